@@ -1,0 +1,175 @@
+"""What the project needs of a decoder-only model: its layers one by one, its unrotated keys, its rotary tables.
+
+Works on unmodified transformers 5 classes. Comes in: a causal LM. Goes out: hidden states, keys, values, logits.
+Knows nothing of documents, trees or stores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+import torch
+from torch import nn
+
+from sharedllm_docs.architectures.rope import positions_limit, rope_parameters
+from sharedllm_docs.errors import UnsupportedModelError
+
+Mask = torch.Tensor | None
+MaskFor = Callable[[int], Mask]
+
+
+class KeyValueStore(Protocol):
+    """What an attention layer asks of a cache: append rotated keys [B, KV, S, D] and values, get all so far."""
+
+    def update(
+        self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]: ...
+
+
+class Architecture:
+    """A causal LM of the Llama shape (pre-norm blocks, rotary attention, gated MLP).
+
+    Subclasses say which module's output is the unrotated key; everything else is shared.
+    """
+
+    model_types: tuple[str, ...] = ()
+
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        config = model.config
+        self.config = config
+        self.num_layers: int = config.num_hidden_layers
+        self.hidden_size: int = config.hidden_size
+        self.num_heads: int = config.num_attention_heads
+        self.kv_heads: int = config.num_key_value_heads
+        self.head_dim: int = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        self.rope: dict[str, Any] = rope_parameters(config)
+        self.window: int = positions_limit(config)
+        self._check_rotary_width()
+
+    # -- parts of the model -------------------------------------------------------------------------------------
+
+    @property
+    def decoder(self) -> Any:
+        """The model without its output head."""
+        return self.model.model
+
+    @property
+    def layers(self) -> nn.ModuleList:
+        return self.decoder.layers  # type: ignore[no-any-return]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.decoder.embed_tokens.weight.dtype  # type: ignore[no-any-return]
+
+    @property
+    def device(self) -> torch.device:
+        return self.decoder.embed_tokens.weight.device  # type: ignore[no-any-return]
+
+    def key_module(self, layer: int) -> nn.Module:
+        """The module whose output is the unrotated key of ``layer`` ([B, S, KV * D] or [B, S, KV, D])."""
+        return self.layers[layer].self_attn.k_proj  # type: ignore[union-attr,return-value]
+
+    def value_module(self, layer: int) -> nn.Module:
+        """The module whose output is the value of ``layer``."""
+        return self.layers[layer].self_attn.v_proj  # type: ignore[union-attr,return-value]
+
+    def sliding_window(self, layer: int) -> int | None:
+        """Tokens that ``layer`` sees back, its own included, or None for all."""
+        types = getattr(self.config, "layer_types", None)
+        if types is not None and types[layer] != "sliding_attention":
+            return None
+        return getattr(self.config, "sliding_window", None)
+
+    def _check_rotary_width(self) -> None:
+        width = self.rotary(torch.zeros(1, 1, dtype=torch.long, device=self.device))[0].shape[-1]
+        if width != self.head_dim:
+            raise UnsupportedModelError(
+                f"The model rotates {width} of {self.head_dim} dimensions a head; partial rotation is not handled.",
+                remedy="Use a model that rotates whole heads.",
+            )
+
+    # -- computing ----------------------------------------------------------------------------------------------
+
+    def rotary(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """cos and sin [B, S, D] for positions [B, S], in the model's dtype, from the model's own module."""
+        like = torch.empty(0, dtype=self.dtype, device=self.device)
+        cos, sin = self.decoder.rotary_emb(like, positions)
+        return cos, sin
+
+    def embed(self, ids: torch.Tensor) -> torch.Tensor:
+        """Token embeddings [B, S, E] of ids [B, S]."""
+        return self.decoder.embed_tokens(ids)  # type: ignore[no-any-return]
+
+    def run_layers(
+        self,
+        hidden: torch.Tensor,
+        layers: range,
+        *,
+        positions: torch.Tensor,
+        mask_for: MaskFor,
+        cache: KeyValueStore | None = None,
+        after_layer: Callable[[int, torch.Tensor], None] | None = None,
+    ) -> torch.Tensor:
+        """Run some layers, each with a mask of its own.
+
+        Args:
+            hidden: [B, S, E].
+            layers: which, zero-based and in order.
+            positions: rotary positions [B, S].
+            mask_for: layer -> attention mask [B, 1, S, keys] as the model's attention wants it, or None.
+            cache: receives the new keys and values.
+            after_layer: called with (layer, hidden states after it).
+
+        Returns:
+            hidden states [B, S, E] after the last of them, before the final norm.
+        """
+        rotary = self.rotary(positions)
+        for index in layers:
+            hidden = self.layers[index](
+                hidden,
+                attention_mask=mask_for(index),
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=cache is not None,
+                position_embeddings=rotary,
+            )
+            if after_layer is not None:
+                after_layer(index, hidden)
+        return hidden
+
+    def norm(self, hidden: torch.Tensor) -> torch.Tensor:
+        """The final norm."""
+        return self.decoder.norm(hidden)  # type: ignore[no-any-return]
+
+    def logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Logits [..., vocabulary] of hidden states after the last layer."""
+        return self.model.lm_head(self.norm(hidden))  # type: ignore[no-any-return]
+
+    @contextmanager
+    def recording(self, layers: range) -> Iterator[dict[int, list[torch.Tensor]]]:
+        """Within the block, layer -> [unrotated keys, values] of the latest forward pass, each [B, S, KV, D].
+
+        Forward hooks only; they are removed whatever happens.
+        """
+        records: dict[int, list[torch.Tensor]] = {layer: [] for layer in layers}
+        handles = []
+
+        def record(layer: int, slot: int) -> Callable[[nn.Module, Any, torch.Tensor], None]:
+            def hook(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+                if slot == 0:
+                    records[layer].clear()
+                records[layer].append(output.reshape(*output.shape[:2], self.kv_heads, self.head_dim))
+
+            return hook
+
+        try:
+            for layer in layers:
+                handles.append(self.key_module(layer).register_forward_hook(record(layer, 0)))
+                handles.append(self.value_module(layer).register_forward_hook(record(layer, 1)))
+            yield records
+        finally:
+            for handle in handles:
+                handle.remove()

@@ -1,0 +1,42 @@
+"""The supported families: what differs between them, and nothing else."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from sharedllm_docs.architectures.base import Architecture
+
+
+class LlamaArchitecture(Architecture):
+    """Llama; also SmolLM, TinyLlama and others that ship as ``llama``. Keys come straight from the projection."""
+
+    model_types = ("llama",)
+
+
+class MistralArchitecture(Architecture):
+    """Mistral: as Llama, optionally with a sliding window in every layer."""
+
+    model_types = ("mistral",)
+
+
+class Qwen2Architecture(Architecture):
+    """Qwen2 and Qwen2.5: biases in q/k/v (part of the projection's output), optional sliding window by layer."""
+
+    model_types = ("qwen2",)
+
+
+class Qwen3Architecture(Architecture):
+    """Qwen3: a norm over each head's key (and query) comes between projection and rotation."""
+
+    model_types = ("qwen3",)
+
+    def key_module(self, layer: int) -> nn.Module:
+        return self.layers[layer].self_attn.k_norm  # type: ignore[union-attr,return-value]
+
+
+FAMILIES: tuple[type[Architecture], ...] = (
+    LlamaArchitecture,
+    MistralArchitecture,
+    Qwen2Architecture,
+    Qwen3Architecture,
+)

@@ -1,0 +1,271 @@
+"""Settings: frozen dataclasses, validated once, all problems reported together. Leaf module.
+
+:class:`Profile` fixes how a document is encoded and injected and is part of the index's fingerprint;
+:class:`QuestionSettings` and :class:`GenerationSettings` may differ from one question to the next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, get_args
+
+from sharedllm_docs.errors import ConfigError
+
+ProfileName = Literal["prefix", "sharedllm"]
+Keep = Literal["last", "first"]
+Encoding = Literal["one_pass", "per_node"]
+Fusion = Literal["joint", "separate"]
+Positions = Literal["token", "chunk", "chunk+token"]
+Front = Literal["prompt", "sink", "none"]
+StoreDtype = Literal["float32", "float16", "bfloat16", "int8", "float64"]
+SelectorName = Literal["embedding", "hidden-state", "right-half"]
+
+
+def _choice_problems(settings: object, choices: Mapping[str, Any]) -> list[str]:
+    """One sentence for every field whose value is not among its choices."""
+    problems = []
+    for name, literal in choices.items():
+        value = getattr(settings, name)
+        if value not in get_args(literal):
+            problems.append(f"{name}={value!r} is not one of {', '.join(map(repr, get_args(literal)))}.")
+    return problems
+
+
+def _raise_if(problems: list[str], what: str) -> None:
+    if problems:
+        raise ConfigError(f"Invalid {what}: " + " ".join(problems), remedy="Correct these settings.")
+
+
+def _checked_keys(cls: type, values: Mapping[str, Any], what: str) -> dict[str, Any]:
+    known = {f.name for f in fields(cls)}
+    unknown = sorted(set(values) - known)
+    _raise_if([f"unknown setting {name!r} (known: {', '.join(sorted(known))})." for name in unknown], what)
+    return dict(values)
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How documents are encoded into trees and how the trees reach the decoder (design: two profiles, one tree).
+
+    Attributes:
+        name: ``prefix`` (training-free) or ``sharedllm`` (the paper's, wants an adapter).
+        layers: injection layers (first, last), counted from 1, both included; None until resolved for a model
+            (``prefix``: all L layers; ``sharedllm``: 1 .. L // 2, the paper's choice for question answering).
+        chunk_tokens: tokens a chunk (paper: 1,024; 512 for question answering).
+        depth: levels of the context tree below the root.
+        grains: tokens that share one kept key/value, one entry a level from the top down; 0 = a node of that level
+            is never injected. The last entry is the stored (finest) grain and cannot be 0.
+        keep: which token of a group is kept.
+        encoding: ``one_pass`` (a chunk runs once, coarser nodes are strided views) or ``per_node`` (every node runs
+            alone, as the authors' released code does).
+        fusion: ``joint`` (injected rows stand in front of the layer's own keys/values, one softmax) or ``separate``
+            (the paper's cross-attention block between self-attention and MLP).
+        positions: rotary position of an injected key: ``token`` (consecutive), ``chunk`` (index of its chunk among
+            the injected chunks) or ``chunk+token`` (that plus the offset inside its node).
+        query_offset: added to the question's rotary position, which is the number of injected chunks, in the
+            ``separate`` fusion (the authors' released code has 1).
+        front: what stands in front of every chunk while it is encoded: the ``prompt`` start, a ``sink`` (the first
+            token of the prompt) or ``none``.
+        store_dtype: how keys and values are stored.
+    """
+
+    name: ProfileName = "prefix"
+    layers: tuple[int, int] | None = None
+    chunk_tokens: int = 1024
+    depth: int = 3
+    grains: tuple[int, ...] = (0, 0, 1)
+    keep: Keep = "last"
+    encoding: Encoding = "one_pass"
+    fusion: Fusion = "joint"
+    positions: Positions = "token"
+    query_offset: int = 0
+    front: Front = "prompt"
+    store_dtype: StoreDtype = "int8"
+
+    @classmethod
+    def prefix(cls, **changes: Any) -> Profile:
+        """The training-free profile: every layer, grain 1, rows in front of the self-attention's own."""
+        return cls(**_checked_keys(cls, changes, "prefix profile"))
+
+    @classmethod
+    def sharedllm(cls, **changes: Any) -> Profile:
+        """The paper's profile: lower half of the layers, grains 16/8/4, separate cross-attention."""
+        paper: dict[str, Any] = {
+            "name": "sharedllm",
+            "grains": (16, 8, 4),
+            "fusion": "separate",
+            "positions": "chunk",
+            "front": "none",
+            "store_dtype": "bfloat16",
+        }
+        return cls(**_checked_keys(cls, paper | changes, "sharedllm profile"))
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Profile:
+        """Inverse of :meth:`to_dict`; raises ConfigError for unknown or invalid settings."""
+        checked = _checked_keys(cls, values, "profile")
+        for name in ("layers", "grains"):
+            if checked.get(name) is not None:
+                checked[name] = tuple(checked[name])
+        return cls(**checked)
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready settings."""
+        values = asdict(self)
+        values["layers"] = list(self.layers) if self.layers else None
+        values["grains"] = list(self.grains)
+        return values
+
+    def __post_init__(self) -> None:
+        problems = _choice_problems(
+            self,
+            {
+                "name": ProfileName,
+                "keep": Keep,
+                "encoding": Encoding,
+                "fusion": Fusion,
+                "positions": Positions,
+                "front": Front,
+                "store_dtype": StoreDtype,
+            },
+        )
+        problems += self._tree_problems() + self._combination_problems()
+        _raise_if(problems, f"profile {self.name!r}")
+
+    def _tree_problems(self) -> list[str]:
+        problems = []
+        if self.depth < 1:
+            problems.append(f"depth={self.depth} must be at least 1.")
+            return problems
+        if self.chunk_tokens < 2**self.depth or self.chunk_tokens % 2**self.depth:
+            problems.append(f"chunk_tokens={self.chunk_tokens} must be a positive multiple of 2**depth={2**self.depth}.")
+        if len(self.grains) != self.depth:
+            problems.append(f"grains={self.grains} must have one entry a level (depth={self.depth}).")
+            return problems
+        if min(self.grains) < 0 or self.grains[-1] == 0:
+            problems.append(f"grains={self.grains} must not be negative and the last must be at least 1.")
+            return problems
+        for level, grain in enumerate(self.grains, start=1):
+            span = self.chunk_tokens // 2**level
+            if grain and span % grain:
+                problems.append(f"grain {grain} does not divide the {span} tokens of a level-{level} node.")
+            if grain and grain % self.grains[-1]:
+                problems.append(f"grain {grain} is not a multiple of the finest grain {self.grains[-1]}.")
+        return problems
+
+    def _combination_problems(self) -> list[str]:
+        problems = []
+        if self.layers is not None and not (1 <= self.layers[0] <= self.layers[1]):
+            problems.append(f"layers={self.layers} must be (first, last) with 1 <= first <= last.")
+        if self.encoding == "per_node" and self.front != "none":
+            problems.append(f"encoding='per_node' runs every node alone: front must be 'none', not {self.front!r}.")
+        if self.fusion == "separate" and self.front != "none":
+            problems.append(f"fusion='separate' takes no front: front must be 'none', not {self.front!r}.")
+        if self.fusion == "separate" and self.layers is not None and self.name == "prefix":
+            problems.append("profile 'prefix' works by fusion='joint'.")
+        if self.query_offset < 0:
+            problems.append(f"query_offset={self.query_offset} must not be negative.")
+        return problems
+
+    def resolve(self, num_layers: int) -> Profile:
+        """The same profile with ``layers`` fixed for a model of ``num_layers`` layers.
+
+        Raises:
+            ConfigError: the range reaches beyond the model.
+        """
+        if self.layers is None:
+            last = num_layers if self.name == "prefix" else max(1, num_layers // 2)
+            return replace(self, layers=(1, last))
+        if self.layers[1] > num_layers:
+            raise ConfigError(
+                f"layers={self.layers} reaches beyond the model's {num_layers} layers.",
+                remedy=f"Use a range within 1..{num_layers}.",
+            )
+        return self
+
+    @property
+    def stored_grain(self) -> int:
+        """The finest grain, the one on disk."""
+        return self.grains[-1]
+
+    @property
+    def injection_layers(self) -> range:
+        """Zero-based indices of the layers that receive rows (needs resolved ``layers``)."""
+        if self.layers is None:
+            raise ConfigError("The profile's layers are not resolved.", remedy="Call Profile.resolve(num_layers) first.")
+        return range(self.layers[0] - 1, self.layers[1])
+
+
+@dataclass(frozen=True)
+class QuestionSettings:
+    """How one question is answered from the index.
+
+    Attributes:
+        budget: most key/value rows injected a layer (None: the profile's default).
+        selector: how a branch is chosen inside a candidate chunk.
+        candidates: most candidate chunks considered by branch selection.
+        evidence_tokens: tokens of the best leaves' text placed verbatim in the prompt (0 = none).
+        relevance_floor: least relevance of the best leaf, 0 .. 1, below which the answer is that the document does
+            not say; 0 switches the floor off.
+        max_citations: most citations returned.
+    """
+
+    budget: int | None = None
+    selector: SelectorName = "embedding"
+    candidates: int = 8
+    evidence_tokens: int = 0
+    relevance_floor: float = 0.25
+    max_citations: int = 5
+
+    def __post_init__(self) -> None:
+        problems = _choice_problems(self, {"selector": SelectorName})
+        if self.budget is not None and self.budget < 1:
+            problems.append(f"budget={self.budget} must be at least 1 row.")
+        for name in ("candidates", "max_citations"):
+            if getattr(self, name) < 1:
+                problems.append(f"{name}={getattr(self, name)} must be at least 1.")
+        if self.evidence_tokens < 0:
+            problems.append(f"evidence_tokens={self.evidence_tokens} must not be negative.")
+        if not 0 <= self.relevance_floor <= 1:
+            problems.append(f"relevance_floor={self.relevance_floor} must lie in 0..1.")
+        _raise_if(problems, "question settings")
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """How the answer's tokens are drawn.
+
+    Attributes:
+        max_new_tokens: most tokens generated.
+        temperature: 0 = greedy (deterministic); above, sampling.
+        top_p: nucleus mass, used when sampling.
+        top_k: most tokens considered when sampling (0 = all).
+        repetition_penalty: 1 = none.
+        stop: generation ends before the first of these strings.
+        seed: of the sampling; None draws a fresh one.
+    """
+
+    max_new_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    repetition_penalty: float = 1.0
+    stop: tuple[str, ...] = ()
+    seed: int | None = 0
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.max_new_tokens < 1:
+            problems.append(f"max_new_tokens={self.max_new_tokens} must be at least 1.")
+        if self.temperature < 0:
+            problems.append(f"temperature={self.temperature} must not be negative.")
+        if not 0 < self.top_p <= 1:
+            problems.append(f"top_p={self.top_p} must lie in (0, 1].")
+        if self.top_k < 0:
+            problems.append(f"top_k={self.top_k} must not be negative.")
+        if self.repetition_penalty <= 0:
+            problems.append(f"repetition_penalty={self.repetition_penalty} must be positive.")
+        if any(not text for text in self.stop):
+            problems.append("stop strings must not be empty.")
+        _raise_if(problems, "generation settings")

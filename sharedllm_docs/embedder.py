@@ -1,0 +1,80 @@
+"""Dense vectors of leaf texts and questions, by sentence-transformers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharedllm_docs.digests import remembered, weights_digest
+from sharedllm_docs.errors import ModelUnavailableError
+from sharedllm_docs.zoo import DEFAULT_EMBEDDER, EMBEDDED, ensure
+
+
+class Embedder:
+    """A sentence-transformers model, loaded at first use.
+
+    Args:
+        name_or_path: None for the embedded default, a local folder or a hub name.
+        device: as in torch.
+        report: called with a sentence before a download.
+    """
+
+    def __init__(
+        self, name_or_path: str | None = None, *, device: str = "cpu", report: Callable[[str], None] | None = None
+    ) -> None:
+        self.name = name_or_path or DEFAULT_EMBEDDER.name
+        self.device = device
+        self._report = report
+        self._model: Any = None
+        self._digest: str | None = None
+
+    def _load(self) -> Any:
+        if self._model is None:
+            embedded = EMBEDDED.get(self.name)
+            source = str(ensure(embedded, report=self._report)) if embedded else self.name
+            from sentence_transformers import SentenceTransformer
+
+            from sharedllm_docs.quiet import quiet_libraries
+
+            try:
+                with quiet_libraries():
+                    self._model = SentenceTransformer(source, device=self.device)
+            except (OSError, ValueError, ImportError) as error:
+                raise ModelUnavailableError(
+                    f"The embedder {self.name!r} could not be loaded: {_first_line(error)}",
+                    remedy="Give a local folder, or a hub name while online.",
+                ) from error
+            self._source = Path(source)
+        return self._model
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of the weights."""
+        if self._digest is None:
+            embedded = EMBEDDED.get(self.name)
+            folder = ensure(embedded, report=self._report) if embedded else Path(self.name)
+            files = list(folder.glob("**/*.safetensors")) if folder.is_dir() else []
+            self._digest = remembered(files, "embedder", lambda: weights_digest(self._load().state_dict()))
+        return self._digest
+
+    @property
+    def size(self) -> int:
+        """Dimensions of a vector."""
+        model = self._load()
+        dimension = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
+        return int(dimension())
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Unit vectors [len(texts), size]; texts longer than the embedder's window are cut by it."""
+        vectors = self._load().encode(
+            list(texts), batch_size=16, normalize_embeddings=True, convert_to_numpy=True, show_progress_bar=False
+        )
+        return np.asarray(vectors, dtype=np.float32)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,286 @@
+"""A base model made ready for reading documents: both halves, tokenizer, prompt, profile and adapter.
+
+Comes in: a name or folder. Goes out: everything the index and the engine compute with, and the identity (digests)
+that an index is bound to.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from pathlib import Path
+from threading import RLock
+from typing import Any
+
+import torch
+
+from sharedllm_docs.adapter import Adapter
+from sharedllm_docs.architectures import Architecture, architecture_for
+from sharedllm_docs.config import Profile
+from sharedllm_docs.cross_attention import CrossAttention
+from sharedllm_docs.digests import json_digest, remembered, tokenizer_digest, weights_digest
+from sharedllm_docs.embedder import Embedder
+from sharedllm_docs.errors import AdapterError, ConfigError, ModelUnavailableError
+from sharedllm_docs.generate import end_tokens
+from sharedllm_docs.inject import FrontState, front_state
+from sharedllm_docs.lower import LowerEncoder
+from sharedllm_docs.prompt import PromptTemplate
+from sharedllm_docs.quiet import quiet_libraries
+from sharedllm_docs.tokens import check_tokenizer
+from sharedllm_docs.zoo import DEFAULT_MODEL, EMBEDDED, ensure
+
+DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
+
+
+class SharedLLM:
+    """Both halves of a SharedLLM over one base model (paper, section 3).
+
+    Make one with :meth:`from_pretrained`, or with :meth:`from_model` around a model already in memory. The model is
+    never changed: injection lives in caches and hooks that are removed after each question.
+
+    Attributes:
+        upper: the whole base model, the decoder.
+        lower: the compressor; the same object unless an adapter brings weights of its own.
+        tokenizer: of the base model.
+        profile: resolved for the model.
+        adapter: or None.
+        embedder: of leaf texts and questions.
+        name: how the model was asked for.
+        lock: held while the model computes; one question (or batch) at a time.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        profile: Profile,
+        adapter: Adapter | None = None,
+        embedder: Embedder | None = None,
+        name: str = "",
+        weight_files: tuple[Path, ...] = (),
+    ) -> None:
+        check_tokenizer(tokenizer)
+        self.upper = architecture_for(model)
+        self.tokenizer = tokenizer
+        self.profile = profile.resolve(self.upper.num_layers)
+        self.adapter = adapter
+        self.embedder = embedder or Embedder()
+        self.name = name or getattr(model.config, "name_or_path", "") or type(model).__name__
+        self.lock = RLock()
+        self._weight_files = weight_files
+        self.blocks = self._make_blocks()
+        self.lower = self._make_lower()
+        self.template = PromptTemplate.of(tokenizer)
+        self.start_ids = self.template.start_ids(tokenizer)
+        self.end_ids = end_tokens(model, tokenizer)
+
+    # -- making -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path | None = None,
+        *,
+        adapter: str | Path | Adapter | None = None,
+        profile: Profile | str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        embedder: str | None = None,
+        report: Callable[[str], None] | None = None,
+    ) -> SharedLLM:
+        """Load a model.
+
+        Args:
+            name_or_path: None for the embedded default (fetched once), a local folder, or a hub name.
+            adapter: folder of a trained adapter; brings its profile.
+            profile: a :class:`Profile`, or ``"prefix"``; the default without an adapter.
+            device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ...
+            dtype: ``auto`` (bfloat16 on CUDA and on processors with bfloat16 matrix units, else float32) or a name.
+            embedder: None for the embedded default, a folder or a hub name of sentence-transformers.
+            report: called with a sentence before each slow step.
+
+        Raises:
+            ModelUnavailableError: the weights can be neither found nor fetched.
+            UnsupportedModelError: a family, rope type or tokenizer that is not handled, by name.
+            AdapterError: the adapter is missing, damaged or of another model.
+            ConfigError: an unknown device, dtype or profile.
+        """
+        loaded = adapter if isinstance(adapter, Adapter) or adapter is None else Adapter.load(adapter)
+        chosen = _choose_profile(profile, loaded)
+        place, kind = _device(device), _dtype(dtype, _device(device))
+        embedded = DEFAULT_MODEL if name_or_path is None else EMBEDDED.get(str(name_or_path))
+        source = ensure(embedded, report=report) if embedded else name_or_path
+        model, tokenizer = _load(str(source), place, kind)
+        folder = Path(str(source))
+        return cls(
+            model,
+            tokenizer,
+            profile=chosen,
+            adapter=loaded,
+            embedder=Embedder(embedder, device=str(place), report=report),
+            name=embedded.name if embedded else str(name_or_path),
+            weight_files=tuple(folder.glob("*.safetensors")) if folder.is_dir() else (),
+        )
+
+    @classmethod
+    def from_model(
+        cls,
+        model: Any,
+        tokenizer: Any,
+        *,
+        adapter: Adapter | None = None,
+        profile: Profile | str | None = None,
+        embedder: Embedder | None = None,
+        name: str = "",
+    ) -> SharedLLM:
+        """Wrap a transformers causal LM that is already in memory; see :meth:`from_pretrained`."""
+        return cls(
+            model, tokenizer, profile=_choose_profile(profile, adapter), adapter=adapter, embedder=embedder, name=name
+        )
+
+    def _make_blocks(self) -> Mapping[int, CrossAttention]:
+        if self.profile.fusion != "separate":
+            return {}
+        if self.adapter is None:
+            raise AdapterError(
+                f"Profile {self.profile.name!r} injects by trained cross-attention and wants an adapter; none was given.",
+                remedy="Give adapter=FOLDER, or use profile='prefix', which needs no training.",
+            )
+        return self.adapter.blocks(self.upper)
+
+    def _make_lower(self) -> Architecture:
+        weights = self.adapter.lower_weights if self.adapter else {}
+        if not weights:
+            return self.upper
+        model = copy.deepcopy(self.upper.model)
+        missing = set(weights) - set(model.state_dict())
+        if missing:
+            raise AdapterError(
+                f"The adapter's lower weights do not fit the model: {sorted(missing)[0]} is unknown to it.",
+                remedy="Use the adapter with the base model it was trained for.",
+            )
+        model.load_state_dict(weights, strict=False)
+        return architecture_for(model)
+
+    # -- parts that the engine uses ---------------------------------------------------------------------------------
+
+    @property
+    def dtype(self) -> str:
+        """Name of the dtype the model computes in."""
+        return str(self.upper.dtype).removeprefix("torch.")
+
+    @property
+    def device(self) -> torch.device:
+        return self.upper.device
+
+    @cached_property
+    def front_ids(self) -> tuple[int, ...]:
+        """Tokens that stand before every chunk while it is encoded."""
+        return {"prompt": self.start_ids, "sink": self.start_ids[:1], "none": ()}[self.profile.front]
+
+    @cached_property
+    def encoder(self) -> LowerEncoder:
+        """Encodes chunks for this model and profile."""
+        return LowerEncoder(self.lower, self.profile, self.front_ids)
+
+    @cached_property
+    def front(self) -> FrontState | None:
+        """Keys and values of the prompt's start (``joint`` only), computed at first use."""
+        return front_state(self.upper, self.start_ids) if self.profile.fusion == "joint" else None
+
+    def window_left(self, question_tokens: int, answer_tokens: int) -> int:
+        """Rows that fit the model's window beside prompt, question and answer (``token`` positions only)."""
+        return self.upper.window - len(self.start_ids) - question_tokens - answer_tokens
+
+    # -- identity ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def weights_digest(self) -> str:
+        """SHA-256 of the base model's weights as loaded."""
+        return remembered(
+            self._weight_files, self.dtype, lambda: weights_digest(dict(self.upper.model.named_parameters()))
+        )
+
+    def identity(self) -> dict[str, Any]:
+        """Everything that decides what is stored, by the names of the fingerprint's fields."""
+        profile = self.profile
+        return {
+            "weights": self.weights_digest,
+            "adapter": self.adapter.digest if self.adapter else "",
+            "tokenizer": tokenizer_digest(self.tokenizer),
+            "rope": json_digest(self.upper.rope),
+            "dtype": self.dtype,
+            "quantisation": str(getattr(self.upper.config, "quantization_config", None) or ""),
+            "layers": list(profile.layers or ()),
+            "chunk_tokens": profile.chunk_tokens,
+            "depth": profile.depth,
+            "grains": list(profile.grains),
+            "keep": profile.keep,
+            "encoding": profile.encoding,
+            "profile": profile.name,
+            "front": json_digest(list(self.front_ids)),
+            "store_dtype": profile.store_dtype,
+            "embedder": self.embedder.digest,
+        }
+
+
+def _choose_profile(profile: Profile | str | None, adapter: Adapter | None) -> Profile:
+    if isinstance(profile, Profile):
+        return profile
+    if adapter is not None and profile in (None, adapter.profile.name):
+        return adapter.profile
+    if profile in (None, "prefix"):
+        return Profile.prefix()
+    if profile == "sharedllm":
+        return Profile.sharedllm()
+    raise ConfigError(f"Profile {profile!r} is unknown (known: 'prefix', 'sharedllm').", remedy="Use one of these.")
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"Device {name!r} cannot be used: {reason}", remedy="Use 'auto' or 'cpu'.") from error
+    return device
+
+
+def _dtype(name: str, device: torch.device) -> torch.dtype:
+    if name not in DTYPES:
+        raise ConfigError(f"dtype {name!r} is unknown (known: {', '.join(DTYPES)}).", remedy="Use one of these.")
+    if name != "auto":
+        return getattr(torch, name)  # type: ignore[no-any-return]
+    # without matrix units for bfloat16 a processor computes it slower than float32
+    fast = device.type != "cpu" or getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
+    return torch.bfloat16 if fast else torch.float32
+
+
+def _load(source: str, device: torch.device, dtype: torch.dtype) -> tuple[Any, Any]:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        with quiet_libraries():
+            tokenizer = AutoTokenizer.from_pretrained(source)
+            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, attn_implementation=_attention(device))
+    except (OSError, ValueError, KeyError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelUnavailableError(
+            f"The model {source!r} could not be loaded: {reason}",
+            remedy="Give a folder with a transformers model, a hub name while online, or nothing for the default.",
+        ) from error
+    return model.to(device).eval(), tokenizer
+
+
+def _attention(device: torch.device) -> str:
+    """flash-attn when installed and on CUDA, else torch's scaled_dot_product_attention."""
+    if device.type == "cuda":
+        from transformers.utils import is_flash_attn_2_available
+
+        if is_flash_attn_2_available():
+            return "flash_attention_2"
+    return "sdpa"

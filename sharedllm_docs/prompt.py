@@ -1,0 +1,82 @@
+"""The prompt around the injected rows: a start that stands before them, an end with the question behind them.
+
+With a chat template the rows stand inside the user's message; without one a plain frame is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sharedllm_docs.errors import EmptyQuestionError
+
+INSTRUCTIONS = (
+    "Answer the question from the document, briefly and exactly. "
+    "If the document does not contain the answer, say: The document does not say."
+)
+_DOCUMENT, _QUESTION = "\u2402document\u2403", "\u2402question\u2403"
+
+
+@dataclass(frozen=True)
+class PromptTemplate:
+    """Text before and behind the injected rows.
+
+    Attributes:
+        start: stands before the rows; its keys and values are computed once.
+        before_question: behind the rows, before the question.
+        after_question: behind the question; the answer follows.
+        add_bos: put the tokenizer's first token before ``start`` (where no chat template brings it).
+    """
+
+    start: str
+    before_question: str
+    after_question: str
+    add_bos: bool = False
+
+    @classmethod
+    def of(cls, tokenizer: Any, instructions: str = INSTRUCTIONS) -> PromptTemplate:
+        """The template for a tokenizer, by its chat template where it has one."""
+        if not getattr(tokenizer, "chat_template", None):
+            return cls(f"{instructions}\n\nDocument:\n", "\n\nQuestion: ", "\nAnswer:", add_bos=True)
+        user = f"Document:\n{_DOCUMENT}\n\nQuestion: {_QUESTION}"
+        start, rest = _render(tokenizer, instructions, user).split(_DOCUMENT)
+        before, after = rest.split(_QUESTION)
+        return cls(start, before, after)
+
+    def start_ids(self, tokenizer: Any) -> tuple[int, ...]:
+        """Token ids of :attr:`start`."""
+        ids = tokenizer(self.start, add_special_tokens=False)["input_ids"]
+        bos = tokenizer.bos_token_id if self.add_bos else None
+        return (bos, *ids) if bos is not None else tuple(ids)
+
+    def question_ids(self, tokenizer: Any, question: str, evidence: str = "") -> tuple[int, ...]:
+        """Token ids of what stands behind the rows.
+
+        Args:
+            tokenizer: of the model.
+            question: the user's words.
+            evidence: text of the best leaves to quote verbatim, or "".
+
+        Raises:
+            EmptyQuestionError: the question has no words.
+        """
+        if not question.strip():
+            raise EmptyQuestionError(f"The question {question!r} is empty.", remedy="Ask something.")
+        quoted = f"\n\nExcerpt:\n{evidence.strip()}" if evidence.strip() else ""
+        text = quoted + self.before_question + question.strip() + self.after_question
+        return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+
+def _render(tokenizer: Any, instructions: str, user: str) -> str:
+    from jinja2.exceptions import TemplateError
+
+    messages = [{"role": "system", "content": instructions}, {"role": "user", "content": user}]
+    merged = [{"role": "user", "content": f"{instructions}\n\n{user}"}]
+    options = {"tokenize": False, "add_generation_prompt": True}
+    try:
+        rendered = tokenizer.apply_chat_template(messages, **options)
+    except TemplateError:  # templates without a system role refuse it
+        rendered = tokenizer.apply_chat_template(merged, **options)
+    if instructions not in rendered:  # others drop it silently
+        rendered = tokenizer.apply_chat_template(merged, **options)
+    return str(rendered)

@@ -1,0 +1,174 @@
+"""Branch selection: which nodes of which trees are injected (paper, section 3.2; design: question).
+
+Comes in: trees, a score for every node, a budget of rows. Goes out: nodes with their grain. Pure: no torch, no
+files, no models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from sharedllm_docs.tree import ContextTree, Node
+
+NodeScore = Callable[[Node], float]
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One descent from the root.
+
+    Attributes:
+        taken: the leaves at its end, left to right, injected at the finest grain.
+        rejected: the halves left behind, from the deepest level to the top, each at its level's grain.
+        path: the nodes chosen on the way down, from the top; the leaf pair's parent is the last.
+    """
+
+    taken: tuple[Node, ...]
+    rejected: tuple[Node, ...]
+    path: tuple[Node, ...]
+
+
+def descend(tree: ContextTree, score: NodeScore) -> Branch:
+    """Split and search: at each level go down the half with the higher score (the left one when equal).
+
+    Both leaves under the last chosen node are taken, as in the paper (figure 2): the deepest level is not split by
+    the question. With ``depth`` 1 both halves of the chunk are leaves and are taken.
+    """
+    path: list[Node] = []
+    rejected: list[Node] = []
+    current: Node | None = None
+    for _level in range(1, tree.depth):
+        halves = tree.children(current)
+        chosen = max(halves, key=lambda half: (score(half), -half.index))
+        rejected.extend(half for half in halves if half is not chosen)
+        path.append(chosen)
+        current = chosen
+    return Branch(tree.children(current), tuple(reversed(rejected)), tuple(path))
+
+
+def right_half(node: Node) -> float:
+    """The query-agnostic policy of the paper: always the later half."""
+    return float(node.index)
+
+
+def nodes_of(branch: Branch) -> tuple[Node, ...]:
+    """All nodes of a branch in the authors' order: leaves left to right, then rejected halves from deep to shallow."""
+    return (*branch.taken, *branch.rejected)
+
+
+@dataclass(frozen=True)
+class CandidateChunk:
+    """A chunk that may be injected.
+
+    Attributes:
+        document: index of its document among those asked.
+        chunk: index of the chunk in its document.
+        tree: its context tree.
+        node_score: relevance of a node to the question, higher is nearer.
+        leaf_scores: relevance of each leaf, used to rank chunks and to extend a selection.
+    """
+
+    document: int
+    chunk: int
+    tree: ContextTree
+    node_score: NodeScore
+    leaf_scores: Sequence[float]
+
+    @property
+    def score(self) -> float:
+        """Of its best leaf."""
+        return max(self.leaf_scores)
+
+
+@dataclass(frozen=True)
+class SelectedNode:
+    """A node that is injected.
+
+    Attributes:
+        document: index of its document among those asked.
+        chunk: index of its chunk in the document.
+        node: its place in the chunk's tree.
+        grain: at which it is injected.
+        score: relevance of its best leaf.
+    """
+
+    document: int
+    chunk: int
+    node: Node
+    grain: int
+    score: float
+
+
+def select(candidates: Sequence[CandidateChunk], budget: int, *, searched: int) -> list[SelectedNode]:
+    """Choose nodes for a budget of rows.
+
+    While everything fits, everything takes part: every leaf where only leaves are injected (``prefix``), else every
+    chunk's branch with its coarser siblings (``sharedllm``). Beyond that the best ``searched`` chunks are descended
+    in order of their best leaf; what budget is left goes to their further leaves, best first, and then to the
+    remaining chunks at the coarsest grain.
+
+    Args:
+        candidates: all chunks of the chosen documents.
+        budget: most rows.
+        searched: most chunks that branch selection descends into when not everything fits.
+
+    Returns:
+        nodes in document order (document, chunk, first token, level); none overlap.
+    """
+    leaves_only = bool(candidates) and not any(candidates[0].tree.profile.grains[:-1])
+    chosen = _Budgeted(budget)
+    whole = sum(c.tree.num_kept(leaf) for c in candidates for leaf in c.tree.leaves)
+    if leaves_only and whole <= budget:
+        for candidate in candidates:
+            chosen.add_all(candidate, candidate.tree.leaves)
+        return chosen.in_order()
+    ranked = sorted(candidates, key=lambda c: (-c.score, c.document, c.chunk))
+    branches = [descend(c.tree, c.node_score) for c in ranked]
+    everything = sum(c.tree.num_kept(n) for c, b in zip(ranked, branches, strict=True) for n in nodes_of(b))
+    if not leaves_only and everything <= budget:
+        searched = len(ranked)
+    for candidate, branch in zip(ranked[:searched], branches, strict=False):
+        chosen.add_all(candidate, _best_first(candidate, branch.taken))
+        chosen.add_all(candidate, branch.rejected)
+    if leaves_only:
+        for candidate, leaf in _further_leaves(ranked[:searched]):
+            chosen.add(candidate, leaf)
+    for candidate in ranked[searched:]:
+        chosen.add_all(candidate, candidate.tree.level(1))
+    return chosen.in_order()
+
+
+def _best_first(candidate: CandidateChunk, leaves: Sequence[Node]) -> list[Node]:
+    return sorted(leaves, key=lambda leaf: (-candidate.leaf_scores[leaf.index], leaf.index))
+
+
+def _further_leaves(candidates: Sequence[CandidateChunk]) -> Iterator[tuple[CandidateChunk, Node]]:
+    pairs = [(candidate, leaf) for candidate in candidates for leaf in candidate.tree.leaves]
+    yield from sorted(pairs, key=lambda p: (-p[0].leaf_scores[p[1].index], p[0].document, p[0].chunk, p[1].index))
+
+
+class _Budgeted:
+    """Collects nodes while their rows fit."""
+
+    def __init__(self, budget: int) -> None:
+        self.left = budget
+        self.nodes: dict[tuple[int, int, Node], SelectedNode] = {}
+
+    def add(self, candidate: CandidateChunk, node: Node) -> None:
+        key = (candidate.document, candidate.chunk, node)
+        rows = candidate.tree.num_kept(node)
+        if key in self.nodes or not 0 < rows <= self.left:
+            return
+        self.left -= rows
+        score = max(candidate.leaf_scores[leaf] for leaf in candidate.tree.leaves_of(node))
+        self.nodes[key] = SelectedNode(
+            candidate.document, candidate.chunk, node, candidate.tree.grain(node), float(score)
+        )
+
+    def add_all(self, candidate: CandidateChunk, nodes: Sequence[Node]) -> None:
+        for node in nodes:
+            self.add(candidate, node)
+
+    def in_order(self) -> list[SelectedNode]:
+        return sorted(self.nodes.values(), key=lambda s: (s.document, s.chunk, s.node.start, s.node.level))
