@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from sharedllm_docs.architectures import Architecture
 from sharedllm_docs.config import Profile
 from sharedllm_docs.cross_attention import CrossAttention
-from sharedllm_docs.errors import AdapterError, ConfigError
+from sharedllm_docs.errors import AdapterError
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter.safetensors"
@@ -49,7 +49,7 @@ class Adapter:
         for name in sorted(self.weights):
             tensor = self.weights[name].detach().cpu().contiguous()
             hasher.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
-            hasher.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+            hasher.update(tensor.view(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
         return hasher.hexdigest()
 
     @property
@@ -64,7 +64,15 @@ class Adapter:
             AdapterError: a weight is missing, unknown or of another shape than the model's.
         """
         made: dict[int, CrossAttention] = {}
-        for layer in self.profile.resolve(arch.num_layers).injection_layers:
+        layers = self.profile.resolve(arch.num_layers).injection_layers
+        known = (LOWER, *(f"layers.{layer}.cross_attn." for layer in layers))
+        unknown = sorted(name for name in self.weights if not name.startswith(known))
+        if unknown:
+            raise AdapterError(
+                f"The adapter holds {unknown[0]}, which its layers {layers.start + 1}..{layers.stop} have no place for.",
+                remedy="Use the profile and the weights of one and the same training.",
+            )
+        for layer in layers:
             prefix = f"layers.{layer}.cross_attn."
             weights = {n[len(prefix) :]: t for n, t in self.weights.items() if n.startswith(prefix)}
             block = CrossAttention(arch, gated="gate" in weights)
@@ -105,5 +113,7 @@ class Adapter:
             settings = json.loads(config.read_text(encoding="utf-8"))
             weights = {name: tensor for file in files for name, tensor in load_file(file).items()}
             return cls(Profile.from_dict(settings["profile"]), weights, settings.get("notes", {}))
-        except (OSError, ValueError, KeyError, SafetensorError, ConfigError) as error:
-            raise AdapterError(f"The adapter in {folder} is damaged: {error}", remedy="Fetch or convert it again.") from error
+        except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
+            raise AdapterError(
+                f"The adapter in {folder} is damaged: {error}", remedy="Fetch or convert it again."
+            ) from error

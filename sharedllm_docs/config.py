@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal, get_args
@@ -20,6 +21,7 @@ Positions = Literal["token", "chunk", "chunk+token"]
 Front = Literal["prompt", "sink", "none"]
 StoreDtype = Literal["float32", "float16", "bfloat16", "int8", "float64"]
 SelectorName = Literal["embedding", "hidden-state", "right-half"]
+MAX_DEPTH = 16
 
 
 def _choice_problems(settings: object, choices: Mapping[str, Any]) -> list[str]:
@@ -29,6 +31,21 @@ def _choice_problems(settings: object, choices: Mapping[str, Any]) -> list[str]:
         value = getattr(settings, name)
         if value not in get_args(literal):
             problems.append(f"{name}={value!r} is not one of {', '.join(map(repr, get_args(literal)))}.")
+    return problems
+
+
+def _is_int(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _number_problems(settings: object, *, whole: tuple[str, ...] = (), finite: tuple[str, ...] = ()) -> list[str]:
+    """One sentence for every field that is no whole, or no finite, number."""
+    problems = []
+    for name in (*whole, *finite):
+        value = getattr(settings, name)
+        fraction = name in finite and isinstance(value, float) and math.isfinite(value)
+        if not _is_int(value) and not fraction:
+            problems.append(f"{name}={value!r} must be a {'whole' if name in whole else 'finite'} number.")
     return problems
 
 
@@ -106,7 +123,7 @@ class Profile:
         """Inverse of :meth:`to_dict`; raises ConfigError for unknown or invalid settings."""
         checked = _checked_keys(cls, values, "profile")
         for name in ("layers", "grains"):
-            if checked.get(name) is not None:
+            if isinstance(checked.get(name), list):
                 checked[name] = tuple(checked[name])
         return cls(**checked)
 
@@ -130,16 +147,28 @@ class Profile:
                 "store_dtype": StoreDtype,
             },
         )
-        problems += self._tree_problems() + self._combination_problems()
+        wrong = self._type_problems()
+        problems += wrong or self._tree_problems() + self._combination_problems()
         _raise_if(problems, f"profile {self.name!r}")
+
+    def _type_problems(self) -> list[str]:
+        problems = _number_problems(self, whole=("chunk_tokens", "depth", "query_offset"))
+        if not isinstance(self.grains, tuple) or not all(map(_is_int, self.grains)):
+            problems.append(f"grains={self.grains!r} must be a tuple of whole numbers.")
+        pair = isinstance(self.layers, tuple) and len(self.layers) == 2 and all(map(_is_int, self.layers))
+        if self.layers is not None and not pair:
+            problems.append(f"layers={self.layers!r} must be a tuple (first, last) of whole numbers, or None.")
+        return problems
 
     def _tree_problems(self) -> list[str]:
         problems = []
-        if self.depth < 1:
-            problems.append(f"depth={self.depth} must be at least 1.")
+        if not 1 <= self.depth <= MAX_DEPTH:
+            problems.append(f"depth={self.depth} must lie in 1..{MAX_DEPTH}.")
             return problems
         if self.chunk_tokens < 2**self.depth or self.chunk_tokens % 2**self.depth:
-            problems.append(f"chunk_tokens={self.chunk_tokens} must be a positive multiple of 2**depth={2**self.depth}.")
+            problems.append(
+                f"chunk_tokens={self.chunk_tokens} must be a positive multiple of 2**depth={2**self.depth}."
+            )
         if len(self.grains) != self.depth:
             problems.append(f"grains={self.grains} must have one entry a level (depth={self.depth}).")
             return problems
@@ -162,7 +191,7 @@ class Profile:
             problems.append(f"encoding='per_node' runs every node alone: front must be 'none', not {self.front!r}.")
         if self.fusion == "separate" and self.front != "none":
             problems.append(f"fusion='separate' takes no front: front must be 'none', not {self.front!r}.")
-        if self.fusion == "separate" and self.layers is not None and self.name == "prefix":
+        if self.fusion == "separate" and self.name == "prefix":
             problems.append("profile 'prefix' works by fusion='joint'.")
         if self.query_offset < 0:
             problems.append(f"query_offset={self.query_offset} must not be negative.")
@@ -193,7 +222,9 @@ class Profile:
     def injection_layers(self) -> range:
         """Zero-based indices of the layers that receive rows (needs resolved ``layers``)."""
         if self.layers is None:
-            raise ConfigError("The profile's layers are not resolved.", remedy="Call Profile.resolve(num_layers) first.")
+            raise ConfigError(
+                "The profile's layers are not resolved.", remedy="Call Profile.resolve(num_layers) first."
+            )
         return range(self.layers[0] - 1, self.layers[1])
 
 
@@ -220,6 +251,12 @@ class QuestionSettings:
 
     def __post_init__(self) -> None:
         problems = _choice_problems(self, {"selector": SelectorName})
+        whole = ("candidates", "evidence_tokens", "max_citations", *(() if self.budget is None else ("budget",)))
+        wrong = _number_problems(self, whole=whole, finite=("relevance_floor",))
+        _raise_if(problems + (wrong or self._range_problems()), "question settings")
+
+    def _range_problems(self) -> list[str]:
+        problems = []
         if self.budget is not None and self.budget < 1:
             problems.append(f"budget={self.budget} must be at least 1 row.")
         for name in ("candidates", "max_citations"):
@@ -229,7 +266,7 @@ class QuestionSettings:
             problems.append(f"evidence_tokens={self.evidence_tokens} must not be negative.")
         if not 0 <= self.relevance_floor <= 1:
             problems.append(f"relevance_floor={self.relevance_floor} must lie in 0..1.")
-        _raise_if(problems, "question settings")
+        return problems
 
 
 @dataclass(frozen=True)
@@ -243,7 +280,7 @@ class GenerationSettings:
         top_k: most tokens considered when sampling (0 = all).
         repetition_penalty: 1 = none.
         stop: generation ends before the first of these strings.
-        seed: of the sampling; None draws a fresh one.
+        seed: of the sampling, 0 .. 2**63 - 1; None draws a fresh one.
     """
 
     max_new_tokens: int = 128
@@ -255,6 +292,13 @@ class GenerationSettings:
     seed: int | None = 0
 
     def __post_init__(self) -> None:
+        whole = ("max_new_tokens", "top_k", *(() if self.seed is None else ("seed",)))
+        problems = _number_problems(self, whole=whole, finite=("temperature", "top_p", "repetition_penalty"))
+        if not isinstance(self.stop, (tuple, list)) or not all(isinstance(text, str) for text in self.stop):
+            problems.append(f"stop={self.stop!r} must be a tuple of strings.")
+        _raise_if(problems or self._range_problems(), "generation settings")
+
+    def _range_problems(self) -> list[str]:
         problems = []
         if self.max_new_tokens < 1:
             problems.append(f"max_new_tokens={self.max_new_tokens} must be at least 1.")
@@ -268,4 +312,6 @@ class GenerationSettings:
             problems.append(f"repetition_penalty={self.repetition_penalty} must be positive.")
         if any(not text for text in self.stop):
             problems.append("stop strings must not be empty.")
-        _raise_if(problems, "generation settings")
+        if self.seed is not None and not 0 <= self.seed < 2**63:
+            problems.append(f"seed={self.seed} must lie in 0..2**63-1.")
+        return problems

@@ -92,7 +92,8 @@ def _lower(weights: dict[str, torch.Tensor], profile: Profile) -> dict[str, torc
     """The lower model's weights that differ from the base model's (none when they are the same)."""
     assert profile.layers is not None
     own = {n.replace("encoder.", "model.", 1): t for n, t in weights.items() if n.startswith("encoder.")}
-    used = {n: t for n, t in own.items() if not n.startswith("model.layers.") or int(n.split(".")[2]) < profile.layers[1]}
+    last = profile.injection_layers.stop
+    used = {n: t for n, t in own.items() if not n.startswith("model.layers.") or int(n.split(".")[2]) < last}
     differ = any(n not in weights or not torch.equal(t, weights[n]) for n, t in used.items())
     return used if differ else {}
 
@@ -103,9 +104,7 @@ def _write_model(folder: Path, settings: dict[str, Any], weights: dict[str, torc
     folder.mkdir(parents=True, exist_ok=True)
     known = {key: settings[key] for key in _MODEL_KEYS if key in settings}
     rope = {"rope_type": "default", "rope_theta": settings.get("rope_theta", 10000.0)}
-    config = LlamaConfig(
-        **known, rope_parameters=rope, tie_word_embeddings=False, architectures=["LlamaForCausalLM"]
-    )
+    config = LlamaConfig(**known, rope_parameters=rope, tie_word_embeddings=False, architectures=["LlamaForCausalLM"])
     config.dtype = next(iter(weights.values())).dtype
     config.save_pretrained(folder)
     save_file({n: t.contiguous() for n, t in weights.items()}, folder / "model.safetensors", metadata={"format": "pt"})

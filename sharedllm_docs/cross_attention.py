@@ -30,7 +30,8 @@ class RMSNorm(nn.Module):
     def forward(self, hidden: torch.Tensor) -> torch.Tensor:
         wide = hidden.float()
         wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
-        return self.weight * wide.to(hidden.dtype)
+        normed: torch.Tensor = self.weight * wide.to(hidden.dtype)
+        return normed
 
 
 class CrossAttention(nn.Module):
@@ -63,7 +64,7 @@ class CrossAttention(nn.Module):
         queries = rotate(queries, rows.cos, rows.sin)
         keys, values = rows.layers[layer]
         mixed = scaled_dot_product_attention(queries, keys, values, attn_mask=rows.mask, enable_gqa=True)
-        added = self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
+        added: torch.Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
         return added if self.gate is None else torch.tanh(self.gate) * added
 
 

@@ -181,7 +181,7 @@ class EvaluationError(SharedLLMError, ValueError):
     exit_code = 7
 
 
-class InterruptedIngestion(SharedLLMError):
+class InterruptedIngestion(SharedLLMError):  # noqa: N818 - an interruption, not an error
     """Ctrl-C during ingestion. What was encoded is kept; adding the same document again resumes."""
 
     exit_code = 130

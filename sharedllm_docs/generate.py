@@ -65,7 +65,7 @@ class _TextAssembler:
         return "" if self.stopped else self._release(final=True)
 
     def _release(self, *, final: bool) -> str:
-        text = self.tokenizer.decode(self.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        text: str = self.tokenizer.decode(self.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
         cuts = [text.find(stop) for stop in self.stop if stop in text]
         if cuts:
             self.stopped = True
@@ -97,9 +97,9 @@ def _processors(settings: GenerationSettings) -> Any:
 
     chain = LogitsProcessorList()
     if settings.repetition_penalty != 1:
-        chain.append(RepetitionPenaltyLogitsProcessor(settings.repetition_penalty))
+        chain.append(RepetitionPenaltyLogitsProcessor(float(settings.repetition_penalty)))
     if settings.temperature > 0:
-        chain.append(TemperatureLogitsWarper(settings.temperature))
+        chain.append(TemperatureLogitsWarper(float(settings.temperature)))
         if settings.top_k:
             chain.append(TopKLogitsWarper(settings.top_k))
         if settings.top_p < 1:

@@ -9,7 +9,7 @@ are removed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -130,6 +130,11 @@ class RowCache:
         self.lengths[layer_idx] = end
         return self.keys[layer_idx][:, :, :end], self.values[layer_idx][:, :, :end]
 
+    def clear(self) -> None:
+        """Give the memory back."""
+        self.keys.clear()
+        self.values.clear()
+
     def put(self, layer: int, element: int, start: int, keys: torch.Tensor, values: torch.Tensor) -> None:
         """Place rotated rows [KV, R, D] of one batch element, without moving the layer's length."""
         end = start + keys.shape[1]
@@ -147,6 +152,7 @@ class InjectedDecoder:
         front: the prompt's start (``joint`` only, its tokens count in the injections' positions).
         blocks: cross-attention blocks by layer (``separate`` only).
         capacity: most tokens that will be fed (question and answer).
+        lock: held while the model computes, so that questions in several threads can share it.
     """
 
     def __init__(
@@ -158,8 +164,10 @@ class InjectedDecoder:
         front: FrontState | None = None,
         blocks: Mapping[int, CrossAttention] | None = None,
         capacity: int,
+        lock: AbstractContextManager[Any] | None = None,
     ) -> None:
         self.arch = arch
+        self._lock = lock or nullcontext()
         self.profile = profile
         self.injections = list(injections)
         self._joint = profile.fusion == "joint"
@@ -170,19 +178,21 @@ class InjectedDecoder:
         self._cache = RowCache(arch, len(self.injections), [self._prefix(i) for i in range(arch.num_layers)], capacity)
         self._fed = torch.zeros(len(self.injections), dtype=torch.long)
         self._padding = torch.zeros(len(self.injections), dtype=torch.long)
-        self._stack = ExitStack()
+        self._cross: CrossRows | None = None
 
     def __enter__(self) -> InjectedDecoder:
-        if self._joint:
-            self._place_rows()
-        elif self._blocks and any(i.num_rows for i in self.injections):
-            self._stack.enter_context(cross_attending(self.arch, self._blocks, self._cross_rows()))
+        with self._lock, torch.inference_mode():
+            if self._joint:
+                self._place_rows()
+            elif self._blocks and any(i.num_rows for i in self.injections):
+                self._cross = self._cross_rows()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stack.close()
+        self._cross = None
+        self._cache.clear()
 
     # -- rows -----------------------------------------------------------------------------------------------------
 
@@ -238,8 +248,13 @@ class InjectedDecoder:
         Returns:
             logits [B, V] of each question's last token ([B, S, V] with ``all_logits``, padding at the left).
         """
-        hidden = self._run(sequences)
-        return self.arch.logits(hidden if all_logits else hidden[:, -1])
+        # hooks live only while tokens are fed: between two steps others may use the model
+        with self._lock, self._attending():
+            hidden = self._run(sequences)
+            return self.arch.logits(hidden if all_logits else hidden[:, -1])
+
+    def _attending(self) -> AbstractContextManager[None]:
+        return cross_attending(self.arch, self._blocks, self._cross) if self._cross else nullcontext()
 
     def _run(self, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
         length = max(map(len, sequences))

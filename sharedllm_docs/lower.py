@@ -6,7 +6,7 @@ one hidden-state vector a node for the paper's branch selection. Does not know d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +14,7 @@ import torch
 from sharedllm_docs.architectures import Architecture, Mask, MaskFor
 from sharedllm_docs.config import Profile
 from sharedllm_docs.masks import for_attention, visible
-from sharedllm_docs.tree import ContextTree, Node, RowLayout
+from sharedllm_docs.tree import ContextTree, RowLayout
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,20 @@ class LowerEncoder:
             return [self._encode_per_node(ids, tree) for ids, tree in zip(chunks, trees, strict=True)]
         return self._encode_one_pass(chunks, trees)
 
+    @torch.inference_mode()
+    def node_vectors(self, ids: Sequence[int]) -> torch.Tensor:
+        """[nodes, E], as :meth:`encode` gives them, by the first layer alone: for chunks whose rows are there."""
+        tree = ContextTree(self.profile, len(ids))
+        if self.profile.encoding == "one_pass":
+            hidden = self._first_layer([(*self.front_ids, *ids)])[0]
+            return hidden[[node.end - 1 + len(self.front_ids) for node in tree.nodes]]
+        vectors: list[torch.Tensor] = []
+        for level in range(1, tree.depth + 1):
+            nodes = tree.level(level)
+            hidden = self._first_layer([ids[node.start : node.end] for node in nodes])
+            vectors.extend(hidden[row, len(node) - 1] for row, node in enumerate(nodes))
+        return torch.stack(vectors)
+
     def _encode_one_pass(self, chunks: Sequence[Sequence[int]], trees: list[ContextTree]) -> list[EncodedChunk]:
         front = len(self.front_ids)
         keys, values, hidden = self._forward([(*self.front_ids, *ids) for ids in chunks])
@@ -103,32 +117,42 @@ class LowerEncoder:
         return EncodedChunk(torch.cat(keys), torch.cat(values), torch.stack(vectors))
 
     def _forward(self, sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Keys and values [B, S, Ls, KV, D] and selection vectors [B, S, E] of right-padded sequences.
-
-        Padding stands behind the real tokens, so the causal mask already keeps them from seeing it.
-        """
-        length = max(map(len, sequences))
-        ids = torch.zeros(len(sequences), length, dtype=torch.long, device=self.arch.device)
-        for row, sequence in enumerate(sequences):
-            ids[row, : len(sequence)] = torch.as_tensor(sequence, device=self.arch.device)
+        """Keys and values [B, S, Ls, KV, D] and selection vectors [B, S, E] of right-padded sequences."""
+        layers = self.profile.injection_layers
         first: list[torch.Tensor] = []
 
         def after_layer(layer: int, hidden: torch.Tensor) -> None:
             if layer == 0:
                 first.append(hidden)
 
-        layers = self.profile.injection_layers
         with self.arch.recording(layers) as records:
-            self.arch.run_layers(
-                self.arch.embed(ids),
-                range(layers.stop),
-                positions=torch.arange(length, device=self.arch.device)[None].expand(len(sequences), -1),
-                mask_for=causal_masks(self.arch, length),
-                after_layer=after_layer,
-            )
+            self._run(self._padded(sequences), range(layers.stop), after_layer)
         keys = torch.stack([records[layer][0] for layer in layers], dim=2)
         values = torch.stack([records[layer][1] for layer in layers], dim=2)
         return keys, values, self.arch.norm(first[0])
+
+    def _first_layer(self, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Selection vectors [B, S, E]."""
+        return self.arch.norm(self._run(self._padded(sequences), range(1)))
+
+    def _padded(self, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
+        """Ids [B, S]. Padding stands behind the tokens, so the causal mask already keeps them from seeing it."""
+        ids = torch.zeros(len(sequences), max(map(len, sequences)), dtype=torch.long)
+        for row, sequence in enumerate(sequences):
+            ids[row, : len(sequence)] = torch.as_tensor(sequence)
+        return ids.to(self.arch.device)
+
+    def _run(
+        self, ids: torch.Tensor, layers: range, after_layer: Callable[[int, torch.Tensor], None] | None = None
+    ) -> torch.Tensor:
+        batch, length = ids.shape
+        return self.arch.run_layers(
+            self.arch.embed(ids),
+            layers,
+            positions=torch.arange(length, device=self.arch.device)[None].expand(batch, -1),
+            mask_for=causal_masks(self.arch, length),
+            after_layer=after_layer,
+        )
 
     @torch.inference_mode()
     def question_vector(self, ids: Sequence[int]) -> torch.Tensor:
@@ -136,15 +160,4 @@ class LowerEncoder:
 
         Design, "About the golden tensors": the upper model's first layer, without injection.
         """
-        tokens = torch.as_tensor(ids, device=self.arch.device)[None]
-        hidden = self.arch.run_layers(
-            self.arch.embed(tokens),
-            range(1),
-            positions=torch.arange(tokens.shape[1], device=self.arch.device)[None],
-            mask_for=causal_masks(self.arch, tokens.shape[1]),
-        )
-        return self.arch.norm(hidden)[0, -1]
-
-    def node_positions(self, tree: ContextTree, node: Node) -> range | tuple[int, ...]:
-        """Offset of each kept token inside its node, the rotary position that ``per_node`` encoding gave it."""
-        return tuple(offset - node.start for offset in tree.kept(node))
+        return self._first_layer([ids])[0, -1]

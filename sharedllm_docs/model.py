@@ -14,12 +14,13 @@ from threading import RLock
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 
 from sharedllm_docs.adapter import Adapter
 from sharedllm_docs.architectures import Architecture, architecture_for
 from sharedllm_docs.config import Profile
 from sharedllm_docs.cross_attention import CrossAttention
-from sharedllm_docs.digests import json_digest, remembered, tokenizer_digest, weights_digest
+from sharedllm_docs.digests import remembered, tokenizer_digest, weights_digest
 from sharedllm_docs.embedder import Embedder
 from sharedllm_docs.errors import AdapterError, ConfigError, ModelUnavailableError
 from sharedllm_docs.generate import end_tokens
@@ -27,6 +28,7 @@ from sharedllm_docs.inject import FrontState, front_state
 from sharedllm_docs.lower import LowerEncoder
 from sharedllm_docs.prompt import PromptTemplate
 from sharedllm_docs.quiet import quiet_libraries
+from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.tokens import check_tokenizer
 from sharedllm_docs.zoo import DEFAULT_MODEL, EMBEDDED, ensure
 
@@ -47,7 +49,8 @@ class SharedLLM:
         adapter: or None.
         embedder: of leaf texts and questions.
         name: how the model was asked for.
-        lock: held while the model computes; one question (or batch) at a time.
+        lock: held while the model computes, one step of one batch at a time.
+        source: arguments with which :meth:`from_pretrained` makes the same again; empty for a model from memory.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class SharedLLM:
         self.name = name or getattr(model.config, "name_or_path", "") or type(model).__name__
         self.lock = RLock()
         self._weight_files = weight_files
+        self.source: dict[str, Any] = {}
         self.blocks = self._make_blocks()
         self.lower = self._make_lower()
         self.template = PromptTemplate.of(tokenizer)
@@ -114,7 +118,7 @@ class SharedLLM:
         source = ensure(embedded, report=report) if embedded else name_or_path
         model, tokenizer = _load(str(source), place, kind)
         folder = Path(str(source))
-        return cls(
+        made = cls(
             model,
             tokenizer,
             profile=chosen,
@@ -123,6 +127,13 @@ class SharedLLM:
             name=embedded.name if embedded else str(name_or_path),
             weight_files=tuple(folder.glob("*.safetensors")) if folder.is_dir() else (),
         )
+        made.source = {
+            "name_or_path": None if embedded is DEFAULT_MODEL else _absolute(name_or_path),
+            "adapter": _absolute(adapter) if isinstance(adapter, (str, Path)) else None,
+            "dtype": made.dtype,
+            "embedder": _absolute(embedder),
+        }
+        return made
 
     @classmethod
     def from_model(
@@ -145,20 +156,27 @@ class SharedLLM:
             return {}
         if self.adapter is None:
             raise AdapterError(
-                f"Profile {self.profile.name!r} injects by trained cross-attention and wants an adapter; none was given.",
+                f"Profile {self.profile.name!r} injects by trained cross-attention: it wants an adapter.",
                 remedy="Give adapter=FOLDER, or use profile='prefix', which needs no training.",
             )
-        return self.adapter.blocks(self.upper)
+        blocks = self.adapter.blocks(self.upper)
+        if set(blocks) != set(self.profile.injection_layers):
+            raise AdapterError(
+                f"The adapter was trained for layers {self.adapter.profile.layers}, not for {self.profile.layers}.",
+                remedy="Leave profile out: the adapter brings its own.",
+            )
+        return blocks
 
     def _make_lower(self) -> Architecture:
         weights = self.adapter.lower_weights if self.adapter else {}
         if not weights:
             return self.upper
         model = copy.deepcopy(self.upper.model)
-        missing = set(weights) - set(model.state_dict())
-        if missing:
+        shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
+        unfit = sorted(name for name, tensor in weights.items() if shapes.get(name) != tensor.shape)
+        if unfit:
             raise AdapterError(
-                f"The adapter's lower weights do not fit the model: {sorted(missing)[0]} is unknown to it.",
+                f"The adapter's lower weights do not fit the model: {unfit[0]} is unknown to it or of another shape.",
                 remedy="Use the adapter with the base model it was trained for.",
             )
         model.load_state_dict(weights, strict=False)
@@ -185,10 +203,17 @@ class SharedLLM:
         """Encodes chunks for this model and profile."""
         return LowerEncoder(self.lower, self.profile, self.front_ids)
 
+    @property
+    def encoding_batch(self) -> int:
+        """Chunks encoded together. One on a processor: 1,024 tokens already fill it, and a chunk's rows then depend
+        on its tokens alone, bit for bit."""
+        return 1 if self.device.type == "cpu" else 8
+
     @cached_property
     def front(self) -> FrontState | None:
         """Keys and values of the prompt's start (``joint`` only), computed at first use."""
-        return front_state(self.upper, self.start_ids) if self.profile.fusion == "joint" else None
+        with self.lock:
+            return front_state(self.upper, self.start_ids) if self.profile.fusion == "joint" else None
 
     def window_left(self, question_tokens: int, answer_tokens: int) -> int:
         """Rows that fit the model's window beside prompt, question and answer (``token`` positions only)."""
@@ -203,27 +228,27 @@ class SharedLLM:
             self._weight_files, self.dtype, lambda: weights_digest(dict(self.upper.model.named_parameters()))
         )
 
-    def identity(self) -> dict[str, Any]:
-        """Everything that decides what is stored, by the names of the fingerprint's fields."""
-        profile = self.profile
-        return {
-            "weights": self.weights_digest,
-            "adapter": self.adapter.digest if self.adapter else "",
-            "tokenizer": tokenizer_digest(self.tokenizer),
-            "rope": json_digest(self.upper.rope),
-            "dtype": self.dtype,
-            "quantisation": str(getattr(self.upper.config, "quantization_config", None) or ""),
-            "layers": list(profile.layers or ()),
-            "chunk_tokens": profile.chunk_tokens,
-            "depth": profile.depth,
-            "grains": list(profile.grains),
-            "keep": profile.keep,
-            "encoding": profile.encoding,
-            "profile": profile.name,
-            "front": json_digest(list(self.front_ids)),
-            "store_dtype": profile.store_dtype,
-            "embedder": self.embedder.digest,
-        }
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """What an index made with this model, profile and adapter is bound to."""
+        return Fingerprint.for_profile(
+            self.profile,
+            weights=self.weights_digest,
+            tokenizer=tokenizer_digest(self.tokenizer),
+            rope=self.upper.rope,
+            dtype=self.dtype,
+            front_ids=self.front_ids,
+            adapter=self.adapter.digest if self.adapter else None,
+            quantisation=str(getattr(self.upper.config, "quantization_config", None) or "") or None,
+            embedder=self.embedder.digest,
+        )
+
+
+def _absolute(name: str | Path | None) -> str | None:
+    """A local path made absolute, so that it still leads there from another folder; names stay as they are."""
+    if name is None:
+        return None
+    return str(Path(name).resolve()) if Path(name).exists() else str(name)
 
 
 def _choose_profile(profile: Profile | str | None, adapter: Adapter | None) -> Profile:
@@ -266,11 +291,15 @@ def _load(source: str, device: torch.device, dtype: torch.dtype) -> tuple[Any, A
     try:
         with quiet_libraries():
             tokenizer = AutoTokenizer.from_pretrained(source)
-            model = AutoModelForCausalLM.from_pretrained(source, dtype=dtype, attn_implementation=_attention(device))
-    except (OSError, ValueError, KeyError) as error:
+            model, loaded = AutoModelForCausalLM.from_pretrained(
+                source, dtype=dtype, attn_implementation=_attention(device), output_loading_info=True
+            )
+        if loaded["missing_keys"]:  # transformers fills them with random numbers
+            raise ValueError(f"its files lack the weight {sorted(loaded['missing_keys'])[0]}")
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelUnavailableError(
-            f"The model {source!r} could not be loaded: {reason}",
+            f"The model {source!r} could not be loaded: {reason.rstrip('.')}.",
             remedy="Give a folder with a transformers model, a hub name while online, or nothing for the default.",
         ) from error
     return model.to(device).eval(), tokenizer

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sharedllm_docs.errors import EmptyQuestionError
+from sharedllm_docs.errors import EmptyQuestionError, UnsupportedModelError
 
 INSTRUCTIONS = (
     "Answer the question from the document, briefly and exactly. "
@@ -35,12 +35,19 @@ class PromptTemplate:
 
     @classmethod
     def of(cls, tokenizer: Any, instructions: str = INSTRUCTIONS) -> PromptTemplate:
-        """The template for a tokenizer, by its chat template where it has one."""
+        """The template for a tokenizer, by its chat template where it has one.
+
+        Raises:
+            UnsupportedModelError: the chat template fails, or leaves out what the user says.
+        """
         if not getattr(tokenizer, "chat_template", None):
             return cls(f"{instructions}\n\nDocument:\n", "\n\nQuestion: ", "\nAnswer:", add_bos=True)
         user = f"Document:\n{_DOCUMENT}\n\nQuestion: {_QUESTION}"
-        start, rest = _render(tokenizer, instructions, user).split(_DOCUMENT)
-        before, after = rest.split(_QUESTION)
+        rendered = _render(tokenizer, instructions, user)
+        start, found, rest = rendered.partition(_DOCUMENT)
+        before, found_too, after = rest.partition(_QUESTION)
+        if not (found and found_too):
+            raise _unusable("it leaves out what the user says")
         return cls(start, before, after)
 
     def start_ids(self, tokenizer: Any) -> tuple[int, ...]:
@@ -63,8 +70,12 @@ class PromptTemplate:
         if not question.strip():
             raise EmptyQuestionError(f"The question {question!r} is empty.", remedy="Ask something.")
         quoted = f"\n\nExcerpt:\n{evidence.strip()}" if evidence.strip() else ""
-        text = quoted + self.before_question + question.strip() + self.after_question
-        return tuple(tokenizer(text, add_special_tokens=False)["input_ids"])
+        said = quoted + self.before_question + question.strip()
+        if not any(token in said for token in tokenizer.all_special_tokens):
+            return tuple(tokenizer(said + self.after_question, add_special_tokens=False)["input_ids"])
+        # what a document or a question spells is text and never ends the user's message
+        ids = tokenizer(said, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+        return (*ids, *tokenizer(self.after_question, add_special_tokens=False)["input_ids"])
 
 
 def _render(tokenizer: Any, instructions: str, user: str) -> str:
@@ -76,7 +87,22 @@ def _render(tokenizer: Any, instructions: str, user: str) -> str:
     try:
         rendered = tokenizer.apply_chat_template(messages, **options)
     except TemplateError:  # templates without a system role refuse it
-        rendered = tokenizer.apply_chat_template(merged, **options)
+        rendered = _render_merged(tokenizer, merged, options)
     if instructions not in rendered:  # others drop it silently
-        rendered = tokenizer.apply_chat_template(merged, **options)
+        rendered = _render_merged(tokenizer, merged, options)
     return str(rendered)
+
+
+def _render_merged(tokenizer: Any, messages: list[dict[str, str]], options: dict[str, Any]) -> Any:
+    from jinja2.exceptions import TemplateError
+
+    try:
+        return tokenizer.apply_chat_template(messages, **options)
+    except TemplateError as error:
+        raise _unusable(str(error)) from error
+
+
+def _unusable(reason: str) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"The tokenizer's chat template cannot be used: {reason}.", remedy="Use a model with a working chat template."
+    )

@@ -69,13 +69,16 @@ def tokenize(
     for index, (page, start) in enumerate(zip(document.pages, document.page_starts, strict=True)):
         last = index == len(document.pages) - 1
         text = page.text if last else page.text + PAGE_SEPARATOR
-        # verbose=False: a page longer than the window is no mistake, it is cut into chunks
-        encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, verbose=False)
+        # verbose=False: a page longer than the window is no mistake, it is cut into chunks;
+        # split_special_tokens: a document that spells a control token must not end the user's message with it
+        encoded = tokenizer(
+            text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
+        )
         ids.append(np.asarray(encoded["input_ids"], dtype=np.int32))
         spans.append(np.asarray(encoded["offset_mapping"], dtype=np.int32).reshape(-1, 2) + start)
         if progress is not None:
             progress(index + 1, len(document.pages))
-    if not any(map(len, ids)):
+    if not document.text.strip() or not any(map(len, ids)):
         raise EmptyDocumentError(f"{document.name} holds no text.", remedy="Give a document with words in it.")
     places = np.concatenate(spans)
     return DocumentTokens(np.concatenate(ids), places[:, 0].copy(), places[:, 1].copy())

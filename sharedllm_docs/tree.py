@@ -150,14 +150,16 @@ class RowLayout:
     def rows_of(self, node: Node, grain: int | None = None) -> tuple[int, ...]:
         """Stored row numbers of ``node`` at ``grain`` (its level's by default), in token order.
 
-        In ``per_node`` a node has the rows of its own level's grain and no others.
+        In ``per_node`` a node has the rows of its own level's grain and no others: ValueError for another grain.
         """
         return tuple(self._rows(node, self.tree.grain(node) if grain is None else grain))
 
     def _rows(self, node: Node, grain: int) -> Iterator[int]:
         if self.tree.profile.encoding == "per_node":
-            start, end = self.blocks[self.block_nodes.index(node)]
-            yield from range(start, end)
+            if grain != self.tree.grain(node):
+                raise ValueError(f"grain={grain}: the node was encoded alone, at grain {self.tree.grain(node)} only.")
+            if grain:
+                yield from range(*self.blocks[self.block_nodes.index(node)])
             return
         row_at = self._row_at
         for offset in self.tree.kept(node, grain):

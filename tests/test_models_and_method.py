@@ -10,7 +10,7 @@ from sharedllm_docs.architectures import architecture_for, rotate, supported_fam
 from sharedllm_docs.config import Profile
 from sharedllm_docs.cross_attention import CrossAttention
 from sharedllm_docs.errors import UnsupportedModelError
-from sharedllm_docs.inject import Injection, InjectedDecoder, RowPlace, front_state, positions_of
+from sharedllm_docs.inject import InjectedDecoder, Injection, RowPlace, front_state, positions_of
 from sharedllm_docs.lower import LowerEncoder
 from tests.tiny import FAMILIES, ROPES, random_ids, state, tiny_model
 
@@ -63,7 +63,9 @@ def test_nothing_injected_equals_plain_model_bit_for_bit(family, attention):
     nothing = torch.zeros(4, 2, 0, 8)
     with torch.inference_mode():
         plain = model(torch.tensor([ids])).logits
-    with InjectedDecoder(arch, small(), [Injection(nothing, nothing, torch.zeros(0).long(), 0)], capacity=41) as decoder:
+    with InjectedDecoder(
+        arch, small(), [Injection(nothing, nothing, torch.zeros(0).long(), 0)], capacity=41
+    ) as decoder:
         ours = decoder.feed([ids], all_logits=True)
     assert torch.equal(ours, plain)
 
@@ -178,7 +180,7 @@ def test_unsupported_family_and_rope_are_refused_by_name():
     from transformers import GPT2Config, GPT2LMHeadModel
 
     gpt2 = GPT2LMHeadModel(GPT2Config(n_layer=1, n_head=2, n_embd=8, vocab_size=11))
-    with pytest.raises(UnsupportedModelError, match="'gpt2' is not supported .*llama, mistral, qwen2, qwen3"):
+    with pytest.raises(UnsupportedModelError, match=r"'gpt2' is not supported .*llama, mistral, qwen2, qwen3"):
         architecture_for(gpt2)
     longrope = {
         "rope_type": "longrope",

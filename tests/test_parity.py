@@ -18,7 +18,7 @@ from sharedllm_docs.adapter import Adapter
 from sharedllm_docs.architectures import architecture_for, rotate
 from sharedllm_docs.convert import convert_checkpoint
 from sharedllm_docs.errors import AdapterError
-from sharedllm_docs.inject import Injection, InjectedDecoder, RowPlace, positions_of
+from sharedllm_docs.inject import InjectedDecoder, Injection, RowPlace, positions_of
 from sharedllm_docs.lower import LowerEncoder
 from sharedllm_docs.selection import descend, nodes_of, right_half
 from sharedllm_docs.tree import ContextTree, RowLayout
@@ -93,7 +93,7 @@ def test_selection_and_kept_rows(selecting):
     encoded = selecting.encoder.encode(selecting.chunks)[0]
     layout = RowLayout(tree)
     rows = [row for node in nodes_of(branch) for row in layout.rows_of(node)]
-    inside = [offset for node in nodes_of(branch) for offset in selecting.encoder.node_positions(tree, node)]
+    inside = [offset - node.start for node in nodes_of(branch) for offset in tree.kept(node)]
     cos, sin = selecting.arch.rotary(torch.tensor([inside]))
     for layer in range(2):
         rotated = rotate(encoded.keys[rows, layer].transpose(0, 1), cos, sin)
@@ -109,7 +109,7 @@ def test_answer_from_own_encoding(selecting):
     encoded = selecting.encoder.encode(selecting.chunks)[0]
     layout = RowLayout(tree)
     rows = [row for node in nodes_of(branch) for row in layout.rows_of(node)]
-    places = [RowPlace(0, o) for node in nodes_of(branch) for o in selecting.encoder.node_positions(tree, node)]
+    places = [RowPlace(0, o - node.start) for node in nodes_of(branch) for o in tree.kept(node)]
     positions, query_position = positions_of(selecting.profile, places, 0)
     assert query_position == 2
     keys, values = encoded.keys[rows].permute(1, 2, 0, 3), encoded.values[rows].permute(1, 2, 0, 3)

@@ -1,0 +1,51 @@
+# Everything from nothing: the environment is made on first use and remade when pyproject.toml or constraints.txt change.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PDF ?= examples/R-intro.pdf
+Q ?= Which function reverses the order of the elements of a vector?
+INDEX ?= .sharedllm-docs
+PYTEST_ARGS ?=
+
+.PHONY: help env ask test test-fast lint types docs figures clean
+
+help:
+	@echo "make ask [PDF=file] [Q=question]  ask a PDF: environment, model, ingestion, cited answer"
+	@echo "make test                         all tests (environment and models fetched on first use)"
+	@echo "make test-fast                    tests without the real models"
+	@echo "make lint types                   ruff, mypy"
+	@echo "make docs                         generate docs/cli.md"
+	@echo "make figures                      measure the README's figures"
+
+env: $(VENV)/.complete
+
+$(VENV)/.complete: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+ask: env
+	@$(BIN)/sharedllm-docs ask "$(Q)" --file "$(PDF)" --index "$(INDEX)"
+
+test: env
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-fast: env
+	$(BIN)/python -m pytest -m "not e2e and not slow" $(PYTEST_ARGS)
+
+lint: env
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: env
+	$(BIN)/mypy
+
+docs: env
+	$(BIN)/python -m sharedllm_docs.cli.help docs/cli.md
+
+figures: env
+	$(BIN)/python benchmarks/readme_figures.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,123 @@
+"""The program: commands put together, and every error turned into one line (or JSON) and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sharedllm_docs.cli import ask_command, chat_command, document_commands, model_commands, upkeep_commands
+from sharedllm_docs.cli.add_command import add
+from sharedllm_docs.cli.failures import EXIT_BROKEN_PIPE, InterruptedCommandError
+from sharedllm_docs.cli.panels import PanelCommand
+from sharedllm_docs.cli.screen import Screen, tolerate_any_text
+
+NAME = "sharedllm-docs"
+
+
+class Program(TyperGroup):
+    """The group of commands; the one place where exceptions end."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; Ctrl-C is an error like others, not typer's silent exit."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise InterruptedCommandError("Interrupted.") from error
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        windows_expand_args: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Parse, run and exit."""
+
+        def run() -> Any:
+            return super(Program, self).main(
+                args=args,
+                prog_name=prog_name,
+                complete_var=complete_var,
+                standalone_mode=False,
+                windows_expand_args=windows_expand_args,
+                **extra,
+            )
+
+        if not standalone_mode:
+            return run()
+        sys.exit(exit_code_of(run, list(sys.argv[1:] if args is None else args)))
+
+
+def exit_code_of(run: Callable[[], Any], arguments: list[str]) -> int:
+    """Run the program to its end, whatever happens; errors are shown."""
+    tolerate_any_text()
+    try:
+        result = run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # the reader went away: Python must not try to flush again at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except Exception as error:
+        return Screen.of_arguments(arguments).fail(error).exit_code
+    return result if isinstance(result, int) else 0
+
+
+app = typer.Typer(
+    name=NAME,
+    cls=Program,
+    rich_markup_mode=None,  # plain help is there in half the time, and fits any width
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            found = version(NAME)
+        except PackageNotFoundError:
+            found = "(not installed)"
+        typer.echo(f"{NAME} {found}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def program(
+    ctx: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Ask long documents: each is read once into an index, questions are answered from there, with page numbers."""
+    if ctx.invoked_subcommand is None:
+        typer.echo(ctx.get_help())
+
+
+for _name, _function in (
+    ("add", add),
+    ("ask", ask_command.ask),
+    ("chat", chat_command.chat),
+    ("list", document_commands.list_documents),
+    ("show", document_commands.show),
+    ("verify", upkeep_commands.verify),
+    ("remove", document_commands.remove),
+    ("prune", upkeep_commands.prune),
+):
+    app.command(_name, cls=PanelCommand)(_function)
+app.add_typer(model_commands.models_app, name="models")
+app.command("convert", cls=PanelCommand)(model_commands.convert)
+
+
+def main() -> None:
+    """The console script."""
+    app(prog_name=NAME)

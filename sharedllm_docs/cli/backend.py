@@ -1,0 +1,123 @@
+"""The one door to the engine: everything heavy is imported here, inside the functions, when a command needs it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sharedllm_docs.cli.options import ModelOptions, ProfileOptions
+from sharedllm_docs.config import Profile
+from sharedllm_docs.errors import ConfigError, IndexNotFoundError
+
+if TYPE_CHECKING:
+    from sharedllm_docs.index import Index
+    from sharedllm_docs.zoo import EmbeddedModel
+
+Report = Callable[[str], None]
+
+
+def index_class() -> type[Index]:
+    """The engine's ``Index``."""
+    from sharedllm_docs.index import Index
+
+    return Index
+
+
+def open_index(
+    url: str,
+    report: Report,
+    model: ModelOptions | None = None,
+    profile: ProfileOptions | None = None,
+) -> Index:
+    """An index that exists; the model is loaded when something needs it.
+
+    Raises:
+        IndexNotFoundError: there is none.
+    """
+    return index_class().open(url, report=report, **_options(model, profile))
+
+
+def open_or_create(
+    url: str, report: Report, model: ModelOptions, profile: ProfileOptions, *, max_bytes: int | None = None
+) -> Index:
+    """An index to add documents to."""
+    return index_class().open_or_create(url, report=report, max_bytes=max_bytes, **_options(model, profile))
+
+
+@contextmanager
+def index_for_estimates(url: str, report: Report, model: ModelOptions, profile: ProfileOptions) -> Iterator[Index]:
+    """The index, or where there is none one that is gone afterwards: an estimate leaves nothing behind."""
+    try:
+        index = open_index(url, report, model, profile)
+    except IndexNotFoundError:
+        with tempfile.TemporaryDirectory(prefix="sharedllm-docs-") as folder:
+            yield open_or_create(str(Path(folder) / "index"), report, model, profile)
+    else:
+        yield index
+
+
+def _options(model: ModelOptions | None, profile: ProfileOptions | None) -> dict[str, Any]:
+    options = model.model_options() if model else {}
+    chosen = _profile(profile, options.get("adapter")) if profile else None
+    return options if chosen is None else {**options, "profile": chosen}
+
+
+def _profile(options: ProfileOptions, adapter: str | None) -> Profile | str | None:
+    """The profile asked for: a name where nothing in it is changed, None where nothing was asked for."""
+    changes = options.changes()
+    if not changes:
+        return options.profile
+    return replace(_base_profile(options.profile, adapter), **changes)
+
+
+def _base_profile(name: str | None, adapter: str | None) -> Profile:
+    if adapter is not None:
+        from sharedllm_docs.adapter import Adapter
+
+        trained = Adapter.load(adapter).profile
+        if name in (None, trained.name):
+            return trained
+    makers = {None: Profile.prefix, "prefix": Profile.prefix, "sharedllm": Profile.sharedllm}
+    if name not in makers:
+        raise ConfigError(f"Profile {name!r} is unknown (known: 'prefix', 'sharedllm').", remedy="Use one of these.")
+    return makers[name]()
+
+
+def embedded_models() -> dict[str, EmbeddedModel]:
+    """The models that come with the project, by name."""
+    from sharedllm_docs.zoo import EMBEDDED
+
+    return dict(EMBEDDED)
+
+
+def model_state(model: EmbeddedModel) -> tuple[bool, Path]:
+    """Whether the model is in the cache, and the folder where it lies or will lie."""
+    from sharedllm_docs.zoo import is_ready, model_folder
+
+    return is_ready(model), model_folder(model)
+
+
+def fetch_model(model: EmbeddedModel, report: Report) -> Path:
+    """The model's folder, fetched if it is not there.
+
+    Raises:
+        ModelUnavailableError: it cannot be fetched.
+    """
+    from sharedllm_docs.zoo import ensure
+
+    return ensure(model, report=report)
+
+
+def convert(source: str, out: str) -> tuple[Path, Path]:
+    """Model folder and adapter folder made of a checkpoint of the released code.
+
+    Raises:
+        AdapterError: it is no such checkpoint.
+    """
+    from sharedllm_docs.convert import convert_checkpoint
+
+    return convert_checkpoint(source, out)

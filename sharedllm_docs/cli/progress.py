@@ -1,0 +1,103 @@
+"""Progress bars of the engine's stages: how much is done, how fast, and the time left. Drawn on stderr only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+from sharedllm_docs.cli.screen import Screen, one_line
+from sharedllm_docs.cli.units import size_text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as Bars
+
+_VERBS = {
+    "read": "Reading",
+    "tokenize": "Tokenizing",
+    "encode": "Encoding",
+    "embed": "Embedding",
+    "commit": "Writing",
+    "verify": "Checking",
+}
+_BYTES = "bytes"
+
+
+class Step(Protocol):
+    """What the engine reports: see ``Progress`` of the Python API."""
+
+    @property
+    def stage(self) -> str: ...
+
+    @property
+    def done(self) -> int: ...
+
+    @property
+    def total(self) -> int: ...
+
+    @property
+    def unit(self) -> str: ...
+
+
+Listener = Callable[[Any], None]
+
+
+@contextmanager
+def bars(screen: Screen, label: str = "") -> Iterator[Listener | None]:
+    """What to hand to the engine as ``progress``: None where nothing is to be drawn.
+
+    Args:
+        screen: of the command.
+        label: what is worked on, shown in front of each stage.
+    """
+    if not screen.animated:
+        yield None
+        return
+    display = _display(screen)
+    with display:
+        yield _listener(display, label)
+
+
+def _display(screen: Screen) -> Bars:
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.table import Column
+
+    # on a narrow terminal the bar gives way first, the numbers last
+    return Progress(
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=2)),
+        BarColumn(bar_width=None, table_column=Column(ratio=1)),
+        TextColumn("{task.fields[count]}", table_column=Column(no_wrap=True)),
+        TextColumn("{task.fields[speed]}", table_column=Column(no_wrap=True)),
+        TimeRemainingColumn(compact=True, elapsed_when_finished=True, table_column=Column(no_wrap=True)),
+        console=screen.err,
+        expand=True,
+    )
+
+
+def _listener(display: Bars, label: str) -> Listener:
+    tasks: dict[str, Any] = {}
+
+    def listen(step: Step) -> None:
+        if step.stage not in tasks:
+            # begins at what is done already, so that resumed work does not count as speed
+            name = _VERBS.get(step.stage, step.stage.capitalize())
+            tasks[step.stage] = display.add_task(
+                one_line(f"{name} {label}"), total=step.total, completed=step.done, count=_count(step), speed=""
+            )
+            return
+        task = tasks[step.stage]
+        display.update(task, completed=step.done, total=step.total, count=_count(step))
+        speed = display.tasks[display.task_ids.index(task)].speed
+        display.update(task, speed=_speed(speed, step.unit) if speed else "")
+
+    return listen
+
+
+def _count(step: Step) -> str:
+    if step.unit == _BYTES:
+        return f"{size_text(step.done)} of {size_text(step.total)}"
+    return f"{step.done:,}/{step.total:,} {step.unit}"
+
+
+def _speed(per_second: float, unit: str) -> str:
+    return f"{size_text(per_second)}/s" if unit == _BYTES else f"{per_second:,.0f} {unit}/s"

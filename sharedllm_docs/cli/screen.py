@@ -1,0 +1,170 @@
+"""Where output goes: results to stdout, everything else to stderr, and no control character of a document.
+
+rich is imported when something is printed, so that ``--help`` does not wait for it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import sys
+import traceback
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TextIO
+
+from sharedllm_docs.cli.failures import Failure
+from sharedllm_docs.cli.options import OutputOptions
+from sharedllm_docs.errors import DocumentWarning
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+# what is no terminal is never wrapped: one line stays one line for grep
+_UNWRAPPED = 100_000
+# control characters, ESC first of all, would let a document drive the terminal
+_CONTROLS = {code: None for code in (*range(32), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+
+
+def clean(text: str) -> str:
+    """``text`` without control characters other than line break and tab."""
+    return text.translate(_CONTROLS)
+
+
+def one_line(text: str) -> str:
+    """``text`` cleaned, white space folded into single blanks."""
+    return " ".join(clean(text).split())
+
+
+def tolerate_any_text() -> None:
+    """What stdout or stderr cannot encode is written as an escape instead of ending the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+class Screen:
+    """The output of one command.
+
+    Attributes:
+        json: results and errors are JSON.
+        quiet: no progress, notes or warnings.
+        debug: tracebacks are shown.
+    """
+
+    def __init__(self, options: OutputOptions) -> None:
+        self.json, self.quiet, self.debug = options.json, options.quiet, options.debug
+
+    @classmethod
+    def of_arguments(cls, arguments: list[str]) -> Screen:
+        """For errors that come before the arguments are understood."""
+        words = arguments[: arguments.index("--")] if "--" in arguments else arguments
+        return cls(OutputOptions(json="--json" in words, debug="--debug" in words))
+
+    @cached_property
+    def out(self) -> Console:
+        """stdout."""
+        return _console(sys.stdout)
+
+    @cached_property
+    def err(self) -> Console:
+        """stderr."""
+        return _console(sys.stderr)
+
+    @property
+    def animated(self) -> bool:
+        """Whether progress is drawn."""
+        return self.err.is_terminal and not (self.quiet or self.json)
+
+    def print(self, renderable: RenderableType = "", *, style: str | None = None) -> None:
+        """A result, for people."""
+        self.out.print(renderable, style=style)
+
+    def emit(self, values: Mapping[str, Any]) -> None:
+        """A result as one line of JSON."""
+        plain = not (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
+        sys.stdout.write(json.dumps(values, ensure_ascii=plain) + "\n")
+        sys.stdout.flush()
+
+    def write(self, text: str) -> None:
+        """A piece of a result, at once and as it is."""
+        sys.stdout.write(clean(text))
+        sys.stdout.flush()
+
+    def note(self, text: str) -> None:
+        """A dim line on stderr."""
+        if not self.quiet:
+            self.err.print(one_line(text), style="dim", soft_wrap=True)
+
+    def report(self, sentence: str) -> None:
+        """What is being done, before a slow step."""
+        if not self.json:
+            self.note(f"{sentence.rstrip('.')} ...")
+
+    def fail(self, error: BaseException) -> Failure:
+        """Show an error; the program may go on."""
+        failure = Failure.of(error)
+        if self.debug:
+            traceback.print_exception(error)
+        if self.json:
+            self.emit(failure.to_dict())
+        else:
+            from rich.text import Text
+
+            self.err.print(
+                Text("Error: ", style="bold red").append(one_line(failure.line), style="not bold default"),
+                soft_wrap=True,
+            )
+        return failure
+
+    @contextmanager
+    def warnings_as_notes(self) -> Iterator[Screen]:
+        """Within the block warnings about documents are notes; libraries' own are shown with ``--debug`` only."""
+        with warnings.catch_warnings():
+            if not self.debug:
+                warnings.simplefilter("ignore")
+            warnings.simplefilter("always", DocumentWarning)
+            show = warnings.showwarning
+
+            def showwarning(
+                message: Warning | str,
+                category: type[Warning],
+                filename: str,
+                lineno: int,
+                file: TextIO | None = None,
+                line: str | None = None,
+            ) -> None:
+                if issubclass(category, DocumentWarning):
+                    self.note(f"Warning: {message}")
+                else:
+                    show(message, category, filename, lineno, file, line)
+
+            warnings.showwarning = showwarning
+            yield self
+
+    @contextmanager
+    def waiting(self, text: str) -> Iterator[None]:
+        """Within the block a spinner turns, on a terminal."""
+        if not self.animated:
+            yield
+            return
+        with self.err.status(text):
+            yield
+
+
+def _console(stream: TextIO) -> Console:
+    from rich.console import Console
+
+    # no terminal and no COLUMNS: rich would guess 80 and cut tables
+    width = None if stream.isatty() or os.environ.get("COLUMNS", "").isdigit() else _UNWRAPPED
+    return Console(file=stream, markup=False, emoji=False, highlight=False, width=width)
+
+
+@contextmanager
+def opened(options: OutputOptions) -> Iterator[Screen]:
+    """The screen of a command, with document warnings as notes."""
+    with Screen(options).warnings_as_notes() as screen:
+        yield screen

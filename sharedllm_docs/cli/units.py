@@ -1,0 +1,63 @@
+"""Numbers as people write and read them: sizes, layer ranges, page ranges, seconds."""
+
+from __future__ import annotations
+
+import re
+
+from sharedllm_docs.errors import ConfigError
+
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?\s*", re.IGNORECASE)
+_LAYERS = re.compile(r"\s*(\d{1,4})\s*(?:-\s*(\d{1,4})\s*)?")
+_POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
+
+
+def parse_size(text: str, option: str) -> int:
+    """Bytes of a size such as ``500MB``, ``1.5 GiB`` or ``1000000`` (KB = 1,000 bytes, KiB = 1,024).
+
+    Raises:
+        ConfigError: when it is malformed or below one byte.
+    """
+    match = _SIZE.fullmatch(text)
+    size = int(float(match[1]) * (1024 if match[3] else 1000) ** _POWER[match[2].upper()]) if match else 0
+    if size < 1:
+        raise ConfigError(f"{option}={text!r} is no size.", remedy="Write it as 500MB, 2GB or 1.5GiB.")
+    return size
+
+
+def parse_layers(text: str) -> tuple[int, int]:
+    """First and last layer of ``6-25`` (or of ``6`` alone), counted from 1; bounds are the profile's to check.
+
+    Raises:
+        ConfigError: when it is malformed.
+    """
+    match = _LAYERS.fullmatch(text)
+    if not match:
+        raise ConfigError(f"--layers={text!r} is no range of layers.", remedy="Write it as 6-25; the first layer is 1.")
+    return int(match[1]), int(match[2] or match[1])
+
+
+def size_text(count: float) -> str:
+    """Bytes in the largest decimal unit that keeps them at 1 or more: ``61.2 MB``."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:,.1f} TB"
+
+
+def seconds_text(seconds: float) -> str:
+    """``0.42 s``, ``12.3 s``, ``4 min 10 s``, ``1 h 05 min``."""
+    if seconds < 60:
+        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def count_text(count: int, noun: str, plural: str = "") -> str:
+    """``1 page``, ``1,024 tokens``."""
+    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
+
+
+def pages_text(first: int, last: int) -> str:
+    """``page 7`` or ``pages 7-9``."""
+    return f"page {first}" if first == last else f"pages {first}-{last}"

@@ -1,0 +1,236 @@
+"""Answers questions from stored rows: selection, loading, injection, generation, citations.
+
+Comes in: a model, prepared documents, a way to gather rows. Goes out: :class:`~sharedllm_docs.answer.Answer`. Does
+not know where rows lie.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from sharedllm_docs.answer import NOT_SAID, Answer, Counts, Timings
+from sharedllm_docs.cite import cite
+from sharedllm_docs.config import GenerationSettings, QuestionSettings
+from sharedllm_docs.errors import ConfigError, EmptyQuestionError, QuestionTooLongError
+from sharedllm_docs.generate import Generated, Piece, generate
+from sharedllm_docs.inject import InjectedDecoder, Injection, positions_of
+from sharedllm_docs.model import SharedLLM
+from sharedllm_docs.question import Searcher, Selection
+
+DEFAULT_BUDGET = {"prefix": 1024, "sharedllm": 8192}
+"""Rows injected a layer unless the question asks otherwise; why these, see docs/log.md (budget)."""
+MAX_BATCH = 8
+
+
+class RowSource(Protocol):
+    """Gives stored rows of a selection."""
+
+    def rows(self, selection: Selection) -> tuple[torch.Tensor, torch.Tensor, int]:
+        """Unrotated keys and values [Ls, KV, R, D] in the selection's order, and the bytes read for them."""
+        ...
+
+
+@dataclass
+class _Asked:
+    """A question on its way to its answer."""
+
+    question: str
+    begun: float
+    selection: Selection
+    ids: tuple[int, ...] = ()
+    injection: Injection | None = None
+    bytes_read: int = 0
+    select_seconds: float = 0.0
+    load_seconds: float = 0.0
+
+
+class AnswerStream:
+    """Pieces of an answer's text as they become certain; :attr:`answer` is there once they are all taken."""
+
+    def __init__(self, pieces: Iterator[str], holder: list[Answer]) -> None:
+        self._pieces = pieces
+        self._holder = holder
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._pieces
+
+    @property
+    def answer(self) -> Answer:
+        """The complete answer; takes what is left of the stream first."""
+        for _piece in self._pieces:
+            pass
+        return self._holder[0]
+
+
+class Engine:
+    """Answers questions over one index.
+
+    Args:
+        llm: the model that the index was made with.
+        source: gives stored rows.
+    """
+
+    def __init__(self, llm: SharedLLM, source: RowSource) -> None:
+        self.llm = llm
+        self.source = source
+
+    def ask_many(
+        self, questions: Sequence[str], searcher: Searcher, settings: QuestionSettings, generation: GenerationSettings
+    ) -> list[Answer]:
+        """Answer questions, decoded together in batches; each has its own selection."""
+        asked = [self._prepare(question, searcher, settings, generation) for question in questions]
+        found = [one for one in asked if one.injection is not None]
+        done: dict[int, Generated] = {}
+        size = 1 if self.llm.upper.config._attn_implementation.startswith("flash") else MAX_BATCH
+        for start in range(0, len(found), size):
+            batch = found[start : start + size]
+            results: list[Generated] = []
+            for _piece in self._generate(batch, generation, results):
+                pass
+            done |= {id(one): result for one, result in zip(batch, results, strict=True)}
+        return [self._answer(one, done.get(id(one)), settings) for one in asked]
+
+    def stream(
+        self, question: str, searcher: Searcher, settings: QuestionSettings, generation: GenerationSettings
+    ) -> AnswerStream:
+        """Answer one question piece by piece."""
+        one = self._prepare(question, searcher, settings, generation)
+        holder: list[Answer] = []
+
+        def pieces() -> Iterator[str]:
+            results: list[Generated] = []
+            if one.injection is None:
+                yield NOT_SAID
+            else:
+                for piece in self._generate([one], generation, results):
+                    yield piece.text
+            holder.append(self._answer(one, results[0] if results else None, settings))
+
+        return AnswerStream(pieces(), holder)
+
+    def select(
+        self, question: str, searcher: Searcher, settings: QuestionSettings, generation: GenerationSettings
+    ) -> Selection:
+        """The nodes that would be injected for a question."""
+        ids = self.llm.template.question_ids(self.llm.tokenizer, question)
+        budget = self._budget(settings, len(ids) + settings.evidence_tokens, generation.max_new_tokens)
+        vector = self.llm.embedder.encode([question])[0]
+        hidden = None
+        if settings.selector == "hidden-state":
+            with self.llm.lock:
+                words = self.llm.tokenizer(question, add_special_tokens=False)["input_ids"]
+                hidden = self.llm.encoder.question_vector(words).float().cpu().numpy().astype(np.float32)
+        return searcher.select(question, vector, settings, budget, hidden)
+
+    # -- steps ------------------------------------------------------------------------------------------------------
+
+    def _prepare(
+        self, question: str, searcher: Searcher, settings: QuestionSettings, generation: GenerationSettings
+    ) -> _Asked:
+        if not question.strip():
+            raise EmptyQuestionError(f"The question {question!r} is empty.", remedy="Ask something.")
+        begun = time.perf_counter()
+        one = _Asked(question, begun, self.select(question, searcher, settings, generation))
+        evidence = self._evidence(one.selection, settings.evidence_tokens)
+        one.ids = self.llm.template.question_ids(self.llm.tokenizer, question, evidence)
+        one.select_seconds = time.perf_counter() - one.begun
+        if one.selection.relevance >= settings.relevance_floor:
+            one.injection, one.bytes_read = self._load(one.selection)
+            one.load_seconds = time.perf_counter() - one.begun - one.select_seconds
+        return one
+
+    def _budget(self, settings: QuestionSettings, question_tokens: int, answer_tokens: int) -> int:
+        """Rows that may be injected: as asked, within the window where rows take consecutive positions."""
+        profile = self.llm.profile
+        wanted = settings.budget or DEFAULT_BUDGET[profile.name]
+        left = self.llm.window_left(question_tokens, answer_tokens)
+        if left < 1:
+            raise QuestionTooLongError(
+                f"The question takes {question_tokens} tokens and the answer up to {answer_tokens}; with the prompt's "
+                f"{len(self.llm.start_ids)} that exceeds the model's window of {self.llm.upper.window}.",
+                remedy="Shorten the question, or lower max_new_tokens or evidence_tokens.",
+            )
+        if profile.positions != "token":
+            return wanted
+        if settings.budget is not None and settings.budget > left:
+            raise ConfigError(
+                f"budget={settings.budget} rows exceed the {left} that the model's window of {self.llm.upper.window} "
+                "leaves beside prompt, question and answer.",
+                remedy=f"Use a budget of at most {left}.",
+            )
+        return min(wanted, left)
+
+    def _evidence(self, selection: Selection, tokens: int) -> str:
+        """Text of the best injected leaves, best first, up to ``tokens`` tokens."""
+        pieces: list[str] = []
+        for node in sorted(selection.nodes, key=lambda n: -n.score):
+            if tokens <= 0:
+                break
+            document = selection.documents[node.document]
+            start = document.trees[node.chunk].chunk.start + node.node.start
+            end = min(document.trees[node.chunk].chunk.start + node.node.end, start + tokens)
+            first, last = document.tokens.char_span(start, end)
+            pieces.append(document.document.text[first:last].strip())
+            tokens -= end - start
+        return "\n\n".join(pieces)
+
+    def _load(self, selection: Selection) -> tuple[Injection, int]:
+        keys, values, read = self.source.rows(selection)
+        front_tokens = len(self.llm.start_ids) if self.llm.profile.fusion == "joint" else 0
+        positions, query_position = positions_of(self.llm.profile, selection.places(), front_tokens)
+        return Injection(keys, values, torch.tensor(positions, dtype=torch.long), query_position), read
+
+    def _generate(
+        self, batch: Sequence[_Asked], generation: GenerationSettings, results: list[Generated]
+    ) -> Iterator[Piece]:
+        llm = self.llm
+        joint = llm.profile.fusion == "joint"
+        # where nothing stands in a cache in front, the prompt's start is fed with the question
+        fed = [one.ids if joint else (*llm.start_ids, *one.ids) for one in batch]
+        injections = [one.injection for one in batch if one.injection is not None]
+        with InjectedDecoder(
+            llm.upper,
+            llm.profile,
+            injections,
+            front=llm.front,
+            blocks=llm.blocks,
+            capacity=max(map(len, fed)) + generation.max_new_tokens,
+            lock=llm.lock,
+        ) as decoder:
+            yield from generate(decoder, fed, llm.tokenizer, generation, llm.end_ids, results)
+
+    def _answer(self, one: _Asked, result: Generated | None, settings: QuestionSettings) -> Answer:
+        selection = one.selection
+        said = result is not None and not result.text.strip().lower().startswith(NOT_SAID.lower().rstrip("."))
+        text = result.text.strip() if result else NOT_SAID
+        citations = cite(selection, one.question, text, settings.max_citations) if said else ()
+        before = one.select_seconds + one.load_seconds
+        return Answer(
+            question=one.question,
+            text=text,
+            citations=citations,
+            found=said,
+            relevance=selection.relevance,
+            finish_reason=result.finish_reason if result else "not-found",
+            timings=Timings(
+                one.select_seconds,
+                one.load_seconds,
+                before + result.first_token_seconds if result else before,
+                time.perf_counter() - one.begun,
+            ),
+            counts=Counts(
+                documents=len(selection.documents),
+                chunks=len(selection.candidates),
+                nodes=len(selection.nodes) if result else 0,
+                rows=one.injection.num_rows if one.injection else 0,
+                bytes_read=one.bytes_read,
+                question_tokens=len(one.ids) if result else 0,
+                answer_tokens=len(result.ids) if result else 0,
+            ),
+        )

@@ -1,0 +1,45 @@
+"""Room for what is about to be written: the user's disk budget and the space that is left."""
+
+from __future__ import annotations
+
+from sharedllm_docs.errors import DiskBudgetError, DiskFullError
+from sharedllm_docs.store.catalog import INDEX_FILE
+from sharedllm_docs.store.files import Files
+
+FOLDERS = ("documents", "shards")
+
+
+def present_bytes(files: Files) -> int:
+    """Bytes of the whole index, leftovers included."""
+    head = len(files.read(INDEX_FILE)) if files.exists(INDEX_FILE) else 0
+    return head + sum(sum(files.sizes(folder).values()) for folder in FOLDERS)
+
+
+def check_budget(needed: int, present: int, bound: int | None) -> None:
+    """Raise DiskBudgetError when ``needed`` more bytes would exceed the budget (None: no budget)."""
+    if bound is not None and present + needed > bound:
+        raise DiskBudgetError(
+            f"{human_bytes(needed)} more would exceed the disk budget: the index has {human_bytes(present)} "
+            f"of at most {human_bytes(bound)} ({present:,} + {needed:,} > {bound:,} bytes).",
+            remedy="Raise max_bytes, remove documents and prune, or store fewer bytes a token (int8, fewer layers).",
+        )
+
+
+def check_free_space(needed: int, files: Files) -> None:
+    """Raise DiskFullError when the disk has less than ``needed`` bytes left (remote: unknown, nothing is checked)."""
+    free = files.free_bytes()
+    if free is not None and needed > free:
+        raise DiskFullError(
+            f"{human_bytes(needed)} are needed, {human_bytes(free)} are left where {files.url} is.",
+            remedy="Free some space, choose another folder, or store fewer bytes a token (int8, fewer layers).",
+        )
+
+
+def human_bytes(count: int) -> str:
+    """A size to read: 1,536 -> ``1.5 kB``."""
+    size = float(count)
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

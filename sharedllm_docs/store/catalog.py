@@ -1,0 +1,251 @@
+"""The JSON side of an index: its head and its documents, read, checked and migrated. Opens no shard."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sharedllm_docs.errors import DamagedIndexError, DocumentNotFoundError, IndexNotFoundError, StoreError
+from sharedllm_docs.store.canonical import seal, sha256_hex, unseal
+from sharedllm_docs.store.files import Files
+from sharedllm_docs.store.fingerprint import Fingerprint
+from sharedllm_docs.store.migrations import MIGRATIONS, Kind, Payload
+from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, manifest_path
+
+INDEX_FILE = "index.json"
+INDEX_FORMAT = "sharedllm-docs-index"
+MIN_PREFIX = 4
+"""Fewest hex digits of a key that may stand for it."""
+
+_KEY = re.compile("[0-9a-f]{64}")
+
+ADD_AGAIN = "Remove the document and add it again: intact chunks are used again."
+
+
+@dataclass(frozen=True)
+class IndexHead:
+    """What ``index.json`` says.
+
+    Attributes:
+        fingerprint: what the rows depend on.
+        settings: free JSON of the caller, to open the index again with the same model.
+        max_bytes: disk budget of the whole index, None without one.
+    """
+
+    fingerprint: Fingerprint
+    settings: Mapping[str, Any]
+    max_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class Damage:
+    """A file that is not as it was written.
+
+    Attributes:
+        path: relative to the index.
+        reason: what is wrong with it.
+        document: key of the document it belongs to, "" for the index's own.
+    """
+
+    path: str
+    reason: str
+    document: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.path}: {self.reason}"
+
+
+def damaged(path: str, reason: str, *, remedy: str = ADD_AGAIN) -> DamagedIndexError:
+    """The error for one damaged file."""
+    return DamagedIndexError(f"{path} is damaged: {reason}.", paths=(path,), remedy=remedy)
+
+
+class Catalog:
+    """Reads and writes the sealed JSON files of an index.
+
+    Args:
+        files: of the index.
+    """
+
+    def __init__(self, files: Files) -> None:
+        self.files = files
+
+    # -- sealed files ----------------------------------------------------------------------------------------------
+
+    def load(self, kind: Kind, path: str) -> tuple[Payload, bool]:
+        """Fields of a sealed file at the current schema, and whether they had to be migrated.
+
+        Raises:
+            FileNotFoundError: there is none.
+            DamagedIndexError: a byte is wrong.
+            SchemaError: no way to the current schema.
+        """
+        try:
+            payload = unseal(self.files.read(path))
+        except ValueError as error:
+            raise damaged(path, str(error)) from error
+        upgraded = MIGRATIONS.upgrade(kind, payload, path)
+        return upgraded, upgraded is not payload
+
+    def sealed(self, fields: Mapping[str, Any]) -> bytes:
+        """The bytes of a file with these fields, at the current schema."""
+        return seal({**fields, "schema": MIGRATIONS.current})
+
+    def save(self, path: str, fields: Mapping[str, Any]) -> None:
+        """Put a file with these fields in place atomically."""
+        self.files.write(path, [self.sealed(fields)])
+
+    # -- the index -------------------------------------------------------------------------------------------------
+
+    def load_head(self) -> IndexHead:
+        """What ``index.json`` says.
+
+        Raises:
+            IndexNotFoundError: there is no index.
+        """
+        try:
+            payload, _migrated = self.load("index", INDEX_FILE)
+        except FileNotFoundError as error:
+            raise IndexNotFoundError(
+                f"There is no index at {self.files.url}.", remedy="Add a document first, or correct the path."
+            ) from error
+        if payload.get("format") != INDEX_FORMAT:
+            raise damaged(INDEX_FILE, f"its format is {payload.get('format')!r}, not {INDEX_FORMAT!r}")
+        return IndexHead(Fingerprint.from_dict(payload["fingerprint"]), payload["settings"], payload["max_bytes"])
+
+    def save_head(self, head: IndexHead) -> None:
+        """Write ``index.json``."""
+        fields = {
+            "format": INDEX_FORMAT,
+            "fingerprint": head.fingerprint.to_dict(),
+            "settings": dict(head.settings),
+            "max_bytes": head.max_bytes,
+        }
+        self.save(INDEX_FILE, fields)
+
+    # -- documents -------------------------------------------------------------------------------------------------
+
+    def document_keys(self) -> list[str]:
+        """Keys of the documents, sorted."""
+        paths = self.files.sizes("documents")
+        return sorted(path.split("/")[1] for path in paths if path == manifest_path(path.split("/")[1]))
+
+    def manifest(self, key: str) -> DocumentRecord:
+        """The record of a document.
+
+        Raises:
+            DocumentNotFoundError: the index has none of that key.
+            DamagedIndexError: its manifest is damaged.
+        """
+        path = manifest_path(key)
+        try:
+            payload, _migrated = self.load("document", path)
+        except FileNotFoundError as error:
+            raise _not_found(key) from error
+        try:
+            record = DocumentRecord.from_dict(payload)
+        except (KeyError, TypeError) as error:
+            raise damaged(path, f"a field is missing or unknown ({error})") from error
+        if not key == record.key == record.expected_key():
+            raise damaged(path, f"it belongs to the document {record.key!r}")
+        return record
+
+    def scan(self) -> tuple[list[DocumentRecord], list[Damage]]:
+        """All documents, oldest first, and what is wrong with the manifests that cannot be read."""
+        records, damages = [], []
+        for key in self.document_keys():
+            try:
+                records.append(self.manifest(key))
+            except DocumentNotFoundError:
+                continue  # removed since the folder was listed
+            except DamagedIndexError as error:
+                damages.append(Damage(manifest_path(key), error.message, key))
+        return sorted(records, key=lambda record: (record.created, record.name, record.key)), damages
+
+    def documents(self) -> list[DocumentRecord]:
+        """All documents, oldest first.
+
+        Raises:
+            DamagedIndexError: names every manifest that cannot be read.
+        """
+        records, damages = self.scan()
+        raise_damages(damages)
+        return records
+
+    def find(self, reference: str) -> DocumentRecord:
+        """A document by key, name, or the beginning of its key (:data:`MIN_PREFIX` digits or more).
+
+        Raises:
+            DocumentNotFoundError: none.
+            StoreError: several.
+            DamagedIndexError: it may be the one whose manifest is damaged.
+        """
+        if _KEY.fullmatch(reference) and self.files.exists(manifest_path(reference)):
+            return self.manifest(reference)
+        records, damages = self.scan()
+        found = [record for record in records if record.name == reference]
+        found = found or [record for record in records if _is_prefix(reference, record.key)]
+        if len(found) > 1:
+            listed = ", ".join(f"{record.name} ({record.key[:12]})" for record in found)
+            raise StoreError(
+                f"{reference!r} stands for {len(found)} documents: {listed}.", remedy="Give more digits of the key."
+            )
+        if not found:
+            raise_damages(damages)
+            raise _not_found(reference)
+        return found[0]
+
+    def find_key(self, reference: str) -> str:
+        """Like :meth:`find`, but also for a document whose manifest is damaged, by key or its beginning."""
+        keys = [key for key in self.document_keys() if key == reference or _is_prefix(reference, key)]
+        return keys[0] if len(keys) == 1 else self.find(reference).key
+
+    def side_file(self, record: DocumentRecord, name: str) -> bytes:
+        """A file beside the manifest, checked.
+
+        Raises:
+            DamagedIndexError: missing or damaged.
+            DocumentNotFoundError: the document was removed meanwhile.
+        """
+        path = record.file_path(name)
+        try:
+            data = self.files.read(path)
+        except FileNotFoundError as error:
+            if not self.files.exists(record.path):
+                raise _not_found(record.key) from error
+            raise damaged(path, "it is missing") from error
+        if sha256_hex(data) != record.files[name].sha256:
+            raise damaged(path, "its checksum does not match")
+        return data
+
+    def missing_shard(self, chunks: Sequence[ChunkRecord]) -> DamagedIndexError | DocumentNotFoundError:
+        """The error for shards of which one is gone: damage when a document still wants it, else it was removed."""
+        gone = [chunk.path for chunk in chunks if not self.files.exists(chunk.path)]
+        records, _damages = self.scan()
+        wanted = {chunk.path for record in records for chunk in record.chunks}
+        for path in gone:
+            if path in wanted:
+                return damaged(path, "it is missing")
+        return DocumentNotFoundError(
+            f"{', '.join(gone) or 'A shard'} is gone: the document was removed from the index meanwhile.",
+            remedy="List the documents again.",
+        )
+
+
+def raise_damages(damages: list[Damage]) -> None:
+    """One error that names every damaged file; nothing when there is none."""
+    if damages:
+        paths = tuple(damage.path for damage in damages)
+        raise DamagedIndexError(f"Damaged: {'; '.join(map(str, damages))}.", paths=paths, remedy=ADD_AGAIN)
+
+
+def _is_prefix(reference: str, key: str) -> bool:
+    return len(reference) >= MIN_PREFIX and key.startswith(reference)
+
+
+def _not_found(reference: str) -> DocumentNotFoundError:
+    return DocumentNotFoundError(
+        f"The index holds no document {reference!r}.", remedy="Use list to see what it holds, or add it."
+    )

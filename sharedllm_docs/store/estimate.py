@@ -1,0 +1,149 @@
+"""How many bytes a document will take, before anything is encoded. Pure.
+
+Shards, tokens and vectors are exact: their headers are built with blank digests. Text and manifest depend on the
+document's wording and are near 1 % of the whole in practice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+
+from sharedllm_docs.chunks import split_into_chunks
+from sharedllm_docs.config import Profile
+from sharedllm_docs.store.canonical import canonical_bytes
+from sharedllm_docs.store.records import ChunkRecord
+from sharedllm_docs.store.shard import Block, ShardHead
+from sharedllm_docs.store.tensorfile import TensorSpec, encode_header, offsets_of
+from sharedllm_docs.tree import ContextTree, RowLayout
+
+TEXT_BYTES_PER_TOKEN = 4.3
+"""English prose in a byte-pair vocabulary of some 50,000 (R-intro, 72,413 tokens), as JSON."""
+
+MANIFEST_BYTES = 1300
+"""A manifest without its chunks."""
+
+_DIGEST = "0" * 64
+
+
+@dataclass(frozen=True)
+class VectorSize:
+    """One array of ``vectors.safetensors``.
+
+    Attributes:
+        per: a row for each ``leaf``, ``node`` or ``chunk``.
+        dims: numbers a row.
+        dtype: safetensors name, ``F32`` or ``F16``.
+    """
+
+    per: str
+    dims: int
+    dtype: str = "F32"
+
+
+@dataclass(frozen=True)
+class SizeEstimate:
+    """Bytes by part.
+
+    Attributes:
+        rows: keys and values with the scales of single tokens.
+        heads: headers of the shards, with scales of whole chunks.
+        tokens: ids and character spans.
+        vectors: of leaves and nodes.
+        content: text, outline and issues.
+        manifest: of the document.
+        num_tokens: tokens the estimate is for.
+        chunk_bytes: one shard of each chunk, in order.
+    """
+
+    rows: int
+    heads: int
+    tokens: int
+    vectors: int
+    content: int
+    manifest: int
+    num_tokens: int
+    chunk_bytes: tuple[int, ...] = field(repr=False, default=())
+
+    @property
+    def total(self) -> int:
+        """All parts together."""
+        return self.rows + self.heads + self.tokens + self.vectors + self.content + self.manifest
+
+    @property
+    def per_token(self) -> float:
+        """Bytes a token of the document."""
+        return self.total / self.num_tokens if self.num_tokens else 0.0
+
+    def parts(self) -> dict[str, int]:
+        """Part -> bytes, the largest first."""
+        names = ("rows", "heads", "tokens", "vectors", "content", "manifest")
+        return dict(sorted(((name, getattr(self, name)) for name in names), key=lambda item: -item[1]))
+
+
+def estimate_bytes(
+    num_tokens: int,
+    profile: Profile,
+    *,
+    kv_heads: int,
+    head_dim: int,
+    vectors: Mapping[str, VectorSize] | None = None,
+    text_bytes: int | None = None,
+) -> SizeEstimate:
+    """Size of a document in the index.
+
+    Args:
+        num_tokens: of the document.
+        profile: resolved.
+        kv_heads: of the model.
+        head_dim: of the model.
+        vectors: arrays stored beside the rows.
+        text_bytes: UTF-8 bytes of the text where known; else guessed from the tokens.
+
+    Raises:
+        ConfigError: the profile's layers are not resolved.
+    """
+    trees = [ContextTree(profile, len(chunk)) for chunk in split_into_chunks(num_tokens, profile.chunk_tokens)]
+    shape = (len(profile.injection_layers), kv_heads, head_dim)
+    # all chunks but the last are alike
+    heads = {tree.num_tokens: _shard_head(tree, *shape) for tree in trees}
+    shards = [heads[tree.num_tokens] for tree in trees]
+    chunk_bytes = tuple(head.file_bytes for head in shards)
+    head_bytes = sum(head.head_bytes for head in shards)
+    content = int(num_tokens * TEXT_BYTES_PER_TOKEN) if text_bytes is None else text_bytes
+    return SizeEstimate(
+        rows=sum(chunk_bytes) - head_bytes,
+        heads=head_bytes,
+        tokens=_file_bytes([TensorSpec(name, "I32", (num_tokens,)) for name in ("char_end", "char_start", "ids")]),
+        vectors=_vector_bytes(trees, vectors or {}),
+        content=content,
+        manifest=MANIFEST_BYTES + len(shards) * _chunk_record_bytes(num_tokens, max(chunk_bytes, default=0)),
+        num_tokens=num_tokens,
+        chunk_bytes=chunk_bytes,
+    )
+
+
+def _shard_head(tree: ContextTree, layers: int, kv_heads: int, head_dim: int) -> ShardHead:
+    layout = RowLayout(tree)
+    draft = ShardHead(_DIGEST, tree.profile.store_dtype, (layout.num_rows, layers, kv_heads, head_dim), (), _DIGEST)
+    digests = {spec.name: _DIGEST for spec in draft.blocked_specs}
+    blocks = tuple(Block(start, end, digests) for start, end in layout.blocks)
+    return ShardHead(draft.key, draft.dtype, draft.shape, blocks, _DIGEST)
+
+
+def _file_bytes(specs: list[TensorSpec]) -> int:
+    return len(encode_header(specs, "")) + offsets_of(specs)[-1]
+
+
+def _vector_bytes(trees: list[ContextTree], vectors: Mapping[str, VectorSize]) -> int:
+    counts = {
+        "leaf": sum(len(tree.leaves) for tree in trees),
+        "node": sum(len(tree.nodes) for tree in trees),
+        "chunk": len(trees),
+    }
+    return _file_bytes([TensorSpec(name, v.dtype, (counts[v.per], v.dims)) for name, v in vectors.items()])
+
+
+def _chunk_record_bytes(num_tokens: int, shard_bytes: int) -> int:
+    record = ChunkRecord(_DIGEST, num_tokens, num_tokens, 1024, shard_bytes, 4096, _DIGEST, _DIGEST)
+    return len(canonical_bytes(asdict(record))) + 1

@@ -1,0 +1,225 @@
+"""Where the bytes are: one small interface, and its implementation for a folder on this machine.
+
+Paths are relative to the index, with ``/``. A write is atomic and durable when it returns: a reader sees the old
+file or the new one, a crash leaves at most a temporary file. Knows nothing of what the files mean.
+"""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import shutil
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, ClassVar
+from uuid import uuid4
+
+from sharedllm_docs.errors import DiskFullError, StoreError
+from sharedllm_docs.store.locks import LocalLock, WriterLock
+
+TEMP_PREFIX = ".tmp-"
+LOCK_NAME = "writer.lock"
+ByteRange = tuple[str, int, int]
+Buffers = Sequence[bytes | memoryview]
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_MISSING = (errno.ENOENT, errno.ENOTDIR)
+
+
+class Files(ABC):
+    """Files of one index.
+
+    Attributes:
+        url: as the user wrote it.
+        mappable: whether :meth:`map` works.
+    """
+
+    url: str
+    mappable: ClassVar[bool] = False
+
+    @abstractmethod
+    def read(self, path: str) -> bytes:
+        """The whole file. Raises FileNotFoundError where there is none."""
+
+    @abstractmethod
+    def read_ranges(self, ranges: Sequence[ByteRange]) -> list[bytes]:
+        """Some byte ranges (path, start, end), in one go. Raises FileNotFoundError."""
+
+    def map(self, path: str) -> memoryview:
+        """The file mapped into memory. Raises FileNotFoundError."""
+        raise StoreError(f"{path} at {self.url} cannot be mapped into memory.", remedy="Read its ranges.")
+
+    @abstractmethod
+    def write(self, path: str, buffers: Buffers) -> None:
+        """Put a file in place, atomically and durably."""
+
+    @abstractmethod
+    def remove(self, path: str) -> None:
+        """Delete a file (none there: nothing happens), and its folder when that leaves it empty."""
+
+    @abstractmethod
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Path -> bytes of every file below ``folder``, temporary ones included."""
+
+    def leftovers(self) -> dict[str, int]:
+        """Path -> bytes of temporary files beside the index's head (remote puts leave none)."""
+        return {}
+
+    @abstractmethod
+    def exists(self, path: str) -> bool:
+        """Whether there is such a file."""
+
+    @abstractmethod
+    def free_bytes(self) -> int | None:
+        """Free space where the index is, None where that is unknown."""
+
+    @abstractmethod
+    def lock(self) -> WriterLock:
+        """The lock that writers of this index take."""
+
+
+@contextmanager
+def _disk_errors(action: str, *, reading: bool = False) -> Iterator[None]:
+    """Operating system errors as typed ones; reading a missing file stays FileNotFoundError, which callers explain."""
+    try:
+        yield
+    except OSError as error:
+        if reading and error.errno in _MISSING:
+            raise FileNotFoundError(error.errno, error.strerror, error.filename) from error
+        if error.errno in _FULL:
+            raise DiskFullError(
+                f"No space left: {action} failed.",
+                remedy="Free some space (prune frees what no document needs), then add the document again: it resumes.",
+            ) from error
+        raise StoreError(
+            f"{action} failed: {error.strerror or error}.", remedy="Check that the folder can be read and written."
+        ) from error
+
+
+class LocalFiles(Files):
+    """A folder on this machine."""
+
+    mappable = True
+
+    def __init__(self, root: str | os.PathLike[str]) -> None:
+        self.root = Path(root).expanduser()
+        self.url = str(root)
+
+    def read(self, path: str) -> bytes:
+        with _disk_errors(f"Reading {path}", reading=True):
+            return (self.root / path).read_bytes()
+
+    def read_ranges(self, ranges: Sequence[ByteRange]) -> list[bytes]:
+        parts = []
+        for path, start, end in ranges:
+            with _disk_errors(f"Reading {path}", reading=True), open(self.root / path, "rb") as file:
+                file.seek(start)
+                parts.append(file.read(end - start))
+        return parts
+
+    def map(self, path: str) -> memoryview:
+        with _disk_errors(f"Reading {path}", reading=True), open(self.root / path, "rb") as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                return memoryview(b"")  # an empty file cannot be mapped
+            # a private mapping: torch wants writable memory, and nothing written there would reach the file
+            return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+
+    def write(self, path: str, buffers: Buffers) -> None:
+        target = self.root / path
+        with _disk_errors(f"Writing {path}"):
+            _make_folder(target.parent)
+            temporary = target.with_name(f"{TEMP_PREFIX}{uuid4().hex}")
+            try:
+                with open(temporary, "xb") as file:
+                    _write_all(file, buffers)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(temporary, target)
+            except BaseException:
+                with suppress(FileNotFoundError):
+                    temporary.unlink()
+                raise
+            _sync_folder(target.parent)
+
+    def remove(self, path: str) -> None:
+        target = self.root / path
+        with _disk_errors(f"Removing {path}"):
+            target.unlink(missing_ok=True)
+            if not target.parent.exists():
+                return
+            _sync_folder(target.parent)
+        with suppress(OSError):  # not empty: stays
+            target.parent.rmdir()
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        found = {}
+        for parent, _folders, names in os.walk(self.root / folder):
+            for name in names:
+                path = Path(parent, name)
+                with suppress(FileNotFoundError):  # removed meanwhile
+                    found[path.relative_to(self.root).as_posix()] = path.stat().st_size
+        return dict(sorted(found.items()))
+
+    def leftovers(self) -> dict[str, int]:
+        return {path.name: path.stat().st_size for path in self.root.glob(f"{TEMP_PREFIX}*")}
+
+    def exists(self, path: str) -> bool:
+        return (self.root / path).is_file()
+
+    def free_bytes(self) -> int | None:
+        return shutil.disk_usage(self.root).free if self.root.exists() else None
+
+    def lock(self) -> WriterLock:
+        with _disk_errors(f"Creating the folder {self.root}"):
+            _make_folder(self.root)
+        return LocalLock(self.root / LOCK_NAME)
+
+
+def open_files(url: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Files:
+    """The files of an index at a local path, a ``file://`` URL or any other fsspec URL.
+
+    Args:
+        url: where the index is.
+        storage_options: passed to the remote file system (credentials, endpoints); none for a local path.
+
+    Raises:
+        StoreError: no such protocol, or its package is not installed.
+    """
+    text = os.fspath(url)
+    protocol, separator, rest = text.partition("://")
+    if not separator or protocol in ("file", "local"):
+        if storage_options:
+            raise StoreError(f"storage_options mean nothing for the local path {text}.", remedy="Leave them out.")
+        return LocalFiles(rest if separator else text)
+    from sharedllm_docs.store.remote import RemoteFiles
+
+    return RemoteFiles.at(text, storage_options or {})
+
+
+def _write_all(file: Any, buffers: Buffers) -> None:
+    for buffer in buffers:
+        file.write(buffer)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder and its parents, each made durable in the one above it."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    with suppress(FileExistsError):  # made by another process meanwhile; a file of that name fails on use
+        folder.mkdir()
+    _sync_folder(folder.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make renames and removals in a folder durable (where the system can: Windows cannot open folders)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

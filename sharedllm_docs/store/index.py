@@ -1,0 +1,283 @@
+"""The facade of the store: one object for one index, at a local path or any fsspec URL.
+
+Knows documents, chunks and rows; knows nothing of models, tokenizers or questions.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
+
+from sharedllm_docs.document import Document
+from sharedllm_docs.errors import ConfigError, StoreError
+from sharedllm_docs.store.budget import check_budget, check_free_space, present_bytes
+from sharedllm_docs.store.canonical import normalised
+from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, IndexHead
+from sharedllm_docs.store.files import Files, open_files
+from sharedllm_docs.store.fingerprint import Fingerprint
+from sharedllm_docs.store.maintenance import IndexInfo, PruneReport, prune, remove_document, summarise
+from sharedllm_docs.store.migrate import migrate_files
+from sharedllm_docs.store.reader import GatheredRows, Layout, RowNumbers, ShardReader
+from sharedllm_docs.store.records import (
+    CONTENT_FILE,
+    TOKENS_FILE,
+    VECTORS_FILE,
+    ChunkRecord,
+    DocumentRecord,
+    decode_content,
+)
+from sharedllm_docs.store.sources import ReadStats
+from sharedllm_docs.store.tensorfile import decode_tensors
+from sharedllm_docs.store.verify import Progress, VerifyReport, damaged_chunks, verify_document, verify_index
+from sharedllm_docs.store.writer import IndexWriter
+from sharedllm_docs.tokens import DocumentTokens
+
+if TYPE_CHECKING:
+    import torch
+
+    from sharedllm_docs.store.bytecache import ByteCache
+
+LOCK_TIMEOUT = 30.0
+"""Seconds that writing waits for another writer by default."""
+
+Url = str | os.PathLike[str]
+
+
+class IndexStore:
+    """An open index. Made by :meth:`create` or :meth:`open`.
+
+    Reading needs no lock and may go on while another process writes.
+
+    Attributes:
+        url: where it is.
+        fingerprint: what its rows depend on.
+        settings: free JSON of whoever created it.
+        max_bytes: disk budget, None without one.
+        stats: what reading cost so far.
+    """
+
+    def __init__(self, files: Files, head: IndexHead, max_bytes: int | None, cache: ByteCache | None) -> None:
+        self.url = files.url
+        self.fingerprint = head.fingerprint
+        self.settings = dict(head.settings)
+        self.max_bytes = max_bytes
+        self._files, self._head = files, head
+        self._catalog = Catalog(files)
+        self._reader = ShardReader(self._catalog, cache)
+
+    # -- making and opening ----------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        url: Url,
+        fingerprint: Fingerprint,
+        settings: Mapping[str, Any] | None = None,
+        *,
+        max_bytes: int | None = None,
+        timeout: float = LOCK_TIMEOUT,
+        storage_options: Mapping[str, Any] | None = None,
+        cache: ByteCache | None = None,
+    ) -> IndexStore:
+        """Make a new, empty index and open it.
+
+        Args:
+            url: a folder, made where it is missing, or an fsspec URL.
+            fingerprint: what the rows will depend on.
+            settings: JSON kept with the index, to open it again with the same model.
+            max_bytes: disk budget, kept with the index.
+            timeout: seconds to wait for another process that creates it too.
+            storage_options: of a remote file system.
+            cache: for blocks of a remote index.
+
+        Raises:
+            StoreError: there is an index already, or the folder cannot be made.
+            ConfigError: settings that are not JSON, or a budget below 1.
+            IndexLockedError: see ``timeout``.
+        """
+        files = open_files(url, storage_options)
+        _check_max_bytes(max_bytes)
+        head = IndexHead(fingerprint, normalised(dict(settings or {})), max_bytes)
+        with files.lock().held(timeout):
+            if files.exists(INDEX_FILE):
+                raise StoreError(
+                    f"There is an index at {files.url} already.", remedy="Open it, or choose another folder."
+                )
+            Catalog(files).save_head(head)
+        return cls(files, head, max_bytes, cache)
+
+    @classmethod
+    def open(
+        cls,
+        url: Url,
+        fingerprint: Fingerprint | None = None,
+        *,
+        max_bytes: int | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        cache: ByteCache | None = None,
+    ) -> IndexStore:
+        """Open an index.
+
+        Args:
+            url: where it is.
+            fingerprint: that it must have; None takes it as it is.
+            max_bytes: disk budget for this process instead of the one kept with the index.
+            storage_options: of a remote file system.
+            cache: for blocks of a remote index.
+
+        Raises:
+            IndexNotFoundError: there is none.
+            FingerprintMismatchError: it was made with another model or setting; names each.
+            DamagedIndexError: its ``index.json`` is damaged.
+            SchemaError: it is newer than this version.
+        """
+        files = open_files(url, storage_options)
+        _check_max_bytes(max_bytes)
+        head = Catalog(files).load_head()
+        if fingerprint is not None:
+            head.fingerprint.check(fingerprint)
+        return cls(files, head, head.max_bytes if max_bytes is None else max_bytes, cache)
+
+    @staticmethod
+    def exists(url: Url, *, storage_options: Mapping[str, Any] | None = None) -> bool:
+        """Whether there is an index (intact or not)."""
+        return open_files(url, storage_options).exists(INDEX_FILE)
+
+    def close(self) -> None:
+        """Forget open shards. The store can be used again afterwards."""
+        self._reader.close()
+
+    # -- documents -------------------------------------------------------------------------------------------------
+
+    def documents(self) -> list[DocumentRecord]:
+        """All documents, oldest first, without opening a shard. Raises DamagedIndexError, naming every manifest."""
+        return self._catalog.documents()
+
+    def get(self, reference: str) -> DocumentRecord:
+        """A document by key, by the beginning of its key (4 digits or more) or by name.
+
+        Raises:
+            DocumentNotFoundError: none.
+            StoreError: several.
+            DamagedIndexError: its manifest is damaged.
+        """
+        return self._catalog.find(reference)
+
+    def has_document(self, key: str) -> bool:
+        """Whether a document of that key is in the index (its manifest may be damaged)."""
+        return key in self._catalog.document_keys()
+
+    def document(self, record: DocumentRecord) -> Document:
+        """The text, outline and issues, as they were read. Raises DamagedIndexError, DocumentNotFoundError."""
+        return decode_content(record, json.loads(self._catalog.side_file(record, CONTENT_FILE)))
+
+    def tokens(self, record: DocumentRecord) -> DocumentTokens:
+        """Token ids and character spans. Raises DamagedIndexError, DocumentNotFoundError."""
+        return DocumentTokens(**decode_tensors(self._catalog.side_file(record, TOKENS_FILE)))
+
+    def vectors(self, record: DocumentRecord) -> dict[str, NDArray[Any]]:
+        """Arrays stored beside the rows, by name. Raises DamagedIndexError, DocumentNotFoundError."""
+        return decode_tensors(self._catalog.side_file(record, VECTORS_FILE))
+
+    # -- rows ------------------------------------------------------------------------------------------------------
+
+    @property
+    def stats(self) -> ReadStats:
+        """What reading rows cost so far."""
+        return self._reader.stats
+
+    def gather(
+        self,
+        parts: Sequence[tuple[ChunkRecord, RowNumbers]],
+        dtype: torch.dtype,
+        *,
+        layout: Layout = "heads_first",
+        device: torch.device | str = "cpu",
+    ) -> GatheredRows:
+        """Rows of several chunks at once; see :meth:`~sharedllm_docs.store.reader.ShardReader.gather`."""
+        return self._reader.gather(parts, dtype, layout=layout, device=device)
+
+    def read_rows(
+        self, record: DocumentRecord, chunk: int, rows: RowNumbers, dtype: torch.dtype
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Unrotated keys and values [R, Ls, KV, D] of some rows of one chunk. Raises as :meth:`gather`."""
+        gathered = self.gather([(record.chunks[chunk], rows)], dtype, layout="rows_first")
+        return gathered.keys, gathered.values
+
+    # -- writing ---------------------------------------------------------------------------------------------------
+
+    def writer(self, *, timeout: float = LOCK_TIMEOUT, max_bytes: int | None = None) -> IndexWriter:
+        """The writer, a context manager. Raises IndexLockedError on entry when another one stays.
+
+        Args:
+            timeout: seconds to wait for another writer.
+            max_bytes: disk budget for this writer instead of the store's.
+        """
+        _check_max_bytes(max_bytes)
+        bound = self.max_bytes if max_bytes is None else max_bytes
+        return IndexWriter(self._catalog, self._head, timeout=timeout, max_bytes=bound)
+
+    def check_room(self, needed: int, *, max_bytes: int | None = None) -> None:
+        """Check, before encoding, that ``needed`` more bytes fit the budget and the disk.
+
+        Raises:
+            DiskBudgetError: they exceed the budget.
+            DiskFullError: the disk has not that much left.
+        """
+        bound = self.max_bytes if max_bytes is None else max_bytes
+        if bound is not None:
+            check_budget(needed, self.total_bytes(), bound)
+        check_free_space(needed, self._files)
+
+    def remove(self, reference: str, *, timeout: float = LOCK_TIMEOUT) -> PruneReport:
+        """Take a document out, by key, beginning of the key or name. Its shards stay until :meth:`prune`.
+
+        Raises:
+            DocumentNotFoundError, StoreError, IndexLockedError.
+        """
+        with self._files.lock().held(timeout):
+            return remove_document(self._catalog, self._catalog.find_key(reference))
+
+    def prune(self, *, timeout: float = LOCK_TIMEOUT) -> PruneReport:
+        """Remove what no document needs: shards of removed or interrupted ones, temporary files.
+
+        Raises:
+            DamagedIndexError: a manifest is damaged, so nobody knows what it needs; nothing is removed.
+            IndexLockedError: another process is writing.
+        """
+        with self._files.lock().held(timeout):
+            return prune(self._catalog)
+
+    def migrate(self, *, timeout: float = LOCK_TIMEOUT) -> list[str]:
+        """Carry the files over to this version's schema, on disk; returns the paths written. Writing does it too."""
+        with self._files.lock().held(timeout):
+            return migrate_files(self._catalog)
+
+    # -- the state of things ---------------------------------------------------------------------------------------
+
+    def verify(self, reference: str | None = None, *, progress: Progress | None = None) -> VerifyReport:
+        """Check every byte of the index, or of one document; names every damaged file and raises for none."""
+        if reference is None:
+            return verify_index(self._catalog, progress)
+        return verify_document(self._catalog, self._catalog.find_key(reference), progress)
+
+    def damaged_chunks(self, record: DocumentRecord) -> tuple[int, ...]:
+        """Numbers of the document's chunks that must be encoded again (``IndexWriter.replace_chunk``)."""
+        return damaged_chunks(self._catalog, record)
+
+    def total_bytes(self) -> int:
+        """Bytes of the whole index on disk."""
+        return present_bytes(self._files)
+
+    def info(self) -> IndexInfo:
+        """The index at a glance. Raises DamagedIndexError, naming every manifest that cannot be read."""
+        return summarise(self._catalog)
+
+
+def _check_max_bytes(max_bytes: int | None) -> None:
+    if max_bytes is not None and max_bytes < 1:
+        raise ConfigError(f"max_bytes={max_bytes} must be at least 1.", remedy="Leave it out for no disk budget.")

@@ -1,0 +1,165 @@
+"""One writer an index. Readers take no lock: what they read never changes in place.
+
+A local index is locked by the operating system, which frees the lock of a dead process. A remote one has an advisory
+lock object with its owner and the time it was last renewed; a writer that has been silent for
+:data:`STALE_SECONDS` is taken for dead.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from sharedllm_docs.errors import IndexLockedError, StoreError
+from sharedllm_docs.store.canonical import seal, unseal
+
+if TYPE_CHECKING:
+    from filelock import BaseFileLock
+
+STALE_SECONDS = 900.0
+RENEW_SECONDS = 60.0
+POLL_SECONDS = 0.1
+
+_REMEDY = "Wait until the other process has finished, or raise the timeout."
+
+
+class WriterLock(ABC):
+    """Held by at most one writer at a time."""
+
+    @abstractmethod
+    def acquire(self, timeout: float) -> None:
+        """Take the lock, waiting at most ``timeout`` seconds; raises IndexLockedError."""
+
+    @abstractmethod
+    def release(self) -> None:
+        """Give the lock back."""
+
+    @abstractmethod
+    def renew(self) -> None:
+        """Say that the writer is alive; raises IndexLockedError when the lock was lost. Called before every write."""
+
+    @contextmanager
+    def held(self, timeout: float) -> Iterator[None]:
+        """Hold the lock for a block."""
+        self.acquire(timeout)
+        try:
+            yield
+        finally:
+            self.release()
+
+
+class LocalLock(WriterLock):
+    """A lock of the operating system on an empty file, which stays behind."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: BaseFileLock | None = None
+
+    def acquire(self, timeout: float) -> None:
+        from filelock import FileLock, Timeout
+
+        # thread_local=False: the writer's background thread and a later release in another thread see the same lock
+        lock = FileLock(self.path, timeout=timeout, thread_local=False)
+        try:
+            lock.acquire(poll_interval=min(POLL_SECONDS, 0.05))
+        except Timeout as error:
+            raise IndexLockedError(
+                f"Another process is writing to {self.path.parent}; waited {timeout:g} s.", remedy=_REMEDY
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                f"{self.path} cannot be locked: {error.strerror or error}.", remedy="Check the rights on the folder."
+            ) from error
+        self._lock = lock
+
+    def release(self) -> None:
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    def renew(self) -> None:
+        """The operating system knows whether the writer lives."""
+
+
+class RemoteLock(WriterLock):
+    """An object with owner and time of the last renewal, sealed like every JSON file of the store.
+
+    Object stores offer no common compare-and-swap, so a moment remains in which two writers can both believe to have
+    the lock: each waits :attr:`settle` seconds after writing its name and reads it back, which closes that moment
+    for any store that shows a write to others within that time.
+
+    Args:
+        read: returns the object's bytes, None where there is none.
+        write: replaces the object.
+        remove: deletes it.
+        name: of the object, for messages.
+    """
+
+    settle = 0.05
+
+    def __init__(
+        self,
+        read: Callable[[], bytes | None],
+        write: Callable[[bytes], None],
+        remove: Callable[[], None],
+        name: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._read, self._write, self._remove = read, write, remove
+        self._name, self._clock = name, clock
+        self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}"
+        self._renewed = 0.0
+
+    def acquire(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        while not self._try():
+            if time.monotonic() >= deadline:
+                raise IndexLockedError(
+                    f"{self._name} belongs to {self._holder() or 'another writer'}; waited {timeout:g} s.",
+                    remedy=f"{_REMEDY} If that writer is gone, delete {self._name} or wait {STALE_SECONDS:g} s.",
+                )
+            time.sleep(POLL_SECONDS)
+
+    def _try(self) -> bool:
+        holder = self._holder()
+        if holder is not None and holder != self.owner:
+            return False
+        self._put()
+        time.sleep(self.settle)
+        return self._holder() == self.owner
+
+    def _put(self) -> None:
+        self._renewed = self._clock()
+        self._write(seal({"owner": self.owner, "time": self._renewed}))
+
+    def _holder(self) -> str | None:
+        """Who holds the lock: None when nobody does or its owner has been silent for too long."""
+        data = self._read()
+        if data is None:
+            return None
+        try:
+            content = unseal(data)
+        except ValueError:
+            return "an unknown writer (the lock is unreadable)"
+        return str(content["owner"]) if self._clock() - content["time"] < STALE_SECONDS else None
+
+    def release(self) -> None:
+        if self._holder() == self.owner:
+            self._remove()
+
+    def renew(self) -> None:
+        if self._clock() - self._renewed < RENEW_SECONDS:
+            return
+        if self._holder() not in (self.owner, None):
+            raise IndexLockedError(
+                f"The lock {self._name} was lost to {self._holder()}.",
+                remedy="Add the document again when that writer has finished: what was stored is used again.",
+            )
+        self._put()

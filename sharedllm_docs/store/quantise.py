@@ -1,0 +1,228 @@
+"""Row formats: how keys and values of a chunk become stored tensors, and back.
+
+Shapes: ``keys`` and ``values`` are [G, Ls, KV, D], row-major, so that a run of rows is one range of bytes. Packing is
+numpy (listing, verifying and writing need no torch); unpacking is torch, straight into the tensors of the question.
+
+``int8`` (asymmetric for keys, symmetric for values):
+
+* keys, a channel (layer, head, dimension) at a time over the rows of the chunk: ``key = q * scale + offset`` with
+  ``scale = (max - min) / 255`` and ``offset = min + 128 * scale``. Unrotated keys have channels of very different
+  range, which a scale a row would spoil.
+* values, a token (row, layer, head) at a time: ``value = q * scale`` with ``scale = max|value| / 127`` rounded up to
+  float16, so that the error is at most half a step of the scale actually stored.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharedllm_docs.errors import ConfigError, StoreError
+from sharedllm_docs.store.tensorfile import STORAGE, TensorSpec, sort_specs
+
+if TYPE_CHECKING:
+    import torch
+
+Shape = tuple[int, int, int, int]
+Array = NDArray[Any]
+
+
+class RowFormat(ABC):
+    """One way to store rows.
+
+    Attributes:
+        name: the ``store_dtype`` of the profile.
+        fixed: names of the tensors that belong to the chunk as a whole; the first axis of all others is its rows.
+    """
+
+    name: str
+    fixed: ClassVar[frozenset[str]] = frozenset()
+
+    @abstractmethod
+    def specs(self, shape: Shape) -> tuple[TensorSpec, ...]:
+        """The stored tensors of a chunk of ``shape`` [G, Ls, KV, D], in file order."""
+
+    @abstractmethod
+    def pack(self, keys: Array, values: Array) -> dict[str, Array]:
+        """Stored tensors by name. The error of a value that does not fit names the bound."""
+
+    @abstractmethod
+    def unpack_into(self, stored: Mapping[str, torch.Tensor], keys: torch.Tensor, values: torch.Tensor) -> None:
+        """Write R stored rows (and the fixed tensors) into ``keys`` and ``values``.
+
+        Args:
+            stored: by name; all but the fixed ones hold the R chosen rows. On the device of ``keys``.
+            keys: view of shape [R, Ls, KV, D], any floating dtype, any strides.
+            values: the same.
+        """
+
+
+@dataclass(frozen=True)
+class PlainFormat(RowFormat):
+    """Rows as floating-point numbers of one dtype."""
+
+    name: str
+    dtype: str
+
+    def specs(self, shape: Shape) -> tuple[TensorSpec, ...]:
+        return (TensorSpec("keys", self.dtype, shape), TensorSpec("values", self.dtype, shape))
+
+    def pack(self, keys: Array, values: Array) -> dict[str, Array]:
+        return {"keys": self._cast(keys, "keys"), "values": self._cast(values, "values")}
+
+    def _cast(self, array: Array, what: str) -> Array:
+        _check_finite(array, what)
+        with np.errstate(over="ignore"):  # what overflows is named just below
+            cast = to_bfloat16(array) if self.dtype == "BF16" else array.astype(STORAGE[self.dtype])
+        finite = np.isfinite(from_bfloat16(cast) if self.dtype == "BF16" else cast)
+        if not finite.all():
+            raise StoreError(
+                f"{what} reach {np.abs(array).max():.6g}, more than {self.name} can hold.",
+                remedy="Use store_dtype='bfloat16' or 'float32'.",
+            )
+        return np.ascontiguousarray(cast)
+
+    def unpack_into(self, stored: Mapping[str, torch.Tensor], keys: torch.Tensor, values: torch.Tensor) -> None:
+        keys.copy_(stored["keys"])
+        values.copy_(stored["values"])
+
+
+@dataclass(frozen=True)
+class Int8Format(RowFormat):
+    """Eight bits a number: keys a channel at a time, values a token at a time (formulas in the module's head)."""
+
+    name: str = "int8"
+    fixed: ClassVar[frozenset[str]] = frozenset({"key_scale", "key_offset"})
+
+    def specs(self, shape: Shape) -> tuple[TensorSpec, ...]:
+        rows, layers, heads, dims = shape
+        return sort_specs(
+            (
+                TensorSpec("keys", "I8", shape),
+                TensorSpec("values", "I8", shape),
+                TensorSpec("value_scale", "F16", (rows, layers, heads)),
+                TensorSpec("key_scale", "F32", (layers, heads, dims)),
+                TensorSpec("key_offset", "F32", (layers, heads, dims)),
+            )
+        )
+
+    def pack(self, keys: Array, values: Array) -> dict[str, Array]:
+        keys, values = keys.astype(np.float32, copy=False), values.astype(np.float32, copy=False)
+        _check_finite(keys, "keys")
+        _check_finite(values, "values")
+        key_codes, key_scale, key_offset = quantise_channels(keys)
+        value_codes, value_scale = quantise_tokens(values)
+        return {
+            "keys": key_codes,
+            "values": value_codes,
+            "value_scale": value_scale,
+            "key_scale": key_scale,
+            "key_offset": key_offset,
+        }
+
+    def unpack_into(self, stored: Mapping[str, torch.Tensor], keys: torch.Tensor, values: torch.Tensor) -> None:
+        self._unpack(stored["keys"], stored["key_scale"], stored["key_offset"], keys)
+        self._unpack(stored["values"], stored["value_scale"][..., None], None, values)
+
+    @staticmethod
+    def _unpack(codes: torch.Tensor, scale: torch.Tensor, offset: torch.Tensor | None, out: torch.Tensor) -> None:
+        """Multiply, then add, each rounded by itself: a row's numbers do not depend on its neighbours in the call."""
+        import torch
+
+        wide = out.dtype in (torch.float32, torch.float64)
+        target = out if wide else torch.empty_like(out, dtype=torch.float32)
+        target.copy_(codes)
+        target.mul_(scale.to(target.dtype))
+        if offset is not None:
+            target.add_(offset.to(target.dtype))
+        if not wide:
+            out.copy_(target)
+
+
+FORMATS: Mapping[str, RowFormat] = {
+    "float64": PlainFormat("float64", "F64"),
+    "float32": PlainFormat("float32", "F32"),
+    "float16": PlainFormat("float16", "F16"),
+    "bfloat16": PlainFormat("bfloat16", "BF16"),
+    "int8": Int8Format(),
+}
+
+
+def row_format(name: str) -> RowFormat:
+    """The format of a ``store_dtype``.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name not in FORMATS:
+        raise ConfigError(f"store_dtype={name!r} is not one of {', '.join(FORMATS)}.", remedy="Use one of these.")
+    return FORMATS[name]
+
+
+def quantise_channels(x: Array) -> tuple[Array, Array, Array]:
+    """Codes int8 [G, ...], scale and offset float32 [...]: ``x ≈ codes * scale + offset``, one scale a channel.
+
+    A channel that is constant over the chunk has scale 0 and is kept exactly.
+    """
+    low, high = x.min(axis=0), x.max(axis=0)
+    # halves first: the difference of the two largest floats would overflow
+    scale = ((high / 2 - low / 2) / np.float32(127.5)).astype(np.float32)
+    with np.errstate(over="ignore"):  # beyond the largest float lies code 127, as it should
+        steps = (x - low) / np.where(scale > 0, scale, np.float32(1))
+    codes = np.clip(np.rint(steps) - 128, -128, 127).astype(np.int8)
+    # a constant channel has code -128 everywhere, and scale 0 leaves the offset alone
+    offset = (low + np.float32(128) * scale).astype(np.float32)
+    return codes, scale, offset
+
+
+def quantise_tokens(x: Array) -> tuple[Array, Array]:
+    """Codes int8 [..., D] and scale float16 [...]: ``x ≈ codes * scale``, one scale for each last axis.
+
+    Raises:
+        StoreError: a value so large (above 8.3e6) that float16 cannot hold its scale.
+    """
+    exact = np.abs(x).max(axis=-1) / np.float32(127)
+    if exact.size and exact.max() > np.finfo(np.float16).max:
+        raise StoreError(
+            f"values reach {float(np.abs(x).max()):.6g}, more than int8 with float16 scales can hold (8.3e6).",
+            remedy="Use store_dtype='bfloat16'.",
+        )
+    scale = exact.astype(np.float16)
+    below = scale.astype(np.float32) < exact
+    # rounded up, no value lies beyond code 127
+    scale = np.where(below, np.nextafter(scale, np.float16(np.inf)), scale)
+    wide = scale.astype(np.float32)[..., None]
+    codes = np.clip(np.rint(x / np.where(wide > 0, wide, np.float32(1))), -127, 127).astype(np.int8)
+    return codes, scale
+
+
+def to_bfloat16(x: Array) -> Array:
+    """Bits (uint16) of the nearest bfloat16, ties to even, as torch rounds."""
+    bits = np.ascontiguousarray(x, dtype=np.float32).view(np.uint32)
+    return ((bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)).astype(np.uint16)
+
+
+def from_bfloat16(bits: Array) -> Array:
+    """Inverse of :func:`to_bfloat16`: float32 of the same value."""
+    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def as_array(rows: Any) -> Array:
+    """Rows (torch tensor on any device, or array) as a contiguous floating-point numpy array."""
+    if hasattr(rows, "detach"):
+        rows = rows.detach().cpu()
+        rows = rows.float().numpy() if rows.element_size() == 2 else rows.numpy()
+    return np.ascontiguousarray(rows)
+
+
+def _check_finite(array: Array, what: str) -> None:
+    if not np.isfinite(array).all():
+        raise StoreError(
+            f"The {what} of a chunk hold infinite or undefined numbers.",
+            remedy="Encode with a wider dtype, such as dtype='float32'.",
+        )

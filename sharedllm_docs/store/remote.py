@@ -1,0 +1,110 @@
+"""The files of an index on any file system that fsspec knows (object stores, HTTP servers, ``memory://``).
+
+An object put is atomic on such stores: a reader sees the old object or the new one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from sharedllm_docs.errors import StoreError
+from sharedllm_docs.store.files import LOCK_NAME, Buffers, ByteRange, Files
+from sharedllm_docs.store.locks import RemoteLock, WriterLock
+
+
+@contextmanager
+def _remote_errors(action: str) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise StoreError(
+            f"{action} failed: {error}.", remedy="Check the connection and the rights, then try again."
+        ) from error
+
+
+class RemoteFiles(Files):
+    """An index below ``root`` of an fsspec file system."""
+
+    def __init__(self, fs: Any, root: str, url: str) -> None:
+        self.fs, self.root, self.url = fs, root.rstrip("/"), url
+
+    @classmethod
+    def at(cls, url: str, storage_options: Mapping[str, Any]) -> RemoteFiles:
+        """Open the file system of a URL.
+
+        Raises:
+            StoreError: unknown protocol, or its package is missing.
+        """
+        import fsspec
+
+        try:
+            fs, root = fsspec.core.url_to_fs(url, **storage_options)
+        except (ValueError, ImportError) as error:
+            raise StoreError(
+                f"{url} cannot be opened: {error}.", remedy="Use a local path, or install what the protocol wants."
+            ) from error
+        return cls(fs, root, url)
+
+    def _at(self, path: str) -> str:
+        return f"{self.root}/{path}"
+
+    def read(self, path: str) -> bytes:
+        with _remote_errors(f"Reading {path}"):
+            return bytes(self.fs.cat_file(self._at(path)))
+
+    def read_ranges(self, ranges: Sequence[ByteRange]) -> list[bytes]:
+        if not ranges:
+            return []
+        paths, starts, ends = zip(*ranges, strict=True)
+        with _remote_errors(f"Reading {paths[0]}"):
+            parts = self.fs.cat_ranges([self._at(p) for p in paths], list(starts), list(ends), on_error="raise")
+        return [bytes(part) for part in parts]
+
+    def write(self, path: str, buffers: Buffers) -> None:
+        target = self._at(path)
+        with _remote_errors(f"Writing {path}"):
+            self.fs.makedirs(target.rsplit("/", 1)[0], exist_ok=True)
+            self.fs.pipe_file(target, b"".join(buffers))
+
+    def remove(self, path: str) -> None:
+        with _remote_errors(f"Removing {path}"):
+            try:
+                self.fs.rm_file(self._at(path))
+            except FileNotFoundError:
+                return
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        self.fs.invalidate_cache()
+        with _remote_errors(f"Listing {folder}"):
+            try:
+                found = self.fs.find(self._at(folder), detail=True)
+            except FileNotFoundError:
+                return {}
+        start = len(self.root) + 1
+        return {path[start:]: int(info["size"]) for path, info in sorted(found.items())}
+
+    def exists(self, path: str) -> bool:
+        self.fs.invalidate_cache()
+        with _remote_errors(f"Looking for {path}"):
+            return bool(self.fs.exists(self._at(path)))
+
+    def free_bytes(self) -> int | None:
+        return None
+
+    def lock(self) -> WriterLock:
+        def read() -> bytes | None:
+            try:
+                return self.read(LOCK_NAME)
+            except FileNotFoundError:
+                return None
+
+        return RemoteLock(
+            read,
+            lambda data: self.write(LOCK_NAME, [data]),
+            lambda: self.remove(LOCK_NAME),
+            f"{self.url.rstrip('/')}/{LOCK_NAME}",
+        )

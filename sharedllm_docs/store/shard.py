@@ -1,0 +1,250 @@
+"""A shard: the stored rows of one chunk, in one safetensors file that describes and checks itself.
+
+The file is ``head | block data``. The head is the safetensors header and the tensors that belong to the chunk as a
+whole (the scales of int8 keys); behind it every tensor is row-major, so that a block, a run of rows with a checksum
+of its own, is one range of bytes in each. The description in the header determines the header's every byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharedllm_docs.errors import SchemaError, StoreError
+from sharedllm_docs.store.canonical import seal, sha256_hex, unseal
+from sharedllm_docs.store.quantise import RowFormat, Shape, as_array, row_format
+from sharedllm_docs.store.tensorfile import METADATA_FIELD, TensorSpec, encode_header, header_json, offsets_of
+
+SHARD_SCHEMA = 1
+
+Buffer = bytes | memoryview
+
+
+def shard_path(key: str) -> str:
+    """Where the shard of a chunk lies, relative to the index."""
+    return f"shards/{key[:2]}/{key}.safetensors"
+
+
+@dataclass(frozen=True)
+class Block:
+    """A run of rows that is read and checked at once.
+
+    Attributes:
+        start: first row.
+        end: one past the last row.
+        sha256: tensor name -> digest of the block's bytes in that tensor.
+    """
+
+    start: int
+    end: int
+    sha256: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class ShardHead:
+    """The description of a shard, as its header holds it.
+
+    Attributes:
+        key: the chunk's key.
+        dtype: name of the row format.
+        shape: [G, Ls, KV, D] of keys and values.
+        blocks: contiguous from row 0 to G.
+        fixed_sha256: digest of the tensors that belong to the chunk as a whole, in file order.
+    """
+
+    key: str
+    dtype: str
+    shape: Shape
+    blocks: tuple[Block, ...]
+    fixed_sha256: str
+
+    @cached_property
+    def format(self) -> RowFormat:
+        return row_format(self.dtype)
+
+    @cached_property
+    def specs(self) -> tuple[TensorSpec, ...]:
+        """All tensors in file order."""
+        return self.format.specs(self.shape)
+
+    @cached_property
+    def fixed_specs(self) -> tuple[TensorSpec, ...]:
+        """Tensors of the chunk as a whole; they come first in the file."""
+        return tuple(spec for spec in self.specs if spec.name in self.format.fixed)
+
+    @cached_property
+    def blocked_specs(self) -> tuple[TensorSpec, ...]:
+        """Tensors whose first axis is the rows."""
+        return tuple(spec for spec in self.specs if spec.name not in self.format.fixed)
+
+    @cached_property
+    def header(self) -> bytes:
+        """Length and safetensors header, every byte."""
+        payload = {
+            "schema": SHARD_SCHEMA,
+            "key": self.key,
+            "dtype": self.dtype,
+            "shape": list(self.shape),
+            "blocks": [{"start": b.start, "end": b.end, "sha256": dict(b.sha256)} for b in self.blocks],
+            "fixed_sha256": self.fixed_sha256,
+        }
+        return encode_header(self.specs, seal(payload).decode("utf-8"))
+
+    @cached_property
+    def starts(self) -> Mapping[str, int]:
+        """Byte of the file at which each tensor begins."""
+        names = [spec.name for spec in self.specs]
+        return {name: len(self.header) + offset for name, offset in zip(names, offsets_of(self.specs), strict=False)}
+
+    @property
+    def head_bytes(self) -> int:
+        """Bytes before the block data: header and fixed tensors."""
+        return len(self.header) + sum(spec.num_bytes for spec in self.fixed_specs)
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes of the whole file."""
+        return len(self.header) + offsets_of(self.specs)[-1]
+
+    @cached_property
+    def row_bytes(self) -> int:
+        """Stored bytes of one row, in all tensors."""
+        return sum(spec.row_bytes for spec in self.blocked_specs)
+
+    def byte_range(self, spec: TensorSpec, start: int, end: int) -> tuple[int, int]:
+        """Bytes of the file that hold rows ``[start, end)`` of a blocked tensor."""
+        base = self.starts[spec.name]
+        return base + start * spec.row_bytes, base + end * spec.row_bytes
+
+
+def parse_head(data: Buffer) -> ShardHead:
+    """The description in the first bytes of a shard.
+
+    Raises:
+        ValueError: damaged; the message says how.
+        SchemaError: written by a newer version.
+    """
+    metadata = header_json(data).get("__metadata__")
+    if not isinstance(metadata, dict) or not isinstance(metadata.get(METADATA_FIELD), str):
+        raise ValueError("its header has no description")
+    payload = unseal(metadata[METADATA_FIELD].encode("utf-8"))
+    if payload.get("schema") != SHARD_SCHEMA:
+        raise SchemaError(
+            f"A shard has schema {payload.get('schema')!r}, this version reads {SHARD_SCHEMA}.",
+            remedy="Update sharedllm-docs.",
+        )
+    head = ShardHead(
+        key=payload["key"],
+        dtype=payload["dtype"],
+        shape=tuple(payload["shape"]),
+        blocks=tuple(Block(b["start"], b["end"], b["sha256"]) for b in payload["blocks"]),
+        fixed_sha256=payload["fixed_sha256"],
+    )
+    if bytes(data[: len(head.header)]) != head.header:
+        raise ValueError("its header does not match the description in it")
+    return head
+
+
+@dataclass(frozen=True)
+class EncodedShard:
+    """A shard ready to be written.
+
+    Attributes:
+        head: its description.
+        buffers: the file's bytes, in order.
+        head_sha256: digest of the bytes before the block data.
+        sha256: digest of the whole file.
+    """
+
+    head: ShardHead
+    buffers: tuple[Buffer, ...]
+    head_sha256: str
+    sha256: str
+
+
+def encode_shard(key: str, dtype: str, keys: Any, values: Any, blocks: Sequence[tuple[int, int]]) -> EncodedShard:
+    """Pack the rows of a chunk.
+
+    Args:
+        key: the chunk's key.
+        dtype: row format.
+        keys: [G, Ls, KV, D], unrotated; torch tensor on any device, or array.
+        values: the same shape.
+        blocks: row ranges, contiguous from 0 to G (:attr:`~sharedllm_docs.tree.RowLayout.blocks`).
+
+    Raises:
+        StoreError: shapes or blocks that do not fit, or numbers that the format cannot hold.
+    """
+    keys, values = as_array(keys), as_array(values)
+    _check_rows(keys, values, blocks)
+    shape: Shape = keys.shape
+    packed = row_format(dtype).pack(keys, values)
+    draft = ShardHead(key, dtype, shape, (), "")
+    bodies = {spec.name: _bytes_of(packed[spec.name], spec) for spec in draft.specs}
+    fixed = b"".join(bodies[spec.name] for spec in draft.fixed_specs)
+    head = ShardHead(key, dtype, shape, tuple(_block(draft, bodies, a, b) for a, b in blocks), sha256_hex(fixed))
+    buffers: tuple[Buffer, ...] = (head.header, *(bodies[spec.name] for spec in head.specs))
+    return EncodedShard(head, buffers, sha256_hex(head.header + fixed), _digest_of(buffers))
+
+
+def check_shard(data: Buffer) -> ShardHead:
+    """Check a whole shard against its own description (without a manifest) and return the description.
+
+    Raises:
+        ValueError: damaged; the message says where.
+    """
+    head = parse_head(data)
+    if len(data) != head.file_bytes:
+        raise ValueError(f"it has {len(data)} bytes instead of {head.file_bytes}")
+    if sha256_hex(data[len(head.header) : head.head_bytes]) != head.fixed_sha256:
+        raise ValueError("its scales do not match their checksum")
+    for block, spec in itertools.product(head.blocks, head.blocked_specs):
+        start, end = head.byte_range(spec, block.start, block.end)
+        check_block(block, spec, data[start:end])
+    return head
+
+
+def check_block(block: Block, spec: TensorSpec, data: Buffer) -> None:
+    """Raise ValueError, naming tensor and rows, unless a block's bytes match their checksum."""
+    if sha256_hex(data) != block.sha256.get(spec.name):
+        raise ValueError(f"rows {block.start}..{block.end - 1} of {spec.name!r} do not match their checksum")
+
+
+def _check_rows(keys: NDArray[Any], values: NDArray[Any], blocks: Sequence[tuple[int, int]]) -> None:
+    if keys.ndim != 4 or keys.shape != values.shape or 0 in keys.shape:
+        raise StoreError(
+            f"keys {list(keys.shape)} and values {list(values.shape)} must both be [G, Ls, KV, D], none of them 0."
+        )
+    edges = [0, *(end for _start, end in blocks)]
+    if [start for start, _end in blocks] != edges[:-1] or edges != sorted(set(edges)) or edges[-1] != len(keys):
+        raise StoreError(f"The blocks {list(blocks)} do not divide the rows 0..{len(keys)} without gap or overlap.")
+
+
+def _bytes_of(array: NDArray[Any], spec: TensorSpec) -> memoryview:
+    contiguous = np.ascontiguousarray(array, dtype=spec.numpy_dtype)
+    return contiguous.reshape(-1).view(np.uint8).data
+
+
+def _block(head: ShardHead, bodies: Mapping[str, memoryview], start: int, end: int) -> Block:
+    return Block(
+        start,
+        end,
+        {
+            spec.name: sha256_hex(bodies[spec.name][start * spec.row_bytes : end * spec.row_bytes])
+            for spec in head.blocked_specs
+        },
+    )
+
+
+def _digest_of(buffers: Sequence[Buffer]) -> str:
+    digest = hashlib.sha256()
+    for buffer in buffers:
+        digest.update(buffer)
+    return digest.hexdigest()

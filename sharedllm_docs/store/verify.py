@@ -1,0 +1,111 @@
+"""Check every byte of an index, or of one document, and name every file that is not as it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from sharedllm_docs.errors import DamagedIndexError, IndexNotFoundError
+from sharedllm_docs.store.canonical import sha256_hex
+from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, Damage
+from sharedllm_docs.store.records import ChunkRecord, DocumentRecord
+
+Progress = Callable[[int, int, str], None]
+"""Called with bytes done, bytes in all, and the file just checked."""
+
+_Expected = tuple[str, int, str, str]  # path, bytes, sha256, document key
+
+
+@dataclass(frozen=True)
+class VerifyReport:
+    """Result of a check.
+
+    Attributes:
+        files: checked.
+        bytes: checked.
+        damaged: every file that is not as it was written.
+        unreferenced: shards that no document needs (left by removed or interrupted ones); prune removes them.
+    """
+
+    files: int
+    bytes: int
+    damaged: tuple[Damage, ...]
+    unreferenced: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing is damaged."""
+        return not self.damaged
+
+
+def verify_index(catalog: Catalog, progress: Progress | None = None) -> VerifyReport:
+    """Check ``index.json``, all documents and their shards."""
+    damaged = _head_damage(catalog)
+    records, manifests = catalog.scan()
+    wanted = {chunk.path for record in records for chunk in record.chunks}
+    unreferenced = 0 if manifests else sum(path not in wanted for path in catalog.files.sizes("shards"))
+    found = _verify(catalog, records, progress)
+    count = 1 + len(records) + len(manifests) + found.files
+    return VerifyReport(count, found.bytes, (*damaged, *manifests, *found.damaged), unreferenced)
+
+
+def verify_document(catalog: Catalog, key: str, progress: Progress | None = None) -> VerifyReport:
+    """Check one document: manifest, files beside it, shards."""
+    try:
+        record = catalog.manifest(key)
+    except DamagedIndexError as error:
+        return VerifyReport(1, 0, (Damage(error.paths[0], error.message, key),), 0)
+    found = _verify(catalog, [record], progress)
+    return VerifyReport(1 + found.files, found.bytes, found.damaged, 0)
+
+
+def damaged_chunks(catalog: Catalog, record: DocumentRecord) -> tuple[int, ...]:
+    """Numbers of the document's chunks whose shard is missing or damaged."""
+    return tuple(i for i, chunk in enumerate(record.chunks) if _damage(catalog, _shard(chunk, record)) is not None)
+
+
+def _verify(catalog: Catalog, records: list[DocumentRecord], progress: Progress | None) -> VerifyReport:
+    expected = list({entry[0]: entry for record in records for entry in _expected(record)}.values())
+    total, done, damages = sum(entry[1] for entry in expected), 0, []
+    for entry in expected:
+        damage = _damage(catalog, entry)
+        if damage is not None:
+            damages.append(damage)
+        done += entry[1]
+        if progress is not None:
+            progress(done, total, entry[0])
+    return VerifyReport(len(expected), done, tuple(damages), 0)
+
+
+def _expected(record: DocumentRecord) -> Iterator[_Expected]:
+    for name, file in record.files.items():
+        yield record.file_path(name), file.bytes, file.sha256, record.key
+    for chunk in record.chunks:
+        yield _shard(chunk, record)
+
+
+def _shard(chunk: ChunkRecord, record: DocumentRecord) -> _Expected:
+    return chunk.path, chunk.bytes, chunk.sha256, record.key
+
+
+def _damage(catalog: Catalog, expected: _Expected) -> Damage | None:
+    path, size, sha256, document = expected
+    try:
+        data = catalog.files.read(path)
+    except FileNotFoundError:
+        return Damage(path, "it is missing", document)
+    if len(data) != size:
+        return Damage(path, f"it has {len(data)} bytes instead of {size}", document)
+    if sha256_hex(data) != sha256:
+        return Damage(path, "its checksum does not match", document)
+    return None
+
+
+def _head_damage(catalog: Catalog) -> list[Damage]:
+    try:
+        catalog.load_head()
+    except DamagedIndexError as error:
+        return [Damage(INDEX_FILE, error.message)]
+    except IndexNotFoundError:
+        return [Damage(INDEX_FILE, "it is missing")]
+    return []

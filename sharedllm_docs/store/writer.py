@@ -1,0 +1,256 @@
+"""Putting documents into an index: shards first, side files next, the manifest by atomic rename last.
+
+A crash at any instant leaves the documents that were there, and shards that the next attempt uses again: a shard's
+name follows from its tokens and the fingerprint, so work already done is recognised by the file being there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from types import TracebackType
+from typing import Any
+
+from numpy.typing import NDArray
+
+from sharedllm_docs.chunks import Chunk
+from sharedllm_docs.document import Document
+from sharedllm_docs.errors import ConfigError, DamagedIndexError, DocumentNotFoundError, StoreError
+from sharedllm_docs.store.assemble import describe, side_files
+from sharedllm_docs.store.background import BackgroundWriter
+from sharedllm_docs.store.budget import check_budget, present_bytes
+from sharedllm_docs.store.canonical import sha256_hex
+from sharedllm_docs.store.catalog import Catalog, IndexHead
+from sharedllm_docs.store.migrate import migrate_files
+from sharedllm_docs.store.records import ChunkRecord, DocumentRecord
+from sharedllm_docs.store.shard import EncodedShard, check_shard, encode_shard, shard_path
+from sharedllm_docs.tokens import DocumentTokens
+
+Blocks = Sequence[tuple[int, int]]
+
+
+class IndexWriter:
+    """The one writer of an index; a context manager that holds the lock.
+
+    Leaving the block, also by an error or Ctrl-C, first finishes the shards already handed over, so that they are
+    not encoded again.
+
+    Args:
+        catalog: of the index.
+        head: of the index.
+        timeout: seconds to wait for the lock.
+        max_bytes: disk budget of the whole index, None without one.
+
+    Attributes:
+        packing_seconds: spent converting and hashing rows.
+    """
+
+    def __init__(self, catalog: Catalog, head: IndexHead, *, timeout: float, max_bytes: int | None) -> None:
+        self.packing_seconds = 0.0
+        self._catalog, self._files, self._head = catalog, catalog.files, head
+        self._timeout, self._max_bytes = timeout, max_bytes
+        self._lock = self._files.lock()
+        self._known: dict[str, ChunkRecord] = {}
+        self._present = 0
+        self._replaced = False
+        self._background: BackgroundWriter | None = None
+
+    def __enter__(self) -> IndexWriter:
+        self._lock.acquire(self._timeout)
+        try:
+            migrate_files(self._catalog)
+            self._present = present_bytes(self._files) if self._max_bytes is not None else 0
+            self._background = BackgroundWriter()
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            self._running.close()
+            if self._replaced:
+                self._mend_manifests()
+        except Exception:
+            # an error that is on its way out already says what went wrong; a shard lost with it is encoded again
+            if error is None:
+                raise
+        finally:
+            self._background = None
+            self._lock.release()
+
+    @property
+    def waited_seconds(self) -> float:
+        """Time that the disk held up the caller."""
+        return self._running.waited_seconds
+
+    @property
+    def writing_seconds(self) -> float:
+        """Time spent writing, mostly while the caller went on."""
+        return self._running.busy_seconds
+
+    @property
+    def _running(self) -> BackgroundWriter:
+        if self._background is None:
+            raise StoreError("The writer is not open.", remedy="Use it as a context manager: with store.writer() as w.")
+        return self._background
+
+    # -- chunks ----------------------------------------------------------------------------------------------------
+
+    def has_chunk(self, key: str) -> bool:
+        """Whether a complete and intact shard of that key is there."""
+        return self._find(key) is not None
+
+    def find_chunk(self, chunk: Chunk, key: str) -> ChunkRecord | None:
+        """The record of a shard that can be used again for ``chunk``, None where it must be encoded.
+
+        A shard found on disk is checked whole against its own checksums; a damaged one counts as absent.
+        """
+        found = self._find(key)
+        return None if found is None else replace(found, start=chunk.start, end=chunk.end)
+
+    def _find(self, key: str) -> ChunkRecord | None:
+        if key not in self._known:
+            try:
+                data = self._files.read(shard_path(key))
+                head = check_shard(data)
+            except (FileNotFoundError, ValueError):
+                return None
+            if head.key != key or head.dtype != self._head.fingerprint.store_dtype:
+                return None
+            head_sha256 = sha256_hex(memoryview(data)[: head.head_bytes])
+            self._known[key] = ChunkRecord.of(head, head_sha256, sha256_hex(data), start=0, end=0)
+        return self._known[key]
+
+    def put_chunk(self, chunk: Chunk, key: str, keys: Any, values: Any, blocks: Blocks) -> ChunkRecord:
+        """Store the rows of a chunk. Returns when they are packed; they are written in the background.
+
+        Args:
+            chunk: its place in the document.
+            key: :func:`~sharedllm_docs.store.keys.chunk_key` of its tokens.
+            keys: [G, Ls, KV, D], unrotated.
+            values: the same shape.
+            blocks: :attr:`~sharedllm_docs.tree.RowLayout.blocks`.
+
+        Raises:
+            DiskBudgetError: the shard would exceed the budget; it is not written.
+            DiskFullError: this or an earlier shard could not be written; what was stored stays.
+            StoreError: shapes or numbers that cannot be stored.
+        """
+        found = self.find_chunk(chunk, key)
+        if found is not None:
+            return found
+        return self._put(chunk, key, keys, values, blocks)
+
+    def replace_chunk(self, chunk: Chunk, key: str, keys: Any, values: Any, blocks: Blocks) -> ChunkRecord:
+        """Store the rows of a chunk whose shard is damaged or missing, and mend every manifest that names it.
+
+        Encoding again need not give the same bits (another machine, another batch), so the checksums in the
+        manifests change with the shard.
+        """
+        record = self._put(chunk, key, keys, values, blocks)
+        self._running.flush()
+        self._mend_manifests()
+        return record
+
+    def _put(self, chunk: Chunk, key: str, keys: Any, values: Any, blocks: Blocks) -> ChunkRecord:
+        begun = time.perf_counter()
+        shard = encode_shard(key, self._head.fingerprint.store_dtype, keys, values, blocks)
+        self.packing_seconds += time.perf_counter() - begun
+        replaces = self._files.exists(shard_path(key))
+        if not replaces:
+            self._count(shard.head.file_bytes)
+        self._replaced = self._replaced or replaces
+        self._running.submit(partial(self._write_shard, shard))
+        record = ChunkRecord.of_encoded(shard, start=chunk.start, end=chunk.end)
+        self._known[key] = record
+        return record
+
+    def _write_shard(self, shard: EncodedShard) -> None:
+        self._lock.renew()
+        self._files.write(shard_path(shard.head.key), shard.buffers)
+
+    def _count(self, size: int) -> None:
+        check_budget(size, self._present, self._max_bytes)
+        self._present += size
+
+    # -- documents -------------------------------------------------------------------------------------------------
+
+    def commit(
+        self,
+        document: Document,
+        chunks: Sequence[ChunkRecord],
+        tokens: DocumentTokens,
+        vectors: Mapping[str, NDArray[Any]],
+        *,
+        created: str,
+    ) -> DocumentRecord:
+        """Make a document part of the index. It is there for readers when this returns, and not a moment before.
+
+        A document that is there already, intact and with the same shards, stays as it is.
+
+        Args:
+            document: as read.
+            chunks: records from :meth:`put_chunk` or :meth:`find_chunk`, in document order.
+            tokens: of the document.
+            vectors: float arrays by name, stored beside the rows.
+            created: UTC time, ISO 8601.
+
+        Raises:
+            StoreError: chunks that do not cover the tokens, or that this writer has neither put nor found.
+            ConfigError: arrays of another dtype, ``created`` empty.
+            DiskBudgetError, DiskFullError: see :meth:`put_chunk`.
+        """
+        self._check_commit(chunks, tokens, created)
+        self._running.flush()
+        files = side_files(document, tokens, vectors)
+        fingerprint = self._head.fingerprint.digest()
+        record = describe(document, chunks, len(tokens), files, fingerprint=fingerprint, created=created)
+        existing = self._intact(record.key)
+        if existing is not None and existing.chunks == record.chunks:
+            return existing
+        manifest = self._catalog.sealed(record.to_dict())
+        self._count(sum(map(len, files.values())) + len(manifest))
+        self._lock.renew()
+        for name, data in files.items():
+            self._files.write(record.file_path(name), [data])
+        self._files.write(record.path, [manifest])
+        # a shard that was damaged, and encoded again on the way, may belong to other documents too
+        self._mend_manifests()
+        return record
+
+    def _check_commit(self, chunks: Sequence[ChunkRecord], tokens: DocumentTokens, created: str) -> None:
+        edges = [0, *(chunk.end for chunk in chunks)]
+        if [chunk.start for chunk in chunks] != edges[:-1] or edges[-1] != len(tokens) or not chunks:
+            raise StoreError(f"The chunks do not cover the document's {len(tokens)} tokens without gap or overlap.")
+        unknown = [chunk.key for chunk in chunks if chunk.key not in self._known]
+        if unknown:
+            raise StoreError(f"The chunk {unknown[0]} was not stored.", remedy="Use put_chunk or find_chunk first.")
+        if not created:
+            raise ConfigError("created='' must be a UTC time.", remedy="Give the time in ISO 8601.")
+
+    def _intact(self, key: str) -> DocumentRecord | None:
+        """The document of that key if its manifest and side files are whole."""
+        try:
+            record = self._catalog.manifest(key)
+            for name in record.files:
+                self._catalog.side_file(record, name)
+        except (DocumentNotFoundError, DamagedIndexError):
+            return None
+        return record
+
+    def _mend_manifests(self) -> None:
+        """Bring the chunk records of all manifests up to the shards of this writer."""
+        records, _damages = self._catalog.scan()
+        for record in records:
+            chunks = tuple(self._current(chunk) for chunk in record.chunks)
+            if chunks != record.chunks:
+                self._catalog.save(record.path, replace(record, chunks=chunks).to_dict())
+
+    def _current(self, chunk: ChunkRecord) -> ChunkRecord:
+        known = self._known.get(chunk.key)
+        return chunk if known is None else replace(known, start=chunk.start, end=chunk.end)

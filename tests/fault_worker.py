@@ -1,0 +1,45 @@
+"""Runs in processes of its own: ingests into, or asks, an index with the tiny model. Used by test_index_faults."""
+
+from __future__ import annotations
+
+import torch
+
+from sharedllm_docs import GenerationSettings, Index, QuestionSettings
+from tests.tiny_text import tiny_document, tiny_llm
+
+SHORT = GenerationSettings(max_new_tokens=4)
+ALWAYS = QuestionSettings(relevance_floor=0, budget=32)
+QUESTION = "Where does the heron stand?"
+
+
+def document(number):
+    """A document of some chunks; all share their first pages, so that chunks are shared too."""
+    shared = "The heron stands in the river and waits for fish. " * 6
+    own = f"Number {number} is written here. " * 8
+    return tiny_document(shared, own, f"The end of number {number}.", name=f"{number}.txt")
+
+
+def add(url, numbers, ready=None):
+    """Add documents one after another; ``ready`` is set when the first begins."""
+    torch.set_num_threads(1)
+    llm = tiny_llm()
+    index = Index.open_or_create(url, llm)
+    if ready is not None:
+        ready.set()
+    for number in numbers:
+        index.add(document(number))
+
+
+def ask_often(url, times, results):
+    """Ask again and again while others write; puts the number of answers, or the error, into ``results``."""
+    torch.set_num_threads(1)
+    try:
+        llm = tiny_llm()
+        for _turn in range(times):
+            index = Index.open(url, llm)
+            answer = index.ask(QUESTION, documents=["0.txt"], settings=ALWAYS, generation=SHORT)
+            index.documents()
+        results.put(answer.text)
+    except BaseException as error:
+        results.put(error)
+        raise

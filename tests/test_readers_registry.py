@@ -1,0 +1,302 @@
+"""Finding the reader, the source of the bytes, the options; readers of others."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+
+import fsspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sharedllm_docs.document import Document, Page
+from sharedllm_docs.errors import (
+    ConfigError,
+    DamagedDocumentError,
+    DocumentError,
+    DocumentNotFoundError,
+    DocumentTooLargeError,
+    DocumentWarning,
+    PageRangeError,
+    UnknownFormatError,
+)
+from sharedllm_docs.readers import (
+    Progress,
+    Reader,
+    ReadOptions,
+    Source,
+    make_document,
+    parse_pages,
+    read_document,
+    reader_for,
+    readers,
+    register,
+    registry,
+    unregister,
+)
+from sharedllm_docs.readers.options import format_pages, select_pages
+
+from .documents import make_pdf, prose
+
+DOCS = (Path(__file__).parent.parent / "docs" / "documents.md").read_text("utf-8")
+
+
+class ShoutReader:
+    """A reader of another's making: one page, upper case."""
+
+    name = "shout"
+    version = "7"
+    suffixes = (".shout", ".txt")
+    takes = frozenset[str]()
+
+    def sniff(self, head: bytes, name: str) -> bool:
+        return head.startswith(b"!")
+
+    def read(self, source: Source, options: ReadOptions, progress: Progress | None) -> Document:
+        page = Page(1, source.read().decode().upper())
+        return make_document(self, source, options, pages=[page], page_count=1, metadata={"loud": "yes"})
+
+
+@pytest.fixture
+def shout() -> Iterator[ShoutReader]:
+    reader = ShoutReader()
+    register(reader)
+    yield reader
+    unregister(reader)
+
+
+# -- which reader
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "reader"),
+    [
+        ("a.pdf", b"%PDF-1.7\n", "pdf"),
+        ("A.PDF", b"junk\n%PDF-1.7\n", "pdf"),
+        ("a.md", b"# Title", "markdown"),
+        ("a.markdown", b"<html>", "markdown"),
+        ("a.htm", b"just text", "html"),
+        ("a.txt", b"<html>", "text"),
+        ("README", b"read me", "text"),
+        ("notes.rst", b"Title\n=====\n", "text"),
+        ("page", b"\n<!-- c --><!DOCTYPE html><p>", "html"),
+        ("download", b"%PDF-1.4", "pdf"),
+    ],
+)
+def test_reader_for(name: str, head: bytes, reader: str) -> None:
+    assert reader_for(name, head).name == reader
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "message"),
+    [
+        (
+            "a.pdf",
+            b"hello",
+            r"a\.pdf is named \.pdf but its bytes are not pdf \(it begins b'hello'; they look like text\)",
+        ),
+        ("a.txt", b"%PDF-1.7", r"a\.txt is named \.txt but its bytes are not text .* they look like pdf"),
+        ("a.docx", b"PK\x03\x04\x00", r"a\.docx: no reader takes this file .* Known endings: \.htm \.html \.markdown"),
+    ],
+)
+def test_no_reader(name: str, head: bytes, message: str) -> None:
+    with pytest.raises(UnknownFormatError, match=message):
+        reader_for(name, head)
+
+
+def test_registered_reader_comes_first(shout: ShoutReader) -> None:
+    assert readers()[0] is shout
+    document = read_document(b"!hello", name="a.txt")
+    assert (document.reader, document.reader_version, document.text) == ("shout", "7", "!HELLO")
+    assert document.reader_options == {"clean": "true"}
+    assert read_document(b"!hello", name="unknown").reader == "shout"
+    with pytest.raises(UnknownFormatError, match=r"named \.txt but its bytes are not shout"):
+        read_document(b"hello", name="a.txt")
+
+
+def test_unregistered_reader_is_gone(shout: ShoutReader) -> None:
+    unregister(shout)
+    assert read_document(b"!hello", name="a.txt").reader == "text"
+    with pytest.raises(ConfigError, match="The reader 'shout' is not registered"):
+        unregister(shout)
+    register(shout)
+
+
+def test_what_is_no_reader_cannot_be_registered() -> None:
+    with pytest.raises(ConfigError, match="is no reader, it lacks one of name, version"):
+        register("pdf")  # type: ignore[arg-type]
+
+
+def test_built_in_readers_follow_the_protocol() -> None:
+    assert [reader.name for reader in readers()] == ["pdf", "html", "markdown", "text"]
+    for reader in readers():
+        assert isinstance(reader, Reader)
+        assert reader.version
+        assert all(suffix == suffix.lower() and suffix.startswith(".") for suffix in reader.suffixes)
+
+
+def test_readers_of_installed_packages(monkeypatch: pytest.MonkeyPatch) -> None:
+    good = EntryPoint("shout", f"{__name__}:ShoutReader", registry.ENTRY_POINT_GROUP)
+    bad = EntryPoint("lost", "no_such_module:Reader", registry.ENTRY_POINT_GROUP)
+    found = {registry.ENTRY_POINT_GROUP: [good, bad]}
+    monkeypatch.setattr(registry, "_plugins", None)
+    monkeypatch.setattr(registry, "entry_points", lambda group: found[group])
+    with pytest.warns(DocumentWarning, match=r"reader-unavailable: the reader 'lost' .* cannot be loaded"):
+        assert reader_for("a.shout", b"!x").name == "shout"
+    assert reader_for("a.shout", b"!x").name == "shout"
+
+
+def test_importing_the_readers_loads_no_heavy_library() -> None:
+    code = (
+        "import sys, sharedllm_docs.readers; heavy = {'pypdf', 'pypdfium2', 'bs4', 'torch', 'transformers', 'yaml',"
+        " 'markdown_it', 'charset_normalizer', 'fsspec'} & set(sys.modules); sys.exit(' '.join(heavy) or None)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr == ""
+    assert done.returncode == 0
+
+
+# -- where the bytes come from
+
+
+def test_every_source_gives_the_same_document(tmp_path: Path) -> None:
+    data = make_pdf([prose(1), prose(2)])
+    path = tmp_path / "fruit.pdf"
+    path.write_bytes(data)
+    with fsspec.open("memory://readers/fruit.pdf", "wb") as remote:
+        remote.write(data)
+    with path.open("rb") as file:
+        documents = [
+            read_document(path),
+            read_document(str(path)),
+            read_document(file),
+            read_document(data, name="fruit.pdf"),
+            read_document(io.BytesIO(data), name="fruit.pdf"),
+            read_document("memory://readers/fruit.pdf"),
+            read_document(f"file://{path}"),
+        ]
+    assert all(document == documents[0] for document in documents)
+    assert documents[0].name == "fruit.pdf"
+    assert documents[0].source_sha256 == hashlib.sha256(data).hexdigest()
+    assert read_document(path, name="Other name.pdf").name == "Other name.pdf"
+    assert read_document(data).name == "document"
+
+
+def test_remote_copy_goes_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with fsspec.open("memory://readers/bad.pdf", "wb") as remote:
+        remote.write(b"%PDF-1.4 nothing")
+    with pytest.raises(DamagedDocumentError, match=r"bad\.pdf is truncated or corrupt"):
+        read_document("memory://readers/bad.pdf")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_such_file(tmp_path: Path) -> None:
+    with pytest.raises(DocumentNotFoundError, match=r"There is no file .*absent\.pdf\. Check the path"):
+        read_document(tmp_path / "absent.pdf")
+    with pytest.raises(FileNotFoundError, match="is a folder, not a file"):
+        read_document(tmp_path)
+    with pytest.raises(DocumentNotFoundError, match="There is nothing at memory://readers/absent"):
+        read_document("memory://readers/absent.pdf")
+    with pytest.raises(DocumentError, match=r"nowhere://x\.pdf cannot be fetched: Protocol not known"):
+        read_document("nowhere://x.pdf")
+    with pytest.raises(DocumentNotFoundError, match="There is no file"):
+        read_document(tmp_path / ("x" * 50) / "a.pdf")
+
+
+@pytest.mark.parametrize("kind", ["path", "bytes", "file", "url"])
+def test_too_many_bytes(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"word " * 100)
+    made = {"path": lambda: path, "bytes": path.read_bytes, "file": lambda: path.open("rb"), "url": path.as_uri}
+    source, again = made[kind](), made[kind]()
+    with pytest.raises(DocumentTooLargeError, match=r"500 bytes or more, the limit is 499\. Raise max_bytes"):
+        read_document(source, name="a.txt", options=ReadOptions(max_bytes=499))  # type: ignore[arg-type]
+    assert read_document(again, name="a.txt", options=ReadOptions(max_bytes=500)).text  # type: ignore[arg-type]
+    for opened in (source, again):
+        getattr(opened, "close", bool)()
+
+
+def test_file_that_changes_while_it_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.pdf"
+    path.write_bytes(make_pdf([prose(1)]))
+
+    def change(done: int, total: int) -> None:
+        path.write_bytes(path.read_bytes() + b"\n% more\n")
+
+    with pytest.raises(DamagedDocumentError, match=r"a\.pdf changed while it was read"):
+        read_document(path, progress=change)
+
+
+# -- options
+
+
+@pytest.mark.parametrize(
+    ("pages", "spans"),
+    [
+        ("3", ((3, 3),)),
+        ("1-20,35", ((1, 20), (35, 35))),
+        (" 2 - 4 , 50- ", ((2, 4), (50, None))),
+    ],
+)
+def test_page_ranges(pages: str, spans: tuple[tuple[int, int | None], ...]) -> None:
+    assert parse_pages(pages) == spans
+
+
+@pytest.mark.parametrize("pages", ["", "a", "1,,2", "1-2-3", "-3", "1;2", "1.5", "99999999999"])
+def test_malformed_page_ranges(pages: str) -> None:
+    with pytest.raises(PageRangeError, match=r"The page range .* is malformed at"):
+        ReadOptions(pages=pages)
+
+
+@pytest.mark.parametrize("pages", ["0", "0-3", "5-2"])
+def test_page_ranges_that_do_not_ascend(pages: str) -> None:
+    with pytest.raises(PageRangeError, match="is not ascending from page 1 at"):
+        ReadOptions(pages=pages)
+
+
+@given(st.sets(st.integers(1, 60), min_size=1))
+def test_page_ranges_round_trip(numbers: set[int]) -> None:
+    ordered = tuple(sorted(numbers))
+    assert select_pages(format_pages(ordered), 60) == ordered
+    assert select_pages(",".join(str(n) for n in reversed(ordered)), 60) == ordered
+
+
+def test_all_invalid_options_are_named_together() -> None:
+    with pytest.raises(ConfigError) as raised:
+        ReadOptions(engine="word", encoding="hex", max_pages=0, max_bytes=0)  # type: ignore[arg-type]
+    for part in (
+        "engine is 'word', not one of",
+        "encoding 'hex' is no text encoding",
+        "max_pages is 0",
+        "max_bytes is 0",
+    ):
+        assert part in str(raised.value)
+
+
+# -- the documentation
+
+
+def test_every_issue_code_is_documented() -> None:
+    readers_folder = Path(registry.__file__).parent
+    sources = "\n".join(path.read_text("utf-8") for path in readers_folder.rglob("*.py"))
+    codes = set(re.findall(r'(?:Issue|DocumentWarning)\(\s*"([a-z-]+)"', sources))
+    assert len(codes) > 10
+    assert {code for code in codes if f"| `{code}`" not in DOCS} == set()
+
+
+def test_the_documented_reader_works() -> None:
+    (example,) = re.findall(r"```python\n(from sharedllm_docs\.document.*?)```", DOCS, re.DOTALL)
+    exec(compile(example, "docs/documents.md", "exec"), {})
+    try:
+        document = read_document(b"1\n00:00 --> 00:01\nHello", name="film.srt")
+        assert (document.reader, document.text) == ("subtitles", "1\n00:00 --> 00:01\nHello")
+    finally:
+        unregister(readers()[0])
