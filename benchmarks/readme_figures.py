@@ -181,9 +181,7 @@ def memory() -> dict[str, object]:
     peaks: dict[str, dict[str, float]] = {}
     for name, times in (("R-intro", 1), ("five times R-intro", 5)):
         with tempfile.TemporaryDirectory() as folder:
-            peaks[name] = {
-                what: _peak_of_child(what, folder, times) for what in ("load", "ingest", "ask")
-            }
+            peaks[name] = {what: _peak_of_child(what, folder, times) for what in ("load", "ingest", "ask")}
     return {"peak MB": peaks}
 
 

@@ -1,18 +1,20 @@
 """Adapters: the trained part of the ``sharedllm`` profile, as a folder of safetensors and JSON.
 
 ``adapter_config.json`` holds the profile that the weights were trained for; ``adapter*.safetensors`` (one file or
-shards) holds ``layers.{i}.cross_attn.{q_proj,o_proj,layernorm}.weight`` (and ``gate``), and ``lower.*`` weights where
-the lower model differs from the base model.
+shards) holds ``layers.{i}.cross_attn.{q_proj,o_proj,layernorm}.weight`` (and ``gate``), ``lower.*`` weights where the
+lower model differs from the base model, and low-rank changes of either half's weights: ``{upper,lower}.lora.{name}.A``
+[rank, in] and ``.B`` [out, rank], where the half's weight ``name`` is the base model's plus B A.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
@@ -26,6 +28,10 @@ from sharedllm_docs.errors import AdapterError
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter.safetensors"
 LOWER = "lower."
+LORA = {"upper": "upper.lora.", "lower": "lower.lora."}
+SHARD_BYTES = 14 * 2**20
+_SHARD = re.compile(r"(.+)-\d{5}-of-(\d{5})\.safetensors")
+Half = Literal["upper", "lower"]
 
 
 @dataclass(frozen=True)
@@ -54,8 +60,51 @@ class Adapter:
 
     @property
     def lower_weights(self) -> dict[str, torch.Tensor]:
-        """Weights of the lower model by the base model's own names; empty when it is the base model."""
-        return {name[len(LOWER) :]: tensor for name, tensor in self.weights.items() if name.startswith(LOWER)}
+        """Whole weights of the lower model by the base model's own names; empty when it has none of its own."""
+        return {
+            name[len(LOWER) :]: tensor
+            for name, tensor in self.weights.items()
+            if name.startswith(LOWER) and not name.startswith(LORA["lower"])
+        }
+
+    def low_rank(self, half: Half) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
+        """Low-rank changes of a half: the base model's weight name -> (A [rank, in], B [out, rank]).
+
+        Raises:
+            AdapterError: one of the two is missing.
+        """
+        parts = {n[len(LORA[half]) :]: t for n, t in self.weights.items() if n.startswith(LORA[half])}
+        names = sorted({name.rpartition(".")[0] for name in parts})
+        odd = sorted({f"{name}.{letter}" for name in names for letter in "AB"} ^ set(parts))
+        if odd:
+            raise AdapterError(
+                f"The adapter's low-rank change {LORA[half]}{odd[0]} is missing or has no counterpart.",
+                remedy="Fetch or convert it again.",
+            )
+        return {name: (parts[f"{name}.A"], parts[f"{name}.B"]) for name in names}
+
+    def weights_of(self, half: Half, base: Architecture) -> dict[str, torch.Tensor]:
+        """The weights in which a half differs from the base model, by the base model's names.
+
+        Raises:
+            AdapterError: a weight is unknown to the base model, or of another shape.
+        """
+        own = dict(base.model.named_parameters())
+        changed = self.lower_weights if half == "lower" else {}
+        shapes: dict[str, tuple[int, ...]] = {name: tuple(tensor.shape) for name, tensor in changed.items()}
+        low_rank = self.low_rank(half)
+        shapes |= {name: (b.shape[0], a.shape[1]) for name, (a, b) in low_rank.items()}
+        unfit = sorted(name for name, shape in shapes.items() if name not in own or tuple(own[name].shape) != shape)
+        if unfit:
+            raise AdapterError(
+                f"The adapter's {half} weights do not fit the model: {unfit[0]} is unknown to it or of another shape.",
+                remedy="Use the adapter with the base model it was trained for.",
+            )
+        for name, (a, b) in low_rank.items():
+            start = changed.get(name, own[name].detach())
+            wide = torch.promote_types(start.dtype, torch.float32)
+            changed[name] = start.to(wide) + b.to(start.device, wide) @ a.to(start.device, wide)
+        return changed
 
     def blocks(self, arch: Architecture) -> dict[int, CrossAttention]:
         """The cross-attention blocks, on the model's device and in its dtype.
@@ -65,11 +114,11 @@ class Adapter:
         """
         made: dict[int, CrossAttention] = {}
         layers = self.profile.resolve(arch.num_layers).injection_layers
-        known = (LOWER, *(f"layers.{layer}.cross_attn." for layer in layers))
+        known = (LOWER, *LORA.values(), *(f"layers.{layer}.cross_attn." for layer in layers))
         unknown = sorted(name for name in self.weights if not name.startswith(known))
         if unknown:
             raise AdapterError(
-                f"The adapter holds {unknown[0]}, which its layers {layers.start + 1}..{layers.stop} have no place for.",
+                f"The adapter holds {unknown[0]}, for which layers {layers.start + 1}..{layers.stop} have no place.",
                 remedy="Use the profile and the weights of one and the same training.",
             )
         for layer in layers:
@@ -86,13 +135,16 @@ class Adapter:
             made[layer] = block.to(arch.device, arch.dtype).eval()
         return made
 
-    def save(self, folder: str | Path) -> Path:
-        """Write the adapter into ``folder`` (created)."""
+    def save(self, folder: str | Path, *, shard_bytes: int = SHARD_BYTES) -> Path:
+        """Write the adapter into ``folder`` (created), in files of at most ``shard_bytes`` of tensors.
+
+        Adapter files that are already there are replaced.
+        """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
         settings = {"profile": self.profile.to_dict(), "notes": dict(self.notes)}
         (folder / CONFIG_FILE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-        save_file({n: t.detach().cpu().contiguous() for n, t in self.weights.items()}, folder / WEIGHTS_FILE)
+        write_shards(self.weights, folder, Path(WEIGHTS_FILE).stem, shard_bytes)
         return folder
 
     @classmethod
@@ -109,6 +161,8 @@ class Adapter:
                 f"{folder} holds no adapter ({CONFIG_FILE} and adapter*.safetensors).",
                 remedy="Give the folder that training or convert wrote.",
             )
+        if missing := _missing_shards({file.name for file in files}):
+            raise AdapterError(f"The adapter in {folder} lacks {missing[0]}.", remedy="Fetch or convert it again.")
         try:
             settings = json.loads(config.read_text(encoding="utf-8"))
             weights = {name: tensor for file in files for name, tensor in load_file(file).items()}
@@ -117,3 +171,33 @@ class Adapter:
             raise AdapterError(
                 f"The adapter in {folder} is damaged: {error}", remedy="Fetch or convert it again."
             ) from error
+
+
+def _missing_shards(names: set[str]) -> list[str]:
+    """Of numbered shards those that are not there though others are."""
+    found = [match for name in names if (match := _SHARD.fullmatch(name))]
+    wanted = {f"{m[1]}-{number:05d}-of-{m[2]}.safetensors" for m in found for number in range(1, int(m[2]) + 1)}
+    return sorted(wanted - names)
+
+
+def write_shards(tensors: Mapping[str, torch.Tensor], folder: Path, stem: str, shard_bytes: int) -> list[Path]:
+    """Write tensors as ``stem.safetensors``, or as numbered shards where they exceed ``shard_bytes``.
+
+    A tensor is never split, so one that is larger has a shard to itself. Older files of the same stem are removed.
+    """
+    shards: list[dict[str, torch.Tensor]] = [{}]
+    size = 0
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        if shards[-1] and size + tensor.nbytes > shard_bytes:
+            shards.append({})
+            size = 0
+        shards[-1][name] = tensor
+        size += tensor.nbytes
+    numbered = [f"{stem}-{number:05d}-of-{len(shards):05d}" for number in range(1, len(shards) + 1)]
+    files = [folder / f"{name}.safetensors" for name in (numbered if len(shards) > 1 else [stem])]
+    for old in set(folder.glob(f"{stem}*.safetensors")) - set(files):
+        old.unlink()
+    for file, shard in zip(files, shards, strict=True):
+        save_file(shard, file)
+    return files

@@ -23,7 +23,7 @@ class Citation:
         char_end: one past its last.
         quote: that text, white space folded.
         section: title of the section it stands in, or "".
-        score: relevance of the passage to question and answer, higher is better.
+        score: relevance of the passage to the question, 0 .. 1, higher is better.
         chunk: index of its chunk in the document.
         level: level of the injected node in the chunk's tree.
         node: index of the node in its level.

@@ -12,8 +12,9 @@ from sharedllm_docs.tree import Node
 def cite(selection: Selection, question: str, answer: str, most: int) -> tuple[Citation, ...]:
     """The passages that the answer stands on, best first.
 
-    Each injected leaf offers its best sentence. A leaf's score is its relevance to the question (as selection saw
-    it) plus the share of the words of question and answer that the sentence holds.
+    Each injected leaf offers the sentence that shares most words with question and answer; leaves are ranked by their
+    relevance to the question, as selection saw it (docs/log.md, citations: adding the overlap found fewer of the
+    right pages).
 
     Args:
         selection: what was injected.
@@ -35,10 +36,10 @@ def _citation(
 ) -> Citation:
     start, end = document.chars(node.chunk, leaf)
     text = document.document.text
-    first, last, overlap = best_quote(text[start:end], question, answer)
-    place = document.first_leaf[node.chunk] + leaf.index
+    first, last, _overlap = best_quote(text[start:end], question, answer)
     candidate = next(c for c in selection.candidates if (c.document, c.chunk) == (node.document, node.chunk))
     page = document.document.page_at(start + first)
+    section = document.document.section_at(start + first)
     return Citation(
         document=document.document.name,
         document_key=document.key,
@@ -47,8 +48,8 @@ def _citation(
         char_start=start + first,
         char_end=start + last,
         quote=fold(text[start + first : start + last]),
-        section=document.leaves[place].title,
-        score=round(candidate.leaf_scores[leaf.index] + overlap, 6),
+        section=section.title if section else "",
+        score=round(candidate.leaf_scores[leaf.index], 6),
         chunk=node.chunk,
         level=node.node.level,
         node=node.node.index,

@@ -68,7 +68,8 @@ class Profile:
     Attributes:
         name: ``prefix`` (training-free) or ``sharedllm`` (the paper's, wants an adapter).
         layers: injection layers (first, last), counted from 1, both included; None until resolved for a model
-            (``prefix``: all L layers; ``sharedllm``: 1 .. L // 2, the paper's choice for question answering).
+            (``prefix``: all L layers, or the calibrated ones of an embedded model; ``sharedllm``: 1 .. L // 2, the
+            paper's choice for question answering).
         chunk_tokens: tokens a chunk (paper: 1,024; 512 for question answering).
         depth: levels of the context tree below the root.
         grains: tokens that share one kept key/value, one entry a level from the top down; 0 = a node of that level
@@ -246,7 +247,7 @@ class QuestionSettings:
     selector: SelectorName = "embedding"
     candidates: int = 8
     evidence_tokens: int = 0
-    relevance_floor: float = 0.25
+    relevance_floor: float = 0.3
     max_citations: int = 5
 
     def __post_init__(self) -> None:

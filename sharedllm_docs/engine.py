@@ -23,7 +23,7 @@ from sharedllm_docs.inject import InjectedDecoder, Injection, positions_of
 from sharedllm_docs.model import SharedLLM
 from sharedllm_docs.question import Searcher, Selection
 
-DEFAULT_BUDGET = {"prefix": 1024, "sharedllm": 8192}
+DEFAULT_BUDGET = {"prefix": 512, "sharedllm": 8192}
 """Rows injected a layer unless the question asks otherwise; why these, see docs/log.md (budget)."""
 MAX_BATCH = 8
 

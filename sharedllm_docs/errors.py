@@ -181,6 +181,10 @@ class EvaluationError(SharedLLMError, ValueError):
     exit_code = 7
 
 
+class NotMeasurableError(EvaluationError):
+    """A system cannot take an example: its text exceeds the window, or the system has no such ability."""
+
+
 class InterruptedIngestion(SharedLLMError):  # noqa: N818 - an interruption, not an error
     """Ctrl-C during ingestion. What was encoded is kept; adding the same document again resumes."""
 
@@ -202,3 +206,16 @@ class FetchError(DataError):
 
 class ReservedDataError(DataError):
     """A row or a package that is kept for judging was about to be used."""
+
+
+# -- training -----------------------------------------------------------------------------------------------------
+
+
+class TrainingError(SharedLLMError):
+    """Training cannot go on: out of memory, a loss that is no number. The last good checkpoint is kept."""
+
+    exit_code = 11
+
+
+class CheckpointError(TrainingError):
+    """A checkpoint is damaged, or belongs to another configuration."""

@@ -22,6 +22,7 @@ from sharedllm_docs.candidates import passage
 from sharedllm_docs.chunks import Chunk, split_into_chunks
 from sharedllm_docs.document import Document
 from sharedllm_docs.errors import InterruptedIngestion
+from sharedllm_docs.lower import EncodedChunk
 from sharedllm_docs.model import SharedLLM
 from sharedllm_docs.prepared import EMBEDDINGS, NODE_VECTORS, PreparedDocument
 from sharedllm_docs.readers import ReadOptions, read_document
@@ -64,8 +65,8 @@ class Ingested:
         record: of the document in the store.
         chunks_encoded: by the model.
         chunks_reused: found in the store.
-        stage_seconds: wall time of each stage: ``tokenize``, ``encode`` (the model), ``store`` (packing, waiting for
-            the disk), ``embed``, ``commit``.
+        stage_seconds: wall time of each stage: ``tokenize``, ``encode`` (the model), ``store`` (packing rows,
+            waiting for the disk), ``embed``, ``commit``.
     """
 
     record: DocumentRecord
@@ -202,27 +203,23 @@ class Ingestion:
         done = sum(len(self.chunks[index]) for index in records)
         self.report(Progress("encode", done, len(self.tokens), "tokens"))
         for batch in _batches(missing, self.llm.encoding_batch):
-            for chunk, vector in self._encode(batch, writer, records):
-                vectors[chunk.index] = vector
-                done += len(chunk)
+            encoded = self._encode(batch)
+            begun = time.perf_counter()
+            for chunk, rows in zip(batch, encoded, strict=True):
+                blocks = RowLayout(ContextTree(self.llm.profile, len(chunk))).blocks
+                vectors[chunk.index] = _float32(rows.node_vectors)
+                records[chunk.index] = writer.put_chunk(chunk, self.keys[chunk.index], rows.keys, rows.values, blocks)
+            self._spent("store", begun)
+            done += sum(map(len, batch))
             self.report(Progress("encode", done, len(self.tokens), "tokens"))
         return np.concatenate([vectors[chunk.index] for chunk in self.chunks])
 
-    def _encode(
-        self, batch: Sequence[Chunk], writer: IndexWriter, records: dict[int, ChunkRecord]
-    ) -> list[tuple[Chunk, NDArray[np.float32]]]:
+    def _encode(self, batch: Sequence[Chunk]) -> list[EncodedChunk]:
         begun = time.perf_counter()
         with self.llm.lock:
             encoded = self.llm.encoder.encode([self.ids(chunk) for chunk in batch])
         self._spent("encode", begun)
-        begun = time.perf_counter()
-        made = []
-        for chunk, rows in zip(batch, encoded, strict=True):
-            blocks = RowLayout(ContextTree(self.llm.profile, len(chunk))).blocks
-            records[chunk.index] = writer.put_chunk(chunk, self.keys[chunk.index], rows.keys, rows.values, blocks)
-            made.append((chunk, _float32(rows.node_vectors)))
-        self._spent("store", begun)
-        return made
+        return encoded
 
     def _node_vectors(self, chunk: Chunk) -> NDArray[np.float32]:
         with self.llm.lock:

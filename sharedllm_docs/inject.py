@@ -92,6 +92,11 @@ class FrontState:
 @torch.inference_mode()
 def front_state(arch: Architecture, ids: Sequence[int]) -> FrontState:
     """Run the prompt's start through all layers once."""
+    return run_front(arch, ids)
+
+
+def run_front(arch: Architecture, ids: Sequence[int]) -> FrontState:
+    """As :func:`front_state`, in the caller's gradient mode: training differentiates through it."""
     positions = torch.arange(len(ids), device=arch.device)[None]
     layers = range(arch.num_layers)
     if not len(ids):

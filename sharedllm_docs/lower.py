@@ -33,6 +33,21 @@ class EncodedChunk:
     node_vectors: torch.Tensor
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Unrotated keys and values [B, S, KV, D] of each injection layer."""
+
+    keys: Sequence[torch.Tensor]
+    values: Sequence[torch.Tensor]
+
+    def kept(self, element: int, places: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values [G, Ls, KV, D] of the tokens at ``places`` of one batch element, copied once."""
+        contiguous = len(places) > 0 and places[-1] - places[0] + 1 == len(places)
+        chosen = slice(places[0], places[-1] + 1) if contiguous else list(places)
+        keys = torch.stack([layer[element, chosen] for layer in self.keys], dim=1)
+        return keys, torch.stack([layer[element, chosen] for layer in self.values], dim=1)
+
+
 def causal_masks(arch: Architecture, length: int) -> MaskFor:
     """Plain causal masks for a sequence of ``length`` tokens, with each layer's sliding window where it has one."""
     implementation = arch.config._attn_implementation
@@ -95,12 +110,12 @@ class LowerEncoder:
 
     def _encode_one_pass(self, chunks: Sequence[Sequence[int]], trees: list[ContextTree]) -> list[EncodedChunk]:
         front = len(self.front_ids)
-        keys, values, hidden = self._forward([(*self.front_ids, *ids) for ids in chunks])
+        rows, hidden = self._forward([(*self.front_ids, *ids) for ids in chunks])
         encoded = []
-        for row, tree in enumerate(trees):
-            kept = torch.tensor(RowLayout(tree).offsets, device=keys.device) + front
-            ends = torch.tensor([node.end - 1 for node in tree.nodes], device=keys.device) + front
-            encoded.append(EncodedChunk(keys[row, kept], values[row, kept], hidden[row, ends]))
+        for element, tree in enumerate(trees):
+            ends = [node.end - 1 + front for node in tree.nodes]
+            keys, values = rows.kept(element, [offset + front for offset in RowLayout(tree).offsets])
+            encoded.append(EncodedChunk(keys, values, hidden[element, ends]))
         return encoded
 
     def _encode_per_node(self, ids: Sequence[int], tree: ContextTree) -> EncodedChunk:
@@ -108,16 +123,24 @@ class LowerEncoder:
         keys, values, vectors = [], [], []
         for level in range(1, tree.depth + 1):
             nodes = tree.level(level)
-            level_keys, level_values, hidden = self._forward([ids[node.start : node.end] for node in nodes])
-            for row, node in enumerate(nodes):
-                kept = torch.tensor([offset - node.start for offset in tree.kept(node)], dtype=torch.long)
-                keys.append(level_keys[row, kept])
-                values.append(level_values[row, kept])
-                vectors.append(hidden[row, len(node) - 1])
+            rows, hidden = self._forward([ids[node.start : node.end] for node in nodes])
+            for element, node in enumerate(nodes):
+                node_keys, node_values = rows.kept(element, [offset - node.start for offset in tree.kept(node)])
+                keys.append(node_keys)
+                values.append(node_values)
+                vectors.append(hidden[element, len(node) - 1])
         return EncodedChunk(torch.cat(keys), torch.cat(values), torch.stack(vectors))
 
-    def _forward(self, sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Keys and values [B, S, Ls, KV, D] and selection vectors [B, S, E] of right-padded sequences."""
+    def forward(self, sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Keys and values [B, S, Ls, KV, D] and selection vectors [B, S, E] of right-padded sequences.
+
+        In the caller's gradient mode: training differentiates through it.
+        """
+        rows, hidden = self._forward(sequences)
+        return torch.stack(list(rows.keys), dim=2), torch.stack(list(rows.values), dim=2), hidden
+
+    def _forward(self, sequences: Sequence[Sequence[int]]) -> tuple[_Rows, torch.Tensor]:
+        """All rows, and the selection vectors [B, S, E]."""
         layers = self.profile.injection_layers
         first: list[torch.Tensor] = []
 
@@ -125,11 +148,14 @@ class LowerEncoder:
             if layer == 0:
                 first.append(hidden)
 
-        with self.arch.recording(layers) as records:
-            self._run(self._padded(sequences), range(layers.stop), after_layer)
-        keys = torch.stack([records[layer][0] for layer in layers], dim=2)
-        values = torch.stack([records[layer][1] for layer in layers], dim=2)
-        return keys, values, self.arch.norm(first[0])
+        # of the last injection layer only keys and values are wanted: its attention and MLP are not computed
+        whole, last = range(layers.start, layers.stop - 1), layers.stop - 1
+        with self.arch.recording(whole) as records:
+            hidden = self._run(self._padded(sequences), range(last), after_layer)
+        pairs = [*(records[layer] for layer in whole), self.arch.project(last, hidden)]
+        if not first:  # a single layer: the vectors want it whole
+            first.append(self._run(self._padded(sequences), range(1)))
+        return _Rows([pair[0] for pair in pairs], [pair[1] for pair in pairs]), self.arch.norm(first[0])
 
     def _first_layer(self, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
         """Selection vectors [B, S, E]."""

@@ -6,8 +6,8 @@ that an index is bound to.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from threading import RLock
@@ -16,10 +16,11 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from sharedllm_docs.adapter import Adapter
+from sharedllm_docs.adapter import Adapter, Half
 from sharedllm_docs.architectures import Architecture, architecture_for
 from sharedllm_docs.config import Profile
 from sharedllm_docs.cross_attention import CrossAttention
+from sharedllm_docs.devices import has_bfloat16_units
 from sharedllm_docs.digests import remembered, tokenizer_digest, weights_digest
 from sharedllm_docs.embedder import Embedder
 from sharedllm_docs.errors import AdapterError, ConfigError, ModelUnavailableError
@@ -42,8 +43,9 @@ class SharedLLM:
     never changed: injection lives in caches and hooks that are removed after each question.
 
     Attributes:
-        upper: the whole base model, the decoder.
-        lower: the compressor; the same object unless an adapter brings weights of its own.
+        base: the base model, as it was given.
+        upper: the decoder; the base model, or one over the same weights where an adapter changes some.
+        lower: the compressor; likewise.
         tokenizer: of the base model.
         profile: resolved for the model.
         adapter: or None.
@@ -65,17 +67,18 @@ class SharedLLM:
         weight_files: tuple[Path, ...] = (),
     ) -> None:
         check_tokenizer(tokenizer)
-        self.upper = architecture_for(model)
+        self.base = architecture_for(model)
         self.tokenizer = tokenizer
-        self.profile = profile.resolve(self.upper.num_layers)
+        self.profile = profile.resolve(self.base.num_layers)
         self.adapter = adapter
+        self.upper = self._half("upper")
         self.embedder = embedder or Embedder()
         self.name = name or getattr(model.config, "name_or_path", "") or type(model).__name__
         self.lock = RLock()
         self._weight_files = weight_files
         self.source: dict[str, Any] = {}
         self.blocks = self._make_blocks()
-        self.lower = self._make_lower()
+        self.lower = self._half("lower")
         self.template = PromptTemplate.of(tokenizer)
         self.start_ids = self.template.start_ids(tokenizer)
         self.end_ids = end_tokens(model, tokenizer)
@@ -112,18 +115,20 @@ class SharedLLM:
             ConfigError: an unknown device, dtype or profile.
         """
         loaded = adapter if isinstance(adapter, Adapter) or adapter is None else Adapter.load(adapter)
-        chosen = _choose_profile(profile, loaded)
         place, kind = _device(device), _dtype(dtype, _device(device))
         embedded = DEFAULT_MODEL if name_or_path is None else EMBEDDED.get(str(name_or_path))
+        chosen = _choose_profile(profile, loaded)
+        if embedded is not None and chosen.name == "prefix" and chosen.layers is None:
+            chosen = replace(chosen, layers=embedded.layers)
         source = ensure(embedded, report=report) if embedded else name_or_path
         model, tokenizer = _load(str(source), place, kind)
-        folder = Path(str(source))
+        folder = Path(str(source)).resolve()  # read again later, perhaps from another working directory
         made = cls(
             model,
             tokenizer,
             profile=chosen,
             adapter=loaded,
-            embedder=Embedder(embedder, device=str(place), report=report),
+            embedder=Embedder(_absolute(embedder), device=str(place), report=report),
             name=embedded.name if embedded else str(name_or_path),
             weight_files=tuple(folder.glob("*.safetensors")) if folder.is_dir() else (),
         )
@@ -153,6 +158,11 @@ class SharedLLM:
 
     def _make_blocks(self) -> Mapping[int, CrossAttention]:
         if self.profile.fusion != "separate":
+            if self.adapter is not None and any(".cross_attn." in name for name in self.adapter.weights):
+                raise AdapterError(
+                    f"The adapter's cross-attention has no place in profile {self.profile.name!r}.",
+                    remedy="Leave profile out: the adapter brings its own.",
+                )
             return {}
         if self.adapter is None:
             raise AdapterError(
@@ -167,20 +177,10 @@ class SharedLLM:
             )
         return blocks
 
-    def _make_lower(self) -> Architecture:
-        weights = self.adapter.lower_weights if self.adapter else {}
-        if not weights:
-            return self.upper
-        model = copy.deepcopy(self.upper.model)
-        shapes = {name: tensor.shape for name, tensor in model.state_dict().items()}
-        unfit = sorted(name for name, tensor in weights.items() if shapes.get(name) != tensor.shape)
-        if unfit:
-            raise AdapterError(
-                f"The adapter's lower weights do not fit the model: {unfit[0]} is unknown to it or of another shape.",
-                remedy="Use the adapter with the base model it was trained for.",
-            )
-        model.load_state_dict(weights, strict=False)
-        return architecture_for(model)
+    def _half(self, half: Half) -> Architecture:
+        """The base model, or a twin of it with the adapter's weights in place of some."""
+        own = self.adapter.weights_of(half, self.base) if self.adapter else {}
+        return self.base.twin(own) if own else self.base
 
     # -- parts that the engine uses ---------------------------------------------------------------------------------
 
@@ -225,7 +225,7 @@ class SharedLLM:
     def weights_digest(self) -> str:
         """SHA-256 of the base model's weights as loaded."""
         return remembered(
-            self._weight_files, self.dtype, lambda: weights_digest(dict(self.upper.model.named_parameters()))
+            self._weight_files, self.dtype, lambda: weights_digest(dict(self.base.model.named_parameters()))
         )
 
     @cached_property
@@ -280,9 +280,7 @@ def _dtype(name: str, device: torch.device) -> torch.dtype:
         raise ConfigError(f"dtype {name!r} is unknown (known: {', '.join(DTYPES)}).", remedy="Use one of these.")
     if name != "auto":
         return getattr(torch, name)  # type: ignore[no-any-return]
-    # without matrix units for bfloat16 a processor computes it slower than float32
-    fast = device.type != "cpu" or getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)()
-    return torch.bfloat16 if fast else torch.float32
+    return torch.bfloat16 if has_bfloat16_units(device) else torch.float32
 
 
 def _load(source: str, device: torch.device, dtype: torch.dtype) -> tuple[Any, Any]:

@@ -1,6 +1,6 @@
 """The prompt around the injected rows: a start that stands before them, an end with the question behind them.
 
-With a chat template the rows stand inside the user's message; without one a plain frame is used.
+With a chat template the rows stand inside the user's message; without one the same words are used plain.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from typing import Any
 
 from sharedllm_docs.errors import EmptyQuestionError, UnsupportedModelError
 
-INSTRUCTIONS = (
-    "Answer the question from the document, briefly and exactly. "
-    "If the document does not contain the answer, say: The document does not say."
-)
+INSTRUCTIONS = "Read the text and answer the question with a short phrase from the text."
+"""In the user's message, the template's own system prompt before it: measured, see docs/log.md (prompt)."""
+
 _DOCUMENT, _QUESTION = "\u2402document\u2403", "\u2402question\u2403"
+_USER = f"{INSTRUCTIONS}\n\nText: {_DOCUMENT}\n\nQuestion: {_QUESTION}\nAnswer:"
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,19 @@ class PromptTemplate:
     add_bos: bool = False
 
     @classmethod
-    def of(cls, tokenizer: Any, instructions: str = INSTRUCTIONS) -> PromptTemplate:
+    def of(cls, tokenizer: Any) -> PromptTemplate:
         """The template for a tokenizer, by its chat template where it has one.
 
         Raises:
             UnsupportedModelError: the chat template fails, or leaves out what the user says.
         """
-        if not getattr(tokenizer, "chat_template", None):
-            return cls(f"{instructions}\n\nDocument:\n", "\n\nQuestion: ", "\nAnswer:", add_bos=True)
-        user = f"Document:\n{_DOCUMENT}\n\nQuestion: {_QUESTION}"
-        rendered = _render(tokenizer, instructions, user)
-        start, found, rest = rendered.partition(_DOCUMENT)
-        before, found_too, after = rest.partition(_QUESTION)
-        if not (found and found_too):
+        plain = not getattr(tokenizer, "chat_template", None)
+        text = _USER if plain else _in_chat(tokenizer, _USER)
+        start, document, rest = text.partition(_DOCUMENT)
+        before, question, after = rest.partition(_QUESTION)
+        if not (document and question):
             raise _unusable("it leaves out what the user says")
-        return cls(start, before, after)
+        return cls(start, before, after, add_bos=plain)
 
     def start_ids(self, tokenizer: Any) -> tuple[int, ...]:
         """Token ids of :attr:`start`."""
@@ -69,7 +67,7 @@ class PromptTemplate:
         """
         if not question.strip():
             raise EmptyQuestionError(f"The question {question!r} is empty.", remedy="Ask something.")
-        quoted = f"\n\nExcerpt:\n{evidence.strip()}" if evidence.strip() else ""
+        quoted = f"\n\n{evidence.strip()}" if evidence.strip() else ""
         said = quoted + self.before_question + question.strip()
         if not any(token in said for token in tokenizer.all_special_tokens):
             return tuple(tokenizer(said + self.after_question, add_special_tokens=False)["input_ids"])
@@ -78,26 +76,13 @@ class PromptTemplate:
         return (*ids, *tokenizer(self.after_question, add_special_tokens=False)["input_ids"])
 
 
-def _render(tokenizer: Any, instructions: str, user: str) -> str:
+def _in_chat(tokenizer: Any, user: str) -> str:
+    """One user message in the tokenizer's chat template, up to where the answer begins."""
     from jinja2.exceptions import TemplateError
 
-    messages = [{"role": "system", "content": instructions}, {"role": "user", "content": user}]
-    merged = [{"role": "user", "content": f"{instructions}\n\n{user}"}]
-    options = {"tokenize": False, "add_generation_prompt": True}
+    messages = [{"role": "user", "content": user}]
     try:
-        rendered = tokenizer.apply_chat_template(messages, **options)
-    except TemplateError:  # templates without a system role refuse it
-        rendered = _render_merged(tokenizer, merged, options)
-    if instructions not in rendered:  # others drop it silently
-        rendered = _render_merged(tokenizer, merged, options)
-    return str(rendered)
-
-
-def _render_merged(tokenizer: Any, messages: list[dict[str, str]], options: dict[str, Any]) -> Any:
-    from jinja2.exceptions import TemplateError
-
-    try:
-        return tokenizer.apply_chat_template(messages, **options)
+        return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True))
     except TemplateError as error:
         raise _unusable(str(error)) from error
 

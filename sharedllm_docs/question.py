@@ -105,8 +105,6 @@ class Searcher:
         Raises:
             ValueError: the ``hidden-state`` selector without ``hidden``.
         """
-        if settings.selector == "hidden-state" and hidden is None:
-            raise ValueError("selector='hidden-state' compares with the question's hidden-state vector: give hidden.")
         scores = self.scores(question, vector)
         candidates = tuple(self._candidates(scores, settings.selector, hidden))
         nodes = select(candidates, budget, searched=settings.candidates)
@@ -139,12 +137,14 @@ def _node_score(
     tree = document.trees[chunk].tree
     if selector == "embedding":
         return lambda node: float(leaf_scores[list(tree.leaves_of(node))].max())
+    if hidden is None:
+        raise ValueError("selector='hidden-state' compares with the question's hidden-state vector: give hidden.")
+    asked = hidden
 
     def cosine(node: Node) -> float:
         """Paper, section 3.2: similarity of the node's and the question's last hidden state."""
         vector = document.node_vector(chunk, node)
-        assert hidden is not None
-        norm = float(np.linalg.norm(vector) * np.linalg.norm(hidden))
-        return float(vector @ hidden) / norm if norm else 0.0
+        norm = float(np.linalg.norm(vector) * np.linalg.norm(asked))
+        return float(vector @ asked) / norm if norm else 0.0
 
     return cosine

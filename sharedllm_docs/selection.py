@@ -6,7 +6,7 @@ files, no models.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from sharedllm_docs.tree import ContextTree, Node
@@ -104,9 +104,10 @@ def select(candidates: Sequence[CandidateChunk], budget: int, *, searched: int) 
     """Choose nodes for a budget of rows.
 
     While everything fits, everything takes part: every leaf where only leaves are injected (``prefix``), else every
-    chunk's branch with its coarser siblings (``sharedllm``). Beyond that the best ``searched`` chunks are descended
-    in order of their best leaf; what budget is left goes to their further leaves, best first, and then to the
-    remaining chunks at the coarsest grain.
+    chunk's branch with its coarser siblings (``sharedllm``). Beyond that the best ``searched`` chunks, in order of
+    their best leaf, are descended. ``sharedllm`` takes branch after branch, and the remaining chunks at the coarsest
+    grain while there is budget. ``prefix`` takes single leaves, best first, where the leaf at the end of a chunk's
+    branch counts as that chunk's best (docs/log.md, leaves: pairs of siblings found fewer of the right pages).
 
     Args:
         candidates: all chunks of the chosen documents.
@@ -128,12 +129,13 @@ def select(candidates: Sequence[CandidateChunk], budget: int, *, searched: int) 
     everything = sum(c.tree.num_kept(n) for c, b in zip(ranked, branches, strict=True) for n in nodes_of(b))
     if not leaves_only and everything <= budget:
         searched = len(ranked)
+    if leaves_only:
+        for candidate, leaf in _leaves_best_first(ranked[:searched], branches):
+            chosen.add(candidate, leaf)
+        return chosen.in_order()
     for candidate, branch in zip(ranked[:searched], branches, strict=False):
         chosen.add_all(candidate, _best_first(candidate, branch.taken))
         chosen.add_all(candidate, branch.rejected)
-    if leaves_only:
-        for candidate, leaf in _further_leaves(ranked[:searched]):
-            chosen.add(candidate, leaf)
     for candidate in ranked[searched:]:
         chosen.add_all(candidate, candidate.tree.level(1))
     return chosen.in_order()
@@ -143,9 +145,16 @@ def _best_first(candidate: CandidateChunk, leaves: Sequence[Node]) -> list[Node]
     return sorted(leaves, key=lambda leaf: (-candidate.leaf_scores[leaf.index], leaf.index))
 
 
-def _further_leaves(candidates: Sequence[CandidateChunk]) -> Iterator[tuple[CandidateChunk, Node]]:
-    pairs = [(candidate, leaf) for candidate in candidates for leaf in candidate.tree.leaves]
-    yield from sorted(pairs, key=lambda p: (-p[0].leaf_scores[p[1].index], p[0].document, p[0].chunk, p[1].index))
+def _leaves_best_first(
+    candidates: Sequence[CandidateChunk], branches: Sequence[Branch]
+) -> list[tuple[CandidateChunk, Node]]:
+    ranked = []
+    for candidate, branch in zip(candidates, branches, strict=False):
+        end = _best_first(candidate, branch.taken)[0]
+        for leaf in candidate.tree.leaves:
+            score = candidate.score if leaf == end else candidate.leaf_scores[leaf.index]
+            ranked.append((-score, candidate.document, candidate.chunk, leaf.index, candidate, leaf))
+    return [(candidate, leaf) for *_order, candidate, leaf in sorted(ranked, key=lambda entry: entry[:4])]
 
 
 class _Budgeted:

@@ -42,6 +42,7 @@ class EmbeddedModel:
         gguf: the member is a GGUF file, to be converted to safetensors.
         licence: of the weights.
         megabytes: of the download, for messages.
+        layers: injection layers of its ``prefix`` profile, None for all.
     """
 
     name: str
@@ -53,6 +54,7 @@ class EmbeddedModel:
     gguf: bool
     licence: str
     megabytes: int
+    layers: tuple[int, int] | None = None
 
 
 DEFAULT_MODEL = EmbeddedModel(
@@ -65,6 +67,7 @@ DEFAULT_MODEL = EmbeddedModel(
     gguf=True,
     licence="Apache-2.0",
     megabytes=93,
+    layers=(6, 25),  # where it reads its context: docs/log.md, "Layers that read"
 )
 DEFAULT_EMBEDDER = EmbeddedModel(
     name="all-minilm-l6-v2",

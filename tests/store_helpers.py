@@ -15,7 +15,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import fsspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -24,6 +26,7 @@ from sharedllm_docs.config import Profile
 from sharedllm_docs.document import Document, Issue, Page, Section
 from sharedllm_docs.errors import DocumentNotFoundError
 from sharedllm_docs.store import DocumentRecord, Fingerprint, IndexStore, IndexWriter, chunk_key
+from sharedllm_docs.store.files import open_files
 from sharedllm_docs.tokens import DocumentTokens
 from sharedllm_docs.tree import ContextTree, RowLayout
 
@@ -135,6 +138,23 @@ def check_document(store: IndexStore, record: DocumentRecord, profile: Profile) 
         np.testing.assert_array_equal(values.numpy(), wanted_values)
 
 
+def new_url(kind: str, tmp_path: Path) -> Iterator[str]:
+    """Where a new index can be made: ``local`` or ``memory``; cleans up when taken up again."""
+    if kind == "local":
+        yield str(tmp_path / "new" / "index")
+        return
+    yield f"memory://{uuid4().hex}/index"
+    fsspec.filesystem("memory").store.clear()
+
+
+def flip(store: IndexStore, path: str, place: int = -1) -> None:
+    """Flip a bit of a file, local or remote."""
+    files = open_files(store.url)
+    data = bytearray(files.read(path))
+    data[place] ^= 0x10
+    files.write(path, [bytes(data)])
+
+
 def snapshot(folder: Path) -> dict[str, bytes]:
     """Path -> bytes of every file of an index, the lock file left out."""
     files = {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
@@ -168,7 +188,7 @@ def write_forever(folder: str, seed: int) -> None:
     chance = random.Random(seed)
     print("ready", flush=True)
     for number in _numbers(seed * 1000):
-        add(store, f"doc-{number}", ids_of(number, chance.randint(1, 200)), profile=profile)
+        add(store, f"doc-{number}", ids_of(number, chance.randint(12, 300)), profile=profile)
         records = store.documents()
         if len(records) > 3:
             store.remove(chance.choice(records).key)

@@ -71,7 +71,7 @@ def test_all_four_cases_are_there():
 def test_encoding(case):
     """The first half of every chunk, run alone through the lower model."""
     encoder = LowerEncoder(case.arch, case.profile)
-    keys, values, _ = encoder._forward([chunk[:64] for chunk in case.chunks])
+    keys, values, _ = encoder.forward([chunk[:64] for chunk in case.chunks])
     cos, sin = case.arch.rotary(torch.arange(64)[None])
     for layer in range(case.settings["injection_layers"]):
         rotated = rotate(keys[:, :, layer].transpose(1, 2), cos[:, None], sin[:, None])

@@ -47,7 +47,7 @@ def test_killed_writers_leave_an_index_that_opens_and_is_whole(runs: int, tmp_pa
         assert process.stdout.readline() == "ready\n"
         time.sleep(chance.uniform(0, 0.15))
         process.send_signal(signal.SIGKILL)
-        process.wait(timeout=30)
+        assert process.wait(timeout=30) == -signal.SIGKILL, "it was writing until it was killed"
         process.stdout.close()
         store = IndexStore.open(folder)
         report = store.verify()

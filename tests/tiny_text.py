@@ -41,13 +41,14 @@ REFUSES_SYSTEM = (
 """A template that raises when it meets a system role."""
 DROPS_SYSTEM = (
     "{% for message in messages %}{% if message['role'] != 'system' %}<|im_start|>{{ message['role'] }}\n"
-    "{{ message['content'] }}<|im_end|>\n{% endif %}{% endfor %}<|im_start|>assistant\n"
+    "{{ message['content'] }}<|im_end|>\n{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
 """A template that leaves a system message out without a word."""
 
 
 def _backend() -> Tokenizer:
-    merges = [tuple(pair.split(" ")) for pair in MERGES.split(",")]
+    merges = [(left, right) for left, right in (pair.split(" ") for pair in MERGES.split(","))]
     names = [*SPECIAL, *sorted(pre_tokenizers.ByteLevel.alphabet()), *("".join(pair) for pair in merges)]
     tokenizer = Tokenizer(models.BPE(vocab={name: i for i, name in enumerate(names)}, merges=merges))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -177,7 +178,7 @@ def save_model(folder: Path, family: str = "llama", *, chat_template: str | None
 def save_embedder(folder: Path, *, seed: int = 0, size: int = 32) -> Path:
     """A sentence-transformers folder of random token vectors, averaged: for what loads an embedder by its path."""
     from sentence_transformers import SentenceTransformer
-    from sentence_transformers.models import StaticEmbedding
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 
     weights = np.random.default_rng(seed).standard_normal((len(tiny_tokenizer()), size)).astype(np.float32)
     SentenceTransformer(modules=[StaticEmbedding(_backend(), embedding_weights=weights)], device="cpu").save(

@@ -6,7 +6,8 @@ Knows nothing of documents, trees or stores.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import copy
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -91,6 +92,20 @@ class Architecture:
                 remedy="Use a model that rotates whole heads.",
             )
 
+    def twin(self, own: Mapping[str, torch.Tensor] | None = None) -> Architecture:
+        """A second model over the same weights, except those in ``own``: nothing of this one changes or is copied.
+
+        Args:
+            own: weights that are the twin's own, by their names in the model; of the weights' shapes.
+        """
+        shared: dict[int, Any] = {id(parameter): parameter for parameter in self.model.parameters()}
+        model = copy.deepcopy(self.model, shared)
+        for name, tensor in (own or {}).items():
+            module, _, leaf = name.rpartition(".")
+            parameter = nn.Parameter(tensor.to(self.device, self.dtype), requires_grad=False)
+            setattr(model.get_submodule(module), leaf, parameter)
+        return type(self)(model)
+
     # -- computing ----------------------------------------------------------------------------------------------
 
     def rotary(self, positions: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -139,6 +154,18 @@ class Architecture:
             if after_layer is not None:
                 after_layer(index, hidden)
         return hidden
+
+    def project(self, layer: int, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Unrotated keys and values [B, S, KV, D] of ``layer`` from the hidden states before it, and no more of it."""
+        block = self.layers[layer]
+        normed = block.input_layernorm(hidden)  # type: ignore[operator]
+        shape = (*hidden.shape[:2], self.kv_heads, self.head_dim)
+        return self.project_keys(layer, normed).view(shape), self.value_module(layer)(normed).view(shape)
+
+    def project_keys(self, layer: int, normed: torch.Tensor) -> torch.Tensor:
+        """Unrotated keys of ``layer`` from its normed input."""
+        keys: torch.Tensor = self.key_module(layer)(normed)
+        return keys
 
     def norm(self, hidden: torch.Tensor) -> torch.Tensor:
         """The final norm."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import nn
 
 from sharedllm_docs.architectures.base import Architecture
@@ -32,6 +33,11 @@ class Qwen3Architecture(Architecture):
 
     def key_module(self, layer: int) -> nn.Module:
         return self.layers[layer].self_attn.k_norm  # type: ignore[union-attr,return-value]
+
+    def project_keys(self, layer: int, normed: torch.Tensor) -> torch.Tensor:
+        projected = self.layers[layer].self_attn.k_proj(normed)  # type: ignore[union-attr,operator]
+        keys: torch.Tensor = self.key_module(layer)(projected.view(*normed.shape[:2], self.kv_heads, self.head_dim))
+        return keys
 
 
 FAMILIES: tuple[type[Architecture], ...] = (

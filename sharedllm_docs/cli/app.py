@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from sharedllm_docs import __version__
 from sharedllm_docs.cli import ask_command, chat_command, document_commands, model_commands, upkeep_commands
 from sharedllm_docs.cli.add_command import add
 from sharedllm_docs.cli.failures import EXIT_BROKEN_PIPE, InterruptedCommandError
@@ -19,15 +20,21 @@ from sharedllm_docs.cli.screen import Screen, tolerate_any_text
 NAME = "sharedllm-docs"
 
 
+class ReaderGoneError(Exception):
+    """The program that read stdout has ended."""
+
+
 class Program(TyperGroup):
     """The group of commands; the one place where exceptions end."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; Ctrl-C is an error like others, not typer's silent exit."""
+        """Run the command; Ctrl-C and a closed pipe are errors like others, not typer's silent exits."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
             raise InterruptedCommandError("Interrupted.") from error
+        except BrokenPipeError as error:
+            raise ReaderGoneError from error
 
     def main(
         self,
@@ -61,7 +68,7 @@ def exit_code_of(run: Callable[[], Any], arguments: list[str]) -> int:
     try:
         result = run()
         sys.stdout.flush()
-    except BrokenPipeError:
+    except (ReaderGoneError, BrokenPipeError):
         # the reader went away: Python must not try to flush again at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
@@ -81,13 +88,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        from importlib.metadata import PackageNotFoundError, version
-
-        try:
-            found = version(NAME)
-        except PackageNotFoundError:
-            found = "(not installed)"
-        typer.echo(f"{NAME} {found}")
+        typer.echo(f"{NAME} {__version__}")
         raise typer.Exit
 
 

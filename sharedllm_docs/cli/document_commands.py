@@ -38,9 +38,9 @@ def print_documents(screen: Screen, index: Index) -> None:
     elif not documents:
         screen.print(f"The index {index.url} holds no documents. Add one with `sharedllm-docs add FILE`.")
     else:
-        from sharedllm_docs.cli.render import document_table
+        from sharedllm_docs.cli.render import document_list
 
-        screen.print(document_table(documents))
+        screen.print(document_list(documents, screen.out.width))
         if not screen.quiet:
             total = f"{count_text(len(documents), 'document')} in {index.url}, {size_text(index.size())}"
             screen.print(total, style="dim")
@@ -64,7 +64,7 @@ def show(
     """Draw a document's tree, and the branches of a question.
 
     A chunk is one line; those that the question selects are opened. Their nodes are marked `taken` (injected at the
-    finest grain), `coarse` (injected at a coarser one) or `left`.
+    finest grain), `coarse` (injected at a coarser one), `split` (injected in parts, which follow) or `left`.
     """
     with opened(output) as screen:
         if question is None:

@@ -57,7 +57,8 @@ class Failure:
     @property
     def line(self) -> str:
         """In one line."""
-        return " ".join(f"{self.message} {self.remedy}".split())
+        end = "" if not self.remedy or self.message.endswith((".", "!", "?", ":", ")")) else "."
+        return " ".join(f"{self.message}{end} {self.remedy}".split())
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready."""

@@ -34,9 +34,10 @@ def models(ctx: typer.Context, output: OutputOptions) -> None:
         if screen.json:
             screen.emit({"models": [model_record(*row) for row in rows]})
             return
-        from sharedllm_docs.cli.render import model_table
-
-        screen.print(model_table(rows))
+        for model, ready, folder in rows:
+            screen.print(f"{model.name}: {model.kind}, {model.licence}")
+            state = "in the cache:" if ready else f"not fetched yet ({model.megabytes} MB), will be in"
+            screen.print(f"  {state} {folder}")
 
 
 @models_app.command(cls=PanelCommand)

@@ -247,4 +247,6 @@ def refuse_without(options: Any, missing: str, *, why: str) -> None:
         ConfigError: naming those of the group ``options`` that were set.
     """
     if given(options):
-        raise ConfigError(f"{flags(options)} {why}, and there is no {missing}.", remedy=f"Add {missing}, or leave out.")
+        raise ConfigError(
+            f"{flags(options)} {why}, and there is no {missing}.", remedy=f"Add {missing}, or leave out the rest."
+        )

