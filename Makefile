@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PDF ?= examples/R-intro.pdf
-Q ?= Which function reverses the order of the elements of a vector?
+Q ?= Which function sorts a vector?
 INDEX ?= .sharedllm-docs
 PYTEST_ARGS ?=
 

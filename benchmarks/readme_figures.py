@@ -1,4 +1,4 @@
-"""Measures the figures that the README prints: `python benchmarks/readme_figures.py [first-token|ingestion|size|memory]`.
+"""Measures the README's figures: `python benchmarks/readme_figures.py [first-token|ingestion|size|memory]`.
 
 Every timing is a ratio whose two sides are measured in one run, interleaved; medians. Results are printed and kept as
 JSON in benchmarks/results/.
@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -118,11 +119,17 @@ def ingestion() -> dict[str, object]:
 
     @torch.inference_mode()
     def bare() -> None:
-        for chunk in chunks:
-            llm.upper.decoder(torch.tensor([chunk]), use_cache=False)
+        """transformers' own forward pass, ended after the last layer that is stored."""
+        config = llm.upper.decoder.config
+        layers, config.num_hidden_layers = config.num_hidden_layers, llm.profile.injection_layers.stop
+        try:
+            for chunk in chunks:
+                llm.upper.decoder(torch.tensor([chunk]), use_cache=False)
+        finally:
+            config.num_hidden_layers = layers
 
     bare_rates, our_rates, parts = [], [], {}
-    for _repeat in range(3):
+    for _repeat in range(2):
         bare_rates.append(len(ids) / seconds(bare))
         with tempfile.TemporaryDirectory() as folder:
             index = Index.create(folder, llm)
@@ -144,7 +151,7 @@ def size() -> dict[str, object]:
     llm = SharedLLM.from_pretrained()
     rows = []
     for name, dtype in [(n, d) for n in ("prefix", "sharedllm") for d in ("int8", "bfloat16", "float32")]:
-        profile = getattr(Profile, name)(store_dtype=dtype)
+        profile = replace(llm.profile, store_dtype=dtype) if name == "prefix" else Profile.sharedllm(store_dtype=dtype)
         adapter = _untrained(llm, profile) if name == "sharedllm" else None
         made = SharedLLM.from_model(
             llm.upper.model, llm.tokenizer, profile=profile, adapter=adapter, embedder=llm.embedder, name=llm.name

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -26,6 +26,7 @@ from sharedllm_docs.question import Searcher, Selection
 DEFAULT_BUDGET = {"prefix": 512, "sharedllm": 8192}
 """Rows injected a layer unless the question asks otherwise; why these, see docs/log.md (budget)."""
 MAX_BATCH = 8
+NEXT_QUESTION = "\nQuestion:"
 
 
 class RowSource(Protocol):
@@ -203,7 +204,9 @@ class Engine:
             capacity=max(map(len, fed)) + generation.max_new_tokens,
             lock=llm.lock,
         ) as decoder:
-            yield from generate(decoder, fed, llm.tokenizer, generation, llm.end_ids, results)
+            # a small model may go on with a question of its own, as the prompt has it
+            ends = replace(generation, stop=(*generation.stop, NEXT_QUESTION))
+            yield from generate(decoder, fed, llm.tokenizer, ends, llm.end_ids, results)
 
     def _answer(self, one: _Asked, result: Generated | None, settings: QuestionSettings) -> Answer:
         selection = one.selection

@@ -14,9 +14,10 @@ from sharedllm_docs.document import Document
 from sharedllm_docs.evaluation.systems.base import Loss, System, SystemAnswer
 from sharedllm_docs.evaluation.systems.spec import SystemSpec, Workshop
 from sharedllm_docs.evaluation.tasks.options import TaskOptions
+from sharedllm_docs.evaluation.tasks.pdfqa.task import PdfQa
 from sharedllm_docs.evaluation.tasks.squad_haystack.data import Paragraph, Squad
 from sharedllm_docs.model import SharedLLM
-from tests.tiny_text import tiny_llm, tiny_tokenizer
+from tests.tiny_text import tiny_document, tiny_llm, tiny_tokenizer
 
 _WORDS = """
 the river runs past old stone walls and quiet fields where sheep rest under tall trees while people walk along narrow
@@ -104,6 +105,13 @@ def questions_file(folder: Path, count: int = 12) -> Path:
         )
     path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     return path
+
+
+class TinyPdfQa(PdfQa):
+    """pdfqa with a text of one page in place of the manual."""
+
+    def _document(self, name: str) -> Document:
+        return tiny_document(prose(5), name=name)
 
 
 def squad(count: int, articles: int = 6) -> list[Squad]:

@@ -16,10 +16,12 @@ from sharedllm_docs.evaluation.metrics import (
     abstention_intervals,
     abstention_score,
     bootstrap_interval,
+    contains_answer,
     exact_match,
     is_abstention,
     normalise_answer,
     page_hit,
+    share_contained,
     token_f1,
     yes_or_no,
 )
@@ -244,3 +246,19 @@ def test_bootstrap_leaves_out_resamples_where_the_statistic_is_undefined() -> No
 def test_bootstrap_refuses(values: list[float], options: dict[str, Any], message: str) -> None:
     with pytest.raises(EvaluationError, match=message):
         bootstrap_interval(values, **options)
+
+
+def test_contained_answers_are_whole_words_side_by_side() -> None:
+    assert contains_answer("The key is 12345, he says.", ["12345"]) == 1.0
+    assert contains_answer("The key is 123456.", ["12345"]) == 0.0
+    assert contains_answer("It was Bell, at the Laboratories.", ["Bell Laboratories"]) == 0.0
+    assert contains_answer("", ["12345"]) == 0.0
+    with pytest.raises(EvaluationError, match="no accepted answer to compare with"):
+        contains_answer("12345", [])
+
+
+@given(texts, st.lists(texts.filter(str.strip), min_size=1, max_size=4))
+def test_the_share_contained_counts_each_wanted_text(prediction: str, wanted: list[str]) -> None:
+    share = share_contained(prediction, wanted)
+    assert share * len(wanted) == pytest.approx(sum(contains_answer(prediction, [text]) for text in wanted))
+    assert share_contained(wanted[0], wanted[:1]) == 1.0

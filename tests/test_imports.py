@@ -56,13 +56,13 @@ ALLOWED: dict[str, str] = {
     "views": "answer document prepared question selection tree",
     # a model made ready
     "zoo": "cache errors quiet",
-    "devices": "errors",
+    "devices": "",
     "embedder": "devices digests errors quiet zoo",
     "prompt": "errors",
     "adapter": "architectures config cross_attention errors",
     "convert": "adapter config errors",
-    "model": "adapter architectures config cross_attention devices digests embedder errors generate inject lower prompt "
-    "quiet store tokens zoo",
+    "model": "adapter architectures config cross_attention devices digests embedder errors generate inject lower "
+    "prompt quiet store tokens zoo",
     # all together
     "engine": "answer cite config errors generate inject model question",
     "ingest": "candidates chunks document errors lower model prepared readers store tokens tree",
@@ -76,9 +76,9 @@ ALLOWED: dict[str, str] = {
 }
 KNOW_ARCHITECTURES = {"lower", "cross_attention", "inject", "adapter", "model", "training"}
 LIGHT = (
-    *("errors", "shapes", "cache", "quiet", "digests", "config", "document", "cleaning", "readers", "tokens", "chunks"),
-    *("tree", "store", "selection", "candidates", "prepared", "answer", "prompt", "zoo", "embedder", "asynchronous"),
-    "cli.app",
+    *("errors", "shapes", "cache", "quiet", "devices", "digests", "config", "document", "cleaning", "readers"),
+    *("tokens", "chunks", "tree", "store", "selection", "candidates", "prepared", "answer", "prompt", "zoo"),
+    *("embedder", "asynchronous", "cli.app"),
 )
 HEAVY = ("torch", "transformers", "sentence_transformers", "bm25s", "gguf", "scipy", "pandas")
 EXTRAS = {"accelerate", "peft", "tensorboard", "matplotlib", "tomli", "llama_index", "langchain_core", "flash_attn"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from sharedllm_docs.training.loop import TrainingBase
 from sharedllm_docs.training.packs import Pool, pack
 from tests.tiny_text import tiny_base, tiny_tokenizer
 
-WORDS = ("stone river garden letter morning window winter captain bridge market silver candle shadow thunder").split()
+WORDS = re.findall(r"\w+", "stone river garden letter morning window winter captain bridge market silver candle shadow")
 JOINT = {"fusion": "joint", "front": "prompt", "positions": "token"}
 SHAPE = {"chunk_tokens": 64, "depth": 2, "grains": [2, 1], "layers": [1, 3], "store_dtype": "float32"}
 

@@ -1,0 +1,59 @@
+"""Packs for the training runs out of the data build: ``text.npz`` and ``questions.npz``, small enough to carry.
+
+``python benchmarks/gpu/pack_data.py DATA --out packs``; DATA is the folder that the data build wrote. Tokens are kept
+as 16-bit numbers where the vocabulary allows it, and compressed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from sharedllm_docs.errors import ConfigError, SharedLLMError
+from sharedllm_docs.training.packs import pack, rows_of
+from sharedllm_docs.training.start import load_tokenizer
+
+PARTS = {"text": ("long",), "questions": ("questions", "generated")}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's options."""
+    top = argparse.ArgumentParser(description="Tokenize the training data into two compressed files.")
+    top.add_argument("data", type=Path, help="folder of the data build")
+    top.add_argument("--out", type=Path, default=Path("packs"), help="folder of the packs (default: %(default)s)")
+    top.add_argument("--model", default=None, help="base model: folder or hub name (default: the embedded one)")
+    top.add_argument("--text-tokens", type=int, default=12_000_000, help="about so many of long text")
+    top.add_argument("--question-tokens", type=int, default=24_000_000, help="about so many of questions")
+    top.add_argument("--max-context", type=int, default=512, help="leave out questions over longer contexts")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Pack; returns the exit status."""
+    chosen = parser().parse_args(arguments)
+    limits = {"text": chosen.text_tokens, "questions": chosen.question_tokens}
+    try:
+        tokenizer = load_tokenizer(chosen.model)
+        for name, folders in PARTS.items():
+            files = sorted(path for folder in folders for path in (chosen.data / folder).glob("*.jsonl.gz"))
+            if not files:
+                raise ConfigError(f"{chosen.data} holds no files of {name}.", remedy="Build the data first.")
+            out = chosen.out / f"{name}.npz"
+            pack(
+                rows_of(files, "train"),
+                tokenizer,
+                out,
+                max_tokens=limits[name],
+                max_context=chosen.max_context,
+                say=print,
+            )
+    except SharedLLMError as failed:
+        print(f"error: {failed}", file=sys.stderr)
+        return failed.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

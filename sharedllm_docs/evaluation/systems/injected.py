@@ -1,0 +1,163 @@
+"""The project's own profiles as systems: documents in an index, answers through the engine.
+
+In: a model with its profile, question settings, a branch policy. The index lies in a folder of its own for every
+fingerprint, so that settings never mix.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from sharedllm_docs.config import GenerationSettings, QuestionSettings
+from sharedllm_docs.document import Document
+from sharedllm_docs.engine import Engine
+from sharedllm_docs.errors import NotMeasurableError
+from sharedllm_docs.evaluation.policies import Policy, PolicySearcher
+from sharedllm_docs.evaluation.systems.base import Loss, System, SystemAnswer
+from sharedllm_docs.evaluation.systems.evidence import seen
+from sharedllm_docs.evaluation.systems.plain import loss_of
+from sharedllm_docs.evaluation.systems.recent import KEPT, identity
+from sharedllm_docs.index import Index
+from sharedllm_docs.inject import InjectedDecoder, Injection, positions_of
+from sharedllm_docs.model import SharedLLM
+from sharedllm_docs.question import Searcher, Selection
+
+
+class InjectedSystem(System):
+    """Answers from an index.
+
+    Args:
+        name: of the system.
+        llm: with the profile to measure.
+        folder: under which indexes lie.
+        generation: of the answers.
+        settings: of the question.
+        policy: chooses branches in the engine's place; None leaves it to the engine.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        llm: SharedLLM,
+        folder: Path,
+        generation: GenerationSettings,
+        settings: QuestionSettings,
+        policy: Policy | None = None,
+    ) -> None:
+        self.name = name
+        self.llm = llm
+        self.generation = generation
+        self.settings = settings
+        self.policy = policy
+        self._folder = folder / f"{llm.profile.name}-{llm.fingerprint.digest()[:16]}"
+        self._index: Index | None = None
+        self._keys: dict[tuple[str, str], str] = {}
+
+    @property
+    def index(self) -> Index:
+        """Opened, or made, at first use."""
+        if self._index is None:
+            self._index = Index.open_or_create(self._folder, self.llm)
+        return self._index
+
+    def _prepare(self, documents: Sequence[Document]) -> None:
+        for document in documents:
+            self._key(document)
+        self._drop_old(len(documents))
+
+    def answer(self, question: str, documents: Sequence[Document]) -> SystemAnswer:
+        begun = time.perf_counter()
+        engine, searcher = self._engine(question, documents)
+        answer = engine.ask_many([question], searcher, self.settings, self.generation)[0]
+        took = time.perf_counter() - begun
+        waited = took - answer.timings.total
+        injected = Selection(searcher.documents, (), (), 0.0)
+        if answer.finish_reason != "not-found":
+            injected = engine.select(question, searcher, self.settings, self.generation)
+        context = seen(injected)
+        return SystemAnswer(
+            text=answer.text,
+            pages=answer.pages,
+            abstained=answer.finish_reason == "not-found",
+            first_token_seconds=waited + answer.timings.first_token,
+            total_seconds=took,
+            bytes_read=answer.counts.bytes_read,
+            rows=answer.counts.rows,
+            prompt_tokens=answer.counts.question_tokens,
+            context=context.text,
+            context_pages=context.pages,
+        )
+
+    def continuation(self, past: Document, running: str, target: str) -> Loss:
+        """Rows are chosen by the running text as if it were the question."""
+        if self.settings.evidence_tokens:
+            raise NotMeasurableError(
+                f"System {self.name!r} takes evidence, which a continuation has none of.",
+                remedy="Measure perplexity without evidence.",
+            )
+        begun = time.perf_counter()
+        llm = self.llm
+        before, wanted = (
+            llm.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
+            for text in (running, target)
+        )
+        engine, searcher = self._engine(running, [past])
+        reserved = replace(self.generation, max_new_tokens=len(wanted))
+        selection = engine.select(running, searcher, self.settings, reserved)
+        injection, read = self._injection(engine, selection)
+        fed = [*before, *wanted[:-1]]
+        if llm.profile.fusion != "joint":
+            fed = [*llm.start_ids, *fed]
+        with InjectedDecoder(
+            llm.upper,
+            llm.profile,
+            [injection],
+            front=llm.front,
+            blocks=llm.blocks,
+            capacity=len(fed),
+            lock=llm.lock,
+        ) as decoder:
+            logits = decoder.feed([fed], all_logits=True)[0]
+        return Loss(
+            nats=loss_of(logits[-len(wanted) :], wanted),
+            tokens=len(wanted),
+            seconds=time.perf_counter() - begun,
+            rows=injection.num_rows,
+            prompt_tokens=len(fed) - len(wanted) + 1,
+            bytes_read=read,
+        )
+
+    # -- inner ------------------------------------------------------------------------------------------------------
+
+    def _engine(self, question: str, documents: Sequence[Document]) -> tuple[Engine, Searcher]:
+        references = [self._key(document) for document in documents]
+        engine, searcher = self.index._ready([question], references)
+        if self.policy is not None:
+            searcher = PolicySearcher(searcher, self.llm.profile, self.policy)
+        return engine, searcher
+
+    def _injection(self, engine: Engine, selection: Selection) -> tuple[Injection, int]:
+        keys, values, read = engine.source.rows(selection)
+        front = len(self.llm.start_ids) if self.llm.profile.fusion == "joint" else 0
+        positions, query_position = positions_of(self.llm.profile, selection.places(), front)
+        return Injection(keys, values, torch.tensor(positions, dtype=torch.long), query_position), read
+
+    def _key(self, document: Document) -> str:
+        """Key of a document in the index, which takes it in when it is new."""
+        place = identity(document)
+        if place not in self._keys:
+            self._keys[place] = self.index.add(document).document.key
+        return self._keys[place]
+
+    def _drop_old(self, needed: int) -> None:
+        """Take this run's oldest documents out (long ones take a gigabyte) when newer ones share their chunks."""
+        old = list(self._keys)[: max(0, len(self._keys) - max(KEPT, needed))]
+        for place in old:
+            self.index.remove(self._keys.pop(place))
+        if old:
+            self.index.prune()

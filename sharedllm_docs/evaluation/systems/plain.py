@@ -1,0 +1,73 @@
+"""Plain decoding: the base model on token ids, without any injection. In: ids. Out: text with timings, or a loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from transformers import DynamicCache
+
+from sharedllm_docs.config import GenerationSettings
+from sharedllm_docs.errors import NotMeasurableError
+from sharedllm_docs.generate import Generated, generate
+from sharedllm_docs.model import SharedLLM
+
+
+class PlainDecoder:
+    """The unmodified model with transformers' own cache (:class:`~sharedllm_docs.generate.Decoder`, one sequence)."""
+
+    def __init__(self, llm: SharedLLM) -> None:
+        self._llm = llm
+        self._cache = DynamicCache(config=llm.upper.config)
+
+    @torch.inference_mode()
+    def feed(self, sequences: Sequence[Sequence[int]], *, all_logits: bool = False) -> torch.Tensor:
+        """Logits [1, V] of the last token ([1, S, V] with ``all_logits``)."""
+        ids = torch.tensor([list(sequences[0])], device=self._llm.device)
+        with self._llm.lock:
+            out = self._llm.upper.model(
+                ids, past_key_values=self._cache, use_cache=True, logits_to_keep=0 if all_logits else 1
+            )
+        logits: torch.Tensor = out.logits if all_logits else out.logits[:, -1]
+        return logits
+
+
+def check_window(llm: SharedLLM, tokens: int, what: str) -> None:
+    """Raise NotMeasurableError unless ``tokens`` fit the model's window."""
+    if tokens > llm.upper.window:
+        raise NotMeasurableError(
+            f"{what} takes {tokens} tokens, more than the model's window of {llm.upper.window}.",
+            remedy="Use a model with a longer window, or a system that need not read everything.",
+        )
+
+
+def plain_answer(llm: SharedLLM, ids: Sequence[int], generation: GenerationSettings) -> Generated:
+    """Generate after a prompt of ids.
+
+    Raises:
+        NotMeasurableError: prompt and answer exceed the window.
+    """
+    check_window(llm, len(ids) + generation.max_new_tokens, "The prompt with its answer")
+    results: list[Generated] = []
+    for _piece in generate(PlainDecoder(llm), [ids], llm.tokenizer, generation, llm.end_ids, results):
+        pass
+    return results[0]
+
+
+def plain_loss(llm: SharedLLM, before: Sequence[int], target: Sequence[int]) -> float:
+    """Summed negative log likelihood of ``target`` after ``before``, in nats.
+
+    Raises:
+        NotMeasurableError: both together exceed the window.
+    """
+    check_window(llm, len(before) + len(target), "The text with its continuation")
+    decoder = PlainDecoder(llm)
+    last = decoder.feed([before])  # the past's logits but the last are never materialised
+    rest = decoder.feed([target[:-1]], all_logits=True)[0] if len(target) > 1 else last[:0]
+    return loss_of(torch.cat([last, rest]), target)
+
+
+def loss_of(logits: torch.Tensor, target: Sequence[int]) -> float:
+    """Summed cross entropy of logits [S, V], each predicting the token of its place in ``target``."""
+    wanted = torch.tensor(list(target), device=logits.device)
+    return float(torch.nn.functional.cross_entropy(logits.float(), wanted, reduction="sum"))

@@ -1,0 +1,131 @@
+"""Stock RAG: LlamaIndex's VectorStoreIndex and query engine over the same model, embedder and question prompt.
+
+``rag`` leaves every default of LlamaIndex (passages of 1,024 of its tokens with overlap 200, the best two, its
+metadata in the text). ``rag-tuned`` reads the same number of tokens as the ``prefix`` profile injects rows, as many
+small passages.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sharedllm_docs.config import GenerationSettings
+from sharedllm_docs.document import Document
+from sharedllm_docs.evaluation.systems import llama_index
+from sharedllm_docs.evaluation.systems.base import System, SystemAnswer
+from sharedllm_docs.evaluation.systems.recent import Recent, identity
+from sharedllm_docs.model import SharedLLM
+
+
+@dataclass(frozen=True)
+class RagSettings:
+    """What may differ from LlamaIndex's defaults; None leaves the default.
+
+    Attributes:
+        chunk_tokens: of a passage, counted by the model's tokenizer.
+        overlap: tokens that neighbouring passages share.
+        top_k: passages retrieved.
+        metadata_in_text: whether page number and file name stand in the passages that the model reads.
+    """
+
+    chunk_tokens: int | None = None
+    overlap: int | None = None
+    top_k: int | None = None
+    metadata_in_text: bool = True
+
+
+TUNED = RagSettings(chunk_tokens=256, overlap=32, top_k=4, metadata_in_text=False)
+
+
+class Rag(System):
+    """See the module.
+
+    Args:
+        name: of the system.
+        llm: the model.
+        generation: of the answers.
+        settings: of the passages.
+    """
+
+    def __init__(self, name: str, llm: SharedLLM, generation: GenerationSettings, settings: RagSettings) -> None:
+        self._core = llama_index.core()
+        self.name = name
+        self.llm = llm
+        self.settings = settings
+        self._completer = llama_index.Completer(llm, generation)
+        self._engines: Recent[tuple[tuple[str, str], ...], Any] = Recent()
+
+    def _prepare(self, documents: Sequence[Document]) -> None:
+        self._engine(documents)
+
+    def answer(self, question: str, documents: Sequence[Document]) -> SystemAnswer:
+        engine = self._engine(documents)
+        self._completer.log.clear()
+        begun = time.perf_counter()
+        response = engine.query(question)
+        total = time.perf_counter() - begun
+        nodes = response.source_nodes
+        pages = tuple(dict.fromkeys(int(node.metadata["page_label"]) for node in nodes))
+        return SystemAnswer(
+            text=str(response).strip(),
+            pages=pages,
+            first_token_seconds=self._completer.log.first_token_at - begun,
+            total_seconds=total,
+            prompt_tokens=self._completer.log.prompt_tokens,
+            context="\n\n".join(node.get_content() for node in nodes),
+            context_pages=pages,
+        )
+
+    def _engine(self, documents: Sequence[Document]) -> Any:
+        return self._engines.get(tuple(map(identity, documents)), lambda: self._query_engine(documents))
+
+    def _query_engine(self, documents: Sequence[Document]) -> Any:
+        index = self._core.VectorStoreIndex.from_documents(
+            [self._core.Document(**fields) for document in documents for fields in self._page_fields(document)],
+            embed_model=llama_index.embedding(self.llm),
+            transformations=self._transformations(),
+        )
+        top_k = {} if self.settings.top_k is None else {"similarity_top_k": self.settings.top_k}
+        return index.as_query_engine(
+            llm=llama_index.language_model(self._completer), text_qa_template=self._prompt(), **top_k
+        )
+
+    def _page_fields(self, document: Document) -> list[dict[str, Any]]:
+        """One LlamaIndex document a page, with the metadata that its PDF reader gives."""
+        hidden = [] if self.settings.metadata_in_text else ["page_label", "file_name"]
+        return [
+            {
+                "text": page.text,
+                "metadata": {"page_label": str(page.number), "file_name": document.name},
+                "excluded_llm_metadata_keys": hidden,
+                "excluded_embed_metadata_keys": hidden,
+            }
+            for page in document.pages
+            if page.text.strip()
+        ]
+
+    def _transformations(self) -> list[Any]:
+        from llama_index.core.node_parser import SentenceSplitter
+
+        if self.settings.chunk_tokens is None:
+            return [SentenceSplitter()]
+        # verbose: a page longer than the window is no mistake, it is about to be split
+        return [
+            SentenceSplitter(
+                chunk_size=self.settings.chunk_tokens,
+                chunk_overlap=self.settings.overlap or 0,
+                tokenizer=lambda text: self.llm.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"],
+            )
+        ]
+
+    def _prompt(self) -> Any:
+        """The question prompt of every system, with the passages where the engine has its rows."""
+        template = self.llm.template
+        start, before, after = (
+            part.replace("{", "{{").replace("}", "}}")
+            for part in (template.start, template.before_question, template.after_question)
+        )
+        return self._core.PromptTemplate(f"{start}{{context_str}}{before}{{query_str}}{after}")

@@ -1,0 +1,38 @@
+"""A dictionary that keeps what was used last: long documents' tokens and vectors are not held for ever."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from typing import Generic, TypeVar
+
+from sharedllm_docs.document import Document
+
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+KEPT = 4
+
+
+def identity(document: Document) -> tuple[str, str]:
+    """What tells documents apart: name and digest of the source."""
+    return document.name, document.source_sha256
+
+
+class Recent(Generic[Key, Value]):
+    """Values made at first use; the ``most`` used last are kept."""
+
+    def __init__(self, most: int = KEPT) -> None:
+        self._most = most
+        self._values: OrderedDict[Key, Value] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, key: Key, make: Callable[[], Value]) -> Value:
+        """The value of a key, made if it is not kept."""
+        if key not in self._values:
+            self._values[key] = make()
+        self._values.move_to_end(key)
+        while len(self._values) > self._most:
+            self._values.popitem(last=False)
+        return self._values[key]

@@ -1,0 +1,274 @@
+"""Systems by configuration alone: a short text names a system and what differs from its defaults.
+
+``NAME[+evidence[=TOKENS]][:KEY=VALUE,...]``, for instance ``prefix+evidence=128:budget=512,layers=1-15``. The same
+text names the system's rows and its line of the table.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from sharedllm_docs.adapter import Adapter
+from sharedllm_docs.config import GenerationSettings, Profile, QuestionSettings
+from sharedllm_docs.errors import AdapterError, EvaluationError
+from sharedllm_docs.evaluation.policies import GoldByQuestion, OraclePolicy, Policy, RandomPolicy
+from sharedllm_docs.evaluation.systems.base import System
+from sharedllm_docs.evaluation.systems.injected import InjectedSystem
+from sharedllm_docs.evaluation.systems.rag import TUNED, Rag, RagSettings
+from sharedllm_docs.evaluation.systems.text import ClosedBook, FirstTokens, FullPrefill
+from sharedllm_docs.model import SharedLLM
+
+EVIDENCE_TOKENS = 256
+SYSTEMS = ("closed_book", "first_8k", "full_prefill", "rag", "rag-tuned", "prefix", "sharedllm")
+_SPEC = re.compile(r"(?P<name>[\w-]+)(?:\+evidence(?:=(?P<tokens>\d+))?)?(?::(?P<options>.+))?")
+_EVIDENCE = re.compile(r"\+evidence")
+# a comma also separates the options of one system: it ends a specification only before a system's name
+_BETWEEN = re.compile(rf"[\s;]+|,(?=(?:{'|'.join(SYSTEMS)})(?:[+:,;\s]|$))")
+
+
+def _whole(text: str) -> int:
+    return int(text)
+
+
+def _layers(text: str) -> tuple[int, int]:
+    first, last = text.split("-")
+    return int(first), int(last)
+
+
+def _grains(text: str) -> tuple[int, ...]:
+    return tuple(int(grain) for grain in text.split("/"))
+
+
+_PROFILE: dict[str, Callable[[str], Any]] = {
+    "layers": _layers,
+    "grains": _grains,
+    "chunk_tokens": _whole,
+    "depth": _whole,
+    "keep": str,
+    "encoding": str,
+    "positions": str,
+    "front": str,
+    "query_offset": _whole,
+    "store_dtype": str,
+}
+_QUESTION: dict[str, Callable[[str], Any]] = {
+    "budget": _whole,
+    "selector": str,
+    "candidates": _whole,
+    "relevance_floor": float,
+    "max_citations": _whole,
+}
+_RAG: dict[str, Callable[[str], Any]] = {"chunk_tokens": _whole, "overlap": _whole, "top_k": _whole}
+
+
+@dataclass(frozen=True)
+class SystemSpec:
+    """A system by name, with what differs from its defaults.
+
+    Attributes:
+        text: as written.
+        name: one of ``SYSTEMS``.
+        evidence_tokens: 0 without evidence.
+        options: key -> value, as written.
+    """
+
+    text: str
+    name: str
+    evidence_tokens: int
+    options: Mapping[str, str]
+
+    @classmethod
+    def parse(cls, text: str) -> SystemSpec:
+        """Read a specification.
+
+        Raises:
+            EvaluationError: an unknown system, or text that is no specification.
+        """
+        match = _SPEC.fullmatch(text.strip())
+        if match is None or match["name"] not in SYSTEMS:
+            raise EvaluationError(
+                f"{text!r} names no system (known: {', '.join(SYSTEMS)}).",
+                remedy="Write NAME[+evidence[=TOKENS]][:KEY=VALUE,...].",
+            )
+        tokens = int(match["tokens"] or EVIDENCE_TOKENS) if _EVIDENCE.search(text.partition(":")[0]) else 0
+        pairs = [pair.partition("=") for pair in (match["options"] or "").split(",") if pair]
+        wrong = [key for key, equals, value in pairs if not (equals and key and value)]
+        if wrong:
+            raise EvaluationError(f"{text!r}: {wrong[0]!r} is not KEY=VALUE.", remedy="Write KEY=VALUE,KEY=VALUE.")
+        return cls(text.strip(), match["name"], tokens, {key: value for key, _equals, value in pairs})
+
+    def take(self, *tables: Mapping[str, Callable[[str], Any]]) -> list[dict[str, Any]]:
+        """The options' values, one dictionary a table.
+
+        Raises:
+            EvaluationError: an option that is in none of the tables, or a value that cannot be read.
+        """
+        known = {key for table in tables for key in table}
+        unknown = sorted(self.options.keys() - known)
+        if unknown:
+            raise EvaluationError(
+                f"{self.text!r}: system {self.name!r} has no option {unknown[0]!r} "
+                f"(known: {', '.join(sorted(known)) or 'none'}).",
+                remedy="Leave it out or use one of these.",
+            )
+        return [{key: self._read(key, table[key]) for key in self.options if key in table} for table in tables]
+
+    def _read(self, key: str, reader: Callable[[str], Any]) -> Any:
+        try:
+            return reader(self.options[key])
+        except ValueError as error:
+            raise EvaluationError(
+                f"{self.text!r}: {key}={self.options[key]!r} cannot be read.",
+                remedy="Whole numbers; layers=FIRST-LAST; grains=G/G/G.",
+            ) from error
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Makes systems around one loaded base model.
+
+    Attributes:
+        llm: loaded without an adapter; every system uses these very weights.
+        folder: where indexes lie.
+        generation: of all answers.
+        adapter: for ``sharedllm``; None if there is none.
+        gold: for the oracle policy; empty if there is none.
+        seed: of the random policy.
+    """
+
+    llm: SharedLLM
+    folder: Path
+    generation: GenerationSettings
+    adapter: Adapter | None = None
+    gold: GoldByQuestion | None = None
+    seed: int = 0
+
+    def make(self, spec: SystemSpec) -> System:
+        """The system of a specification.
+
+        Raises:
+            AdapterError: ``sharedllm`` without an adapter.
+            ConfigError: a profile or setting that makes no sense.
+            EvaluationError: an option that the system does not have.
+        """
+        return _MAKERS[spec.name](self, spec)
+
+    def variant(self, profile: Profile, adapter: Adapter | None = None) -> SharedLLM:
+        """The same weights and embedder under another profile."""
+        if adapter is None and profile.resolve(self.llm.upper.num_layers) == self.llm.profile:
+            return self.llm
+        return SharedLLM.from_model(
+            self.llm.upper.model,
+            self.llm.tokenizer,
+            adapter=adapter,
+            profile=profile,
+            embedder=self.llm.embedder,
+            name=self.llm.name,
+        )
+
+    def policy(self, name: str) -> Policy:
+        """A branch policy by name.
+
+        Raises:
+            EvaluationError: an unknown one, or the oracle where nobody knows the answers' places.
+        """
+        if name == "random":
+            return RandomPolicy(self.seed)
+        if name == "oracle" and self.gold:
+            return OraclePolicy(self.gold)
+        if name == "oracle":
+            raise EvaluationError(
+                "policy=oracle wants to know where the answers stand, and this task does not say.",
+                remedy="Use it with pdfqa, passkey, needles or squad-haystack.",
+            )
+        raise EvaluationError(
+            f"policy={name!r} is unknown (known: random, oracle).",
+            remedy="The engine's own selectors are chosen with selector=embedding, hidden-state or right-half.",
+        )
+
+
+def _text(made: Callable[..., System]) -> Callable[[Workshop, SystemSpec], System]:
+    def make(shop: Workshop, spec: SystemSpec) -> System:
+        spec.take({})
+        return made(spec.text, shop.llm, shop.generation, spec.evidence_tokens)
+
+    return make
+
+
+def _first(shop: Workshop, spec: SystemSpec) -> System:
+    [options] = spec.take({"window": _whole})
+    return FirstTokens(spec.text, shop.llm, shop.generation, spec.evidence_tokens, **options)
+
+
+def _rag(defaults: RagSettings) -> Callable[[Workshop, SystemSpec], System]:
+    def make(shop: Workshop, spec: SystemSpec) -> System:
+        [options] = spec.take(_RAG)
+        if spec.evidence_tokens:
+            raise EvaluationError(
+                f"{spec.text!r}: the rag systems read verbatim passages already.", remedy="Leave +evidence out."
+            )
+        return Rag(spec.text, shop.llm, shop.generation, replace(defaults, **options))
+
+    return make
+
+
+def _injected(shop: Workshop, spec: SystemSpec) -> System:
+    changes, asked, policies = spec.take(_PROFILE, _QUESTION, {"policy": str})
+    adapter = None
+    if spec.name == "prefix":
+        base = shop.llm.profile if shop.llm.profile.name == "prefix" else Profile.prefix()
+    else:
+        adapter = shop.adapter
+        if adapter is None:
+            raise AdapterError(
+                f"System {spec.text!r} injects by trained weights, and no adapter is given.",
+                remedy="Give --adapter FOLDER, or leave sharedllm out.",
+            )
+        base = adapter.profile
+    if "depth" in changes and "grains" not in changes:
+        # a shallower or deeper tree keeps its leaves' grain; the levels above follow the profile's pattern
+        changes["grains"] = _grains_for(base, changes["depth"])
+    return InjectedSystem(
+        spec.text,
+        shop.variant(replace(base, **changes), adapter),
+        shop.folder,
+        shop.generation,
+        QuestionSettings(evidence_tokens=spec.evidence_tokens, **asked),
+        shop.policy(policies["policy"]) if policies else None,
+    )
+
+
+def _grains_for(profile: Profile, depth: int) -> tuple[int, ...]:
+    """Grains of a tree of another depth: leaves as before, each level above twice its lower one, or none at all."""
+    leaf = profile.grains[-1]
+    if not any(profile.grains[:-1]):
+        return (0,) * (depth - 1) + (leaf,)
+    return tuple(leaf << (depth - level) for level in range(1, depth + 1))
+
+
+_MAKERS: dict[str, Callable[[Workshop, SystemSpec], System]] = {
+    "closed_book": _text(ClosedBook),
+    "first_8k": _first,
+    "full_prefill": _text(FullPrefill),
+    "rag": _rag(RagSettings()),
+    "rag-tuned": _rag(TUNED),
+    "prefix": _injected,
+    "sharedllm": _injected,
+}
+
+
+def parse_systems(text: str | Sequence[str]) -> list[SystemSpec]:
+    """Specifications separated by commas, blanks or semicolons, or already apart; each once.
+
+    Raises:
+        EvaluationError: none, or one that cannot be read.
+    """
+    parts = _BETWEEN.split(text.strip()) if isinstance(text, str) else list(text)
+    specs = {part: SystemSpec.parse(part) for part in parts if part}
+    if not specs:
+        raise EvaluationError("no system is named.", remedy=f"Name some of {', '.join(SYSTEMS)}.")
+    return list(specs.values())

@@ -1,0 +1,264 @@
+"""What a task is: examples with known answers, a way to measure a system on one, and the columns of its table.
+
+In: a system. Out: plain rows (JSON-ready) and summaries of them. Knows no model and no particular system.
+"""
+
+from __future__ import annotations
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharedllm_docs.document import Document
+from sharedllm_docs.errors import EvaluationError
+from sharedllm_docs.evaluation.metrics import (
+    Interval,
+    abstention_intervals,
+    bootstrap_interval,
+    contains_answer,
+    exact_match,
+    is_abstention,
+    page_hit,
+    token_f1,
+)
+
+if TYPE_CHECKING:
+    from sharedllm_docs.evaluation.systems.base import System, SystemAnswer
+
+Row = Mapping[str, Any]
+_SHINGLE = 4
+
+
+@dataclass(frozen=True)
+class Example:
+    """One thing to measure.
+
+    Attributes:
+        id: unique in its task and stable.
+        documents: to be asked.
+        question: in words.
+        answers: accepted answers, or where the task says so the texts that are all wanted.
+        kind: of question, for tables by kind.
+        page_groups: what a citation must hit, one page of every group; empty where pages do not count.
+        evidence: verbatim quotes that prove the answer.
+        length: tokens of the documents where the task is one of lengths, else None.
+        answerable: False where the right answer is to say that the document does not.
+    """
+
+    id: str
+    documents: tuple[Document, ...]
+    question: str
+    answers: tuple[str, ...]
+    kind: str = ""
+    page_groups: tuple[tuple[int, ...], ...] = ()
+    evidence: tuple[str, ...] = ()
+    length: int | None = None
+    answerable: bool = True
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column of the table.
+
+    Attributes:
+        title: at its head.
+        summary: of the rows of one system; None where there is nothing to count.
+        digits: after the point.
+        scale: the value is multiplied by it before printing.
+    """
+
+    title: str
+    summary: Callable[[Sequence[Row]], Interval | None]
+    digits: int = 2
+    scale: float = 1.0
+
+
+class Task(ABC):
+    """Examples and their measurement.
+
+    Attributes:
+        name: under which it is asked for.
+        title: what it measures, one line.
+        main: title of the column that plots show.
+        max_new_tokens: of an answer.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    main: ClassVar[str]
+    max_new_tokens: ClassVar[int] = 48
+
+    @abstractmethod
+    def examples(self, limit: int | None, seed: int) -> list[Any]:
+        """A sample drawn with the seed; a higher limit gives the same examples and more.
+
+        Args:
+            limit: most examples, for each length (and kind) where the task has several; None: all.
+            seed: of the draw.
+
+        Raises:
+            EvaluationError: the task's data cannot be had.
+        """
+
+    @abstractmethod
+    def measure(self, system: System, example: Any) -> dict[str, Any]:
+        """Fields of the row of one example, JSON-ready.
+
+        Raises:
+            NotMeasurableError: the system cannot take the example.
+        """
+
+    @property
+    @abstractmethod
+    def columns(self) -> tuple[Column, ...]:
+        """Of the table, from left to right."""
+
+    def options(self) -> dict[str, Any]:
+        """What changes the examples besides limit and seed; rows of other options are never mixed."""
+        return {}
+
+
+def check_limit(limit: int | None) -> None:
+    """Raise EvaluationError for a limit below 1."""
+    if limit is not None and limit < 1:
+        raise EvaluationError(f"limit is {limit}, below 1.", remedy="Measure at least one example.")
+
+
+class QuestionTask(Task):
+    """Questions with accepted answers; subclasses bring the examples, and perhaps another score."""
+
+    def score(self, example: Example, text: str) -> dict[str, float]:
+        """Scores of an answer to an answerable question, 0 to 1."""
+        return {
+            "em": exact_match(text, example.answers),
+            "f1": token_f1(text, example.answers),
+            "contains": contains_answer(text, example.answers),
+        }
+
+    def measure(self, system: System, example: Example) -> dict[str, Any]:
+        prepared = system.prepare(example.documents)
+        answer = system.answer(example.question, example.documents)
+        row: dict[str, Any] = {
+            "question": example.question,
+            "text": answer.text,
+            "answers": list(example.answers),
+            "answerable": example.answerable,
+            "abstained": answer.abstained or is_abstention(answer.text),
+            "pages": list(answer.pages),
+            "page_groups": [list(group) for group in example.page_groups],
+            "scores": self._scores(example, answer),
+            "context": context_flags(example, answer),
+            "first_token_seconds": answer.first_token_seconds,
+            "total_seconds": answer.total_seconds,
+            "prepare_seconds": prepared,
+            "bytes_read": answer.bytes_read,
+            "rows": answer.rows,
+            "prompt_tokens": answer.prompt_tokens,
+        }
+        return row
+
+    def _scores(self, example: Example, answer: SystemAnswer) -> dict[str, float]:
+        scores = self.score(example, answer.text) if example.answerable else {}
+        if example.page_groups:
+            for k in (1, 5):
+                scores[f"page@{k}"] = page_hit(answer.pages, example.page_groups, k)
+        return scores
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return (
+            score_column("exact match", "em"),
+            score_column("F1", "f1"),
+            score_column("contains", "contains"),
+            score_column("page@1", "page@1"),
+            score_column("page@5", "page@5"),
+            *COST_COLUMNS,
+        )
+
+
+def context_flags(example: Example, answer: SystemAnswer) -> dict[str, float | bool]:
+    """What of the evidence the model could see: the pages, the share of the quotes, the answer's words."""
+    pages = set(answer.context_pages)
+    return {
+        "page": bool(example.page_groups) and all(pages & set(group) for group in example.page_groups),
+        "evidence": evidence_share(example.evidence, answer.context) if example.evidence else 0.0,
+        "answer": bool(answer.context) and bool(contains_answer(answer.context, example.answers)),
+    }
+
+
+def evidence_share(quotes: Sequence[str], context: str) -> float:
+    """Share of the quotes' runs of four words that stand in the context, 0 to 1; spelling marks aside."""
+    seen = _shingles(context)
+    wanted = set().union(*map(_shingles, quotes))
+    return len(wanted & seen) / len(wanted) if wanted else 0.0
+
+
+def _shingles(text: str) -> set[tuple[str, ...]]:
+    found = re.findall(r"\w+", text.lower())
+    size = min(_SHINGLE, len(found))
+    return {tuple(found[start : start + size]) for start in range(len(found) - size + 1)} if found else set()
+
+
+# -- columns ------------------------------------------------------------------------------------------------------
+
+
+def score_column(title: str, score: str) -> Column:
+    """Mean of a score over the rows that have it."""
+
+    def summary(rows: Sequence[Row]) -> Interval | None:
+        values = [row["scores"][score] for row in rows if score in row["scores"]]
+        return bootstrap_interval(values) if values else None
+
+    return Column(title, summary)
+
+
+def abstention_column(title: str, which: int) -> Column:
+    """Precision (``which`` 0) or recall (1) of abstaining."""
+
+    def summary(rows: Sequence[Row]) -> Interval | None:
+        if not rows:
+            return None
+        pair = abstention_intervals([row["abstained"] for row in rows], [not row["answerable"] for row in rows])
+        return pair[which]
+
+    return Column(title, summary)
+
+
+def median_column(title: str, name: str, *, digits: int = 2, scale: float = 1.0) -> Column:
+    """Median of a field, with its interval."""
+
+    def summary(rows: Sequence[Row]) -> Interval | None:
+        values = [row[name] for row in rows if row.get(name) is not None]
+        return bootstrap_interval(values, statistic=_median) if values else None
+
+    return Column(title, summary, digits, scale)
+
+
+def peak_column(title: str, name: str) -> Column:
+    """Largest value of a field, in MiB, without an interval."""
+
+    def summary(rows: Sequence[Row]) -> Interval | None:
+        values = [float(row[name]) for row in rows if row.get(name) is not None]
+        return Interval(max(values), max(values), max(values)) if values else None
+
+    return Column(title, summary, 0, 1 / 2**20)
+
+
+def _median(values: NDArray[np.float64]) -> float:
+    return float(np.median(values))
+
+
+COST_COLUMNS = (
+    median_column("first token s", "first_token_seconds"),
+    median_column("total s", "total_seconds"),
+    median_column("rows", "rows", digits=0),
+    median_column("prompt tokens", "prompt_tokens", digits=0),
+    median_column("MiB read", "bytes_read", scale=1 / 2**20),
+    peak_column("peak MiB", "peak_bytes"),
+)
+"""Time, what was injected and read as text, and memory; the same in every table of questions."""

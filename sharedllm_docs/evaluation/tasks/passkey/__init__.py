@@ -1,0 +1,1 @@
+"""One number hidden in a long text. See README.md beside this file."""

@@ -1,0 +1,1 @@
+"""How much an injected past helps to predict what follows. See README.md beside this file."""

@@ -1,0 +1,137 @@
+"""Perplexity of held-out text by length of its past (the paper's language-modelling tables). In: real text. Out:
+continuations; measured by systems that can give a loss."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharedllm_docs.document import Document
+from sharedllm_docs.errors import EvaluationError
+from sharedllm_docs.evaluation.metrics import Interval, bootstrap_interval
+from sharedllm_docs.evaluation.tasks.base import Column, Row, Task, check_limit, median_column, peak_column
+from sharedllm_docs.evaluation.tasks.options import TaskOptions, chosen_lengths, length_label
+from sharedllm_docs.evaluation.tasks.pages import cut_pages, document_of, real_text
+
+if TYPE_CHECKING:
+    from sharedllm_docs.evaluation.systems.base import System
+
+LENGTHS = (1024, 4096, 16384, 32768)
+RUNNING_SHARE = 0.25
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """A past, the text between, and what is to be predicted.
+
+    Attributes:
+        id: unique and stable.
+        past: pages of text.
+        running: text after the past, always seen as text.
+        target: predicted.
+        length: tokens of the past.
+        kind: always ``continuation``.
+    """
+
+    id: str
+    past: Document
+    running: str
+    target: str
+    length: int
+    kind: str = "continuation"
+
+    @property
+    def documents(self) -> tuple[Document, ...]:
+        """The past, as systems prepare it."""
+        return (self.past,)
+
+
+class Perplexity(Task):
+    """See the folder's README.
+
+    Args:
+        options: tokenizer, lengths of the past (1K to 32K tokens by default), text.
+    """
+
+    name = "perplexity"
+    title = "perplexity of held-out text, by length of its past"
+    main = "perplexity"
+
+    def __init__(self, options: TaskOptions) -> None:
+        self._options = options
+        self._lengths = chosen_lengths(options, LENGTHS)
+
+    def options(self) -> dict[str, Any]:
+        return {"page_tokens": self._options.chunk_tokens, "texts": [file.name for file in self._options.texts]}
+
+    def examples(self, limit: int | None, seed: int) -> list[Continuation]:
+        check_limit(limit)
+        longest = max(self._lengths) // self._options.chunk_tokens
+        targets = list(range(longest, len(self._pages)))  # the same targets at every length
+        if not targets:
+            raise EvaluationError(
+                f"the text has {len(self._pages)} pages of {self._options.chunk_tokens} tokens, too few for a past of "
+                f"{max(self._lengths)}.",
+                remedy="Give longer texts with --text, or shorter --lengths.",
+            )
+        random.Random(f"perplexity {seed}").shuffle(targets)
+        return [self._example(length, target) for length in self._lengths for target in targets[:limit]]
+
+    def measure(self, system: System, example: Continuation) -> dict[str, Any]:
+        prepared = system.prepare(example.documents)
+        loss = system.continuation(example.past, example.running, example.target)
+        return {
+            "nats": loss.nats,
+            "tokens": loss.tokens,
+            "scores": {"nats": loss.nats / loss.tokens},
+            "total_seconds": loss.seconds,
+            "prepare_seconds": prepared,
+            "bytes_read": loss.bytes_read,
+            "rows": loss.rows,
+            "prompt_tokens": loss.prompt_tokens,
+        }
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return (
+            Column("perplexity", _perplexity, 3),
+            median_column("total s", "total_seconds"),
+            median_column("rows", "rows", digits=0),
+            median_column("prompt tokens", "prompt_tokens", digits=0),
+            peak_column("peak MiB", "peak_bytes"),
+        )
+
+    @cached_property
+    def _pages(self) -> list[str]:
+        return cut_pages(real_text(self._options), self._options.tokenizer, self._options.chunk_tokens)
+
+    def _example(self, length: int, target: int) -> Continuation:
+        count = length // self._options.chunk_tokens
+        words = self._pages[target].split(" ")
+        cut = max(1, int(RUNNING_SHARE * len(words)))
+        name = f"page-{target:04d}-{length_label(length)}"
+        return Continuation(
+            id=name,
+            past=document_of(f"{name}.txt", self._pages[target - count : target]),
+            running=" ".join(words[:cut]),
+            target=" " + " ".join(words[cut:]),
+            length=length,
+        )
+
+
+def _perplexity(rows: Sequence[Row]) -> Interval | None:
+    """Of all tokens together; the interval draws continuations."""
+    if not rows:
+        return None
+    return bootstrap_interval([[row["nats"], row["tokens"]] for row in rows], statistic=_of_sums)
+
+
+def _of_sums(rows: NDArray[np.float64]) -> float:
+    return math.exp(float(rows[:, 0].sum() / rows[:, 1].sum()))

@@ -1,0 +1,33 @@
+"""Tasks by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sharedllm_docs.errors import EvaluationError
+from sharedllm_docs.evaluation.tasks.base import Task
+from sharedllm_docs.evaluation.tasks.needles.task import Needles
+from sharedllm_docs.evaluation.tasks.options import TaskOptions
+from sharedllm_docs.evaluation.tasks.passkey.task import Passkey
+from sharedllm_docs.evaluation.tasks.pdfqa.task import PdfQa
+from sharedllm_docs.evaluation.tasks.perplexity.task import Perplexity
+from sharedllm_docs.evaluation.tasks.squad_haystack.task import SquadHaystack
+
+TASKS: dict[str, Callable[[TaskOptions], Task]] = {
+    "pdfqa": PdfQa,
+    "squad-haystack": SquadHaystack,
+    "passkey": Passkey,
+    "needles": Needles,
+    "perplexity": Perplexity,
+}
+
+
+def make_task(name: str, options: TaskOptions) -> Task:
+    """The task of a name.
+
+    Raises:
+        EvaluationError: there is none, or its options make no sense.
+    """
+    if name not in TASKS:
+        raise EvaluationError(f"Task {name!r} is unknown (known: {', '.join(TASKS)}).", remedy="Name one of these.")
+    return TASKS[name](options)

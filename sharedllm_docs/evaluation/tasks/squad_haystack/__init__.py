@@ -1,0 +1,1 @@
+"""SQuAD questions whose paragraph stands among many others. See README.md beside this file."""

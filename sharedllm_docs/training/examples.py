@@ -1,0 +1,167 @@
+"""What is learned from: an example, and a batch of examples as index tensors.
+
+Comes in: token ids of chunks, the nodes injected, what is fed and what is to be predicted. Goes out: a
+:class:`Batch`. Knows no model and no objective. Letters as in the design: ``C`` chunks, ``R`` rows, ``T`` tokens,
+``N`` predicted tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from sharedllm_docs.config import Profile
+from sharedllm_docs.inject import RowPlace, positions_of
+from sharedllm_docs.tree import ContextTree, Node
+
+
+@dataclass(frozen=True)
+class PlacedNode:
+    """A node of chunk ``chunk`` of an example, injected at ``grain``."""
+
+    chunk: int
+    node: Node
+    grain: int
+
+
+@dataclass(frozen=True)
+class Example:
+    """One thing to learn.
+
+    Attributes:
+        objective: its name in the log.
+        profile: how its chunks are cut into trees; the layers are the same in a batch.
+        chunks: token ids of each chunk, at most ``profile.chunk_tokens``.
+        nodes: what is injected, in the order of the rows.
+        before: token ids fed behind the rows, whose prediction is not asked for.
+        target: token ids to predict, fed after ``before``.
+    """
+
+    objective: str
+    profile: Profile
+    chunks: tuple[tuple[int, ...], ...]
+    nodes: tuple[PlacedNode, ...]
+    before: tuple[int, ...]
+    target: tuple[int, ...]
+
+    def rows(self) -> list[tuple[int, int]]:
+        """(chunk, offset of the token in it) of every injected row."""
+        return [(n.chunk, offset) for n in self.nodes for offset in self._kept(n)]
+
+    def places(self) -> list[RowPlace]:
+        """Place of every row; chunks are counted among those injected."""
+        order: dict[int, int] = {}
+        placed: list[RowPlace] = []
+        for node in self.nodes:
+            chunk = order.setdefault(node.chunk, len(order))
+            placed.extend(RowPlace(chunk, offset - node.node.start) for offset in self._kept(node))
+        return placed
+
+    def _kept(self, placed: PlacedNode) -> Sequence[int]:
+        tree = ContextTree(self.profile, len(self.chunks[placed.chunk]))
+        return tree.kept(placed.node, placed.grain)
+
+    def without_rows(self) -> Example:
+        """The same with nothing injected."""
+        return replace(self, chunks=(), nodes=())
+
+    def with_rows_of(self, other: Example) -> Example:
+        """The same with another example's chunks injected: what it costs to read the wrong ones."""
+        return replace(self, chunks=other.chunks, nodes=other.nodes, profile=other.profile)
+
+    def whole(self, profile: Profile) -> Example:
+        """The same with every leaf of every chunk injected at the profile's finest grain."""
+        nodes = tuple(
+            PlacedNode(index, leaf, profile.stored_grain)
+            for index, chunk in enumerate(self.chunks)
+            for leaf in ContextTree(profile, len(chunk)).leaves
+        )
+        return replace(self, profile=profile, nodes=nodes)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Examples as tensors; padding stands at the right everywhere.
+
+    Attributes:
+        chunks: token ids of every chunk of every example, in order.
+        row_chunk: [B, R] which of ``chunks`` a row comes from; ``row_offset`` [B, R] its token's offset there.
+        row_exists: [B, R].
+        positions: [B, R] rotary positions of the rows' keys.
+        query_position: [B].
+        ids: [B, T] tokens fed.
+        target_at: [N] flat places in ``ids`` whose next token is predicted; ``targets`` [N] that token.
+        target_example: [N] the example it belongs to.
+        objectives: of each example.
+    """
+
+    chunks: tuple[tuple[int, ...], ...]
+    row_chunk: torch.Tensor
+    row_offset: torch.Tensor
+    row_exists: torch.Tensor
+    positions: torch.Tensor
+    query_position: torch.Tensor
+    ids: torch.Tensor
+    target_at: torch.Tensor
+    targets: torch.Tensor
+    target_example: torch.Tensor
+    objectives: tuple[str, ...]
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens that are read in it: those of the chunks and those fed."""
+        return sum(map(len, self.chunks)) + int(self.ids.numel())
+
+
+def collate(examples: Sequence[Example], start_ids: Sequence[int]) -> Batch:
+    """Make a batch.
+
+    Args:
+        examples: with profiles that differ in their grains at most.
+        start_ids: the prompt's start: it stands before the rows (``joint``) or before the tokens (``separate``).
+    """
+    profile = examples[0].profile
+    fed_start = tuple(start_ids) if profile.fusion == "separate" else ()
+    rows: list[list[tuple[int, int]]] = []
+    places: list[tuple[list[int], int]] = []
+    chunks: list[tuple[int, ...]] = []
+    for example in examples:
+        rows.append([(len(chunks) + chunk, offset) for chunk, offset in example.rows()])
+        places.append(positions_of(profile, example.places(), len(start_ids)))
+        chunks.extend(example.chunks)
+    sequences = [(*fed_start, *e.before, *e.target) for e in examples]
+    ids = _padded([list(s) for s in sequences])
+    at: list[int] = []
+    owner: list[int] = []
+    for index, (example, sequence) in enumerate(zip(examples, sequences, strict=True)):
+        first = len(sequence) - len(example.target)
+        at.extend(index * ids.shape[1] + place - 1 for place in range(first, len(sequence)))
+        owner.extend([index] * len(example.target))
+    return Batch(
+        chunks=tuple(chunks),
+        row_chunk=_padded([[chunk for chunk, _ in r] for r in rows]),
+        row_offset=_padded([[offset for _, offset in r] for r in rows]),
+        row_exists=_padded([[1] * len(r) for r in rows]).bool(),
+        positions=_padded([p for p, _ in places]),
+        query_position=torch.tensor([query for _, query in places]),
+        ids=ids,
+        target_at=torch.tensor(at),
+        targets=torch.tensor([token for e in examples for token in e.target]),
+        target_example=torch.tensor(owner),
+        objectives=tuple(e.objective for e in examples),
+    )
+
+
+def prefilled(examples: Sequence[Example], start_ids: Sequence[int]) -> Batch:
+    """The batch in which the chunks are read as ordinary text before the question, and nothing is injected."""
+    read = [replace(e.without_rows(), before=(*(t for chunk in e.chunks for t in chunk), *e.before)) for e in examples]
+    return collate(read, start_ids)
+
+
+def _padded(lists: Sequence[Sequence[int]]) -> torch.Tensor:
+    made = torch.zeros(len(lists), max(map(len, lists), default=0), dtype=torch.long)
+    for row, values in enumerate(lists):
+        made[row, : len(values)] = torch.tensor(values, dtype=torch.long)
+    return made

@@ -1,0 +1,343 @@
+"""The training loop: steps that depend on their number alone, so that a stopped run goes on exactly where it was.
+
+Comes in: a configuration, a base model, a source of examples, a folder. Goes out: checkpoints, logs, and an adapter.
+Several devices work through ``accelerate launch``.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+
+from sharedllm_docs.adapter import SHARD_BYTES, Adapter
+from sharedllm_docs.architectures import Architecture
+from sharedllm_docs.digests import json_digest
+from sharedllm_docs.errors import CheckpointError, DiskFullError, TrainingError
+from sharedllm_docs.training.checkpoints import (
+    TrainingState,
+    find_checkpoint,
+    load_state,
+    optimiser_tensors,
+    restore,
+    save_checkpoint,
+)
+from sharedllm_docs.training.config import TrainingConfig
+from sharedllm_docs.training.examples import Example
+from sharedllm_docs.training.logs import COLUMNS, RunLog, plot_losses
+from sharedllm_docs.training.meter import Meter
+from sharedllm_docs.training.objectives import Source
+from sharedllm_docs.training.trainee import Losses, Trainee
+
+_HARMLESS = ("log_every", "save_every", "probe_every", "probe_examples")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call of :func:`train` ended.
+
+    Attributes:
+        step: optimiser steps done in all.
+        finished: all of them are.
+        adapter: folder of the adapter.
+    """
+
+    step: int
+    finished: bool
+    adapter: Path
+
+
+@dataclass(frozen=True)
+class TrainingBase:
+    """What a run is based on.
+
+    Attributes:
+        arch: the base model.
+        start_ids: the prompt's start.
+        name: of the model, for the adapter's notes.
+    """
+
+    arch: Architecture
+    start_ids: tuple[int, ...]
+    name: str = ""
+
+
+def train(
+    config: TrainingConfig,
+    folder: str | Path,
+    *,
+    base: TrainingBase,
+    source: Source,
+    max_minutes: float | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    tensorboard: bool = True,
+) -> Outcome:
+    """Train, or go on with the run in ``folder``.
+
+    Args:
+        config: the run's.
+        folder: of checkpoints and logs.
+        base: the model.
+        source: of examples.
+        max_minutes: stop with a checkpoint before so many minutes of this call have passed.
+        say: told a line at each entry of the log.
+        tensorboard: also log for TensorBoard, where it is installed.
+
+    Raises:
+        TrainingError: out of memory, or the loss is no number; the last good checkpoint is kept.
+        DiskFullError: no space left; the last good checkpoint is kept.
+        CheckpointError: the folder holds a run of another configuration, or a damaged checkpoint.
+    """
+    trainer = Trainer(config, Path(folder), base, source, say)
+    try:
+        return trainer.run(max_minutes, tensorboard=tensorboard)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _out_of_memory(trainer, config) from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error) and "out of memory" not in str(error):
+            raise
+        raise _out_of_memory(trainer, config) from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise DiskFullError(
+            f"No space left in {folder} at step {trainer.step + 1}. {trainer.last_good}", remedy="Make room and resume."
+        ) from error
+
+
+def _out_of_memory(trainer: Trainer, config: TrainingConfig) -> TrainingError:
+    return TrainingError(
+        f"Out of memory in step {trainer.step + 1} with batch={config.run.batch}. {trainer.last_good}",
+        remedy="Lower batch and raise accumulation, or lower chunk_tokens or max_rows.",
+    )
+
+
+class Trainer:
+    """One run: model, optimiser, log and where it stands."""
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        folder: Path,
+        base: TrainingBase,
+        source: Source,
+        say: Callable[[str], None],
+    ) -> None:
+        self.config, self.folder, self.base, self.source = config, folder, base, source
+        self.step = 0
+        self.meter = Meter()
+        self.accelerator = _accelerator(config, base.arch.device)
+        self.main: bool = self.accelerator.is_main_process
+        self.say = say if self.main else lambda line: None
+        torch.manual_seed(config.run.seed)
+        front = {"prompt": base.start_ids, "sink": base.start_ids[:1], "none": ()}[config.profile.front]
+        self.trainee = Trainee(base.arch, config, start_ids=base.start_ids, front_ids=front)
+        if config.trained.start_from:
+            self.trainee.start_from(Adapter.load(config.trained.start_from))
+        self.optimiser = torch.optim.AdamW(self.trainee.groups(), betas=(0.9, 0.95))
+        self.model = self.accelerator.prepare(self.trainee)
+        self.digest = _run_digest(config, source)
+        self._saved = self._resume()
+
+    # -- the loop -----------------------------------------------------------------------------------------------------
+
+    def run(self, max_minutes: float | None, *, tensorboard: bool) -> Outcome:
+        """Steps until the last one, or until the time is up."""
+        begun = time.monotonic()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log = RunLog(self.folder, self.step, tensorboard=tensorboard) if self.main else None
+        settings = self.config.run
+        self.meter.restart()
+        try:
+            while self.step < settings.steps:
+                self._train_step()
+                self.step += 1
+                row = self._log_row()
+                if row and log is not None:
+                    log.write(row)
+                    self.say(_line(row, settings.steps))
+                if self.step % settings.save_every == 0:
+                    self.save()
+                if self._time_is_up(begun, max_minutes):
+                    break
+        finally:
+            if log is not None:
+                log.close()
+        adapter = self.save() if self._saved != self.step else self.folder / "checkpoint" / "adapter"
+        if self.main:
+            plot_losses(self.folder)
+        return Outcome(self.step, self.step >= settings.steps, adapter)
+
+    def _train_step(self) -> None:
+        run = self.config.run
+        rank = self.accelerator.process_index
+        torch.manual_seed(random.Random(f"{run.seed}/dropout/{self.step}/{rank}").getrandbits(62))
+        factor = self.config.optimiser.factor(self.step, run.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        self.trainee.train()
+        for micro in range(run.accumulation):
+            examples = self._examples(micro)
+            with self._no_sync(last=micro + 1 == run.accumulation):
+                losses: Losses = self.model(examples)
+                self.accelerator.backward(losses.total / run.accumulation)
+            self.meter.add(examples, losses, self.accelerator.num_processes)
+        norm = torch.nn.utils.clip_grad_norm_(list(self.trainee.parameters()), self.config.optimiser.clip)
+        self._check_finite(losses, norm)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.meter.end_step(float(norm))
+
+    def _no_sync(self, *, last: bool) -> AbstractContextManager[Any]:
+        return nullcontext() if last else self.accelerator.no_sync(self.model)
+
+    def _examples(self, micro: int) -> list[Example]:
+        """Of this step and pass, by their numbers alone."""
+        run = self.config.run
+        variants = self.config.variants(self.config.stage_at(self.step))
+        drawn = []
+        for index in range(run.batch):
+            rng = random.Random(f"{run.seed}/{self.step}/{micro}/{self.accelerator.process_index}/{index}")
+            profile = rng.choice(variants).resolve(self.base.arch.num_layers)
+            drawn.append(self.source.draw(rng, profile))
+        return drawn
+
+    def _check_finite(self, losses: Losses, norm: torch.Tensor) -> None:
+        # the norm is the same on every device, so all of them stop together
+        if math.isfinite(float(norm)) and math.isfinite(float(losses.total.detach())):
+            return
+        raise TrainingError(
+            f"In step {self.step + 1} the loss is {float(losses.total.detach())} and its gradient's norm "
+            f"{float(norm)}. {self.last_good}",
+            remedy="Lower the learning rates, or compute with precision='no'.",
+        )
+
+    def _time_is_up(self, begun: float, max_minutes: float | None) -> bool:
+        if max_minutes is None:
+            return False
+        used = time.monotonic() - begun
+        reserve = self.meter.seconds_a_step + self.meter.slowest_save
+        up = torch.tensor(float(used + reserve >= 60 * max_minutes), device=self.accelerator.device)
+        if self.accelerator.num_processes > 1:
+            up = self.accelerator.reduce(up, reduction="sum")
+        return bool(up > 0)
+
+    # -- logs ---------------------------------------------------------------------------------------------------------
+
+    def _log_row(self) -> dict[str, Any]:
+        """What is to be logged after this step; empty when nothing is."""
+        run = self.config.run
+        last = self.step == run.steps
+        probing = bool(run.probe_every) and (self.step % run.probe_every == 0 or last)
+        if not probing and self.step % run.log_every and not last:
+            return {}
+        row = self.meter.row(self.step, run.steps)
+        row["learning_rate"] = self.optimiser.param_groups[0]["lr"]
+        stage = self.config.variants(self.config.stage_at(self.step - 1))[0].resolve(self.base.arch.num_layers)
+        row["layers"] = "{}-{}".format(*(stage.layers or ()))
+        gates = [value for name, value in self.trainee.trained_state().items() if name.endswith(".gate")]
+        if gates:
+            row["gate"] = float(torch.stack(gates).detach().tanh().mean())
+        if probing:
+            row |= self._probe()
+            self.meter.restart()
+        return {name: row[name] for name in COLUMNS if name in row}
+
+    @torch.no_grad()
+    def _probe(self) -> dict[str, float]:
+        """Loss of held-out questions with the right chunks, with another question's, and with none."""
+        run = self.config.run
+        stage = self.config.stage_at(self.step - 1)
+        profile = self.config.variants(stage)[0].resolve(self.base.arch.num_layers)
+        right = [self.source.probe(random.Random(f"probe/{i}"), profile) for i in range(run.probe_examples)]
+        wrong = [one.with_rows_of(right[index - 1]) for index, one in enumerate(right)]
+        self.trainee.eval()
+        groups = {"right": right, "wrong": wrong, "none": [one.without_rows() for one in right]}
+        return {name: self._mean_loss(examples) for name, examples in groups.items()}
+
+    def _mean_loss(self, examples: Sequence[Example]) -> float:
+        size = self.config.run.batch
+        parts = [self.model(examples[i : i + size]).by_example for i in range(0, len(examples), size)]
+        return float(torch.cat(parts).mean())
+
+    # -- checkpoints --------------------------------------------------------------------------------------------------
+
+    @property
+    def last_good(self) -> str:
+        """A sentence for errors."""
+        if self._saved:
+            return f"The checkpoint of step {self._saved} in {self.folder} is kept."
+        return "There was no checkpoint yet."
+
+    def save(self) -> Path:
+        """Write a checkpoint; returns the adapter's folder."""
+        begun = time.monotonic()
+        if self.main:
+            names = {id(parameter): name for name, parameter in self.trainee.named_trained()}
+            tensors = {f"model.{name}": value.detach() for name, value in self.trainee.trained_state().items()}
+            tensors |= optimiser_tensors(self.optimiser, names)
+            notes = {"base": self.base.name, "step": self.step, "training": self.config.to_dict()}
+            numbers = {"run": self.digest, "meter": self.meter.to_dict()}
+            save_checkpoint(
+                self.folder,
+                self.trainee.adapter(notes),
+                TrainingState(self.step, tensors, numbers),
+                shard_bytes=SHARD_BYTES,
+            )
+        self.accelerator.wait_for_everyone()
+        self._saved = self.step
+        self.meter.slowest_save = max(self.meter.slowest_save, time.monotonic() - begun)
+        return self.folder / "checkpoint" / "adapter"
+
+    def _resume(self) -> int:
+        found = find_checkpoint(self.folder)
+        if found is None:
+            return 0
+        state = load_state(found)
+        if state.numbers.get("run") != self.digest:
+            raise CheckpointError(
+                f"{self.folder} holds a run of another configuration or other data.",
+                remedy="Resume with the configuration it was begun with, or give another folder.",
+            )
+        restore(state, dict(self.trainee.named_trained()), self.optimiser)
+        self.step = state.step
+        self.meter = Meter.from_dict(state.numbers["meter"])
+        self.say(f"resuming after step {self.step}")
+        return self.step
+
+
+def _accelerator(config: TrainingConfig, device: torch.device) -> Accelerator:
+    precision = config.run.precision
+    if precision == "auto":
+        precision = "bf16" if device.type == "cuda" else "no"
+    # a curriculum over layers leaves some weights without gradients
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    return Accelerator(mixed_precision=precision, cpu=device.type == "cpu", kwargs_handlers=[unused])
+
+
+def _run_digest(config: TrainingConfig, source: Source) -> str:
+    """Of everything that decides what a step computes: not where data lies, nor how often something is logged."""
+    settings = config.to_dict()
+    del settings["packs"]
+    for name in _HARMLESS:
+        del settings["run"][name]
+    return json_digest([settings, source.digest])
+
+
+def _line(row: dict[str, Any], steps: int) -> str:
+    shown = [f"step {row['step']}/{steps}"]
+    for name in ("loss", "kl", "right", "wrong", "none", "gate"):
+        if isinstance(row.get(name), float):
+            shown.append(f"{name} {row[name]:.3f}")
+    shown.append(f"{row.get('tokens_per_second', 0):.0f} tokens/s")
+    shown.append(f"{row.get('minutes_left', 0):.1f} min left")
+    return "  ".join(shown)
