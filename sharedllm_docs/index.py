@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sharedllm_docs.config import GenerationSettings, Profile, QuestionSettings
-from sharedllm_docs.errors import DocumentNotFoundError, EmptyQuestionError, IndexNotFoundError
+from sharedllm_docs.errors import DocumentNotFoundError, EmptyQuestionError, IndexNotFoundError, QuestionError
 from sharedllm_docs.store import IndexStore
 from sharedllm_docs.store.records import DocumentRecord
 from sharedllm_docs.views import DocumentInfo, TreeView, tree_view
@@ -454,8 +454,7 @@ class Index:
         from sharedllm_docs.engine import Engine
 
         for question in questions:
-            if not question.strip():
-                raise EmptyQuestionError(f"The question {question!r} is empty.", remedy="Ask something.")
+            _check_question(question)
         records = self._records(references)
         return Engine(self.llm, _StoredRows(self._store, self.llm, records)), self._searcher(records)
 
@@ -492,6 +491,18 @@ class Index:
                 self._store.vectors(record),
             )
         return self._prepared[record.key]
+
+
+def _check_question(question: str) -> None:
+    if not question.strip():
+        raise EmptyQuestionError(f"The question {question!r} is empty.", remedy="Ask something.")
+    try:
+        question.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise QuestionError(
+            f"The question {question!r} holds {question[error.start]!r} at {error.start}, which is no character.",
+            remedy="Give it as valid UTF-8.",
+        ) from error
 
 
 class _StoredRows:

@@ -20,6 +20,7 @@ from sharedllm_docs.errors import (
     FingerprintMismatchError,
     IndexNotFoundError,
     InterruptedIngestion,
+    QuestionError,
     QuestionTooLongError,
     StoreError,
 )
@@ -340,6 +341,8 @@ def test_memory_filesystem(llm):
 def test_errors_of_questions(index, tmp_path, llm):
     with pytest.raises(EmptyQuestionError, match="is empty"):
         ask(index, " \n")
+    with pytest.raises(QuestionError, match="which is no character"):
+        ask(index, "what \udce9?")
     with pytest.raises(QuestionTooLongError, match=r"window of 4096.*Shorten the question"):
         ask(index, "why " * 5000)
     with pytest.raises(ConfigError, match=r"budget=4090 rows exceed the \d+"):
