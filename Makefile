@@ -5,9 +5,11 @@ BIN := $(VENV)/bin
 PDF ?= examples/R-intro.pdf
 Q ?= Which function sorts a vector?
 INDEX ?= .sharedllm-docs
+TASK ?= pdfqa
+LIMIT ?= 20
 PYTEST_ARGS ?=
 
-.PHONY: help env ask test test-fast lint types docs figures clean
+.PHONY: help env ask test test-fast lint types docs figures train-tiny evaluate clean
 
 help:
 	@echo "make ask [PDF=file] [Q=question]  ask a PDF: environment, model, ingestion, cited answer"
@@ -16,6 +18,8 @@ help:
 	@echo "make lint types                   ruff, mypy"
 	@echo "make docs                         generate docs/cli.md"
 	@echo "make figures                      measure the README's figures"
+	@echo "make train-tiny                   a tiny random model learns passkey retrieval through injection"
+	@echo "make evaluate [TASK=pdfqa] [LIMIT=20]  a table of systems"
 
 env: $(VENV)/.complete
 
@@ -46,6 +50,12 @@ docs: env
 
 figures: env
 	$(BIN)/python benchmarks/readme_figures.py
+
+train-tiny: env
+	$(BIN)/python -m sharedllm_docs.training tiny
+
+evaluate: env
+	$(BIN)/python -m sharedllm_docs.evaluation $(TASK) --limit $(LIMIT)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
