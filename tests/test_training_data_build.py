@@ -84,6 +84,13 @@ def test_generated_rows_are_sound(built: Path, kind: str) -> None:
         )
 
 
+def test_as_many_statements_of_text_are_affirmed_as_denied(built: Path) -> None:
+    rows = list(read_question_rows(built / "generated" / "yes-no.jsonl.gz"))
+
+    answers = Counter(row.answer for row in rows if row.source == "books")
+    assert answers["Yes"] <= answers["No"] + 2
+
+
 def test_questions_share_the_split_of_their_document(built: Path) -> None:
     splits = {row.id: row.split for row in read_text_rows(built / "long" / "books.jsonl.gz")}
 

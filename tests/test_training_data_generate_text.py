@@ -309,3 +309,9 @@ def test_a_frame_keeps_the_question_whole(seed: int) -> None:
         assert (text == question) == (not frames) or frames[0].text in ("{q}", "{Q}")
         if question.startswith("Brennick"):
             assert "brennick" not in text
+
+
+def test_a_question_that_speaks_of_the_text_gets_no_frame_that_does_so_again() -> None:
+    question = "What does the text say a nail is?"
+
+    assert all(framed(question, random.Random(seed)) == (question, ()) for seed in range(50))

@@ -71,6 +71,11 @@ def test_plain_statements_are_taken_apart(sentence: str, subject: str, verb: str
         "Usually the tower is open on Sunday.",
         "The keepers eat bread that was baked at noon.",
         "The former is the older of both.",
+        "A tower is a place where old keepers, such as these, are at home.",
+        "The keeper strongly supports the old tower.",
+        "Years and several orders of stone for the tower.",
+        "The archive raised when the daemon is out.",
+        "Old is the tower by the bay.",
     ],
 )
 def test_statements_that_are_not_plain_are_left_alone(sentence: str) -> None:

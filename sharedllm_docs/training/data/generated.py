@@ -51,7 +51,6 @@ _CAPS = {
     "cloze.any": 20_000,
     "cloze.phrase": 13_000,
     "cloze.name": 10_000,
-    "yes-no": 10_000,
 }
 _DICTIONARIES = {"wordnet": 0.4, "gcide": 0.36, "foldoc": 0.24}
 _WORDNET_FILES = r"usr/share/wordnet/data\.(noun|verb|adj|adv)"
@@ -117,7 +116,9 @@ class Generator:
 
     def _from_text(self, prefix: str) -> Iterator[QuestionRow]:
         families = {name: rows for name, rows in sorted(self._asked.rows.items()) if name.startswith(prefix)}
-        return from_text.capped(families, _CAPS, self._seed)
+        # Fewer statements can be falsified than affirmed; as many of each are kept.
+        even = min(len(families.get(name, ())) for name in ("yes-no.yes", "yes-no.no"))
+        return from_text.capped(families, {**_CAPS, "yes-no.yes": even, "yes-no.no": even}, self._seed)
 
     def _definitions(self, count: int) -> Iterator[QuestionRow]:
         entries = {

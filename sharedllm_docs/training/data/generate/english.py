@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sharedllm_docs.training.data.generate.verbs import (
     AUXILIARIES,
+    BASES,
     DO,
     INTRANSITIVE,
     PAST,
@@ -49,7 +50,19 @@ _NOT_AT_END = frozenset(
         "any some every each all be been being not"
     )
 )
-_PREPOSITIONS = frozenset(listed("by as at for in on from to with through of into under over against between among"))
+_PREPOSITIONS = frozenset(
+    listed(
+        "by as at for in on from to with through of into under over against between among when if while because"
+        " until where"
+    )
+)
+_QUANTITIES = frozenset(
+    listed("several many few two three four five all these those various different other more most of")
+)
+_PARTICIPLES = frozenset(
+    listed("set not possible necessary needed given present true false run built invoked enabled done")
+)
+_LY_NOUNS = frozenset(listed("family assembly italy july monopoly supply reply ally fly anomaly butterfly jelly belly"))
 _THEREFORE = re.compile(r"^(?:therefore|thus|then|however|instead|hence|consequently|accordingly|too|thereby) ")
 _ODD_SIGN = re.compile(r"[?!\u2026=<>{}|\\\[\]@#*_~]|//")
 _VAGUE = re.compile(
@@ -150,6 +163,8 @@ class Reader:
     def has_verb(self, text: str) -> bool:
         """Whether a verb stands where a clause's verb stands: behind the first words, not as the first."""
         tokens = text.split()
+        if tokens[0] in PAST or tokens[0] in _PARTICIPLES:
+            return False
         return tokens[0] == "you" or any(self._is_verb(token) or token in DO for token in tokens[1:9])
 
     def clause(self, sentence: str, context: str) -> Clause | None:
@@ -168,7 +183,7 @@ class Reader:
             return None
         whole = _THEREFORE.sub("", " ".join(tokens[at + 1 :]))
         rest = cut_clause(whole)
-        if len(rest.split()) < 2 or rest.count(",") > 4 or rest.count("(") != rest.count(")") or rest.count('"') % 2:
+        if len(rest.split()) < 2 or rest.count(",") > 4 or self._breaks_off(rest):
             return None
         return Clause(self.lower_first(" ".join(tokens[:at]), context), tokens[at], rest, whole)
 
@@ -185,6 +200,13 @@ class Reader:
         plain = known and not is_name and not re.match(r"[A-Z]", others)
         return (small if plain else first) + (" " + others if others else "")
 
+    def _breaks_off(self, rest: str) -> bool:
+        """Whether brackets or quotes stay open, or a relative clause was cut before its verb came."""
+        if rest.count("(") != rest.count(")") or rest.count('"') % 2:
+            return True
+        behind = re.split(r"\b(?:where|which|who|that|when)\b", rest)[1:]
+        return bool(behind) and not any(self._is_verb(token) or token in BASES for token in behind[-1].split())
+
     def _is_verb(self, token: str) -> bool:
         return token in AUXILIARIES or token in PRESENT or token in PAST
 
@@ -193,15 +215,19 @@ class Reader:
         word, after = tokens[at], tokens[at + 1]
         if not self._is_verb(word) or (word not in AUXILIARIES and self._is_verb(after)):
             return False
+        if word in PRESENT and tokens[at - 1].lower() in _QUANTITIES:
+            return False
         return not (word in PAST and after in _PREPOSITIONS and PAST[word] not in INTRANSITIVE)
 
     def _is_subject(self, tokens: list[str]) -> bool:
         small = [token.lower() for token in tokens]
         if _VAGUE.match(" ".join(small)) or any(word.endswith(("n't", "n\u2019t")) for word in small):
             return False
-        while small and small[-1] in _ADVERBS:
+        if small[0] in _BAD_STARTS or small[-1] in _ADVERBS or small[-1] in _NOT_AT_END or _NOT_IN_SUBJECT & set(small):
             return False
-        if small[0] in _BAD_STARTS or small[-1] in _NOT_AT_END or _NOT_IN_SUBJECT & set(small):
+        if small[-1].endswith("ly") and small[-1] not in _LY_NOUNS:
+            return False
+        if len(small) == 1 and tokens[0].istitle() and small[0] in self._adjectives:
             return False
         if re.search(r"(ly|ing)$", small[0]) and small[0] not in ("king", "family", "italy", "beijing", "july"):
             return False

@@ -10,6 +10,7 @@ from sharedllm_docs.training.data.templates.common import FRAMES
 from sharedllm_docs.training.data.wordlists import listed
 
 _SHARE = 0.3
+_SPEAKS_OF_TEXT = re.compile(r"\b(?:text|document|passage)\b")
 _SMALL = frozenset(
     listed(
         "what who whom whose which when where why how in by at on to for of is are was were does do did can "
@@ -21,7 +22,7 @@ _SMALL = frozenset(
 
 def framed(question: str, rng: random.Random) -> tuple[str, tuple[Wording, ...]]:
     """The question, framed or as it is, and the frame's wording if there is one."""
-    if rng.random() >= _SHARE:
+    if rng.random() >= _SHARE or _SPEAKS_OF_TEXT.search(question):
         return question, ()
     frame = FRAMES.draw(rng)
     first = re.split(r"\W", question, maxsplit=1)[0]

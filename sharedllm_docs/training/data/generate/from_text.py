@@ -16,7 +16,7 @@ from sharedllm_docs.training.data.rows import QuestionRow, TextRow
 
 # How many passages a source of weight 1 gives at most.
 _PER_SOURCE = 3500
-_QUOTED, _YES_NO = 0.2, 0.4
+_QUOTED = 0.2
 _WH_A_PASSAGE = 4
 
 
@@ -66,9 +66,8 @@ def ask(found: Iterable[Passage], reader: Reader, seed: int) -> Asked:
         if rng.random() < _QUOTED:
             for draft in quote.drafts(passage, rng):
                 asked.add("quote." + draft.wording.id.split(".")[1], _row("quote", passage, draft))
-        if rng.random() < _YES_NO:
-            for draft in yesno.drafts(passage, reader, rng):
-                asked.add("yes-no", _row("yes-no", passage, draft))
+        for draft in yesno.drafts(passage, reader, rng):
+            asked.add("yes-no." + draft.answers[0].lower(), _row("yes-no", passage, draft))
     return asked
 
 
