@@ -186,6 +186,11 @@ class ObjectiveSettings:
         past_chunks: most chunks of past in a continuation.
         target_tokens: most tokens predicted in continuation and reconstruction.
         distractors: most chunks beside the gold one in a question.
+        group: questions that are drawn over the same chunks, which are then encoded once; 1 draws each alone.
+        siblings: most questions of a group over one and the same context.
+        fill: tokens to which a group's chunks are filled with contexts (0 = ``chunk_tokens``).
+        leaves: most leaves injected of a group's question, as a question's selection takes the nearest ones.
+        kinds: kind of question -> weight with which it is drawn in groups; empty: every question alike.
         full_chunks: share of questions whose chunks are filled up with contexts of other documents.
         evidence: share of questions that quote the best leaf in the prompt.
         max_rows: most rows injected in one example.
@@ -201,6 +206,11 @@ class ObjectiveSettings:
     past_chunks: int = 2
     target_tokens: int = 64
     distractors: int = 2
+    group: int = 1
+    siblings: int = 3
+    fill: int = 0
+    leaves: int = 4
+    kinds: Mapping[str, float] = field(default_factory=dict)
     full_chunks: float = 0.5
     evidence: float = 0.1
     max_rows: int = 2048
@@ -211,10 +221,12 @@ class ObjectiveSettings:
     def __post_init__(self) -> None:
         mix = ("continuation", "reconstruction", "questions")
         problems = _below(self, 0, *mix, "kl_weight", "loss_weight") + _not_shares(self, "evidence", "full_chunks")
-        whole = ("past_chunks", "target_tokens", "distractors", "max_rows")
-        problems += _not_whole(self, *whole) or _below(self, 1, "past_chunks", "max_rows") + _below(
-            self, 0, "distractors"
-        ) + _below(self, 2, "target_tokens")
+        at_least = {"past_chunks": 1, "max_rows": 1, "distractors": 0, "target_tokens": 2}
+        at_least |= {"group": 1, "siblings": 1, "fill": 0, "leaves": 1}
+        problems += _not_whole(self, *at_least) or [
+            problem for name, least in at_least.items() for problem in _below(self, least, name)
+        ]
+        problems += self._kinds_problems()
         if not problems and not sum(getattr(self, name) for name in mix):
             problems.append("all objectives have the share 0.")
         if not problems and not self.loss_weight and (self.teacher == "none" or not self.kl_weight):
@@ -222,6 +234,14 @@ class ObjectiveSettings:
         if self.teacher not in get_args(Teacher):
             problems.append(f"teacher={self.teacher!r} is not one of {', '.join(get_args(Teacher))}.")
         _raise_if(problems, "objectives")
+
+    def _kinds_problems(self) -> list[str]:
+        wrong = [name for name, weight in self.kinds.items() if not isinstance(weight, (int, float)) or weight < 0]
+        if wrong:
+            return [f"kinds: the weight {self.kinds[wrong[0]]!r} of {wrong[0]!r} must be a number of at least 0."]
+        if self.kinds and not sum(self.kinds.values()):
+            return ["kinds: all weights are 0."]
+        return []
 
     @property
     def mix(self) -> dict[str, float]:
@@ -273,6 +293,12 @@ class TrainingConfig:
         ends = [stage.until for stage in self.stages]
         if not ends or ends != sorted(set(ends)) or ends[-1] != 1:
             problems.append(f"the stages end at {ends}: the shares must rise and the last be 1.")
+        if self.run.batch % self.objectives.group:
+            problems.append(f"batch={self.run.batch} is no multiple of group={self.objectives.group}.")
+        injected = {grains for stage in self.stages for grains in stage.grains or (self.profile.grains,)}
+        coarse = sorted(grains for grains in injected if any(grains[:-1]))
+        if self.objectives.group > 1 and coarse:
+            problems.append(f"group={self.objectives.group} injects leaves alone, grains={coarse[0]} more.")
         if self.profile.encoding != "one_pass":
             problems.append(f"profile encoding={self.profile.encoding!r} cannot be trained, only 'one_pass'.")
         if self.profile.name != "sharedllm":

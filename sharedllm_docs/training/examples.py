@@ -86,7 +86,7 @@ class Batch:
     """Examples as tensors; padding stands at the right everywhere.
 
     Attributes:
-        chunks: token ids of every chunk of every example, in order.
+        chunks: token ids of every chunk of every example, in order, each once.
         row_chunk: [B, R] which of ``chunks`` a row comes from; ``row_offset`` [B, R] its token's offset there.
         row_exists: [B, R].
         positions: [B, R] rotary positions of the rows' keys.
@@ -126,11 +126,13 @@ def collate(examples: Sequence[Example], start_ids: Sequence[int]) -> Batch:
     fed_start = tuple(start_ids) if profile.fusion == "separate" else ()
     rows: list[list[tuple[int, int]]] = []
     places: list[tuple[list[int], int]] = []
-    chunks: list[tuple[int, ...]] = []
+    # a chunk that several examples read is encoded once
+    chunks: dict[tuple[int, ...], int] = {}
     for example in examples:
-        rows.append([(len(chunks) + chunk, offset) for chunk, offset in example.rows()])
+        for chunk in example.chunks:
+            chunks.setdefault(chunk, len(chunks))
+        rows.append([(chunks[example.chunks[chunk]], offset) for chunk, offset in example.rows()])
         places.append(positions_of(profile, example.places(), len(start_ids)))
-        chunks.extend(example.chunks)
     sequences = [(*fed_start, *e.before, *e.target) for e in examples]
     ids = _padded([list(s) for s in sequences])
     at: list[int] = []

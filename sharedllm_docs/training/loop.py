@@ -204,11 +204,12 @@ class Trainer:
         """Of this step and pass, by their numbers alone."""
         run = self.config.run
         variants = self.config.variants(self.config.stage_at(self.step))
-        drawn = []
-        for index in range(run.batch):
+        group = self.config.objectives.group
+        drawn: list[Example] = []
+        for index in range(run.batch // group):
             rng = random.Random(f"{run.seed}/{self.step}/{micro}/{self.accelerator.process_index}/{index}")
             profile = rng.choice(variants).resolve(self.base.arch.num_layers)
-            drawn.append(self.source.draw(rng, profile))
+            drawn += self.source.draw_group(rng, profile) if group > 1 else [self.source.draw(rng, profile)]
         return drawn
 
     def _check_finite(self, losses: Losses, norm: torch.Tensor) -> None:

@@ -22,6 +22,7 @@ from sharedllm_docs.errors import DataError
 from sharedllm_docs.selection import descend, nodes_of
 from sharedllm_docs.training.config import ObjectiveSettings
 from sharedllm_docs.training.examples import Example, PlacedNode
+from sharedllm_docs.training.groups import Grouped
 from sharedllm_docs.training.packs import PackedQuestion, Pool
 from sharedllm_docs.tree import ContextTree, Node
 
@@ -40,6 +41,10 @@ class Source(Protocol):
 
     def draw(self, rng: random.Random, profile: Profile) -> Example:
         """One example to learn from."""
+        ...
+
+    def draw_group(self, rng: random.Random, profile: Profile) -> list[Example]:
+        """Examples over the same chunks, as many as ``[objectives] group`` says."""
         ...
 
     def probe(self, rng: random.Random, profile: Profile) -> Example:
@@ -95,6 +100,18 @@ class PackSource:
         objective = rng.choices(list(mix), weights=list(mix.values()))[0]
         made: Example = getattr(self, objective)(rng, profile)
         return made
+
+    def draw_group(self, rng: random.Random, profile: Profile) -> list[Example]:
+        """Questions over shared chunks, or as many examples of another objective, drawn by the shares."""
+        mix = self.settings.mix
+        objective = rng.choices(list(mix), weights=list(mix.values()))[0]
+        if objective == "questions":
+            return self._grouped.draw(rng, profile)
+        return [getattr(self, objective)(rng, profile) for _ in range(self.settings.group)]
+
+    @cached_property
+    def _grouped(self) -> Grouped:
+        return Grouped(self.pool, self.settings, PROBE_SHARE)
 
     def probe(self, rng: random.Random, profile: Profile) -> Example:
         """A held-out question over its gold chunk and distractors, without evidence."""

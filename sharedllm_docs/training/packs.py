@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import gzip
+import hashlib
 import itertools
 import json
 import zipfile
@@ -326,6 +327,20 @@ class Pool:
     @property
     def num_questions(self) -> int:
         return sum(len(pack.question_rows) for pack in self.packs)
+
+    @cached_property
+    def question_kinds(self) -> list[str]:
+        """Kind of every question."""
+        return [pack.header["kinds"][kind] for pack in self.packs for kind in pack.question_rows[:, 5].tolist()]
+
+    def context_key(self, index: int) -> bytes:
+        """Equal for questions over equal contexts."""
+        for pack in self.packs:
+            if index < len(pack.question_rows):
+                begin, end = pack.question_rows[index, :2].tolist()
+                return hashlib.blake2b(pack.tokens[begin:end].tobytes(), digest_size=16).digest()
+            index -= len(pack.question_rows)
+        raise IndexError(index)
 
     def text(self, index: int) -> NDArray[np.unsignedinteger[Any]]:
         for pack in self.packs:

@@ -67,6 +67,10 @@ class PasskeySource:
         plain = Example("passkey", profile, chunks, (), (ASK,), tuple(secret))
         return plain.whole(profile)
 
+    def draw_group(self, rng: random.Random, profile: Profile) -> list[Example]:
+        """One: secrets share no chunks."""
+        return [self.draw(rng, profile)]
+
     def probe(self, rng: random.Random, profile: Profile) -> Example:
         """Another, out of as many that hardly one is met twice."""
         return self.draw(rng, profile)

@@ -1,0 +1,175 @@
+"""Questions in groups over shared chunks, which are then encoded once: most of a step's work where little is trained.
+
+Comes in: packed questions and the settings of ``[objectives]``. Goes out: examples whose chunks are the same tuples,
+which :func:`~sharedllm_docs.training.examples.collate` keeps once. What is injected of a question is what a question's
+selection would take: a few leaves, the one that holds the answer among others that share words with the question.
+Pure: no torch.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import accumulate
+
+from sharedllm_docs.config import Profile
+from sharedllm_docs.training.config import ObjectiveSettings
+from sharedllm_docs.training.examples import Example, PlacedNode
+from sharedllm_docs.training.packs import Ids, PackedQuestion, Pool
+from sharedllm_docs.tree import ContextTree, Node
+
+NOISE = 0.5
+"""Random part of a leaf's score, as a share of the best one's: selections are not always right about the rest."""
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A question whose context stands in a chunk.
+
+    Attributes:
+        question: as packed.
+        chunk: index among the group's chunks.
+        start: token of the chunk at which the context begins; ``end`` one past its last.
+        answer: span of tokens of the chunk where the answer stands, or None where the context does not spell it.
+    """
+
+    question: PackedQuestion
+    chunk: int
+    start: int
+    end: int
+    answer: tuple[int, int] | None
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """Draws groups of questions.
+
+    Attributes:
+        pool: the data.
+        settings: sizes and weights.
+        kept_out: every so-many-th question is never drawn.
+    """
+
+    pool: Pool
+    settings: ObjectiveSettings
+    kept_out: int
+
+    def draw(self, rng: random.Random, profile: Profile) -> list[Example]:
+        """One group of ``settings.group`` questions over the same chunks."""
+        chunks, placed = self._layout(rng, profile)
+        evidence = rng.random() < self.settings.evidence
+        return [self._example(one, chunks, rng, profile, evidence=evidence) for one in placed]
+
+    # -- which questions ------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _by_kind(self) -> tuple[list[str], list[float], dict[str, list[int]]]:
+        """Kinds, their cumulative weights, and the questions of each."""
+        members: dict[str, list[int]] = {}
+        for number, kind in enumerate(self.pool.question_kinds):
+            if number % self.kept_out:
+                members.setdefault(kind, []).append(number)
+        weights = self.settings.kinds or {kind: float(len(numbers)) for kind, numbers in members.items()}
+        kinds = [kind for kind in sorted(members) if weights.get(kind, 0.0) > 0]
+        return kinds, list(accumulate(weights[kind] for kind in kinds)), members
+
+    @cached_property
+    def _siblings(self) -> dict[bytes, list[int]]:
+        """Questions over one and the same context."""
+        found: dict[bytes, list[int]] = {}
+        for number in range(self.pool.num_questions):
+            if number % self.kept_out:
+                found.setdefault(self.pool.context_key(number), []).append(number)
+        return found
+
+    def _drawn(self, rng: random.Random, most: int) -> list[PackedQuestion]:
+        """A question and some of its siblings, ``most`` in all."""
+        kinds, weights, members = self._by_kind
+        first = rng.choice(members[rng.choices(kinds, cum_weights=weights)[0]])
+        others = [number for number in self._siblings[self.pool.context_key(first)] if number != first]
+        more = rng.sample(others, min(len(others), most - 1, self.settings.siblings - 1))
+        return [self.pool.question(number) for number in (first, *more)]
+
+    # -- where they stand -----------------------------------------------------------------------------------------
+
+    def _layout(self, rng: random.Random, profile: Profile) -> tuple[list[Ids], list[Placed]]:
+        """Contexts one behind another in chunks, until the group is full."""
+        size = min(self.settings.fill or profile.chunk_tokens, profile.chunk_tokens)
+        chunks: list[Ids] = [()]
+        placed: list[Placed] = []
+        while len(placed) < self.settings.group:
+            asked = self._drawn(rng, self.settings.group - len(placed))
+            begin = _window_start(asked[0], size, rng)
+            context = asked[0].context[begin : begin + size]
+            if len(chunks[-1]) + len(context) > size:
+                chunks.append(())
+            start = len(chunks[-1])
+            chunks[-1] += context
+            span = (start, start + len(context))
+            for question in asked:
+                answer = _answer_span(question, begin, len(context), start)
+                # a sibling whose answer lies outside the window cannot be asked
+                if question is asked[0] or question.answer_at < 0 or answer is not None:
+                    placed.append(Placed(question, len(chunks) - 1, *span, answer))
+        return chunks, placed
+
+    # -- what is injected -----------------------------------------------------------------------------------------
+
+    def _example(
+        self, one: Placed, chunks: Sequence[Ids], rng: random.Random, profile: Profile, *, evidence: bool
+    ) -> Example:
+        leaves = [
+            (index, leaf) for index, chunk in enumerate(chunks) for leaf in ContextTree(profile, len(chunk)).leaves
+        ]
+        scores = _scores(one, chunks, leaves)
+        gold = [at for at, leaf in enumerate(leaves) if _holds(one, *leaf)]
+        order = sorted(range(len(leaves)), key=lambda at: -(scores[at] + rng.random() * NOISE * max(scores)))
+        most = rng.randint(max(1, len(gold)), max(len(gold), self.settings.leaves))
+        taken = [*gold, *(at for at in order if at not in gold)][:most]
+        nodes = tuple(PlacedNode(leaves[at][0], leaves[at][1], profile.stored_grain) for at in sorted(taken))
+        quoted: Ids = ()
+        if evidence:
+            index, best = leaves[taken[0]]
+            quoted = (*self.pool.frames.excerpt, *chunks[index][best.start : best.end])
+        before = (*quoted, *one.question.asked)
+        return Example("questions", profile, tuple(chunks), nodes, before, one.question.answer)
+
+
+def _window_start(question: PackedQuestion, size: int, rng: random.Random) -> int:
+    """Where to begin reading a context that is longer than a chunk, so that its answer stays inside."""
+    spare = len(question.context) - size
+    if spare <= 0:
+        return 0
+    if question.answer_at < 0:
+        return rng.randrange(spare + 1)
+    length = max(1, len(question.answer) - 1)
+    return min(spare, max(0, question.answer_at - rng.randrange(max(1, size - length))))
+
+
+def _answer_span(question: PackedQuestion, begin: int, length: int, start: int) -> tuple[int, int] | None:
+    """The answer's tokens in the chunk; the ending token is not part of them."""
+    if question.answer_at < 0:
+        return None
+    first = question.answer_at - begin
+    last = first + max(1, len(question.answer) - 1)
+    return (start + first, start + last) if first >= 0 and last <= length else None
+
+
+def _scores(one: Placed, chunks: Sequence[Ids], leaves: Sequence[tuple[int, Node]]) -> list[float]:
+    """Words shared with the question, rare ones counting more; where no place is known, its own context comes first."""
+    words = [set(chunks[index][leaf.start : leaf.end]) for index, leaf in leaves]
+    found = Counter(word for leaf_words in words for word in leaf_words)
+    asked = set(one.question.asked)
+    scores = [sum(1.0 / found[word] for word in asked & leaf_words) for leaf_words in words]
+    if one.answer is None:
+        own = [index == one.chunk and leaf.start < one.end and leaf.end > one.start for index, leaf in leaves]
+        scores = [score + (1.0 + NOISE) * max(scores) * mine for score, mine in zip(scores, own, strict=True)]
+    return scores
+
+
+def _holds(one: Placed, chunk: int, leaf: Node) -> bool:
+    """Whether a leaf holds a part of the answer."""
+    return one.answer is not None and chunk == one.chunk and leaf.start < one.answer[1] and leaf.end > one.answer[0]
