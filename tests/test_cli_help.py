@@ -41,7 +41,7 @@ def test_every_option_has_a_help_text():
     assert list(silent(typer.main.get_command(app))) == []
 
 
-@pytest.mark.parametrize("code", [0, 1, 2, 3, 4, 5, 6, 70, 130, 141])
+@pytest.mark.parametrize("code", [0, 1, 2, 3, 4, 5, 6, 7, 9, 11, 70, 75, 130, 141])
 def test_exit_codes_are_on_the_page(code):
     assert f"\n| {code} | " in cli_help.page()
 

@@ -8,7 +8,10 @@ import pytest
 
 from tests.cli_run import good, process
 
-COMMANDS = ("add", "ask", "chat", "list", "show", "verify", "remove", "prune", "models", "convert")
+COMMANDS = (
+    *("add", "ask", "chat", "list", "show", "verify", "remove", "prune", "models", "convert"),
+    *("train", "train-tiny", "evaluate", "data"),
+)
 HEAVY = ("torch", "transformers", "numpy", "sentence_transformers", "pypdf", "pypdfium2", "bm25s", "fsspec")
 _AFTER = f"import sys; loaded = [name for name in {HEAVY!r} if name in sys.modules]; print('LOADED', loaded)"
 

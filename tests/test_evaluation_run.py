@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sharedllm_docs.cli import evaluate_command
+from sharedllm_docs.cli.failures import EXIT_UNFINISHED
 from sharedllm_docs.errors import AdapterError, EvaluationError
-from sharedllm_docs.evaluation import __main__ as command
 from sharedllm_docs.evaluation import errors as analysis
 from sharedllm_docs.evaluation import run as runner
+from sharedllm_docs.evaluation.ablations import ABLATIONS
 from sharedllm_docs.evaluation.memory import high_water_mark
 from sharedllm_docs.evaluation.plots import can_plot
 from sharedllm_docs.evaluation.rows import RunFile, read_lines
@@ -23,6 +24,8 @@ from sharedllm_docs.evaluation.tasks.needles.task import Needles
 from sharedllm_docs.evaluation.tasks.passkey.task import Passkey
 from sharedllm_docs.evaluation.tasks.perplexity.task import Perplexity
 from sharedllm_docs.evaluation.tasks.registry import TASKS
+from tests.cli_run import json_of, process
+from tests.cli_run import run as command
 from tests.evaluation_helpers import llm, options
 from tests.tiny_text import tiny_adapter, tiny_llm
 
@@ -159,7 +162,7 @@ def test_without_matplotlib_the_run_says_so(tmp_path, monkeypatch):
     said: list[str] = []
     monkeypatch.setattr(runner, "can_plot", lambda: False)
     evaluate(passkey(tmp_path), parse_systems("closed_book"), llm(), Settings(tmp_path / "out", 1), report=said.append)
-    assert said[-1] == "No plots: matplotlib is not installed."
+    assert said[-1] == "No plots: matplotlib is not installed. Install it: pip install 'sharedllm-docs[train]'."
 
 
 # -- the file of a run --------------------------------------------------------------------------------------------
@@ -267,46 +270,105 @@ def test_the_report_of_a_run(tmp_path, capsys):
 # -- the command line ---------------------------------------------------------------------------------------------
 
 
-def call(folder: Path, monkeypatch: pytest.MonkeyPatch, arguments: Sequence[str]) -> int:
+@pytest.fixture
+def tiny_command(tmp_path, monkeypatch):
+    """Arguments of ``evaluate passkey`` over the tiny model, with its text and a folder."""
     from sharedllm_docs.model import SharedLLM
 
-    options(folder)  # writes the text
+    options(tmp_path)  # writes the text
     monkeypatch.setattr(SharedLLM, "from_pretrained", lambda *a, **k: llm())
     monkeypatch.setattr(Passkey, "max_new_tokens", 4)
-    text = ["--text", str(folder / "prose.txt"), "--out", str(folder / "out"), "--no-plots"]
-    return command.main([*arguments, *text])
+    text = ["--text", str(tmp_path / "prose.txt"), "--out", str(tmp_path / "out"), "--no-plots"]
+    return lambda *arguments: ["evaluate", "passkey", *arguments, *text]
 
 
-def test_the_command_prints_the_table(tmp_path, monkeypatch, capsys):
-    arguments = ["passkey", "--systems", "closed_book,prefix:budget=32", "--limit", "1", "--lengths", "128,192"]
-    assert call(tmp_path, monkeypatch, arguments) == 0
-    printed = capsys.readouterr()
-    assert printed.out == (tmp_path / "out" / "passkey.md").read_text().partition("\n\n| ")[2].join(["| ", ""])
-    assert "4/4 prefix:budget=32" in printed.err
+def test_the_command_prints_the_table(tmp_path, tiny_command):
+    asked = tiny_command("--systems", "closed_book,prefix:budget=32", "--limit", "1", "--lengths", "128,192")
+    printed = command(*asked)
+    assert printed.exit_code == 0
+    assert printed.stdout == (tmp_path / "out" / "passkey.md").read_text().partition("\n\n| ")[2].join(["| ", ""])
+    assert "4/4 prefix:budget=32" in printed.stderr
+    again = json_of(*asked)
+    assert again["complete"]
+    assert again["rows"] == str(tmp_path / "out" / "passkey.jsonl")
+    assert [(line["system"], line["length"]) for line in again["lines"]] == [
+        ("closed_book", 128),
+        ("prefix:budget=32", 128),
+        ("closed_book", 192),
+        ("prefix:budget=32", 192),
+    ]
 
 
-def test_the_command_runs_an_ablation(tmp_path, monkeypatch, capsys):
-    assert call(tmp_path, monkeypatch, ["passkey", "--ablation", "place", "--limit", "1", "--lengths", "128"]) == 0
-    assert capsys.readouterr().out.count("| `prefix:layers=") == 3
+def test_the_command_runs_an_ablation(tiny_command):
+    printed = command(*tiny_command("--ablation", "place", "--limit", "1", "--lengths", "128"))
+    assert printed.exit_code == 0
+    assert printed.stdout.count("| `prefix:layers=") == 3
 
 
-def test_the_command_tells_errors_in_one_line(tmp_path, monkeypatch, capsys):
-    assert call(tmp_path, monkeypatch, ["passkey", "--systems", "gpt"]) == EvaluationError.exit_code
-    assert capsys.readouterr().err.startswith("Error: 'gpt' names no system")
-    stopped = ["passkey", "--systems", "closed_book", "--limit", "1", "--lengths", "128", "--max-minutes", "1e-9"]
-    assert call(tmp_path, monkeypatch, stopped) == 3
+def test_the_command_tells_errors_in_one_line(tmp_path, tiny_command):
+    wrong = command(*tiny_command("--systems", "gpt"))
+    assert (wrong.exit_code, wrong.stdout) == (EvaluationError.exit_code, "")
+    assert wrong.stderr.startswith("Error: 'gpt' names no system")
+    error = json_of("evaluate", "chess", "--out", str(tmp_path), exit_code=EvaluationError.exit_code)["error"]
+    assert error["message"].startswith("Task 'chess' is unknown (known: pdfqa, ")
 
 
-def test_the_command_knows_every_task():
-    assert set(command.TASK_NAMES) == set(TASKS)
+def test_a_command_whose_time_ran_out_says_so(tiny_command):
+    asked = tiny_command("--systems", "closed_book", "--limit", "1", "--lengths", "128", "--max-minutes", "1e-9")
+    stopped = command(*asked)
+    assert stopped.exit_code == EXIT_UNFINISHED
+    assert "the same command goes on from here" in stopped.stderr
+    assert not json_of(*asked, exit_code=EXIT_UNFINISHED)["complete"]
+
+
+def test_ctrl_c_says_what_is_kept(tmp_path, monkeypatch, tiny_command):
+    def stopped(*_arguments: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(runner, "_measure", stopped)
+    result = command(*tiny_command("--systems", "closed_book", "--limit", "1", "--lengths", "128"))
+    assert result.exit_code == 130
+    assert f"Interrupted; the rows measured so far are kept in {tmp_path / 'out'}. Run the same" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--ablation", "depth", "--systems", "prefix"], "--ablation names the systems itself."),
+        (["--of", "prefix"], "--of names the system of an ablation. Add --ablation"),
+    ],
+)
+def test_options_that_exclude_each_other_are_refused(arguments, message):
+    result = command("evaluate", "passkey", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_rag_without_llama_index_is_one_line(monkeypatch, tiny_command):
+    import sys
+
+    monkeypatch.setitem(sys.modules, "llama_index.core", None)
+    result = command(*tiny_command("--systems", "rag", "--limit", "1", "--lengths", "128"))
+    assert result.exit_code == EvaluationError.exit_code
+    assert result.stderr.splitlines()[-1].endswith("Install it: pip install 'sharedllm-docs[llama-index]'.")
+
+
+def test_the_command_knows_every_task_and_ablation():
+    assert tuple(TASKS) == evaluate_command.TASK_NAMES
+    assert tuple(ABLATIONS) == evaluate_command.ABLATION_NAMES
+
+
+def test_the_module_is_the_command():
+    result = process("-m", "sharedllm_docs.evaluation", "--help")
+    assert result.stdout.startswith("Usage: sharedllm-docs evaluate ")
 
 
 @pytest.mark.e2e
 def test_the_default_model_is_led_to_the_page_of_a_pass_key(tmp_path):
     """The page is found and an answer is given; whether it is right is the model's matter, not the harness's."""
     pdf = Path(__file__).parent.parent / "examples" / "R-intro.pdf"
-    arguments = ["passkey", "--systems", "full_prefill,prefix,rag-tuned", "--limit", "1", "--lengths", "2K"]
-    assert command.main([*arguments, "--text", str(pdf), "--out", str(tmp_path), "--no-plots"]) == 0
+    asked = ["passkey", "--systems", "full_prefill,prefix,rag-tuned", "--limit", "1", "--lengths", "2K"]
+    assert command("evaluate", *asked, "--text", str(pdf), "--out", str(tmp_path), "--no-plots").exit_code == 0
     rows = read_lines(tmp_path / "passkey.jsonl")[1:]
     assert [row["system"] for row in rows] == ["full_prefill", "prefix", "rag-tuned"]
     assert all(row["text"] for row in rows)

@@ -11,7 +11,6 @@ import pytest
 
 from sharedllm_docs.errors import ConfigError, DiskFullError, FetchError, ReservedDataError
 from sharedllm_docs.training.data import build as build_module
-from sharedllm_docs.training.data.__main__ import main
 from sharedllm_docs.training.data.build import PARTS, build
 from sharedllm_docs.training.data.clean.markup import clean_plain
 from sharedllm_docs.training.data.clean.pages import each
@@ -21,6 +20,7 @@ from sharedllm_docs.training.data.quality import fault
 from sharedllm_docs.training.data.rows import HELDOUT, SPLITS, read_question_rows, read_text_rows
 from sharedllm_docs.training.data.source import TextSource
 from sharedllm_docs.training.data.tables import load_tables
+from tests.cli_run import good, json_of, process, run
 from tests.test_training_data_support import make_cache
 
 SOURCES = (TextSource("books", Package("books"), "GPL-2", r"d/.*\.txt", each(clean_plain), "books"),)
@@ -212,29 +212,29 @@ def test_tables_are_loaded(cache: Path) -> None:
     assert not [name for name, records in tables.items() if not records]
 
 
-def test_the_command_line_prints_the_table(
-    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_the_command_line_prints_the_table(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "sharedllm_docs.training.data.__main__.build", lambda out, **arguments: build(out, sources=SOURCES, **arguments)
+        "sharedllm_docs.training.data.build.build", lambda out, **arguments: build(out, sources=SOURCES, **arguments)
     )
+    asked = ("data", "build", "--out", str(tmp_path), "--cache", str(cache), "--only", "long,questions", "--limit", "2")
 
-    status = main(["build", "--out", str(tmp_path), "--cache", str(cache), "--only", "long,questions", "--limit", "2"])
+    printed = good(*asked)
 
-    printed = capsys.readouterr()
-    assert status == 0
-    assert printed.out.splitlines()[1].split()[:2] == ["long/books.jsonl.gz", "2"]
-    assert "seconds: long" in printed.out
-    assert "questions/sciq.jsonl.gz: 1 rows" in printed.err
+    assert printed.stdout.splitlines()[1].split()[:2] == ["long/books.jsonl.gz", "2"]
+    assert "seconds: long" in printed.stdout
+    assert "questions/sciq.jsonl.gz: 1 rows" in printed.stderr
+    assert json_of(*asked)["files"][0]["file"] == "long/books.jsonl.gz"
 
 
-def test_the_command_line_reports_an_error_in_a_line(
-    cache: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    status = main(["build", "--out", str(tmp_path), "--cache", str(cache), "--only", "all"])
+def test_the_command_line_reports_an_error_in_a_line(cache: Path, tmp_path: Path) -> None:
+    printed = run("data", "build", "--out", str(tmp_path), "--cache", str(cache), "--only", "all")
 
-    assert status == ConfigError.exit_code
-    assert capsys.readouterr().err.startswith("error: The data build cannot start: unknown part 'all'")
+    assert printed.exit_code == ConfigError.exit_code
+    assert printed.stderr.startswith("Error: The data build cannot start: unknown part 'all'")
+
+
+def test_the_module_is_the_command() -> None:
+    assert process("-m", "sharedllm_docs.training.data", "build").stderr.startswith("Error: Missing option '--out'.")
 
 
 def test_a_package_that_cannot_be_had_ends_the_build_with_its_name(

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import random
 import re
+import sys
+from pathlib import Path
 
 import pytest
 
 pytest.importorskip("accelerate")
 pytest.importorskip("peft")
 
-from sharedllm_docs.training.__main__ import main
+from sharedllm_docs.cli import workshop
+from sharedllm_docs.errors import CheckpointError, TrainingError
 from sharedllm_docs.training.config import TrainingConfig
 from sharedllm_docs.training.data.rows import write_rows
+from sharedllm_docs.training.loop import Outcome
 from sharedllm_docs.training.packs import Pool
 from sharedllm_docs.training.passkey import ASK, DEFAULTS, MARK, PasskeySource, train_tiny
+from tests.cli_run import good, json_of, process, run
 from tests.tiny_text import save_model, tiny_tokenizer
 from tests.training_helpers import question_rows, text_rows
 
@@ -43,20 +48,19 @@ def test_a_run_of_two_steps_is_measured(tmp_path, fusion):
 
 
 @pytest.mark.slow
-def test_a_tiny_model_learns_passkey_retrieval(capsys):
-    assert main(["tiny"]) == 0
-    *_, closed, last = capsys.readouterr().out.splitlines()
+def test_a_tiny_model_learns_passkey_retrieval():
+    *_, closed, last = good("train-tiny").stdout.splitlines()
     assert float(re.fullmatch(r"passkey accuracy: (\d\.\d+)", last)[1]) > 0.95
     assert float(re.fullmatch(r"without injected rows: (\d\.\d+)", closed)[1]) < 0.1
 
 
-def test_pack_and_run_from_the_command_line(tmp_path, capsys):
+def test_pack_and_run_from_the_command_line(tmp_path):
     save_model(tmp_path / "model")
     write_rows(tmp_path / "rows.jsonl.gz", [*question_rows()])
     write_rows(tmp_path / "text.jsonl.gz", [*text_rows()])
     rows = [str(tmp_path / name) for name in ("rows.jsonl.gz", "text.jsonl.gz")]
-    assert main(["pack", *rows, "--out", str(tmp_path / "all.npz"), "--model", str(tmp_path / "model")]) == 0
-    assert "all.npz: 6 texts, 250 questions" in capsys.readouterr().out
+    packed = good("data", "pack", *rows, "--out", str(tmp_path / "all.npz"), "--model", str(tmp_path / "model"))
+    assert packed.stdout.startswith("all.npz: 6 texts, 250 questions")
     assert Pool.read([str(tmp_path / "all.npz")], tiny_tokenizer()).num_questions == 250
     (tmp_path / "run.toml").write_text(
         "run = {steps = 9, batch = 2, probe_every = 0}\n"
@@ -64,15 +68,62 @@ def test_pack_and_run_from_the_command_line(tmp_path, capsys):
         'profile = {chunk_tokens = 64, grains = [4, 2, 1]}\ndata = {packs = ["all.npz"]}\ntrained = {upper_rank = 2}\n'
         "objectives = {target_tokens = 8}\n"
     )
-    assert main(["run", str(tmp_path / "run.toml"), "--out", str(tmp_path / "out"), "--steps", "2"]) == 0
-    assert capsys.readouterr().out.startswith("finished after step 2; adapter: ")
+    begun = ("train", str(tmp_path / "run.toml"), "--out", str(tmp_path / "out"), "--steps", "2", "--device", "cpu")
+    stopped = good(*begun, "--max-minutes", "0.0001")
+    assert stopped.stdout.startswith("stopped after step 1; adapter: ")
+    ended = json_of(*begun)
+    assert (ended["step"], ended["finished"]) == (2, True)
+    assert Path(ended["adapter"], "adapter_config.json").is_file()
+    other = run(*begun, "--set", "run.batch=4")
+    assert other.exit_code == CheckpointError.exit_code
+    assert "holds a run of another configuration" in other.stderr
 
 
-def test_errors_are_one_line(tmp_path, capsys):
-    assert main(["run", str(tmp_path / "none.toml"), "--out", str(tmp_path)]) == 2
-    assert "cannot be read" in capsys.readouterr().err
+def test_one_process_of_several_tells_the_result(tmp_path, monkeypatch):
+    monkeypatch.setattr(workshop, "train", lambda *a, **k: Outcome(1, True, tmp_path))
+    monkeypatch.setenv("RANK", "1")
+    assert good("train", "run.toml", "--out", str(tmp_path)).stdout == ""
+    monkeypatch.setenv("RANK", "0")
+    assert good("train", "run.toml", "--out", str(tmp_path)).stdout.startswith("finished after step 1")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["train", "none.toml", "--out", "x"], 2, "The configuration none.toml cannot be read: "),
+        (["train", "run.toml", "--out", "x"], 2, "The configuration names no packs."),
+        (["train", "run.toml", "--out", "x", "--steps", "0"], 2, "Invalid [run]: steps=0 must be at least 1."),
+        (["train", "run.toml", "--out", "x", "--set", "run.colour=1"], 2, "unknown setting 'colour'"),
+        (["train", "run.toml", "--out", "x", "--set", "steps"], 2, "'steps' is no setting. Write --set TABLE.KEY"),
+        (["train", "run.toml"], 2, "Missing option '--out'."),
+        (["data", "pack", "none.gz", "--out", "x.npz"], 2, "There is no file none.gz."),
+    ],
+)
+def test_errors_are_one_line(tmp_path, monkeypatch, arguments, code, message):
     (tmp_path / "run.toml").write_text("")
-    assert main(["run", str(tmp_path / "run.toml"), "--out", str(tmp_path)]) == 2
-    assert "The configuration names no packs." in capsys.readouterr().err
-    assert main(["pack", str(tmp_path / "none.gz"), "--out", str(tmp_path / "x.npz")]) == 2
-    assert "There is no file" in capsys.readouterr().err
+    monkeypatch.chdir(tmp_path)
+    result = run(*arguments)
+    assert (result.exit_code, result.stderr.count("\n")) == (code, 1)
+    assert message in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [["train", "run.toml", "--out", "x"], ["train-tiny"]])
+def test_without_peft_the_line_names_what_to_install(tmp_path, monkeypatch, arguments):
+    (tmp_path / "run.toml").write_text("")
+    monkeypatch.chdir(tmp_path)
+    for name in ("trainee", "start", "loop", "passkey"):
+        monkeypatch.delitem(sys.modules, f"sharedllm_docs.training.{name}", raising=False)
+    monkeypatch.setitem(sys.modules, "peft", None)
+    result = run(*arguments)
+    assert result.exit_code == TrainingError.exit_code
+    assert result.stderr == (
+        "Error: Training needs peft, which is not installed. Install it: pip install 'sharedllm-docs[train]'.\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("word", "usage"), [("run", "train"), ("pack", "data pack"), ("tiny", "train-tiny"), ("--help", "[OPTIONS]")]
+)
+def test_the_module_is_the_commands(word, usage):
+    result = process("-m", "sharedllm_docs.training", word, "--help")
+    assert result.stdout.startswith(f"Usage: sharedllm-docs {usage} ")

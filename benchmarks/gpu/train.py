@@ -7,7 +7,6 @@ into ``DIR/<name>``, writes ``DIR/summary.md`` after each, and stops with a chec
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import sys
@@ -16,9 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sharedllm_docs.errors import ConfigError, SharedLLMError
+from sharedllm_docs.errors import SharedLLMError
 from sharedllm_docs.training.config import TrainingConfig, read_tables
 from sharedllm_docs.training.logs import read_log
+from sharedllm_docs.training.overrides import replaced
 
 SHOWN = ("step", "loss", "right", "wrong", "none", "kl", "gate", "tokens", "tokens_per_second", "minutes")
 
@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def settings_of(plan: Path, replaced: Sequence[str], packs: Path) -> TrainingConfig:
+def settings_of(plan: Path, changes: Sequence[str], packs: Path) -> TrainingConfig:
     """A run's configuration: the plan's common tables, its own over them, then what was replaced.
 
     Raises:
@@ -46,21 +46,7 @@ def settings_of(plan: Path, replaced: Sequence[str], packs: Path) -> TrainingCon
     tables: dict[str, Any] = read_tables(common) if common.is_file() else {}
     for name, table in read_tables(plan).items():
         tables[name] = {**tables.get(name, {}), **table} if isinstance(table, dict) else table
-    for change in replaced:
-        place, equals, value = change.partition("=")
-        table, dot, key = place.partition(".")
-        if not (equals and dot):
-            raise ConfigError(f"{change!r} is no setting.", remedy="Write --set TABLE.KEY=VALUE.")
-        tables.setdefault(table, {})[key] = _value(value)
-    config = TrainingConfig.from_dict(tables)
-    return config.with_packs_in(packs)
-
-
-def _value(text: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
+    return TrainingConfig.from_dict(replaced(tables, changes)).with_packs_in(packs)
 
 
 def summary(out: Path) -> str:

@@ -11,8 +11,17 @@ import typer
 from typer.core import TyperGroup
 
 from sharedllm_docs import __version__
-from sharedllm_docs.cli import ask_command, chat_command, document_commands, model_commands, upkeep_commands
+from sharedllm_docs.cli import (
+    ask_command,
+    chat_command,
+    data_commands,
+    document_commands,
+    model_commands,
+    train_command,
+    upkeep_commands,
+)
 from sharedllm_docs.cli.add_command import add
+from sharedllm_docs.cli.evaluate_command import evaluate
 from sharedllm_docs.cli.failures import EXIT_BROKEN_PIPE, InterruptedCommandError
 from sharedllm_docs.cli.panels import PanelCommand
 from sharedllm_docs.cli.screen import Screen, tolerate_any_text
@@ -117,6 +126,13 @@ for _name, _function in (
     app.command(_name, cls=PanelCommand)(_function)
 app.add_typer(model_commands.models_app, name="models")
 app.command("convert", cls=PanelCommand)(model_commands.convert)
+app.add_typer(data_commands.data_app, name="data")
+for _name, _function in (
+    ("train", train_command.train),
+    ("train-tiny", train_command.train_tiny),
+    ("evaluate", evaluate),
+):
+    app.command(_name, cls=PanelCommand)(_function)
 
 
 def main() -> None:

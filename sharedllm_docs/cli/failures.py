@@ -11,6 +11,7 @@ from sharedllm_docs.errors import SharedLLMError
 
 EXIT_USAGE = 2
 EXIT_UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
+EXIT_UNFINISHED = 75  # EX_TEMPFAIL: the same command goes on from there
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 

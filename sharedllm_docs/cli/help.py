@@ -12,7 +12,7 @@ import typer
 
 from sharedllm_docs import errors
 from sharedllm_docs.cli.app import NAME, app
-from sharedllm_docs.cli.failures import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, EXIT_USAGE
+from sharedllm_docs.cli.failures import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, EXIT_UNFINISHED, EXIT_USAGE
 from sharedllm_docs.cli.options import DEFAULT_INDEX, INDEX_VARIABLE
 from sharedllm_docs.cli.panels import OWN_HEADINGS, argument_name, headed, own_parameters
 
@@ -47,6 +47,7 @@ Ctrl-C during `add` (or `ask --file`) keeps what was encoded; the same command r
 _OTHER_CODES = {
     0: "All went well. An answer that the document does not say is an answer.",
     EXIT_UNEXPECTED: "An error that nobody foresaw; `--debug` shows its traceback.",
+    EXIT_UNFINISHED: "`evaluate --max-minutes` stopped before the end; the same command goes on from there.",
     EXIT_INTERRUPTED: "Interrupted by Ctrl-C.",
     EXIT_BROKEN_PIPE: "The program that read the output went away.",
 }

@@ -52,6 +52,8 @@ def argument_name(parameter: Any) -> str:
 
 def _text(parameter: Any) -> str:
     notes = [f"env var: {parameter.envvar}"] if parameter.envvar else []
+    if parameter.required and not _is_argument(parameter):
+        notes.append("required")
     if isinstance(parameter.show_default, str):
         notes.append(f"default: {parameter.show_default}")
     elif parameter.default not in (None, False, []) and not parameter.required:

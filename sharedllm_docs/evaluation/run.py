@@ -62,6 +62,7 @@ class Outcome:
         rows: file of the rows.
         table: Markdown.
         lines: of the table.
+        summary: the same as plain data, unscaled.
         plots: files drawn.
         complete: False when the time ran out first.
     """
@@ -69,6 +70,7 @@ class Outcome:
     rows: Path
     table: str
     lines: tuple[Line, ...]
+    summary: tuple[dict[str, Any], ...]
     plots: tuple[Path, ...]
     complete: bool
 
@@ -105,7 +107,7 @@ def evaluate(
     complete = _measure_all(task, systems, examples, file, settings, report)
     outcome = _conclude(task, systems, examples, file, settings, complete)
     if settings.plots and not outcome.plots:
-        report("No plots: matplotlib is not installed.")
+        report("No plots: matplotlib is not installed. Install it: pip install 'sharedllm-docs[train]'.")
     return outcome
 
 
@@ -188,12 +190,12 @@ def _conclude(
     table = markdown(lines, task.columns)
     settings.out.mkdir(parents=True, exist_ok=True)
     (settings.out / f"{task.name}.md").write_text(_page(task, file, table), encoding="utf-8")
-    summary = json.dumps(summary_of(lines, task.columns), indent=1)
-    (settings.out / f"{task.name}.json").write_text(summary + "\n", encoding="utf-8")
+    summary = summary_of(lines, task.columns)
+    (settings.out / f"{task.name}.json").write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     plots: list[Path] = []
     if settings.plots and can_plot():
         plots = plot_run(lines, task.columns, task.main, task.name, settings.out)
-    return Outcome(file.path, table, tuple(lines), tuple(plots), complete)
+    return Outcome(file.path, table, tuple(lines), tuple(summary), tuple(plots), complete)
 
 
 def _page(task: Task, file: RunFile, table: str) -> str:
