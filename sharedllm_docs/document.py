@@ -7,11 +7,16 @@ anywhere in the project (token spans, citations) counts in that text.
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from sharedllm_docs.errors import ConfigError, DamagedDocumentError
+
 PAGE_SEPARATOR = "\n"
+MEMORY_READER, MEMORY_READER_VERSION = "text-in-memory", "1"
 
 
 @dataclass(frozen=True)
@@ -88,6 +93,44 @@ class Document:
     metadata: Mapping[str, str] = field(default_factory=dict)
     reader_options: Mapping[str, str] = field(default_factory=dict)
 
+    @classmethod
+    def from_text(
+        cls,
+        text: str | None = None,
+        *,
+        name: str,
+        metadata: Mapping[str, str] | None = None,
+        pages: Sequence[str] | None = None,
+    ) -> Document:
+        """A document out of text in memory, kept as it is: no cleaning, no sections.
+
+        Its identity is that of text, page breaks, metadata and name together, so a change of any makes another one.
+
+        Args:
+            text: of the whole document, on one page; None with ``pages``.
+            name: that stands in citations.
+            metadata: strings kept with it.
+            pages: texts of its pages, numbered from 1, instead of ``text``.
+
+        Raises:
+            ConfigError: both or neither of text and pages, no name, or metadata that are no strings.
+            DamagedDocumentError: the text holds what is no character.
+        """
+        texts = _page_texts(text, pages)
+        kept = dict(metadata or {})
+        _check_strings(name, kept)
+        for number, page in enumerate(texts, start=1):
+            _check_characters(page, name, number)
+        identity = json.dumps([name, texts, kept], sort_keys=True)
+        return cls(
+            name=name,
+            source_sha256=hashlib.sha256(identity.encode("ascii")).hexdigest(),
+            reader=MEMORY_READER,
+            reader_version=MEMORY_READER_VERSION,
+            pages=tuple(Page(number, page) for number, page in enumerate(texts, start=1)),
+            metadata=kept,
+        )
+
     @cached_property
     def text(self) -> str:
         """Canonical text: page texts joined by :data:`PAGE_SEPARATOR`."""
@@ -118,3 +161,35 @@ class Document:
 
     def __iter__(self) -> Iterator[Page]:
         return iter(self.pages)
+
+
+def _page_texts(text: str | None, pages: Sequence[str] | None) -> list[str]:
+    if (text is None) == (pages is None) or isinstance(pages, str):
+        given = "both" if text is not None else "one string as pages" if pages else "neither"
+        raise ConfigError(f"A document wants text or pages; {given} given.", remedy="Give text=... or pages=[...].")
+    texts = [text] if text is not None else list(pages or ())
+    for page in texts:
+        if not isinstance(page, str):
+            raise ConfigError(f"The text of a page is {type(page).__name__}, not text.", remedy="Give strings.")
+    return texts
+
+
+def _check_strings(name: str, metadata: Mapping[str, str]) -> None:
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigError(f"name={name!r} cannot name a document.", remedy="Give a name: citations show it.")
+    for key, value in metadata.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise ConfigError(
+                f"metadata[{key!r}] is {type(value).__name__}; keys and values must be strings.",
+                remedy="Convert it, for instance with str().",
+            )
+
+
+def _check_characters(text: str, name: str, page: int) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DamagedDocumentError(
+            f"{name} holds {text[error.start]!r} at {error.start} of page {page}, which is no character.",
+            remedy="Give valid Unicode text.",
+        ) from error

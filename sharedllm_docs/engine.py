@@ -20,6 +20,7 @@ from sharedllm_docs.config import GenerationSettings, QuestionSettings
 from sharedllm_docs.errors import ConfigError, EmptyQuestionError, QuestionTooLongError
 from sharedllm_docs.generate import Generated, Piece, generate
 from sharedllm_docs.inject import InjectedDecoder, Injection, positions_of
+from sharedllm_docs.messages import Message, transcript
 from sharedllm_docs.model import SharedLLM
 from sharedllm_docs.question import Searcher, Selection
 
@@ -82,10 +83,15 @@ class Engine:
         self.source = source
 
     def ask_many(
-        self, questions: Sequence[str], searcher: Searcher, settings: QuestionSettings, generation: GenerationSettings
+        self,
+        questions: Sequence[str],
+        searcher: Searcher,
+        settings: QuestionSettings,
+        generation: GenerationSettings,
+        conversation: Sequence[Message] = (),
     ) -> list[Answer]:
-        """Answer questions, decoded together in batches; each has its own selection."""
-        asked = [self._prepare(question, searcher, settings, generation) for question in questions]
+        """Answer questions, decoded together in batches; each has its own selection, all the same earlier turns."""
+        asked = [self._prepare(question, searcher, settings, generation, conversation) for question in questions]
         found = [one for one in asked if one.injection is not None]
         done: dict[int, Generated] = {}
         size = 1 if self.llm.upper.config._attn_implementation.startswith("flash") else MAX_BATCH
@@ -98,10 +104,15 @@ class Engine:
         return [self._answer(one, done.get(id(one)), settings) for one in asked]
 
     def stream(
-        self, question: str, searcher: Searcher, settings: QuestionSettings, generation: GenerationSettings
+        self,
+        question: str,
+        searcher: Searcher,
+        settings: QuestionSettings,
+        generation: GenerationSettings,
+        conversation: Sequence[Message] = (),
     ) -> AnswerStream:
         """Answer one question piece by piece."""
-        one = self._prepare(question, searcher, settings, generation)
+        one = self._prepare(question, searcher, settings, generation, conversation)
         holder: list[Answer] = []
 
         def pieces() -> Iterator[str]:
@@ -116,10 +127,15 @@ class Engine:
         return AnswerStream(pieces(), holder)
 
     def select(
-        self, question: str, searcher: Searcher, settings: QuestionSettings, generation: GenerationSettings
+        self,
+        question: str,
+        searcher: Searcher,
+        settings: QuestionSettings,
+        generation: GenerationSettings,
+        conversation: Sequence[Message] = (),
     ) -> Selection:
-        """The nodes that would be injected for a question."""
-        ids = self.llm.template.question_ids(self.llm.tokenizer, question)
+        """The nodes that would be injected for a question; earlier turns only take their room."""
+        ids = self.llm.template.question_ids(self.llm.tokenizer, question, conversation=transcript(conversation))
         budget = self._budget(settings, len(ids) + settings.evidence_tokens, generation.max_new_tokens)
         vector = self.llm.embedder.encode([question])[0]
         hidden = None
@@ -132,14 +148,19 @@ class Engine:
     # -- steps ------------------------------------------------------------------------------------------------------
 
     def _prepare(
-        self, question: str, searcher: Searcher, settings: QuestionSettings, generation: GenerationSettings
+        self,
+        question: str,
+        searcher: Searcher,
+        settings: QuestionSettings,
+        generation: GenerationSettings,
+        conversation: Sequence[Message] = (),
     ) -> _Asked:
         if not question.strip():
             raise EmptyQuestionError(f"The question {question!r} is empty.", remedy="Ask something.")
         begun = time.perf_counter()
-        one = _Asked(question, begun, self.select(question, searcher, settings, generation))
+        one = _Asked(question, begun, self.select(question, searcher, settings, generation, conversation))
         evidence = self._evidence(one.selection, settings.evidence_tokens)
-        one.ids = self.llm.template.question_ids(self.llm.tokenizer, question, evidence)
+        one.ids = self.llm.template.question_ids(self.llm.tokenizer, question, evidence, transcript(conversation))
         one.select_seconds = time.perf_counter() - one.begun
         if one.selection.relevance >= settings.relevance_floor:
             one.injection, one.bytes_read = self._load(one.selection)
@@ -153,9 +174,10 @@ class Engine:
         left = self.llm.window_left(question_tokens, answer_tokens)
         if left < 1:
             raise QuestionTooLongError(
-                f"The question takes {question_tokens} tokens and the answer up to {answer_tokens}; with the prompt's "
-                f"{len(self.llm.start_ids)} that exceeds the model's window of {self.llm.upper.window}.",
-                remedy="Shorten the question, or lower max_new_tokens or evidence_tokens.",
+                f"The question, with earlier turns and evidence, takes {question_tokens} tokens and the answer up to "
+                f"{answer_tokens}; with the prompt's {len(self.llm.start_ids)} that exceeds the model's window of "
+                f"{self.llm.upper.window}.",
+                remedy="Shorten the question or the conversation, or lower max_new_tokens or evidence_tokens.",
             )
         if profile.positions != "token":
             return wanted

@@ -6,7 +6,8 @@ that an index is bound to.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from asyncio import to_thread
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +19,8 @@ from safetensors import SafetensorError
 
 from sharedllm_docs.adapter import Adapter, Half
 from sharedllm_docs.architectures import Architecture, architecture_for
-from sharedllm_docs.config import Profile
+from sharedllm_docs.asynchronous import AsyncCompletionStream
+from sharedllm_docs.config import GenerationSettings, Profile
 from sharedllm_docs.cross_attention import CrossAttention
 from sharedllm_docs.devices import has_bfloat16_units
 from sharedllm_docs.digests import remembered, tokenizer_digest, weights_digest
@@ -27,6 +29,8 @@ from sharedllm_docs.errors import AdapterError, ConfigError, ModelUnavailableErr
 from sharedllm_docs.generate import end_tokens
 from sharedllm_docs.inject import FrontState, front_state
 from sharedllm_docs.lower import LowerEncoder
+from sharedllm_docs.messages import Message
+from sharedllm_docs.plain import Completion, CompletionStream, chat, complete
 from sharedllm_docs.prompt import PromptTemplate
 from sharedllm_docs.quiet import quiet_libraries
 from sharedllm_docs.store.fingerprint import Fingerprint
@@ -218,6 +222,53 @@ class SharedLLM:
     def window_left(self, question_tokens: int, answer_tokens: int) -> int:
         """Rows that fit the model's window beside prompt, question and answer (``token`` positions only)."""
         return self.upper.window - len(self.start_ids) - question_tokens - answer_tokens
+
+    # -- plain generation, without documents ------------------------------------------------------------------------
+
+    @property
+    def window(self) -> int:
+        """Tokens that the model can attend to: prompt, injected rows and answer together."""
+        return self.upper.window
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens that a text takes, special ones not counted."""
+        return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def complete(self, prompt: str, *, generation: GenerationSettings | None = None) -> Completion:
+        """Go on with a prompt, without template and documents; see :func:`sharedllm_docs.plain.complete`."""
+        return self.stream_complete(prompt, generation=generation).completion
+
+    def stream_complete(self, prompt: str, *, generation: GenerationSettings | None = None) -> CompletionStream:
+        """:meth:`complete` piece by piece: iterate for text, then take ``.completion``."""
+        return complete(self, prompt, generation or GenerationSettings())
+
+    def astream_complete(self, prompt: str, *, generation: GenerationSettings | None = None) -> AsyncCompletionStream:
+        """:meth:`stream_complete` for ``async for``, computed in a thread."""
+        return AsyncCompletionStream(lambda: self.stream_complete(prompt, generation=generation))
+
+    async def acomplete(self, prompt: str, *, generation: GenerationSettings | None = None) -> Completion:
+        """:meth:`complete` in a thread."""
+        return await to_thread(self.complete, prompt, generation=generation)
+
+    def chat(self, messages: Sequence[Message], *, generation: GenerationSettings | None = None) -> Completion:
+        """Answer messages through the chat template, without documents; see :func:`sharedllm_docs.plain.chat`."""
+        return self.stream_chat(messages, generation=generation).completion
+
+    def stream_chat(
+        self, messages: Sequence[Message], *, generation: GenerationSettings | None = None
+    ) -> CompletionStream:
+        """:meth:`chat` piece by piece."""
+        return chat(self, messages, generation or GenerationSettings())
+
+    def astream_chat(
+        self, messages: Sequence[Message], *, generation: GenerationSettings | None = None
+    ) -> AsyncCompletionStream:
+        """:meth:`stream_chat` for ``async for``, computed in a thread."""
+        return AsyncCompletionStream(lambda: self.stream_chat(messages, generation=generation))
+
+    async def achat(self, messages: Sequence[Message], *, generation: GenerationSettings | None = None) -> Completion:
+        """:meth:`chat` in a thread."""
+        return await to_thread(self.chat, messages, generation=generation)
 
     # -- identity ---------------------------------------------------------------------------------------------------
 

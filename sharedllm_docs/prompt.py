@@ -54,13 +54,16 @@ class PromptTemplate:
         bos = tokenizer.bos_token_id if self.add_bos else None
         return (bos, *ids) if bos is not None else tuple(ids)
 
-    def question_ids(self, tokenizer: Any, question: str, evidence: str = "") -> tuple[int, ...]:
+    def question_ids(
+        self, tokenizer: Any, question: str, evidence: str = "", conversation: str = ""
+    ) -> tuple[int, ...]:
         """Token ids of what stands behind the rows.
 
         Args:
             tokenizer: of the model.
             question: the user's words.
             evidence: text of the best leaves to quote verbatim, or "".
+            conversation: earlier turns as lines, or "".
 
         Raises:
             EmptyQuestionError: the question has no words.
@@ -68,7 +71,8 @@ class PromptTemplate:
         if not question.strip():
             raise EmptyQuestionError(f"The question {question!r} is empty.", remedy="Ask something.")
         quoted = f"\n\n{evidence.strip()}" if evidence.strip() else ""
-        said = quoted + self.before_question + question.strip()
+        earlier = f"\n\n{conversation.strip()}" if conversation.strip() else ""
+        said = quoted + earlier + self.before_question + question.strip()
         if not any(token in said for token in tokenizer.all_special_tokens):
             return tuple(tokenizer(said + self.after_question, add_special_tokens=False)["input_ids"])
         # what a document or a question spells is text and never ends the user's message

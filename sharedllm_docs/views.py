@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from sharedllm_docs.answer import fold
 from sharedllm_docs.document import Issue
@@ -29,6 +30,7 @@ class DocumentInfo:
         reader: that read it.
         title: of its metadata, or "".
         issues: what was lost or guessed while reading.
+        metadata: strings of the source and of the caller.
     """
 
     key: str
@@ -41,6 +43,32 @@ class DocumentInfo:
     reader: str
     title: str = ""
     issues: tuple[Issue, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class AddedDocument:
+    """Result of :meth:`Index.add`.
+
+    Attributes:
+        document: as it is in the index now.
+        new: False when it was there already and nothing was read.
+        chunks_encoded: by the model.
+        chunks_reused: found in the store (resumed, shared or unchanged after an edit).
+        seconds: from reading to commit.
+        tokens_per_second: of the whole ingestion, reading and embedding included; 0 when nothing was encoded.
+        stage_seconds: wall time by stage (``read``, ``tokenize``, ``encode``, ``store``, ``embed``, ``commit``).
+        replaced: keys of the documents of the same name that were taken out.
+    """
+
+    document: DocumentInfo
+    new: bool
+    chunks_encoded: int
+    chunks_reused: int
+    seconds: float
+    tokens_per_second: float
+    stage_seconds: Mapping[str, float]
+    replaced: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sharedllm_docs.document import Document, Page, Section
+from sharedllm_docs.errors import ConfigError, DamagedDocumentError
 
 PAGES = st.lists(st.text("ab \n", max_size=12), min_size=1, max_size=8)
 
@@ -54,3 +56,44 @@ def test_section_at_is_the_last_that_began() -> None:
 
 def test_iteration_gives_the_pages() -> None:
     assert [page.text for page in document(["x", "", "y"])] == ["x", "", "y"]
+
+
+# -- from text in memory ------------------------------------------------------------------------------------------
+
+
+def test_a_document_from_text_keeps_text_pages_and_metadata():
+    one = Document.from_text("A\r\nb ", name="note", metadata={"author": "X"})
+    assert (one.name, one.text, one.metadata, one.reader) == ("note", "A\r\nb ", {"author": "X"}, "text-in-memory")
+    two = Document.from_text(pages=["first", "", "third"], name="pages")
+    assert [(page.number, page.text) for page in two] == [(1, "first"), (2, ""), (3, "third")]
+    assert two.page_at(two.text.index("third")).number == 3
+
+
+def test_identity_follows_from_text_page_breaks_name_and_metadata():
+    made = [
+        Document.from_text("a\nb", name="n"),
+        Document.from_text(pages=["a", "b"], name="n"),
+        Document.from_text("a\nb", name="m"),
+        Document.from_text("a\nb", name="n", metadata={"k": "v"}),
+        Document.from_text("a\nc", name="n"),
+    ]
+    assert len({document.source_sha256 for document in made}) == len(made)
+    again = Document.from_text("x", name="n", metadata={"b": "2", "a": "1"})
+    assert again == Document.from_text("x", name="n", metadata={"a": "1", "b": "2"})
+
+
+@pytest.mark.parametrize(
+    ("values", "error", "message"),
+    [
+        ({"name": "n"}, ConfigError, "neither given"),
+        ({"name": "n", "text": "a", "pages": ["a"]}, ConfigError, "both given"),
+        ({"name": "n", "pages": "abc"}, ConfigError, "one string as pages"),
+        ({"name": "n", "pages": ["a", 3]}, ConfigError, "page is int"),
+        ({"name": " ", "text": "a"}, ConfigError, "name=' ' cannot name"),
+        ({"name": "n", "text": "a", "metadata": {"k": 1}}, ConfigError, r"metadata\['k'\] is int"),
+        ({"name": "n", "pages": ["a", "b\ud800"]}, DamagedDocumentError, r"n holds '\\ud800' at 1 of page 2"),
+    ],
+)
+def test_what_is_no_text_is_refused(values, error, message):
+    with pytest.raises(error, match=message):
+        Document.from_text(**values)

@@ -30,7 +30,7 @@ ALLOWED: dict[str, str] = {
     "digests": "cache",
     # settings and documents
     "config": "errors",
-    "document": "",
+    "document": "errors",
     "cleaning": "",
     "readers": "cleaning document errors",
     # tokens and trees: no torch
@@ -59,16 +59,22 @@ ALLOWED: dict[str, str] = {
     "devices": "",
     "embedder": "devices digests errors quiet zoo",
     "prompt": "errors",
+    "messages": "errors",
+    "plain": "config errors generate messages",
+    "asynchronous": "answer plain",
     "adapter": "architectures config cross_attention errors",
     "convert": "adapter config errors",
-    "model": "adapter architectures config cross_attention devices digests embedder errors generate inject lower "
-    "prompt quiet store tokens zoo",
+    "model": "adapter architectures asynchronous config cross_attention devices digests embedder errors generate "
+    "inject lower messages plain prompt quiet store tokens zoo",
     # all together
-    "engine": "answer cite config errors generate inject model question",
+    "engine": "answer cite config errors generate inject messages model question",
     "ingest": "candidates chunks document errors lower model prepared readers store tokens tree",
     "calibrate": "answer config document errors inject lower model tokens",
-    "asynchronous": "answer engine",
-    "index": "answer asynchronous cache chunks config engine errors ingest model prepared question readers store views",
+    "passages": "answer errors prepared question tree",
+    "library": "chunks config errors model prepared question store views",
+    "additions": "document errors ingest library model store views",
+    "collection": "cache config errors ingest library model additions readers store views",
+    "index": "answer asynchronous collection config engine errors library messages passages question views",
     "evaluation": ANY_EARLIER,
     "training": ANY_EARLIER,
     "cli": ANY_EARLIER,
@@ -78,7 +84,7 @@ KNOW_ARCHITECTURES = {"lower", "cross_attention", "inject", "adapter", "model", 
 LIGHT = (
     *("errors", "shapes", "cache", "quiet", "devices", "digests", "config", "document", "cleaning", "readers"),
     *("tokens", "chunks", "tree", "store", "selection", "candidates", "prepared", "answer", "prompt", "zoo"),
-    *("embedder", "asynchronous", "cli.app"),
+    *("embedder", "messages", "asynchronous", "cli.app"),
 )
 HEAVY = ("torch", "transformers", "sentence_transformers", "bm25s", "gguf", "scipy", "pandas")
 EXTRAS = {"accelerate", "peft", "tensorboard", "matplotlib", "tomli", "llama_index", "langchain_core", "flash_attn"}

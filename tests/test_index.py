@@ -60,7 +60,7 @@ def test_answer_cites_the_page_out_of_injected_nodes(index):
     answer = ask(index)
     best = answer.citations[0]
     assert (best.document, best.page) == ("birds.txt", 1)
-    document = index._prepare(index._store.documents()[0])
+    document = index._library.prepared(index._store.documents()[0])
     assert document.document.text[best.char_start : best.char_end].split() == best.quote.split()
     selection = index.select("Where does the heron stand?", settings=ALWAYS)
     injected = [document.chars(node.chunk, node.node) for node in selection.nodes]
@@ -198,7 +198,7 @@ def test_evidence_text_stands_in_the_prompt(index):
     selection = engine.select("heron", searcher, ALWAYS, SHORT)
     text = engine._evidence(selection, 20)
     assert text
-    assert all(piece in index._prepare(index._store.documents()[0]).document.text for piece in text.split("\n\n"))
+    assert all(piece in index._library.prepared(index._store.documents()[0]).document.text for piece in text.split("\n\n"))
 
 
 @pytest.mark.parametrize("selector", ["embedding", "hidden-state", "right-half"])

@@ -23,6 +23,7 @@ from sharedllm_docs.store.background import BackgroundWriter
 from sharedllm_docs.store.budget import check_budget, present_bytes
 from sharedllm_docs.store.canonical import sha256_hex
 from sharedllm_docs.store.catalog import Catalog, IndexHead
+from sharedllm_docs.store.maintenance import remove_document
 from sharedllm_docs.store.migrate import migrate_files
 from sharedllm_docs.store.records import ChunkRecord, DocumentRecord
 from sharedllm_docs.store.shard import EncodedShard, check_shard, encode_shard, shard_path
@@ -222,6 +223,11 @@ class IndexWriter:
         # a shard that was damaged, and encoded again on the way, may belong to other documents too
         self._mend_manifests()
         return record
+
+    def remove(self, key: str) -> None:
+        """Take the document of that key out, under the lock that is held already; its shards stay until pruned."""
+        self._lock.renew()
+        remove_document(self._catalog, key)
 
     def _check_commit(self, chunks: Sequence[ChunkRecord], tokens: DocumentTokens, created: str) -> None:
         edges = [0, *(chunk.end for chunk in chunks)]

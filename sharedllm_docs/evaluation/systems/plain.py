@@ -1,35 +1,16 @@
-"""Plain decoding: the base model on token ids, without any injection. In: ids. Out: text with timings, or a loss."""
+"""Plain decoding as a system is measured: token ids in, text with timings or a loss out."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import torch
-from transformers import DynamicCache
 
 from sharedllm_docs.config import GenerationSettings
 from sharedllm_docs.errors import NotMeasurableError
 from sharedllm_docs.generate import Generated, generate
 from sharedllm_docs.model import SharedLLM
-
-
-class PlainDecoder:
-    """The unmodified model with transformers' own cache (:class:`~sharedllm_docs.generate.Decoder`, one sequence)."""
-
-    def __init__(self, llm: SharedLLM) -> None:
-        self._llm = llm
-        self._cache = DynamicCache(config=llm.upper.config)
-
-    @torch.inference_mode()
-    def feed(self, sequences: Sequence[Sequence[int]], *, all_logits: bool = False) -> torch.Tensor:
-        """Logits [1, V] of the last token ([1, S, V] with ``all_logits``)."""
-        ids = torch.tensor([list(sequences[0])], device=self._llm.device)
-        with self._llm.lock:
-            out = self._llm.upper.model(
-                ids, past_key_values=self._cache, use_cache=True, logits_to_keep=0 if all_logits else 1
-            )
-        logits: torch.Tensor = out.logits if all_logits else out.logits[:, -1]
-        return logits
+from sharedllm_docs.plain import PlainDecoder
 
 
 def check_window(llm: SharedLLM, tokens: int, what: str) -> None:

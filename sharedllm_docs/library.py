@@ -1,0 +1,117 @@
+"""The documents of a store made ready for questions, and kept ready between them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sharedllm_docs.config import Profile
+from sharedllm_docs.errors import DocumentNotFoundError
+from sharedllm_docs.store import IndexStore
+from sharedllm_docs.store.records import DocumentRecord
+from sharedllm_docs.views import DocumentInfo
+
+if TYPE_CHECKING:
+    import torch
+
+    from sharedllm_docs.model import SharedLLM
+    from sharedllm_docs.prepared import PreparedDocument
+    from sharedllm_docs.question import Searcher, Selection
+
+
+class Library:
+    """What questions share: prepared documents, and the searcher of the last choice of them.
+
+    Args:
+        store: of the index.
+    """
+
+    def __init__(self, store: IndexStore) -> None:
+        self._store = store
+        self._prepared: dict[str, PreparedDocument] = {}
+        self._searchers: dict[tuple[str, ...], Searcher] = {}
+
+    def records(self, references: Sequence[str] | None) -> list[DocumentRecord]:
+        """Documents by name or key, each once; all of them for None.
+
+        Raises:
+            DocumentNotFoundError: one is not in the index, or it is empty.
+        """
+        if references is None:
+            records = self._store.documents()
+        else:
+            records = list({r.key: r for r in map(self._store.get, references)}.values())
+        if not records:
+            raise DocumentNotFoundError(f"The index at {self._store.url} holds no document.", remedy="Add one first.")
+        return records
+
+    def searcher(self, records: Sequence[DocumentRecord], profile: Profile) -> Searcher:
+        """Searches these documents; one choice of documents at a time is kept."""
+        from sharedllm_docs.question import Searcher
+
+        key = tuple(record.key for record in records)
+        found = self._searchers.get(key)
+        if found is None:
+            found = Searcher([self.prepared(record) for record in records], profile)
+            self._searchers = {key: found}
+        return found
+
+    def prepared(self, record: DocumentRecord) -> PreparedDocument:
+        """A document with its leaves, trees and vectors."""
+        from sharedllm_docs.chunks import Chunk
+        from sharedllm_docs.prepared import PreparedDocument
+
+        if record.key not in self._prepared:
+            chunks = tuple(Chunk(i, chunk.start, chunk.end) for i, chunk in enumerate(record.chunks))
+            self._prepared[record.key] = PreparedDocument(
+                record.key,
+                self._store.document(record),
+                self._store.tokens(record),
+                chunks,
+                Profile.from_dict(self._store.settings["profile"]),
+                self._store.vectors(record),
+            )
+        return self._prepared[record.key]
+
+    def by_key(self, key: str) -> PreparedDocument:
+        """A document by its whole key, from memory where it is prepared already (it may be removed meanwhile)."""
+        return self._prepared.get(key) or self.prepared(self._store.get(key))
+
+    def forget(self, key: str) -> None:
+        """Drop a document that was removed."""
+        self._prepared.pop(key, None)
+        self._searchers = {keys: found for keys, found in self._searchers.items() if key not in keys}
+
+    def info(self, record: DocumentRecord) -> DocumentInfo:
+        """A document as lists show it."""
+        document = self._store.document(record)
+        return DocumentInfo(
+            key=record.key,
+            name=record.name,
+            pages=record.pages,
+            tokens=record.tokens,
+            chunks=len(record.chunks),
+            bytes=record.bytes,
+            created=record.created,
+            reader=record.reader,
+            title=document.metadata.get("title", ""),
+            issues=document.issues,
+            metadata=document.metadata,
+        )
+
+
+class StoredRows:
+    """Rows of a selection out of the store (:class:`~sharedllm_docs.engine.RowSource`)."""
+
+    def __init__(self, store: IndexStore, llm: SharedLLM, records: Sequence[DocumentRecord]) -> None:
+        self._store, self._llm = store, llm
+        self._records = {record.key: record for record in records}
+
+    def rows(self, selection: Selection) -> tuple[torch.Tensor, torch.Tensor, int]:
+        """Unrotated keys and values [Ls, KV, R, D], and the bytes read."""
+        parts = []
+        for document, chunk, rows in selection.row_numbers():
+            record = self._records[selection.documents[document].key]
+            parts.append((record.chunks[chunk], rows))
+        gathered = self._store.gather(parts, self._llm.upper.dtype, device=self._llm.device)
+        return gathered.keys, gathered.values, gathered.bytes_read

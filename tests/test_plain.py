@@ -1,0 +1,133 @@
+"""Plain generation: the same tokens as transformers' own, counted; stop, window, streams and async forms."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import pytest
+import torch
+
+from sharedllm_docs import Completion, GenerationSettings, Message
+from sharedllm_docs.errors import ConfigError, EmptyQuestionError, QuestionError, QuestionTooLongError
+from sharedllm_docs.messages import chat_ids
+from tests.tiny_text import tiny_llm
+
+SHORT = GenerationSettings(max_new_tokens=8)
+PROMPT = "The heron stands in the river and"
+TURNS = (Message("system", "Be brief."), Message("user", "What melts?"))
+
+
+@pytest.fixture(scope="module")
+def llm():
+    return tiny_llm()
+
+
+def reference(llm, ids, count=8):
+    """Greedy continuation by transformers."""
+    made = llm.upper.model.generate(torch.tensor([list(ids)]), max_new_tokens=count, do_sample=False, pad_token_id=0)
+    return made[0, len(ids) :].tolist()
+
+
+def test_complete_is_the_models_own_continuation(llm):
+    done = llm.complete(PROMPT, generation=SHORT)
+    ids = llm.tokenizer(PROMPT)["input_ids"]
+    expected = reference(llm, ids)
+    assert done.text == llm.tokenizer.decode(expected, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    assert (done.prompt_tokens, done.answer_tokens) == (len(ids), len(expected))
+    assert (done.finish_reason, str(done)) == ("length", done.text)
+    assert 0 < done.first_token_seconds <= done.total_seconds
+
+
+def test_chat_is_the_models_own_answer_to_the_template(llm):
+    done = llm.chat(TURNS, generation=SHORT)
+    ids = chat_ids(llm.tokenizer, TURNS)
+    expected = llm.tokenizer.decode(reference(llm, ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+    assert (done.text, done.prompt_tokens) == (expected, len(ids))
+
+
+def test_stream_gives_the_same_in_pieces(llm):
+    stream = llm.stream_complete(PROMPT, generation=SHORT)
+    pieces = list(stream)
+    assert len(pieces) > 1
+    assert "".join(pieces) == stream.completion.text == llm.complete(PROMPT, generation=SHORT).text
+    assert llm.stream_chat(TURNS, generation=SHORT).completion.text == llm.chat(TURNS, generation=SHORT).text
+
+
+def test_generation_settings_are_honoured(llm):
+    whole = llm.complete(PROMPT, generation=SHORT).text
+    stop = whole[3:5]
+    cut = llm.complete(PROMPT, generation=GenerationSettings(max_new_tokens=8, stop=(stop,)))
+    assert (cut.text, cut.finish_reason) == (whole[: whole.index(stop)], "stop")
+    warm = [
+        llm.complete(PROMPT, generation=GenerationSettings(max_new_tokens=8, temperature=5.0, seed=seed)).text
+        for seed in (1, 1, 2)
+    ]
+    assert warm[0] == warm[1] != warm[2]
+
+
+def test_without_a_template_an_answer_ends_before_the_users_next_line(monkeypatch):
+    from sharedllm_docs import plain
+
+    seen = []
+    monkeypatch.setattr(plain, "generate", lambda *a: seen.append(a[3].stop) or a[5].append(plain.Generated()) or [])
+    for template in (None, "{% for m in messages %}{{ m['content'] }}{% endfor %}"):
+        tiny_llm(chat_template=template).chat(TURNS, generation=SHORT)
+    assert seen == [("\nUser:",), ()]
+
+
+def test_window_and_counts(llm):
+    assert llm.window == 4096
+    assert llm.count_tokens(PROMPT) == len(llm.tokenizer(PROMPT)["input_ids"])
+    assert llm.count_tokens("") == 0
+
+
+def test_async_forms_do_not_block_the_loop(llm, monkeypatch):
+    slow = GenerationSettings(max_new_tokens=30)
+    real = llm.upper.model.forward
+
+    def forward(*args, **kwargs):
+        time.sleep(0.01)
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(llm.upper.model, "forward", forward)
+
+    async def run():
+        ticks = 0
+
+        async def tick():
+            nonlocal ticks
+            while True:
+                ticks += 1
+                await asyncio.sleep(0.005)
+
+        ticker = asyncio.create_task(tick())
+        done = [await llm.acomplete(PROMPT, generation=slow), await llm.achat(TURNS, generation=slow)]
+        texts = []
+        for stream in (llm.astream_complete(PROMPT, generation=slow), llm.astream_chat(TURNS, generation=slow)):
+            with pytest.raises(RuntimeError, match="completion is not complete"):
+                _ = stream.completion
+            texts.append("".join([piece async for piece in stream]))
+            assert stream.completion.text == texts[-1]
+        ticker.cancel()
+        return done, texts, ticks
+
+    done, texts, ticks = asyncio.run(run())
+    assert [one.text for one in done] == texts
+    assert all(isinstance(one, Completion) for one in done)
+    assert ticks > 20
+
+
+def test_bad_prompts_are_refused_before_anything_is_computed(llm):
+    with pytest.raises(EmptyQuestionError, match="The prompt ' ' is empty"):
+        llm.complete(" ")
+    with pytest.raises(QuestionError, match="no character"):
+        llm.complete("\udce9")
+    with pytest.raises(QuestionTooLongError, match=r"takes \d+ tokens and the answer up to 8; .*window of 4096"):
+        llm.stream_complete("why " * 5000, generation=SHORT)
+    with pytest.raises(QuestionTooLongError, match=r"answer up to 4096"):
+        llm.chat(TURNS, generation=GenerationSettings(max_new_tokens=4096))
+    with pytest.raises(EmptyQuestionError):
+        llm.chat([])
+    with pytest.raises(ConfigError, match="unknown"):
+        llm.chat([Message("function", "x")])
