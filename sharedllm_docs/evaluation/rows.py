@@ -51,9 +51,9 @@ class RunFile:
         self._done.add((row["system"], row["id"]))
 
     def chosen(self, systems: Iterable[str], ids: Iterable[str]) -> list[dict[str, Any]]:
-        """Rows of these systems and examples, in the order of the systems."""
-        wanted = set(ids)
-        return [row for system in systems for row in self.rows if row["system"] == system and row["id"] in wanted]
+        """Rows of these systems and examples, in their order and not in that in which they were measured."""
+        rows, names = {(row["system"], row["id"]): row for row in self.rows}, list(ids)
+        return [rows[system, name] for system in systems for name in names if (system, name) in rows]
 
     def _load(self) -> None:
         values = read_lines(self.path)

@@ -152,17 +152,28 @@ def _measure_all(
     report: Callable[[str], None],
 ) -> bool:
     end = time.monotonic() + 60 * settings.max_minutes if settings.max_minutes is not None else None
+    examples = _by_document(examples)
     total = len(systems) * len(examples)
-    for number, (system, example) in enumerate(((s, e) for s in systems for e in examples), start=1):
-        if (system.name, example.id) in file:
-            continue
-        if end is not None and time.monotonic() > end:
-            report(f"Stopped after {settings.max_minutes:g} minutes; the same command goes on from here.")
-            return False
-        row = _measure(task, system, example)
-        file.add(row)
-        report(f"{number}/{total} {system.name} {example.id}: {_said(row)}")
+    for first, system in enumerate(systems):
+        for number, example in enumerate(examples, start=1 + first * len(examples)):
+            if (system.name, example.id) in file:
+                continue
+            if end is not None and time.monotonic() > end:
+                report(f"Stopped after {settings.max_minutes:g} minutes; the same command goes on from here.")
+                return False
+            row = _measure(task, system, example)
+            file.add(row)
+            report(f"{number}/{total} {system.name} {example.id}: {_said(row)}")
+        system.release()
     return True
+
+
+def _by_document(examples: Sequence[Any]) -> list[Any]:
+    """Examples of the same documents side by side, so that systems need not read or load these again."""
+    groups: dict[tuple[str, ...], list[Any]] = {}
+    for example in examples:
+        groups.setdefault(tuple(document.source_sha256 for document in example.documents), []).append(example)
+    return [example for group in groups.values() for example in group]
 
 
 def _measure(task: Task, system: System, example: Any) -> dict[str, Any]:

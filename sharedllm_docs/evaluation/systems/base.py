@@ -30,6 +30,7 @@ class SystemAnswer:
         prompt_tokens: fed to the model as text.
         context: the text that the model could see, injected or verbatim; "" where it saw none.
         context_pages: the pages of that text.
+        prefill_shared: the document's beginning had been read for an earlier question; the times hold what that took.
     """
 
     text: str
@@ -42,6 +43,7 @@ class SystemAnswer:
     prompt_tokens: int = 0
     context: str = ""
     context_pages: tuple[int, ...] = ()
+    prefill_shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,9 @@ class System(ABC):
         Raises:
             NotMeasurableError: the system cannot take these documents.
         """
+
+    def release(self) -> None:  # noqa: B027 - most systems keep nothing large
+        """Free what was kept for more questions: what is measured next should not carry its memory."""
 
     def continuation(self, past: Document, running: str, target: str) -> Loss:
         """Loss of ``target`` after ``past`` and ``running``.

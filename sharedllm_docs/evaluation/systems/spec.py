@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,12 @@ _BETWEEN = re.compile(rf"[\s;]+|,(?=(?:{'|'.join(SYSTEMS)})(?:[+:,;\s]|$))")
 
 def _whole(text: str) -> int:
     return int(text)
+
+
+def _yes_or_no(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise ValueError(text)
+    return text == "yes"
 
 
 def _layers(text: str) -> tuple[int, int]:
@@ -123,7 +130,7 @@ class SystemSpec:
         except ValueError as error:
             raise EvaluationError(
                 f"{self.text!r}: {key}={self.options[key]!r} cannot be read.",
-                remedy="Whole numbers; layers=FIRST-LAST; grains=G/G/G.",
+                remedy="Whole numbers; layers=FIRST-LAST; grains=G/G/G; share=yes or no.",
             ) from error
 
 
@@ -191,17 +198,12 @@ class Workshop:
         )
 
 
-def _text(made: Callable[..., System]) -> Callable[[Workshop, SystemSpec], System]:
+def _text(made: Callable[..., System], **known: Callable[[str], Any]) -> Callable[[Workshop, SystemSpec], System]:
     def make(shop: Workshop, spec: SystemSpec) -> System:
-        spec.take({})
-        return made(spec.text, shop.llm, shop.generation, spec.evidence_tokens)
+        [options] = spec.take(known)
+        return made(spec.text, shop.llm, shop.generation, spec.evidence_tokens, **options)
 
     return make
-
-
-def _first(shop: Workshop, spec: SystemSpec) -> System:
-    [options] = spec.take({"window": _whole})
-    return FirstTokens(spec.text, shop.llm, shop.generation, spec.evidence_tokens, **options)
 
 
 def _rag(defaults: RagSettings) -> Callable[[Workshop, SystemSpec], System]:
@@ -251,9 +253,9 @@ def _grains_for(profile: Profile, depth: int) -> tuple[int, ...]:
 
 
 _MAKERS: dict[str, Callable[[Workshop, SystemSpec], System]] = {
-    "closed_book": _text(ClosedBook),
-    "first_8k": _first,
-    "full_prefill": _text(FullPrefill),
+    "closed_book": _text(partial(ClosedBook, share=False)),  # there is nothing to share
+    "first_8k": _text(FirstTokens, window=_whole, share=_yes_or_no),
+    "full_prefill": _text(FullPrefill, share=_yes_or_no),
     "rag": _rag(RagSettings()),
     "rag-tuned": _rag(TUNED),
     "prefix": _injected,

@@ -12,7 +12,8 @@ from sharedllm_docs.document import Document
 from sharedllm_docs.errors import NotMeasurableError
 from sharedllm_docs.evaluation.systems.base import Loss, System, SystemAnswer
 from sharedllm_docs.evaluation.systems.evidence import EvidenceFinder, Excerpt
-from sharedllm_docs.evaluation.systems.plain import plain_answer, plain_loss
+from sharedllm_docs.evaluation.systems.plain import plain_loss
+from sharedllm_docs.evaluation.systems.prefixes import PrefixReader, timed_answer
 from sharedllm_docs.evaluation.systems.recent import Recent, identity
 from sharedllm_docs.model import SharedLLM
 from sharedllm_docs.tokens import DocumentTokens, tokenize
@@ -26,14 +27,24 @@ class TextSystem(System):
         llm: the model.
         generation: of the answers.
         evidence_tokens: tokens of the nearest leaves' text put behind that, as the engine does; 0 = none.
+        share: read a document's beginning once for the questions about it; answers and times are those without.
     """
 
-    def __init__(self, name: str, llm: SharedLLM, generation: GenerationSettings, evidence_tokens: int = 0) -> None:
+    def __init__(
+        self,
+        name: str,
+        llm: SharedLLM,
+        generation: GenerationSettings,
+        evidence_tokens: int = 0,
+        *,
+        share: bool = True,
+    ) -> None:
         self.name = name
         self.llm = llm
         self.generation = generation
         self.evidence_tokens = evidence_tokens
         self._finder = EvidenceFinder(llm)
+        self._reader = PrefixReader(llm, generation) if share else None
         self._tokens: Recent[tuple[str, str], DocumentTokens] = Recent()
 
     def read(self, total: int, room: int) -> slice:
@@ -60,16 +71,24 @@ class TextSystem(System):
         ids, context, pages = self._text_read(documents, room)
         fed = [*self.llm.start_ids, *ids, *asked]
         before = time.perf_counter() - begun
-        result = plain_answer(self.llm, fed, self.generation)
+        if self._reader is None:
+            result = timed_answer(self.llm, fed, self.generation)
+        else:
+            result = self._reader.answer(fed, len(self.llm.start_ids) + len(ids))
         return SystemAnswer(
             text=result.text.strip(),
             pages=found.pages,
             first_token_seconds=before + result.first_token_seconds,
-            total_seconds=time.perf_counter() - begun,
+            total_seconds=before + result.total_seconds,
             prompt_tokens=len(fed),
             context="\n\n".join(part for part in (context, found.text) if part),
             context_pages=tuple(dict.fromkeys((*pages, *found.pages))),
+            prefill_shared=result.shared,
         )
+
+    def release(self) -> None:
+        if self._reader is not None:
+            self._reader.forget()
 
     def continuation(self, past: Document, running: str, target: str) -> Loss:
         if self.evidence_tokens:
@@ -127,8 +146,9 @@ class FirstTokens(TextSystem):
         evidence_tokens: int = 0,
         *,
         window: int = 8192,
+        share: bool = True,
     ) -> None:
-        super().__init__(name, llm, generation, evidence_tokens)
+        super().__init__(name, llm, generation, evidence_tokens, share=share)
         self.window = window
 
     def _room(self, room: int) -> int:

@@ -159,6 +159,7 @@ class QuestionTask(Task):
             "bytes_read": answer.bytes_read,
             "rows": answer.rows,
             "prompt_tokens": answer.prompt_tokens,
+            "prefill_shared": answer.prefill_shared,
         }
         return row
 

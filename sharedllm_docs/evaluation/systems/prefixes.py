@@ -1,0 +1,150 @@
+"""A document's beginning read once for all questions about it: the same answers, a fraction of the time to measure.
+
+In: prompts that begin alike. Out: answers whose times hold the reading of the whole prompt, measured once.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from sharedllm_docs.config import GenerationSettings
+from sharedllm_docs.evaluation.systems.plain import check_window, plain_answer
+from sharedllm_docs.generate import Generated, generate
+from sharedllm_docs.model import SharedLLM
+from sharedllm_docs.plain import PlainDecoder
+
+BLOCK = 256
+"""Prefixes are cut at a multiple of it, so that one serves questions that leave the document more or less room."""
+
+
+class RewindingDecoder(PlainDecoder):
+    """A plain decoder that can forget what it was fed last."""
+
+    @property
+    def tokens(self) -> int:
+        """How many it holds."""
+        return int(self._cache.get_seq_length())
+
+    @property
+    def can_rewind(self) -> bool:
+        """False where layers keep the latest tokens only."""
+        return not any(getattr(layer, "is_sliding", False) for layer in self._cache.layers)
+
+    def rewind(self, tokens: int) -> None:
+        """Forget all but the first ``tokens``."""
+        if self.tokens > tokens:
+            self._cache.crop(tokens - self.tokens)
+
+
+class _Continued:
+    """Takes a whole prompt, of which the decoder has read the beginning already."""
+
+    def __init__(self, decoder: RewindingDecoder) -> None:
+        self._decoder = decoder
+        self._read = decoder.tokens
+
+    def feed(self, sequences: Sequence[Sequence[int]], *, all_logits: bool = False) -> torch.Tensor:
+        """As :meth:`PlainDecoder.feed`."""
+        rest, self._read = list(sequences[0])[self._read :], 0
+        return self._decoder.feed([rest], all_logits=all_logits)
+
+
+@dataclass(frozen=True)
+class _Prefix:
+    """A beginning that was read.
+
+    Attributes:
+        ids: read.
+        decoder: holds it, and perhaps the tokens of the last question behind it.
+        seconds: that reading it took.
+    """
+
+    ids: tuple[int, ...]
+    decoder: RewindingDecoder
+    seconds: float
+
+    def serves(self, ids: Sequence[int], shareable: int) -> bool:
+        """Whether a prompt whose first ``shareable`` tokens are the document's begins so."""
+        return len(self.ids) <= shareable and tuple(ids[: len(self.ids)]) == self.ids
+
+
+@dataclass(frozen=True)
+class Timed:
+    """An answer to a prompt.
+
+    Attributes:
+        text: generated.
+        first_token_seconds: from the prompt's first token until the answer's first was known.
+        total_seconds: until the answer was complete.
+        shared: the prompt's beginning had been read before; both times hold what that took then.
+    """
+
+    text: str
+    first_token_seconds: float
+    total_seconds: float
+    shared: bool = False
+
+
+def timed_answer(llm: SharedLLM, ids: Sequence[int], generation: GenerationSettings) -> Timed:
+    """Generate after a prompt that is read whole.
+
+    Raises:
+        NotMeasurableError: prompt and answer exceed the window.
+    """
+    begun = time.perf_counter()
+    result = plain_answer(llm, ids, generation)
+    return Timed(result.text, result.first_token_seconds, time.perf_counter() - begun)
+
+
+class PrefixReader:
+    """Answers prompts; keeps the beginning that it read last.
+
+    Args:
+        llm: the model.
+        generation: of the answers.
+    """
+
+    def __init__(self, llm: SharedLLM, generation: GenerationSettings) -> None:
+        self._llm = llm
+        self._generation = generation
+        self._kept: _Prefix | None = None
+
+    def answer(self, ids: Sequence[int], shareable: int) -> Timed:
+        """Generate after a prompt whose first ``shareable`` tokens other questions of the document have too.
+
+        Raises:
+            NotMeasurableError: prompt and answer exceed the window.
+        """
+        check_window(self._llm, len(ids) + self._generation.max_new_tokens, "The prompt with its answer")
+        kept, shared = self._kept, True
+        if kept is None or not kept.serves(ids, shareable):
+            self.forget()  # before the next one is read: memory holds one at a time
+            kept, shared = self._read(ids[: shareable // BLOCK * BLOCK]), False
+        if kept is None:
+            return timed_answer(self._llm, ids, self._generation)
+        self._kept = kept
+        begun = time.perf_counter()
+        kept.decoder.rewind(len(kept.ids))
+        results: list[Generated] = []
+        decoder, tokenizer = _Continued(kept.decoder), self._llm.tokenizer
+        for _piece in generate(decoder, [ids], tokenizer, self._generation, self._llm.end_ids, results):
+            pass
+        total = kept.seconds + time.perf_counter() - begun
+        return Timed(results[0].text, kept.seconds + results[0].first_token_seconds, total, shared)
+
+    def forget(self) -> None:
+        """Free what is kept."""
+        self._kept = None
+
+    def _read(self, ids: Sequence[int]) -> _Prefix | None:
+        """None where nothing can be shared."""
+        decoder = RewindingDecoder(self._llm)
+        if not ids or not decoder.can_rewind:
+            return None
+        begun = time.perf_counter()
+        float(decoder.feed([ids])[0, 0])  # waits for an accelerator
+        return _Prefix(tuple(ids), decoder, time.perf_counter() - begun)
