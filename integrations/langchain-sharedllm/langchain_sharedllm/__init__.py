@@ -1,0 +1,25 @@
+"""LangChain over sharedllm-docs: long files are read once, questions are answered from stored keys and values."""
+
+from __future__ import annotations
+
+from langchain_sharedllm.chat import ChatSharedLLM
+from langchain_sharedllm.errors import (
+    AnswerTimeoutError,
+    UnsupportedArgumentError,
+    UnsupportedMessageError,
+    UnsupportedMetadataError,
+)
+from langchain_sharedllm.index import SharedLLMIndex
+from langchain_sharedllm.retriever import SharedLLMRetriever
+
+__version__ = "0.1.0"
+__all__ = [
+    "AnswerTimeoutError",
+    "ChatSharedLLM",
+    "SharedLLMIndex",
+    "SharedLLMRetriever",
+    "UnsupportedArgumentError",
+    "UnsupportedMessageError",
+    "UnsupportedMetadataError",
+    "__version__",
+]

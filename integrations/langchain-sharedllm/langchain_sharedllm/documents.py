@@ -1,0 +1,122 @@
+"""LangChain's documents as documents of the index, and passages of the index as LangChain's documents.
+
+Metadata goes in and comes out as it was: values that are not strings, and what differs from page to page, travel as
+JSON under one key of the stored document's own metadata.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from typing import Any
+
+from langchain_core.documents import Document
+
+from langchain_sharedllm.errors import UnsupportedArgumentError, UnsupportedMetadataError
+from sharedllm_docs import Document as CoreDocument
+from sharedllm_docs import Passage
+
+CARRIED = "langchain"
+"""Key of the stored document's metadata that holds the caller's as JSON, one mapping a page."""
+
+
+def named(documents: Sequence[Document], ids: Sequence[str] | None) -> list[str]:
+    """The id of each document: as given, else its own, else its ``source``, else a hash of its text.
+
+    Raises:
+        UnsupportedArgumentError: another number of ids than of documents, or an empty one.
+    """
+    if ids is not None and len(ids) != len(documents):
+        raise UnsupportedArgumentError(
+            f"{len(ids)} ids were given for {len(documents)} documents.", remedy="Give one id each, or none at all."
+        )
+    names = [_name(document) for document in documents] if ids is None else list(ids)
+    for place, name in enumerate(names):
+        if not name.strip():
+            raise UnsupportedArgumentError(f"The id {name!r} at {place} is empty.", remedy="Give it a name.")
+    return names
+
+
+def grouped(documents: Sequence[Document], names: Sequence[str]) -> dict[str, list[Document]]:
+    """Documents by id, in the order of their first page; those of one id are the pages of one document."""
+    groups: dict[str, list[Document]] = {}
+    for name, document in zip(names, documents, strict=True):
+        groups.setdefault(name, []).append(document)
+    return groups
+
+
+def _name(document: Document) -> str:
+    known = document.id or document.metadata.get("source")
+    if known:
+        return str(known)
+    return "text-" + hashlib.sha256(document.page_content.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def to_core(name: str, pages: Sequence[Document]) -> CoreDocument:
+    """A document of the index out of its pages.
+
+    Raises:
+        UnsupportedMetadataError: a value that JSON cannot hold.
+    """
+    texts = [page.page_content for page in pages]
+    metadata = {CARRIED: _packed(name, [page.metadata for page in pages])}
+    title = pages[0].metadata.get("title")
+    if isinstance(title, str) and title:
+        metadata["title"] = title
+    return CoreDocument.from_text(name=name, metadata=metadata, pages=texts)
+
+
+def _packed(name: str, pages: Sequence[Mapping[str, Any]]) -> str:
+    """JSON of what all pages have in common and of what each has of its own."""
+    try:
+        texts = [
+            {key: json.dumps(value, sort_keys=True, allow_nan=False) for key, value in page.items()} for page in pages
+        ]
+    except (TypeError, ValueError) as error:
+        raise UnsupportedMetadataError(
+            f"The metadata of {name!r} cannot be kept: {error}.",
+            remedy="Give strings, numbers, booleans, lists and mappings of them; write dates as text.",
+        ) from error
+    shared = {key for key, text in texts[0].items() if all(page.get(key) == text for page in texts)}
+    common = {key: pages[0][key] for key in shared}
+    own = [{key: value for key, value in page.items() if key not in shared} for page in pages]
+    return json.dumps({"shared": common, "pages": own}, sort_keys=True)
+
+
+@lru_cache(maxsize=256)
+def _unpacked(text: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def caller_metadata(stored: Mapping[str, str], page: int) -> dict[str, Any]:
+    """What the caller said about a page (counted from 1) of a stored document."""
+    if CARRIED not in stored:
+        return dict(stored)
+    packed = _unpacked(stored[CARRIED])
+    return {**packed["shared"], **packed["pages"][page - 1]}
+
+
+def from_passage(passage: Passage) -> Document:
+    """A passage of the index as a document: its text, where it stands, and the caller's metadata.
+
+    ``source`` and ``page`` are the caller's where given (loaders often count pages from 0); ``document`` and
+    ``page_number`` (from 1) are always the index's.
+    """
+    where = {
+        "document": passage.document,
+        "document_key": passage.document_key,
+        "page_number": passage.page,
+        "page_label": passage.page_label,
+        "last_page": passage.last_page,
+        "span": [passage.char_start, passage.char_end],
+        "section": passage.section,
+        "score": passage.score,
+        "relevance": passage.relevance,
+    }
+    fallback = {"source": passage.document, "page": passage.page}
+    given = caller_metadata(passage.metadata, passage.page)
+    place = f"{passage.document_key}:{passage.char_start}-{passage.char_end}"
+    return Document(id=place, page_content=passage.text, metadata={**fallback, **given, **where})

@@ -1,0 +1,21 @@
+"""What can go wrong here beside the errors of sharedllm-docs itself. Each has the value, the bound and the remedy."""
+
+from __future__ import annotations
+
+from sharedllm_docs import SharedLLMError
+
+
+class UnsupportedArgumentError(SharedLLMError, ValueError):
+    """An argument that the model or the index cannot honour."""
+
+
+class UnsupportedMessageError(SharedLLMError, ValueError):
+    """A message that the model cannot read: pictures, tool calls, an order without a question."""
+
+
+class UnsupportedMetadataError(SharedLLMError, ValueError):
+    """Metadata of a document that cannot be kept."""
+
+
+class AnswerTimeoutError(SharedLLMError, TimeoutError):
+    """The answer was not complete within the seconds allowed."""

@@ -1,0 +1,135 @@
+"""An index of documents for LangChain code: loaders' documents and files go in, retrievers and chat models come out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.documents import Document
+
+from langchain_sharedllm.documents import grouped, named, to_core
+from langchain_sharedllm.opening import IndexLike, open_index
+
+if TYPE_CHECKING:
+    from langchain_sharedllm.chat import ChatSharedLLM
+    from langchain_sharedllm.retriever import SharedLLMRetriever
+    from sharedllm_docs import Index, SharedLLM
+
+
+class SharedLLMIndex:
+    """A folder of documents that were read once; made if it is not there yet.
+
+    Each document has an id, which is its name in the index. Adding a document under an id that is there replaces the
+    older one; the same content again costs nothing.
+
+    Args:
+        index: folder, fsspec URL, or a sharedllm-docs ``Index`` that is open already.
+        model: name or folder of the model (default: the one that the index was made with, else the embedded one).
+        llm: a model in memory instead.
+
+    Raises:
+        SharedLLMError: the model cannot be had, or is not the one that the index was made with.
+    """
+
+    def __init__(self, index: IndexLike, *, model: str | None = None, llm: SharedLLM | None = None) -> None:
+        self._core = open_index(index, model=model, llm=llm, create=True)
+
+    @classmethod
+    def from_documents(
+        cls, documents: Sequence[Document], index: IndexLike, *, ids: Sequence[str] | None = None, **options: Any
+    ) -> SharedLLMIndex:
+        """An index with these documents added; ``options`` are the class's own."""
+        made = cls(index, **options)
+        made.add_documents(documents, ids=ids)
+        return made
+
+    @property
+    def core(self) -> Index:
+        """The sharedllm-docs index beneath: questions, trees, verification, pruning."""
+        return self._core
+
+    @property
+    def ids(self) -> list[str]:
+        """Of all documents, oldest first."""
+        return [info.name for info in self._core.documents()]
+
+    # -- documents --------------------------------------------------------------------------------------------------
+
+    def add_documents(self, documents: Sequence[Document], *, ids: Sequence[str] | None = None) -> list[str]:
+        """Read documents into the index; give whole pages, the index splits them itself.
+
+        Documents of one id are the pages of one document, in this order, and replace all pages that were there under
+        it. All metadata is kept, page by page.
+
+        Args:
+            documents: as loaders give them.
+            ids: one for each; without them a document's own id, else its ``source``, else a hash of its text.
+
+        Returns:
+            the id of each document.
+
+        Raises:
+            UnsupportedArgumentError, UnsupportedMetadataError: of the arguments; nothing is added.
+            SharedLLMError: a document without words, a full disk, another process that goes on writing.
+        """
+        names = named(documents, ids)
+        made = [to_core(name, pages) for name, pages in grouped(documents, names).items()]
+        for document in made:
+            self._core.add(document, replace=True)
+        return names
+
+    async def aadd_documents(self, documents: Sequence[Document], *, ids: Sequence[str] | None = None) -> list[str]:
+        """:meth:`add_documents` in a thread."""
+        return await asyncio.to_thread(self.add_documents, documents, ids=ids)
+
+    def add_file(
+        self, path: str | os.PathLike[str], *, id: str | None = None, metadata: dict[str, str] | None = None
+    ) -> str:
+        """Read a PDF, text, Markdown or HTML file with sharedllm-docs' own readers (pages, labels and sections kept).
+
+        Args:
+            path: or fsspec URL.
+            id: default: the file's name.
+            metadata: strings kept with the document.
+
+        Returns:
+            the document's id.
+
+        Raises:
+            SharedLLMError: the file cannot be read; says why.
+        """
+        return self._core.add(os.fspath(path), name=id, metadata=metadata, replace=True).document.name
+
+    async def aadd_file(
+        self, path: str | os.PathLike[str], *, id: str | None = None, metadata: dict[str, str] | None = None
+    ) -> str:
+        """:meth:`add_file` in a thread."""
+        return await asyncio.to_thread(self.add_file, path, id=id, metadata=metadata)
+
+    def delete(self, ids: Sequence[str]) -> bool:
+        """Take documents out of the index; True when every one of them was there."""
+        keys = {info.name: info.key for info in self._core.documents()}
+        there = [name for name in dict.fromkeys(ids) if name in keys]
+        for name in there:
+            self._core.remove(keys[name])
+        return len(there) == len(set(ids))
+
+    async def adelete(self, ids: Sequence[str]) -> bool:
+        """:meth:`delete` in a thread."""
+        return await asyncio.to_thread(self.delete, ids)
+
+    # -- what LangChain works with ----------------------------------------------------------------------------------
+
+    def as_retriever(self, **options: Any) -> SharedLLMRetriever:
+        """A retriever over this index; ``options`` are those of :class:`~langchain_sharedllm.SharedLLMRetriever`."""
+        from langchain_sharedllm.retriever import SharedLLMRetriever
+
+        return SharedLLMRetriever(index=self._core, **options)
+
+    def as_chat_model(self, **options: Any) -> ChatSharedLLM:
+        """A chat model over this index; ``options`` are those of :class:`~langchain_sharedllm.ChatSharedLLM`."""
+        from langchain_sharedllm.chat import ChatSharedLLM
+
+        return ChatSharedLLM(index=self._core, **options)
