@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from sharedllm_docs.answer import NOT_SAID, Answer, Counts, Timings
+from sharedllm_docs.answer import NOT_SAID, Answer, Citation, Counts, Timings
 from sharedllm_docs.cite import cite
 from sharedllm_docs.config import GenerationSettings, QuestionSettings
 from sharedllm_docs.errors import ConfigError, EmptyQuestionError, QuestionTooLongError
@@ -53,11 +53,18 @@ class _Asked:
 
 
 class AnswerStream:
-    """Pieces of an answer's text as they become certain; :attr:`answer` is there once they are all taken."""
+    """Pieces of an answer's text as they become certain; :attr:`answer` is there once they are all taken.
 
-    def __init__(self, pieces: Iterator[str], holder: list[Answer]) -> None:
+    Attributes:
+        sources: citations of the nodes that are injected, best first, known before the first piece. They are of the
+            same passages as the answer's, but their quotes follow from the question alone, and they stay when the
+            model then says that the document does not say.
+    """
+
+    def __init__(self, pieces: Iterator[str], holder: list[Answer], sources: tuple[Citation, ...] = ()) -> None:
         self._pieces = pieces
         self._holder = holder
+        self.sources = sources
 
     def __iter__(self) -> Iterator[str]:
         yield from self._pieces
@@ -124,7 +131,8 @@ class Engine:
                     yield piece.text
             holder.append(self._answer(one, results[0] if results else None, settings))
 
-        return AnswerStream(pieces(), holder)
+        sources = cite(one.selection, question, "", settings.max_citations) if one.injection is not None else ()
+        return AnswerStream(pieces(), holder, sources)
 
     def select(
         self,

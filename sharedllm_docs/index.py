@@ -18,7 +18,7 @@ from sharedllm_docs.views import AddedDocument as AddedDocument
 from sharedllm_docs.views import TreeView, tree_view
 
 if TYPE_CHECKING:
-    from sharedllm_docs.answer import Answer
+    from sharedllm_docs.answer import Answer, Citation
     from sharedllm_docs.asynchronous import AsyncAnswerStream
     from sharedllm_docs.engine import AnswerStream, Engine
     from sharedllm_docs.passages import Passage
@@ -153,16 +153,19 @@ class Index(Collection):
 
         return await to_thread(self.search, question, **options)
 
-    def passages(self, answer: Answer) -> tuple[Passage, ...]:
-        """The injected nodes that an answer's citations were taken from, with their whole text, best first.
+    def passages(self, citations: Sequence[Citation]) -> tuple[Passage, ...]:
+        """The injected nodes that citations were taken from, with their whole text, each once, in their order.
+
+        Args:
+            citations: an answer's ``citations`` or a stream's ``sources``.
 
         Raises:
             DocumentNotFoundError: a document was removed since.
         """
         from sharedllm_docs.passages import cited_passages
 
-        keys = {citation.document_key for citation in answer.citations}
-        return cited_passages({key: self._library.by_key(key) for key in keys}, answer.citations)
+        keys = {citation.document_key for citation in citations}
+        return cited_passages({key: self._library.by_key(key) for key in keys}, citations)
 
     # -- inner ------------------------------------------------------------------------------------------------------
 

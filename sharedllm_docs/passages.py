@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,7 +50,7 @@ class Passage:
     chunk: int
     level: int
     node: int
-    metadata: Mapping[str, str]
+    metadata: Mapping[str, str] = field(hash=False)
     relevance: float | None = None
 
     def __str__(self) -> str:

@@ -43,7 +43,7 @@ class DocumentInfo:
     reader: str
     title: str = ""
     issues: tuple[Issue, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def test_passages_of_an_answer_are_its_injected_nodes(kind, index, tmp_path):
         index = Index.create(tmp_path, tiny_llm(profile=tiny_sharedllm_profile(), adapter=True))
         index.add(Document.from_text(pages=PAGES, name="three"))
     answer = index.ask("Where does the heron stand?", settings=ALWAYS, generation=SHORT)
-    passages = index.passages(answer)
+    passages = index.passages(answer.citations)
     assert passages
     assert all(isinstance(p, Passage) for p in passages)
     by_place = {(p.document_key, p.chunk, p.level, p.node): p for p in passages}
@@ -74,6 +74,17 @@ def test_passages_of_an_answer_are_its_injected_nodes(kind, index, tmp_path):
         assert passage.char_start <= citation.char_start <= citation.char_end <= passage.char_end
         assert passage.relevance is None
     assert [p.score for p in passages] == sorted((p.score for p in passages), reverse=True)
+    assert len(set(passages)) == len(passages)
+
+
+def test_a_stream_names_its_passages_before_the_first_piece(index, monkeypatch):
+    with monkeypatch.context() as patched:
+        patched.setattr(index.llm.upper.model, "forward", lambda *a, **k: pytest.fail("the model was asked"))
+        stream = index.stream("Where does the heron stand?", settings=ALWAYS, generation=SHORT)
+        early = index.passages(stream.sources)
+    assert early
+    assert {p.node for p in early} == {p.node for p in index.passages(stream.answer.citations)}
+    assert index.stream("zebra quagga", settings=QuestionSettings(relevance_floor=0.9)).sources == ()
 
 
 def test_passages_of_a_removed_document(index, tmp_path):
@@ -82,7 +93,7 @@ def test_passages_of_a_removed_document(index, tmp_path):
     answer = own.ask("heron", settings=ALWAYS, generation=SHORT)
     own.remove("gone")
     with pytest.raises(DocumentNotFoundError):
-        own.passages(answer)
+        own.passages(answer.citations)
 
 
 def test_bad_searches(index, tmp_path):
