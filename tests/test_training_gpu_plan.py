@@ -1,9 +1,13 @@
-"""The GPU runs, dry: every plan is valid, packs are made from a data build, and a tiny budget goes through on a CPU."""
+"""The GPU runs, dry: every plan is valid, packs are made from a data build, a tiny budget goes through on a CPU, and
+what comes back comes in few small parts."""
 
 from __future__ import annotations
 
 import importlib.util
+import json
+import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,6 +16,7 @@ pytest.importorskip("accelerate")
 pytest.importorskip("peft")
 
 from sharedllm_docs.adapter import Adapter
+from sharedllm_docs.errors import DataError, TrainingError
 from sharedllm_docs.training.data.rows import write_rows
 from sharedllm_docs.training.logs import read_log
 from tests.tiny_text import save_model
@@ -32,6 +37,9 @@ TINY = [
 ]
 
 
+_OUT_OF_MEMORY = TrainingError("Out of memory.", remedy="Take smaller batches.")
+
+
 def script(name):
     spec = importlib.util.spec_from_file_location(f"gpu_{name}", FOLDER / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
@@ -40,7 +48,13 @@ def script(name):
     return module
 
 
-train, pack_data = script("train"), script("pack_data")
+sys.path.append(str(FOLDER))  # scripts import their neighbours
+train, pack_data, carry = script("train"), script("pack_data"), script("carry")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_brought(monkeypatch):
+    monkeypatch.delenv("OUT", raising=False)
 
 
 @pytest.fixture(scope="module")
@@ -78,7 +92,7 @@ def test_every_plan_is_a_valid_configuration(plan):
     ("plan", "changes"),
     [("2-separate-25", []), ("5-joint-25-grain-4", ["trained.lower_rank=2"])],
 )
-def test_a_tiny_budget_goes_through_and_goes_on(made, tmp_path, plan, changes):
+def test_a_tiny_budget_goes_through_and_goes_on(made, tmp_path, capsys, plan, changes):
     """A window that ends at once, then another one elsewhere that starts from what came back."""
     assert run(made, tmp_path / "one", plan, options=["--max-minutes", "0.0001"], changes=changes) == 0
     first = read_log(tmp_path / "one" / plan / "log.csv")
@@ -90,11 +104,155 @@ def test_a_tiny_budget_goes_through_and_goes_on(made, tmp_path, plan, changes):
     assert adapter.notes["step"] == 4
     table = (tmp_path / "two" / "summary.md").read_text()
     assert f"| {plan} | 4 | " in table
+    assert capsys.readouterr().out.endswith(table)
 
 
 def test_several_runs_share_a_window(made, tmp_path, capsys):
     assert run(made, tmp_path, "1-joint-25", "8-distil", options=["--max-minutes", "0"]) == 0
     assert capsys.readouterr().out.count("no time left") == 2
+
+
+def test_a_run_that_fails_leaves_the_others_theirs(made, tmp_path, capsys, monkeypatch):
+    from sharedllm_docs.training import start
+
+    original = start.start
+
+    def failing(config, folder, **options):
+        if folder.name == "1-joint-25":
+            raise _OUT_OF_MEMORY
+        return original(config, folder, **options)
+
+    monkeypatch.setattr(start, "start", failing)
+    status = run(made, tmp_path / "runs", "1-joint-25", "8-distil", changes=["run.steps=1"])
+    printed = capsys.readouterr()
+    assert status == _OUT_OF_MEMORY.exit_code
+    assert "error: 1-joint-25: Out of memory. Take smaller batches.\n" in printed.err
+    assert "| 8-distil | 1 | " in printed.out.splitlines()[-1]
+
+
+# -- what is carried there and back -------------------------------------------------------------------------------
+
+
+def test_what_a_window_leaves_comes_back_and_goes_on(made, tmp_path, monkeypatch):
+    """Brought in parts from one machine, unpacked and taken to another."""
+    back = tmp_path / "back"
+    monkeypatch.setenv("OUT", str(back))
+    assert run(made, tmp_path / "one", "1-joint-25", options=["--max-minutes", "0.0001"]) == 0
+    parts = sorted(back.iterdir())
+    assert [part.name.rpartition(".")[2] for part in parts] == ["part-1-of-1"]
+    assert carry.main(["unpack", *map(str, parts), "--out", str(tmp_path / "here")]) == 0
+    assert (tmp_path / "here" / "summary.md").is_file()
+    assert run(made, tmp_path / "here", "1-joint-25") == 0
+    assert [row["step"] for row in read_log(tmp_path / "here" / "1-joint-25" / "log.csv")] == ["1", "2", "3", "4"]
+
+
+def runs_folder(folder, **sizes):
+    """Runs with a log and a checkpoint of so many bytes; those called done are finished."""
+    for name, size in sizes.items():
+        for part in ("adapter", "state"):
+            (folder / name / "checkpoint" / part).mkdir(parents=True)
+            (folder / name / "checkpoint" / part / f"{part}.safetensors").write_bytes(bytes(size))
+        step = 9 if name.startswith("done") else 5
+        notes = {"notes": {"step": step, "training": {"run": {"steps": 9}}}}
+        (folder / name / "checkpoint" / "adapter" / "adapter_config.json").write_text(json.dumps(notes))
+        (folder / name / "log.csv").write_text(name)
+    (folder / "summary.md").write_text("table")
+    return folder
+
+
+def test_what_is_needed_comes_first_and_the_rest_is_named(tmp_path):
+    runs = runs_folder(tmp_path / "runs", done_small=1000, going=4000, done_large=3 * carry.MIB)
+    left_out = carry.pack(runs, tmp_path / "back", part_bytes=carry.MIB, parts=2)
+    assert left_out == ["done_large/checkpoint/adapter (3.0 MiB)"]
+    [archive] = carry.join(sorted((tmp_path / "back").iterdir()), tmp_path)
+    assert sorted(zipfile.ZipFile(archive).namelist()) == sorted(
+        [
+            "summary.md",
+            *("done_large/log.csv", "done_small/log.csv", "going/log.csv"),
+            *(f"done_small/checkpoint/adapter/{name}" for name in ("adapter.safetensors", "adapter_config.json")),
+            *(f"going/checkpoint/adapter/{name}" for name in ("adapter.safetensors", "adapter_config.json")),
+            "going/checkpoint/state/state.safetensors",
+        ]
+    )
+
+
+def test_parts_are_small_few_and_plainly_named(tmp_path):
+    import random
+
+    runs = runs_folder(tmp_path / "runs", going=10)
+    noise = random.Random(0).randbytes(5 * carry.MIB)
+    (runs / "going" / "checkpoint" / "state" / "state.safetensors").write_bytes(noise)
+    assert carry.pack(runs, tmp_path / "back", part_bytes=2 * carry.MIB, parts=4) == []
+    parts = sorted((tmp_path / "back").iterdir())
+    assert len(parts) == 3
+    assert all(part.stat().st_size <= 2 * carry.MIB for part in parts)
+    assert all(part.name.replace(".", "").replace("-", "").isalnum() for part in parts)
+    assert carry.BACK_PARTS <= 8
+    assert carry.BACK_PART_MIB < 16
+
+
+def test_a_file_is_split_and_joined(tmp_path, capsys):
+    whole = tmp_path / "model.whl"
+    whole.write_bytes(bytes(range(256)) * 5)
+    carry.split(whole, tmp_path / "parts", 300)  # replaced by the next
+    parts = carry.split(whole, tmp_path / "parts", 500)
+    assert sorted((tmp_path / "parts").iterdir()) == sorted(parts)
+    assert [part.stat().st_size for part in parts] == [500, 500, 280]
+    assert carry.main(["join", *map(str, reversed(parts)), "--out", str(tmp_path / "there")]) == 0
+    assert (tmp_path / "there" / "model.whl").read_bytes() == whole.read_bytes()
+    with pytest.raises(DataError, match=r"Part 2 of 3 of model\.whl is missing"):
+        carry.join([parts[0], parts[2]], tmp_path / "there")
+    parts[1].write_bytes(bytes(500))
+    with pytest.raises(DataError, match=r"model\.whl has the SHA-256 .*Carry its parts again"):
+        carry.join(parts, tmp_path / "there")
+    assert not list((tmp_path / "there").glob("*.partial"))
+    capsys.readouterr()
+    assert carry.main(["join", str(whole), "--out", str(tmp_path)]) == DataError.exit_code
+    assert capsys.readouterr().err.startswith("error: ")
+    assert carry.main(["split", str(tmp_path / "none"), "--out", str(tmp_path)]) == DataError.exit_code
+    assert carry.main(["pack", str(tmp_path), "--out", str(tmp_path)]) == DataError.exit_code
+
+
+# what the machine with the accelerator may lack
+ABSENT = (
+    "typer",
+    "bm25s",
+    "platformdirs",
+    "gguf",
+    "pypdf",
+    "pypdfium2",
+    "bs4",
+    "diskcache",
+    "llama_index",
+    "langchain_core",
+)
+_BARE = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {absent!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Absent())
+sys.path.insert(0, {folder!r})
+import pack_data, carry, train
+sys.exit(train.main(sys.argv[1:]))
+"""
+
+
+def test_the_scripts_need_little(made, tmp_path):
+    """A whole step on a machine without what only reading, asking and the command line need."""
+    code = _BARE.format(absent=ABSENT, folder=str(FOLDER))
+    sets = [f"--set={change}" for change in (f"model.name={made / 'model'}", *TINY, "run.steps=1")]
+    plan, folders = str(FOLDER / "plan" / "1-joint-25.toml"), ["--packs", str(made), "--out", str(tmp_path / "runs")]
+    done = subprocess.run(
+        [sys.executable, "-c", code, plan, *folders, "--device", "cpu", *sets],
+        cwd=FOLDER.parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "| 1-joint-25 | 1 | " in done.stdout.splitlines()[-1]
 
 
 def test_errors_are_one_line(made, tmp_path, capsys):

@@ -1,7 +1,8 @@
 """Training runs in windows of time: each call goes on where the one before it stopped.
 
 ``python benchmarks/gpu/train.py PLAN.toml ... --out DIR --max-minutes 9`` trains the named runs one after another
-into ``DIR/<name>``, writes ``DIR/summary.md`` after each, and stops with a checkpoint when the time is up.
+into ``DIR/<name>``, writes ``DIR/summary.md`` after each, and stops with a checkpoint when the time is up. The table is
+printed last. With ``--bring`` (or the variable ``OUT``) what the next window needs is packed into a few files.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sharedllm_docs.training.config import TrainingConfig, read_tables
 from sharedllm_docs.training.logs import read_log
 from sharedllm_docs.training.overrides import replaced
 
+SUMMARY = "summary.md"
 SHOWN = ("step", "loss", "right", "wrong", "none", "kl", "gate", "tokens", "tokens_per_second", "minutes")
 
 
@@ -27,8 +29,9 @@ def parser() -> argparse.ArgumentParser:
     """The command line's options."""
     top = argparse.ArgumentParser(description="Train the runs of a plan within a window of time.")
     top.add_argument("plans", type=Path, nargs="+", help="TOML files; common.toml beside them holds what they share")
-    top.add_argument("--out", type=Path, default=None, help="folder of the runs (default: $OUT, else runs)")
+    top.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs (default: runs)")
     top.add_argument("--start", type=Path, default=None, help="folder of earlier runs to go on with, copied into --out")
+    top.add_argument("--bring", type=Path, default=_folder("OUT"), help="folder for packed results (default: $OUT)")
     top.add_argument("--packs", type=Path, default=Path(), help="folder that packs are named from (default: here)")
     top.add_argument("--max-minutes", type=float, default=9.0, help="of this call, all runs together")
     top.add_argument("--device", default="auto", help="auto, cpu or cuda")
@@ -63,35 +66,57 @@ def summary(out: Path) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Train; returns the exit status."""
     chosen = parser().parse_args(arguments)
-    out = chosen.out or Path(os.environ.get("OUT", "runs"))
+    begun, statuses = time.monotonic(), [0]
     try:
-        _train(chosen, out)
+        configs = {plan.stem: settings_of(plan, chosen.set, chosen.packs) for plan in chosen.plans}
+        chosen.out.mkdir(parents=True, exist_ok=True)
+        for name, config in configs.items():
+            left = chosen.max_minutes - (time.monotonic() - begun) / 60
+            statuses.append(_train(name, config, chosen, left))
+            (chosen.out / SUMMARY).write_text(summary(chosen.out), encoding="utf-8")
+        _bring(chosen)
+        print(summary(chosen.out), end="")
     except SharedLLMError as failed:
-        print(f"error: {failed}", file=sys.stderr)
-        return failed.exit_code
-    finally:
-        if out.is_dir():
-            (out / "summary.md").write_text(summary(out), encoding="utf-8")
+        statuses.append(_fail(failed))
+    return next(filter(None, statuses), 0)
+
+
+def _train(name: str, config: TrainingConfig, chosen: argparse.Namespace, minutes: float) -> int:
+    """One run, as far as the time goes; the exit status. What ends this run does not end the others."""
+    from sharedllm_docs.training.start import start
+
+    folder = chosen.out / name
+    earlier = chosen.start / name if chosen.start else None
+    if earlier and earlier.is_dir() and not folder.exists():
+        shutil.copytree(earlier, folder)
+    if minutes <= 0:
+        print(f"{name}: no time left")
+        return 0
+    try:
+        outcome = start(config, folder, device=chosen.device, max_minutes=minutes, say=_say)
+    except SharedLLMError as failed:
+        return _fail(failed, f"{name}: ")
+    print(f"{name}: step {outcome.step} of {config.run.steps}, {outcome.adapter}", flush=True)
     return 0
 
 
-def _train(chosen: argparse.Namespace, out: Path) -> None:
-    from sharedllm_docs.training.start import start
+def _bring(chosen: argparse.Namespace) -> None:
+    """Pack what came out, where it is to be brought away."""
+    if chosen.bring is None or not any(chosen.out.glob("*/log.csv")):
+        return
+    from carry import pack
 
-    begun = time.monotonic()
-    configs = {plan.stem: settings_of(plan, chosen.set, chosen.packs) for plan in chosen.plans}
-    out.mkdir(parents=True, exist_ok=True)
-    for name, config in configs.items():
-        earlier = chosen.start / name if chosen.start else None
-        if earlier and earlier.is_dir() and not (out / name).exists():
-            shutil.copytree(earlier, out / name)
-        left = chosen.max_minutes - (time.monotonic() - begun) / 60
-        if left <= 0:
-            print(f"{name}: no time left")
-            continue
-        outcome = start(config, out / name, device=chosen.device, max_minutes=left, say=_say)
-        print(f"{name}: step {outcome.step} of {config.run.steps}, {outcome.adapter}", flush=True)
-        (out / "summary.md").write_text(summary(out), encoding="utf-8")
+    for name in pack(chosen.out, chosen.bring):
+        print(f"not brought, it would be too much: {name}")
+
+
+def _folder(variable: str) -> Path | None:
+    return Path(os.environ[variable]) if os.environ.get(variable) else None
+
+
+def _fail(error: SharedLLMError, before: str = "") -> int:
+    print(f"error: {before}{error}", file=sys.stderr, flush=True)
+    return error.exit_code
 
 
 def _say(line: str) -> None:
