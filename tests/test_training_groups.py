@@ -112,6 +112,14 @@ def test_what_is_kept_for_measuring_is_never_drawn(pool):
     assert not held_out & drawn
 
 
+def test_long_questions_are_left_out(pool):
+    sizes = sorted(pool.question_tokens)
+    most = sizes[len(sizes) // 2]
+    made = grouped(pool, max_fed=most)
+    drawn = [e for seed in range(20) for e in made.draw_group(random.Random(seed), PROFILE)]
+    assert max(len(e.before) + len(e.target) for e in drawn) == most < sizes[-1]
+
+
 def test_other_objectives_fill_their_group(pool):
     made = grouped(pool, questions=0.0, continuation=1.0, target_tokens=12)
     assert [e.objective for e in made.draw_group(random.Random(1), PROFILE)] == ["continuation"] * 6

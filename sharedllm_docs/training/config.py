@@ -189,6 +189,7 @@ class ObjectiveSettings:
         group: questions that are drawn over the same chunks, which are then encoded once; 1 draws each alone.
         siblings: most questions of a group over one and the same context.
         fill: tokens to which a group's chunks are filled with contexts (0 = ``chunk_tokens``).
+        max_fed: most tokens of a group's question and its answer together (0 = any): a batch is as wide as its longest.
         leaves: most leaves injected of a group's question, as a question's selection takes the nearest ones.
         kinds: kind of question -> weight with which it is drawn in groups; empty: every question alike.
         full_chunks: share of questions whose chunks are filled up with contexts of other documents.
@@ -209,6 +210,7 @@ class ObjectiveSettings:
     group: int = 1
     siblings: int = 3
     fill: int = 0
+    max_fed: int = 0
     leaves: int = 4
     kinds: Mapping[str, float] = field(default_factory=dict)
     full_chunks: float = 0.5
@@ -222,7 +224,7 @@ class ObjectiveSettings:
         mix = ("continuation", "reconstruction", "questions")
         problems = _below(self, 0, *mix, "kl_weight", "loss_weight") + _not_shares(self, "evidence", "full_chunks")
         at_least = {"past_chunks": 1, "max_rows": 1, "distractors": 0, "target_tokens": 2}
-        at_least |= {"group": 1, "siblings": 1, "fill": 0, "leaves": 1}
+        at_least |= {"group": 1, "siblings": 1, "fill": 0, "max_fed": 0, "leaves": 1}
         problems += _not_whole(self, *at_least) or [
             problem for name, least in at_least.items() for problem in _below(self, least, name)
         ]

@@ -66,12 +66,18 @@ class Grouped:
     # -- which questions ------------------------------------------------------------------------------------------
 
     @cached_property
+    def _numbers(self) -> list[int]:
+        """Questions that may be drawn."""
+        most = self.settings.max_fed
+        fed = self.pool.question_tokens
+        return [n for n in range(self.pool.num_questions) if n % self.kept_out and (not most or fed[n] <= most)]
+
+    @cached_property
     def _by_kind(self) -> tuple[list[str], list[float], dict[str, list[int]]]:
         """Kinds, their cumulative weights, and the questions of each."""
         members: dict[str, list[int]] = {}
-        for number, kind in enumerate(self.pool.question_kinds):
-            if number % self.kept_out:
-                members.setdefault(kind, []).append(number)
+        for number in self._numbers:
+            members.setdefault(self.pool.question_kinds[number], []).append(number)
         weights = self.settings.kinds or {kind: float(len(numbers)) for kind, numbers in members.items()}
         kinds = [kind for kind in sorted(members) if weights.get(kind, 0.0) > 0]
         return kinds, list(accumulate(weights[kind] for kind in kinds)), members
@@ -80,9 +86,8 @@ class Grouped:
     def _siblings(self) -> dict[bytes, list[int]]:
         """Questions over one and the same context."""
         found: dict[bytes, list[int]] = {}
-        for number in range(self.pool.num_questions):
-            if number % self.kept_out:
-                found.setdefault(self.pool.context_key(number), []).append(number)
+        for number in self._numbers:
+            found.setdefault(self.pool.context_key(number), []).append(number)
         return found
 
     def _drawn(self, rng: random.Random, most: int) -> list[PackedQuestion]:

@@ -333,6 +333,11 @@ class Pool:
         """Kind of every question."""
         return [pack.header["kinds"][kind] for pack in self.packs for kind in pack.question_rows[:, 5].tolist()]
 
+    @cached_property
+    def question_tokens(self) -> list[int]:
+        """Tokens of every question and its answer."""
+        return [n for pack in self.packs for n in (pack.question_rows[:, 3] - pack.question_rows[:, 1]).tolist()]
+
     def context_key(self, index: int) -> bytes:
         """Equal for questions over equal contexts."""
         for pack in self.packs:
