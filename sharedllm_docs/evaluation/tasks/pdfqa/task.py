@@ -32,6 +32,7 @@ class PdfQa(QuestionTask):
     name = "pdfqa"
     title = "questions about three R manuals (113, 69 and 41 pages), one manual a question"
     main = "F1"
+    max_new_tokens = 32
 
     def __init__(self, options: TaskOptions, questions: Path = QUESTIONS_PATH) -> None:
         self._options = options
