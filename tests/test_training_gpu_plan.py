@@ -7,10 +7,11 @@ import importlib.util
 import json
 import subprocess
 import sys
-import zipfile
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
 
 pytest.importorskip("accelerate")
 pytest.importorskip("peft")
@@ -49,7 +50,7 @@ def script(name):
 
 
 sys.path.append(str(FOLDER))  # scripts import their neighbours
-train, pack_data, carry = script("train"), script("pack_data"), script("carry")
+train, pack_data, carry, bring = (script(name) for name in ("train", "pack_data", "carry", "bring"))
 
 
 @pytest.fixture(autouse=True)
@@ -139,56 +140,72 @@ def test_what_a_window_leaves_comes_back_and_goes_on(made, tmp_path, monkeypatch
     monkeypatch.setenv("OUT", str(back))
     assert run(made, tmp_path / "one", "1-joint-25", options=["--max-minutes", "0.0001"]) == 0
     parts = sorted(back.iterdir())
-    assert [part.name.rpartition(".")[2] for part in parts] == ["part-1-of-1"]
-    assert carry.main(["unpack", *map(str, parts), "--out", str(tmp_path / "here")]) == 0
+    assert [part.name.partition(".zip.")[0] for part in parts] == ["logs", "runs"]
+    assert bring.main(["unpack", *map(str, parts), "--out", str(tmp_path / "here")]) == 0
     assert (tmp_path / "here" / "summary.md").is_file()
     assert run(made, tmp_path / "here", "1-joint-25") == 0
     assert [row["step"] for row in read_log(tmp_path / "here" / "1-joint-25" / "log.csv")] == ["1", "2", "3", "4"]
 
 
 def runs_folder(folder, **sizes):
-    """Runs with a log and a checkpoint of so many bytes; those called done are finished."""
+    """Runs with a log, a state of so many bytes and an adapter of as many; those called done are finished."""
     for name, size in sizes.items():
+        kept = folder / name / "checkpoint"
         for part in ("adapter", "state"):
-            (folder / name / "checkpoint" / part).mkdir(parents=True)
-            (folder / name / "checkpoint" / part / f"{part}.safetensors").write_bytes(bytes(size))
+            (kept / part).mkdir(parents=True)
+        noise = torch.randn(size // 4, generator=torch.Generator().manual_seed(size))
+        save_file({"a": noise}, kept / "adapter" / "adapter.safetensors")
+        save_file({"a": noise}, kept / "state" / "state.safetensors")
         step = 9 if name.startswith("done") else 5
         notes = {"notes": {"step": step, "training": {"run": {"steps": 9}}}}
-        (folder / name / "checkpoint" / "adapter" / "adapter_config.json").write_text(json.dumps(notes))
+        (kept / "adapter" / "adapter_config.json").write_text(json.dumps(notes))
         (folder / name / "log.csv").write_text(name)
     (folder / "summary.md").write_text("table")
     return folder
 
 
 def test_what_is_needed_comes_first_and_the_rest_is_named(tmp_path):
-    runs = runs_folder(tmp_path / "runs", done_small=1000, going=4000, done_large=3 * carry.MIB)
-    left_out = carry.pack(runs, tmp_path / "back", part_bytes=carry.MIB, parts=2)
-    assert left_out == ["done_large/checkpoint/adapter (3.0 MiB)"]
-    [archive] = carry.join(sorted((tmp_path / "back").iterdir()), tmp_path)
-    assert sorted(zipfile.ZipFile(archive).namelist()) == sorted(
-        [
-            "summary.md",
-            *("done_large/log.csv", "done_small/log.csv", "going/log.csv"),
-            *(f"done_small/checkpoint/adapter/{name}" for name in ("adapter.safetensors", "adapter_config.json")),
-            *(f"going/checkpoint/adapter/{name}" for name in ("adapter.safetensors", "adapter_config.json")),
-            "going/checkpoint/state/state.safetensors",
-        ]
+    runs = runs_folder(tmp_path / "runs", done_small=1000, going=4000, done_large=9 * carry.MIB)
+    left_out = bring.pack(runs, tmp_path / "back", part_bytes=carry.MIB, parts=2)
+    assert left_out == ["done_large/adapter (4.5 MiB): --only done_large/adapter"]
+    here = tmp_path / "here"
+    assert bring.unpack(sorted((tmp_path / "back").iterdir()), here) == [
+        here / name for name in ("done_large", "done_small", "going")
+    ]
+    assert sorted(str(file.relative_to(here)) for file in here.rglob("*") if file.is_file()) == [
+        *("done_large/log.csv", "done_small/checkpoint/adapter/adapter.safetensors"),
+        *("done_small/checkpoint/adapter/adapter_config.json", "done_small/log.csv"),
+        *("going/checkpoint/adapter/adapter.safetensors", "going/checkpoint/adapter/adapter_config.json"),
+        *("going/checkpoint/state/state.safetensors", "going/log.csv", "summary.md"),
+    ]
+    state, adapter = (
+        load_file(here / "going" / "checkpoint" / part / f"{part}.safetensors")["a"] for part in ("state", "adapter")
     )
+    assert adapter.dtype == torch.bfloat16
+    assert torch.equal(state.bfloat16(), adapter)
+
+
+def test_more_than_one_call_brings_what_is_large(tmp_path):
+    runs = runs_folder(tmp_path / "runs", going=3 * carry.MIB, other=10)
+    options = {"only": ["going/state"], "part_bytes": carry.MIB, "parts": 2}
+    assert bring.pack(runs, tmp_path / "back", **options) == ["1 parts of going/state: --first 3"]
+    first = sorted((tmp_path / "back").iterdir())
+    assert [part.name.rpartition(".")[2] for part in first] == ["part-1-of-1", "part-1-of-3", "part-2-of-3"]
+    assert bring.pack(runs, tmp_path / "more", first=3, **options) == []
+    bring.unpack([*first, *(tmp_path / "more").glob("runs.zip*")], tmp_path / "here")
+    kept = Path("going", "checkpoint", "state", "state.safetensors")
+    assert (tmp_path / "here" / kept).read_bytes() == (runs / kept).read_bytes()
 
 
 def test_parts_are_small_few_and_plainly_named(tmp_path):
-    import random
-
-    runs = runs_folder(tmp_path / "runs", going=10)
-    noise = random.Random(0).randbytes(5 * carry.MIB)
-    (runs / "going" / "checkpoint" / "state" / "state.safetensors").write_bytes(noise)
-    assert carry.pack(runs, tmp_path / "back", part_bytes=2 * carry.MIB, parts=4) == []
+    runs = runs_folder(tmp_path / "runs", going=3 * carry.MIB)
+    assert bring.pack(runs, tmp_path / "back", part_bytes=2 * carry.MIB, parts=4) == []
     parts = sorted((tmp_path / "back").iterdir())
-    assert len(parts) == 3
+    assert len(parts) == 1 + 2
     assert all(part.stat().st_size <= 2 * carry.MIB for part in parts)
     assert all(part.name.replace(".", "").replace("-", "").isalnum() for part in parts)
-    assert carry.BACK_PARTS <= 8
-    assert carry.BACK_PART_MIB < 16
+    assert 1 + bring.PARTS <= 8
+    assert bring.PART_MIB < 16
 
 
 def test_a_file_is_split_and_joined(tmp_path, capsys):
@@ -210,7 +227,10 @@ def test_a_file_is_split_and_joined(tmp_path, capsys):
     assert carry.main(["join", str(whole), "--out", str(tmp_path)]) == DataError.exit_code
     assert capsys.readouterr().err.startswith("error: ")
     assert carry.main(["split", str(tmp_path / "none"), "--out", str(tmp_path)]) == DataError.exit_code
-    assert carry.main(["pack", str(tmp_path), "--out", str(tmp_path)]) == DataError.exit_code
+    assert bring.main(["pack", str(tmp_path), "--out", str(tmp_path)]) == DataError.exit_code
+    runs = runs_folder(tmp_path / "runs", going=10)
+    assert bring.main(["pack", str(runs), "--out", str(tmp_path), "--only", "going/plan"]) == DataError.exit_code
+    assert "holds no going/plan (known: logs, going/adapter, going/state)" in capsys.readouterr().err
 
 
 # what the machine with the accelerator may lack
@@ -234,7 +254,7 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Absent())
 sys.path.insert(0, {folder!r})
-import pack_data, carry, train
+import pack_data, bring, carry, train
 sys.exit(train.main(sys.argv[1:]))
 """
 

@@ -70,9 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         configs = {plan.stem: settings_of(plan, chosen.set, chosen.packs) for plan in chosen.plans}
         chosen.out.mkdir(parents=True, exist_ok=True)
+        left = chosen.max_minutes
         for name, config in configs.items():
-            left = chosen.max_minutes - (time.monotonic() - begun) / 60
             statuses.append(_train(name, config, chosen, left))
+            left = chosen.max_minutes - (time.monotonic() - begun) / 60
             (chosen.out / SUMMARY).write_text(summary(chosen.out), encoding="utf-8")
         _bring(chosen)
         print(summary(chosen.out), end="")
@@ -104,10 +105,10 @@ def _bring(chosen: argparse.Namespace) -> None:
     """Pack what came out, where it is to be brought away."""
     if chosen.bring is None or not any(chosen.out.glob("*/log.csv")):
         return
-    from carry import pack
+    from bring import pack
 
     for name in pack(chosen.out, chosen.bring):
-        print(f"not brought, it would be too much: {name}")
+        print(f"not packed, it would be too much: {name}")
 
 
 def _folder(variable: str) -> Path | None:

@@ -1,0 +1,199 @@
+"""What runs left behind, in few small files, for a machine that gives only so much at a time.
+
+``python benchmarks/gpu/bring.py pack RUNS --out DIR`` over there (train.py does it) and ``... unpack PARTS --out runs``
+here.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from carry import MIB, join, split
+
+from sharedllm_docs.errors import DataError, SharedLLMError
+
+PART_MIB, PARTS = 15, 4
+"""Of ``runs.zip`` in one call; ``logs.zip`` comes beside it."""
+_LOGS = ("log.csv", "loss.png")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Files of a run that are of use together.
+
+    Attributes:
+        name: ``logs``, ``RUN/adapter`` or ``RUN/state``.
+        files: where they are.
+        half: tensors are written in bfloat16, which is enough for an adapter and half as much.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    half: bool = False
+
+    @property
+    def size(self) -> int:
+        """Bytes at most."""
+        return sum(file.stat().st_size // (2 if self._halved(file) else 1) for file in self.files)
+
+    def write(self, archive: zipfile.ZipFile, runs: Path) -> None:
+        """Put the files into an archive."""
+        for file in self.files:
+            name = str(file.relative_to(runs))
+            if self._halved(file):
+                archive.writestr(zipfile.ZipInfo(name), _in_half(file), zipfile.ZIP_DEFLATED, compresslevel=1)
+            else:
+                archive.write(file, name)
+
+    def _halved(self, file: Path) -> bool:
+        return self.half and file.suffix == ".safetensors"
+
+
+def pack(
+    runs: Path,
+    folder: Path,
+    *,
+    only: Sequence[str] = (),
+    first: int = 1,
+    part_bytes: int = PART_MIB * MIB,
+    parts: int = PARTS,
+) -> list[str]:
+    """Write ``logs.zip`` and at most ``parts`` parts of ``runs.zip``; what is not among them is named.
+
+    Of the runs, the last touched first, all adapters that fit, then the states of those that are not finished. With
+    ``only`` these groups whatever their size: a further call with a higher ``first`` brings the parts that are left.
+
+    Raises:
+        DataError: the folder holds no runs, or not a group that is asked for.
+    """
+    groups = {group.name: group for group in _groups(runs)}
+    unknown = [name for name in only if name not in groups]
+    if unknown or not groups:
+        raise DataError(
+            f"{runs} holds no {unknown[0] if unknown else 'runs'} (known: {', '.join(groups) or 'none'}).",
+            remedy="Give the folder that train.py wrote into.",
+        )
+    logs = groups.pop("logs")
+    chosen, left_out = _chosen(list(groups.values()), only, (part_bytes - MIB // 8) * parts)
+    with tempfile.TemporaryDirectory(dir=runs) as scratch:
+        _write(Path(scratch) / "logs.zip", [logs], runs)
+        split(Path(scratch) / "logs.zip", folder, part_bytes)
+        if chosen:
+            _write(Path(scratch) / "runs.zip", chosen, runs)
+            made = split(Path(scratch) / "runs.zip", folder, part_bytes)
+            later = made[first - 1 + parts :]
+            for part in (*made[: first - 1], *later):
+                part.unlink()
+            left_out += [f"{len(later)} parts of {', '.join(only)}: --first {first + parts}"] if later else []
+    return left_out
+
+
+def _chosen(groups: Sequence[Group], only: Sequence[str], room: int) -> tuple[list[Group], list[str]]:
+    if only:
+        return [group for group in groups if group.name in only], []
+    chosen: list[Group] = []
+    left_out: list[str] = []
+    for group in groups:
+        if group.size <= room:
+            chosen.append(group)
+            room -= group.size
+        else:
+            left_out.append(f"{group.name} ({group.size / MIB:.1f} MiB): --only {group.name}")
+    return chosen, left_out
+
+
+def _groups(runs: Path) -> Iterator[Group]:
+    """What a folder of runs holds, the most wanted first."""
+    found = sorted((log.parent for log in runs.glob("*/log.csv")), key=lambda run: -(run / "log.csv").stat().st_mtime)
+    logs = (runs / "summary.md", *(run / name for run in found for name in _LOGS))
+    if found:
+        yield Group("logs", tuple(file for file in logs if file.is_file()))
+    for run in found:
+        yield from _part_of(run, "adapter", half=True)
+    for run in found:
+        if not _finished(run / "checkpoint"):
+            yield from _part_of(run, "state")
+
+
+def _part_of(run: Path, part: str, *, half: bool = False) -> Iterator[Group]:
+    files = tuple(sorted(file for file in (run / "checkpoint" / part).glob("*") if file.is_file()))
+    if files:
+        yield Group(f"{run.name}/{part}", files, half)
+
+
+def _write(archive: Path, groups: Sequence[Group], runs: Path) -> None:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+        for group in groups:
+            group.write(packed, runs)
+
+
+def _in_half(file: Path) -> bytes:
+    import torch
+    from safetensors.torch import load_file, save
+
+    halved = {name: x.bfloat16() if x.dtype == torch.float32 else x for name, x in load_file(file).items()}
+    made: bytes = save(halved)
+    return made
+
+
+def _finished(checkpoint: Path) -> bool:
+    try:
+        notes = json.loads((checkpoint / "adapter" / "adapter_config.json").read_text(encoding="utf-8"))["notes"]
+        return bool(notes["step"] >= notes["training"]["run"]["steps"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def unpack(parts: Sequence[Path], folder: Path) -> list[Path]:
+    """Take logs and runs out of their parts; files of the same runs are replaced.
+
+    Raises:
+        DataError: as :func:`join`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        for whole in join(parts, Path(scratch)):
+            with zipfile.ZipFile(whole) as archive:
+                archive.extractall(folder)
+    return sorted(log.parent for log in folder.glob("*/log.csv"))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line's options."""
+    top = argparse.ArgumentParser(description="Results of runs in few small files.")
+    commands = top.add_subparsers(dest="command", required=True)
+    packing = commands.add_parser("pack")
+    packing.add_argument("runs", type=Path, help="folder that train.py wrote into")
+    packing.add_argument("--only", nargs="+", default=[], metavar="RUN/PART", help="RUN/adapter or RUN/state")
+    packing.add_argument("--first", type=int, default=1, help="number of the first part that is written")
+    unpacking = commands.add_parser("unpack")
+    unpacking.add_argument("parts", type=Path, nargs="+", help="files that were brought")
+    for command in (packing, unpacking):
+        command.add_argument("--out", type=Path, required=True, help="folder to write into")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Pack or unpack; returns the exit status."""
+    chosen = parser().parse_args(arguments)
+    try:
+        if chosen.command == "unpack":
+            print(*unpack(chosen.parts, chosen.out), sep="\n")
+            return 0
+        for name in pack(chosen.runs, chosen.out, only=chosen.only, first=chosen.first):
+            print(f"left out: {name}")
+    except SharedLLMError as failed:
+        print(f"error: {failed}", file=sys.stderr)
+        return failed.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
