@@ -71,16 +71,26 @@ def call_of(model: Bound, stop: Sequence[str] | None, given: Mapping[str, Any]) 
     """The settings of one call: the model's own, with what this call gives in their place.
 
     Raises:
-        UnsupportedArgumentError: an argument that this model does not know, or that wants an index.
+        UnsupportedArgumentError: an argument that this model does not know, that wants an index, or of a wrong kind.
         ConfigError: a value out of its bounds (raised by the core).
     """
     _check_known(model, given)
-    return Call(
-        generation=_generation(model, stop, given),
-        timeout=given.get("timeout", model.timeout),
-        documents=given.get("documents", model.documents),
-        settings=given.get("settings", model.settings),
-    )
+    timeout = given.get("timeout", model.timeout)
+    if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
+        raise UnsupportedArgumentError(f"timeout={timeout!r} must be above 0 seconds.", remedy="Or leave it out.")
+    settings = given.get("settings", model.settings)
+    if not isinstance(settings, QuestionSettings | None):
+        raise UnsupportedArgumentError(
+            f"settings={settings!r} is no QuestionSettings.", remedy="Give sharedllm_docs.QuestionSettings(...)."
+        )
+    return Call(_generation(model, stop, given), timeout, chosen(given.get("documents", model.documents)), settings)
+
+
+def chosen(documents: Sequence[str] | None) -> Sequence[str] | None:
+    """The documents to search; a bare string, which would be taken letter by letter, is refused."""
+    if isinstance(documents, str):
+        raise UnsupportedArgumentError(f"documents={documents!r} is one string.", remedy=f"Give [{documents!r}].")
+    return documents
 
 
 def _check_known(model: Bound, given: Mapping[str, Any]) -> None:

@@ -10,6 +10,7 @@ from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
 from pydantic import ConfigDict, Field, PrivateAttr
 
+from langchain_sharedllm.arguments import chosen
 from langchain_sharedllm.documents import from_passage
 from langchain_sharedllm.opening import IndexLike, open_index
 from sharedllm_docs import Index
@@ -64,4 +65,4 @@ class SharedLLMRetriever(BaseRetriever):
         return self.k if k is None else k
 
     def _chosen(self, documents: Sequence[str] | None) -> Sequence[str] | None:
-        return self.documents if documents is None else documents
+        return chosen(self.documents if documents is None else documents)

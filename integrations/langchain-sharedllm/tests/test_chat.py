@@ -135,11 +135,21 @@ def test_sampling_follows_temperature_and_seed(plain):
         ({"n": 2}, "n=2"),
         ({"documents": ["a"]}, "without documents"),
         ({"settings": ALWAYS}, "without documents"),
+        ({"timeout": -1}, "timeout=-1"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(plain, given, named):
     with pytest.raises(UnsupportedArgumentError, match=named):
         plain.invoke("Hello", **given)
+
+
+def test_arguments_about_documents_are_checked(chat):
+    with pytest.raises(UnsupportedArgumentError, match=r"Give \['birds\.pdf'\]"):
+        chat.invoke(QUESTION, documents="birds.pdf")
+    with pytest.raises(UnsupportedArgumentError, match="no QuestionSettings"):
+        chat.invoke(QUESTION, settings={"budget": 3})
+    few = QuestionSettings(relevance_floor=0, max_citations=1, budget=16)
+    assert len(chat.invoke(QUESTION, settings=few).response_metadata["citations"]) == 1
 
 
 def test_values_out_of_bounds_are_the_core_s_errors(plain):

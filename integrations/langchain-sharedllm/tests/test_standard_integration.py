@@ -8,7 +8,7 @@ from functools import cache
 import pytest
 from langchain_sharedllm import ChatSharedLLM, SharedLLMIndex, SharedLLMRetriever
 from langchain_tests.integration_tests import ChatModelIntegrationTests, RetrieversIntegrationTests
-from tiny_models import pages, tiny_llm
+from tiny_models import PAGES, pages, tiny_llm
 
 from sharedllm_docs import QuestionSettings, SharedLLM
 
@@ -28,7 +28,8 @@ def default_llm() -> SharedLLM:
 
 @cache
 def default_index() -> SharedLLMIndex:
-    return SharedLLMIndex.from_documents(pages("birds.pdf"), tempfile.mkdtemp() + "/index", llm=default_llm())
+    texts = [text * 12 for text in PAGES]  # several passages: one takes 128 tokens
+    return SharedLLMIndex.from_documents(pages("birds.pdf", texts), tempfile.mkdtemp() + "/index", llm=default_llm())
 
 
 class _Chat(ChatModelIntegrationTests):
