@@ -21,7 +21,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from sharedllm_docs.architectures import Architecture
-from sharedllm_docs.config import Profile
+from sharedllm_docs.config import Profile, QuestionSettings
 from sharedllm_docs.cross_attention import CrossAttention
 from sharedllm_docs.errors import AdapterError
 
@@ -32,6 +32,9 @@ LORA = {"upper": "upper.lora.", "lower": "lower.lora."}
 SHARD_BYTES = 14 * 2**20
 _SHARD = re.compile(r"(.+)-\d{5}-of-(\d{5})\.safetensors")
 Half = Literal["upper", "lower"]
+QUESTION_DEFAULTS = frozenset(("budget", "evidence_tokens"))
+SHIPPED = Path(__file__).parent / "adapters"
+"""Adapters of embedded models, a folder each."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +45,26 @@ class Adapter:
         profile: for which they were trained.
         weights: name -> tensor; names as in the module's docstring.
         notes: free strings kept in the config (base model, training run).
+        question: ``budget`` and ``evidence_tokens`` that it was trained for or measured best with, for questions that
+            ask for none. Not part of the digest: no stored number depends on them.
     """
 
     profile: Profile
     weights: Mapping[str, torch.Tensor]
     notes: Mapping[str, Any] = field(default_factory=dict)
+    question: Mapping[str, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        QuestionSettings(**self._known_question())
+
+    def _known_question(self) -> dict[str, int]:
+        unknown = sorted(set(self.question) - QUESTION_DEFAULTS)
+        if unknown:
+            raise AdapterError(
+                f"The adapter's question settings hold {unknown[0]!r} (known: {', '.join(sorted(QUESTION_DEFAULTS))}).",
+                remedy="Leave it out of adapter_config.json.",
+            )
+        return dict(self.question)
 
     @property
     def digest(self) -> str:
@@ -142,7 +160,7 @@ class Adapter:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        settings = {"profile": self.profile.to_dict(), "notes": dict(self.notes)}
+        settings = {"profile": self.profile.to_dict(), "notes": dict(self.notes), "question": dict(self.question)}
         (folder / CONFIG_FILE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         write_shards(self.weights, folder, Path(WEIGHTS_FILE).stem, shard_bytes)
         return folder
@@ -166,11 +184,19 @@ class Adapter:
         try:
             settings = json.loads(config.read_text(encoding="utf-8"))
             weights = {name: tensor for file in files for name, tensor in load_file(file).items()}
-            return cls(Profile.from_dict(settings["profile"]), weights, settings.get("notes", {}))
+            return cls(
+                Profile.from_dict(settings["profile"]), weights, settings.get("notes", {}), settings.get("question", {})
+            )
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise AdapterError(
                 f"The adapter in {folder} is damaged: {error}", remedy="Fetch or convert it again."
             ) from error
+
+
+def shipped_adapter(name: str) -> Path | None:
+    """Folder of the adapter that comes with the package for an embedded model; None if there is none."""
+    folder = SHIPPED / name
+    return folder if (folder / CONFIG_FILE).is_file() else None
 
 
 def _missing_shards(names: set[str]) -> list[str]:

@@ -237,7 +237,8 @@ class QuestionSettings:
         budget: most key/value rows injected a layer (None: the profile's default).
         selector: how a branch is chosen inside a candidate chunk.
         candidates: most candidate chunks considered by branch selection.
-        evidence_tokens: tokens of the best leaves' text placed verbatim in the prompt (0 = none).
+        evidence_tokens: tokens of the best leaves' text placed verbatim in the prompt (0 = none; None: the profile's
+            default).
         relevance_floor: least relevance of the best leaf, 0 .. 1, below which the answer is that the document does
             not say; 0 switches the floor off.
         max_citations: most citations returned.
@@ -246,13 +247,14 @@ class QuestionSettings:
     budget: int | None = None
     selector: SelectorName = "embedding"
     candidates: int = 8
-    evidence_tokens: int = 0
+    evidence_tokens: int | None = None
     relevance_floor: float = 0.3
     max_citations: int = 5
 
     def __post_init__(self) -> None:
         problems = _choice_problems(self, {"selector": SelectorName})
-        whole = ("candidates", "evidence_tokens", "max_citations", *(() if self.budget is None else ("budget",)))
+        given = tuple(name for name in ("budget", "evidence_tokens") if getattr(self, name) is not None)
+        whole = ("candidates", "max_citations", *given)
         wrong = _number_problems(self, whole=whole, finite=("relevance_floor",))
         _raise_if(problems + (wrong or self._range_problems()), "question settings")
 
@@ -263,7 +265,7 @@ class QuestionSettings:
         for name in ("candidates", "max_citations"):
             if getattr(self, name) < 1:
                 problems.append(f"{name}={getattr(self, name)} must be at least 1.")
-        if self.evidence_tokens < 0:
+        if self.evidence_tokens is not None and self.evidence_tokens < 0:
             problems.append(f"evidence_tokens={self.evidence_tokens} must not be negative.")
         if not 0 <= self.relevance_floor <= 1:
             problems.append(f"relevance_floor={self.relevance_floor} must lie in 0..1.")

@@ -24,8 +24,6 @@ from sharedllm_docs.messages import Message, transcript
 from sharedllm_docs.model import SharedLLM
 from sharedllm_docs.question import Searcher, Selection
 
-DEFAULT_BUDGET = {"prefix": 512, "sharedllm": 8192}
-"""Rows injected a layer unless the question asks otherwise; why these, see docs/log.md (budget)."""
 MAX_BATCH = 8
 NEXT_QUESTION = "\nQuestion:"
 
@@ -144,7 +142,7 @@ class Engine:
     ) -> Selection:
         """The nodes that would be injected for a question; earlier turns only take their room."""
         ids = self.llm.template.question_ids(self.llm.tokenizer, question, conversation=transcript(conversation))
-        budget = self._budget(settings, len(ids) + settings.evidence_tokens, generation.max_new_tokens)
+        budget = self._budget(settings, len(ids) + self._evidence_tokens(settings), generation.max_new_tokens)
         vector = self.llm.embedder.encode([question])[0]
         hidden = None
         if settings.selector == "hidden-state":
@@ -167,7 +165,7 @@ class Engine:
             raise EmptyQuestionError(f"The question {question!r} is empty.", remedy="Ask something.")
         begun = time.perf_counter()
         one = _Asked(question, begun, self.select(question, searcher, settings, generation, conversation))
-        evidence = self._evidence(one.selection, settings.evidence_tokens)
+        evidence = self._evidence(one.selection, self._evidence_tokens(settings))
         one.ids = self.llm.template.question_ids(self.llm.tokenizer, question, evidence, transcript(conversation))
         one.select_seconds = time.perf_counter() - one.begun
         if one.selection.relevance >= settings.relevance_floor:
@@ -175,10 +173,14 @@ class Engine:
             one.load_seconds = time.perf_counter() - one.begun - one.select_seconds
         return one
 
+    def _evidence_tokens(self, settings: QuestionSettings) -> int:
+        own = settings.evidence_tokens
+        return self.llm.question_default("evidence_tokens") if own is None else own
+
     def _budget(self, settings: QuestionSettings, question_tokens: int, answer_tokens: int) -> int:
         """Rows that may be injected: as asked, within the window where rows take consecutive positions."""
         profile = self.llm.profile
-        wanted = settings.budget or DEFAULT_BUDGET[profile.name]
+        wanted = settings.budget or self.llm.question_default("budget")
         left = self.llm.window_left(question_tokens, answer_tokens)
         if left < 1:
             raise QuestionTooLongError(

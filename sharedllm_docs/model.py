@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from safetensors import SafetensorError
 
-from sharedllm_docs.adapter import Adapter, Half
+from sharedllm_docs.adapter import Adapter, Half, shipped_adapter
 from sharedllm_docs.architectures import Architecture, architecture_for
 from sharedllm_docs.asynchronous import AsyncCompletionStream
 from sharedllm_docs.config import GenerationSettings, Profile
@@ -37,6 +37,11 @@ from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.tokens import check_tokenizer
 from sharedllm_docs.zoo import DEFAULT_MODEL, EMBEDDED, ensure
 
+DEFAULT_QUESTION = {
+    "prefix": {"budget": 512, "evidence_tokens": 0},
+    "sharedllm": {"budget": 8192, "evidence_tokens": 0},
+}
+"""Rows injected a layer and tokens of evidence, unless the question or the adapter says otherwise: docs/log.md."""
 DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
 
@@ -94,7 +99,7 @@ class SharedLLM:
         cls,
         name_or_path: str | Path | None = None,
         *,
-        adapter: str | Path | Adapter | None = None,
+        adapter: str | Path | Adapter | None = "auto",
         profile: Profile | str | None = None,
         device: str = "auto",
         dtype: str = "auto",
@@ -105,7 +110,8 @@ class SharedLLM:
 
         Args:
             name_or_path: None for the embedded default (fetched once), a local folder, or a hub name.
-            adapter: folder of a trained adapter; brings its profile.
+            adapter: folder of a trained adapter; brings its profile. ``"auto"`` takes the one that comes with the
+                package for an embedded model, unless ``profile`` is another; None or ``"none"`` takes none.
             profile: a :class:`Profile`, or ``"prefix"``; the default without an adapter.
             device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ...
             dtype: ``auto`` (bfloat16 on CUDA and on processors with bfloat16 matrix units, else float32) or a name.
@@ -118,9 +124,9 @@ class SharedLLM:
             AdapterError: the adapter is missing, damaged or of another model.
             ConfigError: an unknown device, dtype or profile.
         """
-        loaded = adapter if isinstance(adapter, Adapter) or adapter is None else Adapter.load(adapter)
         place, kind = _device(device), _dtype(dtype, _device(device))
         embedded = DEFAULT_MODEL if name_or_path is None else EMBEDDED.get(str(name_or_path))
+        loaded = _load_adapter(adapter, embedded.name if embedded else "", profile)
         chosen = _choose_profile(profile, loaded)
         if embedded is not None and chosen.name == "prefix" and chosen.layers is None:
             chosen = replace(chosen, layers=embedded.layers)
@@ -138,7 +144,7 @@ class SharedLLM:
         )
         made.source = {
             "name_or_path": None if embedded is DEFAULT_MODEL else _absolute(name_or_path),
-            "adapter": _absolute(adapter) if isinstance(adapter, (str, Path)) else None,
+            "adapter": _adapter_source(adapter, loaded),
             "dtype": made.dtype,
             "embedder": _absolute(embedder),
         }
@@ -219,6 +225,11 @@ class SharedLLM:
         with self.lock:
             return front_state(self.upper, self.start_ids) if self.profile.fusion == "joint" else None
 
+    def question_default(self, name: str) -> int:
+        """``budget`` or ``evidence_tokens`` of a question that asks for none: the adapter's, else the profile's."""
+        own = self.adapter.question if self.adapter else {}
+        return own.get(name, DEFAULT_QUESTION[self.profile.name][name])
+
     def window_left(self, question_tokens: int, answer_tokens: int) -> int:
         """Rows that fit the model's window beside prompt, question and answer (``token`` positions only)."""
         return self.upper.window - len(self.start_ids) - question_tokens - answer_tokens
@@ -293,6 +304,24 @@ class SharedLLM:
             quantisation=str(getattr(self.upper.config, "quantization_config", None) or "") or None,
             embedder=self.embedder.digest,
         )
+
+
+def _load_adapter(adapter: str | Path | Adapter | None, model: str, profile: Profile | str | None) -> Adapter | None:
+    """The adapter asked for; ``auto``: the embedded model's own where the profile is left to it or is its kind."""
+    if adapter is None or isinstance(adapter, Adapter):
+        return adapter
+    if adapter == "auto":
+        wanted = profile.name if isinstance(profile, Profile) else profile
+        shipped = shipped_adapter(model) if model and wanted in (None, "sharedllm") else None
+        return Adapter.load(shipped) if shipped else None
+    return None if adapter == "none" else Adapter.load(adapter)
+
+
+def _adapter_source(adapter: str | Path | Adapter | None, loaded: Adapter | None) -> str | None:
+    """How to find the adapter again: ``auto`` for the one that comes with the package."""
+    if loaded is None or isinstance(adapter, Adapter):
+        return None
+    return "auto" if adapter == "auto" else _absolute(adapter)
 
 
 def _absolute(name: str | Path | None) -> str | None:

@@ -68,7 +68,7 @@ class QuestionOptions:
         typer.Option(
             "--evidence",
             metavar="TOKENS",
-            show_default=str(_ASK.evidence_tokens),
+            show_default="the adapter's or 0",
             help="Text of the best passages placed in the prompt as well.",
             rich_help_panel=_QUESTION,
         ),
