@@ -13,6 +13,7 @@ from sharedllm_docs.cli.failures import EXIT_UNFINISHED
 from sharedllm_docs.errors import AdapterError, EvaluationError
 from sharedllm_docs.evaluation import errors as analysis
 from sharedllm_docs.evaluation import run as runner
+from sharedllm_docs.evaluation import start
 from sharedllm_docs.evaluation.ablations import ABLATIONS
 from sharedllm_docs.evaluation.memory import high_water_mark
 from sharedllm_docs.evaluation.plots import can_plot
@@ -29,6 +30,7 @@ from tests.cli_run import run as command
 from tests.evaluation_helpers import llm, options
 from tests.tiny_text import tiny_adapter, tiny_llm
 
+DONE = Outcome(Path("rows.jsonl"), "", (), (), (), complete=True)
 HEADER = {"task": "passkey", "seed": 0}
 
 
@@ -303,6 +305,16 @@ def test_the_command_runs_an_ablation(tiny_command):
     printed = command(*tiny_command("--ablation", "place", "--limit", "1", "--lengths", "128"))
     assert printed.exit_code == 0
     assert printed.stdout.count("| `prefix:layers=") == 3
+
+
+@pytest.mark.parametrize("with_adapter", [False, True])
+def test_without_a_list_the_usual_systems_are_measured(tmp_path, monkeypatch, tiny_command, with_adapter):
+    asked: list[str] = []
+    monkeypatch.setattr(start, "evaluate", lambda task, specs, *a, **k: asked.extend(s.text for s in specs) or DONE)
+    folder = tiny_adapter(llm().upper.model).save(tmp_path / "adapter")
+    assert command(*tiny_command(*(["--adapter", str(folder)] if with_adapter else []))).exit_code == 0
+    usual = ["closed_book", "first_8k", "full_prefill", "rag", "rag-tuned", "prefix", "prefix+evidence"]
+    assert asked == [*usual, *(["sharedllm", "sharedllm+evidence"] if with_adapter else [])]
 
 
 def test_the_command_tells_errors_in_one_line(tmp_path, tiny_command):

@@ -50,7 +50,6 @@ def test_lists_are_split_at_systems_and_not_at_options():
         ("prefix:colour=red", r"has no option 'colour' \(known: budget"),
         ("prefix:budget=many", "budget='many' cannot be read"),
         ("closed_book:budget=1", r"has no option 'budget' \(known: none\)"),
-        ("rag+evidence", "read verbatim passages already"),
         ("prefix:policy=best", "policy='best' is unknown"),
         ("prefix:policy=oracle", "wants to know where the answers stand"),
     ],
@@ -89,6 +88,7 @@ def test_sharedllm_wants_an_adapter(tmp_path):
         "full_prefill+evidence=16",
         "rag",
         "rag-tuned:chunk_tokens=48,overlap=8,top_k=2",
+        "rag-tuned+evidence=16:chunk_tokens=48,overlap=8,top_k=2",
         "prefix",
         "prefix+evidence=16:budget=24",
         "prefix:budget=24,policy=random",
@@ -177,6 +177,19 @@ def test_rag_asks_with_the_prompt_of_the_engine(tmp_path, monkeypatch):
     assert answer.text == "said"
     assert asked == [template.start + answer.context + template.before_question + QUESTION + template.after_question]
     assert answer.pages == (2,)
+
+
+def test_rag_with_evidence_quotes_it_behind_the_passages(tmp_path, monkeypatch):
+    asked: list[str] = []
+    monkeypatch.setattr(llama_index.Completer, "__call__", lambda self, prompt: asked.append(prompt) or "said")
+    plain, quoting = (system(f"rag-tuned{e}:chunk_tokens=48,overlap=8,top_k=1", tmp_path) for e in ("", "+evidence=16"))
+    without = plain.answer(QUESTION, [DOCUMENT])
+    answer = quoting.answer(QUESTION, [DOCUMENT])
+    evidence = EvidenceFinder(llm()).find(QUESTION, [DOCUMENT], 16)
+    assert answer.context == f"{without.context}\n\n{evidence.text}"
+    assert asked[1] == asked[0].replace(without.context, answer.context)
+    assert answer.pages == tuple(dict.fromkeys((*without.pages, *evidence.pages)))
+    assert "zebra" not in quoting.answer("Which river?", [tiny_document(prose(9), name="o.txt")]).context
 
 
 def test_rag_defaults_are_those_of_llama_index(tmp_path, monkeypatch):

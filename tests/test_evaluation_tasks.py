@@ -21,10 +21,12 @@ from sharedllm_docs.evaluation.tasks.pages import count_tokens, cut_pages, fille
 from sharedllm_docs.evaluation.tasks.passkey.task import Passkey
 from sharedllm_docs.evaluation.tasks.pdfqa import data as pdf_data
 from sharedllm_docs.evaluation.tasks.pdfqa.task import PdfQa
-from sharedllm_docs.evaluation.tasks.perplexity.task import Perplexity
+from sharedllm_docs.evaluation.tasks.perplexity.task import LENGTHS, Perplexity
 from sharedllm_docs.evaluation.tasks.registry import TASKS, make_task
 from sharedllm_docs.evaluation.tasks.squad_haystack import data as squad_data
 from sharedllm_docs.evaluation.tasks.squad_haystack.task import SHARED, SquadHaystack
+from sharedllm_docs.evaluation.tasks.texts import held_out, names_of
+from sharedllm_docs.evaluation.tasks.written import record, write_examples
 from tests.evaluation_helpers import Oracle, TinyPdfQa, hay, options, prose, questions_file, squad
 from tests.tiny_text import tiny_tokenizer
 
@@ -337,3 +339,79 @@ def test_the_real_wheel_holds_even_rows_and_hay_for_the_longest_documents(tmp_pa
     assert len(task._questions) == 493
     assert all(row.id[-1] in "02468ace" for row in task._questions)
     assert tokens_of(example) > 130_000
+
+
+# -- texts and what is written ------------------------------------------------------------------------------------
+
+
+def rows_file(folder: Path, rows: list[dict[str, Any]], name: str = "book.jsonl.gz") -> Path:
+    with gzip.open(folder / name, "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(row) + "\n" for row in rows)
+    return folder / name
+
+
+def test_of_training_data_only_the_test_split_is_read(tmp_path):
+    splits = ("train", "test", "valid", "test")
+    path = rows_file(tmp_path, [{"text": prose(30, n), "split": split} for n, split in enumerate(splits)])
+    assert held_out(path) == f"{prose(30, 1)}\n\n{prose(30, 3)}"
+    task = Perplexity(TaskOptions(tiny_tokenizer(), 64, (64,), (), (path,)))
+    pasts = " ".join(example.past.text + example.target for example in task.examples(None, 0))
+    assert prose(1, 1) in pasts
+    assert prose(30, 0)[:60] not in pasts
+
+
+@pytest.mark.parametrize("rows", [[{"text": "a", "split": "train"}], [{"words": 1}], [["a"]]])
+def test_training_data_without_held_out_text_is_refused(tmp_path, rows):
+    with pytest.raises(EvaluationError, match=r"book\.jsonl\.gz holds no"):
+        held_out(rows_file(tmp_path, rows))
+    (tmp_path / "cut.jsonl.gz").write_bytes((tmp_path / "book.jsonl.gz").read_bytes()[:-9])
+    with pytest.raises(EvaluationError, match=r"cut\.jsonl\.gz holds no rows of long text"):
+        held_out(tmp_path / "cut.jsonl.gz")
+
+
+def test_another_text_of_the_same_name_is_another_run(tmp_path):
+    first, same = (options(tmp_path, sentences=40) for _time in range(2))
+    name = Perplexity(first).options()["texts"]
+    assert name == Perplexity(same).options()["texts"] == names_of(same)
+    assert name != Perplexity(options(tmp_path, sentences=41)).options()["texts"]
+    bare = TaskOptions(tiny_tokenizer())
+    assert Perplexity(bare).options()["texts"] == ["R-intro.pdf", "R-lang.pdf", "R-data.pdf"]
+    assert Passkey(bare).options()["texts"] == []
+
+
+def test_lengths_reach_as_far_as_the_papers_tables():
+    bare = TaskOptions(tiny_tokenizer())
+    longest = {"perplexity": 2**17, "passkey": 2**18, "needles": 2**17, "squad-haystack": 2**17}
+    assert {name: max(make_task(name, bare)._lengths) for name in longest} == longest
+    assert min(make_task("perplexity", bare)._lengths) == 1024
+
+
+def test_a_past_leaves_pages_to_predict_unless_it_was_asked_for(tmp_path):
+    said: list[str] = []
+    text = options(tmp_path, sentences=900).texts
+    task = Perplexity(TaskOptions(tiny_tokenizer(), 256, (), (), text, said.append))
+    pages = len(task._pages)
+    lengths = {example.length for example in task.examples(2, 0)}
+    assert lengths == {length for length in LENGTHS if length <= 0.75 * 256 * pages} != set(LENGTHS)
+    assert said == ["The text is too short for a past of 32K, 64K, 128K: give more with --text."]
+    asked = Perplexity(TaskOptions(tiny_tokenizer(), 256, (256 * (pages - 1),), (), text)).examples(None, 0)
+    assert [example.length for example in asked] == [256 * (pages - 1)]
+    short = Perplexity(TaskOptions(tiny_tokenizer(), 256, (), (), options(tmp_path, sentences=20).texts))
+    with pytest.raises(EvaluationError, match="too few for a past of 1024"):
+        short.examples(1, 0)
+
+
+@pytest.mark.parametrize("kind", [Passkey, Needles])
+def test_examples_are_written_as_json(tmp_path, capsys, monkeypatch, kind):
+    tiny_tokenizer().save_pretrained(tmp_path / "model")
+    text = options(tmp_path, sentences=3000).texts[0]
+    asked = ["--model", str(tmp_path / "model"), "--text", str(text), "--lengths", "2K", "--limit", "1"]
+    assert write_examples(kind, [*asked, "--pages"]) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    examples = kind(TaskOptions(tiny_tokenizer(), lengths=(2048,), texts=(text,))).examples(1, 0)
+    assert rows == [record(example, text=True) for example in examples]
+    assert all(row["evidence"][0] in "".join(row["documents"][0]) for row in rows)
+    assert write_examples(kind, [*asked, "--lengths", "2"]) == EvaluationError.exit_code
+    assert "below one page" in capsys.readouterr().err
+    assert write_examples(kind, ["--model", str(tmp_path / "none")]) == 4
+    assert "could not be loaded" in capsys.readouterr().err

@@ -33,7 +33,8 @@ class WhatOptions:
         typer.Option(
             "--systems",
             metavar="LIST",
-            show_default="closed_book,first_8k,rag,rag-tuned,prefix,prefix+evidence",
+            show_default="closed_book,first_8k,full_prefill,rag,rag-tuned,prefix,prefix+evidence; with --adapter also "
+            "sharedllm,sharedllm+evidence",
             help="NAME[+evidence[=N]][:KEY=VALUE,...], separated by commas; docs/evaluation.md lists them.",
             rich_help_panel=_WHAT,
         ),

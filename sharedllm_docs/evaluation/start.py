@@ -16,7 +16,8 @@ from sharedllm_docs.evaluation.tasks.registry import make_task
 from sharedllm_docs.model import SharedLLM
 
 PDF_DIR_VARIABLE = "SHAREDLLM_DOCS_PDF_DIR"
-DEFAULT_SYSTEMS = "closed_book,first_8k,rag,rag-tuned,prefix,prefix+evidence"
+DEFAULT_SYSTEMS = "closed_book,first_8k,full_prefill,rag,rag-tuned,prefix,prefix+evidence"
+WITH_ADAPTER = ",sharedllm,sharedllm+evidence"
 _EXAMPLES = Path("examples")
 
 
@@ -26,7 +27,7 @@ class Request:
 
     Attributes:
         task: its name.
-        systems: specifications, separated by commas.
+        systems: specifications, separated by commas; None for the usual ones, with an adapter ``sharedllm`` among them.
         ablation: name of an ablation of ``of`` in place of ``systems``.
         of: ``prefix`` or ``sharedllm``.
         lengths: of the documents, as ``1K,8K``; "" for the task's own.
@@ -36,7 +37,7 @@ class Request:
     """
 
     task: str
-    systems: str = DEFAULT_SYSTEMS
+    systems: str | None = None
     ablation: str | None = None
     of: str = "prefix"
     lengths: str = ""
@@ -70,7 +71,8 @@ def start(
         AdapterError: ``sharedllm`` without an adapter, or one that does not fit.
         ModelError: the base model cannot be loaded.
     """
-    specs, lengths = parse_systems(request.systems), parse_lengths(request.lengths)
+    usual = DEFAULT_SYSTEMS + (WITH_ADAPTER if model.adapter else "")
+    specs, lengths = parse_systems(request.systems or usual), parse_lengths(request.lengths)
     adapter = Adapter.load(model.adapter) if model.adapter else None
     llm = SharedLLM.from_pretrained(model.name, profile="prefix", device=model.device, dtype=model.dtype, report=report)
     if request.ablation:

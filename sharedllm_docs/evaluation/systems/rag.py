@@ -16,6 +16,7 @@ from sharedllm_docs.config import GenerationSettings
 from sharedllm_docs.document import Document
 from sharedllm_docs.evaluation.systems import llama_index
 from sharedllm_docs.evaluation.systems.base import System, SystemAnswer
+from sharedllm_docs.evaluation.systems.evidence import EvidenceFinder, Excerpt
 from sharedllm_docs.evaluation.systems.recent import Recent, identity
 from sharedllm_docs.model import SharedLLM
 
@@ -48,34 +49,50 @@ class Rag(System):
         llm: the model.
         generation: of the answers.
         settings: of the passages.
+        evidence_tokens: tokens of the nearest leaves' text put behind the passages, as the engine does; 0 = none.
     """
 
-    def __init__(self, name: str, llm: SharedLLM, generation: GenerationSettings, settings: RagSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        llm: SharedLLM,
+        generation: GenerationSettings,
+        settings: RagSettings,
+        evidence_tokens: int = 0,
+    ) -> None:
         self._core = llama_index.core()
         self.name = name
         self.llm = llm
         self.settings = settings
+        self.evidence_tokens = evidence_tokens
+        self._finder = EvidenceFinder(llm)
+        self._found = Excerpt("", ())
         self._completer = llama_index.Completer(llm, generation)
         self._engines: Recent[tuple[tuple[str, str], ...], Any] = Recent()
 
     def _prepare(self, documents: Sequence[Document]) -> None:
         self._engine(documents)
+        if self.evidence_tokens:
+            self._finder.prepare(documents)
 
     def answer(self, question: str, documents: Sequence[Document]) -> SystemAnswer:
         engine = self._engine(documents)
         self._completer.log.clear()
         begun = time.perf_counter()
+        if self.evidence_tokens:
+            self._found = self._finder.find(question, documents, self.evidence_tokens)
         response = engine.query(question)
         total = time.perf_counter() - begun
         nodes = response.source_nodes
-        pages = tuple(dict.fromkeys(int(node.metadata["page_label"]) for node in nodes))
+        retrieved = (int(node.metadata["page_label"]) for node in nodes)
+        pages = tuple(dict.fromkeys((*retrieved, *self._found.pages)))
         return SystemAnswer(
             text=str(response).strip(),
             pages=pages,
             first_token_seconds=self._completer.log.first_token_at - begun,
             total_seconds=total,
             prompt_tokens=self._completer.log.prompt_tokens,
-            context="\n\n".join(node.get_content() for node in nodes),
+            context=self._context("\n\n".join(node.get_content() for node in nodes)),
             context_pages=pages,
         )
 
@@ -128,4 +145,11 @@ class Rag(System):
             part.replace("{", "{{").replace("}", "}}")
             for part in (template.start, template.before_question, template.after_question)
         )
-        return self._core.PromptTemplate(f"{start}{{context_str}}{before}{{query_str}}{after}")
+        # a function and no bound method: LlamaIndex copies its templates deeply
+        context = {"context_str": lambda **fields: self._context(str(fields["context_str"]))}
+        return self._core.PromptTemplate(
+            f"{start}{{context_str}}{before}{{query_str}}{after}", function_mappings=context
+        )
+
+    def _context(self, passages: str) -> str:
+        return "\n\n".join(part for part in (passages, self._found.text) if part)

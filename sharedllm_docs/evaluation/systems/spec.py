@@ -209,11 +209,7 @@ def _text(made: Callable[..., System], **known: Callable[[str], Any]) -> Callabl
 def _rag(defaults: RagSettings) -> Callable[[Workshop, SystemSpec], System]:
     def make(shop: Workshop, spec: SystemSpec) -> System:
         [options] = spec.take(_RAG)
-        if spec.evidence_tokens:
-            raise EvaluationError(
-                f"{spec.text!r}: the rag systems read verbatim passages already.", remedy="Leave +evidence out."
-            )
-        return Rag(spec.text, shop.llm, shop.generation, replace(defaults, **options))
+        return Rag(spec.text, shop.llm, shop.generation, replace(defaults, **options), spec.evidence_tokens)
 
     return make
 

@@ -10,23 +10,8 @@ from typing import Any
 
 from sharedllm_docs.document import PAGE_SEPARATOR, Document, Page
 from sharedllm_docs.errors import EvaluationError
-from sharedllm_docs.evaluation.tasks.options import TaskOptions
-from sharedllm_docs.evaluation.tasks.pdfqa.data import find_pdf
 
 _PADDING = (" .", ".", " a")
-
-
-def real_text(options: TaskOptions) -> str:
-    """Text of the files given, or of R-intro.pdf, one after another.
-
-    Raises:
-        DocumentError: a file cannot be read.
-        EvaluationError: R-intro.pdf is wanted and cannot be had.
-    """
-    from sharedllm_docs.readers import read_document
-
-    files = options.texts or (find_pdf("R-intro.pdf", options.pdf_dirs, options.report),)
-    return "\n".join(read_document(file).text for file in files)
 
 
 def count_tokens(tokenizer: Any, text: str) -> int:

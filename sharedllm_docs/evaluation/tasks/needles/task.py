@@ -19,7 +19,8 @@ from sharedllm_docs.evaluation.tasks.base import (
 )
 from sharedllm_docs.evaluation.tasks.needles.kinds import KINDS
 from sharedllm_docs.evaluation.tasks.options import TaskOptions, chosen_lengths, length_label
-from sharedllm_docs.evaluation.tasks.pages import cut_pages, document_of, filled, real_text, with_sentence
+from sharedllm_docs.evaluation.tasks.pages import cut_pages, document_of, filled, with_sentence
+from sharedllm_docs.evaluation.tasks.texts import names_of, real_text
 
 LENGTHS = (4096, 8192, 16384, 32768, 65536, 131072)
 EXAMPLES = 20
@@ -42,7 +43,7 @@ class Needles(QuestionTask):
         self._lengths = chosen_lengths(options, LENGTHS)
 
     def options(self) -> dict[str, Any]:
-        return {"page_tokens": self._options.chunk_tokens, "texts": [file.name for file in self._options.texts]}
+        return {"page_tokens": self._options.chunk_tokens, "texts": names_of(self._options)}
 
     def examples(self, limit: int | None, seed: int) -> list[Example]:
         check_limit(limit)

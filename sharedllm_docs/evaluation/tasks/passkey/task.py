@@ -8,7 +8,8 @@ from typing import Any
 
 from sharedllm_docs.evaluation.tasks.base import Example, QuestionTask, check_limit
 from sharedllm_docs.evaluation.tasks.options import TaskOptions, chosen_lengths, length_label
-from sharedllm_docs.evaluation.tasks.pages import cut_pages, document_of, filled, real_text, with_sentence
+from sharedllm_docs.evaluation.tasks.pages import cut_pages, document_of, filled, with_sentence
+from sharedllm_docs.evaluation.tasks.texts import names_of, real_text
 
 LENGTHS = tuple(1024 << power for power in range(9))
 QUESTION = "What is the pass key?"
@@ -32,7 +33,7 @@ class Passkey(QuestionTask):
         self._lengths = chosen_lengths(options, LENGTHS)
 
     def options(self) -> dict[str, Any]:
-        return {"page_tokens": self._options.chunk_tokens, "texts": [file.name for file in self._options.texts]}
+        return {"page_tokens": self._options.chunk_tokens, "texts": names_of(self._options)}
 
     def examples(self, limit: int | None, seed: int) -> list[Example]:
         check_limit(limit)

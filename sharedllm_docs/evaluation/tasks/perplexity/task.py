@@ -18,13 +18,17 @@ from sharedllm_docs.errors import EvaluationError
 from sharedllm_docs.evaluation.metrics import Interval, bootstrap_interval
 from sharedllm_docs.evaluation.tasks.base import Column, Row, Task, check_limit, median_column, peak_column
 from sharedllm_docs.evaluation.tasks.options import TaskOptions, chosen_lengths, length_label
-from sharedllm_docs.evaluation.tasks.pages import cut_pages, document_of, real_text
+from sharedllm_docs.evaluation.tasks.pages import cut_pages, document_of
+from sharedllm_docs.evaluation.tasks.perplexity.data import MANUALS
+from sharedllm_docs.evaluation.tasks.texts import names_of, real_text
 
 if TYPE_CHECKING:
     from sharedllm_docs.evaluation.systems.base import System
 
-LENGTHS = (1024, 4096, 16384, 32768)
+LENGTHS = tuple(1024 << power for power in range(8))
 RUNNING_SHARE = 0.25
+MOST_PAST = 0.75
+"""Share of the text that a past may take when no lengths are asked for."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +61,7 @@ class Perplexity(Task):
     """See the folder's README.
 
     Args:
-        options: tokenizer, lengths of the past (1K to 32K tokens by default), text.
+        options: tokenizer, lengths of the past (1K to 128K tokens by default, as far as the text goes), text.
     """
 
     name = "perplexity"
@@ -69,20 +73,31 @@ class Perplexity(Task):
         self._lengths = chosen_lengths(options, LENGTHS)
 
     def options(self) -> dict[str, Any]:
-        return {"page_tokens": self._options.chunk_tokens, "texts": [file.name for file in self._options.texts]}
+        return {"page_tokens": self._options.chunk_tokens, "texts": names_of(self._options, MANUALS)}
 
     def examples(self, limit: int | None, seed: int) -> list[Continuation]:
         check_limit(limit)
-        longest = max(self._lengths) // self._options.chunk_tokens
+        lengths = self._served()
+        longest = max(lengths) // self._options.chunk_tokens
         targets = list(range(longest, len(self._pages)))  # the same targets at every length
         if not targets:
             raise EvaluationError(
                 f"the text has {len(self._pages)} pages of {self._options.chunk_tokens} tokens, too few for a past of "
-                f"{max(self._lengths)}.",
+                f"{max(lengths)}.",
                 remedy="Give longer texts with --text, or shorter --lengths.",
             )
         random.Random(f"perplexity {seed}").shuffle(targets)
-        return [self._example(length, target) for length in self._lengths for target in targets[:limit]]
+        return [self._example(length, target) for length in lengths for target in targets[:limit]]
+
+    def _served(self) -> tuple[int, ...]:
+        """The lengths asked for; of the usual ones those for which the text leaves enough pages to predict."""
+        if self._options.lengths:
+            return self._lengths
+        room = MOST_PAST * len(self._pages) * self._options.chunk_tokens
+        served = tuple(length for length in self._lengths if length <= room) or self._lengths[:1]
+        if left_out := [length_label(length) for length in self._lengths if length not in served]:
+            self._options.report(f"The text is too short for a past of {', '.join(left_out)}: give more with --text.")
+        return served
 
     def measure(self, system: System, example: Continuation) -> dict[str, Any]:
         prepared = system.prepare(example.documents)
@@ -110,7 +125,7 @@ class Perplexity(Task):
 
     @cached_property
     def _pages(self) -> list[str]:
-        return cut_pages(real_text(self._options), self._options.tokenizer, self._options.chunk_tokens)
+        return cut_pages(real_text(self._options, MANUALS), self._options.tokenizer, self._options.chunk_tokens)
 
     def _example(self, length: int, target: int) -> Continuation:
         count = length // self._options.chunk_tokens
