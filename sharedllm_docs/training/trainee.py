@@ -165,7 +165,15 @@ class Trainee(nn.Module):
             for name, (a, b) in self._pairs(half):
                 weights[f"{LORA[half]}{name}.A"] = a.detach().clone()
                 weights[f"{LORA[half]}{name}.B"] = b.detach() * (self.config.trained.alpha / rank)
-        return Adapter(self.profile, weights, dict(notes or {}))
+        return Adapter(self.profile, weights, dict(notes or {}), self._question())
+
+    def _question(self) -> dict[str, int]:
+        """Settings of questions as they were met in training; empty where that had no fixed number of leaves."""
+        profile, asked = self.profile, self.config.objectives
+        if asked.group == 1 or any(profile.grains[:-1]):
+            return {}
+        leaf = profile.chunk_tokens >> profile.depth
+        return {"budget": asked.leaves * leaf // profile.stored_grain}
 
     @torch.no_grad()
     def start_from(self, adapter: Adapter) -> None:

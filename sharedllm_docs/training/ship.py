@@ -1,0 +1,78 @@
+"""``python -m sharedllm_docs.training.ship ADAPTER OUT``: an adapter made small, for a package or a colleague.
+
+Comes in: the adapter folder of a checkpoint. Goes out: the same in a narrower dtype, with the question settings that it
+was measured best with.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from sharedllm_docs.adapter import Adapter
+from sharedllm_docs.errors import SharedLLMError, TrainingError
+
+DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+def ship(
+    source: str | Path, out: str | Path, *, dtype: str = "float16", question: Mapping[str, int] | None = None
+) -> Adapter:
+    """Write an adapter in another dtype.
+
+    Args:
+        source: folder of the adapter.
+        out: folder to write, not the same.
+        dtype: of the weights.
+        question: settings that replace the adapter's own.
+
+    Raises:
+        AdapterError: there is no adapter, or an unknown question setting.
+        TrainingError: a weight is too large for the dtype, or ``out`` is ``source``.
+    """
+    if Path(source).resolve() == Path(out).resolve():
+        raise TrainingError(f"{out} is the adapter that is read.", remedy="Give another folder.")
+    adapter = Adapter.load(source)
+    weights = {name: tensor.to(DTYPES[dtype]) for name, tensor in adapter.weights.items()}
+    wide = sorted(name for name, tensor in weights.items() if not torch.isfinite(tensor).all())
+    if wide:
+        raise TrainingError(f"{wide[0]} exceeds what {dtype} holds.", remedy="Use bfloat16 or float32.")
+    made = replace(adapter, weights=weights, question={**adapter.question, **(question or {})})
+    made.save(out)
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command; errors become one line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sharedllm_docs.training.ship", description="Make an adapter small."
+    )
+    parser.add_argument("adapter", type=Path, help="folder of the adapter")
+    parser.add_argument("out", type=Path, help="folder to write")
+    parser.add_argument("--dtype", choices=sorted(DTYPES), default="float16", help="of the weights (%(default)s)")
+    parser.add_argument("--budget", type=int, help="rows injected of a question that asks for none")
+    parser.add_argument("--evidence", type=int, help="tokens of evidence text, likewise")
+    chosen = parser.parse_args(arguments)
+    wanted = {"budget": chosen.budget, "evidence_tokens": chosen.evidence}
+    try:
+        made = ship(
+            chosen.adapter,
+            chosen.out,
+            dtype=chosen.dtype,
+            question={name: value for name, value in wanted.items() if value is not None},
+        )
+    except SharedLLMError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.exit_code
+    size = sum(file.stat().st_size for file in chosen.out.glob("*.safetensors"))
+    print(f"{chosen.out}: {len(made.weights)} weights, {size / 1e6:.1f} MB, digest {made.digest}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
