@@ -44,10 +44,11 @@ _RULES = """## Rules
 
 - Kept for judging, never read: SQuAD rows whose id ends in an odd hex digit, DROP, the PDFs of r-doc-pdf and
   debian-policy other than R-intro, R-lang and R-data. Measured on, never trained on: the other SQuAD rows and those
-  three manuals. The build refuses both (`reserved.py`), and drops texts that share runs of words with SQuAD's even rows.
+  three manuals. The build refuses both (`reserved.py`), and drops texts that share runs of words with SQuAD's even
+  rows.
 - Duplicates are dropped: equal or nearly equal texts, paragraphs that were met before, equal questions.
-- A document (of BoolQ a passage) is in one split, and so are the questions about it: `train`, `valid`, `test`. Questions
-  of held-out templates have a split of their own, `heldout-template`.
+- A document (of BoolQ a passage) is in one split, and so are the questions about it: `train`, `valid`, `test`.
+  Questions of held-out templates have a split of their own, `heldout-template`.
 - Each question is checked: the answer stands in the context (unless it is yes, no, or that the document does not say),
   not in the question, and neither is broken.
 """
