@@ -115,6 +115,6 @@ def _check_known(model: Bound, given: Mapping[str, Any]) -> None:
 def _generation(model: Bound, stop: Sequence[str] | None, given: Mapping[str, Any]) -> GenerationSettings:
     chosen = {there: given.get(here, getattr(model, here)) for here, there in SAMPLING.items()}
     seed = chosen.pop("seed")
-    ends = model.stop if stop is None else stop
+    ends = model.stop if stop is None else [stop] if isinstance(stop, str) else stop
     values = {name: value for name, value in chosen.items() if value is not None}
     return GenerationSettings(**values, seed=seed, stop=tuple(ends or ()))

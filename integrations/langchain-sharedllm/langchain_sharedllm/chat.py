@@ -14,7 +14,7 @@ from langchain_core.language_models.chat_models import agenerate_from_stream, ge
 from langchain_core.language_models.model_profile import ModelProfile
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from pydantic import ConfigDict, Field, PrivateAttr, SecretStr
+from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, SkipValidation
 
 from langchain_sharedllm.arguments import OF_DOCUMENTS, SAMPLING, Call, call_of
 from langchain_sharedllm.errors import UnsupportedArgumentError
@@ -42,7 +42,7 @@ class ChatSharedLLM(BaseChatModel):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
-    index: IndexLike | None = None
+    index: SkipValidation[IndexLike | None] = None
     """Folder, fsspec URL, :class:`~langchain_sharedllm.SharedLLMIndex` or open ``Index``; None: plain generation."""
     documents: list[str] | None = None
     """Ids (or keys) of the documents to search; None searches all."""
@@ -72,7 +72,8 @@ class ChatSharedLLM(BaseChatModel):
     api_key: SecretStr | None = Field(default=None, exclude=True, repr=False)
     """For code that gives one to every model: never used, as the model runs here; a warning says so."""
 
-    _core: Index | None = PrivateAttr(default=None)
+    _opened: tuple[Any, Index] | None = PrivateAttr(default=None)
+    _loaded: tuple[str | None, SharedLLM] | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
         """Open the index and check the arguments; the model itself is loaded at the first call."""
@@ -83,23 +84,32 @@ class ChatSharedLLM(BaseChatModel):
         for name in OF_DOCUMENTS:
             if self.index is None and getattr(self, name) is not None:
                 raise UnsupportedArgumentError(f"{name} was given without an index.", remedy="Give index=FOLDER.")
-        if self.index is not None:
-            self._core = open_index(self.index, model=self.model, llm=self.llm)
+        self.core  # noqa: B018 - opens it
         call_of(self, None, {})
 
     # -- what it is -------------------------------------------------------------------------------------------------
 
     @property
+    def core(self) -> Index | None:
+        """The index that :attr:`index` names, kept open; None without one."""
+        if self.index is None:
+            return None
+        place = (self.index, self.model, self.llm)
+        if self._opened is None or self._opened[0] != place:
+            self._opened = (place, open_index(self.index, model=self.model, llm=self.llm))
+        return self._opened[1]
+
+    @property
     def has_index(self) -> bool:
         """True when it answers from documents."""
-        return self._core is not None
+        return self.index is not None
 
     @property
     def model_name(self) -> str:
         """Of the model that answers; known without loading it."""
         if self.llm is not None:
             return self.llm.name
-        return str(self._core.settings["model"]) if self._core is not None else self.model or DEFAULT_MODEL
+        return str(self.core.settings["model"]) if self.core is not None else self.model or DEFAULT_MODEL
 
     @property
     def _llm_type(self) -> str:
@@ -108,11 +118,11 @@ class ChatSharedLLM(BaseChatModel):
     @property
     def _identifying_params(self) -> dict[str, Any]:
         chosen = {name: getattr(self, name) for name in (*SAMPLING, *OF_DOCUMENTS, "stop")}
-        return {"model_name": self.model_name, "index": self._core.url if self._core else None, **chosen}
+        return {"model_name": self.model_name, "index": self.core.url if self.core else None, **chosen}
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """Key of LangChain's caches: an answer is cached for the very documents that it came from."""
-        content = sorted((info.name, info.key) for info in self._core.documents()) if self._core else []
+        content = sorted((info.name, info.key) for info in self.core.documents()) if self.core else []
         return f"{super()._get_llm_string(stop=stop, **kwargs)}---{content}"
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -128,11 +138,13 @@ class ChatSharedLLM(BaseChatModel):
     @property
     def loaded(self) -> SharedLLM:
         """The model, loaded at first use; it may be shared: ``ChatSharedLLM(llm=chat.loaded)``."""
-        if self._core is not None:
-            return self._core.llm
-        if self.llm is None:
-            self.llm = load_model(self.model)
-        return self.llm
+        if self.core is not None:
+            return self.core.llm
+        if self.llm is not None:
+            return self.llm
+        if self._loaded is None or self._loaded[0] != self.model:
+            self._loaded = (self.model, load_model(self.model))
+        return self._loaded[1]
 
     def get_token_ids(self, text: str) -> list[int]:
         """Ids of a text in the model's own tokenizer (``get_num_tokens`` and ``trim_messages`` count by it)."""
@@ -194,10 +206,10 @@ class ChatSharedLLM(BaseChatModel):
     def _begun(self, messages: Sequence[BaseMessage], call: Call) -> Any:
         """The core's stream of an answer, or of a completion without documents."""
         said = turns(messages)
-        if self._core is None:
+        if self.core is None:
             return self.loaded.stream_chat(said, generation=call.generation)
         question, conversation = split_question(said)
-        return self._core.stream(
+        return self.core.stream(
             question,
             documents=call.documents,
             settings=call.settings,

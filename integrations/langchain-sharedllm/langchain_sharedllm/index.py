@@ -36,6 +36,9 @@ class SharedLLMIndex:
     def __init__(self, index: IndexLike, *, model: str | None = None, llm: SharedLLM | None = None) -> None:
         self._core = open_index(index, model=model, llm=llm, create=True)
 
+    def __repr__(self) -> str:
+        return f"SharedLLMIndex({self._core.url!r})"
+
     @classmethod
     def from_documents(
         cls, documents: Sequence[Document], index: IndexLike, *, ids: Sequence[str] | None = None, **options: Any

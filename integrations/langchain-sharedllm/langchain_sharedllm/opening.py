@@ -12,6 +12,7 @@ from threading import RLock
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from weakref import WeakValueDictionary
 
+from langchain_sharedllm.errors import UnsupportedArgumentError
 from sharedllm_docs import Index
 
 if TYPE_CHECKING:
@@ -46,12 +47,17 @@ def open_index(
         create: make a new index where there is none.
 
     Raises:
+        UnsupportedArgumentError: it is none of these.
         SharedLLMError: there is no index, or the model is not the one it was made with (the core's error says which).
     """
     if isinstance(where, Index):
         return where
-    if not isinstance(where, (str, os.PathLike)):
+    if isinstance(where, HoldsIndex):
         return where.core
+    if not isinstance(where, (str, os.PathLike)):
+        raise UnsupportedArgumentError(
+            f"index={where!r} is no place of an index.", remedy="Give a folder, a URL, a SharedLLMIndex or an Index."
+        )
     url = _place(where)
     opened = Index.open_or_create if create else Index.open
     options: dict[str, Any] = {} if model is None else {"name_or_path": model}

@@ -8,7 +8,7 @@ from typing import Any
 from langchain_core.callbacks import AsyncCallbackManagerForRetrieverRun, CallbackManagerForRetrieverRun
 from langchain_core.documents import Document
 from langchain_core.retrievers import BaseRetriever
-from pydantic import ConfigDict, Field, PrivateAttr
+from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation
 
 from langchain_sharedllm.arguments import chosen
 from langchain_sharedllm.documents import from_passage
@@ -25,19 +25,26 @@ class SharedLLMRetriever(BaseRetriever):
 
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
-    index: IndexLike
+    index: SkipValidation[IndexLike]
     """Folder, fsspec URL, :class:`~langchain_sharedllm.SharedLLMIndex` or open ``Index``."""
     k: int = Field(default=5, ge=1)
     """Passages returned; ``invoke(question, k=...)`` for one call."""
     documents: list[str] | None = None
     """Ids to search; None searches all."""
 
-    _core: Index = PrivateAttr()
+    _opened: tuple[IndexLike, Index] | None = PrivateAttr(default=None)
 
     def model_post_init(self, context: Any, /) -> None:
         """Open the index; an index that is not there is told at once."""
         super().model_post_init(context)
-        self._core = open_index(self.index)
+        self.core  # noqa: B018 - opens it
+
+    @property
+    def core(self) -> Index:
+        """The index that :attr:`index` names, kept open."""
+        if self._opened is None or self._opened[0] != self.index:
+            self._opened = (self.index, open_index(self.index))
+        return self._opened[1]
 
     def _get_relevant_documents(
         self,
@@ -47,7 +54,7 @@ class SharedLLMRetriever(BaseRetriever):
         k: int | None = None,
         documents: Sequence[str] | None = None,
     ) -> list[Document]:
-        found = self._core.search(query, k=self._most(k), documents=self._chosen(documents))
+        found = self.core.search(query, k=self._most(k), documents=self._chosen(documents))
         return [from_passage(passage) for passage in found]
 
     async def _aget_relevant_documents(
@@ -58,7 +65,7 @@ class SharedLLMRetriever(BaseRetriever):
         k: int | None = None,
         documents: Sequence[str] | None = None,
     ) -> list[Document]:
-        found = await self._core.asearch(query, k=self._most(k), documents=self._chosen(documents))
+        found = await self.core.asearch(query, k=self._most(k), documents=self._chosen(documents))
         return [from_passage(passage) for passage in found]
 
     def _most(self, k: int | None) -> int:

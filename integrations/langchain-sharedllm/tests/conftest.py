@@ -5,11 +5,7 @@ from __future__ import annotations
 import pytest
 from langchain_sharedllm import ChatSharedLLM, SharedLLMIndex
 from pytest_socket import disable_socket, enable_socket
-from tiny_models import pages, tiny_llm
-
-from sharedllm_docs import QuestionSettings
-
-ALWAYS = QuestionSettings(relevance_floor=0, budget=128)
+from tiny_models import ALWAYS, pages, tiny_llm
 
 
 @pytest.fixture(autouse=True)

@@ -7,8 +7,8 @@ import time
 from contextlib import aclosing
 
 import pytest
-from conftest import ALWAYS
 from langchain_sharedllm import ChatSharedLLM, SharedLLMIndex, SharedLLMRetriever, UnsupportedArgumentError
+from tiny_models import ALWAYS
 
 QUESTION = "Where does the heron stand?"
 

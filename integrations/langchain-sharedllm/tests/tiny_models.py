@@ -1,4 +1,4 @@
-"""A random model of four layers with its tokenizer, and a random embedder, as folders: all offline, in seconds."""
+"""What the tests share: a random model of four layers with its tokenizer, a random embedder, pages. All offline."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 import torch
 from langchain_core.documents import Document
+from langchain_core.messages import AIMessageChunk
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from sharedllm_docs import Profile, SharedLLM
+from sharedllm_docs import Profile, QuestionSettings, SharedLLM
 
 SPECIAL = ("<s>", "<|im_start|>", "<|im_end|>")
 CHATML = (
@@ -31,6 +32,8 @@ PAGES = (
     "A sonnet has fourteen lines, most often in iambic pentameter.",
     "The lighthouse keeper writes the weather into a blue book every evening at nine.",
 )
+ALWAYS = QuestionSettings(relevance_floor=0, budget=128)
+"""The random embedder's cosines mean nothing: every question is answered."""
 CONFIG = {
     "hidden_size": 48,
     "intermediate_size": 80,
@@ -101,3 +104,12 @@ def tiny_llm() -> SharedLLM:
     return SharedLLM.from_pretrained(
         folder / "model", profile=profile, dtype="float32", embedder=str(folder / "embedder")
     )
+
+
+def whole(stream) -> AIMessageChunk:
+    """All chunks of a stream, added up."""
+    pieces = list(stream)
+    full = pieces[0]
+    for piece in pieces[1:]:
+        full = full + piece
+    return full

@@ -1,0 +1,117 @@
+"""Arguments of constructor and call: honoured, or refused by name."""
+
+from __future__ import annotations
+
+import pytest
+from langchain_sharedllm import (
+    ChatSharedLLM,
+    UnsupportedArgumentError,
+)
+from pydantic import ValidationError
+from tiny_models import ALWAYS
+
+from sharedllm_docs import ConfigError, QuestionSettings, SharedLLMError
+
+QUESTION = "Where does the heron stand?"
+
+
+def test_max_tokens_and_finish_reason(plain):
+    said = plain.invoke("Hello", max_tokens=3)
+    assert said.usage_metadata["output_tokens"] == 3
+    assert said.response_metadata["finish_reason"] == "length"
+
+
+@pytest.mark.parametrize("kind", ["chat", "plain"])
+def test_stop_of_the_call_takes_the_place_of_the_model_s(kind, request, index, llm):
+    model = request.getfixturevalue(kind)
+    text = model.invoke(QUESTION).content
+    first, second = text[2:4], text[5:7]
+    stopping = model.model_copy(update={"stop": [first]})
+    assert stopping.invoke(QUESTION).content == text[: text.index(first)].rstrip()
+    said = stopping.invoke(QUESTION, stop=[second])
+    assert said.content == text[: text.index(second)].rstrip()
+    assert said.response_metadata["finish_reason"] == "stop"
+    assert model.invoke(QUESTION, stop=second).content == said.content
+    assert second not in "".join(piece.content for piece in model.stream(QUESTION, stop=[second]))
+
+
+def test_sampling_follows_temperature_and_seed(plain):
+    greedy = plain.invoke("Hello").content
+    one = plain.invoke("Hello", temperature=2.0, seed=1).content
+    assert one == plain.invoke("Hello", temperature=2.0, seed=1).content != greedy
+    assert one != plain.invoke("Hello", temperature=2.0, seed=2).content
+    fresh = {plain.invoke("Hello", temperature=2.0, seed=None).content for _ in range(3)}
+    assert len(fresh) > 1
+    assert plain.invoke("Hello", temperature=2.0, seed=1, top_k=1).content == greedy
+    assert plain.invoke("Hello", temperature=2.0, seed=1, top_p=1e-6).content == greedy
+    assert plain.invoke("Hello", repetition_penalty=5.0).content != greedy
+    assert plain.bind(max_tokens=2).invoke("Hello").usage_metadata["output_tokens"] == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"tools": []}, "tools"),
+        ({"logit_bias": {}}, "logit_bias"),
+        ({"max_new_tokens": 3}, "Use max_tokens"),
+        ({"model": "gpt-4"}, "gpt-4"),
+        ({"n": 2}, "n=2"),
+        ({"documents": ["a"]}, "without documents"),
+        ({"settings": ALWAYS}, "without documents"),
+        ({"timeout": -1}, "timeout=-1"),
+    ],
+)
+def test_what_cannot_be_honoured_is_refused_by_name(plain, given, named):
+    with pytest.raises(UnsupportedArgumentError, match=named):
+        plain.invoke("Hello", **given)
+
+
+def test_arguments_about_documents_are_checked(chat):
+    with pytest.raises(UnsupportedArgumentError, match=r"Give \['birds\.pdf'\]"):
+        chat.invoke(QUESTION, documents="birds.pdf")
+    with pytest.raises(UnsupportedArgumentError, match="no QuestionSettings"):
+        chat.invoke(QUESTION, settings={"budget": 3})
+    few = QuestionSettings(relevance_floor=0, max_citations=1, budget=16)
+    assert len(chat.invoke(QUESTION, settings=few).response_metadata["citations"]) == 1
+
+
+def test_values_out_of_bounds_are_the_core_s_errors(plain):
+    with pytest.raises(ConfigError, match="temperature=-1"):
+        plain.invoke("Hello", temperature=-1)
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        ({"temperature": -1}, "temperature=-1"),
+        ({"max_tokens": 0}, "max_new_tokens=0"),
+        ({"timeout": 0}, "timeout"),
+        ({"max_retries": -1}, "max_retries"),
+        ({"frequency_penalty": 1}, "frequency_penalty"),
+        ({"documents": ["a"]}, "index"),
+        ({"settings": ALWAYS}, "index"),
+    ],
+)
+def test_a_wrong_constructor_argument_is_told_at_once(llm, given, named):
+    with pytest.raises(ValidationError, match=named):
+        ChatSharedLLM(llm=llm, **given)
+
+
+def test_an_index_that_is_not_there_is_told_at_once(tmp_path):
+    with pytest.raises(SharedLLMError, match="nothing-here"):
+        ChatSharedLLM(index=tmp_path / "nothing-here")
+
+
+def test_api_key_is_dropped_with_a_warning(llm):
+    with pytest.warns(UserWarning, match="api_key has no effect"):
+        model = ChatSharedLLM(llm=llm, api_key="secret")
+    assert "secret" not in repr(model)
+    assert model.api_key is None
+
+
+def test_tools_and_structured_output_are_not_claimed(plain):
+    with pytest.raises(NotImplementedError):
+        plain.bind_tools([])
+    with pytest.raises(NotImplementedError):
+        plain.with_structured_output({"title": "T", "type": "object", "properties": {}})
+    assert plain.profile["tool_calling"] is False

@@ -1,0 +1,102 @@
+"""Choice of documents, shared indexes, caches, callbacks, token counts, fallbacks, batches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
+from langchain_core.documents import Document
+from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
+from langchain_core.messages import (
+    AIMessage,
+    HumanMessage,
+    trim_messages,
+)
+from langchain_sharedllm import (
+    ChatSharedLLM,
+    SharedLLMIndex,
+    SharedLLMRetriever,
+)
+from pydantic import ValidationError
+from tiny_models import ALWAYS, whole
+
+from sharedllm_docs import SharedLLMError
+
+QUESTION = "Where does the heron stand?"
+
+
+def test_only_the_chosen_documents_are_searched(chat, index):
+    index.add_documents([Document(page_content="Tin is soft. The heron is a bird.", metadata={"source": "tin.txt"})])
+    here = {c["document"] for c in chat.invoke(QUESTION, documents=["tin.txt"]).response_metadata["citations"]}
+    assert here == {"tin.txt"}
+    bound = ChatSharedLLM(index=index, documents=["birds.pdf"], settings=ALWAYS, max_tokens=4)
+    assert {c["document"] for c in bound.invoke(QUESTION).response_metadata["citations"]} == {"birds.pdf"}
+    with pytest.raises(SharedLLMError, match=r"nowhere\.pdf"):
+        chat.invoke(QUESTION, documents=["nowhere.pdf"])
+
+
+def test_models_over_one_folder_share_one_index(index):
+    folder = Path(index.core.url)
+    one, two = ChatSharedLLM(index=folder), ChatSharedLLM(index=str(folder))
+    assert one.core is two.core
+    assert one.model_name == index.core.settings["model"]
+
+
+def test_another_index_put_in_place_of_the_first_is_used(chat, index, tmp_path, llm):
+    other = SharedLLMIndex.from_documents(
+        [Document(page_content="Tin is soft.", id="tin")], tmp_path / "other", llm=llm
+    )
+    for moved in (chat.model_copy(update={"index": other}), chat):
+        moved.index = other
+        cited = moved.invoke(QUESTION).response_metadata["citations"]
+        assert {c["document"] for c in cited} == {"tin"}
+    retriever = SharedLLMRetriever(index=index, k=1)
+    retriever.index = other.core.url
+    assert retriever.invoke(QUESTION)[0].metadata["document"] == "tin"
+
+
+def test_what_is_no_index_is_refused(llm):
+    with pytest.raises(ValidationError, match="index=3 is no place of an index"):
+        ChatSharedLLM(index=3)
+
+
+def test_a_cached_answer_is_forgotten_when_the_documents_change(index, loaded_pages):
+    chat = ChatSharedLLM(index=index, settings=ALWAYS, max_tokens=4, cache=InMemoryCache())
+    first = chat.invoke(QUESTION)
+    again = chat.invoke(QUESTION)
+    assert again.content == first.content
+    assert again.response_metadata["timings"] == first.response_metadata["timings"]
+    index.add_documents(loaded_pages[:1])
+    assert chat.invoke(QUESTION).response_metadata["timings"] != first.response_metadata["timings"]
+
+
+def test_tokens_are_counted_by_the_model_s_own_tokenizer(plain, llm):
+    assert plain.get_num_tokens("Where?") == llm.count_tokens("Where?") == 6
+    long = [HumanMessage("a" * 100), HumanMessage("b" * 20)]
+    kept = trim_messages(long, max_tokens=40, token_counter=plain, strategy="last")
+    assert kept == long[1:]
+
+
+def test_callbacks_hear_tokens_and_usage(chat):
+    heard = []
+
+    class Handler(BaseCallbackHandler):
+        def on_llm_new_token(self, token, **_kwargs):
+            heard.append(token)
+
+    usage = UsageMetadataCallbackHandler()
+    said = whole(chat.stream(QUESTION, config={"callbacks": [Handler(), usage]}))
+    assert "".join(heard) == said.content
+    assert usage.usage_metadata[chat.model_name]["output_tokens"] == said.usage_metadata["output_tokens"]
+
+
+def test_fallbacks_take_over_when_an_answer_is_impossible(chat):
+    other = GenericFakeChatModel(messages=iter([AIMessage("somebody else")]))
+    assert chat.with_fallbacks([other]).invoke([]).content == "somebody else"
+
+
+def test_batch_answers_each(chat):
+    questions = [QUESTION, "What melts?"]
+    assert [m.content for m in chat.batch(questions)] == [chat.invoke(q).content for q in questions]
