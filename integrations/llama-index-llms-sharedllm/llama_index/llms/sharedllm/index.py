@@ -1,0 +1,291 @@
+"""``SharedLLMIndex``: LlamaIndex documents read once, kept on disk under their ``ref_doc_id``."""
+
+from __future__ import annotations
+
+import logging
+from asyncio import to_thread
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import sharedllm_docs as core
+from llama_index.core.base.llms.types import ChatMessage, MessageRole
+from llama_index.core.callbacks.base import CallbackManager
+from llama_index.core.chat_engine.types import ChatMode
+from llama_index.core.memory import BaseMemory, Memory
+from llama_index.core.schema import Document
+from llama_index.core.settings import Settings
+from llama_index.core.storage.docstore.types import RefDocInfo
+from llama_index.core.utils import get_tqdm_iterable
+
+from llama_index.llms.sharedllm.base import SharedLLM
+from llama_index.llms.sharedllm.chat_engine import SharedLLMChatEngine
+from llama_index.llms.sharedllm.documents import is_blank, kept_of, to_core
+from llama_index.llms.sharedllm.query_engine import SharedLLMQueryEngine
+from llama_index.llms.sharedllm.retriever import SharedLLMRetriever
+
+logger = logging.getLogger(__name__)
+
+HISTORY_RESERVE = 1024
+"""Tokens of the window kept free of chat history: injected rows, the question and the prompt."""
+CONDENSING = (ChatMode.CONDENSE_QUESTION,)
+DIRECT = (ChatMode.BEST, ChatMode.CONTEXT)
+
+
+class SharedLLMIndex:
+    """Documents of LlamaIndex in an index of sharedllm-docs. Everything is on disk as soon as a method returns.
+
+    Make one with :meth:`from_documents` or :meth:`load`. There are no nodes to insert: a document is read whole, and
+    the nodes of responses are made from the passages that were injected.
+
+    Attributes:
+        core: the index of sharedllm-docs underneath.
+    """
+
+    def __init__(self, index: core.Index, *, callback_manager: CallbackManager | None = None) -> None:
+        self.core = index
+        self._callback_manager = callback_manager or Settings.callback_manager
+
+    # -- making and opening -----------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_documents(
+        cls,
+        documents: Sequence[Document],
+        *,
+        persist_dir: str | Path,
+        llm: SharedLLM | core.SharedLLM | None = None,
+        show_progress: bool = False,
+        callback_manager: CallbackManager | None = None,
+        **model_options: Any,
+    ) -> SharedLLMIndex:
+        """Bring documents into the index at ``persist_dir``, which is made where there is none.
+
+        What is there already is not read again: a document of the same ``id_`` and content, or (readers draw new
+        ids every time) one whose text and metadata are there under another id. Other documents in the index stay.
+
+        Args:
+            documents: from any reader; blank ones are left out with a warning.
+            persist_dir: folder or fsspec URL.
+            llm: the model, loaded already; None loads the index's own or the default.
+            show_progress: a bar over the documents.
+            callback_manager: LlamaIndex's settings by default.
+            model_options: of ``sharedllm_docs.SharedLLM.from_pretrained`` (name_or_path, adapter, device, ...).
+
+        Raises:
+            SharedLLMError: see :meth:`insert`, and for an index of another model.
+        """
+        index = cls(core.Index.open_or_create(persist_dir, _core_llm(llm), **model_options))
+        index._callback_manager = callback_manager or index._callback_manager
+        with index._callback_manager.as_trace("index_construction"):
+            index._refresh(documents, same_content=True, show_progress=show_progress)
+        return index
+
+    @classmethod
+    def load(
+        cls,
+        persist_dir: str | Path,
+        *,
+        llm: SharedLLM | core.SharedLLM | None = None,
+        callback_manager: CallbackManager | None = None,
+        **model_options: Any,
+    ) -> SharedLLMIndex:
+        """Open the index at ``persist_dir``. Raises IndexNotFoundError (a SharedLLMError) where there is none."""
+        return cls(core.Index.open(persist_dir, _core_llm(llm), **model_options), callback_manager=callback_manager)
+
+    # -- documents --------------------------------------------------------------------------------------------------
+
+    @property
+    def ref_doc_info(self) -> dict[str, RefDocInfo]:
+        """Metadata by ``ref_doc_id``; without node ids, as nodes are made when a question is asked."""
+        return {info.name: RefDocInfo(metadata=dict(kept_of(info.metadata).metadata)) for info in self._documents()}
+
+    def insert(self, document: Document) -> None:
+        """Read a document; one of the same ``id_`` is replaced, and of it only changed chunks are read again.
+
+        Raises:
+            SharedLLMError: it holds no text, metadata that JSON cannot carry, or the disk or its budget is full.
+        """
+        with self._callback_manager.as_trace("insert"):
+            self.core.add(to_core(document), replace=True)
+
+    def insert_file(self, path: str | Path, *, ref_doc_id: str | None = None) -> str:
+        """Read a file (PDF, text, Markdown, HTML) with sharedllm-docs's own readers; returns its ``ref_doc_id``.
+
+        They keep pages, printed page labels and sections, which LlamaIndex's readers do not give.
+
+        Args:
+            path: or fsspec URL.
+            ref_doc_id: the file's name by default.
+        """
+        with self._callback_manager.as_trace("insert"):
+            return self.core.add(path, name=ref_doc_id, replace=True).document.name
+
+    def update_ref_doc(self, document: Document) -> None:
+        """Put a document in the place of the one with its ``id_``, or insert it. There is always one of them."""
+        self.insert(document)
+
+    def refresh_ref_docs(self, documents: Sequence[Document], *, show_progress: bool = False) -> list[bool]:
+        """Insert documents whose ``id_`` is new, update those whose text or metadata changed.
+
+        Returns:
+            for each whether it was read; False also for a blank one, which is left out with a warning.
+        """
+        with self._callback_manager.as_trace("refresh_ref_docs"):
+            return self._refresh(documents, same_content=False, show_progress=show_progress)
+
+    def delete_ref_doc(self, ref_doc_id: str) -> None:
+        """Take a document out. Its rows stay on disk, for adding it again, until :meth:`prune`.
+
+        Raises:
+            DocumentNotFoundError: there is none of that id.
+        """
+        self.core.remove(ref_doc_id)
+
+    def prune(self) -> int:
+        """Delete the rows that no document needs; returns the bytes freed."""
+        return self.core.prune()
+
+    async def ainsert(self, document: Document) -> None:
+        """:meth:`insert` in a thread."""
+        await to_thread(self.insert, document)
+
+    async def aupdate_ref_doc(self, document: Document) -> None:
+        """:meth:`update_ref_doc` in a thread."""
+        await to_thread(self.update_ref_doc, document)
+
+    async def arefresh_ref_docs(self, documents: Sequence[Document]) -> list[bool]:
+        """:meth:`refresh_ref_docs` in a thread."""
+        return await to_thread(self.refresh_ref_docs, documents)
+
+    async def adelete_ref_doc(self, ref_doc_id: str) -> None:
+        """:meth:`delete_ref_doc` in a thread."""
+        await to_thread(self.delete_ref_doc, ref_doc_id)
+
+    # -- asking -----------------------------------------------------------------------------------------------------
+
+    def as_llm(self, *, ref_doc_ids: Sequence[str] | None = None, **fields: Any) -> SharedLLM:
+        """The model bound to this index; ``fields`` of :class:`SharedLLM` (max_tokens, budget, ...)."""
+        if "llm" in fields:
+            raise core.ConfigError(
+                "llm cannot be honoured: the answers come from the model that the documents were read with.",
+                remedy="Leave it out, or make the index with that model.",
+            )
+        documents = None if ref_doc_ids is None else list(ref_doc_ids)
+        fields.setdefault("callback_manager", self._callback_manager)
+        return SharedLLM(index=self.core, documents=documents, **fields)
+
+    def as_retriever(
+        self, *, similarity_top_k: int = 5, ref_doc_ids: Sequence[str] | None = None
+    ) -> SharedLLMRetriever:
+        """The nearest passages as nodes; generates nothing."""
+        return SharedLLMRetriever(
+            self.core,
+            similarity_top_k=similarity_top_k,
+            ref_doc_ids=ref_doc_ids,
+            callback_manager=self._callback_manager,
+        )
+
+    def as_query_engine(
+        self,
+        *,
+        streaming: bool = False,
+        similarity_top_k: int = 5,
+        ref_doc_ids: Sequence[str] | None = None,
+        **fields: Any,
+    ) -> SharedLLMQueryEngine:
+        """Answers with source nodes.
+
+        Args:
+            streaming: give streaming responses.
+            similarity_top_k: most source nodes; how much is injected is ``budget``, in rows.
+            ref_doc_ids: documents to answer from; None: all.
+            fields: of :class:`SharedLLM` (max_tokens, temperature, stop, budget, relevance_floor, ...).
+        """
+        llm = self.as_llm(ref_doc_ids=ref_doc_ids, max_citations=similarity_top_k, **fields)
+        return SharedLLMQueryEngine(llm, streaming=streaming)
+
+    def as_chat_engine(
+        self,
+        chat_mode: ChatMode | str = ChatMode.BEST,
+        *,
+        memory: BaseMemory | None = None,
+        chat_history: Sequence[ChatMessage] = (),
+        system_prompt: str | None = None,
+        **engine_options: Any,
+    ) -> SharedLLMChatEngine:
+        """A conversation over the documents.
+
+        Args:
+            chat_mode: ``context`` (``best``): earlier turns stand before the question; ``condense_question``: the
+                same model first rewrites the question so that it stands alone.
+            memory: keeps the turns; by default as many as the window has room for.
+            chat_history: turns to begin with.
+            system_prompt: instructions that stand before the conversation.
+            engine_options: of :meth:`as_query_engine`, ``streaming`` excepted.
+
+        Raises:
+            ConfigError: another mode, or ``memory`` together with ``chat_history``.
+        """
+        condensing = _condenses(chat_mode)
+        engine = self.as_query_engine(**engine_options)
+        if memory is not None and chat_history:
+            raise core.ConfigError("memory and chat_history are both given.", remedy="Put the history in the memory.")
+        prefix = [ChatMessage(role=MessageRole.SYSTEM, content=system_prompt)] if system_prompt else []
+        return SharedLLMChatEngine(
+            engine,
+            memory or self._memory(engine, list(chat_history)),
+            prefix_messages=prefix,
+            condenser=engine.llm.plain() if condensing else None,
+            callback_manager=self._callback_manager,
+        )
+
+    # -- inner ------------------------------------------------------------------------------------------------------
+
+    def _documents(self) -> list[core.DocumentInfo]:
+        return self.core.documents()
+
+    def _refresh(self, documents: Sequence[Document], *, same_content: bool, show_progress: bool) -> list[bool]:
+        hashes = {info.name: kept_of(info.metadata).hash for info in self._documents()}
+        contents = set(hashes.values()) if same_content else set()
+        done = []
+        for document in get_tqdm_iterable(documents, show_progress, "Reading documents"):
+            present = hashes.get(document.id_) == document.hash or document.hash in contents
+            blank = not present and is_blank(document)
+            if blank:
+                logger.warning("The document %r is blank and is left out.", document.id_)
+            elif not present:
+                self.insert(document)
+                hashes[document.id_] = document.hash
+            done.append(not present and not blank)
+        return done
+
+    def _memory(self, engine: SharedLLMQueryEngine, history: list[ChatMessage]) -> BaseMemory:
+        metadata, tokenizer = engine.llm.metadata, engine.llm.core_llm.tokenizer
+        limit = metadata.context_window - metadata.num_output - HISTORY_RESERVE
+        if limit < 1:
+            raise core.ConfigError(
+                f"A window of {metadata.context_window} tokens leaves no room for a conversation beside an answer of "
+                f"{metadata.num_output} and {HISTORY_RESERVE} for passages and question.",
+                remedy="Lower max_tokens, or give a memory of your own.",
+            )
+        return Memory.from_defaults(
+            chat_history=history,
+            token_limit=limit,
+            tokenizer_fn=lambda text: tokenizer(text, add_special_tokens=False)["input_ids"],
+        )
+
+
+def _core_llm(llm: SharedLLM | core.SharedLLM | None) -> core.SharedLLM | None:
+    return llm.core_llm if isinstance(llm, SharedLLM) else llm
+
+
+def _condenses(mode: ChatMode | str) -> bool:
+    known = [each.value for each in (*DIRECT, *CONDENSING)]
+    value = mode.value if isinstance(mode, ChatMode) else mode
+    if value not in known:
+        raise core.ConfigError(
+            f"chat_mode {value!r} is not there (known: {', '.join(known)}).",
+            remedy="For a chat without documents use SimpleChatEngine with SharedLLM().",
+        )
+    return value in [each.value for each in CONDENSING]

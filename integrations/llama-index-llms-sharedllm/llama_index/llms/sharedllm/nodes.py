@@ -1,0 +1,60 @@
+"""Passages of sharedllm-docs as LlamaIndex nodes with their page, span, score and the document they are from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llama_index.core.schema import NodeRelationship, NodeWithScore, ObjectType, RelatedNodeInfo, TextNode
+from sharedllm_docs import Citation, Index, Passage
+
+from llama_index.llms.sharedllm.documents import Kept, kept_of
+
+ADDED = ("page", "page_label", "section", "quote")
+"""Metadata added to a node; a document's own of the same name is kept instead."""
+
+
+def cited_nodes(index: Index, citations: Sequence[Citation]) -> list[NodeWithScore]:
+    """The injected nodes that citations were taken from, best first, each with its best quote."""
+    quotes: dict[tuple[str, int, int, int], str] = {}
+    for citation in citations:
+        quotes.setdefault((citation.document_key, citation.chunk, citation.level, citation.node), citation.quote)
+    passages = index.passages(citations)
+    return [to_node(p, quotes[p.document_key, p.chunk, p.level, p.node]) for p in passages]
+
+
+def to_node(passage: Passage, quote: str = "") -> NodeWithScore:
+    """A node whose id follows from its place, so that the same passage is the same node every time.
+
+    Args:
+        passage: of an index.
+        quote: the sentence that an answer cites, or "".
+    """
+    kept = kept_of(passage.metadata)
+    label = passage.page_label or str(passage.page)
+    added: dict[str, Any] = {"page": _page(passage, kept), "page_label": label, "section": passage.section}
+    if quote:
+        added["quote"] = quote
+    metadata = {**{key: value for key, value in added.items() if value != ""}, **kept.metadata}
+    hidden = [key for key in added if key in metadata and key not in kept.metadata]
+    node = TextNode(
+        id_=f"{passage.document_key[:16]}-{passage.chunk}-{passage.level}-{passage.node}",
+        text=passage.text,
+        start_char_idx=passage.char_start,
+        end_char_idx=passage.char_end,
+        metadata=metadata,
+        excluded_embed_metadata_keys=[*kept.exclude_embed, *hidden],
+        excluded_llm_metadata_keys=[*kept.exclude_llm, *hidden],
+        relationships={
+            NodeRelationship.SOURCE: RelatedNodeInfo(
+                node_id=passage.document, node_type=ObjectType.DOCUMENT, metadata=dict(kept.metadata), hash=kept.hash
+            )
+        },
+    )
+    return NodeWithScore(node=node, score=passage.score)
+
+
+def _page(passage: Passage, kept: Kept) -> int:
+    """The page in the file: a reader that gives a document for every page says it in ``page_label``."""
+    label = str(kept.metadata.get("page_label", ""))
+    return int(label) if kept.hash is not None and passage.page == 1 and label.isdecimal() else passage.page

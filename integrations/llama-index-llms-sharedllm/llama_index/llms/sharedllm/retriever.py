@@ -1,0 +1,69 @@
+"""A retriever over the leaves of an index: the passages themselves, nothing generated."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from llama_index.core.base.base_retriever import BaseRetriever
+from llama_index.core.callbacks.base import CallbackManager
+from llama_index.core.schema import NodeWithScore, QueryBundle
+from sharedllm_docs import ConfigError, Index
+
+from llama_index.llms.sharedllm.nodes import to_node
+
+
+class SharedLLMRetriever(BaseRetriever):
+    """The passages nearest to a query, by dense similarity and BM25.
+
+    Args:
+        index: of sharedllm-docs.
+        similarity_top_k: most passages.
+        ref_doc_ids: documents to search; None searches all.
+        callback_manager: told of every retrieval.
+
+    Raises:
+        ConfigError: ``similarity_top_k`` below 1 (when asked), or a query that brings its own embedding or picture.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        *,
+        similarity_top_k: int = 5,
+        ref_doc_ids: Sequence[str] | None = None,
+        callback_manager: CallbackManager | None = None,
+    ) -> None:
+        super().__init__(callback_manager=callback_manager)
+        self._index = index
+        self._ref_doc_ids = ref_doc_ids
+        self.similarity_top_k = similarity_top_k
+
+    def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        query = plain_query(query_bundle)
+        found = self._index.search(query, k=self.similarity_top_k, documents=self._ref_doc_ids)
+        return [to_node(passage) for passage in found]
+
+    async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
+        query = plain_query(query_bundle)
+        found = await self._index.asearch(query, k=self.similarity_top_k, documents=self._ref_doc_ids)
+        return [to_node(passage) for passage in found]
+
+
+def plain_query(query: QueryBundle) -> str:
+    """The words of a query.
+
+    Raises:
+        ConfigError: it asks for what is not honoured: texts, a vector or a picture in place of its words.
+    """
+    asked = {
+        "custom_embedding_strs": query.custom_embedding_strs is not None,
+        "embedding": query.embedding is not None,
+        "image_path": query.image_path is not None,
+    }
+    for name, given in asked.items():
+        if given:
+            raise ConfigError(
+                f"The query brings {name}, which cannot be honoured: passages are chosen by its words.",
+                remedy="Give query_str alone.",
+            )
+    return query.query_str
