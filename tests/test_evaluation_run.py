@@ -7,9 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from sharedllm_docs.adapter import Adapter
 from sharedllm_docs.cli import evaluate_command
 from sharedllm_docs.cli.failures import EXIT_UNFINISHED
+from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import AdapterError, EvaluationError
 from sharedllm_docs.evaluation import errors as analysis
 from sharedllm_docs.evaluation import run as runner
@@ -137,7 +140,36 @@ def test_sharedllm_and_the_oracle_run(tmp_path):
     adapter = tiny_adapter(llm().upper.model)
     outcome = evaluate(passkey(tmp_path), specs, llm(), settings, adapter=adapter)
     assert [line.measured for line in outcome.lines] == [1] * 6
-    assert read_lines(outcome.rows)[0]["adapter"] == adapter.digest
+    header, *rows = read_lines(outcome.rows)
+    assert "adapter" not in header
+    assert [row.get("adapter") for row in rows] == [adapter.digest] * 4 + [None] * 2
+    other = tiny_adapter(llm().upper.model, seed=1)
+    evaluate(passkey(tmp_path), parse_systems("prefix:policy=random"), llm(), settings, adapter=other)
+    with pytest.raises(EvaluationError, match="was measured with adapter="):
+        evaluate(passkey(tmp_path), specs, llm(), settings, adapter=other)
+
+
+def test_text_systems_can_have_the_adapters_change_of_the_model(tmp_path):
+    """The same prompt, another answer: nothing but the weights differs; without an adapter it is refused."""
+    base = llm()
+    name = "model.layers.0.mlp.down_proj.weight"
+    rows, columns = base.upper.model.state_dict()[name].shape
+    torch.manual_seed(0)
+    change = {f"upper.lora.{name}.A": torch.randn(2, columns), f"upper.lora.{name}.B": torch.randn(rows, 2)}
+    profile = Profile.sharedllm(fusion="joint", front="prompt", positions="token", grains=(0, 0, 1), layers=(1, 2))
+    tuned = Adapter(profile, change)
+    settings = Settings(tmp_path / "out", 2, plots=False)
+    specs = parse_systems("closed_book,closed_book:lora=yes,rag-tuned:lora=yes")
+    outcome = evaluate(passkey(tmp_path), specs, base, settings, adapter=tuned)
+    rows = read_lines(outcome.rows)[1:]
+    plain, changed, rag = ([r["text"] for r in rows if r["system"] == spec.text] for spec in specs)
+    assert len(plain) == len(changed) == len(rag) == 4
+    assert plain != changed
+    assert {r.get("adapter") for r in rows} == {None, tuned.digest}
+    with pytest.raises(AdapterError, match="wants an adapter with low-rank changes"):
+        evaluate(passkey(tmp_path), specs, base, settings, adapter=tiny_adapter(base.upper.model))
+    with pytest.raises(EvaluationError, match="lora='perhaps' cannot be read"):
+        measured(tmp_path, "closed_book:lora=perhaps")
 
 
 def test_needles_and_perplexity_run(tmp_path):
@@ -150,6 +182,7 @@ def test_needles_and_perplexity_run(tmp_path):
     )
     assert "| `prefix` | 128 | 1 |" in perplexity.table
     assert "continues no text" in perplexity.table
+    assert "| MiB read |" in perplexity.table
 
 
 @pytest.mark.skipif(not can_plot(), reason="matplotlib is optional")

@@ -120,6 +120,7 @@ class Perplexity(Task):
             median_column("total s", "total_seconds"),
             median_column("rows", "rows", digits=0),
             median_column("prompt tokens", "prompt_tokens", digits=0),
+            median_column("MiB read", "bytes_read", scale=1 / 2**20),
             peak_column("peak MiB", "peak_bytes"),
         )
 
