@@ -103,7 +103,8 @@ def evaluate(
     generation = GenerationSettings(max_new_tokens=task.max_new_tokens)
     shop = Workshop(llm, folder, generation, adapter, _gold(examples), settings.seed)
     systems = [shop.make(spec) for spec in specs]
-    file = RunFile(settings.out / f"{task.name}.jsonl", _header(task, llm, adapter, settings.seed))
+    file = RunFile(settings.out / f"{task.name}.jsonl", _header(task, llm, settings.seed))
+    _check_adapters(file, systems)
     complete = _measure_all(task, systems, examples, file, settings, report)
     outcome = _conclude(task, systems, examples, file, settings, complete)
     if settings.plots and not outcome.plots:
@@ -111,7 +112,7 @@ def evaluate(
     return outcome
 
 
-def _header(task: Task, llm: SharedLLM, adapter: Adapter | None, seed: int) -> dict[str, Any]:
+def _header(task: Task, llm: SharedLLM, seed: int) -> dict[str, Any]:
     return {
         "task": task.name,
         "options": task.options(),
@@ -120,10 +121,26 @@ def _header(task: Task, llm: SharedLLM, adapter: Adapter | None, seed: int) -> d
         "weights": llm.weights_digest,
         "prompt": _prompt_digest(llm),
         "dtype": llm.dtype,
-        "adapter": adapter.digest if adapter else None,
         "embedder": llm.embedder.digest,
         "machine": {"system": platform.system(), "processor": platform.machine(), "device": llm.device.type},
     }
+
+
+def _adapter_of(system: System) -> str | None:
+    """Digest of the adapter that a system answers with."""
+    return system.llm.adapter.digest if system.llm.adapter else None
+
+
+def _check_adapters(file: RunFile, systems: Sequence[System]) -> None:
+    """Raise EvaluationError where rows of a system were measured with another adapter: they are never mixed."""
+    own = {system.name: _adapter_of(system) for system in systems}
+    for row in file.rows:
+        if row["system"] in own and row.get("adapter") != own[row["system"]]:
+            raise EvaluationError(
+                f"{file.path} was measured with adapter={row.get('adapter')!r} for {row['system']!r}, now it is "
+                f"{own[row['system']]!r}.",
+                remedy="Use another output folder, or the same adapter.",
+            )
 
 
 def _prompt_digest(llm: SharedLLM) -> str:
@@ -178,6 +195,8 @@ def _by_document(examples: Sequence[Any]) -> list[Any]:
 
 def _measure(task: Task, system: System, example: Any) -> dict[str, Any]:
     row: dict[str, Any] = {"system": system.name, "id": example.id, "kind": example.kind, "length": example.length}
+    if adapter := _adapter_of(system):
+        row["adapter"] = adapter
     memory = PeakMemory(system.llm.device)
     try:
         with memory:

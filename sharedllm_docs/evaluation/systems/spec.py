@@ -41,6 +41,12 @@ def _yes_or_no(text: str) -> bool:
     return text == "yes"
 
 
+def _yes(text: str) -> bool:
+    if text not in ("yes", "no"):
+        raise ValueError(text)
+    return text == "yes"
+
+
 def _layers(text: str) -> tuple[int, int]:
     first, last = text.split("-")
     return int(first), int(last)
@@ -69,6 +75,7 @@ _QUESTION: dict[str, Callable[[str], Any]] = {
     "relevance_floor": float,
     "max_citations": _whole,
 }
+_TUNED: dict[str, Callable[[str], Any]] = {"lora": _yes}
 _RAG: dict[str, Callable[[str], Any]] = {"chunk_tokens": _whole, "overlap": _whole, "top_k": _whole}
 
 
@@ -177,6 +184,24 @@ class Workshop:
             name=self.llm.name,
         )
 
+    def weights(self, spec: SystemSpec, *, lora: bool = False) -> SharedLLM:
+        """The base model, or with ``lora`` the same with the adapter's change of the upper model.
+
+        A system that reads text answers better for a change that was learnt on injected rows, too: ``lora=yes`` tells
+        the gain of injection apart from the gain of tuning.
+
+        Raises:
+            AdapterError: no adapter is given, or it changes nothing outside its cross-attention.
+        """
+        if not lora:
+            return self.llm
+        if self.adapter is None or not self.adapter.low_rank("upper"):
+            raise AdapterError(
+                f"System {spec.text!r} wants an adapter with low-rank changes of the upper model.",
+                remedy="Give --adapter FOLDER of one, or leave lora out.",
+            )
+        return self.variant(self.adapter.profile, self.adapter)
+
     def policy(self, name: str) -> Policy:
         """A branch policy by name.
 
@@ -200,16 +225,17 @@ class Workshop:
 
 def _text(made: Callable[..., System], **known: Callable[[str], Any]) -> Callable[[Workshop, SystemSpec], System]:
     def make(shop: Workshop, spec: SystemSpec) -> System:
-        [options] = spec.take(known)
-        return made(spec.text, shop.llm, shop.generation, spec.evidence_tokens, **options)
+        options, tuned = spec.take(known, _TUNED)
+        return made(spec.text, shop.weights(spec, **tuned), shop.generation, spec.evidence_tokens, **options)
 
     return make
 
 
 def _rag(defaults: RagSettings) -> Callable[[Workshop, SystemSpec], System]:
     def make(shop: Workshop, spec: SystemSpec) -> System:
-        [options] = spec.take(_RAG)
-        return Rag(spec.text, shop.llm, shop.generation, replace(defaults, **options), spec.evidence_tokens)
+        options, tuned = spec.take(_RAG, _TUNED)
+        llm = shop.weights(spec, **tuned)
+        return Rag(spec.text, llm, shop.generation, replace(defaults, **options), spec.evidence_tokens)
 
     return make
 
