@@ -7,6 +7,7 @@ Q ?= Which function sorts a vector?
 INDEX ?= .sharedllm-docs
 TASK ?= pdfqa
 LIMIT ?= 20
+EVALUATE_ARGS ?=
 PYTEST_ARGS ?=
 
 .PHONY: help env ask test test-fast lint types docs figures train-tiny evaluate clean
@@ -19,7 +20,7 @@ help:
 	@echo "make docs                         generate docs/cli.md"
 	@echo "make figures                      measure the README's figures"
 	@echo "make train-tiny                   a tiny random model learns passkey retrieval through injection"
-	@echo "make evaluate [TASK=pdfqa] [LIMIT=20]  a table of systems"
+	@echo "make evaluate [TASK=pdfqa] [LIMIT=20] [EVALUATE_ARGS=...]  a table of systems"
 
 env: $(VENV)/.complete
 
@@ -52,10 +53,10 @@ figures: env
 	$(BIN)/python benchmarks/readme_figures.py
 
 train-tiny: env
-	$(BIN)/python -m sharedllm_docs.training tiny
+	@$(BIN)/sharedllm-docs train-tiny
 
 evaluate: env
-	$(BIN)/python -m sharedllm_docs.evaluation $(TASK) --limit $(LIMIT)
+	$(BIN)/sharedllm-docs evaluate $(TASK) --limit $(LIMIT) $(EVALUATE_ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
