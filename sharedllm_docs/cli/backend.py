@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -62,19 +62,31 @@ def index_for_estimates(url: str, report: Report, model: ModelOptions, profile: 
 
 def _options(model: ModelOptions | None, profile: ProfileOptions | None) -> dict[str, Any]:
     options = model.model_options() if model else {}
-    chosen = _profile(profile, options.get("adapter")) if profile else None
+    chosen = _profile(profile, options) if profile else None
     return options if chosen is None else {**options, "profile": chosen}
 
 
-def _profile(options: ProfileOptions, adapter: str | None) -> Profile | str | None:
+def _profile(options: ProfileOptions, model: Mapping[str, Any]) -> Profile | str | None:
     """The profile asked for: a name where nothing in it is changed, None where nothing was asked for."""
     changes = options.changes()
     if not changes:
         return options.profile
-    return replace(_base_profile(options.profile, adapter), **changes)
+    return replace(_base_profile(options.profile, _adapter_folder(model)), **changes)
 
 
-def _base_profile(name: str | None, adapter: str | None) -> Profile:
+def _adapter_folder(model: Mapping[str, Any]) -> str | Path | None:
+    """Where the adapter lies that the model will have: the one named, or the embedded model's own."""
+    named: str = model.get("adapter", "auto")
+    if named != "auto":
+        return None if named == "none" else named
+    from sharedllm_docs.adapter import shipped_adapter
+    from sharedllm_docs.zoo import DEFAULT_MODEL, EMBEDDED
+
+    name = model.get("name_or_path", DEFAULT_MODEL.name)
+    return shipped_adapter(name) if name in EMBEDDED else None
+
+
+def _base_profile(name: str | None, adapter: str | Path | None) -> Profile:
     if adapter is not None:
         from sharedllm_docs.adapter import Adapter
 

@@ -151,7 +151,13 @@ class ModelOptions:
     ] = None
     adapter: Annotated[
         str | None,
-        typer.Option("--adapter", metavar="DIR", help="Folder of a trained adapter.", rich_help_panel=_MODEL),
+        typer.Option(
+            "--adapter",
+            metavar="DIR",
+            show_default="the index's; the embedded model's own for a new one",
+            help="Folder of a trained adapter, or none.",
+            rich_help_panel=_MODEL,
+        ),
     ] = None
     embedder: Annotated[
         str | None,

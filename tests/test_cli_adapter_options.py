@@ -1,0 +1,54 @@
+"""Which adapter and profile the command line asks for: none, one by folder, or the embedded model's own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from sharedllm_docs.cli import backend
+from sharedllm_docs.cli.options import ModelOptions, ProfileOptions
+from sharedllm_docs.config import Profile
+from tests.tiny_text import tiny_adapter, tiny_base, tiny_sharedllm_profile
+from tests.tiny_text import tiny_llm as _llm
+
+
+@pytest.fixture
+def shipped(tmp_path, monkeypatch):
+    """The embedded default's own adapter is a tiny one."""
+    adapter = tiny_adapter(tiny_base())
+    adapter.save(tmp_path / "smollm2-135m-instruct")
+    monkeypatch.setattr("sharedllm_docs.adapter.SHIPPED", tmp_path)
+    return adapter
+
+
+def options(model=None, profile=None):
+    return backend._options(ModelOptions(**(model or {})), ProfileOptions(**(profile or {})))
+
+
+def test_nothing_asked_for_leaves_all_to_the_model(shipped):
+    assert options() == {}
+    assert options({"adapter": "none"}) == {"adapter": "none"}
+    assert options(profile={"profile": "prefix"}) == {"profile": "prefix"}
+
+
+def test_a_changed_setting_starts_from_the_profile_that_the_model_will_have(shipped):
+    changed = options(profile={"store_dtype": "float32"})["profile"]
+    assert changed == replace(shipped.profile, store_dtype="float32")
+    plain = Profile.prefix(store_dtype="float32")
+    assert options({"adapter": "none"}, {"store_dtype": "float32"})["profile"] == plain
+    assert options(profile={"profile": "prefix", "store_dtype": "float32"})["profile"] == plain
+    assert options({"model": "elsewhere"}, {"store_dtype": "float32"})["profile"] == plain
+
+
+def test_a_folder_of_a_model_is_not_taken_for_its_adapter(shipped, tmp_path):
+    shipped.save(tmp_path / "model")
+    asked = options({"model": str(tmp_path / "model")}, {"store_dtype": "float32"})
+    assert asked["profile"].name == "prefix"
+
+
+def test_an_adapter_by_folder_brings_its_profile(tmp_path):
+    own = tiny_adapter(_llm().base.model, tiny_sharedllm_profile())
+    own.save(tmp_path / "own")
+    asked = options({"adapter": str(tmp_path / "own")}, {"store_dtype": "float32"})
+    assert asked["profile"] == replace(own.profile, store_dtype="float32")
