@@ -54,7 +54,9 @@ def test_insert_update_delete(index):
     assert len(index.ref_doc_info) == 4
     found = index.as_retriever(ref_doc_ids=["new"]).retrieve("Where does tin come from?")
     assert "Saxony" in " ".join(node.text for node in found)
-    index.delete_ref_doc("new")
+    with pytest.raises(core.ConfigError, match="delete_from_docstore=False"):
+        index.delete_ref_doc("new", delete_from_docstore=False)
+    index.delete_ref_doc("new", delete_from_docstore=True)
     assert "new" not in index.ref_doc_info
     assert index.prune() > 0
     with pytest.raises(core.DocumentNotFoundError, match="new"):

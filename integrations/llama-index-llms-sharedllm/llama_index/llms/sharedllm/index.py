@@ -134,12 +134,22 @@ class SharedLLMIndex:
         with self._callback_manager.as_trace("refresh_ref_docs"):
             return self._refresh(documents, same_content=False, show_progress=show_progress)
 
-    def delete_ref_doc(self, ref_doc_id: str) -> None:
+    def delete_ref_doc(self, ref_doc_id: str, delete_from_docstore: bool = True) -> None:
         """Take a document out. Its rows stay on disk, for adding it again, until :meth:`prune`.
+
+        Args:
+            ref_doc_id: of the document.
+            delete_from_docstore: only True: text and index are one.
 
         Raises:
             DocumentNotFoundError: there is none of that id.
+            ConfigError: ``delete_from_docstore=False``.
         """
+        if not delete_from_docstore:
+            raise core.ConfigError(
+                "delete_from_docstore=False cannot be honoured: a document's text goes with it.",
+                remedy="Leave it out.",
+            )
         self.core.remove(ref_doc_id)
 
     def prune(self) -> int:
@@ -158,9 +168,9 @@ class SharedLLMIndex:
         """:meth:`refresh_ref_docs` in a thread."""
         return await to_thread(self.refresh_ref_docs, documents)
 
-    async def adelete_ref_doc(self, ref_doc_id: str) -> None:
+    async def adelete_ref_doc(self, ref_doc_id: str, delete_from_docstore: bool = True) -> None:
         """:meth:`delete_ref_doc` in a thread."""
-        await to_thread(self.delete_ref_doc, ref_doc_id)
+        await to_thread(self.delete_ref_doc, ref_doc_id, delete_from_docstore)
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
