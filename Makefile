@@ -10,12 +10,17 @@ LIMIT ?= 20
 EVALUATE_ARGS ?=
 PYTEST_ARGS ?=
 
-.PHONY: help env ask test test-fast lint types docs figures train-tiny evaluate clean
+LLAMA_INDEX := integrations/llama-index-llms-sharedllm
+LANGCHAIN := integrations/langchain-sharedllm
+
+.PHONY: help env ask test test-fast test-integrations notebooks lint types docs figures train-tiny evaluate clean
 
 help:
 	@echo "make ask [PDF=file] [Q=question]  ask a PDF: environment, model, ingestion, cited answer"
 	@echo "make test                         all tests (environment and models fetched on first use)"
 	@echo "make test-fast                    tests without the real models"
+	@echo "make test-integrations            tests of the LlamaIndex and LangChain distributions"
+	@echo "make notebooks                    execute all notebooks"
 	@echo "make lint types                   ruff, mypy"
 	@echo "make docs                         generate docs/cli.md"
 	@echo "make figures                      measure the README's figures"
@@ -24,10 +29,11 @@ help:
 
 env: $(VENV)/.complete
 
-$(VENV)/.complete: pyproject.toml constraints.txt
+$(VENV)/.complete: pyproject.toml constraints.txt $(LLAMA_INDEX)/pyproject.toml $(LANGCHAIN)/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
+		--editable '.[dev]' --editable '$(LLAMA_INDEX)' --editable '$(LANGCHAIN)[test]'
 	@touch $@
 
 ask: env
@@ -39,12 +45,21 @@ test: env
 test-fast: env
 	$(BIN)/python -m pytest -m "not e2e and not slow" $(PYTEST_ARGS)
 
+test-integrations: env
+	$(BIN)/python -m pytest $(LLAMA_INDEX)/tests $(PYTEST_ARGS)
+	cd $(LANGCHAIN) && $(abspath $(BIN))/python -m pytest $(PYTEST_ARGS)
+
+notebooks: env
+	$(BIN)/python notebooks/run.py --check
+
 lint: env
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 
 types: env
 	$(BIN)/mypy
+	cd $(LLAMA_INDEX) && $(abspath $(BIN))/mypy
+	cd $(LANGCHAIN) && $(abspath $(BIN))/mypy
 
 docs: env
 	$(BIN)/python -m sharedllm_docs.cli.help docs/cli.md

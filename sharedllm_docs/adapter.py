@@ -55,16 +55,13 @@ class Adapter:
     question: Mapping[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        QuestionSettings(**self._known_question())
-
-    def _known_question(self) -> dict[str, int]:
         unknown = sorted(set(self.question) - QUESTION_DEFAULTS)
         if unknown:
             raise AdapterError(
                 f"The adapter's question settings hold {unknown[0]!r} (known: {', '.join(sorted(QUESTION_DEFAULTS))}).",
                 remedy="Leave it out of adapter_config.json.",
             )
-        return dict(self.question)
+        QuestionSettings(budget=self.question.get("budget"), evidence_tokens=self.question.get("evidence_tokens"))
 
     @property
     def digest(self) -> str:
