@@ -67,7 +67,7 @@ def machine() -> dict[str, object]:
 def first_token() -> dict[str, object]:
     """Time to the first token: stored index, prefill of 8,000 tokens, prefill of the selected text as a prompt."""
     with tempfile.TemporaryDirectory() as folder:
-        index = Index.create(folder, SharedLLM.from_pretrained())
+        index = Index.create(folder, SharedLLM.from_pretrained(profile="prefix"))
         index.add(PDF)
         llm = index.llm
         ids = llm.tokenizer(read_document(PDF).text, verbose=False)["input_ids"]
@@ -112,7 +112,7 @@ def _prefill(llm: SharedLLM, ids: list[int]) -> int:
 
 def ingestion() -> dict[str, object]:
     """Tokens a second of the whole ingestion against the bare forward pass over the same chunks."""
-    llm = SharedLLM.from_pretrained()
+    llm = SharedLLM.from_pretrained(profile="prefix")
     llm.embedder.encode(["loaded"])
     ids = llm.tokenizer(read_document(PDF).text, verbose=False)["input_ids"]
     chunks = [ids[start : start + 1024] for start in range(0, len(ids), 1024)]
@@ -148,7 +148,7 @@ def ingestion() -> dict[str, object]:
 
 def size() -> dict[str, object]:
     """Bytes a token on disk, for each profile and dtype, against the estimate made before encoding."""
-    llm = SharedLLM.from_pretrained()
+    llm = SharedLLM.from_pretrained(profile="prefix")
     rows = []
     for name, dtype in [(n, d) for n in ("prefix", "sharedllm") for d in ("int8", "bfloat16", "float32")]:
         profile = replace(llm.profile, store_dtype=dtype) if name == "prefix" else Profile.sharedllm(store_dtype=dtype)
