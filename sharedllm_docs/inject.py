@@ -21,6 +21,7 @@ from sharedllm_docs.config import Profile
 from sharedllm_docs.cross_attention import CrossAttention, CrossRows, cross_attending
 from sharedllm_docs.lower import causal_masks
 from sharedllm_docs.masks import for_attention, visible
+from sharedllm_docs.tree import RowPlace
 
 
 @dataclass(frozen=True)
@@ -42,19 +43,6 @@ class Injection:
     @property
     def num_rows(self) -> int:
         return int(self.keys.shape[2])
-
-
-@dataclass(frozen=True)
-class RowPlace:
-    """Where one injected row stands: what its rotary position is computed from.
-
-    Attributes:
-        chunk: index of its chunk among the injected chunks.
-        offset: offset of its token inside its node.
-    """
-
-    chunk: int
-    offset: int
 
 
 def positions_of(profile: Profile, places: Sequence[RowPlace], front_tokens: int) -> tuple[list[int], int]:

@@ -13,10 +13,9 @@ from numpy.typing import NDArray
 
 from sharedllm_docs.candidates import LeafIndex, LeafScores
 from sharedllm_docs.config import Profile, QuestionSettings, SelectorName
-from sharedllm_docs.inject import RowPlace
 from sharedllm_docs.prepared import EMBEDDINGS, PreparedDocument
 from sharedllm_docs.selection import CandidateChunk, NodeScore, SelectedNode, right_half, select
-from sharedllm_docs.tree import ContextTree, Node
+from sharedllm_docs.tree import ContextTree, Node, RowPlace
 
 
 @dataclass(frozen=True)

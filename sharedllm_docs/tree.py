@@ -33,6 +33,19 @@ class Node:
         return self.end - self.start
 
 
+@dataclass(frozen=True)
+class RowPlace:
+    """Where one injected row stands: what its rotary position is computed from.
+
+    Attributes:
+        chunk: index of its chunk among the injected chunks.
+        offset: offset of its token inside its node.
+    """
+
+    chunk: int
+    offset: int
+
+
 def kept_offsets(start: int, end: int, grain: int, keep: Keep) -> range | tuple[int, ...]:
     """Offsets (inside the chunk) of the tokens that a node ``[start, end)`` keeps at ``grain``.
 

@@ -48,8 +48,8 @@ ALLOWED: dict[str, str] = {
     "selection": "tree",
     "candidates": "",
     "prepared": "chunks config document tokens tree",
-    "inject": "architectures config cross_attention lower masks",
-    "question": "candidates config inject prepared selection tree",
+    "inject": "architectures config cross_attention lower masks tree",
+    "question": "candidates config prepared selection tree",
     "generate": "config",
     "answer": "",
     "cite": "answer prepared question selection tree",
@@ -84,7 +84,7 @@ KNOW_ARCHITECTURES = {"lower", "cross_attention", "inject", "adapter", "model", 
 LIGHT = (
     *("errors", "shapes", "cache", "quiet", "devices", "digests", "config", "document", "cleaning", "readers"),
     *("tokens", "chunks", "tree", "store", "selection", "candidates", "prepared", "answer", "prompt", "zoo"),
-    *("embedder", "messages", "asynchronous", "cli.app"),
+    *("embedder", "messages", "asynchronous", "question", "views", "passages", "library", "index", "cli.app"),
 )
 HEAVY = ("torch", "transformers", "sentence_transformers", "bm25s", "gguf", "scipy", "pandas")
 EXTRAS = {"accelerate", "peft", "tensorboard", "matplotlib", "tomli", "llama_index", "langchain_core", "flash_attn"}

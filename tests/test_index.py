@@ -198,7 +198,9 @@ def test_evidence_text_stands_in_the_prompt(index):
     selection = engine.select("heron", searcher, ALWAYS, SHORT)
     text = engine._evidence(selection, 20)
     assert text
-    assert all(piece in index._library.prepared(index._store.documents()[0]).document.text for piece in text.split("\n\n"))
+    assert all(
+        piece in index._library.prepared(index._store.documents()[0]).document.text for piece in text.split("\n\n")
+    )
 
 
 @pytest.mark.parametrize("selector", ["embedding", "hidden-state", "right-half"])

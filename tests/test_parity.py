@@ -18,10 +18,10 @@ from sharedllm_docs.adapter import Adapter
 from sharedllm_docs.architectures import architecture_for, rotate
 from sharedllm_docs.convert import convert_checkpoint
 from sharedllm_docs.errors import AdapterError
-from sharedllm_docs.inject import InjectedDecoder, Injection, RowPlace, positions_of
+from sharedllm_docs.inject import InjectedDecoder, Injection, positions_of
 from sharedllm_docs.lower import LowerEncoder
 from sharedllm_docs.selection import descend, nodes_of, right_half
-from sharedllm_docs.tree import ContextTree, RowLayout
+from sharedllm_docs.tree import ContextTree, RowLayout, RowPlace
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = sorted(path.name for path in GOLDEN.iterdir())

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from sharedllm_docs.config import Profile
-from sharedllm_docs.inject import RowPlace, positions_of
-from sharedllm_docs.tree import ContextTree, Node
+from sharedllm_docs.inject import positions_of
+from sharedllm_docs.tree import ContextTree, Node, RowPlace
 
 
 @dataclass(frozen=True)
