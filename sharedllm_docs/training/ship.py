@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -42,9 +43,22 @@ def ship(
     wide = sorted(name for name, tensor in weights.items() if not torch.isfinite(tensor).all())
     if wide:
         raise TrainingError(f"{wide[0]} exceeds what {dtype} holds.", remedy="Use bfloat16 or float32.")
-    made = replace(adapter, weights=weights, question={**adapter.question, **(question or {})})
+    made = replace(
+        adapter,
+        weights=weights,
+        notes=_without_folders(adapter.notes),
+        question={**adapter.question, **(question or {})},
+    )
     made.save(out)
     return made
+
+
+def _without_folders(notes: Mapping[str, Any]) -> dict[str, Any]:
+    """Notes that say which packs were used and not where somebody keeps them."""
+    training = notes.get("training")
+    if not isinstance(training, Mapping) or "packs" not in training:
+        return dict(notes)
+    return {**notes, "training": {**training, "packs": [Path(pack).name for pack in training["packs"]]}}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
