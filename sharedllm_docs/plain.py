@@ -23,6 +23,7 @@ from sharedllm_docs.messages import NEXT_TURN, Message, chat_ids, check_text
 class Model(Protocol):
     """What plain generation needs of a :class:`~sharedllm_docs.model.SharedLLM`."""
 
+    base: Any
     upper: Any
     tokenizer: Any
     end_ids: frozenset[int]
@@ -75,11 +76,18 @@ class CompletionStream:
 
 
 class PlainDecoder:
-    """The unmodified model with transformers' own cache (:class:`~sharedllm_docs.generate.Decoder`, one sequence)."""
+    """The model with transformers' own cache (:class:`~sharedllm_docs.generate.Decoder`, one sequence).
 
-    def __init__(self, llm: Model) -> None:
+    Args:
+        llm: the model.
+        adapted: with an adapter's change of the upper model, which was learnt for answers out of injected rows; else
+            the base model as it is.
+    """
+
+    def __init__(self, llm: Model, *, adapted: bool = False) -> None:
         self._llm = llm
-        self._cache = DynamicCache(config=llm.upper.config)
+        self._arch = llm.upper if adapted else llm.base
+        self._cache = DynamicCache(config=self._arch.config)
 
     @torch.inference_mode()
     def feed(self, sequences: Sequence[Sequence[int]], *, all_logits: bool = False) -> torch.Tensor:
@@ -87,7 +95,7 @@ class PlainDecoder:
         ids = torch.tensor([list(sequences[0])], device=self._llm.device)
         lock: AbstractContextManager[Any] = self._llm.lock
         with lock:
-            out = self._llm.upper.model(
+            out = self._arch.model(
                 ids, past_key_values=self._cache, use_cache=True, logits_to_keep=0 if all_logits else 1
             )
         logits: torch.Tensor = out.logits if all_logits else out.logits[:, -1]
@@ -147,9 +155,9 @@ def stream(llm: Model, ids: Sequence[int], generation: GenerationSettings) -> Co
 
 def check_window(llm: Model, prompt_tokens: int, answer_tokens: int) -> None:
     """Raise QuestionTooLongError unless prompt and answer fit the model's window."""
-    if prompt_tokens + answer_tokens > llm.upper.window:
+    if prompt_tokens + answer_tokens > llm.base.window:
         raise QuestionTooLongError(
             f"The prompt takes {prompt_tokens} tokens and the answer up to {answer_tokens}; together they exceed the "
-            f"model's window of {llm.upper.window}.",
+            f"model's window of {llm.base.window}.",
             remedy="Shorten the prompt or the conversation, or lower max_new_tokens.",
         )

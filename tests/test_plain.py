@@ -8,9 +8,11 @@ import time
 import pytest
 import torch
 
-from sharedllm_docs import Completion, GenerationSettings, Message
+from sharedllm_docs import Completion, GenerationSettings, Message, Profile
+from sharedllm_docs.adapter import Adapter
 from sharedllm_docs.errors import ConfigError, EmptyQuestionError, QuestionError, QuestionTooLongError
 from sharedllm_docs.messages import chat_ids
+from sharedllm_docs.plain import PlainDecoder
 from tests.tiny_text import tiny_llm
 
 SHORT = GenerationSettings(max_new_tokens=8)
@@ -44,6 +46,21 @@ def test_chat_is_the_models_own_answer_to_the_template(llm):
     ids = chat_ids(llm.tokenizer, TURNS)
     expected = llm.tokenizer.decode(reference(llm, ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
     assert (done.text, done.prompt_tokens) == (expected, len(ids))
+
+
+def test_an_adapter_is_for_documents_and_leaves_plain_generation_alone(llm):
+    """Its change of the upper model was learnt on injected rows; without documents the base model speaks."""
+    name = "model.layers.0.mlp.down_proj.weight"
+    rows, columns = llm.base.model.state_dict()[name].shape
+    change = {f"upper.lora.{name}.A": torch.randn(2, columns), f"upper.lora.{name}.B": 10 * torch.randn(rows, 2)}
+    profile = Profile.sharedllm(fusion="joint", front="prompt", positions="token", grains=(0, 0, 1), layers=(1, 2))
+    tuned = tiny_llm(adapter=Adapter(profile, change), profile=profile)
+    assert tuned.upper is not tuned.base
+    assert tuned.complete(PROMPT, generation=SHORT).text == llm.complete(PROMPT, generation=SHORT).text
+    assert tuned.chat(TURNS, generation=SHORT).text == llm.chat(TURNS, generation=SHORT).text
+    ids = tuned.tokenizer(PROMPT)["input_ids"]
+    plain, adapted = (PlainDecoder(tuned, adapted=adapted).feed([ids]) for adapted in (False, True))
+    assert not torch.allclose(plain, adapted)
 
 
 def test_stream_gives_the_same_in_pieces(llm):

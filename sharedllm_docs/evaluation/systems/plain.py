@@ -30,7 +30,7 @@ def plain_answer(llm: SharedLLM, ids: Sequence[int], generation: GenerationSetti
     """
     check_window(llm, len(ids) + generation.max_new_tokens, "The prompt with its answer")
     results: list[Generated] = []
-    for _piece in generate(PlainDecoder(llm), [ids], llm.tokenizer, generation, llm.end_ids, results):
+    for _piece in generate(PlainDecoder(llm, adapted=True), [ids], llm.tokenizer, generation, llm.end_ids, results):
         pass
     return results[0]
 
@@ -42,7 +42,7 @@ def plain_loss(llm: SharedLLM, before: Sequence[int], target: Sequence[int]) -> 
         NotMeasurableError: both together exceed the window.
     """
     check_window(llm, len(before) + len(target), "The text with its continuation")
-    decoder = PlainDecoder(llm)
+    decoder = PlainDecoder(llm, adapted=True)
     last = decoder.feed([before])  # the past's logits but the last are never materialised
     rest = decoder.feed([target[:-1]], all_logits=True)[0] if len(target) > 1 else last[:0]
     return loss_of(torch.cat([last, rest]), target)

@@ -142,7 +142,7 @@ class PrefixReader:
 
     def _read(self, ids: Sequence[int]) -> _Prefix | None:
         """None where nothing can be shared."""
-        decoder = RewindingDecoder(self._llm)
+        decoder = RewindingDecoder(self._llm, adapted=True)
         if not ids or not decoder.can_rewind:
             return None
         begun = time.perf_counter()
