@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from sharedllm_docs import Index
 from sharedllm_docs.cli import backend
 from sharedllm_docs.cli.options import ModelOptions, ProfileOptions
 from sharedllm_docs.config import Profile
@@ -23,7 +24,7 @@ def shipped(tmp_path, monkeypatch):
 
 
 def options(model=None, profile=None):
-    return backend._options(ModelOptions(**(model or {})), ProfileOptions(**(profile or {})))
+    return backend._options(ModelOptions(**(model or {})), ProfileOptions(**(profile or {})), "no-index-here")
 
 
 def test_nothing_asked_for_leaves_all_to_the_model(shipped):
@@ -45,6 +46,16 @@ def test_a_folder_of_a_model_is_not_taken_for_its_adapter(shipped, tmp_path):
     shipped.save(tmp_path / "model")
     asked = options({"model": str(tmp_path / "model")}, {"store_dtype": "float32"})
     assert asked["profile"].name == "prefix"
+
+
+def test_of_an_index_that_exists_the_recorded_profile_is_changed(shipped, tmp_path):
+    llm = _llm()
+    Index.create(tmp_path / "index", llm)
+    asked = backend._options(ModelOptions(), ProfileOptions(store_dtype="float32"), str(tmp_path / "index"))
+    assert asked["profile"] == replace(llm.profile, store_dtype="float32")
+    named = ProfileOptions(profile="sharedllm", store_dtype="float32")
+    other = backend._options(ModelOptions(), named, str(tmp_path / "index"))["profile"]
+    assert other == replace(shipped.profile, store_dtype="float32")
 
 
 def test_an_adapter_by_folder_brings_its_profile(tmp_path):

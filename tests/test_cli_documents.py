@@ -94,7 +94,8 @@ def test_model_options_reach_the_engine_under_its_own_names(world):
         (("--profile", "sharedllm", "--layers", "1-15"), Profile.sharedllm(layers=(1, 15))),
     ],
 )
-def test_the_profile_is_a_name_or_changed_settings(world, options, profile):
+def test_the_profile_is_a_name_or_changed_settings(world, options, profile, monkeypatch, tmp_path):
+    monkeypatch.setattr("sharedllm_docs.adapter.SHIPPED", tmp_path)  # no adapter of its own
     good("add", "a.pdf", *options)
     assert world.arguments("open_or_create")["profile"] == profile
 

@@ -49,7 +49,7 @@ def test_lists_are_split_at_systems_and_not_at_options():
         ("prefix:budget", "'budget' is not KEY=VALUE"),
         ("prefix:colour=red", r"has no option 'colour' \(known: budget"),
         ("prefix:budget=many", "budget='many' cannot be read"),
-        ("closed_book:budget=1", r"has no option 'budget' \(known: none\)"),
+        ("closed_book:budget=1", r"has no option 'budget' \(known: lora\)"),
         ("prefix:policy=best", "policy='best' is unknown"),
         ("prefix:policy=oracle", "wants to know where the answers stand"),
     ],

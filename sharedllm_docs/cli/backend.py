@@ -38,14 +38,14 @@ def open_index(
     Raises:
         IndexNotFoundError: there is none.
     """
-    return index_class().open(url, report=report, **_options(model, profile))
+    return index_class().open(url, report=report, **_options(model, profile, url))
 
 
 def open_or_create(
     url: str, report: Report, model: ModelOptions, profile: ProfileOptions, *, max_bytes: int | None = None
 ) -> Index:
     """An index to add documents to."""
-    return index_class().open_or_create(url, report=report, max_bytes=max_bytes, **_options(model, profile))
+    return index_class().open_or_create(url, report=report, max_bytes=max_bytes, **_options(model, profile, url))
 
 
 @contextmanager
@@ -60,18 +60,28 @@ def index_for_estimates(url: str, report: Report, model: ModelOptions, profile: 
         yield index
 
 
-def _options(model: ModelOptions | None, profile: ProfileOptions | None) -> dict[str, Any]:
+def _options(model: ModelOptions | None, profile: ProfileOptions | None, url: str) -> dict[str, Any]:
     options = model.model_options() if model else {}
-    chosen = _profile(profile, options) if profile else None
+    chosen = _profile(profile, options, url) if profile else None
     return options if chosen is None else {**options, "profile": chosen}
 
 
-def _profile(options: ProfileOptions, model: Mapping[str, Any]) -> Profile | str | None:
+def _profile(options: ProfileOptions, model: Mapping[str, Any], url: str) -> Profile | str | None:
     """The profile asked for: a name where nothing in it is changed, None where nothing was asked for."""
     changes = options.changes()
     if not changes:
         return options.profile
+    recorded = _recorded_profile(url)
+    if recorded is not None and options.profile in (None, recorded.name) and "adapter" not in model:
+        return replace(recorded, **changes)
     return replace(_base_profile(options.profile, _adapter_folder(model)), **changes)
+
+
+def _recorded_profile(url: str) -> Profile | None:
+    """That of the index, where there is one."""
+    from sharedllm_docs.store import IndexStore
+
+    return Profile.from_dict(IndexStore.open(url).settings["profile"]) if IndexStore.exists(url) else None
 
 
 def _adapter_folder(model: Mapping[str, Any]) -> str | Path | None:
