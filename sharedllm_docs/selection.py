@@ -6,12 +6,15 @@ files, no models.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sharedllm_docs.tree import ContextTree, Node
 
 NodeScore = Callable[[Node], float]
+FOLLOW_AFTER = 3
+"""Single leaves lie on a grid that knows no sentences: so many of the best, then the one that goes on where the best
+ends. Measured, see docs/log.md (leaves that go on)."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,8 @@ def select(candidates: Sequence[CandidateChunk], budget: int, *, searched: int) 
     chunk's branch with its coarser siblings (``sharedllm``). Beyond that the best ``searched`` chunks, in order of
     their best leaf, are descended. ``sharedllm`` takes branch after branch, and the remaining chunks at the coarsest
     grain while there is budget. ``prefix`` takes single leaves, best first, where the leaf at the end of a chunk's
-    branch counts as that chunk's best (docs/log.md, leaves: pairs of siblings found fewer of the right pages).
+    branch counts as that chunk's best (docs/log.md, leaves: pairs of siblings found fewer of the right pages); after
+    every third comes the leaf that goes on where the best one, then the next best, ends.
 
     Args:
         candidates: all chunks of the chosen documents.
@@ -130,7 +134,7 @@ def select(candidates: Sequence[CandidateChunk], budget: int, *, searched: int) 
     if not leaves_only and everything <= budget:
         searched = len(ranked)
     if leaves_only:
-        for candidate, leaf in _leaves_best_first(ranked[:searched], branches):
+        for candidate, leaf in _followed(_leaves_best_first(ranked[:searched], branches), candidates):
             chosen.add(candidate, leaf)
         return chosen.in_order()
     for candidate, branch in zip(ranked[:searched], branches, strict=False):
@@ -155,6 +159,29 @@ def _leaves_best_first(
             score = candidate.score if leaf == end else candidate.leaf_scores[leaf.index]
             ranked.append((-score, candidate.document, candidate.chunk, leaf.index, candidate, leaf))
     return [(candidate, leaf) for *_order, candidate, leaf in sorted(ranked, key=lambda entry: entry[:4])]
+
+
+def _followed(
+    ranked: Sequence[tuple[CandidateChunk, Node]], candidates: Sequence[CandidateChunk]
+) -> Iterator[tuple[CandidateChunk, Node]]:
+    """Leaves best first; behind every ``FOLLOW_AFTER`` of them comes the one that follows the next best in the text."""
+    at = {(candidate.document, candidate.chunk): candidate for candidate in candidates}
+    followers = (follower for entry in ranked if (follower := _follower(*entry, at)) is not None)
+    for count, entry in enumerate(ranked, start=1):
+        yield entry
+        if count % FOLLOW_AFTER == 0 and (follower := next(followers, None)) is not None:
+            yield follower
+
+
+def _follower(
+    candidate: CandidateChunk, leaf: Node, at: Mapping[tuple[int, int], CandidateChunk]
+) -> tuple[CandidateChunk, Node] | None:
+    """The leaf that goes on where a leaf ends, in its chunk or the next; None at the end of the document."""
+    leaves = candidate.tree.leaves
+    if leaf.index + 1 < len(leaves):
+        return candidate, leaves[leaf.index + 1]
+    following = at.get((candidate.document, candidate.chunk + 1))
+    return None if following is None else (following, following.tree.leaves[0])
 
 
 class _Budgeted:

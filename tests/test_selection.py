@@ -160,9 +160,27 @@ def test_prefix_takes_single_leaves_best_first():
     assert leaf_places(select(candidates, 7, searched=2)) == []
     assert leaf_places(select(candidates, 8, searched=2)) == [(1, 0)]
     assert leaf_places(select(candidates, 16, searched=2)) == [(1, 0), (1, 2)]
-    assert leaf_places(select(candidates, 32, searched=2)) == [(0, 3), (1, 0), (1, 2), (1, 3)]
-    assert leaf_places(select(candidates, 56, searched=2)) == [*((0, i) for i in range(4)), (1, 0), (1, 2), (1, 3)]
+    assert leaf_places(select(candidates, 24, searched=2)) == [(1, 0), (1, 2), (1, 3)]
+    assert leaf_places(select(candidates, 56, searched=2)) == [
+        *((0, i) for i in range(1, 4)),
+        *((1, i) for i in range(4)),
+    ]
     assert leaf_places(select(candidates, 40, searched=1)) == [(1, i) for i in range(4)]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ([0.1, 0.2, 0.3, 0.4], [0.9, 0.0, 0.8, 0.7], [(1, 0), (1, 1), (1, 2), (1, 3)]),  # in the same chunk
+        ([0.1, 0.2, 0.3, 0.9], [0.0, 0.5, 0.6, 0.8], [(0, 3), (1, 0), (1, 2), (1, 3)]),  # in the next chunk
+        ([0.4, 0.3, 0.2, 0.1], [0.7, 0.6, 0.0, 0.9], [(0, 0), (1, 0), (1, 1), (1, 3)]),  # at the document's end
+        ([0.1, 0.2, 0.3, 0.4], [0.9, 0.8, 0.7, 0.0], [(0, 3), (1, 0), (1, 1), (1, 2)]),  # is taken already
+    ],
+)
+def test_prefix_takes_the_leaf_that_goes_on_after_the_third_best(first, second, expected):
+    tree = ContextTree(Profile.prefix(chunk_tokens=32, depth=2, grains=(0, 1)), 32)
+    candidates = [candidate(tree, first), candidate(tree, second, chunk=1)]
+    assert leaf_places(select(candidates, 32, searched=2)) == expected
 
 
 def test_prefix_counts_the_end_of_the_branch_as_the_chunks_best():
