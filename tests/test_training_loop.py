@@ -173,15 +173,15 @@ def test_any_other_fault_stays_what_it_is(pool, tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_keeps_the_checkpoint(pool, tmp_path, monkeypatch):
-    original = loop.Trainer._examples
+    original = loop.Trainer._train_step
 
-    def spoilt(self, micro):
+    def spoilt(self):
         if self.step == 3:
             with torch.no_grad():
                 next(iter(self.trainee.parameters())).fill_(math.nan)
-        return original(self, micro)
+        original(self)
 
-    monkeypatch.setattr(loop.Trainer, "_examples", spoilt)
+    monkeypatch.setattr(loop.Trainer, "_train_step", spoilt)
     with pytest.raises(
         TrainingError, match=r"In step 4 the loss is nan .* The checkpoint of step 2 .* Lower the learn"
     ):

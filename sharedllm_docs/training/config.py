@@ -66,6 +66,7 @@ class RunSettings:
         probe_every: steps between two measurements of right against wrong chunks (0 = never).
         probe_examples: examples of such a measurement.
         precision: ``bf16`` computes in bfloat16 where it is safe, ``auto`` does so on CUDA.
+        prefetch: passes whose examples are drawn ahead in a thread (0 = none).
     """
 
     seed: int = 0
@@ -77,12 +78,13 @@ class RunSettings:
     probe_every: int = 100
     probe_examples: int = 32
     precision: Precision = "auto"
+    prefetch: int = 2
 
     def __post_init__(self) -> None:
         counts = ("steps", "batch", "accumulation", "log_every", "save_every", "probe_examples")
-        problems = _not_whole(self, "seed", "probe_every", *counts)
+        problems = _not_whole(self, "seed", "probe_every", "prefetch", *counts)
         if not problems:
-            problems = _below(self, 1, *counts) + _below(self, 0, "seed", "probe_every")
+            problems = _below(self, 1, *counts) + _below(self, 0, "seed", "probe_every", "prefetch")
         if self.precision not in get_args(Precision):
             problems.append(f"precision={self.precision!r} is not one of {', '.join(get_args(Precision))}.")
         _raise_if(problems, "run")
@@ -113,8 +115,9 @@ class TrainedSettings:
         targets: names of the linear modules that get LoRA.
         gate_init: where the gate of each cross-attention block begins; the block's output is multiplied by tanh of
             it, so 0 makes step 0 the base model.
-        start_from: folder of an adapter whose weights training begins with, "" for none; its low-rank changes need
-            the same ranks.
+        start_from: folder of an adapter whose weights training begins with, or the name of an embedded model for the
+            adapter that comes with the package; "" for none. Its low-rank changes need the same ranks; a half that it
+            does not change begins as ever.
     """
 
     upper_rank: int = 16
@@ -297,10 +300,6 @@ class TrainingConfig:
             problems.append(f"the stages end at {ends}: the shares must rise and the last be 1.")
         if self.run.batch % self.objectives.group:
             problems.append(f"batch={self.run.batch} is no multiple of group={self.objectives.group}.")
-        injected = {grains for stage in self.stages for grains in stage.grains or (self.profile.grains,)}
-        coarse = sorted(grains for grains in injected if any(grains[:-1]))
-        if self.objectives.group > 1 and coarse:
-            problems.append(f"group={self.objectives.group} injects leaves alone, grains={coarse[0]} more.")
         if self.profile.encoding != "one_pass":
             problems.append(f"profile encoding={self.profile.encoding!r} cannot be trained, only 'one_pass'.")
         if self.profile.name != "sharedllm":

@@ -2,7 +2,8 @@
 
 Comes in: packed questions and the settings of ``[objectives]``. Goes out: examples whose chunks are the same tuples,
 which :func:`~sharedllm_docs.training.examples.collate` keeps once. What is injected of a question is what a question's
-selection would take: a few leaves, the one that holds the answer among others that share words with the question.
+selection would take: a few leaves, the one that holds the answer among others that share words with the question, and
+the halves left behind at their coarser grains where the profile has such.
 Pure: no torch.
 """
 
@@ -10,7 +11,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import accumulate
@@ -134,13 +135,33 @@ class Grouped:
         order = sorted(range(len(leaves)), key=lambda at: -(scores[at] + rng.random() * NOISE * max(scores)))
         most = rng.randint(max(1, len(gold)), max(len(gold), self.settings.leaves))
         taken = [*gold, *(at for at in order if at not in gold)][:most]
-        nodes = tuple(PlacedNode(leaves[at][0], leaves[at][1], profile.stored_grain) for at in sorted(taken))
+        nodes = _injected(profile, chunks, [leaves[at] for at in taken])
         quoted: Ids = ()
         if evidence:
             index, best = leaves[taken[0]]
             quoted = (*self.pool.frames.excerpt, *chunks[index][best.start : best.end])
         before = (*quoted, *one.question.asked)
         return Example("questions", profile, tuple(chunks), nodes, before, one.question.answer)
+
+
+def _injected(profile: Profile, chunks: Sequence[Ids], taken: Sequence[tuple[int, Node]]) -> tuple[PlacedNode, ...]:
+    """The taken leaves, and where upper levels have a grain the halves left behind of their chunks, coarser."""
+    placed = []
+    for index in sorted({chunk for chunk, _ in taken}):
+        tree = ContextTree(profile, len(chunks[index]))
+        chosen = {leaf for chunk, leaf in taken if chunk == index}
+        nodes = _halves(tree, None, chosen) if any(profile.grains[:-1]) else sorted(chosen)
+        placed += [PlacedNode(index, node, tree.grain(node)) for node in nodes if tree.grain(node)]
+    return tuple(placed)
+
+
+def _halves(tree: ContextTree, node: Node | None, chosen: Set[Node]) -> list[Node]:
+    """From left to right the nodes below ``node`` that cover it: undivided where no chosen leaf lies under them."""
+    found: list[Node] = []
+    for half in tree.children(node):
+        holds = any(tree.leaves[at] in chosen for at in tree.leaves_of(half))
+        found += _halves(tree, half, chosen) if holds and half.level < tree.depth else [half]
+    return found
 
 
 def _window_start(question: PackedQuestion, size: int, rng: random.Random) -> int:

@@ -19,9 +19,8 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
-from sharedllm_docs.adapter import SHARD_BYTES, Adapter
+from sharedllm_docs.adapter import SHARD_BYTES, Adapter, shipped_adapter
 from sharedllm_docs.architectures import Architecture
-from sharedllm_docs.digests import json_digest
 from sharedllm_docs.errors import CheckpointError, DiskFullError, TrainingError
 from sharedllm_docs.training.checkpoints import (
     TrainingState,
@@ -31,14 +30,14 @@ from sharedllm_docs.training.checkpoints import (
     restore,
     save_checkpoint,
 )
+from sharedllm_docs.training.binding import run_digest
 from sharedllm_docs.training.config import TrainingConfig
 from sharedllm_docs.training.examples import Example
+from sharedllm_docs.training.feed import Feed
 from sharedllm_docs.training.logs import COLUMNS, RunLog, plot_losses
 from sharedllm_docs.training.meter import Meter
 from sharedllm_docs.training.objectives import Source
 from sharedllm_docs.training.trainee import Losses, Trainee
-
-_HARMLESS = ("log_every", "save_every", "probe_every", "probe_examples")
 
 
 @dataclass(frozen=True)
@@ -142,10 +141,12 @@ class Trainer:
         front = {"prompt": base.start_ids, "sink": base.start_ids[:1], "none": ()}[config.profile.front]
         self.trainee = Trainee(base.arch, config, start_ids=base.start_ids, front_ids=front)
         if config.trained.start_from:
-            self.trainee.start_from(Adapter.load(config.trained.start_from))
+            given = config.trained.start_from
+            self.trainee.start_from(Adapter.load(shipped_adapter(given) or given))
         self.optimiser = torch.optim.AdamW(self.trainee.groups(), betas=(0.9, 0.95))
         self.model = self.accelerator.prepare(self.trainee)
-        self.digest = _run_digest(config, source)
+        self.feed = Feed(config, source, num_layers=base.arch.num_layers, process=self.accelerator.process_index)
+        self.digest = run_digest(config, source.digest)
         self._saved = self._resume()
 
     # -- the loop -----------------------------------------------------------------------------------------------------
@@ -155,27 +156,32 @@ class Trainer:
         begun = time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
         log = RunLog(self.folder, self.step, tensorboard=tensorboard) if self.main else None
-        settings = self.config.run
+        steps = self.config.run.steps
         self.meter.restart()
         try:
-            while self.step < settings.steps:
-                self._train_step()
-                self.step += 1
-                row = self._log_row()
-                if row and log is not None:
-                    log.write(row)
-                    self.say(_line(row, settings.steps))
-                if self.step % settings.save_every == 0:
-                    self.save()
-                if self._time_is_up(begun, max_minutes):
-                    break
+            with self.feed:
+                while self.step < steps:
+                    self._whole_step(log)
+                    if self._time_is_up(begun, max_minutes):
+                        break
         finally:
             if log is not None:
                 log.close()
         adapter = self.save() if self._saved != self.step else self.folder / "checkpoint" / "adapter"
         if self.main:
             plot_losses(self.folder)
-        return Outcome(self.step, self.step >= settings.steps, adapter)
+        return Outcome(self.step, self.step >= steps, adapter)
+
+    def _whole_step(self, log: RunLog | None) -> None:
+        """A step with what it is followed by: a line of the log, a checkpoint."""
+        self._train_step()
+        self.step += 1
+        row = self._log_row()
+        if row and log is not None:
+            log.write(row)
+            self.say(_line(row, self.config.run.steps))
+        if self.step % self.config.run.save_every == 0:
+            self.save()
 
     def _train_step(self) -> None:
         run = self.config.run
@@ -186,7 +192,7 @@ class Trainer:
             group["lr"] = group["base_lr"] * factor
         self.trainee.train()
         for micro in range(run.accumulation):
-            examples = self._examples(micro)
+            examples = self.feed.take(self.step, micro)
             with self._no_sync(last=micro + 1 == run.accumulation):
                 losses: Losses = self.model(examples)
                 self.accelerator.backward(losses.total / run.accumulation)
@@ -199,18 +205,6 @@ class Trainer:
 
     def _no_sync(self, *, last: bool) -> AbstractContextManager[Any]:
         return nullcontext() if last else self.accelerator.no_sync(self.model)
-
-    def _examples(self, micro: int) -> list[Example]:
-        """Of this step and pass, by their numbers alone."""
-        run = self.config.run
-        variants = self.config.variants(self.config.stage_at(self.step))
-        group = self.config.objectives.group
-        drawn: list[Example] = []
-        for index in range(run.batch // group):
-            rng = random.Random(f"{run.seed}/{self.step}/{micro}/{self.accelerator.process_index}/{index}")
-            profile = rng.choice(variants).resolve(self.base.arch.num_layers)
-            drawn += self.source.draw_group(rng, profile) if group > 1 else [self.source.draw(rng, profile)]
-        return drawn
 
     def _check_finite(self, losses: Losses, norm: torch.Tensor) -> None:
         # the norm is the same on every device, so all of them stop together
@@ -323,15 +317,6 @@ def _accelerator(config: TrainingConfig, device: torch.device) -> Accelerator:
     # a curriculum over layers leaves some weights without gradients
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)
     return Accelerator(mixed_precision=precision, cpu=device.type == "cpu", kwargs_handlers=[unused])
-
-
-def _run_digest(config: TrainingConfig, source: Source) -> str:
-    """Of everything that decides what a step computes: not where data lies, nor how often something is logged."""
-    settings = config.to_dict()
-    del settings["packs"]
-    for name in _HARMLESS:
-        del settings["run"][name]
-    return json_digest([settings, source.digest])
 
 
 def _line(row: dict[str, Any], steps: int) -> str:
