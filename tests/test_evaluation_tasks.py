@@ -24,6 +24,7 @@ from sharedllm_docs.evaluation.tasks.pdfqa.task import PdfQa
 from sharedllm_docs.evaluation.tasks.perplexity.task import LENGTHS, Perplexity
 from sharedllm_docs.evaluation.tasks.registry import TASKS, make_task
 from sharedllm_docs.evaluation.tasks.squad_haystack import data as squad_data
+from sharedllm_docs.evaluation.tasks.squad_haystack import task
 from sharedllm_docs.evaluation.tasks.squad_haystack.task import SHARED, SquadHaystack
 from sharedllm_docs.evaluation.tasks.texts import held_out, names_of
 from sharedllm_docs.evaluation.tasks.written import record, write_examples
@@ -174,6 +175,18 @@ def test_a_haystack_holds_one_paragraph_of_the_gold_article(tmp_path):
         titles = [by_paragraph[page.text].title for page in pages if page.text in by_paragraph]
         assert titles.count(row.title) == 1
         assert 1024 * 3 // 4 <= tokens_of(example) <= 1024
+
+
+def test_a_long_haystack_serves_more_questions(tmp_path, monkeypatch):
+    assert [task.shared(length) for length in (2048, 8192, 16384, 32768, 131072)] == [4, 4, 8, 16, 16]
+    monkeypatch.setattr(task, "TOKENS_A_QUESTION", 128)
+    examples = SquadHaystack(options(tmp_path, 1024), squad(30, articles=10), hay(40)).examples(None, 3)
+    names = [example.documents[0].name for example in examples]
+    assert len(examples) == 30
+    assert max(map(names.count, names)) == 8
+    for name in set(names):
+        gold = [example.evidence[0] for example in examples if example.documents[0].name == name]
+        assert len(set(gold)) == len(gold)
 
 
 def test_too_little_hay_is_refused(tmp_path):

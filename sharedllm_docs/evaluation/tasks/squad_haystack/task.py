@@ -24,8 +24,14 @@ from sharedllm_docs.evaluation.tasks.squad_haystack.data import (
 )
 
 LENGTHS = (2048, 4096, 8192, 16384, 32768, 65536, 131072)
-SHARED = 4
-"""Questions asked of one haystack: each has an article of its own."""
+SHARED, MOST_SHARED = 4, 16
+"""Questions asked of one haystack, each of an article of its own: of short ones and of long ones."""
+TOKENS_A_QUESTION = 2048
+
+
+def shared(length: int) -> int:
+    """Questions asked of one haystack of ``length`` tokens: a long one costs much to read, and has room for more."""
+    return min(MOST_SHARED, max(SHARED, length // TOKENS_A_QUESTION))
 
 
 class SquadHaystack(QuestionTask):
@@ -51,7 +57,7 @@ class SquadHaystack(QuestionTask):
         self._more = more
 
     def options(self) -> dict[str, Any]:
-        return {"shared": SHARED}
+        return {"shared": [SHARED, MOST_SHARED, TOKENS_A_QUESTION]}
 
     def examples(self, limit: int | None, seed: int) -> list[Example]:
         check_limit(limit)
@@ -59,9 +65,9 @@ class SquadHaystack(QuestionTask):
             check_even(row.id)
         order = list(self._questions)
         random.Random(f"squad {seed}").shuffle(order)
-        groups = _groups(order)
         found: list[Example] = []
         for length in self._lengths:
+            groups = _groups(order, shared(length))
             haystacks = (self._of(group, length, number, seed) for number, group in enumerate(groups))
             found.extend(islice(chain.from_iterable(haystacks), limit))
         return found
@@ -122,11 +128,11 @@ class SquadHaystack(QuestionTask):
         return picked
 
 
-def _groups(rows: Sequence[Squad]) -> list[list[Squad]]:
-    """Rows in groups of ``SHARED`` of different articles, in order; a group of the last ones may be smaller."""
+def _groups(rows: Sequence[Squad], size: int) -> list[list[Squad]]:
+    """Rows in groups of ``size`` of different articles, in order; groups of the last ones may be smaller."""
     groups: list[list[Squad]] = []
     for row in rows:
-        fitting = (g for g in groups if len(g) < SHARED and row.title not in {other.title for other in g})
+        fitting = (g for g in groups if len(g) < size and row.title not in {other.title for other in g})
         group = next(fitting, None)
         if group is None:
             groups.append([row])
