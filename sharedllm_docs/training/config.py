@@ -66,6 +66,8 @@ class RunSettings:
         probe_every: steps between two measurements of right against wrong chunks (0 = never).
         probe_examples: examples of such a measurement.
         precision: ``bf16`` computes in bfloat16 where it is safe, ``auto`` does so on CUDA.
+        packing: compute no padding where a sixteenth or more of a batch's tokens is: sequences stand in one row behind
+            one another. Losses and gradients are the same but for rounding. Needs the attention ``sdpa``.
         prefetch: passes whose examples are drawn ahead in a thread (0 = none).
     """
 
@@ -78,6 +80,7 @@ class RunSettings:
     probe_every: int = 100
     probe_examples: int = 32
     precision: Precision = "auto"
+    packing: bool = True
     prefetch: int = 2
 
     def __post_init__(self) -> None:
@@ -85,6 +88,8 @@ class RunSettings:
         problems = _not_whole(self, "seed", "probe_every", "prefetch", *counts)
         if not problems:
             problems = _below(self, 1, *counts) + _below(self, 0, "seed", "probe_every", "prefetch")
+        if not isinstance(self.packing, bool):
+            problems.append(f"packing={self.packing!r} must be true or false.")
         if self.precision not in get_args(Precision):
             problems.append(f"precision={self.precision!r} is not one of {', '.join(get_args(Precision))}.")
         _raise_if(problems, "run")

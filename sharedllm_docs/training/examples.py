@@ -91,7 +91,7 @@ class Batch:
         row_exists: [B, R].
         positions: [B, R] rotary positions of the rows' keys.
         query_position: [B].
-        ids: [B, T] tokens fed.
+        ids: [B, T] tokens fed; ``lengths`` [B] how many of them exist.
         target_at: [N] flat places in ``ids`` whose next token is predicted; ``targets`` [N] that token.
         target_example: [N] the example it belongs to.
         objectives: of each example.
@@ -104,6 +104,7 @@ class Batch:
     positions: torch.Tensor
     query_position: torch.Tensor
     ids: torch.Tensor
+    lengths: torch.Tensor
     target_at: torch.Tensor
     targets: torch.Tensor
     target_example: torch.Tensor
@@ -149,6 +150,7 @@ def collate(examples: Sequence[Example], start_ids: Sequence[int]) -> Batch:
         positions=_padded([p for p, _ in places]),
         query_position=torch.tensor([query for _, query in places]),
         ids=ids,
+        lengths=torch.tensor(list(map(len, sequences))),
         target_at=torch.tensor(at),
         targets=torch.tensor([token for e in examples for token in e.target]),
         target_example=torch.tensor(owner),

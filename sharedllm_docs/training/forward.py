@@ -8,49 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import Any
 
 import torch
 
-from sharedllm_docs.architectures import Architecture, Mask, MaskFor, rotate
+from sharedllm_docs.architectures import Architecture, Mask, MaskFor
 from sharedllm_docs.config import Profile
 from sharedllm_docs.cross_attention import CrossAttention, CrossRows, cross_attending
 from sharedllm_docs.inject import run_front
 from sharedllm_docs.lower import LowerEncoder
 from sharedllm_docs.masks import for_attention, visible
 from sharedllm_docs.training.examples import Batch
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows of a batch: keys [Ls, B, KV, R, D], rotated, and values likewise."""
-
-    keys: torch.Tensor
-    values: torch.Tensor
-
-
-class PrefixCache:
-    """What a layer's attention sees in front of the tokens; hands tensors on instead of writing into buffers.
-
-    Args:
-        prefix: layer -> (rotated keys, values), each [B, KV, P, D]; layers without one see the tokens alone.
-    """
-
-    def __init__(self, prefix: Mapping[int, tuple[torch.Tensor, torch.Tensor]]) -> None:
-        self.prefix = prefix
-
-    def update(
-        self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_args: Any, **_kwargs: Any
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Prefix and the tokens' own keys/values (the interface of transformers' caches)."""
-        if layer_idx not in self.prefix:
-            return keys, values
-        front_keys, front_values = self.prefix[layer_idx]
-        return (
-            torch.cat((front_keys.to(keys.dtype), keys), dim=2),
-            torch.cat((front_values.to(values.dtype), values), dim=2),
-        )
+from sharedllm_docs.training.packing import PackedBlock, PrefixCache, Segments, packed_attention, segments_of
+from sharedllm_docs.training.rows import Rows, encoded_rows
 
 
 def predict(
@@ -63,6 +32,7 @@ def predict(
     start_ids: Sequence[int],
     front_ids: Sequence[int],
     train_lower: bool = True,
+    packing: bool = False,
 ) -> torch.Tensor:
     """Logits [N, V] of the batch's predicted tokens.
 
@@ -75,33 +45,16 @@ def predict(
         start_ids: the prompt's start.
         front_ids: what stands before each chunk while it is encoded.
         train_lower: whether gradients are wanted through the lower model.
+        packing: compute no padding, where there is enough of it; the logits are the same.
     """
     with nullcontext() if train_lower else torch.no_grad():
-        rows = encoded_rows(batch, LowerEncoder(lower, profile, front_ids))
+        rows = encoded_rows(batch, LowerEncoder(lower, profile, front_ids), packing=packing)
+    segments = segments_of(batch.lengths.tolist(), upper, wanted=packing)
     run = _joint if profile.fusion == "joint" else _separate
-    hidden = run(batch, profile, upper, blocks, rows, start_ids)
-    picked = hidden.flatten(0, 1).index_select(0, batch.target_at.to(upper.device))
+    hidden = run(batch, profile, upper, blocks, rows, start_ids, segments)
+    target_at = batch.target_at if segments is None else segments.packed_places(batch.target_at)
+    picked = hidden.flatten(0, 1).index_select(0, target_at.to(upper.device))
     return upper.logits(picked)
-
-
-def encoded_rows(batch: Batch, encoder: LowerEncoder) -> Rows | None:
-    """Rows of the whole batch in one pass of the lower model; None when nothing is injected."""
-    if not batch.row_exists.any():
-        return None
-    arch = encoder.arch
-    front = len(encoder.front_ids)
-    keys, values, _ = encoder.forward([(*encoder.front_ids, *ids) for ids in batch.chunks])
-    place = (batch.row_chunk * keys.shape[1] + batch.row_offset + front).to(arch.device)
-    exists = batch.row_exists.to(arch.device)[:, :, None, None, None]
-
-    def gathered(states: torch.Tensor) -> torch.Tensor:
-        flat = states.flatten(0, 1).index_select(0, place.flatten())
-        # padding is zero, so that an example without rows adds nothing
-        kept = flat.view(*place.shape, *states.shape[2:]) * exists
-        return kept.permute(2, 0, 3, 1, 4)
-
-    cos, sin = arch.rotary(batch.positions.to(arch.device))
-    return Rows(rotate(gathered(keys), cos[:, None], sin[:, None]), gathered(values))
 
 
 def _joint(
@@ -111,6 +64,7 @@ def _joint(
     _blocks: Mapping[int, CrossAttention],
     rows: Rows | None,
     start_ids: Sequence[int],
+    segments: Segments | None,
 ) -> torch.Tensor:
     front = run_front(upper, start_ids)
     size = batch.ids.shape[0]
@@ -123,14 +77,26 @@ def _joint(
             keys = torch.cat((keys, rows.keys[slot].to(keys.dtype)), dim=2)
             values = torch.cat((values, rows.values[slot].to(values.dtype)), dim=2)
         prefix[layer] = (keys, values)
-    steps = torch.arange(batch.ids.shape[1])
-    return upper.run_layers(
-        upper.embed(batch.ids.to(upper.device)),
-        range(upper.num_layers),
-        positions=(batch.query_position[:, None] + steps).to(upper.device),
-        mask_for=_joint_masks(batch, profile, upper, len(start_ids), 0 if rows is None else rows.keys.shape[3]),
-        cache=PrefixCache(prefix),
-    )
+    positions = batch.query_position[:, None] + torch.arange(batch.ids.shape[1])
+    masks = _joint_masks(batch, profile, upper, len(start_ids), 0 if rows is None else rows.keys.shape[3])
+    return _run(upper, batch.ids, positions, masks, PrefixCache(prefix, segments))
+
+
+def _run(
+    upper: Architecture, ids: torch.Tensor, positions: torch.Tensor, masks: MaskFor, cache: PrefixCache
+) -> torch.Tensor:
+    """Hidden states of tokens [B, T], or [1, N, E] of them packed, after all layers."""
+    segments = cache.segments
+    if segments is not None:
+        ids, positions = segments.pack(ids), segments.pack(positions)
+    with packed_attention(upper, segments):
+        return upper.run_layers(
+            upper.embed(ids.to(upper.device)),
+            range(upper.num_layers),
+            positions=positions.to(upper.device),
+            mask_for=masks,
+            cache=cache,
+        )
 
 
 def _joint_masks(batch: Batch, profile: Profile, upper: Architecture, front: int, rows: int) -> MaskFor:
@@ -165,19 +131,18 @@ def _separate(
     blocks: Mapping[int, CrossAttention],
     rows: Rows | None,
     _start_ids: Sequence[int],
+    segments: Segments | None,
 ) -> torch.Tensor:
     size, length = batch.ids.shape
-    steps = torch.arange(length, device=upper.device)[None].expand(size, -1)
+    steps = torch.arange(length)[None].expand(size, -1)
+    if segments is not None:
+        blocks = {layer: PackedBlock(block, segments) for layer, block in blocks.items()}  # type: ignore[misc]
     attending = (
         nullcontext() if rows is None else cross_attending(upper, blocks, _cross_rows(batch, profile, upper, rows))
     )
     with attending:
-        return upper.run_layers(
-            upper.embed(batch.ids.to(upper.device)),
-            range(upper.num_layers),
-            positions=steps,
-            mask_for=_token_masks(upper, steps),
-        )
+        masks = _token_masks(upper, steps.to(upper.device))
+        return _run(upper, batch.ids, steps, masks, PrefixCache({}, segments))
 
 
 def _token_masks(upper: Architecture, steps: torch.Tensor) -> MaskFor:

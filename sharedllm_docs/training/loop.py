@@ -22,6 +22,7 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from sharedllm_docs.adapter import SHARD_BYTES, Adapter, shipped_adapter
 from sharedllm_docs.architectures import Architecture
 from sharedllm_docs.errors import CheckpointError, DiskFullError, TrainingError
+from sharedllm_docs.training.binding import run_digest
 from sharedllm_docs.training.checkpoints import (
     TrainingState,
     find_checkpoint,
@@ -30,7 +31,6 @@ from sharedllm_docs.training.checkpoints import (
     restore,
     save_checkpoint,
 )
-from sharedllm_docs.training.binding import run_digest
 from sharedllm_docs.training.config import TrainingConfig
 from sharedllm_docs.training.examples import Example
 from sharedllm_docs.training.feed import Feed

@@ -87,7 +87,7 @@ class Trainee(nn.Module):
     def forward(self, examples: Sequence[Example]) -> Losses:
         """Losses of examples whose profiles have the same layers."""
         batch = collate(examples, self.start_ids)
-        logits = self.logits(batch, examples[0].profile).float()
+        logits = _wide(self.logits(batch, examples[0].profile))
         targets = batch.targets.to(logits.device)
         loss = cross_entropy(logits, targets, reduction="none")
         by_example = _mean_by(batch.target_example.to(logits.device), loss, len(examples))
@@ -95,7 +95,7 @@ class Trainee(nn.Module):
         total = settings.loss_weight * by_example.mean()
         divergence = None
         if settings.teacher != "none" and torch.is_grad_enabled():
-            taught = self._teacher_logits(examples).float()
+            taught = _wide(self._teacher_logits(examples))
             each = kl_div(log_softmax(logits, -1), log_softmax(taught, -1), reduction="none", log_target=True).sum(-1)
             divergence = _mean_by(batch.target_example.to(logits.device), each, len(examples)).mean()
             total = total + settings.kl_weight * divergence
@@ -113,6 +113,7 @@ class Trainee(nn.Module):
             start_ids=self.start_ids,
             front_ids=self.front_ids,
             train_lower=bool(self.lower_lora),
+            packing=self.config.run.packing,
         )
 
     @torch.no_grad()
@@ -132,6 +133,7 @@ class Trainee(nn.Module):
             blocks={},
             start_ids=self.start_ids,
             front_ids=self.front_ids or self.start_ids,
+            packing=self.config.run.packing,
         )
 
     # -- weights ------------------------------------------------------------------------------------------------------
@@ -264,6 +266,11 @@ def _teacher_profile(profile: Profile) -> Profile:
     grains = (0,) * (profile.depth - 1) + (1,)
     front = "prompt" if profile.front == "none" else profile.front
     return Profile.prefix(chunk_tokens=profile.chunk_tokens, depth=profile.depth, grains=grains, front=front)
+
+
+def _wide(logits: torch.Tensor) -> torch.Tensor:
+    """In float32 at least."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
 def _mean_by(owner: torch.Tensor, values: torch.Tensor, size: int) -> torch.Tensor:

@@ -1,0 +1,171 @@
+"""Packing: the tokens of several sequences in one row, so that no layer computes padding.
+
+Projections, norms and MLPs see one row of the tokens that exist. Attention alone takes it apart again: a sequence meets
+its own injected rows and its own earlier tokens at its own positions, as a block-diagonal mask over the whole row would
+have it, but at the cost of the blocks and not of the square. Through transformers' own register of attention functions;
+the model is as before when the block is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+
+from sharedllm_docs.architectures import Architecture
+from sharedllm_docs.cross_attention import CrossAttention, CrossRows
+
+ATTENTION = "sharedllm_docs_packed"
+WORTH = 1 / 16
+"""Share of padding from which a batch is packed: below it, taking rows apart costs more than it saves."""
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Sequences of ``lengths`` tokens one behind another in a row of N tokens, against padded ones [B, T].
+
+    Attributes:
+        lengths: of each sequence.
+    """
+
+    lengths: tuple[int, ...]
+
+    @property
+    def longest(self) -> int:
+        return max(self.lengths)
+
+    @property
+    def worth(self) -> bool:
+        """Whether enough of the padded tokens are padding."""
+        return sum(self.lengths) <= (1 - WORTH) * len(self.lengths) * self.longest
+
+    @cached_property
+    def starts(self) -> torch.Tensor:
+        """[B] where each begins in the row."""
+        sizes = torch.tensor(self.lengths)
+        return sizes.cumsum(0) - sizes
+
+    @cached_property
+    def places(self) -> torch.Tensor:
+        """[N] where each token of the row stands in the flat padded tokens."""
+        return torch.cat([torch.arange(size) + index * self.longest for index, size in enumerate(self.lengths)])
+
+    def packed_places(self, padded: torch.Tensor) -> torch.Tensor:
+        """Places in the row of tokens that are given by their flat places [...] in the padded tokens."""
+        return self.starts[padded // self.longest] + padded % self.longest
+
+    def pack(self, padded: torch.Tensor) -> torch.Tensor:
+        """[1, N, ...] of padded [B, T, ...]."""
+        return padded.flatten(0, 1).index_select(0, self._on(padded.device))[None]
+
+    def spread(self, packed: torch.Tensor) -> torch.Tensor:
+        """[B, T, ...] of packed [1, N, ...]; padding is zero."""
+        size = len(self.lengths) * self.longest
+        flat = packed.new_zeros(size, *packed.shape[2:]).index_copy(0, self._on(packed.device), packed[0])
+        return flat.view(len(self.lengths), self.longest, *packed.shape[2:])
+
+    def spread_heads(self, packed: torch.Tensor) -> torch.Tensor:
+        """[B, H, T, D] of packed [1, H, N, D]."""
+        return self.spread(packed.transpose(1, 2)).transpose(1, 2)
+
+    def _on(self, device: torch.device) -> torch.Tensor:
+        moved: dict[torch.device, torch.Tensor] = self.__dict__.setdefault("_moved", {})
+        if device not in moved:
+            moved[device] = self.places.to(device)
+        return moved[device]
+
+
+class PrefixCache:
+    """What a layer's attention sees in front of the tokens; hands tensors on instead of writing into buffers.
+
+    Args:
+        prefix: layer -> (rotated keys, values), each [B, KV, P, D]; layers without one see the tokens alone.
+        segments: of packed tokens, whose keys and values are taken apart; None where they come as [B, KV, T, D].
+    """
+
+    def __init__(
+        self, prefix: Mapping[int, tuple[torch.Tensor, torch.Tensor]], segments: Segments | None = None
+    ) -> None:
+        self.prefix, self.segments = prefix, segments
+
+    def update(
+        self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_args: Any, **_kwargs: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Prefix and the tokens' own keys/values (the interface of transformers' caches)."""
+        if self.segments is not None:
+            keys, values = self.segments.spread_heads(keys), self.segments.spread_heads(values)
+        if layer_idx not in self.prefix:
+            return keys, values
+        front_keys, front_values = self.prefix[layer_idx]
+        return (
+            torch.cat((front_keys.to(keys.dtype), keys), dim=2),
+            torch.cat((front_values.to(values.dtype), values), dim=2),
+        )
+
+
+_current: ContextVar[Segments] = ContextVar("segments")
+
+
+def can_pack(arch: Architecture) -> bool:
+    """Whether the model's attention can be taken apart: it must be torch's scaled_dot_product_attention."""
+    return bool(arch.config._attn_implementation == "sdpa")
+
+
+@contextmanager
+def packed_attention(arch: Architecture, segments: Segments | None) -> Iterator[None]:
+    """Within the block the model's layers take a packed row [1, N, E] and a :class:`PrefixCache`; None changes nothing.
+
+    Masks are those of the padded tokens.
+    """
+    if segments is None:
+        yield
+        return
+    from transformers import AttentionInterface
+
+    AttentionInterface.register(ATTENTION, _attend)
+    before, token = arch.config._attn_implementation, _current.set(segments)
+    arch.config._attn_implementation = ATTENTION
+    try:
+        yield
+    finally:
+        arch.config._attn_implementation = before
+        _current.reset(token)
+
+
+def _attend(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    **options: Any,
+) -> tuple[torch.Tensor, None]:
+    """[1, N, H, D] of queries [1, H, N, D] over keys that the cache took apart already."""
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    segments = _current.get()
+    mixed, _ = sdpa_attention_forward(module, segments.spread_heads(query), key, value, attention_mask, **options)
+    return segments.pack(mixed), None
+
+
+class PackedBlock:
+    """A cross-attention block for a packed row: taken apart, attended, packed again."""
+
+    def __init__(self, block: CrossAttention, segments: Segments) -> None:
+        self.block, self.segments = block, segments
+
+    def __call__(self, hidden: torch.Tensor, rows: CrossRows, layer: int) -> torch.Tensor:
+        """As the block's own call, for hidden [1, N, E]."""
+        added: torch.Tensor = self.block(self.segments.spread(hidden), rows, layer)
+        return self.segments.pack(added)
+
+
+def segments_of(lengths: Sequence[int], arch: Architecture, *, wanted: bool) -> Segments | None:
+    """How sequences are packed; None where they are padded."""
+    made = Segments(tuple(lengths))
+    return made if wanted and can_pack(arch) and made.worth else None
