@@ -1,4 +1,5 @@
-"""Dense vectors of leaf texts and questions, by sentence-transformers."""
+"""Dense vectors of leaf texts and questions: the embedded default by transformers alone, any other model by
+sentence-transformers."""
 
 from __future__ import annotations
 
@@ -15,9 +16,11 @@ from sharedllm_docs.digests import remembered, weights_digest
 from sharedllm_docs.errors import ModelUnavailableError
 from sharedllm_docs.zoo import DEFAULT_EMBEDDER, EMBEDDED, ensure
 
+BATCH = 32
+
 
 class Embedder:
-    """A sentence-transformers model, loaded at first use.
+    """The embedded default or a sentence-transformers model, loaded at first use.
 
     Args:
         name_or_path: None for the embedded default, a local folder or a hub name.
@@ -38,20 +41,24 @@ class Embedder:
         if self._model is None:
             embedded = EMBEDDED.get(self.name)
             source = str(ensure(embedded, report=self._report)) if embedded else self.name
-            from sentence_transformers import SentenceTransformer
-
             from sharedllm_docs.quiet import quiet_libraries
 
             try:
                 with quiet_libraries():
-                    self._model = SentenceTransformer(source, device=self.device)
+                    self._model = self._loaded(source, embedded is DEFAULT_EMBEDDER)
             except (OSError, ValueError, ImportError) as error:
                 raise ModelUnavailableError(
                     f"The embedder {self.name!r} could not be loaded: {_first_line(error)}",
                     remedy="Give a local folder, or a hub name while online.",
                 ) from error
-            self._source = Path(source)
         return self._model
+
+    def _loaded(self, source: str, default: bool) -> Any:
+        if default:
+            from sharedllm_docs.sentence_vectors import SentenceVectors
+
+            return SentenceVectors(Path(source), device=self.device)
+        return _SentenceTransformers(source, self.device)
 
     @property
     def digest(self) -> str:
@@ -66,16 +73,12 @@ class Embedder:
     @property
     def size(self) -> int:
         """Dimensions of a vector."""
-        model = self._load()
-        dimension = getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension
-        return int(dimension())
+        return int(self._load().get_embedding_dimension())
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Unit vectors [len(texts), size]; texts longer than the embedder's window are cut by it."""
         with self._fast():
-            vectors = self._load().encode(
-                list(texts), batch_size=32, normalize_embeddings=True, convert_to_tensor=True, show_progress_bar=False
-            )
+            vectors = self._load().encode(list(texts), batch_size=BATCH)
         return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)
 
     def _fast(self) -> AbstractContextManager[Any]:
@@ -84,6 +87,31 @@ class Embedder:
 
         kind = torch.device(self.device).type
         return torch.autocast(kind, torch.bfloat16) if has_bfloat16_units(self.device) else nullcontext()
+
+
+class _SentenceTransformers:
+    """Any model of sentence-transformers, used as :class:`~sharedllm_docs.sentence_vectors.SentenceVectors` is."""
+
+    def __init__(self, source: str, device: str) -> None:
+        from sentence_transformers import SentenceTransformer
+
+        self.model = SentenceTransformer(source, device=device)
+        self.state_dict = self.model.state_dict
+
+    def get_embedding_dimension(self) -> int:
+        """Numbers in a vector; the method had another name in earlier versions."""
+        model = self.model
+        return int((getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension)())
+
+    def encode(self, texts: Sequence[str], *, batch_size: int) -> Any:
+        """Unit vectors [len(texts), E]."""
+        return self.model.encode(
+            list(texts),
+            batch_size=batch_size,
+            normalize_embeddings=True,
+            convert_to_tensor=True,
+            show_progress_bar=False,
+        )
 
 
 def _first_line(error: BaseException) -> str:

@@ -7,10 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from sharedllm_docs import GenerationSettings, Index, Profile, QuestionSettings, ReadOptions, SharedLLM
 from sharedllm_docs.answer import NOT_SAID
+from sharedllm_docs.digests import weights_digest
 
 pytestmark = pytest.mark.e2e
 PDF = Path(__file__).resolve().parent.parent / "examples" / "R-intro.pdf"
@@ -55,6 +57,23 @@ def test_answers_cite_the_right_pages_or_decline(index):
         assert page in answer.pages[:3]
         assert next(citation for citation in answer.citations if citation.page == page).quote
     assert all(answer.text == NOT_SAID for answer in answers if not answer.found)
+
+
+def test_the_default_embedder_gives_the_vectors_and_digest_of_sentence_transformers(llm):
+    from sentence_transformers import SentenceTransformer
+
+    from sharedllm_docs.zoo import DEFAULT_EMBEDDER, ensure
+
+    texts = [
+        "How do I quit R?",
+        "",
+        "naïve Ünïcode — 你好 read.table(x)",
+        "word " * 400,
+        *("abc " * n for n in range(45)),
+    ]
+    other = SentenceTransformer(str(ensure(DEFAULT_EMBEDDER)), device="cpu")
+    assert np.array_equal(llm.embedder.encode(texts), other.encode(texts, batch_size=32, normalize_embeddings=True))
+    assert weights_digest(llm.embedder._load().state_dict()) == weights_digest(other.state_dict())
 
 
 def test_the_default_answers_with_its_own_adapter(llm, index):

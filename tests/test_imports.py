@@ -57,7 +57,8 @@ ALLOWED: dict[str, str] = {
     # a model made ready
     "zoo": "cache errors quiet",
     "devices": "",
-    "embedder": "devices digests errors quiet zoo",
+    "sentence_vectors": "",
+    "embedder": "devices digests errors quiet sentence_vectors zoo",
     "prompt": "errors",
     "messages": "errors",
     "plain": "config errors generate messages",

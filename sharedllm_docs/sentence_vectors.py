@@ -1,0 +1,91 @@
+"""The embedded default embedder by transformers alone: a BERT encoder, its token vectors averaged and normalised.
+
+The same vectors as sentence-transformers makes of the same folder, bit for bit, without importing what it brings along
+(docs/log.md, speed). Comes in: texts. Goes out: unit vectors. Knows one kind of model and says so of others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.functional import normalize
+
+PIPELINE = ("Transformer", "Pooling", "Normalize")
+
+
+class SentenceVectors:
+    """A sentence-transformers folder of a BERT encoder with mean pooling.
+
+    Args:
+        folder: with ``modules.json``, weights and ``tokenizer.json``.
+        device: as in torch.
+
+    Raises:
+        ValueError: the folder is of another kind; says what it is.
+        OSError: a file of it is missing.
+    """
+
+    def __init__(self, folder: Path, *, device: str = "cpu") -> None:
+        from tokenizers import Tokenizer
+        from transformers.models.bert.modeling_bert import BertModel
+
+        _check_kind(folder)
+        self.device = device
+        self.model = BertModel.from_pretrained(folder, dtype=torch.float32).to(device).eval()
+        self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        self.tokenizer.enable_truncation(_settings(folder / "sentence_bert_config.json")["max_seq_length"])
+        self.tokenizer.enable_padding(pad_id=self.model.config.pad_token_id)
+
+    def get_embedding_dimension(self) -> int:
+        """Numbers in a vector."""
+        return int(self.model.config.hidden_size)
+
+    def state_dict(self) -> Mapping[str, torch.Tensor]:
+        """Weights by the names that sentence-transformers gives them: digests of either are the same."""
+        return {f"0.model.{name}": tensor for name, tensor in self.model.state_dict().items()}
+
+    @torch.inference_mode()
+    def encode(self, texts: Sequence[str], *, batch_size: int) -> torch.Tensor:
+        """Unit vectors [len(texts), E]; texts beyond the encoder's window are cut. Longest first: little padding."""
+        if not texts:
+            return torch.zeros(0, self.get_embedding_dimension(), device=self.device)
+        order = np.argsort([-len(text) for text in texts])
+        batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+        made = torch.cat([self._encode_batch([texts[place] for place in batch]) for batch in batches])
+        return made[torch.from_numpy(np.argsort(order)).to(self.device)]
+
+    def _encode_batch(self, texts: Sequence[str]) -> torch.Tensor:
+        encodings = self.tokenizer.encode_batch(list(texts))
+        mask = torch.tensor([encoding.attention_mask for encoding in encodings], device=self.device)
+        hidden = self.model(
+            input_ids=torch.tensor([encoding.ids for encoding in encodings], device=self.device),
+            attention_mask=mask,
+            token_type_ids=torch.zeros_like(mask),
+        ).last_hidden_state
+        wide = torch.promote_types(hidden.dtype, torch.float32)
+        shares = mask.unsqueeze(-1).to(hidden.dtype)
+        mean = (hidden * shares).sum(1, dtype=wide) / shares.sum(1, dtype=wide).clamp(min=1e-9)
+        # twice, as sentence-transformers does: by its last module and by ``normalize_embeddings``
+        return normalize(normalize(mean.to(hidden.dtype), dim=1), dim=1)
+
+
+def _check_kind(folder: Path) -> None:
+    """Refuse what would need more than the code above."""
+    modules = [module["type"].rpartition(".")[2] for module in _settings(folder / "modules.json")]
+    if tuple(modules) != PIPELINE:
+        raise ValueError(f"its modules are {modules}, only {list(PIPELINE)} are handled here")
+    kind = _settings(folder / "config.json").get("model_type")
+    if kind != "bert":
+        raise ValueError(f"its encoder is {kind!r}, only 'bert' is handled here")
+    pooling = [name for name, value in _settings(folder / "1_Pooling" / "config.json").items() if value is True]
+    if pooling != ["pooling_mode_mean_tokens"]:
+        raise ValueError(f"its pooling is {pooling}, only 'pooling_mode_mean_tokens' is handled here")
+
+
+def _settings(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8"))
