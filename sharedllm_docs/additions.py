@@ -11,6 +11,8 @@ from sharedllm_docs.errors import StoreError
 from sharedllm_docs.ingest import Ingestion, Report
 from sharedllm_docs.library import Library
 from sharedllm_docs.model import SharedLLM
+from sharedllm_docs.readers.identify import Identity
+from sharedllm_docs.readers.read import warn_of_losses
 from sharedllm_docs.store import IndexStore
 from sharedllm_docs.store.keys import document_key
 from sharedllm_docs.store.records import DocumentRecord
@@ -69,7 +71,21 @@ class Addition:
             replaced,
         )
 
-    def present(self, document: Document) -> DocumentRecord | None:
+    def known(self, identity: Identity, max_pages: int, begun: float) -> AddedDocument | None:
+        """What :meth:`run` returns of a document that is there already, without reading it; None where it is not.
+
+        Args:
+            identity: of the document.
+            max_pages: most pages that may be read of it; where it has more, reading is to say so.
+            begun: when the work on it began.
+        """
+        present = None if self.force else self.present(identity)
+        if present is None or present.pages > max_pages:
+            return None
+        warn_of_losses(self.store.document(present))
+        return self._found(present, time.perf_counter() - begun)
+
+    def present(self, document: Document | Identity) -> DocumentRecord | None:
         """The record of this very document, if the index holds it intact."""
         key = document_key(
             self.store.fingerprint.digest(),

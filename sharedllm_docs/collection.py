@@ -200,13 +200,19 @@ class Collection:
             InterruptedIngestion: Ctrl-C; adding again goes on from there.
         """
         from sharedllm_docs.additions import Addition
+        from sharedllm_docs.document import Document
         from sharedllm_docs.ingest import read_source
         from sharedllm_docs.readers import ReadOptions
+        from sharedllm_docs.readers.identify import identify
 
         begun = time.perf_counter()
-        told = progress or _ignore
-        document = read_source(source, name=name, options=options or ReadOptions(), metadata=metadata, report=told)
+        told, options = progress or _ignore, options or ReadOptions()
         addition = Addition(self._store, self._library, lambda: self.llm, timeout, max_bytes, force, replace)
+        identity = None if isinstance(source, Document) else identify(source, name=name, options=options)
+        known = addition.known(identity, options.max_pages, begun) if identity is not None else None
+        if known is not None:
+            return known
+        document = read_source(source, name=name, options=options, metadata=metadata, report=told)
         return addition.run(document, told, begun)
 
     async def aadd(self, source: Source, **options: Any) -> AddedDocument:

@@ -10,6 +10,7 @@ from asyncio import to_thread
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
+from importlib.metadata import version
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -42,6 +43,7 @@ DEFAULT_QUESTION = {
     "sharedllm": {"budget": 8192, "evidence_tokens": 0},
 }
 """Rows injected a layer and tokens of evidence, unless the question or the adapter says otherwise: docs/log.md."""
+TOKENIZER_SUFFIXES = (".json", ".txt", ".model", ".jinja")
 DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
 
@@ -74,6 +76,7 @@ class SharedLLM:
         embedder: Embedder | None = None,
         name: str = "",
         weight_files: tuple[Path, ...] = (),
+        tokenizer_files: tuple[Path, ...] = (),
     ) -> None:
         check_tokenizer(tokenizer)
         self.base = architecture_for(model)
@@ -85,6 +88,7 @@ class SharedLLM:
         self.name = name or getattr(model.config, "name_or_path", "") or type(model).__name__
         self.lock = RLock()
         self._weight_files = weight_files
+        self._tokenizer_files = tokenizer_files
         self.source: dict[str, Any] = {}
         self.blocks = self._make_blocks()
         self.lower = self._half("lower")
@@ -141,6 +145,10 @@ class SharedLLM:
             embedder=Embedder(_absolute(embedder), device=str(place), report=report),
             name=embedded.name if embedded else str(name_or_path),
             weight_files=tuple(folder.glob("*.safetensors")) if folder.is_dir() else (),
+            # any file but weights may decide how text becomes ids
+            tokenizer_files=tuple(f for f in folder.iterdir() if f.suffix in TOKENIZER_SUFFIXES)
+            if folder.is_dir()
+            else (),
         )
         made.source = {
             "name_or_path": None if embedded is DEFAULT_MODEL else _absolute(name_or_path),
@@ -290,13 +298,18 @@ class SharedLLM:
             self._weight_files, self.dtype, lambda: weights_digest(dict(self.base.model.named_parameters()))
         )
 
+    def _tokenizer_digest(self) -> str:
+        """Of the tokenizer as loaded; remembered with its files and with the libraries that made it of them."""
+        versions = " ".join(version(name) for name in ("transformers", "tokenizers"))
+        return remembered(self._tokenizer_files, f"tokenizer {versions}", lambda: tokenizer_digest(self.tokenizer))
+
     @cached_property
     def fingerprint(self) -> Fingerprint:
         """What an index made with this model, profile and adapter is bound to."""
         return Fingerprint.for_profile(
             self.profile,
             weights=self.weights_digest,
-            tokenizer=tokenizer_digest(self.tokenizer),
+            tokenizer=self._tokenizer_digest(),
             rope=self.upper.rope,
             dtype=self.dtype,
             front_ids=self.front_ids,

@@ -88,6 +88,20 @@ def choose_pages(name: str, count: int, options: ReadOptions) -> tuple[int, ...]
     )
 
 
+def recorded_options(reader: Reader, options: ReadOptions, pages: str) -> dict[str, str]:
+    """The options that are kept with a document, since its text depends on them.
+
+    Args:
+        pages: canonical range of the pages read; "" for all.
+    """
+    return {
+        "clean": str(options.clean).lower(),
+        **({"engine": options.engine} if "engine" in reader.takes else {}),
+        **({"encoding": codecs.lookup(options.encoding).name} if options.encoding else {}),
+        **({"pages": pages} if pages else {}),
+    }
+
+
 def make_document(
     reader: Reader,
     source: Source,
@@ -106,12 +120,7 @@ def make_document(
         page_count: pages that the source has; a range that covers them all is not recorded.
     """
     numbers = tuple(page.number for page in pages)
-    recorded = {
-        "clean": str(options.clean).lower(),
-        **({"engine": options.engine} if "engine" in reader.takes else {}),
-        **({"encoding": codecs.lookup(options.encoding).name} if options.encoding else {}),
-        **({"pages": format_pages(numbers)} if len(numbers) < page_count else {}),
-    }
+    recorded = recorded_options(reader, options, format_pages(numbers) if len(numbers) < page_count else "")
     return Document(
         name=source.name,
         source_sha256=source.sha256,

@@ -49,11 +49,11 @@ def read_document(
         document = reader.read(opened, options, progress)
     if not any(character.isalnum() for page in document.pages for character in page.text):
         raise EmptyDocumentError(f"{document.name} holds not a single word.", remedy="Check that it is the right file.")
-    _warn(document)
+    warn_of_losses(document)
     return document
 
 
-def _warn(document: Document) -> None:
+def warn_of_losses(document: Document) -> None:
     """One warning for each code, however many pages it concerns."""
     loud = sorted((issue for issue in document.issues if issue.code not in QUIET_CODES), key=lambda issue: issue.code)
     for code, group in groupby(loud, key=lambda issue: issue.code):
