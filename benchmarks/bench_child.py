@@ -51,7 +51,7 @@ def measure(spec: dict[str, Any]) -> dict[str, Any]:
 def ingest(peer: Peer, work: Work) -> dict[str, Any]:
     """Load, then prepare the documents."""
     peer.load()
-    return prepare(peer, work) | {"disk_bytes": disk_bytes(peer.folder)}
+    return prepare(peer, work) | {"disk_bytes": disk_bytes(peer.stored)}
 
 
 def prepare(peer: Peer, work: Work) -> dict[str, Any]:
@@ -64,6 +64,7 @@ def prepare(peer: Peer, work: Work) -> dict[str, Any]:
     return {
         "documents": len(documents),
         "tokens": tokens,
+        "total_tokens": sum(len(document.ids) for document in documents),
         "seconds": seconds,
         "tokens_per_second": tokens / seconds,
         "loaded_bytes": loaded,

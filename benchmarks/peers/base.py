@@ -134,6 +134,11 @@ class Peer(ABC):
         self.settings = settings
         self.folder = folder
 
+    @property
+    def stored(self) -> Path:
+        """Where what it keeps of documents lies."""
+        return self.folder
+
     @abstractmethod
     def load(self) -> None:
         """Import libraries and load models, before documents are prepared; not part of the ingestion's time."""

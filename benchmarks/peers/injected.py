@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from peers.base import Asked, Peer, Work, WorkQuestion
@@ -14,6 +15,10 @@ class InjectedPeer(Peer):
     _index: Any = None
     budget: int | None = None
     """Rows injected; None: the profile's or the adapter's own default."""
+
+    @property
+    def stored(self) -> Path:
+        return self.folder / "index"
 
     def model_options(self) -> dict[str, Any]:
         """Arguments of ``SharedLLM.from_pretrained`` beside the model."""
@@ -30,7 +35,7 @@ class InjectedPeer(Peer):
             **self.model_options(),
         )
         llm.embedder.encode(["loaded"])
-        self._index = Index.open_or_create(self.folder / "index", llm)
+        self._index = Index.open_or_create(self.stored, llm)
 
     def prepare(self, work: Work) -> int:
         from sharedllm_docs import Document
@@ -44,7 +49,7 @@ class InjectedPeer(Peer):
     def open(self, work: Work) -> None:
         from sharedllm_docs import Index
 
-        self._index = Index.open(self.folder / "index", device="cpu")
+        self._index = Index.open(self.stored, device="cpu")
 
     def ask(self, question: WorkQuestion) -> Asked:
         from sharedllm_docs import GenerationSettings, QuestionSettings
