@@ -34,7 +34,7 @@ TINY = [
         "profile.layers=[1,3]",
         "trained.upper_rank=2",
     ),
-    *("objectives.target_tokens=8", "objectives.distractors=1"),
+    *("objectives.target_tokens=8", "objectives.distractors=1", "objectives.group=2", "objectives.kinds={}"),
 ]
 
 
@@ -77,13 +77,14 @@ def run(made, out, *plans, options=(), changes=()):
 
 
 def test_the_plan_is_there():
-    assert len(PLANS) == 9
+    assert len(PLANS) == 11
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda path: path.stem)
 def test_every_plan_is_a_valid_configuration(plan):
     config = train.settings_of(plan, [], Path("here"))
     assert config.packs == ("here/packs/text.npz", "here/packs/questions.npz")
+    assert config.objectives.group == 8
     for stage in config.stages:
         for profile in config.variants(stage):
             assert profile.resolve(30).layers[1] <= 25

@@ -15,7 +15,7 @@ pytest.importorskip("peft")
 
 from sharedllm_docs.adapter import Adapter
 from sharedllm_docs.errors import CheckpointError, DiskFullError, TrainingError
-from sharedllm_docs.training import checkpoints, loop
+from sharedllm_docs.training import checkpoints, trainer
 from sharedllm_docs.training.checkpoints import find_checkpoint, load_state
 from sharedllm_docs.training.logs import TIMING, read_log
 from sharedllm_docs.training.loop import train
@@ -51,14 +51,14 @@ class StopError(Exception):
 
 def stop_after(monkeypatch, step, error=StopError):
     """The run dies in the middle of the step behind ``step``, as if killed."""
-    original = loop.Trainer._train_step
+    original = trainer.Trainer._train_step
 
     def dying(self):
         if self.step == step:
             raise error
         original(self)
 
-    monkeypatch.setattr(loop.Trainer, "_train_step", dying)
+    monkeypatch.setattr(trainer.Trainer, "_train_step", dying)
 
 
 # -- resume -------------------------------------------------------------------------------------------------------
@@ -173,7 +173,7 @@ def test_any_other_fault_stays_what_it_is(pool, tmp_path, monkeypatch):
 
 
 def test_a_loss_that_is_no_number_keeps_the_checkpoint(pool, tmp_path, monkeypatch):
-    original = loop.Trainer._train_step
+    original = trainer.Trainer._train_step
 
     def spoilt(self):
         if self.step == 3:
@@ -181,7 +181,7 @@ def test_a_loss_that_is_no_number_keeps_the_checkpoint(pool, tmp_path, monkeypat
                 next(iter(self.trainee.parameters())).fill_(math.nan)
         original(self)
 
-    monkeypatch.setattr(loop.Trainer, "_train_step", spoilt)
+    monkeypatch.setattr(trainer.Trainer, "_train_step", spoilt)
     with pytest.raises(
         TrainingError, match=r"In step 4 the loss is nan .* The checkpoint of step 2 .* Lower the learn"
     ):
@@ -240,7 +240,7 @@ def test_a_full_disk_while_logging(pool, tmp_path, monkeypatch):
         if row["step"] > 2:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(loop.RunLog, "write", full)
+    monkeypatch.setattr(trainer.RunLog, "write", full)
     with pytest.raises(DiskFullError, match=r"No space left in .* at step 4. The checkpoint of step 2"):
         go(pool, tmp_path)
     kept(tmp_path, 2)
@@ -284,7 +284,7 @@ def test_tensorboard_and_plot(pool, tmp_path):
 
 
 def test_checkpoint_files_are_small_enough_to_carry(pool, tmp_path, monkeypatch):
-    monkeypatch.setattr(loop, "SHARD_BYTES", 20_000)
+    monkeypatch.setattr(trainer, "SHARD_BYTES", 20_000)
     go(pool, tmp_path)
     files = list((tmp_path / "checkpoint").rglob("*.safetensors"))
     assert len(files) > 4

@@ -136,9 +136,16 @@ def test_the_model_is_as_before_whatever_happens(pool, monkeypatch):
     config = tiny_config(stages=[{}], **ALONE)
     made = trainee(config)
     model = made._halves["upper"].model
-    with pytest.raises(KeyError), packed_attention(made._halves["upper"], Segments((3, 1))):
-        assert model.config._attn_implementation == ATTENTION
-        raise KeyError
+    seen = []
+
+    def fails():
+        with packed_attention(made._halves["upper"], Segments((3, 1))):
+            seen.append(model.config._attn_implementation)
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fails()
+    assert seen == [ATTENTION]
     assert model.config._attn_implementation == "sdpa"
 
 

@@ -60,6 +60,17 @@ def _board(folder: Path, step: int) -> Any:
     return SummaryWriter(str(folder), purge_step=step + 1)  # type: ignore[no-untyped-call]
 
 
+def line_of(row: Mapping[str, Any], steps: int) -> str:
+    """A row in words, for who watches."""
+    shown = [f"step {row['step']}/{steps}"]
+    for name in ("loss", "kl", "right", "wrong", "none", "gate"):
+        if isinstance(row.get(name), float):
+            shown.append(f"{name} {row[name]:.3f}")
+    shown.append(f"{row.get('tokens_per_second', 0):.0f} tokens/s")
+    shown.append(f"{row.get('minutes_left', 0):.1f} min left")
+    return "  ".join(shown)
+
+
 def read_log(path: Path) -> list[dict[str, str]]:
     """Rows of a log."""
     with path.open(newline="", encoding="utf-8") as lines:

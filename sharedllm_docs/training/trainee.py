@@ -82,6 +82,15 @@ class Trainee(nn.Module):
                 self._halves[name].model.train(mode)
         return self
 
+    @property
+    def num_layers(self) -> int:
+        """Of the base model."""
+        return self._halves["base"].num_layers
+
+    def halves(self) -> tuple[Architecture, Architecture]:
+        """The upper and the lower model; the base model itself where a half has no changes."""
+        return self._halves["upper"], self._halves["lower"]
+
     # -- computing ----------------------------------------------------------------------------------------------------
 
     def forward(self, examples: Sequence[Example]) -> Losses:

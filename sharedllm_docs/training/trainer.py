@@ -1,0 +1,262 @@
+"""One run: steps that depend on their number alone, so that a stopped run goes on exactly where it was.
+
+Comes in: a configuration, a base model, a source of examples, a folder. Goes out: checkpoints, logs, and an adapter.
+Several devices work through ``accelerate launch``.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+
+from sharedllm_docs.adapter import SHARD_BYTES, Adapter, shipped_adapter
+from sharedllm_docs.architectures import Architecture
+from sharedllm_docs.errors import CheckpointError, TrainingError
+from sharedllm_docs.training.binding import run_digest
+from sharedllm_docs.training.checkpoints import (
+    TrainingState,
+    find_checkpoint,
+    load_state,
+    optimiser_tensors,
+    restore,
+    save_checkpoint,
+)
+from sharedllm_docs.training.compiled import CompiledParts, or_without, wanted
+from sharedllm_docs.training.config import TrainingConfig
+from sharedllm_docs.training.feed import Feed
+from sharedllm_docs.training.logs import COLUMNS, RunLog, line_of, plot_losses
+from sharedllm_docs.training.meter import Meter
+from sharedllm_docs.training.objectives import Source
+from sharedllm_docs.training.probe import Probe
+from sharedllm_docs.training.trainee import Losses, Trainee
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a call of :func:`train` ended.
+
+    Attributes:
+        step: optimiser steps done in all.
+        finished: all of them are.
+        adapter: folder of the adapter.
+    """
+
+    step: int
+    finished: bool
+    adapter: Path
+
+
+@dataclass(frozen=True)
+class TrainingBase:
+    """What a run is based on.
+
+    Attributes:
+        arch: the base model.
+        start_ids: the prompt's start.
+        name: of the model, for the adapter's notes.
+    """
+
+    arch: Architecture
+    start_ids: tuple[int, ...]
+    name: str = ""
+
+
+class Trainer:
+    """One run: model, optimiser, log and where it stands."""
+
+    def __init__(
+        self,
+        config: TrainingConfig,
+        folder: Path,
+        base: TrainingBase,
+        source: Source,
+        say: Callable[[str], None],
+    ) -> None:
+        self.config, self.folder, self.base, self.source = config, folder, base, source
+        self.step = 0
+        self.meter = Meter()
+        self.accelerator = _accelerator(config, base.arch.device)
+        self.main: bool = self.accelerator.is_main_process
+        self.say = say if self.main else lambda line: None
+        torch.manual_seed(config.run.seed)
+        front = {"prompt": base.start_ids, "sink": base.start_ids[:1], "none": ()}[config.profile.front]
+        self.trainee = Trainee(base.arch, config, start_ids=base.start_ids, front_ids=front)
+        if config.trained.start_from:
+            given = config.trained.start_from
+            self.trainee.start_from(Adapter.load(shipped_adapter(given) or given))
+        self.optimiser = torch.optim.AdamW(self.trainee.groups(), betas=(0.9, 0.95))
+        self.model = self.accelerator.prepare(self.trainee)
+        self.compiled = self._compiled()
+        self.feed = Feed(config, source, num_layers=base.arch.num_layers, process=self.accelerator.process_index)
+        self.probe = Probe(config, source, self.trainee, self.model)
+        self.digest = run_digest(config, source.digest)
+        self._saved = self._resume()
+
+    def _compiled(self) -> CompiledParts | None:
+        if not wanted(self.config.run.compile, self.base.arch.device):
+            return None
+        return CompiledParts(self.trainee.halves())
+
+    # -- the loop -----------------------------------------------------------------------------------------------------
+
+    def run(self, max_minutes: float | None, *, tensorboard: bool) -> Outcome:
+        """Steps until the last one, or until the time is up."""
+        begun = time.monotonic()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        log = RunLog(self.folder, self.step, tensorboard=tensorboard) if self.main else None
+        steps = self.config.run.steps
+        self.meter.restart()
+        try:
+            with self.feed:
+                while self.step < steps:
+                    self._whole_step(log)
+                    if self._time_is_up(begun, max_minutes):
+                        break
+        finally:
+            if self.compiled is not None:
+                self.compiled.restore()
+            if log is not None:
+                log.close()
+        adapter = self.save() if self._saved != self.step else self.folder / "checkpoint" / "adapter"
+        if self.main:
+            plot_losses(self.folder)
+        return Outcome(self.step, self.step >= steps, adapter)
+
+    def _whole_step(self, log: RunLog | None) -> None:
+        """A step with what it is followed by: a line of the log, a checkpoint."""
+        self._train_step()
+        self.step += 1
+        row = self._log_row()
+        if row and log is not None:
+            log.write(row)
+            self.say(line_of(row, self.config.run.steps))
+        if self.step % self.config.run.save_every == 0:
+            self.save()
+
+    def _train_step(self) -> None:
+        run = self.config.run
+        rank = self.accelerator.process_index
+        torch.manual_seed(random.Random(f"{run.seed}/dropout/{self.step}/{rank}").getrandbits(62))
+        factor = self.config.optimiser.factor(self.step, run.steps)
+        for group in self.optimiser.param_groups:
+            group["lr"] = group["base_lr"] * factor
+        self.trainee.train()
+        for micro in range(run.accumulation):
+            examples = self.feed.take(self.step, micro)
+            with self._no_sync(last=micro + 1 == run.accumulation):
+                losses: Losses = or_without(self.compiled, partial(self.model, examples), self.say)
+                self.accelerator.backward(losses.total / run.accumulation)
+            self.meter.add(examples, losses, self.accelerator.num_processes)
+        norm = torch.nn.utils.clip_grad_norm_(list(self.trainee.parameters()), self.config.optimiser.clip)
+        self._check_finite(losses, norm)
+        self.optimiser.step()
+        self.optimiser.zero_grad(set_to_none=True)
+        self.meter.end_step(float(norm))
+
+    def _no_sync(self, *, last: bool) -> AbstractContextManager[Any]:
+        return nullcontext() if last else self.accelerator.no_sync(self.model)
+
+    def _check_finite(self, losses: Losses, norm: torch.Tensor) -> None:
+        # the norm is the same on every device, so all of them stop together
+        if math.isfinite(float(norm)) and math.isfinite(float(losses.total.detach())):
+            return
+        raise TrainingError(
+            f"In step {self.step + 1} the loss is {float(losses.total.detach())} and its gradient's norm "
+            f"{float(norm)}. {self.last_good}",
+            remedy="Lower the learning rates, or compute with precision='no'.",
+        )
+
+    def _time_is_up(self, begun: float, max_minutes: float | None) -> bool:
+        if max_minutes is None:
+            return False
+        used = time.monotonic() - begun
+        reserve = self.meter.seconds_a_step + self.meter.slowest_save
+        up = torch.tensor(float(used + reserve >= 60 * max_minutes), device=self.accelerator.device)
+        if self.accelerator.num_processes > 1:
+            up = self.accelerator.reduce(up, reduction="sum")
+        return bool(up > 0)
+
+    # -- logs ---------------------------------------------------------------------------------------------------------
+
+    def _log_row(self) -> dict[str, Any]:
+        """What is to be logged after this step; empty when nothing is."""
+        run = self.config.run
+        last = self.step == run.steps
+        probing = bool(run.probe_every) and (self.step % run.probe_every == 0 or last)
+        if not probing and self.step % run.log_every and not last:
+            return {}
+        row = self.meter.row(self.step, run.steps)
+        row["learning_rate"] = self.optimiser.param_groups[0]["lr"]
+        stage = self.config.variants(self.config.stage_at(self.step - 1))[0].resolve(self.base.arch.num_layers)
+        row["layers"] = "{}-{}".format(*(stage.layers or ()))
+        gates = [value for name, value in self.trainee.trained_state().items() if name.endswith(".gate")]
+        if gates:
+            row["gate"] = float(torch.stack(gates).detach().tanh().mean())
+        if probing:
+            row |= self.probe.measure(self.step - 1)
+            self.meter.restart()
+        return {name: row[name] for name in COLUMNS if name in row}
+
+    # -- checkpoints --------------------------------------------------------------------------------------------------
+
+    @property
+    def last_good(self) -> str:
+        """A sentence for errors."""
+        if self._saved:
+            return f"The checkpoint of step {self._saved} in {self.folder} is kept."
+        return "There was no checkpoint yet."
+
+    def save(self) -> Path:
+        """Write a checkpoint; returns the adapter's folder."""
+        begun = time.monotonic()
+        if self.main:
+            names = {id(parameter): name for name, parameter in self.trainee.named_trained()}
+            tensors = {f"model.{name}": value.detach() for name, value in self.trainee.trained_state().items()}
+            tensors |= optimiser_tensors(self.optimiser, names)
+            notes = {"base": self.base.name, "step": self.step, "training": self.config.to_dict()}
+            numbers = {"run": self.digest, "meter": self.meter.to_dict()}
+            save_checkpoint(
+                self.folder,
+                self.trainee.adapter(notes),
+                TrainingState(self.step, tensors, numbers),
+                shard_bytes=SHARD_BYTES,
+            )
+        self.accelerator.wait_for_everyone()
+        self._saved = self.step
+        self.meter.slowest_save = max(self.meter.slowest_save, time.monotonic() - begun)
+        return self.folder / "checkpoint" / "adapter"
+
+    def _resume(self) -> int:
+        found = find_checkpoint(self.folder)
+        if found is None:
+            return 0
+        state = load_state(found)
+        if state.numbers.get("run") != self.digest:
+            raise CheckpointError(
+                f"{self.folder} holds a run of another configuration or other data.",
+                remedy="Resume with the configuration it was begun with, or give another folder.",
+            )
+        restore(state, dict(self.trainee.named_trained()), self.optimiser)
+        self.step = state.step
+        self.meter = Meter.from_dict(state.numbers["meter"])
+        self.say(f"resuming after step {self.step}")
+        return self.step
+
+
+def _accelerator(config: TrainingConfig, device: torch.device) -> Accelerator:
+    precision = config.run.precision
+    if precision == "auto":
+        precision = "bf16" if device.type == "cuda" else "no"
+    # a curriculum over layers leaves some weights without gradients
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)
+    return Accelerator(mixed_precision=precision, cpu=device.type == "cpu", kwargs_handlers=[unused])
