@@ -8,12 +8,15 @@ INDEX ?= .sharedllm-docs
 TASK ?= pdfqa
 LIMIT ?= 20
 EVALUATE_ARGS ?=
+QUICK ?=
+BENCH_OUT ?= .cache/bench$(if $(QUICK),-quick)
+BENCH_ARGS ?=
 PYTEST_ARGS ?=
 
 LLAMA_INDEX := integrations/llama-index-llms-sharedllm
 LANGCHAIN := integrations/langchain-sharedllm
 
-.PHONY: help env ask test test-fast test-integrations notebooks lint types docs figures train-tiny evaluate clean
+.PHONY: help env ask test test-fast test-integrations notebooks lint types docs figures bench train-tiny evaluate clean
 
 help:
 	@echo "make ask [PDF=file] [Q=question]  ask a PDF: environment, model, ingestion, cited answer"
@@ -24,6 +27,7 @@ help:
 	@echo "make lint types                   ruff, mypy"
 	@echo "make docs                         generate docs/cli.md"
 	@echo "make figures                      measure the README's figures"
+	@echo "make bench [QUICK=1] [BENCH_ARGS=...]  time, memory and disk side by side with peers (docs/performance.md)"
 	@echo "make train-tiny                   a tiny random model learns passkey retrieval through injection"
 	@echo "make evaluate [TASK=pdfqa] [LIMIT=20] [EVALUATE_ARGS=...]  a table of systems"
 
@@ -66,6 +70,14 @@ docs: env
 
 figures: env
 	$(BIN)/python benchmarks/readme_figures.py
+
+# a call that is stopped goes on where it was; QUICK=1 takes under five minutes
+bench: env
+	$(BIN)/python benchmarks/bench.py --out "$(BENCH_OUT)" $(if $(QUICK),--quick) $(BENCH_ARGS)
+ifeq ($(QUICK)$(BENCH_ARGS),)
+	$(BIN)/python benchmarks/bench.py --out "$(BENCH_OUT)" --tables m,beta,depth
+	$(BIN)/python benchmarks/bench.py --out "$(BENCH_OUT)" --growth
+endif
 
 train-tiny: env
 	@$(BIN)/sharedllm-docs train-tiny
