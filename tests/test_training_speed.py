@@ -1,4 +1,4 @@
-"""What makes steps faster changes nothing of them: examples drawn ahead, compiled parts, settings a folder is free of."""
+"""What makes steps faster changes nothing of them: examples drawn ahead, compiled parts, free settings."""
 
 from __future__ import annotations
 
