@@ -35,7 +35,7 @@ from bench_records import Records
 from bench_run import Bench, spawn
 from bench_summary import lines_of
 from bench_table import write
-from bench_texts import QUESTIONS, Cutter, corpus, write_work
+from bench_texts import QUESTIONS, Cutter, corpus, is_written, write_work
 from peers import PEERS, PeerSpec
 from peers.base import NotAvailableError, PeerSettings
 
@@ -206,8 +206,8 @@ class Works(dict[Any, Path]):
         self._tokenizer: Any = None
 
     def __missing__(self, key: int | str) -> Path:
-        folder = self._folder / (key if isinstance(key, str) else size_label(key))
-        if not (folder / "documents.json").exists():
+        folder = self._folder / (f"{key}-{self._parts}" if isinstance(key, str) else size_label(key))
+        if not is_written(folder):
             if self._tokenizer is None:
                 from transformers import AutoTokenizer
 
@@ -216,11 +216,15 @@ class Works(dict[Any, Path]):
         self[key] = folder
         return folder
 
+    @property
+    def _parts(self) -> int:
+        """Documents of the growing index."""
+        return -(-max(self._choice.growth) // GROWTH_PART)
+
     def _documents(self, key: int | str) -> Iterator[Any]:
         cutter = Cutter(corpus(self._texts, print), self._tokenizer)
         if key == "growth":
-            parts = -(-max(self._choice.growth) // GROWTH_PART)
-            return (cutter.cut(GROWTH_PART, f"part {number + 1}") for number in range(parts))
+            return (cutter.cut(GROWTH_PART, f"part {number + 1}") for number in range(self._parts))
         return (cutter.cut(size, f"document of {size_label(size)} tokens") for size in [int(key)])
 
 

@@ -56,7 +56,7 @@ def ingest(peer: Peer, work: Work) -> dict[str, Any]:
 
 def prepare(peer: Peer, work: Work) -> dict[str, Any]:
     """Prepare the documents with a loaded peer; memory before and at its highest."""
-    documents = work.documents  # read before the clock starts
+    documents = work.documents
     loaded = memory("VmRSS")
     begun = time.perf_counter()
     tokens = peer.prepare(work)
@@ -64,7 +64,7 @@ def prepare(peer: Peer, work: Work) -> dict[str, Any]:
     return {
         "documents": len(documents),
         "tokens": tokens,
-        "total_tokens": sum(len(document.ids) for document in documents),
+        "total_tokens": sum(document.tokens for document in documents),
         "seconds": seconds,
         "tokens_per_second": tokens / seconds,
         "loaded_bytes": loaded,

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
+
+from peers.base import WorkDocument
 
 from sharedllm_docs.cache import cache_dir
 from sharedllm_docs.document import Document
@@ -130,8 +132,8 @@ class Cutter:
         return page[:end], tokens, page[end:]
 
 
-def write_work(folder: Path, documents: Iterator[Document], tokenizer: Any, questions: int) -> Path:
-    """Write ``documents.json`` and ``questions.json`` for the peers, unless they are there.
+def write_work(folder: Path, documents: Iterable[Document], tokenizer: Any, questions: int) -> Path:
+    """Write documents and questions for the peers, unless they are there; the questions come last.
 
     Args:
         folder: of this work.
@@ -139,27 +141,24 @@ def write_work(folder: Path, documents: Iterator[Document], tokenizer: Any, ques
         tokenizer: of the model.
         questions: how many.
     """
-    if (folder / "documents.json").exists():
+    if is_written(folder):
         return folder
-    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "documents").mkdir(parents=True, exist_ok=True)
+    for number, one in enumerate(documents):
+        path = folder / "documents" / f"{number:04d}.json"
+        WorkDocument.write(path, one.name, [page.text for page in one.pages], tokenize(one, tokenizer).ids.tolist())
     template = PromptTemplate.of(tokenizer)
     asked = [
         {"text": text, "ids": list(map(int, template.question_ids(tokenizer, text)))} for text in QUESTIONS[:questions]
     ]
-    _write(folder / "questions.json", {"start_ids": list(template.start_ids(tokenizer)), "questions": asked})
-    rows = [
-        {
-            "name": one.name,
-            "pages": [page.text for page in one.pages],
-            "ids": tokenize(one, tokenizer).ids.tolist(),
-        }
-        for one in documents
-    ]
-    _write(folder / "documents.json", rows)
+    part = folder / "questions.partial"
+    part.write_text(
+        json.dumps({"start_ids": list(template.start_ids(tokenizer)), "questions": asked}), encoding="utf-8"
+    )
+    os.replace(part, folder / "questions.json")
     return folder
 
 
-def _write(path: Path, value: Any) -> None:
-    part = path.with_suffix(".partial")
-    part.write_text(json.dumps(value), encoding="utf-8")
-    os.replace(part, path)
+def is_written(folder: Path) -> bool:
+    """Whether a work is there, whole."""
+    return (folder / "questions.json").exists()

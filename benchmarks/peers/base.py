@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from array import array
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -50,11 +51,42 @@ class PeerSettings:
 
 @dataclass(frozen=True)
 class WorkDocument:
-    """A document as text and as token ids."""
+    """A document as text and as token ids; both are read when asked for and not kept, so that they weigh on no memory.
 
+    Attributes:
+        path: of its JSON file; the ids lie beside it.
+        name: in words.
+        tokens: how many.
+    """
+
+    path: Path
     name: str
-    pages: tuple[str, ...]
-    ids: tuple[int, ...]
+    tokens: int
+
+    @classmethod
+    def write(cls, path: Path, name: str, pages: Sequence[str], ids: Sequence[int]) -> None:
+        """Write both files."""
+        path.with_suffix(".ids").write_bytes(array("i", ids).tobytes())
+        row = {"name": name, "tokens": len(ids), "pages": list(pages)}
+        path.write_text(json.dumps(row), encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> WorkDocument:
+        """What :meth:`write` wrote."""
+        row = json.loads(path.read_text(encoding="utf-8"))
+        return cls(path, row["name"], row["tokens"])
+
+    @property
+    def pages(self) -> list[str]:
+        """Texts of its pages."""
+        return list(json.loads(self.path.read_text(encoding="utf-8"))["pages"])
+
+    @property
+    def ids(self) -> list[int]:
+        """Token ids."""
+        ids = array("i")
+        ids.frombytes(self.path.with_suffix(".ids").read_bytes())
+        return ids.tolist()
 
 
 @dataclass(frozen=True)
@@ -75,8 +107,7 @@ class Work:
     @cached_property
     def documents(self) -> tuple[WorkDocument, ...]:
         """In order; read when first asked for, as who opens a stored index needs none."""
-        rows = json.loads((self._folder / "documents.json").read_text(encoding="utf-8"))[: self._count]
-        return tuple(WorkDocument(row["name"], tuple(row["pages"]), tuple(row["ids"])) for row in rows)
+        return tuple(map(WorkDocument.read, sorted(self._folder.glob("documents/*.json"))[: self._count]))
 
     @cached_property
     def _asked(self) -> dict[str, Any]:
@@ -100,7 +131,8 @@ class Work:
     def check_window(self, window: int, new_tokens: int) -> None:
         """Raise CannotTakeError unless documents, any question and its answer fit ``window`` tokens together."""
         asked = max(len(question.ids) for question in self.questions)
-        total = len(self.prompt_ids) + asked + new_tokens
+        read = len(self.start_ids) + sum(document.tokens for document in self.documents)
+        total = read + asked + new_tokens
         if total > window:
             raise CannotTakeError(f"prompt and answer take {total} tokens, the model's window has {window}")
 

@@ -23,7 +23,7 @@ class FullPrefill(Peer):
         work.check_window(self._model.config.max_position_embeddings, self.settings.new_tokens)
         self._cache = DynamicCache(config=self._model.config)
         feed(self._model, self._cache, work.prompt_ids)
-        return sum(len(document.ids) for document in work.documents)
+        return sum(document.tokens for document in work.documents)
 
     def ask(self, question: WorkQuestion) -> Asked:
         read = self._cache.get_seq_length()

@@ -40,7 +40,7 @@ class LlamaCppCache(Peer):
         work.check_window(self._llama.n_ctx(), self.settings.new_tokens)
         self._llama.eval(ids)
         self._save(ids)
-        return sum(len(document.ids) for document in work.documents)
+        return sum(document.tokens for document in work.documents)
 
     def open(self, work: Work) -> None:
         self.load()

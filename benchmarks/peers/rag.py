@@ -71,7 +71,7 @@ class StockRag(Peer):
     def prepare(self, work: Work) -> int:
         documents = [Document.from_text(pages=one.pages, name=one.name) for one in work.documents]
         self._rag.build(documents, self.folder / "index")
-        return sum(len(document.ids) for document in work.documents)
+        return sum(document.tokens for document in work.documents)
 
     def open(self, work: Work) -> None:
         self._load()

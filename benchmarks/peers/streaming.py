@@ -90,7 +90,7 @@ class Streaming(Peer):
     def prepare(self, work: Work) -> int:
         self._reader.read(work.prompt_ids)
         self._state = self._reader.state()
-        return sum(len(document.ids) for document in work.documents)
+        return sum(document.tokens for document in work.documents)
 
     def ask(self, question: WorkQuestion) -> Asked:
         self._reader.restore(self._state)
