@@ -82,7 +82,11 @@ def markdown(records: Records) -> str:
 
 
 def _about(config: Mapping[str, Any]) -> str:
-    told = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in config.items())
+    shown = {
+        name: ", ".join(f"{key} {one}" for key, one in value.items()) if isinstance(value, dict) else value
+        for name, value in config.items()
+    }
+    told = "; ".join(f"{name.replace('_', ' ')}: {value}" for name, value in shown.items())
     return (
         f"{told}.\n\nMedians; in brackets the least and the greatest where there are several. K is 1,000 tokens. "
         "Every measurement ran in a process of its own, repeats interleaved over the peers.\n"
