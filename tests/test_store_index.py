@@ -73,10 +73,9 @@ def test_no_index_is_a_typed_error(url: str) -> None:
 
 def test_a_file_in_the_way_is_a_typed_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
-    with pytest.raises(StoreError, match="file"):
-        IndexStore.create(tmp_path / "file", fingerprint_of(PROFILE))
-    with pytest.raises(IndexNotFoundError):
-        IndexStore.open(tmp_path / "file")
+    for call in (IndexStore.open, lambda path: IndexStore.create(path, fingerprint_of(PROFILE))):
+        with pytest.raises(StoreError, match=r"file is a file, not a folder\. Name a folder"):
+            call(tmp_path / "file")
 
 
 def test_an_unknown_protocol_is_a_typed_error() -> None:

@@ -104,13 +104,19 @@ def _disk_errors(action: str, *, reading: bool = False) -> Iterator[None]:
 
 
 class LocalFiles(Files):
-    """A folder on this machine."""
+    """A folder on this machine, there already or not.
+
+    Raises:
+        StoreError: a file has that name.
+    """
 
     mappable = True
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self.root = Path(root).expanduser()
         self.url = str(root)
+        if self.root.is_file():
+            raise StoreError(f"The index path {self.url} is a file, not a folder.", remedy="Name a folder.")
 
     def read(self, path: str) -> bytes:
         with _disk_errors(f"Reading {path}", reading=True):
