@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +40,54 @@ def tokenizer_digest(tokenizer: Any) -> str:
     return json_digest(backend)
 
 
-def remembered(files: Iterable[Path], extra: str, compute: Callable[[], str]) -> str:
-    """``compute()``, kept in the user's cache as long as none of ``files`` changes.
+@dataclass(frozen=True)
+class Snapshot:
+    """Files as they stand, taken before anything is loaded from them.
 
-    A file counts as unchanged while its path, size, inode and nanosecond modification time are. The memory can be
-    lost: anything wrong with it leads to computing again.
+    A file counts as unchanged while its path, size, inode and nanosecond modification time are.
+
+    Attributes:
+        folder: where they are; None for no files.
+        patterns: as in :meth:`pathlib.Path.glob`.
+        stats: path, size, modification time and inode of each; nothing where one of them cannot be looked at.
     """
-    stats = [(str(f.resolve()), *_stat(f)) for f in sorted(files)]
-    if not stats:
+
+    folder: Path | None = None
+    patterns: tuple[str, ...] = ()
+    stats: tuple[tuple[str, int, int, int], ...] = ()
+
+    @classmethod
+    def of(cls, folder: Path, *patterns: str) -> Snapshot:
+        """Of what matches a pattern now; of no files where there is no such folder."""
+        folder = folder.absolute()
+        try:
+            files = sorted({file for pattern in patterns for file in folder.glob(pattern)})
+            return cls(folder, patterns, tuple(_stat(file) for file in files))
+        except OSError:
+            return cls(folder, patterns)
+
+    def unchanged(self) -> bool:
+        """Whether a snapshot taken now is the same."""
+        return self.folder is None or Snapshot.of(self.folder, *self.patterns) == self
+
+
+NO_FILES = Snapshot()
+
+
+def remembered(files: Snapshot, extra: str, compute: Callable[[], str]) -> str:
+    """``compute()``, kept in the user's cache as long as the files stay as they were.
+
+    Nothing is remembered, or taken from memory, once they are no longer as in the snapshot: what was loaded may be of
+    either state. The memory can be lost: anything wrong with it leads to computing again.
+
+    Args:
+        files: as they were before anything was loaded from them.
+        extra: what else the digest depends on.
+        compute: the digest of what was loaded.
+    """
+    if not files.stats or not files.unchanged():
         return compute()
-    place = cache_dir() / "digests" / f"{json_digest([stats, extra])}.txt"
+    place = cache_dir() / "digests" / f"{json_digest([files.stats, extra])}.txt"
     try:
         known = place.read_text(encoding="ascii").strip()
         if len(known) == 64:
@@ -56,6 +95,12 @@ def remembered(files: Iterable[Path], extra: str, compute: Callable[[], str]) ->
     except (OSError, UnicodeDecodeError):
         pass  # not remembered yet
     digest = compute()
+    if files.unchanged():
+        _keep(place, digest)
+    return digest
+
+
+def _keep(place: Path, digest: str) -> None:
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         scratch = place.with_suffix(f".{os.getpid()}")
@@ -63,9 +108,8 @@ def remembered(files: Iterable[Path], extra: str, compute: Callable[[], str]) ->
         scratch.replace(place)
     except OSError:
         pass  # a cache that cannot be written costs time, nothing else
-    return digest
 
 
-def _stat(file: Path) -> tuple[int, int, int]:
+def _stat(file: Path) -> tuple[str, int, int, int]:
     status = file.stat()
-    return status.st_size, status.st_mtime_ns, status.st_ino
+    return str(file.resolve()), status.st_size, status.st_mtime_ns, status.st_ino

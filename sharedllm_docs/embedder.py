@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharedllm_docs.devices import has_bfloat16_units
-from sharedllm_docs.digests import remembered, weights_digest
+from sharedllm_docs.digests import NO_FILES, Snapshot, remembered, weights_digest
 from sharedllm_docs.errors import ModelUnavailableError
 from sharedllm_docs.zoo import DEFAULT_EMBEDDER, EMBEDDED, ensure
 
@@ -36,22 +36,40 @@ class Embedder:
         self._report = report
         self._model: Any = None
         self._digest: str | None = None
+        self._files: Snapshot | None = None
+
+    def _source(self) -> str:
+        """Folder or hub name. Before anything is loaded from a folder, its weights' files are looked at."""
+        embedded = EMBEDDED.get(self.name)
+        source = str(ensure(embedded, report=self._report)) if embedded else self.name
+        if self._files is None:
+            self._files = Snapshot.of(Path(source), "**/*.safetensors")
+        return source
 
     def _load(self) -> Any:
         if self._model is None:
-            embedded = EMBEDDED.get(self.name)
-            source = str(ensure(embedded, report=self._report)) if embedded else self.name
+            source = self._source()
             from sharedllm_docs.quiet import quiet_libraries
 
             try:
                 with quiet_libraries():
-                    self._model = self._loaded(source, embedded is DEFAULT_EMBEDDER)
+                    model = self._loaded(source, self.name == DEFAULT_EMBEDDER.name)
             except (OSError, ValueError, ImportError) as error:
                 raise ModelUnavailableError(
                     f"The embedder {self.name!r} could not be loaded: {_first_line(error)}",
                     remedy="Give a local folder, or a hub name while online.",
                 ) from error
+            self._check_files()
+            self._model = model
         return self._model
+
+    def _check_files(self) -> None:
+        """What was loaded must be what the digest was given for, where one was given before."""
+        if self._digest is not None and self._files is not None and not self._files.unchanged():
+            raise ModelUnavailableError(
+                f"The files of the embedder {self.name!r} changed after its digest was taken.",
+                remedy="Open the index again.",
+            )
 
     def _loaded(self, source: str, default: bool) -> Any:
         if default:
@@ -64,9 +82,8 @@ class Embedder:
     def digest(self) -> str:
         """SHA-256 of the weights."""
         if self._digest is None:
-            embedded = EMBEDDED.get(self.name)
-            folder = ensure(embedded, report=self._report) if embedded else Path(self.name)
-            files = list(folder.glob("**/*.safetensors")) if folder.is_dir() else []
+            self._source()
+            files = self._files or NO_FILES
             self._digest = remembered(files, "embedder", lambda: weights_digest(self._load().state_dict()))
         return self._digest
 

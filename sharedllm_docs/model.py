@@ -24,7 +24,7 @@ from sharedllm_docs.asynchronous import AsyncCompletionStream
 from sharedllm_docs.config import GenerationSettings, Profile
 from sharedllm_docs.cross_attention import CrossAttention
 from sharedllm_docs.devices import has_bfloat16_units
-from sharedllm_docs.digests import remembered, tokenizer_digest, weights_digest
+from sharedllm_docs.digests import NO_FILES, Snapshot, remembered, tokenizer_digest, weights_digest
 from sharedllm_docs.embedder import Embedder
 from sharedllm_docs.errors import AdapterError, ConfigError, ModelUnavailableError
 from sharedllm_docs.generate import end_tokens
@@ -43,7 +43,8 @@ DEFAULT_QUESTION = {
     "sharedllm": {"budget": 8192, "evidence_tokens": 0},
 }
 """Rows injected a layer and tokens of evidence, unless the question or the adapter says otherwise: docs/log.md."""
-TOKENIZER_SUFFIXES = (".json", ".txt", ".model", ".jinja")
+TOKENIZER_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
+"""Any file but weights may decide how text becomes ids."""
 DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
 
@@ -75,8 +76,8 @@ class SharedLLM:
         adapter: Adapter | None = None,
         embedder: Embedder | None = None,
         name: str = "",
-        weight_files: tuple[Path, ...] = (),
-        tokenizer_files: tuple[Path, ...] = (),
+        weight_files: Snapshot = NO_FILES,
+        tokenizer_files: Snapshot = NO_FILES,
     ) -> None:
         check_tokenizer(tokenizer)
         self.base = architecture_for(model)
@@ -135,8 +136,9 @@ class SharedLLM:
         if embedded is not None and chosen.name == "prefix" and chosen.layers is None:
             chosen = replace(chosen, layers=embedded.layers)
         source = ensure(embedded, report=report) if embedded else name_or_path
+        folder = Path(str(source))
+        weight_files, tokenizer_files = Snapshot.of(folder, "*.safetensors"), Snapshot.of(folder, *TOKENIZER_FILES)
         model, tokenizer = _load(str(source), place, kind)
-        folder = Path(str(source)).resolve()  # read again later, perhaps from another working directory
         made = cls(
             model,
             tokenizer,
@@ -144,11 +146,8 @@ class SharedLLM:
             adapter=loaded,
             embedder=Embedder(_absolute(embedder), device=str(place), report=report),
             name=embedded.name if embedded else str(name_or_path),
-            weight_files=tuple(folder.glob("*.safetensors")) if folder.is_dir() else (),
-            # any file but weights may decide how text becomes ids
-            tokenizer_files=tuple(f for f in folder.iterdir() if f.suffix in TOKENIZER_SUFFIXES)
-            if folder.is_dir()
-            else (),
+            weight_files=weight_files,
+            tokenizer_files=tokenizer_files,
         )
         made.source = {
             "name_or_path": None if embedded is DEFAULT_MODEL else _absolute(name_or_path),

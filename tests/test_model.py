@@ -378,6 +378,26 @@ def test_a_changed_file_is_not_taken_for_the_remembered_one(tmp_path):
     assert load(folder).weights_digest != first
 
 
+@pytest.mark.parametrize(("file", "field"), [("model.safetensors", "weights"), ("tokenizer.json", "tokenizer")])
+def test_a_file_replaced_after_loading_gets_no_digest_of_what_was_loaded(saved, tmp_path, file, field):
+    folder, other = save_model(tmp_path / "model"), save_model(tmp_path / "other", seed=1)
+    backend = json.loads((other / "tokenizer.json").read_text(encoding="utf-8"))
+    backend["model"]["merges"].pop()
+    (other / "tokenizer.json").write_text(json.dumps(backend), encoding="utf-8")
+
+    def fingerprint_of(llm):
+        return llm.fingerprint.to_dict()
+
+    early = load(folder, embedder=str(saved / "embedder"))
+    (other / file).replace(folder / file)
+    late = load(folder, embedder=str(saved / "embedder"))
+    first = fingerprint_of(early)
+    assert first == fingerprint_of(load(saved / "model", embedder=str(saved / "embedder")))
+    second = fingerprint_of(late)
+    assert second == fingerprint_of(load(folder, embedder=str(saved / "embedder")))
+    assert first[field] != second[field]
+
+
 def test_the_tokenizers_settings_of_the_moment_do_not_count():
     llm, used = tiny_llm(), tiny_llm()
     used.tokenizer(["a", "bb"], padding=True, truncation=True, max_length=1)

@@ -17,7 +17,7 @@ import pytest
 
 from sharedllm_docs import zoo
 from sharedllm_docs.cache import ENVIRONMENT_VARIABLE, cache_dir
-from sharedllm_docs.digests import remembered
+from sharedllm_docs.digests import Snapshot, remembered
 from sharedllm_docs.embedder import Embedder
 from sharedllm_docs.errors import ModelUnavailableError
 from sharedllm_docs.zoo import DEFAULT_EMBEDDER, DEFAULT_MODEL, EMBEDDED, EmbeddedModel, ensure, is_ready, model_folder
@@ -255,6 +255,19 @@ def test_an_embedder_that_is_not_there(index, tmp_path):
         Embedder(str(tmp_path / "nowhere")).encode(["text"])
 
 
+def test_an_embedder_that_is_not_the_one_of_its_digest_is_refused(index, tmp_path):
+    folder = save_embedder(tmp_path / "embedder")
+    first = Embedder(str(folder))
+    assert first.digest == Embedder(str(folder)).digest
+    later = Embedder(str(folder))
+    assert later.digest == first.digest  # remembered: nothing is loaded yet
+    for file in folder.glob("**/*.safetensors"):
+        os.utime(file, ns=(0, 0))
+    assert first.encode(["text"]).shape == (1, first.size)  # loaded when they were as they had been
+    with pytest.raises(ModelUnavailableError, match=r"files of the embedder .* changed after .* Open the index again"):
+        later.encode(["text"])
+
+
 # -- where things are kept ----------------------------------------------------------------------------------------
 
 
@@ -274,20 +287,47 @@ def test_a_remembered_digest_lasts_until_a_file_changes(index, tmp_path):
         computed.append(file.read_bytes())
         return hashlib.sha256(computed[-1]).hexdigest()
 
-    first = remembered([file], "float32", compute)
-    assert remembered([file], "float32", compute) == first
+    def digest(extra="float32"):
+        return remembered(Snapshot.of(tmp_path, "weights"), extra, compute)
+
+    first = digest()
+    assert digest() == first
     assert len(computed) == 1
-    assert remembered([file], "bfloat16", compute) == first
+    assert digest("bfloat16") == first
     file.write_bytes(b"other")
-    assert remembered([file], "float32", compute) != first
+    assert digest() != first
     assert len(computed) == 3
     os.utime(file, ns=(0, 0))  # written again, as long as before and in place
-    remembered([file], "float32", compute)
+    digest()
     assert len(computed) == 4
     for memory in (cache_dir() / "digests").iterdir():
         memory.write_bytes(b"\xff torn")
-    remembered([file], "float32", compute)
+    digest()
     assert len(computed) == 5
+
+
+@pytest.mark.parametrize("moment", ["before", "while computing"])
+@pytest.mark.parametrize("change", ["rewritten", "joined by another", "gone"])
+def test_what_was_loaded_is_not_remembered_for_files_that_came_later(index, tmp_path, moment, change):
+    file = tmp_path / "one.json"
+    file.write_bytes(b"one")
+    files = Snapshot.of(tmp_path, "*.json", "*.txt")
+
+    def changed(answer):
+        if change == "rewritten":
+            file.write_bytes(b"other")
+        elif change == "gone":
+            file.unlink(missing_ok=True)
+        else:
+            (tmp_path / "two.txt").write_bytes(b"")
+        return answer
+
+    if moment == "before":
+        changed("")
+    assert remembered(files, "", lambda: changed("a" * 64)) == "a" * 64
+    assert remembered(files, "", lambda: "b" * 64) == "b" * 64
+    later = Snapshot.of(tmp_path, "*.json", "*.txt")
+    assert remembered(later, "", lambda: "c" * 64) == "c" * 64
 
 
 def test_nothing_is_remembered_about_no_files_or_in_no_cache(monkeypatch, tmp_path):
@@ -295,7 +335,7 @@ def test_nothing_is_remembered_about_no_files_or_in_no_cache(monkeypatch, tmp_pa
     blocked.write_bytes(b"")
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(blocked / "cache"))
     answers = iter(["a" * 64, "b" * 64, "c" * 64, "d" * 64])
-    assert remembered([], "", lambda: next(answers)) == "a" * 64
-    assert remembered([], "", lambda: next(answers)) == "b" * 64
-    assert remembered([blocked], "", lambda: next(answers)) == "c" * 64
-    assert remembered([blocked], "", lambda: next(answers)) == "d" * 64
+    assert remembered(Snapshot(), "", lambda: next(answers)) == "a" * 64
+    assert remembered(Snapshot(), "", lambda: next(answers)) == "b" * 64
+    assert remembered(Snapshot.of(tmp_path, "file"), "", lambda: next(answers)) == "c" * 64
+    assert remembered(Snapshot.of(tmp_path, "file"), "", lambda: next(answers)) == "d" * 64
