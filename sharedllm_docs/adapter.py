@@ -118,7 +118,8 @@ class Adapter:
         for name, (a, b) in low_rank.items():
             start = changed.get(name, own[name].detach())
             wide = torch.promote_types(start.dtype, torch.float32)
-            changed[name] = start.to(wide) + b.to(start.device, wide) @ a.to(start.device, wide)
+            # the product's own memory takes the sum: the bits of W + B A, without a second matrix of that size
+            changed[name] = (b.to(start.device, wide) @ a.to(start.device, wide)).add_(start)
         return changed
 
     def blocks(self, arch: Architecture) -> dict[int, CrossAttention]:

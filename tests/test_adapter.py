@@ -204,6 +204,36 @@ def test_lower_weights_go_by_the_base_models_names(adapter):
     assert tiny_adapter(MODEL).lower_weights == {}
 
 
+@pytest.mark.parametrize("half", ["upper", "lower"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64], ids=str)
+def test_merged_weights_have_the_bits_of_the_plain_sum_and_nothing_else_changes(adapter, half, dtype):
+    base = architecture_for(tiny_base(dtype=dtype))
+    own = {name: tensor.clone() for name, tensor in base.model.named_parameters()}
+    both, only = "model.layers.0.mlp.up_proj.weight", "model.layers.1.self_attn.q_proj.weight"
+    low = {
+        name: (torch.randn(2, own[name].shape[1]).half(), torch.randn(len(own[name]), 2).half())
+        for name in (both, only)
+    }
+    parts = {
+        f"{half}.lora.{name}.{letter}": tensor
+        for name, pair in low.items()
+        for letter, tensor in zip("AB", pair, strict=True)
+    }
+    trained = replace(adapter, weights={**adapter.weights, **parts})
+    before = {name: tensor.clone() for name, tensor in trained.weights.items()}
+    merged = trained.weights_of(half, base)
+    assert set(merged) == {both, only}
+    starts = {**own, **(adapter.lower_weights if half == "lower" else {})}
+    for name, tensor in merged.items():
+        start = starts[name]
+        kind = torch.promote_types(start.dtype, torch.float32)
+        a, b = (part.to(kind) for part in low[name])
+        assert torch.equal(tensor, start.to(kind) + b @ a)
+        assert tensor.dtype == kind
+    assert all(torch.equal(tensor, own[name]) for name, tensor in base.model.named_parameters())
+    assert all(torch.equal(tensor, before[name]) for name, tensor in trained.weights.items())
+
+
 def test_the_config_is_readable(adapter, tmp_path):
     settings = json.loads((adapter.save(tmp_path) / CONFIG_FILE).read_text())
     assert settings["profile"]["grains"] == [4, 2, 1]
