@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from sharedllm_docs.cleaning import fold
 from sharedllm_docs.document import PAGE_SEPARATOR, Page, Section
@@ -32,10 +33,16 @@ def fold_page(text: str) -> FoldedPage:
     positions: list[int] = []
     for position, character in enumerate(text):
         if character.isalnum():
-            folded = fold(character)
+            folded = _fold_character(character)
             letters.append(folded)
             positions.extend([position] * len(folded))
     return FoldedPage(text, "".join(letters), positions)
+
+
+@lru_cache(maxsize=4096)
+def _fold_character(character: str) -> str:
+    """Remembered: a document has few different characters."""
+    return fold(character)
 
 
 def find_title(page: FoldedPage, title: str, start: int = 0) -> int | None:
