@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,9 @@ _WORD = re.compile(r"[^\W_]+(?:[._][^\W_]+)*")
 _NO_TERM = "\u2400"
 DENSE_WEIGHT = 0.7
 """Share of the dense score in the fused one. Measured, see docs/log.md (candidates)."""
+STANDS_OUT = 1.3
+"""A leaf whose BM25 is so many times every other's ranks second at least: what its words say is not diluted by what
+else stands in it, as its vector is. Measured, see docs/log.md (words that stand out)."""
 _STOPWORDS = frozenset(
     _WORD.findall(
         "a an and are as at be but by can could did do does for from had has have how i if in into is it its me my of "
@@ -37,10 +40,16 @@ def terms(text: str) -> list[str]:
     """Lower-case words for BM25; dotted names (``read.table``) count whole and in parts, plurals lose their s."""
     found: list[str] = []
     for match in _WORD.findall(text.lower()):
-        parts = re.split(r"[._]", match)
-        names = [match, *parts] if len(parts) > 1 else parts
-        found.extend(_stem(name) for name in names if name not in _STOPWORDS)
+        found.extend(_terms_of(match))
     return found
+
+
+@lru_cache(maxsize=1 << 16)
+def _terms_of(word: str) -> tuple[str, ...]:
+    """Remembered, since documents repeat their words."""
+    parts = re.split(r"[._]", word)
+    names = [word, *parts] if len(parts) > 1 else parts
+    return tuple(_stem(name) for name in names if name not in _STOPWORDS)
 
 
 def _stem(word: str) -> str:
@@ -104,6 +113,7 @@ class LeafIndex:
         dense = self.vectors @ vector
         lexical = self._lexical(question)
         fused = DENSE_WEIGHT * _scaled(dense) + (1 - DENSE_WEIGHT) * _scaled(lexical)
+        _raise_outstanding(fused, lexical)
         return LeafScores(fused.astype(np.float32), dense.astype(np.float32), lexical.astype(np.float32))
 
     def _lexical(self, question: str) -> NDArray[np.float32]:
@@ -111,6 +121,16 @@ class LeafIndex:
         if not known:
             return np.zeros(len(self.texts), dtype=np.float32)
         return np.asarray(self._bm25.get_scores(known), dtype=np.float32)
+
+
+def _raise_outstanding(fused: NDArray[np.float32], lexical: NDArray[np.float32]) -> None:
+    """Give the leaf whose words stand out (:data:`STANDS_OUT`) the second place unless it has a better one."""
+    if len(lexical) < 2:
+        return
+    second, first = np.partition(lexical, -2)[-2:]
+    if first > STANDS_OUT * second:
+        best = int(lexical.argmax())
+        fused[best] = max(fused[best], np.partition(fused, -2)[-2])
 
 
 def _scaled(scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedllm_docs.candidates import DENSE_WEIGHT, LeafIndex, LeafScores, passage, terms
+from sharedllm_docs.candidates import DENSE_WEIGHT, STANDS_OUT, LeafIndex, LeafScores, passage, terms
 from tests.tiny_text import HashEmbedder
 
 TEXTS = [
@@ -114,6 +114,28 @@ def test_relevance_is_the_nearest_leaf():
     assert search(index, "zyzzyva").relevance == 0
     negative = np.full(3, -0.5, dtype=np.float32)
     assert LeafScores(negative, negative, negative).relevance == 0
+
+
+def outstanding(another):
+    """Leaf 2 is far from the question by its vector; the fused ranking without its words would have it last."""
+    texts = [another, "alpha beta", "the pass key is 22140", "gamma", "delta"]
+    vectors = np.array([[0.8, 0.6], [1.0, 0.0], [0.0, 1.0], [0.9, 0.43589], [0.6, 0.8]], dtype=np.float32)
+    index = LeafIndex(texts, [""] * 5, vectors)
+    return index.search("What is the pass key?", np.array([1.0, 0.0], dtype=np.float32))
+
+
+def test_a_leaf_whose_words_stand_out_ranks_second():
+    scores = outstanding("mark")
+    assert scores.fused.argmax() == 1
+    assert scores.fused[2] == np.sort(scores.fused)[-2]
+    assert (scores.fused > scores.fused[2]).sum() == 1
+
+
+def test_words_that_others_have_too_do_not_stand_out():
+    scores = outstanding("pass a key around")
+    lexical = np.sort(scores.lexical)
+    assert lexical[-2] < lexical[-1] <= STANDS_OUT * lexical[-2]
+    assert (scores.fused > scores.fused[2]).sum() > 1
 
 
 def test_one_leaf_alone():
