@@ -42,7 +42,7 @@ from peers.base import NotAvailableError, PeerSettings
 from sharedllm_docs.errors import ConfigError, SharedLLMError
 
 SIZES, TABLE_SIZE = "8K,32K,128K,512K", "32K"
-QUICK_SIZES, QUICK_TABLE_SIZE, QUICK_MINUTES = "1K,4K", "1K", 4.5
+QUICK_SIZES, QUICK_TABLE_SIZE, QUICK_MINUTES = "2K", "1K", 4.5
 UNFINISHED = 75
 """Exit status where the time was up: the same call goes on."""
 

@@ -80,14 +80,15 @@ def ask(peer: Peer, work: Work, spawned: float, *, persists: bool) -> dict[str, 
     else:
         peer.load()
         prepared = prepare(peer, work) | {"disk_bytes": 0}
-    asked_at = time.monotonic() - spawned
     questions = work.questions
     first = peer.ask(questions[0])
+    # by the clock and not by the peer's own account: what is loaded only when it is first wanted counts, too
+    cold = time.monotonic() - spawned - first.decode_seconds
     warm = [peer.ask(question) for question in questions[1:]]
     decoded = [one for one in (warm or [first]) if one.decoded > 0 and one.decode_seconds > 0]
     return {
         **{f"ingest_{name}": value for name, value in prepared.items()},
-        "cold_seconds": asked_at + first.first_token_seconds,
+        "cold_seconds": cold,
         "warm_seconds": [one.first_token_seconds for one in warm],
         "decode_tokens_per_second": [one.decoded / one.decode_seconds for one in decoded],
         "context": first.context,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -26,7 +28,7 @@ from bench_summary import lines_of
 from bench_table import markdown
 from bench_texts import Cutter, pages_of, write_work
 from peers import BY_NAME, PEERS
-from peers.base import CannotTakeError, NotAvailableError, PeerSettings, Work
+from peers.base import Asked, CannotTakeError, NotAvailableError, PeerSettings, Work
 from peers.environments import is_ready, python_of
 from peers.streaming import SinkWindow
 
@@ -65,6 +67,24 @@ def rows(out):
 
 
 # -- peers ----------------------------------------------------------------------------------------------------------
+
+
+class LoadsLate:
+    """Loads at its first question and does not count that itself."""
+
+    def open(self, _work):
+        pass
+
+    def ask(self, _question):
+        time.sleep(0.2)
+        return Asked(first_token_seconds=0.01, decode_seconds=0.05, decoded=5, context=1)
+
+
+def test_what_is_loaded_at_the_first_question_is_part_of_a_cold_start():
+    work = SimpleNamespace(questions=["first", "second"])
+    result = bench_child.ask(LoadsLate(), work, time.monotonic(), persists=True)
+    assert 0.14 < result["cold_seconds"] < 2
+    assert result["warm_seconds"] == [0.01]
 
 
 @pytest.mark.parametrize("peers", [OWN, TEXT_PEERS])
