@@ -1,8 +1,46 @@
-"""What a device is good at. Leaf module; torch is imported when asked."""
+"""Devices and dtypes by name, and what a device is good at. Torch is imported when asked."""
 
 from __future__ import annotations
 
 from typing import Any
+
+from sharedllm_docs.errors import ConfigError
+
+DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
+
+
+def device_of(name: str) -> Any:
+    """``auto``, or a device of torch.
+
+    Raises:
+        ConfigError: it cannot be used.
+    """
+    import torch
+
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ConfigError(f"Device {name!r} cannot be used: {reason}", remedy="Use 'auto' or 'cpu'.") from error
+    return device
+
+
+def dtype_of(name: str, device: Any) -> Any:
+    """A dtype of torch; ``auto`` is bfloat16 where the device has units for it.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    import torch
+
+    if name not in DTYPES:
+        raise ConfigError(f"dtype {name!r} is unknown (known: {', '.join(DTYPES)}).", remedy="Use one of these.")
+    if name != "auto":
+        return getattr(torch, name)
+    return torch.bfloat16 if has_bfloat16_units(device) else torch.float32
 
 
 def has_bfloat16_units(device: Any) -> bool:

@@ -23,7 +23,7 @@ from sharedllm_docs.architectures import Architecture, architecture_for
 from sharedllm_docs.asynchronous import AsyncCompletionStream
 from sharedllm_docs.config import GenerationSettings, Profile
 from sharedllm_docs.cross_attention import CrossAttention
-from sharedllm_docs.devices import has_bfloat16_units
+from sharedllm_docs.devices import device_of, dtype_of
 from sharedllm_docs.digests import NO_FILES, Snapshot, remembered, tokenizer_digest, weights_digest
 from sharedllm_docs.embedder import Embedder
 from sharedllm_docs.errors import AdapterError, ConfigError, ModelUnavailableError
@@ -45,7 +45,6 @@ DEFAULT_QUESTION = {
 """Rows injected a layer and tokens of evidence, unless the question or the adapter says otherwise: docs/log.md."""
 TOKENIZER_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
 """Any file but weights may decide how text becomes ids."""
-DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
 
 class SharedLLM:
@@ -129,7 +128,8 @@ class SharedLLM:
             AdapterError: the adapter is missing, damaged or of another model.
             ConfigError: an unknown device, dtype or profile.
         """
-        place, kind = _device(device), _dtype(dtype, _device(device))
+        place = device_of(device)
+        kind = dtype_of(dtype, place)
         embedded = DEFAULT_MODEL if name_or_path is None else EMBEDDED.get(str(name_or_path))
         loaded = _load_adapter(adapter, embedded.name if embedded else "", profile)
         chosen = _choose_profile(profile, loaded)
@@ -353,26 +353,6 @@ def _choose_profile(profile: Profile | str | None, adapter: Adapter | None) -> P
     if profile == "sharedllm":
         return Profile.sharedllm()
     raise ConfigError(f"Profile {profile!r} is unknown (known: 'prefix', 'sharedllm').", remedy="Use one of these.")
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"Device {name!r} cannot be used: {reason}", remedy="Use 'auto' or 'cpu'.") from error
-    return device
-
-
-def _dtype(name: str, device: torch.device) -> torch.dtype:
-    if name not in DTYPES:
-        raise ConfigError(f"dtype {name!r} is unknown (known: {', '.join(DTYPES)}).", remedy="Use one of these.")
-    if name != "auto":
-        return getattr(torch, name)  # type: ignore[no-any-return]
-    return torch.bfloat16 if has_bfloat16_units(device) else torch.float32
 
 
 def _load(source: str, device: torch.device, dtype: torch.dtype) -> tuple[Any, Any]:

@@ -56,7 +56,7 @@ ALLOWED: dict[str, str] = {
     "views": "answer document prepared question selection tree",
     # a model made ready
     "zoo": "cache errors quiet",
-    "devices": "",
+    "devices": "errors",
     "sentence_vectors": "",
     "embedder": "devices digests errors quiet sentence_vectors zoo",
     "prompt": "errors",

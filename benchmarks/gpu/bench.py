@@ -28,6 +28,7 @@ from bench_records import CONFIG, RECORDS, Measurement, Record, Records
 from bench_summary import Spread
 from bench_table import cell
 
+from sharedllm_docs.devices import device_of
 from sharedllm_docs.errors import ConfigError, SharedLLMError
 
 SIZES = "8K,32K,128K,512K,1M"
@@ -226,7 +227,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             )
         if given.start is not None:
             _copy(given.start, given.out)
-        device = bench_models.device_of(given.device)
+        device = device_of(given.device)
         records = Records(given.out, _config(given, device))
         try:
             whole = Call(given, device, records, begun + 60 * given.max_minutes).run()

@@ -9,8 +9,6 @@ from typing import Any
 import torch
 from transformers import AutoModelForCausalLM, LlamaConfig
 
-from sharedllm_docs.errors import ConfigError
-
 DEFAULT = "default"
 SHAPES: Mapping[str, Mapping[str, Any]] = {
     "1b": {
@@ -83,20 +81,3 @@ def attentions(device: torch.device) -> list[str]:
     from transformers.utils import is_flash_attn_2_available
 
     return ["sdpa", *(["flash_attention_2"] if device.type == "cuda" and is_flash_attn_2_available() else [])]
-
-
-def device_of(name: str) -> torch.device:
-    """``auto``, or a device of torch.
-
-    Raises:
-        ConfigError: it cannot be used.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ConfigError(f"Device {name!r} cannot be used: {reason}", remedy="Use auto or cpu.") from error
-    return device
