@@ -19,7 +19,7 @@ Encoding = Literal["one_pass", "per_node"]
 Fusion = Literal["joint", "separate"]
 Positions = Literal["token", "chunk", "chunk+token"]
 Front = Literal["prompt", "sink", "none"]
-StoreDtype = Literal["float32", "float16", "bfloat16", "int8", "float64"]
+StoreDtype = Literal["float32", "float16", "bfloat16", "int8", "int4", "float64"]
 SelectorName = Literal["embedding", "hidden-state", "right-half"]
 MAX_DEPTH = 16
 

@@ -44,10 +44,11 @@ def dtype_of(name: str, device: Any) -> Any:
 
 
 def has_bfloat16_units(device: Any) -> bool:
-    """Whether bfloat16 is faster than float32 there: on accelerators, and on processors with matrix units for it."""
+    """Whether bfloat16 is faster than float32 there: on accelerators, and on processors with instructions for it."""
     import torch
 
     if torch.device(device).type != "cpu":
         return True
-    # a private name of torch; where it is missing float32 is right, only slower on some processors
-    return bool(getattr(torch.cpu, "_is_amx_tile_supported", lambda: False)())
+    # private names of torch; where they are missing float32 is right, only slower on some processors
+    units = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name, lambda: False)() for name in units)

@@ -21,7 +21,10 @@ BAD_PROFILES = [
     ({"fusion": "late"}, "fusion='late' is not one of 'joint', 'separate'."),
     ({"positions": "page"}, "positions='page' is not one of 'token', 'chunk', 'chunk+token'."),
     ({"front": "all"}, "front='all' is not one of 'prompt', 'sink', 'none'."),
-    ({"store_dtype": "int4"}, "store_dtype='int4' is not one of 'float32', 'float16', 'bfloat16', 'int8', 'float64'."),
+    (
+        {"store_dtype": "int2"},
+        "store_dtype='int2' is not one of 'float32', 'float16', 'bfloat16', 'int8', 'int4', 'float64'.",
+    ),
     ({"name": []}, "name=[] is not one of"),
     ({"depth": 0}, "depth=0 must lie in 1..16."),
     ({"depth": 17}, "depth=17 must lie in 1..16."),

@@ -70,7 +70,7 @@ def test_answer_cites_the_page_out_of_injected_nodes(index):
     assert answer.timings.total >= answer.timings.first_token > 0
 
 
-@pytest.mark.parametrize("store_dtype", ["float32", "bfloat16", "float16", "int8"])
+@pytest.mark.parametrize("store_dtype", ["float32", "bfloat16", "float16", "int8", "int4"])
 @pytest.mark.parametrize("kind", ["prefix", "sharedllm"])
 def test_reopened_index_answers_as_the_fresh_one_token_for_token(tmp_path, kind, store_dtype):
     if kind == "prefix":

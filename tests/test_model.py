@@ -118,9 +118,12 @@ def test_dtypes(saved, dtype):
     assert llm.dtype == llm.source["dtype"] == dtype
 
 
-@pytest.mark.parametrize(("units", "wanted"), [(True, "bfloat16"), (False, "float32")])
-def test_the_dtype_follows_the_processor(saved, monkeypatch, units, wanted):
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: units, raising=False)
+@pytest.mark.parametrize(
+    ("amx", "avx512", "wanted"), [(True, False, "bfloat16"), (False, True, "bfloat16"), (False, False, "float32")]
+)
+def test_the_dtype_follows_the_processor(saved, monkeypatch, amx, avx512, wanted):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512, raising=False)
     assert SharedLLM.from_pretrained(saved / "model", device="cpu").dtype == wanted
 
 

@@ -34,7 +34,7 @@ def same(left: object, right: object) -> bool:
     return bool(np.array_equal(left, right)) if isinstance(left, np.ndarray) else left == right
 
 
-@pytest.fixture(scope="module", params=["int8", "bfloat16"])
+@pytest.fixture(scope="module", params=["int8", "int4", "bfloat16"])
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("whole") / "index"
     profile = tiny_profile(store_dtype=request.param)

@@ -15,6 +15,7 @@ from sharedllm_docs.store.quantise import (
     FORMATS,
     as_array,
     from_bfloat16,
+    level_channels,
     quantise_channels,
     quantise_tokens,
     row_format,
@@ -70,9 +71,51 @@ def test_unpacking_gives_what_the_formula_says(x: NDArray[np.float32]) -> None:
     np.testing.assert_array_equal(values, codes * token_scale.astype(np.float64)[..., None])
 
 
-def test_constant_channels_are_exact() -> None:
+EVEN_ROWS = arrays(np.float32, st.tuples(st.integers(1, 6), st.just(2), st.just(1), st.just(6)), elements=NUMBERS)
+
+
+@settings(max_examples=200)
+@given(EVEN_ROWS)
+def test_four_bits_are_within_half_a_step_of_their_token(x: NDArray[np.float32]) -> None:
+    keys, values = unpacked("int4", x, x[::-1].copy(), torch.float64)
+    packed = FORMATS["int4"].pack(x, x[::-1].copy())
+    assert packed["keys"].shape == packed["values"].shape == (*x.shape[:-1], 3), "two codes a byte"
+    half_step = packed["value_scale"].astype(np.float64)[..., None] / 2
+    assert (np.abs(values - x[::-1]) <= half_step * (1 + 16 * EPS) + TINY).all()
+    level, spread, offset = level_channels(x)
+    half_step = packed["key_scale"].astype(np.float64)[..., None] / 2 * spread
+    rounding = 8 * EPS * (np.abs(x).max(axis=0) + np.abs(offset) + np.abs(level) * spread)
+    assert (np.abs(keys - x) <= half_step * (1 + 16 * EPS) + rounding + TINY).all()
+
+
+def test_levelled_channels_have_mean_0_and_deviation_1() -> None:
+    x = np.random.default_rng(3).normal(size=(500, 2, 3, 8)).astype(np.float32) * 40 + 7
+    level, spread, offset = level_channels(x)
+    np.testing.assert_allclose(level.mean(0), 0, atol=1e-5)
+    np.testing.assert_allclose(level.std(0), 1, atol=1e-5)
+    np.testing.assert_allclose(level * spread + offset, x, rtol=1e-4, atol=1e-3)
+
+
+def test_four_bits_of_keys_survive_channels_of_very_different_range() -> None:
+    """As real keys have: by scales of tokens alone the small channels would all become 0."""
+    x = np.random.default_rng(4).normal(size=(64, 1, 1, 64)).astype(np.float32)
+    x[..., 5] = x[..., 5] * 50 + 300
+    keys, _values = unpacked("int4", x, x, torch.float32)
+    small = [d for d in range(64) if d != 5]
+    error = np.linalg.norm((keys - x)[..., small]) / np.linalg.norm(x[..., small])
+    assert error < 0.13
+
+
+def test_heads_of_odd_size_have_no_four_bit_form() -> None:
+    with pytest.raises(ConfigError, match="heads have 5 dimensions. Use store_dtype='int8'"):
+        row_format("int4").specs((2, 1, 1, 5))
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int4"])
+def test_constant_channels_are_exact(dtype: str) -> None:
     x = np.full((5, 1, 1, 3), 0.1, dtype=np.float32) * np.array([1, 0, -7e3], dtype=np.float32)
-    keys, values = unpacked("int8", x, np.zeros_like(x), torch.float32)
+    x = np.concatenate((x, -x), axis=-1)
+    keys, values = unpacked(dtype, x, np.zeros_like(x), torch.float32)
     np.testing.assert_array_equal(keys, x)
     np.testing.assert_array_equal(values, 0)
 
@@ -114,6 +157,8 @@ def test_bfloat16_bits_equal_torch_s(x: NDArray[np.float32]) -> None:
         ("float16", 70000.0, "reach 70000, more than float16 can hold"),
         ("bfloat16", 3.4e38, "more than bfloat16 can hold"),
         ("int8", 9e6, r"values reach 9e\+06, more than int8 with float16 scales"),
+        ("int4", 5e5, r"values reach 500000, more than int4 with float16 scales can hold \(4.6e\+05\)"),
+        ("int4", float("nan"), "hold infinite or undefined numbers"),
         ("int8", float("nan"), "hold infinite or undefined numbers"),
         ("float32", float("inf"), "hold infinite or undefined numbers"),
     ],
@@ -125,8 +170,8 @@ def test_numbers_that_do_not_fit_are_refused(dtype: str, value: float, message: 
 
 
 def test_an_unknown_format_is_refused() -> None:
-    with pytest.raises(ConfigError, match="store_dtype='int4' is not one of float64"):
-        row_format("int4")
+    with pytest.raises(ConfigError, match="store_dtype='int2' is not one of float64"):
+        row_format("int2")
 
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])

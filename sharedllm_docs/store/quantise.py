@@ -10,6 +10,13 @@ numpy (listing, verifying and writing need no torch); unpacking is torch, straig
   range, which a scale a row would spoil.
 * values, a token (row, layer, head) at a time: ``value = q * scale`` with ``scale = max|value| / 127`` rounded up to
   float16, so that the error is at most half a step of the scale actually stored.
+
+``int4`` (half of int8's bytes, a row, layer and head at a time for both, two codes a byte):
+
+* keys, once each channel has been brought to mean 0 and deviation 1 over the rows of the chunk, which the few bits
+  need more than eight do: ``key = (q * scale) * spread + offset``.
+* values as with int8: ``value = q * scale``, with ``scale = max|value| / 7``.
+* a byte holds the code of dimension d in its low half and that of d + D/2 in its high half, each in two's complement.
 """
 
 from __future__ import annotations
@@ -144,12 +151,80 @@ class Int8Format(RowFormat):
             out.copy_(target)
 
 
+@dataclass(frozen=True)
+class Int4Format(RowFormat):
+    """Four bits a number, a token at a time; of keys after each channel is levelled (formulas in the module's head)."""
+
+    name: str = "int4"
+    fixed: ClassVar[frozenset[str]] = frozenset({"key_spread", "key_offset"})
+
+    def specs(self, shape: Shape) -> tuple[TensorSpec, ...]:
+        rows, layers, heads, dims = shape
+        if dims % 2:
+            raise ConfigError(
+                f"store_dtype='int4' keeps two numbers a byte, but the model's heads have {dims} dimensions.",
+                remedy="Use store_dtype='int8'.",
+            )
+        packed = (rows, layers, heads, dims // 2)
+        return sort_specs(
+            (
+                TensorSpec("keys", "I8", packed),
+                TensorSpec("values", "I8", packed),
+                TensorSpec("key_scale", "F16", (rows, layers, heads)),
+                TensorSpec("value_scale", "F16", (rows, layers, heads)),
+                TensorSpec("key_spread", "F32", (layers, heads, dims)),
+                TensorSpec("key_offset", "F32", (layers, heads, dims)),
+            )
+        )
+
+    def pack(self, keys: Array, values: Array) -> dict[str, Array]:
+        keys, values = keys.astype(np.float32, copy=False), values.astype(np.float32, copy=False)
+        _check_finite(keys, "keys")
+        _check_finite(values, "values")
+        level, spread, offset = level_channels(keys)
+        key_codes, key_scale = quantise_tokens(level, 7)
+        value_codes, value_scale = quantise_tokens(values, 7)
+        return {
+            "keys": _two_a_byte(key_codes),
+            "values": _two_a_byte(value_codes),
+            "key_scale": key_scale,
+            "value_scale": value_scale,
+            "key_spread": spread,
+            "key_offset": offset,
+        }
+
+    def unpack_into(self, stored: Mapping[str, torch.Tensor], keys: torch.Tensor, values: torch.Tensor) -> None:
+        level = (stored["key_spread"], stored["key_offset"])
+        self._unpack(stored["keys"], stored["key_scale"][..., None], level, keys)
+        self._unpack(stored["values"], stored["value_scale"][..., None], None, values)
+
+    @staticmethod
+    def _unpack(
+        codes: torch.Tensor, scale: torch.Tensor, level: tuple[torch.Tensor, torch.Tensor] | None, out: torch.Tensor
+    ) -> None:
+        """Each operation rounded by itself, as with int8."""
+        import torch
+
+        half = codes.shape[-1]
+        wide = out.dtype in (torch.float32, torch.float64)
+        target = out if wide else torch.empty_like(out, dtype=torch.float32)
+        # shifts of int8 keep the sign, so that the low half becomes a number of its own
+        target[..., :half] = (codes << 4) >> 4
+        target[..., half:] = codes >> 4
+        target.mul_(scale.to(target.dtype))
+        if level is not None:
+            target.mul_(level[0].to(target.dtype)).add_(level[1].to(target.dtype))
+        if not wide:
+            out.copy_(target)
+
+
 FORMATS: Mapping[str, RowFormat] = {
     "float64": PlainFormat("float64", "F64"),
     "float32": PlainFormat("float32", "F32"),
     "float16": PlainFormat("float16", "F16"),
     "bfloat16": PlainFormat("bfloat16", "BF16"),
     "int8": Int8Format(),
+    "int4": Int4Format(),
 }
 
 
@@ -183,19 +258,37 @@ def quantise_channels(x: Array) -> tuple[Array, Array, Array]:
     return codes.numpy(), scale.numpy(), offset.numpy()
 
 
-def quantise_tokens(x: Array) -> tuple[Array, Array]:
-    """Codes int8 [..., D] and scale float16 [...]: ``x ≈ codes * scale``, one scale for each last axis.
+def level_channels(x: Array) -> tuple[Array, Array, Array]:
+    """Channels of mean 0 and deviation 1 [G, ...], and spread and offset float32 [...]: ``x = level * spread + offset``.
+
+    A channel that is constant over the chunk has spread 0 and is kept exactly.
+    """
+    rows = _tensor(x).double()
+    if not len(rows):
+        nothing = np.zeros(x.shape[1:], dtype=np.float32)
+        return x, nothing, nothing
+    constant = rows.amin(dim=0) == rows.amax(dim=0)
+    offset = rows.mean(dim=0).where(~constant, rows[0]).float()
+    spread = rows.std(dim=0, correction=0).masked_fill(constant, 0.0).float()
+    level = (rows - offset).div_(spread.masked_fill(spread == 0, 1.0))
+    return level.masked_fill_(spread == 0, 0.0).float().numpy(), spread.numpy(), offset.numpy()
+
+
+def quantise_tokens(x: Array, top: int = 127) -> tuple[Array, Array]:
+    """Codes int8 [..., D] up to ``top``, and scale float16 [...]: ``x ≈ codes * scale``, one scale for each last axis.
 
     Raises:
-        StoreError: a value so large (above 8.3e6) that float16 cannot hold its scale.
+        StoreError: a value so large (above 8.3e6 with eight bits) that float16 cannot hold its scale.
     """
     import torch
 
     rows = _tensor(x)
-    exact = (rows.abs().amax(dim=-1) / 127).numpy() if x.size else np.abs(x).sum(-1)
-    if exact.size and exact.max() > np.finfo(np.float16).max:
+    exact = (rows.abs().amax(dim=-1) / top).numpy() if x.size else np.abs(x).sum(-1)
+    largest = float(np.finfo(np.float16).max)
+    if exact.size and exact.max() > largest:
         raise StoreError(
-            f"values reach {float(np.abs(x).max()):.6g}, more than int8 with float16 scales can hold (8.3e6).",
+            f"values reach {float(np.abs(x).max()):.6g}, more than int{top.bit_length() + 1} with float16 scales can "
+            f"hold ({top * largest:.2g}).",
             remedy="Use store_dtype='bfloat16'.",
         )
     scale = exact.astype(np.float16)
@@ -204,7 +297,13 @@ def quantise_tokens(x: Array) -> tuple[Array, Array]:
     scale = np.where(below, np.nextafter(scale, np.float16(np.inf)), scale)
     wide = scale.astype(np.float32)[..., None]
     steps = rows / torch.from_numpy(np.where(wide > 0, wide, np.float32(1)))
-    return steps.round_().clamp_(-127, 127).to(torch.int8).numpy(), scale
+    return steps.round_().clamp_(-top, top).to(torch.int8).numpy(), scale
+
+
+def _two_a_byte(codes: Array) -> Array:
+    """Codes -8 .. 7 of the first half of the last axis in the low four bits, of the second half in the high ones."""
+    half = codes.shape[-1] // 2
+    return (codes[..., :half] & 0x0F) | (codes[..., half:] << 4)
 
 
 def _tensor(x: Array) -> torch.Tensor:
