@@ -107,7 +107,7 @@ def test_four_bits_of_keys_survive_channels_of_very_different_range() -> None:
 
 
 def test_heads_of_odd_size_have_no_four_bit_form() -> None:
-    with pytest.raises(ConfigError, match="heads have 5 dimensions. Use store_dtype='int8'"):
+    with pytest.raises(ConfigError, match=r"heads have 5 dimensions\. Use store_dtype='int8'"):
         row_format("int4").specs((2, 1, 1, 5))
 
 

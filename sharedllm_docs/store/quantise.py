@@ -259,7 +259,7 @@ def quantise_channels(x: Array) -> tuple[Array, Array, Array]:
 
 
 def level_channels(x: Array) -> tuple[Array, Array, Array]:
-    """Channels of mean 0 and deviation 1 [G, ...], and spread and offset float32 [...]: ``x = level * spread + offset``.
+    """Channels of mean 0 and deviation 1 [G, ...], spread and offset float32 [...]: ``x = level * spread + offset``.
 
     A channel that is constant over the chunk has spread 0 and is kept exactly.
     """
