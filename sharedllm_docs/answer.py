@@ -94,7 +94,10 @@ class Answer:
         question: as asked.
         text: the answer.
         citations: best first, out of the nodes that were injected; empty when ``found`` is False.
-        found: False when nothing in the documents was relevant enough and the model was not asked.
+        found: False when nothing in the documents was relevant enough and the model was not asked, or when it answered
+            that the document does not say.
+        nearest: when ``found`` is False the passages nearest to the question, best first: where a reader who doubts
+            that may look. The answer does not stand on them.
         relevance: of the best leaf, 0 .. 1 (compare ``QuestionSettings.relevance_floor``).
         finish_reason: ``stop``, ``length`` or ``not-found``.
         timings: see :class:`Timings`.
@@ -109,6 +112,7 @@ class Answer:
     finish_reason: str = "stop"
     timings: Timings = field(default_factory=Timings)
     counts: Counts = field(default_factory=Counts)
+    nearest: tuple[Citation, ...] = ()
 
     def __str__(self) -> str:
         return self.text

@@ -244,12 +244,13 @@ class Engine:
         selection = one.selection
         said = result is not None and not result.text.strip().lower().startswith(NOT_SAID.lower().rstrip("."))
         text = result.text.strip() if result else NOT_SAID
-        citations = cite(selection, one.question, text, settings.max_citations) if said else ()
+        passages = cite(selection, one.question, text if said else "", settings.max_citations)
         before = one.select_seconds + one.load_seconds
         return Answer(
             question=one.question,
             text=text,
-            citations=citations,
+            citations=passages if said else (),
+            nearest=() if said else passages,
             found=said,
             relevance=selection.relevance,
             finish_reason=result.finish_reason if result else "not-found",

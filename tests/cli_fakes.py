@@ -255,7 +255,15 @@ class FakeIndex:
 
 def not_found(question: str) -> Answer:
     """The answer below the relevance floor."""
-    return answer(question, text=NOT_SAID, citations=(), found=False, relevance=0.12, finish_reason="not-found")
+    return answer(
+        question,
+        text=NOT_SAID,
+        citations=(),
+        nearest=(citation(),),
+        found=False,
+        relevance=0.12,
+        finish_reason="not-found",
+    )
 
 
 def installed(monkeypatch: Any) -> World:

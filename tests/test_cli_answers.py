@@ -51,8 +51,12 @@ def test_quiet_leaves_out_the_effort(world):
 
 def test_an_answer_that_is_not_in_the_documents_succeeds_and_tells_the_relevance(world):
     world.answered = not_found
-    assert good("ask", QUESTION).stdout.splitlines() == [
+    printed = good("ask", QUESTION).stdout.splitlines()
+    assert printed[3].startswith("[1] R-intro.pdf, page "), "a reader who doubts it sees where to look"
+    assert [*printed[:3], *printed[-2:]] == [
         NOT_SAID,
+        "",
+        "Nearest passages:",
         "",
         "1.90 s; 71 chunks of 1 document searched; best passage's relevance 0.12",
     ]
@@ -221,7 +225,8 @@ def test_chat_commands(world):
 
 def test_chat_without_passages_has_no_sources(world):
     world.answered = not_found
-    assert "The last answer stands on no passage." in good("chat", input="First?\n/sources\n").stdout
+    printed = good("chat", input="First?\n/sources\n").stdout
+    assert "The last answer stands on no passage. Nearest to the question:\n[1] R-intro.pdf, page " in printed
 
 
 def test_chat_goes_on_after_a_bad_question_or_command(world):

@@ -58,7 +58,7 @@ def test_a_run_leaves_rows_a_table_and_a_summary(tmp_path):
     assert (header["task"], header["seed"], header["model"]) == ("passkey", 0, "tiny-llama")
     assert [row["system"] for row in rows] == ["closed_book"] * 4 + ["prefix:budget=32"] * 4
     assert all(row["peak_bytes"] is None or row["peak_bytes"] > 2**20 for row in rows)
-    assert {"em", "f1", "contains", "page@1", "page@5"} == set(rows[0]["scores"])
+    assert {"em", "f1", "contains", "page@1", "page@5", "shown@5"} == set(rows[0]["scores"])
     page = (tmp_path / "out" / "passkey.md").read_text()
     assert page.endswith(outcome.table)
     assert "| system | length | n | exact match |" in outcome.table

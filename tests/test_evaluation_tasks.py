@@ -7,6 +7,7 @@ import io
 import json
 import tarfile
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -300,10 +301,23 @@ def test_yes_no_questions_count_by_their_first_word(pdfqa, said, score):
 def test_rows_of_questions(pdfqa):
     example = one(pdfqa, "span")
     row = pdfqa.measure(Oracle("right", {example.question: example.answers[0]}, [9, 1]), example)
-    assert row["scores"] == {"em": 1.0, "f1": 1.0, "contains": 1.0, "page@1": 0.0, "page@5": 1.0}
+    assert row["scores"] == {"em": 1.0, "f1": 1.0, "contains": 1.0, "page@1": 0.0, "page@5": 1.0, "shown@5": 1.0}
     assert row["abstained"] is False
     assert row["context"]["page"] is True
     json.dumps(row)
+
+
+def test_pages_named_beside_a_declined_answer_are_shown_but_not_cited(pdfqa):
+    example = one(pdfqa, "span")
+
+    class Declines(Oracle):
+        def answer(self, question, documents):
+            return replace(super().answer(question, documents), pages=(), nearest_pages=(9, 1))
+
+    row = pdfqa.measure(Declines("declines", {example.question: "The document does not say."}), example)
+    assert row["abstained"] is True
+    assert (row["pages"], row["nearest_pages"]) == ([], [9, 1])
+    assert (row["scores"]["page@5"], row["scores"]["shown@5"]) == (0.0, 1.0)
 
 
 def test_absent_answers_count_for_abstention_alone(pdfqa):

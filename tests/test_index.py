@@ -174,6 +174,7 @@ def test_floor_answers_without_asking_the_model(index):
     answer = ask(index, "zebra quagga", settings=QuestionSettings(relevance_floor=0.9))
     assert (answer.text, answer.found, answer.finish_reason) == (NOT_SAID, False, "not-found")
     assert answer.citations == ()
+    assert answer.nearest, "where to look all the same"
     assert answer.counts.rows == answer.counts.bytes_read == 0
     assert "".join(index.stream("zebra quagga", settings=QuestionSettings(relevance_floor=0.9))) == NOT_SAID
 
@@ -189,6 +190,8 @@ def test_model_answering_that_it_is_not_said_counts_as_not_found(index, monkeypa
     answer = ask(index)
     assert not answer.found
     assert answer.citations == ()
+    assert answer.nearest
+    assert answer.nearest[0].score == max(citation.score for citation in answer.nearest)
 
 
 def test_evidence_text_stands_in_the_prompt(index):

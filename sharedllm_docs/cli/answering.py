@@ -92,13 +92,18 @@ def _print_sources(screen: Screen, result: Answer, *, brief: bool) -> None:
     if result.citations:
         screen.print()
         print_citations(screen, result, brief=brief)
+    elif result.nearest:
+        screen.print()
+        screen.print("Nearest passages:")
+        print_citations(screen, result, brief=brief)
     if not screen.quiet:
         screen.print()
         screen.print(effort_line(result), style="dim")
 
 
 def print_citations(screen: Screen, result: Answer, *, brief: bool = False) -> None:
-    """The pages of an answer, with their quotes unless ``brief``."""
+    """The pages of an answer (or nearest to a question that has none), with their quotes unless ``brief``."""
     from sharedllm_docs.cli.render import citation_lines
 
-    screen.print(source_line(result.citations) if brief else citation_lines(result.citations))
+    passages = result.citations or result.nearest
+    screen.print(source_line(passages) if brief else citation_lines(passages))

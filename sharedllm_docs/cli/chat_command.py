@@ -120,10 +120,13 @@ class Talk:
     def _sources(self) -> None:
         citations = self.last.citations if self.last else ()
         if self.screen.json:
-            self.screen.emit({"citations": [asdict(citation) for citation in citations]})
-        elif self.last is None or not citations:
+            nearest = self.last.nearest if self.last else ()
+            self.screen.emit({"citations": list(map(asdict, citations)), "nearest": list(map(asdict, nearest))})
+        elif self.last is None or not (citations or self.last.nearest):
             self.screen.print("No answer yet." if self.last is None else "The last answer stands on no passage.")
         else:
+            if not citations:
+                self.screen.print("The last answer stands on no passage. Nearest to the question:")
             print_citations(self.screen, self.last)
 
     def _help(self) -> None:

@@ -30,6 +30,7 @@ def of_answer(answer: Answer) -> AIMessageChunk:
         found=answer.found,
         relevance=answer.relevance,
         citations=[citation_dict(citation) for citation in answer.citations],
+        nearest=[citation_dict(citation) for citation in answer.nearest],
         timings=asdict(answer.timings),
     )
 

@@ -22,6 +22,7 @@ class SystemAnswer:
     Attributes:
         text: the answer.
         pages: cited or retrieved pages, best first; empty for systems that cite none.
+        nearest_pages: named as nearest to the question beside an answer that the document does not say.
         abstained: the system itself declined before its model was asked; what the text says is judged by the task.
         first_token_seconds: from the question until the first token of the answer was known.
         total_seconds: until the answer was complete.
@@ -44,6 +45,7 @@ class SystemAnswer:
     context: str = ""
     context_pages: tuple[int, ...] = ()
     prefill_shared: bool = False
+    nearest_pages: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

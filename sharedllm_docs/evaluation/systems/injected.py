@@ -83,6 +83,7 @@ class InjectedSystem(System):
         return SystemAnswer(
             text=answer.text,
             pages=answer.pages,
+            nearest_pages=tuple(dict.fromkeys(citation.page for citation in answer.nearest)),
             abstained=answer.finish_reason == "not-found",
             first_token_seconds=waited + answer.timings.first_token,
             total_seconds=took,

@@ -150,6 +150,7 @@ class QuestionTask(Task):
             "answerable": example.answerable,
             "abstained": answer.abstained or is_abstention(answer.text),
             "pages": list(answer.pages),
+            "nearest_pages": list(answer.nearest_pages),
             "page_groups": [list(group) for group in example.page_groups],
             "scores": self._scores(example, answer),
             "context": context_flags(example, answer),
@@ -168,6 +169,7 @@ class QuestionTask(Task):
         if example.page_groups:
             for k in (1, 5):
                 scores[f"page@{k}"] = page_hit(answer.pages, example.page_groups, k)
+            scores["shown@5"] = page_hit(answer.pages or answer.nearest_pages, example.page_groups, 5)
         return scores
 
     @property
@@ -178,6 +180,7 @@ class QuestionTask(Task):
             score_column("contains", "contains"),
             score_column("page@1", "page@1"),
             score_column("page@5", "page@5"),
+            score_column("shown@5", "shown@5"),
             *COST_COLUMNS,
         )
 

@@ -59,6 +59,7 @@ class PdfQa(QuestionTask):
             score_column("contains", "contains"),
             score_column("page@1", "page@1"),
             score_column("page@5", "page@5"),
+            score_column("shown@5", "shown@5"),
             abstention_column("abst. P", 0),
             abstention_column("abst. R", 1),
             *COST_COLUMNS,

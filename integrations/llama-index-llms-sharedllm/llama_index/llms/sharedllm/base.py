@@ -39,7 +39,8 @@ class SharedLLM(LLM):
 
     With an index (``index_dir`` or ``index``) the last user message, or the prompt, is a question to the documents:
     passages are selected by it, earlier turns and system messages stand as text before it. Without one it is a plain
-    chat model. Citations are in ``additional_kwargs["citations"]`` and ``raw["citations"]`` of every response. The
+    chat model. Citations are in ``additional_kwargs["citations"]`` and ``raw["citations"]`` of every response;
+    ``additional_kwargs["nearest"]`` has the nearest passages where the answer is that the document does not say. The
     model is loaded when the object is made. ``complete`` goes through the chat template where there is one, unless
     ``formatted=True``.
 

@@ -62,6 +62,7 @@ def said(result: Answer | Completion, delta: str | None = None) -> Said:
         raw: dict[str, Any] = {"answer": result, "citations": result.citations}
         extra = {
             "citations": _dicts(result.citations),
+            "nearest": _dicts(result.nearest),
             "found": result.found,
             "relevance": result.relevance,
             "injected_rows": result.counts.rows,
