@@ -6,8 +6,7 @@ that an index is bound to.
 
 from __future__ import annotations
 
-from asyncio import to_thread
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
@@ -16,24 +15,21 @@ from threading import RLock
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 
-from sharedllm_docs.adapter import Adapter, Half, shipped_adapter
+from sharedllm_docs.adapter import Adapter, Half
 from sharedllm_docs.architectures import Architecture, architecture_for
-from sharedllm_docs.asynchronous import AsyncCompletionStream
-from sharedllm_docs.config import GenerationSettings, Profile
+from sharedllm_docs.config import Profile
 from sharedllm_docs.cross_attention import CrossAttention
 from sharedllm_docs.devices import device_of, dtype_of
 from sharedllm_docs.digests import NO_FILES, Snapshot, remembered, tokenizer_digest, weights_digest
 from sharedllm_docs.embedder import Embedder
-from sharedllm_docs.errors import AdapterError, ConfigError, ModelUnavailableError
+from sharedllm_docs.errors import AdapterError
 from sharedllm_docs.generate import end_tokens
 from sharedllm_docs.inject import FrontState, front_state
+from sharedllm_docs.loading import absolute, adapter_source, choose_profile, load_adapter, load_model
 from sharedllm_docs.lower import LowerEncoder
-from sharedllm_docs.messages import Message
-from sharedllm_docs.plain import Completion, CompletionStream, chat, complete
+from sharedllm_docs.plain_model import PlainModel
 from sharedllm_docs.prompt import PromptTemplate
-from sharedllm_docs.quiet import quiet_libraries
 from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.tokens import check_tokenizer
 from sharedllm_docs.zoo import DEFAULT_MODEL, EMBEDDED, ensure
@@ -47,7 +43,7 @@ TOKENIZER_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
 """Any file but weights may decide how text becomes ids."""
 
 
-class SharedLLM:
+class SharedLLM(PlainModel):
     """Both halves of a SharedLLM over one base model (paper, section 3).
 
     Make one with :meth:`from_pretrained`, or with :meth:`from_model` around a model already in memory. The model is
@@ -65,6 +61,9 @@ class SharedLLM:
         lock: held while the model computes, one step of one batch at a time.
         source: arguments with which :meth:`from_pretrained` makes the same again; empty for a model from memory.
     """
+
+    base: Architecture
+    upper: Architecture
 
     def __init__(
         self,
@@ -131,29 +130,29 @@ class SharedLLM:
         place = device_of(device)
         kind = dtype_of(dtype, place)
         embedded = DEFAULT_MODEL if name_or_path is None else EMBEDDED.get(str(name_or_path))
-        loaded = _load_adapter(adapter, embedded.name if embedded else "", profile)
-        chosen = _choose_profile(profile, loaded)
+        loaded = load_adapter(adapter, embedded.name if embedded else "", profile)
+        chosen = choose_profile(profile, loaded)
         if embedded is not None and chosen.name == "prefix" and chosen.layers is None:
             chosen = replace(chosen, layers=embedded.layers)
         source = ensure(embedded, report=report) if embedded else name_or_path
         folder = Path(str(source))
         weight_files, tokenizer_files = Snapshot.of(folder, "*.safetensors"), Snapshot.of(folder, *TOKENIZER_FILES)
-        model, tokenizer = _load(str(source), place, kind)
+        model, tokenizer = load_model(str(source), place, kind)
         made = cls(
             model,
             tokenizer,
             profile=chosen,
             adapter=loaded,
-            embedder=Embedder(_absolute(embedder), device=str(place), report=report),
+            embedder=Embedder(absolute(embedder), device=str(place), report=report),
             name=embedded.name if embedded else str(name_or_path),
             weight_files=weight_files,
             tokenizer_files=tokenizer_files,
         )
         made.source = {
-            "name_or_path": None if embedded is DEFAULT_MODEL else _absolute(name_or_path),
-            "adapter": _adapter_source(adapter, loaded),
+            "name_or_path": None if embedded is DEFAULT_MODEL else absolute(name_or_path),
+            "adapter": adapter_source(adapter, loaded),
             "dtype": made.dtype,
-            "embedder": _absolute(embedder),
+            "embedder": absolute(embedder),
         }
         return made
 
@@ -170,7 +169,7 @@ class SharedLLM:
     ) -> SharedLLM:
         """Wrap a transformers causal LM that is already in memory; see :meth:`from_pretrained`."""
         return cls(
-            model, tokenizer, profile=_choose_profile(profile, adapter), adapter=adapter, embedder=embedder, name=name
+            model, tokenizer, profile=choose_profile(profile, adapter), adapter=adapter, embedder=embedder, name=name
         )
 
     def _make_blocks(self) -> Mapping[int, CrossAttention]:
@@ -208,7 +207,13 @@ class SharedLLM:
 
     @property
     def device(self) -> torch.device:
+        """On which the model computes."""
         return self.upper.device
+
+    @property
+    def window(self) -> int:
+        """Tokens that the model can attend to: prompt, injected rows and answer together."""
+        return self.upper.window
 
     @cached_property
     def front_ids(self) -> tuple[int, ...]:
@@ -241,53 +246,6 @@ class SharedLLM:
         """Rows that fit the model's window beside prompt, question and answer (``token`` positions only)."""
         return self.upper.window - len(self.start_ids) - question_tokens - answer_tokens
 
-    # -- plain generation, without documents ------------------------------------------------------------------------
-
-    @property
-    def window(self) -> int:
-        """Tokens that the model can attend to: prompt, injected rows and answer together."""
-        return self.upper.window
-
-    def count_tokens(self, text: str) -> int:
-        """Tokens that a text takes, special ones not counted."""
-        return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
-
-    def complete(self, prompt: str, *, generation: GenerationSettings | None = None) -> Completion:
-        """Go on with a prompt, without template and documents; see :func:`sharedllm_docs.plain.complete`."""
-        return self.stream_complete(prompt, generation=generation).completion
-
-    def stream_complete(self, prompt: str, *, generation: GenerationSettings | None = None) -> CompletionStream:
-        """:meth:`complete` piece by piece: iterate for text, then take ``.completion``."""
-        return complete(self, prompt, generation or GenerationSettings())
-
-    def astream_complete(self, prompt: str, *, generation: GenerationSettings | None = None) -> AsyncCompletionStream:
-        """:meth:`stream_complete` for ``async for``, computed in a thread."""
-        return AsyncCompletionStream(lambda: self.stream_complete(prompt, generation=generation))
-
-    async def acomplete(self, prompt: str, *, generation: GenerationSettings | None = None) -> Completion:
-        """:meth:`complete` in a thread."""
-        return await to_thread(self.complete, prompt, generation=generation)
-
-    def chat(self, messages: Sequence[Message], *, generation: GenerationSettings | None = None) -> Completion:
-        """Answer messages through the chat template, without documents; see :func:`sharedllm_docs.plain.chat`."""
-        return self.stream_chat(messages, generation=generation).completion
-
-    def stream_chat(
-        self, messages: Sequence[Message], *, generation: GenerationSettings | None = None
-    ) -> CompletionStream:
-        """:meth:`chat` piece by piece."""
-        return chat(self, messages, generation or GenerationSettings())
-
-    def astream_chat(
-        self, messages: Sequence[Message], *, generation: GenerationSettings | None = None
-    ) -> AsyncCompletionStream:
-        """:meth:`stream_chat` for ``async for``, computed in a thread."""
-        return AsyncCompletionStream(lambda: self.stream_chat(messages, generation=generation))
-
-    async def achat(self, messages: Sequence[Message], *, generation: GenerationSettings | None = None) -> Completion:
-        """:meth:`chat` in a thread."""
-        return await to_thread(self.chat, messages, generation=generation)
-
     # -- identity ---------------------------------------------------------------------------------------------------
 
     @cached_property
@@ -316,70 +274,3 @@ class SharedLLM:
             quantisation=str(getattr(self.upper.config, "quantization_config", None) or "") or None,
             embedder=self.embedder.digest,
         )
-
-
-def _load_adapter(adapter: str | Path | Adapter | None, model: str, profile: Profile | str | None) -> Adapter | None:
-    """The adapter asked for; ``auto``: the embedded model's own where the profile is left to it or is its kind."""
-    if adapter is None or isinstance(adapter, Adapter):
-        return adapter
-    if adapter == "auto":
-        wanted = profile.name if isinstance(profile, Profile) else profile
-        shipped = shipped_adapter(model) if model and wanted in (None, "sharedllm") else None
-        return Adapter.load(shipped) if shipped else None
-    return None if adapter == "none" else Adapter.load(adapter)
-
-
-def _adapter_source(adapter: str | Path | Adapter | None, loaded: Adapter | None) -> str | None:
-    """How to find the adapter again: ``auto`` for the one that comes with the package."""
-    if loaded is None or isinstance(adapter, Adapter):
-        return None
-    return "auto" if adapter == "auto" else _absolute(adapter)
-
-
-def _absolute(name: str | Path | None) -> str | None:
-    """A local path made absolute, so that it still leads there from another folder; names stay as they are."""
-    if name is None:
-        return None
-    return str(Path(name).resolve()) if Path(name).exists() else str(name)
-
-
-def _choose_profile(profile: Profile | str | None, adapter: Adapter | None) -> Profile:
-    if isinstance(profile, Profile):
-        return profile
-    if adapter is not None and profile in (None, adapter.profile.name):
-        return adapter.profile
-    if profile in (None, "prefix"):
-        return Profile.prefix()
-    if profile == "sharedllm":
-        return Profile.sharedllm()
-    raise ConfigError(f"Profile {profile!r} is unknown (known: 'prefix', 'sharedllm').", remedy="Use one of these.")
-
-
-def _load(source: str, device: torch.device, dtype: torch.dtype) -> tuple[Any, Any]:
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    try:
-        with quiet_libraries():
-            tokenizer = AutoTokenizer.from_pretrained(source)
-            model, loaded = AutoModelForCausalLM.from_pretrained(
-                source, dtype=dtype, attn_implementation=_attention(device), output_loading_info=True
-            )
-        if loaded["missing_keys"]:  # transformers fills them with random numbers
-            raise ValueError(f"its files lack the weight {sorted(loaded['missing_keys'])[0]}")
-    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise ModelUnavailableError(
-            f"The model {source!r} could not be loaded: {reason.rstrip('.')}.",
-            remedy="Give a folder with a transformers model, a hub name while online, or nothing for the default.",
-        ) from error
-    return model.to(device).eval(), tokenizer
-
-
-def _attention(device: torch.device) -> str:
-    """flash-attn when installed and on CUDA, else torch's scaled_dot_product_attention."""
-    if device.type == "cuda":
-        from transformers.utils import is_flash_attn_2_available
-
-        if is_flash_attn_2_available():
-            return "flash_attention_2"
-    return "sdpa"

@@ -65,8 +65,10 @@ ALLOWED: dict[str, str] = {
     "asynchronous": "answer plain",
     "adapter": "architectures config cross_attention errors",
     "convert": "adapter config errors",
-    "model": "adapter architectures asynchronous config cross_attention devices digests embedder errors generate "
-    "inject lower messages plain prompt quiet store tokens zoo",
+    "plain_model": "asynchronous config messages plain",
+    "loading": "adapter config errors quiet",
+    "model": "adapter architectures config cross_attention devices digests embedder errors generate inject loading "
+    "lower plain_model prompt store tokens zoo",
     # all together
     "engine": "answer cite config errors generate inject messages model question",
     "ingest": "candidates chunks document errors lower model prepared readers store tokens tree",

@@ -22,8 +22,8 @@ import sharedllm_docs.store
 from sharedllm_docs.errors import ConfigError, StoreError
 from sharedllm_docs.store import IndexStore, chunk_key, document_key
 from sharedllm_docs.store.canonical import canonical_bytes, seal, unseal
+from sharedllm_docs.store.formats import FORMATS
 from sharedllm_docs.store.keys import front_digest
-from sharedllm_docs.store.quantise import FORMATS
 from sharedllm_docs.store.shard import EncodedShard, check_shard, encode_shard, parse_head
 from sharedllm_docs.store.tensorfile import decode_tensors, encode_tensors, header_json
 from tests.store_helpers import (

@@ -11,14 +11,13 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
 from sharedllm_docs.errors import ConfigError, StoreError
+from sharedllm_docs.store.formats import FORMATS, row_format
 from sharedllm_docs.store.quantise import (
-    FORMATS,
     as_array,
     from_bfloat16,
     level_channels,
     quantise_channels,
     quantise_tokens,
-    row_format,
     to_bfloat16,
 )
 

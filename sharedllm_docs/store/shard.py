@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 
 from sharedllm_docs.errors import SchemaError, StoreError
 from sharedllm_docs.store.canonical import seal, sha256_hex, unseal
-from sharedllm_docs.store.quantise import RowFormat, Shape, as_array, row_format
+from sharedllm_docs.store.formats import RowFormat, Shape, row_format
+from sharedllm_docs.store.quantise import as_array
 from sharedllm_docs.store.tensorfile import METADATA_FIELD, TensorSpec, encode_header, header_json, offsets_of
 
 SHARD_SCHEMA = 1

@@ -164,6 +164,11 @@ def test_a_file_read_by_the_projects_own_reader(index, tmp_path):
     node = index.as_retriever(ref_doc_ids=["metals.md"], similarity_top_k=1).retrieve("Where are the mines?")[0].node
     assert node.metadata["section"] == "Tin"
     assert index.insert_file(path, ref_doc_id="metals") == "metals"
+    latin = tmp_path / "latin.txt"
+    latin.write_bytes("Zinn heißt Blech.".encode("latin-1"))
+    index.insert_file(latin, options=core.ReadOptions(encoding="latin-1"))
+    found = index.as_retriever(ref_doc_ids=["latin.txt"], similarity_top_k=1).retrieve("Zinn?")[0].node
+    assert "heißt" in found.text
 
 
 # -- nodes --------------------------------------------------------------------------------------------------------

@@ -109,7 +109,9 @@ class SharedLLMIndex:
         with self._callback_manager.as_trace("insert"):
             self.core.add(to_core(document), replace=True)
 
-    def insert_file(self, path: str | Path, *, ref_doc_id: str | None = None) -> str:
+    def insert_file(
+        self, path: str | Path, *, ref_doc_id: str | None = None, options: core.ReadOptions | None = None
+    ) -> str:
         """Read a file (PDF, text, Markdown, HTML) with sharedllm-docs's own readers; returns its ``ref_doc_id``.
 
         They keep pages, printed page labels and sections, which LlamaIndex's readers do not give.
@@ -117,9 +119,10 @@ class SharedLLMIndex:
         Args:
             path: or fsspec URL.
             ref_doc_id: the file's name by default.
+            options: of the reader: password, pages, engine, encoding.
         """
         with self._callback_manager.as_trace("insert"):
-            return self.core.add(path, name=ref_doc_id, replace=True).document.name
+            return self.core.add(path, name=ref_doc_id, options=options, replace=True).document.name
 
     def update_ref_doc(self, document: Document) -> None:
         """Put a document in the place of the one with its ``id_``, or insert it. There is always one of them."""
