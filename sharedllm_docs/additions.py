@@ -88,7 +88,9 @@ class Addition:
         warn_of_losses(self.store.document(present))
         return self._found(present, time.perf_counter() - begun)
 
-    def present(self, document: Document | Identity, metadata: Mapping[str, str] | None = None) -> DocumentRecord | None:
+    def present(
+        self, document: Document | Identity, metadata: Mapping[str, str] | None = None
+    ) -> DocumentRecord | None:
         """The record of this very document, if the index holds it intact, with these metadata (others may be there)."""
         key = document_key(
             self.store.fingerprint.digest(),
