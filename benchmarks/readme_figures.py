@@ -150,7 +150,7 @@ def size() -> dict[str, object]:
     """Bytes a token on disk, for each profile and dtype, against the estimate made before encoding."""
     llm = SharedLLM.from_pretrained(profile="prefix")
     rows = []
-    for name, dtype in [(n, d) for n in ("prefix", "sharedllm") for d in ("int8", "bfloat16", "float32")]:
+    for name, dtype in [(n, d) for n in ("prefix", "sharedllm") for d in ("int4", "int8", "bfloat16", "float32")]:
         profile = replace(llm.profile, store_dtype=dtype) if name == "prefix" else Profile.sharedllm(store_dtype=dtype)
         adapter = _untrained(llm, profile) if name == "sharedllm" else None
         made = SharedLLM.from_model(
