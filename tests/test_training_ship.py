@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
-from sharedllm_docs import model as model_module
+from sharedllm_docs import loading
 from sharedllm_docs.adapter import CONFIG_FILE, Adapter, shipped_adapter
 from sharedllm_docs.config import Profile, QuestionSettings
 from sharedllm_docs.errors import AdapterError, ConfigError
-from sharedllm_docs.model import SharedLLM, _load_adapter
+from sharedllm_docs.model import SharedLLM
 from sharedllm_docs.training.ship import main, ship
 from sharedllm_docs.training.trainee import Trainee
 from tests.tiny_text import tiny_base, tiny_tokenizer
@@ -44,6 +46,18 @@ def test_a_shipped_adapter_is_the_same_but_narrower(tmp_path, capsys):
     for name, tensor in made.weights.items():
         assert tensor.dtype == torch.float16
         torch.testing.assert_close(tensor.float(), source.weights[name], rtol=1e-3, atol=1e-3)
+
+
+def test_rows_may_be_stored_otherwise_than_in_training(tmp_path, capsys):
+    source = adapter()
+    source.save(tmp_path / "a")
+    assert main([str(tmp_path / "a"), str(tmp_path / "b"), "--store-dtype", "int4"]) == 0
+    made = Adapter.load(tmp_path / "b")
+    assert made.profile == replace(source.profile, store_dtype="int4")
+    assert made.digest != source.digest, "an index is bound to how its rows are stored"
+    assert main([str(tmp_path / "a"), str(tmp_path / "c"), "--store-dtype", "int3"]) != 0
+    assert "store_dtype='int3' is not one of" in capsys.readouterr().err
+    assert not (tmp_path / "c").exists()
 
 
 def test_what_does_not_fit_the_dtype_is_named_and_nothing_is_written(tmp_path, capsys):
@@ -82,19 +96,19 @@ def test_training_in_groups_tells_the_budget_it_saw():
 def test_an_embedded_model_finds_its_own_adapter(tmp_path, monkeypatch):
     monkeypatch.setattr("sharedllm_docs.adapter.SHIPPED", tmp_path)
     assert shipped_adapter("small") is None
-    assert _load_adapter("auto", "small", None) is None
+    assert loading.load_adapter("auto", "small", None) is None
     own = adapter()
     own.save(tmp_path / "small")
     assert shipped_adapter("small") == tmp_path / "small"
     for profile in (None, "sharedllm", PROFILE):
-        assert _load_adapter("auto", "small", profile).digest == own.digest
+        assert loading.load_adapter("auto", "small", profile).digest == own.digest
     for profile in ("prefix", Profile.prefix()):
-        assert _load_adapter("auto", "small", profile) is None
-    assert _load_adapter("auto", "", None) is None
-    assert _load_adapter("none", "small", None) is None
-    assert _load_adapter(None, "small", None) is None
-    assert _load_adapter(tmp_path / "small", "", None).digest == own.digest
-    assert model_module._adapter_source("auto", own) == "auto"
-    assert model_module._adapter_source("auto", None) is None
+        assert loading.load_adapter("auto", "small", profile) is None
+    assert loading.load_adapter("auto", "", None) is None
+    assert loading.load_adapter("none", "small", None) is None
+    assert loading.load_adapter(None, "small", None) is None
+    assert loading.load_adapter(tmp_path / "small", "", None).digest == own.digest
+    assert loading.adapter_source("auto", own) == "auto"
+    assert loading.adapter_source("auto", None) is None
     (tmp_path / "small" / CONFIG_FILE).unlink()
     assert shipped_adapter("small") is None

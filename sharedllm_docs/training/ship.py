@@ -22,7 +22,12 @@ DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.
 
 
 def ship(
-    source: str | Path, out: str | Path, *, dtype: str = "float16", question: Mapping[str, int] | None = None
+    source: str | Path,
+    out: str | Path,
+    *,
+    dtype: str = "float16",
+    question: Mapping[str, int] | None = None,
+    store_dtype: str | None = None,
 ) -> Adapter:
     """Write an adapter in another dtype.
 
@@ -31,9 +36,11 @@ def ship(
         out: folder to write, not the same.
         dtype: of the weights.
         question: settings that replace the adapter's own.
+        store_dtype: of rows in indexes made with it, in place of the profile's; training does not depend on it.
 
     Raises:
         AdapterError: there is no adapter, or an unknown question setting.
+        ConfigError: an unknown ``store_dtype``.
         TrainingError: a weight is too large for the dtype, or ``out`` is ``source``.
     """
     if Path(source).resolve() == Path(out).resolve():
@@ -45,6 +52,7 @@ def ship(
         raise TrainingError(f"{wide[0]} exceeds what {dtype} holds.", remedy="Use bfloat16 or float32.")
     made = replace(
         adapter,
+        profile=replace(adapter.profile, **({"store_dtype": store_dtype} if store_dtype else {})),
         weights=weights,
         notes=_without_folders(adapter.notes),
         question={**adapter.question, **(question or {})},
@@ -71,6 +79,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dtype", choices=sorted(DTYPES), default="float16", help="of the weights (%(default)s)")
     parser.add_argument("--budget", type=int, help="rows injected of a question that asks for none")
     parser.add_argument("--evidence", type=int, help="tokens of evidence text, likewise")
+    parser.add_argument("--store-dtype", help="of rows in indexes (default: the adapter's)")
     chosen = parser.parse_args(arguments)
     wanted = {"budget": chosen.budget, "evidence_tokens": chosen.evidence}
     try:
@@ -79,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             chosen.out,
             dtype=chosen.dtype,
             question={name: value for name, value in wanted.items() if value is not None},
+            store_dtype=chosen.store_dtype,
         )
     except SharedLLMError as error:
         print(f"error: {error}", file=sys.stderr)
