@@ -165,17 +165,17 @@ class Adapter:
 
     @classmethod
     def load(cls, folder: str | Path) -> Adapter:
-        """Read an adapter.
+        """Read an adapter from a folder, or one that comes with the package by its name.
 
         Raises:
             AdapterError: no adapter there, or its files are damaged.
         """
-        folder = Path(folder)
+        folder = adapter_folder(folder)
         config, files = folder / CONFIG_FILE, sorted(folder.glob("adapter*.safetensors"))
         if not config.is_file() or not files:
             raise AdapterError(
                 f"{folder} holds no adapter ({CONFIG_FILE} and adapter*.safetensors).",
-                remedy="Give the folder that training or convert wrote.",
+                remedy=f"Give the folder that training or convert wrote, or one of {', '.join(shipped_names())}.",
             )
         if missing := _missing_shards({file.name for file in files}):
             raise AdapterError(f"The adapter in {folder} lacks {missing[0]}.", remedy="Fetch or convert it again.")
@@ -192,9 +192,23 @@ class Adapter:
 
 
 def shipped_adapter(name: str) -> Path | None:
-    """Folder of the adapter that comes with the package for an embedded model; None if there is none."""
+    """Folder of the adapter of that name that comes with the package; None if there is none.
+
+    An embedded model's own one has the model's name.
+    """
     folder = SHIPPED / name
     return folder if (folder / CONFIG_FILE).is_file() else None
+
+
+def shipped_names() -> list[str]:
+    """Names of the adapters that come with the package."""
+    return sorted(path.parent.name for path in SHIPPED.glob(f"*/{CONFIG_FILE}"))
+
+
+def adapter_folder(name_or_path: str | Path) -> Path:
+    """A folder as it is, or where an adapter that comes with the package lies, by its name."""
+    folder = Path(name_or_path)
+    return folder if folder.exists() else shipped_adapter(str(name_or_path)) or folder
 
 
 def _missing_shards(names: set[str]) -> list[str]:

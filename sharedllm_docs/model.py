@@ -113,8 +113,8 @@ class SharedLLM(PlainModel):
 
         Args:
             name_or_path: None for the embedded default (fetched once), a local folder, or a hub name.
-            adapter: folder of a trained adapter; brings its profile. ``"auto"`` takes the one that comes with the
-                package for an embedded model, unless ``profile`` is another; None or ``"none"`` takes none.
+            adapter: folder of a trained adapter, or the name of one that comes with the package; brings its profile.
+                ``"auto"`` takes the embedded model's own, unless ``profile`` is another; None or ``"none"`` takes none.
             profile: a :class:`Profile`, or ``"prefix"``; the default without an adapter.
             device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ...
             dtype: ``auto`` (bfloat16 on CUDA and on processors with bfloat16 matrix units, else float32) or a name.

@@ -110,5 +110,9 @@ def test_an_embedded_model_finds_its_own_adapter(tmp_path, monkeypatch):
     assert loading.load_adapter(tmp_path / "small", "", None).digest == own.digest
     assert loading.adapter_source("auto", own) == "auto"
     assert loading.adapter_source("auto", None) is None
+    assert loading.load_adapter("small", "", None).digest == own.digest, "by name, for any model"
+    assert loading.adapter_source("small", own) == "small"
+    with pytest.raises(AdapterError, match=r"large holds no adapter .* or one of small\."):
+        loading.load_adapter("large", "", None)
     (tmp_path / "small" / CONFIG_FILE).unlink()
     assert shipped_adapter("small") is None

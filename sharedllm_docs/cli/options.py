@@ -155,7 +155,7 @@ class ModelOptions:
             "--adapter",
             metavar="DIR",
             show_default="the index's; the embedded model's own for a new one",
-            help="Folder of a trained adapter, or none.",
+            help="Folder of a trained adapter, one of the package's by name, or none.",
             rich_help_panel=_MODEL,
         ),
     ] = None

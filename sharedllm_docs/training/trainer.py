@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
-from sharedllm_docs.adapter import SHARD_BYTES, Adapter, shipped_adapter
+from sharedllm_docs.adapter import SHARD_BYTES, Adapter
 from sharedllm_docs.architectures import Architecture
 from sharedllm_docs.errors import CheckpointError, TrainingError
 from sharedllm_docs.training.binding import run_digest
@@ -92,8 +92,7 @@ class Trainer:
         front = {"prompt": base.start_ids, "sink": base.start_ids[:1], "none": ()}[config.profile.front]
         self.trainee = Trainee(base.arch, config, start_ids=base.start_ids, front_ids=front)
         if config.trained.start_from:
-            given = config.trained.start_from
-            self.trainee.start_from(Adapter.load(shipped_adapter(given) or given))
+            self.trainee.start_from(Adapter.load(config.trained.start_from))
         self.optimiser = torch.optim.AdamW(self.trainee.groups(), betas=(0.9, 0.95))
         self.model = self.accelerator.prepare(self.trainee)
         self.compiled = self._compiled()
