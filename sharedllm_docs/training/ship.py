@@ -16,6 +16,7 @@ from typing import Any
 import torch
 
 from sharedllm_docs.adapter import Adapter
+from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import SharedLLMError, TrainingError
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
@@ -50,9 +51,10 @@ def ship(
     wide = sorted(name for name, tensor in weights.items() if not torch.isfinite(tensor).all())
     if wide:
         raise TrainingError(f"{wide[0]} exceeds what {dtype} holds.", remedy="Use bfloat16 or float32.")
+    stored = {"store_dtype": store_dtype} if store_dtype else {}
     made = replace(
         adapter,
-        profile=replace(adapter.profile, **({"store_dtype": store_dtype} if store_dtype else {})),
+        profile=Profile.from_dict({**adapter.profile.to_dict(), **stored}),
         weights=weights,
         notes=_without_folders(adapter.notes),
         question={**adapter.question, **(question or {})},
