@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sharedllm_docs.document import Document
@@ -49,7 +49,7 @@ class Addition:
             StoreError: ``replace``, and the very content is there under another name, which it would keep.
         """
         read_seconds = time.perf_counter() - begun
-        present = self.present(document, document.metadata)
+        present = self.present(document)
         if present is not None and not self.force:
             return self._found(present, read_seconds)
         ingestion = Ingestion(self.llm(), document, report)
@@ -71,27 +71,22 @@ class Addition:
             replaced,
         )
 
-    def known(
-        self, identity: Identity, max_pages: int, metadata: Mapping[str, str] | None, begun: float
-    ) -> AddedDocument | None:
+    def known(self, identity: Identity, max_pages: int, begun: float) -> AddedDocument | None:
         """What :meth:`run` returns of a document that is there already, without reading it; None where it is not.
 
         Args:
             identity: of the document.
             max_pages: most pages that may be read of it; where it has more, reading is to say so.
-            metadata: of the caller; where the index holds others they are to be replaced.
             begun: when the work on it began.
         """
-        present = None if self.force else self.present(identity, metadata)
+        present = None if self.force else self.present(identity)
         if present is None or present.pages > max_pages:
             return None
         warn_of_losses(self.store.document(present))
         return self._found(present, time.perf_counter() - begun)
 
-    def present(
-        self, document: Document | Identity, metadata: Mapping[str, str] | None = None
-    ) -> DocumentRecord | None:
-        """The record of this very document, if the index holds it intact, with these metadata (others may be there)."""
+    def present(self, document: Document | Identity) -> DocumentRecord | None:
+        """The record of this very document, if the index holds it intact."""
         key = document_key(
             self.store.fingerprint.digest(),
             source_sha256=document.source_sha256,
@@ -103,17 +98,13 @@ class Addition:
             return None
         record = self.store.get(key)
         if record.name == document.name:
-            return record if not metadata or self._holds(record, metadata) else None
+            return record
         if self.replace:
             raise StoreError(
                 f"The content of {document.name!r} is in the index already, as {record.name!r}.",
                 remedy=f"Remove {record.name!r} first, or add it under that name.",
             )
         return None
-
-    def _holds(self, record: DocumentRecord, metadata: Mapping[str, str]) -> bool:
-        kept = self.store.document(record).metadata
-        return all(kept.get(name) == value for name, value in metadata.items())
 
     def _found(self, present: DocumentRecord, seconds: float) -> AddedDocument:
         replaced: tuple[str, ...] = ()

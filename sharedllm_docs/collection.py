@@ -185,7 +185,7 @@ class Collection:
             source: path, fsspec URL, bytes, open binary file, or a :class:`~sharedllm_docs.document.Document`.
             name: display name (default: the file's).
             options: of the reader (password, pages, engine, encoding).
-            metadata: strings kept with the document; of one that is there already they replace the earlier ones.
+            metadata: strings kept with the document; one that is there already keeps those it has.
             progress: told of every step.
             max_bytes: disk budget for this call instead of the index's.
             timeout: seconds to wait for another process that writes.
@@ -209,7 +209,7 @@ class Collection:
         told, options = progress or _ignore, options or ReadOptions()
         addition = Addition(self._store, self._library, lambda: self.llm, timeout, max_bytes, force, replace)
         identity = None if isinstance(source, Document) else identify(source, name=name, options=options)
-        known = addition.known(identity, options.max_pages, metadata, begun) if identity is not None else None
+        known = addition.known(identity, options.max_pages, begun) if identity is not None else None
         if known is not None:
             return known
         document = read_source(source, name=name, options=options, metadata=metadata, report=told)

@@ -105,7 +105,7 @@ def test_the_profile_is_a_name_or_changed_settings(world, options, profile, monk
     [
         (("--layers", "6:25"), "--layers='6:25' is no range of layers."),
         (("--layers", "9-2"), "layers=(9, 2) must be (first, last)"),
-        (("--store-dtype", "int4"), "store_dtype='int4' is not one of"),
+        (("--store-dtype", "int3"), "store_dtype='int3' is not one of"),
         (("--profile", "magic", "--layers", "1-2"), "Profile 'magic' is unknown"),
         (("--max-disk", "much"), "--max-disk='much' is no size."),
         (("--max-bytes", "0"), "--max-bytes='0' is no size."),

@@ -300,19 +300,6 @@ def test_metadata_pages_and_issues_survive(tmp_path, llm):
     assert (info.title, info.pages, info.name) == ("Four things", 4, "tiny.txt")
 
 
-def test_metadata_given_again_replace_the_earlier_ones(tmp_path, llm):
-    path = tmp_path / "things.txt"
-    path.write_text("\n\n".join(PAGES))
-    index = Index.create(tmp_path / "index", llm)
-    index.add(path, metadata={"team": "birds"})
-    again = index.add(path, metadata={"team": "fish"})
-    assert (again.new, again.chunks_encoded) == (True, 0), "nothing is encoded anew"
-    assert [info.metadata["team"] for info in Index.open(tmp_path / "index", llm).documents()] == ["fish"]
-    for same in ({"team": "fish"}, None, {}):
-        assert not index.add(path, metadata=same).new
-    assert index.documents()[0].metadata["team"] == "fish"
-
-
 def test_remove_prune_verify_repair(index):
     assert index.verify().ok
     shard = next(p for p in sorted((index_path(index) / "shards").rglob("*.safetensors")))
