@@ -78,6 +78,12 @@ class RowFormat(ABC):
         """
 
 
+def _finite(array: Array, what: str) -> Array:
+    """In float32, as quantising computes; infinite or undefined numbers are refused."""
+    check_finite(array, what)
+    return array.astype(np.float32, copy=False)
+
+
 @dataclass(frozen=True)
 class PlainFormat(RowFormat):
     """Rows as floating-point numbers of one dtype."""
@@ -128,9 +134,7 @@ class Int8Format(RowFormat):
         )
 
     def pack(self, keys: Array, values: Array) -> dict[str, Array]:
-        keys, values = keys.astype(np.float32, copy=False), values.astype(np.float32, copy=False)
-        check_finite(keys, "keys")
-        check_finite(values, "values")
+        keys, values = _finite(keys, "keys"), _finite(values, "values")
         key_codes, key_scale, key_offset = quantise_channels(keys)
         value_codes, value_scale = quantise_tokens(values)
         return {
@@ -187,9 +191,7 @@ class Int4Format(RowFormat):
         )
 
     def pack(self, keys: Array, values: Array) -> dict[str, Array]:
-        keys, values = keys.astype(np.float32, copy=False), values.astype(np.float32, copy=False)
-        check_finite(keys, "keys")
-        check_finite(values, "values")
+        keys, values = _finite(keys, "keys"), _finite(values, "values")
         level, spread, offset = level_channels(keys)
         key_codes, key_scale = quantise_tokens(level, 7)
         value_codes, value_scale = quantise_tokens(values, 7)
