@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
-from typing import Any, Literal, get_args
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
+from sharedllm_docs.checks import checked_keys, choice_problems, is_int, number_problems, raise_if
 from sharedllm_docs.errors import ConfigError
 
 ProfileName = Literal["prefix", "sharedllm"]
@@ -22,43 +22,6 @@ Front = Literal["prompt", "sink", "none"]
 StoreDtype = Literal["float32", "float16", "bfloat16", "int8", "int4", "float64"]
 SelectorName = Literal["embedding", "hidden-state", "right-half"]
 MAX_DEPTH = 16
-
-
-def _choice_problems(settings: object, choices: Mapping[str, Any]) -> list[str]:
-    """One sentence for every field whose value is not among its choices."""
-    problems = []
-    for name, literal in choices.items():
-        value = getattr(settings, name)
-        if value not in get_args(literal):
-            problems.append(f"{name}={value!r} is not one of {', '.join(map(repr, get_args(literal)))}.")
-    return problems
-
-
-def _is_int(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _number_problems(settings: object, *, whole: tuple[str, ...] = (), finite: tuple[str, ...] = ()) -> list[str]:
-    """One sentence for every field that is no whole, or no finite, number."""
-    problems = []
-    for name in (*whole, *finite):
-        value = getattr(settings, name)
-        fraction = name in finite and isinstance(value, float) and math.isfinite(value)
-        if not _is_int(value) and not fraction:
-            problems.append(f"{name}={value!r} must be a {'whole' if name in whole else 'finite'} number.")
-    return problems
-
-
-def _raise_if(problems: list[str], what: str) -> None:
-    if problems:
-        raise ConfigError(f"Invalid {what}: " + " ".join(problems), remedy="Correct these settings.")
-
-
-def _checked_keys(cls: type, values: Mapping[str, Any], what: str) -> dict[str, Any]:
-    known = {f.name for f in fields(cls)}
-    unknown = sorted(set(values) - known)
-    _raise_if([f"unknown setting {name!r} (known: {', '.join(sorted(known))})." for name in unknown], what)
-    return dict(values)
 
 
 @dataclass(frozen=True)
@@ -104,7 +67,7 @@ class Profile:
     @classmethod
     def prefix(cls, **changes: Any) -> Profile:
         """The training-free profile: every layer, grain 1, rows in front of the self-attention's own."""
-        return cls(**_checked_keys(cls, changes, "prefix profile"))
+        return cls(**checked_keys(cls, changes, "prefix profile"))
 
     @classmethod
     def sharedllm(cls, **changes: Any) -> Profile:
@@ -117,12 +80,12 @@ class Profile:
             "front": "none",
             "store_dtype": "bfloat16",
         }
-        return cls(**_checked_keys(cls, paper | changes, "sharedllm profile"))
+        return cls(**checked_keys(cls, paper | changes, "sharedllm profile"))
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Profile:
         """Inverse of :meth:`to_dict`; raises ConfigError for unknown or invalid settings."""
-        checked = _checked_keys(cls, values, "profile")
+        checked = checked_keys(cls, values, "profile")
         for name in ("layers", "grains"):
             if isinstance(checked.get(name), list):
                 checked[name] = tuple(checked[name])
@@ -136,7 +99,7 @@ class Profile:
         return values
 
     def __post_init__(self) -> None:
-        problems = _choice_problems(
+        problems = choice_problems(
             self,
             {
                 "name": ProfileName,
@@ -150,13 +113,13 @@ class Profile:
         )
         wrong = self._type_problems()
         problems += wrong or self._tree_problems() + self._combination_problems()
-        _raise_if(problems, f"profile {self.name!r}")
+        raise_if(problems, f"profile {self.name!r}")
 
     def _type_problems(self) -> list[str]:
-        problems = _number_problems(self, whole=("chunk_tokens", "depth", "query_offset"))
-        if not isinstance(self.grains, tuple) or not all(map(_is_int, self.grains)):
+        problems = number_problems(self, whole=("chunk_tokens", "depth", "query_offset"))
+        if not isinstance(self.grains, tuple) or not all(map(is_int, self.grains)):
             problems.append(f"grains={self.grains!r} must be a tuple of whole numbers.")
-        pair = isinstance(self.layers, tuple) and len(self.layers) == 2 and all(map(_is_int, self.layers))
+        pair = isinstance(self.layers, tuple) and len(self.layers) == 2 and all(map(is_int, self.layers))
         if self.layers is not None and not pair:
             problems.append(f"layers={self.layers!r} must be a tuple (first, last) of whole numbers, or None.")
         return problems
@@ -252,11 +215,11 @@ class QuestionSettings:
     max_citations: int = 5
 
     def __post_init__(self) -> None:
-        problems = _choice_problems(self, {"selector": SelectorName})
+        problems = choice_problems(self, {"selector": SelectorName})
         given = tuple(name for name in ("budget", "evidence_tokens") if getattr(self, name) is not None)
         whole = ("candidates", "max_citations", *given)
-        wrong = _number_problems(self, whole=whole, finite=("relevance_floor",))
-        _raise_if(problems + (wrong or self._range_problems()), "question settings")
+        wrong = number_problems(self, whole=whole, finite=("relevance_floor",))
+        raise_if(problems + (wrong or self._range_problems()), "question settings")
 
     def _range_problems(self) -> list[str]:
         problems = []
@@ -296,10 +259,10 @@ class GenerationSettings:
 
     def __post_init__(self) -> None:
         whole = ("max_new_tokens", "top_k", *(() if self.seed is None else ("seed",)))
-        problems = _number_problems(self, whole=whole, finite=("temperature", "top_p", "repetition_penalty"))
+        problems = number_problems(self, whole=whole, finite=("temperature", "top_p", "repetition_penalty"))
         if not isinstance(self.stop, (tuple, list)) or not all(isinstance(text, str) for text in self.stop):
             problems.append(f"stop={self.stop!r} must be a tuple of strings.")
-        _raise_if(problems or self._range_problems(), "generation settings")
+        raise_if(problems or self._range_problems(), "generation settings")
 
     def _range_problems(self) -> list[str]:
         problems = []

@@ -19,7 +19,7 @@ import torch
 from sharedllm_docs.architectures import Architecture, Mask, rotate
 from sharedllm_docs.config import Profile
 from sharedllm_docs.cross_attention import CrossAttention, CrossRows, cross_attending
-from sharedllm_docs.lower import causal_masks
+from sharedllm_docs.front import FrontState, front_state
 from sharedllm_docs.masks import for_attention, visible
 from sharedllm_docs.tree import RowPlace
 
@@ -59,44 +59,6 @@ def positions_of(profile: Profile, places: Sequence[RowPlace], front_tokens: int
     inside = profile.positions == "chunk+token"
     positions = [start + place.chunk + (place.offset if inside else 0) for place in places]
     return positions, start + chunks + profile.query_offset
-
-
-@dataclass(frozen=True)
-class FrontState:
-    """Rotated keys and values of the prompt's start, computed once and kept in front of every question.
-
-    Attributes:
-        keys: [L, KV, F, D], rotated to 0 .. F-1; ``values`` likewise.
-    """
-
-    keys: torch.Tensor
-    values: torch.Tensor
-
-    @property
-    def num_tokens(self) -> int:
-        return int(self.keys.shape[2])
-
-
-@torch.inference_mode()
-def front_state(arch: Architecture, ids: Sequence[int]) -> FrontState:
-    """Run the prompt's start through all layers once."""
-    return run_front(arch, ids)
-
-
-def run_front(arch: Architecture, ids: Sequence[int]) -> FrontState:
-    """As :func:`front_state`, in the caller's gradient mode: training differentiates through it."""
-    positions = torch.arange(len(ids), device=arch.device)[None]
-    layers = range(arch.num_layers)
-    if not len(ids):
-        empty = torch.zeros(arch.num_layers, arch.kv_heads, 0, arch.head_dim, dtype=arch.dtype, device=arch.device)
-        return FrontState(empty, empty)
-    with arch.recording(layers) as records:
-        tokens = torch.as_tensor(ids, device=arch.device)[None]
-        arch.run_layers(arch.embed(tokens), layers, positions=positions, mask_for=causal_masks(arch, len(ids)))
-    cos, sin = arch.rotary(positions)
-    keys = torch.stack([records[layer][0][0].transpose(0, 1) for layer in layers])
-    values = torch.stack([records[layer][1][0].transpose(0, 1) for layer in layers])
-    return FrontState(rotate(keys, cos, sin), values)
 
 
 class RowCache:

@@ -24,8 +24,8 @@ from sharedllm_docs.devices import device_of, dtype_of
 from sharedllm_docs.digests import NO_FILES, Snapshot, remembered, tokenizer_digest, weights_digest
 from sharedllm_docs.embedder import Embedder
 from sharedllm_docs.errors import AdapterError
+from sharedllm_docs.front import FrontState, front_state
 from sharedllm_docs.generate import end_tokens
-from sharedllm_docs.inject import FrontState, front_state
 from sharedllm_docs.loading import absolute, adapter_source, choose_profile, load_adapter, load_model
 from sharedllm_docs.lower import LowerEncoder
 from sharedllm_docs.plain_model import PlainModel

@@ -29,7 +29,8 @@ ALLOWED: dict[str, str] = {
     "quiet": "",
     "digests": "cache",
     # settings and documents
-    "config": "errors",
+    "checks": "errors",
+    "config": "checks errors",
     "document": "errors",
     "cleaning": "",
     "readers": "cleaning document errors",
@@ -48,7 +49,8 @@ ALLOWED: dict[str, str] = {
     "selection": "tree",
     "candidates": "",
     "prepared": "chunks config document tokens tree",
-    "inject": "architectures config cross_attention lower masks tree",
+    "front": "architectures lower",
+    "inject": "architectures config cross_attention front masks tree",
     "question": "candidates config prepared selection tree",
     "generate": "config",
     "answer": "",
@@ -67,7 +69,7 @@ ALLOWED: dict[str, str] = {
     "convert": "adapter config errors",
     "plain_model": "asynchronous config messages plain",
     "loading": "adapter config errors quiet",
-    "model": "adapter architectures config cross_attention devices digests embedder errors generate inject loading "
+    "model": "adapter architectures config cross_attention devices digests embedder errors front generate loading "
     "lower plain_model prompt store tokens zoo",
     # all together
     "engine": "answer cite config errors generate inject messages model question",
@@ -83,9 +85,21 @@ ALLOWED: dict[str, str] = {
     "cli": ANY_EARLIER,
     "__main__": "cli",
 }
-KNOW_ARCHITECTURES = {"lower", "cross_attention", "inject", "adapter", "model", "training"}
+KNOW_ARCHITECTURES = {"lower", "cross_attention", "front", "inject", "adapter", "model", "training"}
 LIGHT = (
-    *("errors", "shapes", "cache", "quiet", "devices", "digests", "config", "document", "cleaning", "readers"),
+    *(
+        "errors",
+        "shapes",
+        "cache",
+        "quiet",
+        "devices",
+        "digests",
+        "checks",
+        "config",
+        "document",
+        "cleaning",
+        "readers",
+    ),
     *("tokens", "chunks", "tree", "store", "selection", "candidates", "prepared", "answer", "prompt", "zoo"),
     *("embedder", "messages", "asynchronous", "question", "views", "passages", "library", "index", "cli.app"),
 )

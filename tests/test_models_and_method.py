@@ -10,7 +10,8 @@ from sharedllm_docs.architectures import architecture_for, rotate, supported_fam
 from sharedllm_docs.config import Profile
 from sharedllm_docs.cross_attention import CrossAttention
 from sharedllm_docs.errors import UnsupportedModelError
-from sharedllm_docs.inject import InjectedDecoder, Injection, front_state, positions_of
+from sharedllm_docs.front import front_state
+from sharedllm_docs.inject import InjectedDecoder, Injection, positions_of
 from sharedllm_docs.lower import LowerEncoder
 from sharedllm_docs.tree import RowPlace
 from tests.tiny import FAMILIES, ROPES, random_ids, state, tiny_model

@@ -8,7 +8,8 @@ import torch
 from sharedllm_docs.adapter import Adapter
 from sharedllm_docs.architectures import architecture_for
 from sharedllm_docs.errors import AdapterError
-from sharedllm_docs.inject import InjectedDecoder, Injection, front_state, positions_of
+from sharedllm_docs.front import front_state
+from sharedllm_docs.inject import InjectedDecoder, Injection, positions_of
 from sharedllm_docs.lower import LowerEncoder
 from sharedllm_docs.model import SharedLLM
 from sharedllm_docs.tree import ContextTree, RowLayout

@@ -20,7 +20,8 @@ from sharedllm_docs.architectures import Architecture, architecture_for
 from sharedllm_docs.config import Profile
 from sharedllm_docs.cross_attention import CrossAttention
 from sharedllm_docs.evaluation.memory import PeakMemory
-from sharedllm_docs.inject import FrontState, InjectedDecoder, Injection, front_state, positions_of
+from sharedllm_docs.front import FrontState, front_state
+from sharedllm_docs.inject import InjectedDecoder, Injection, positions_of
 from sharedllm_docs.lower import EncodedChunk, LowerEncoder
 from sharedllm_docs.tree import RowPlace
 

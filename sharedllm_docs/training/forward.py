@@ -14,7 +14,7 @@ import torch
 from sharedllm_docs.architectures import Architecture, Mask, MaskFor
 from sharedllm_docs.config import Profile
 from sharedllm_docs.cross_attention import CrossAttention, CrossRows, cross_attending
-from sharedllm_docs.inject import run_front
+from sharedllm_docs.front import run_front
 from sharedllm_docs.lower import LowerEncoder
 from sharedllm_docs.masks import for_attention, visible
 from sharedllm_docs.training.examples import Batch

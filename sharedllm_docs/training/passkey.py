@@ -18,7 +18,8 @@ import torch
 from sharedllm_docs.adapter import Adapter
 from sharedllm_docs.architectures import Architecture, architecture_for
 from sharedllm_docs.config import Profile
-from sharedllm_docs.inject import InjectedDecoder, Injection, front_state, positions_of
+from sharedllm_docs.front import front_state
+from sharedllm_docs.inject import InjectedDecoder, Injection, positions_of
 from sharedllm_docs.lower import LowerEncoder
 from sharedllm_docs.training.config import TrainingConfig
 from sharedllm_docs.training.examples import Example, PlacedNode

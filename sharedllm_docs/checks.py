@@ -1,0 +1,50 @@
+"""Checks of settings: each gives a sentence for every problem, so that all are reported together. Leaf module."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, get_args
+
+from sharedllm_docs.errors import ConfigError
+
+
+def choice_problems(settings: object, choices: Mapping[str, Any]) -> list[str]:
+    """One sentence for every field whose value is not among its choices."""
+    problems = []
+    for name, literal in choices.items():
+        value = getattr(settings, name)
+        if value not in get_args(literal):
+            problems.append(f"{name}={value!r} is not one of {', '.join(map(repr, get_args(literal)))}.")
+    return problems
+
+
+def is_int(value: object) -> bool:
+    """A whole number, which True and False are not."""
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def number_problems(settings: object, *, whole: tuple[str, ...] = (), finite: tuple[str, ...] = ()) -> list[str]:
+    """One sentence for every field that is no whole, or no finite, number."""
+    problems = []
+    for name in (*whole, *finite):
+        value = getattr(settings, name)
+        fraction = name in finite and isinstance(value, float) and math.isfinite(value)
+        if not is_int(value) and not fraction:
+            problems.append(f"{name}={value!r} must be a {'whole' if name in whole else 'finite'} number.")
+    return problems
+
+
+def raise_if(problems: list[str], what: str) -> None:
+    """One ConfigError for all problems."""
+    if problems:
+        raise ConfigError(f"Invalid {what}: " + " ".join(problems), remedy="Correct these settings.")
+
+
+def checked_keys(cls: type, values: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """The values, if ``cls`` has a field for each."""
+    known = {f.name for f in fields(cls)}
+    unknown = sorted(set(values) - known)
+    raise_if([f"unknown setting {name!r} (known: {', '.join(sorted(known))})." for name in unknown], what)
+    return dict(values)
