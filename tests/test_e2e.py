@@ -82,8 +82,9 @@ def test_the_default_answers_with_its_own_adapter(llm, index):
     assert llm.adapter is not None
     assert index.fingerprint["adapter"] == llm.adapter.digest
     assert llm.question_default("budget") == index.ask("How do I quit R?", generation=SHORT).counts.rows == 512
-    answer = index.ask("Which operators are used for assignment?", generation=SHORT)
-    assert "<-" in answer.text
+    right = {"Which operators are used for assignment?": "<-", "Which value stands for missing data?": "NA"}
+    for question, wanted in right.items():
+        assert index.ask(question, generation=SHORT).text.strip("`'\". ") == wanted
 
 
 def test_a_question_about_something_else_is_not_answered(index):

@@ -6,20 +6,27 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import sharedllm_docs as core
 from llama_index.core.base.llms.generic_utils import messages_to_history_str
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.base.response.schema import AsyncStreamingResponse, Response, StreamingResponse
 from llama_index.core.callbacks import CallbackManager, trace_method
 from llama_index.core.chat_engine.condense_question import DEFAULT_PROMPT
-from llama_index.core.chat_engine.types import AgentChatResponse, BaseChatEngine, StreamingAgentChatResponse
+from llama_index.core.chat_engine.types import AgentChatResponse, BaseChatEngine, ChatMode, StreamingAgentChatResponse
 from llama_index.core.chat_engine.utils import aresponse_gen_from_query_engine, response_gen_from_query_engine
 from llama_index.core.llms.llm import LLM
-from llama_index.core.memory import BaseMemory
+from llama_index.core.memory import BaseMemory, Memory
 from llama_index.core.prompts.base import BasePromptTemplate
 from llama_index.core.tools import ToolOutput
 from llama_index.core.types import Thread
 
+from llama_index.llms.sharedllm.base import SharedLLM
 from llama_index.llms.sharedllm.query_engine import SharedLLMQueryEngine
+
+HISTORY_RESERVE = 1024
+"""Tokens of the window kept free of chat history: injected rows, the question and the prompt."""
+CONDENSING = (ChatMode.CONDENSE_QUESTION,)
+DIRECT = (ChatMode.BEST, ChatMode.CONTEXT)
 
 
 class SharedLLMChatEngine(BaseChatEngine):
@@ -151,3 +158,40 @@ def _user(message: str) -> ChatMessage:
 def _tool_output(question: str, response: Response | StreamingResponse | AsyncStreamingResponse) -> ToolOutput:
     content = str(response) if isinstance(response, Response) else ""
     return ToolOutput(content=content, tool_name="query_engine", raw_input={"query": question}, raw_output=response)
+
+
+def window_memory(llm: SharedLLM, history: list[ChatMessage]) -> BaseMemory:
+    """A memory of as many turns as the model's window has room for.
+
+    Raises:
+        ConfigError: it has none.
+    """
+    metadata, tokenizer = llm.metadata, llm.core_llm.tokenizer
+    limit = metadata.context_window - metadata.num_output - HISTORY_RESERVE
+    if limit < 1:
+        raise core.ConfigError(
+            f"A window of {metadata.context_window} tokens leaves no room for a conversation beside an answer of "
+            f"{metadata.num_output} and {HISTORY_RESERVE} for passages and question.",
+            remedy="Lower max_tokens, or give a memory of your own.",
+        )
+    return Memory.from_defaults(
+        chat_history=history,
+        token_limit=limit,
+        tokenizer_fn=lambda text: tokenizer(text, add_special_tokens=False)["input_ids"],
+    )
+
+
+def condenses(mode: ChatMode | str) -> bool:
+    """Whether a chat mode rewrites questions so that they stand alone.
+
+    Raises:
+        ConfigError: an unknown mode.
+    """
+    known = [each.value for each in (*DIRECT, *CONDENSING)]
+    value = mode.value if isinstance(mode, ChatMode) else mode
+    if value not in known:
+        raise core.ConfigError(
+            f"chat_mode {value!r} is not there (known: {', '.join(known)}).",
+            remedy="For a chat without documents use SimpleChatEngine with SharedLLM().",
+        )
+    return value in [each.value for each in CONDENSING]

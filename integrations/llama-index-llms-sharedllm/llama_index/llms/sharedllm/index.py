@@ -12,24 +12,19 @@ import sharedllm_docs as core
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
 from llama_index.core.callbacks.base import CallbackManager
 from llama_index.core.chat_engine.types import ChatMode
-from llama_index.core.memory import BaseMemory, Memory
+from llama_index.core.memory import BaseMemory
 from llama_index.core.schema import Document
 from llama_index.core.settings import Settings
 from llama_index.core.storage.docstore.types import RefDocInfo
 from llama_index.core.utils import get_tqdm_iterable
 
 from llama_index.llms.sharedllm.base import SharedLLM
-from llama_index.llms.sharedllm.chat_engine import SharedLLMChatEngine
+from llama_index.llms.sharedllm.chat_engine import SharedLLMChatEngine, condenses, window_memory
 from llama_index.llms.sharedllm.documents import is_blank, kept_of, to_core
 from llama_index.llms.sharedllm.query_engine import SharedLLMQueryEngine
 from llama_index.llms.sharedllm.retriever import SharedLLMRetriever
 
 logger = logging.getLogger(__name__)
-
-HISTORY_RESERVE = 1024
-"""Tokens of the window kept free of chat history: injected rows, the question and the prompt."""
-CONDENSING = (ChatMode.CONDENSE_QUESTION,)
-DIRECT = (ChatMode.BEST, ChatMode.CONTEXT)
 
 
 class SharedLLMIndex:
@@ -240,14 +235,14 @@ class SharedLLMIndex:
         Raises:
             ConfigError: another mode, or ``memory`` together with ``chat_history``.
         """
-        condensing = _condenses(chat_mode)
+        condensing = condenses(chat_mode)
         engine = self.as_query_engine(**engine_options)
         if memory is not None and chat_history:
             raise core.ConfigError("memory and chat_history are both given.", remedy="Put the history in the memory.")
         prefix = [ChatMessage(role=MessageRole.SYSTEM, content=system_prompt)] if system_prompt else []
         return SharedLLMChatEngine(
             engine,
-            memory or self._memory(engine, list(chat_history)),
+            memory or window_memory(engine.llm, list(chat_history)),
             prefix_messages=prefix,
             condenser=engine.llm.plain() if condensing else None,
             callback_manager=self._callback_manager,
@@ -273,32 +268,6 @@ class SharedLLMIndex:
             done.append(not present and not blank)
         return done
 
-    def _memory(self, engine: SharedLLMQueryEngine, history: list[ChatMessage]) -> BaseMemory:
-        metadata, tokenizer = engine.llm.metadata, engine.llm.core_llm.tokenizer
-        limit = metadata.context_window - metadata.num_output - HISTORY_RESERVE
-        if limit < 1:
-            raise core.ConfigError(
-                f"A window of {metadata.context_window} tokens leaves no room for a conversation beside an answer of "
-                f"{metadata.num_output} and {HISTORY_RESERVE} for passages and question.",
-                remedy="Lower max_tokens, or give a memory of your own.",
-            )
-        return Memory.from_defaults(
-            chat_history=history,
-            token_limit=limit,
-            tokenizer_fn=lambda text: tokenizer(text, add_special_tokens=False)["input_ids"],
-        )
-
 
 def _core_llm(llm: SharedLLM | core.SharedLLM | None) -> core.SharedLLM | None:
     return llm.core_llm if isinstance(llm, SharedLLM) else llm
-
-
-def _condenses(mode: ChatMode | str) -> bool:
-    known = [each.value for each in (*DIRECT, *CONDENSING)]
-    value = mode.value if isinstance(mode, ChatMode) else mode
-    if value not in known:
-        raise core.ConfigError(
-            f"chat_mode {value!r} is not there (known: {', '.join(known)}).",
-            remedy="For a chat without documents use SimpleChatEngine with SharedLLM().",
-        )
-    return value in [each.value for each in CONDENSING]
