@@ -22,6 +22,9 @@ DENSE_WEIGHT = 0.7
 STANDS_OUT = 1.3
 """A leaf whose BM25 is so many times every other's ranks second at least: what its words say is not diluted by what
 else stands in it, as its vector is. Measured, see docs/log.md (words that stand out)."""
+NAMED_RELEVANCE = 0.5
+"""Least relevance where such a leaf holds all of the question's words: a cosine below the floor does not outweigh that.
+Measured, see docs/log.md (words that stand out and the floor)."""
 _STOPWORDS = frozenset(
     _WORD.findall(
         "a an and are as at be but by can could did do does for from had has have how i if in into is it its me my of "
@@ -66,16 +69,19 @@ class LeafScores:
         fused: [leaves], the ranking; higher is nearer.
         dense: [leaves], cosine of question and leaf.
         lexical: [leaves], BM25.
+        named: one leaf's words stand out, and it holds all of the question's.
     """
 
     fused: NDArray[np.float32]
     dense: NDArray[np.float32]
     lexical: NDArray[np.float32]
+    named: bool = False
 
     @property
     def relevance(self) -> float:
-        """0 .. 1: cosine of the question and the nearest leaf."""
-        return float(np.clip(self.dense.max(initial=0.0), 0.0, 1.0))
+        """0 .. 1: cosine of the question and the nearest leaf, at least :data:`NAMED_RELEVANCE` where one is named."""
+        nearest = float(np.clip(self.dense.max(initial=0.0), 0.0, 1.0))
+        return max(nearest, NAMED_RELEVANCE) if self.named else nearest
 
 
 class LeafIndex:
@@ -113,8 +119,11 @@ class LeafIndex:
         dense = self.vectors @ vector
         lexical = self._lexical(question)
         fused = DENSE_WEIGHT * _scaled(dense) + (1 - DENSE_WEIGHT) * _scaled(lexical)
-        _raise_outstanding(fused, lexical)
-        return LeafScores(fused.astype(np.float32), dense.astype(np.float32), lexical.astype(np.float32))
+        best = _outstanding(lexical)
+        if best is not None and len(fused) > 1:  # the second place, unless it has a better one
+            fused[best] = max(fused[best], np.partition(fused, -2)[-2])
+        named = best is not None and set(terms(question)) <= set(terms(f"{self.titles[best]} {self.texts[best]}"))
+        return LeafScores(fused.astype(np.float32), dense.astype(np.float32), lexical.astype(np.float32), named)
 
     def _lexical(self, question: str) -> NDArray[np.float32]:
         known = [term for term in dict.fromkeys(terms(question)) if term in self._bm25.vocab_dict]
@@ -123,14 +132,13 @@ class LeafIndex:
         return np.asarray(self._bm25.get_scores(known), dtype=np.float32)
 
 
-def _raise_outstanding(fused: NDArray[np.float32], lexical: NDArray[np.float32]) -> None:
-    """Give the leaf whose words stand out (:data:`STANDS_OUT`) the second place unless it has a better one."""
-    if len(lexical) < 2:
-        return
-    second, first = np.partition(lexical, -2)[-2:]
-    if first > STANDS_OUT * second:
-        best = int(lexical.argmax())
-        fused[best] = max(fused[best], np.partition(fused, -2)[-2])
+def _outstanding(lexical: NDArray[np.float32]) -> int | None:
+    """The leaf whose words stand out (:data:`STANDS_OUT`), if one does."""
+    if not len(lexical):
+        return None
+    best = int(lexical.argmax())
+    others = np.delete(lexical, best).max(initial=0.0)
+    return best if lexical[best] > STANDS_OUT * others else None
 
 
 def _scaled(scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedllm_docs.candidates import DENSE_WEIGHT, STANDS_OUT, LeafIndex, LeafScores, passage, terms
+from sharedllm_docs.candidates import DENSE_WEIGHT, NAMED_RELEVANCE, STANDS_OUT, LeafIndex, LeafScores, passage, terms
 from tests.tiny_text import HashEmbedder
 
 TEXTS = [
@@ -116,12 +116,12 @@ def test_relevance_is_the_nearest_leaf():
     assert LeafScores(negative, negative, negative).relevance == 0
 
 
-def outstanding(another):
+def outstanding(another, question="What is the pass key?", nearest=1.0):
     """Leaf 2 is far from the question by its vector; the fused ranking without its words would have it last."""
     texts = [another, "alpha beta", "the pass key is 22140", "gamma", "delta"]
     vectors = np.array([[0.8, 0.6], [1.0, 0.0], [0.0, 1.0], [0.9, 0.43589], [0.6, 0.8]], dtype=np.float32)
     index = LeafIndex(texts, [""] * 5, vectors)
-    return index.search("What is the pass key?", np.array([1.0, 0.0], dtype=np.float32))
+    return index.search(question, np.array([nearest, 0.0], dtype=np.float32))
 
 
 def test_a_leaf_whose_words_stand_out_ranks_second():
@@ -136,6 +136,20 @@ def test_words_that_others_have_too_do_not_stand_out():
     lexical = np.sort(scores.lexical)
     assert 0 < lexical[-1] <= STANDS_OUT * lexical[-2]
     assert (scores.fused > scores.fused[2]).sum() > 1
+
+
+def test_a_leaf_that_stands_out_with_all_words_of_the_question_is_relevant_whatever_its_vector():
+    far = outstanding("mark", nearest=0.1)
+    assert far.named
+    assert (float(far.dense.max()), far.relevance) == (pytest.approx(0.1), NAMED_RELEVANCE)
+    assert outstanding("mark").relevance == 1, "the nearer of the two"
+    missing = outstanding("mark", "What is the pass key of the zoo?", nearest=0.1)
+    assert not missing.named
+    assert missing.relevance == pytest.approx(0.1)
+    shared = outstanding("pass a key around", nearest=0.1)
+    assert not shared.named
+    assert shared.relevance == pytest.approx(0.1)
+    assert not outstanding("mark", "Who are they?", nearest=0.1).named, "no word is no name"
 
 
 def test_one_leaf_alone():
