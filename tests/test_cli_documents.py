@@ -96,6 +96,7 @@ def test_model_options_reach_the_engine_under_its_own_names(world):
 )
 def test_the_profile_is_a_name_or_changed_settings(world, options, profile, monkeypatch, tmp_path):
     monkeypatch.setattr("sharedllm_docs.adapter.SHIPPED", tmp_path)  # no adapter of its own
+    monkeypatch.chdir(tmp_path)  # nor an index that `make ask` left here, whose profile would count
     good("add", "a.pdf", *options)
     assert world.arguments("open_or_create")["profile"] == profile
 
