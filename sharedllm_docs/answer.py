@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sharedllm_docs.sentences import sentence_spans
+
 NOT_SAID = "The document does not say."
 
 
@@ -127,25 +129,12 @@ class Answer:
         return asdict(self)
 
 
-_SENTENCE_END = re.compile(r"(?<=[.!?:])\s+(?=[^a-z])|\n\s*\n")
 _WORD = re.compile(r"\w+")
 
 
 def words(text: str) -> set[str]:
     """Lower-case words, for counting overlap."""
     return {word.lower() for word in _WORD.findall(text)}
-
-
-def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """Spans (start, end) of the sentences of ``text``, outer white space left out."""
-    spans, start = [], 0
-    for cut in [*(m.span() for m in _SENTENCE_END.finditer(text)), (len(text), len(text))]:
-        piece = text[start : cut[0]]
-        if piece.strip():
-            left = len(piece) - len(piece.lstrip())
-            spans.append((start + left, start + len(piece.rstrip())))
-        start = cut[1]
-    return spans
 
 
 def best_quote(text: str, question: str, answer: str, *, limit: int = 240) -> tuple[int, int, float]:

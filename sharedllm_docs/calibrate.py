@@ -13,13 +13,13 @@ from dataclasses import dataclass, replace
 
 import torch
 
-from sharedllm_docs.answer import sentence_spans
 from sharedllm_docs.config import Profile
 from sharedllm_docs.document import Document
 from sharedllm_docs.errors import ConfigError, EmptyDocumentError
 from sharedllm_docs.inject import InjectedDecoder, Injection
 from sharedllm_docs.lower import LowerEncoder
 from sharedllm_docs.model import SharedLLM
+from sharedllm_docs.sentences import sentence_spans
 from sharedllm_docs.tokens import tokenize
 
 CONTEXT_TOKENS = 256

@@ -6,16 +6,16 @@ the relevance (0 .. 1) that the floor is compared with. Knows no model of its ow
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-_WORD = re.compile(r"[^\W_]+(?:[._][^\W_]+)*")
+from sharedllm_docs.terms import terms
+
 _NO_TERM = "\u2400"
 DENSE_WEIGHT = 0.7
 """Share of the dense score in the fused one. Measured, see docs/log.md (candidates)."""
@@ -25,40 +25,11 @@ else stands in it, as its vector is. Measured, see docs/log.md (words that stand
 NAMED_RELEVANCE = 0.5
 """Least relevance where such a leaf holds all of the question's words: a cosine below the floor does not outweigh that.
 Measured, see docs/log.md (words that stand out and the floor)."""
-_STOPWORDS = frozenset(
-    _WORD.findall(
-        "a an and are as at be but by can could did do does for from had has have how i if in into is it its me my of "
-        "on or our should so than that the their them then there these they this to was we were what when where which "
-        "who whom whose why will with would you your"
-    )
-)
 
 
 def passage(text: str, title: str) -> str:
     """What is embedded for a leaf: its text under the title of its section."""
     return f"{title}\n{text}" if title else text
-
-
-def terms(text: str) -> list[str]:
-    """Lower-case words for BM25; dotted names (``read.table``) count whole and in parts, plurals lose their s."""
-    found: list[str] = []
-    for match in _WORD.findall(text.lower()):
-        found.extend(_terms_of(match))
-    return found
-
-
-@lru_cache(maxsize=1 << 16)
-def _terms_of(word: str) -> tuple[str, ...]:
-    """Remembered, since documents repeat their words."""
-    parts = re.split(r"[._]", word)
-    names = [word, *parts] if len(parts) > 1 else parts
-    return tuple(_stem(name) for name in names if name not in _STOPWORDS)
-
-
-def _stem(word: str) -> str:
-    if len(word) > 3 and word.endswith("s") and not word.endswith("ss"):
-        return word[:-1]
-    return word
 
 
 @dataclass(frozen=True)
@@ -109,6 +80,16 @@ class LeafIndex:
         index.index(corpus, show_progress=False)
         return index
 
+    @cached_property
+    def _repeats(self) -> NDArray[np.bool_]:
+        """Leaves that say, under the same title, what an earlier one says: a budget has no room for them."""
+        seen: set[tuple[str, str]] = set()
+        repeats = np.zeros(len(self.texts), dtype=np.bool_)
+        for number, leaf in enumerate(zip(self.titles, self.texts, strict=True)):
+            repeats[number] = leaf in seen
+            seen.add(leaf)
+        return repeats
+
     def search(self, question: str, vector: NDArray[np.float32]) -> LeafScores:
         """Score all leaves.
 
@@ -119,7 +100,8 @@ class LeafIndex:
         dense = self.vectors @ vector
         lexical = self._lexical(question)
         fused = DENSE_WEIGHT * _scaled(dense) + (1 - DENSE_WEIGHT) * _scaled(lexical)
-        best = _outstanding(lexical)
+        fused[self._repeats] = fused.min(initial=0.0)
+        best = _outstanding(lexical, self._repeats)
         if best is not None and len(fused) > 1:  # the second place, unless it has a better one
             fused[best] = max(fused[best], np.partition(fused, -2)[-2])
         named = best is not None and set(terms(question)) <= set(terms(f"{self.titles[best]} {self.texts[best]}"))
@@ -132,13 +114,14 @@ class LeafIndex:
         return np.asarray(self._bm25.get_scores(known), dtype=np.float32)
 
 
-def _outstanding(lexical: NDArray[np.float32]) -> int | None:
-    """The leaf whose words stand out (:data:`STANDS_OUT`), if one does."""
-    if not len(lexical):
+def _outstanding(lexical: NDArray[np.float32], repeats: NDArray[np.bool_]) -> int | None:
+    """The leaf whose words stand out (:data:`STANDS_OUT`) among those that do not repeat another, if one does."""
+    own = np.where(repeats, 0.0, lexical)
+    if not len(own):
         return None
-    best = int(lexical.argmax())
-    others = np.delete(lexical, best).max(initial=0.0)
-    return best if lexical[best] > STANDS_OUT * others else None
+    best = int(own.argmax())
+    others = np.delete(own, best).max(initial=0.0)
+    return best if own[best] > STANDS_OUT * others else None
 
 
 def _scaled(scores: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -18,6 +18,7 @@ from sharedllm_docs.answer import NOT_SAID, Answer, Citation, Counts, Timings
 from sharedllm_docs.cite import cite
 from sharedllm_docs.config import GenerationSettings, QuestionSettings
 from sharedllm_docs.errors import ConfigError, EmptyQuestionError, QuestionTooLongError
+from sharedllm_docs.evidence import evidence_text
 from sharedllm_docs.generate import Generated, Piece, generate
 from sharedllm_docs.inject import InjectedDecoder, Injection, positions_of
 from sharedllm_docs.messages import Message, transcript
@@ -165,7 +166,7 @@ class Engine:
             raise EmptyQuestionError(f"The question {question!r} is empty.", remedy="Ask something.")
         begun = time.perf_counter()
         one = _Asked(question, begun, self.select(question, searcher, settings, generation, conversation))
-        evidence = self._evidence(one.selection, self._evidence_tokens(settings))
+        evidence = evidence_text(one.selection, question, self._evidence_tokens(settings))
         one.ids = self.llm.template.question_ids(self.llm.tokenizer, question, evidence, transcript(conversation))
         one.select_seconds = time.perf_counter() - one.begun
         if one.selection.relevance >= settings.relevance_floor:
@@ -198,20 +199,6 @@ class Engine:
                 remedy=f"Use a budget of at most {left}.",
             )
         return min(wanted, left)
-
-    def _evidence(self, selection: Selection, tokens: int) -> str:
-        """Text of the best injected leaves, best first, up to ``tokens`` tokens."""
-        pieces: list[str] = []
-        for node in sorted(selection.nodes, key=lambda n: -n.score):
-            if tokens <= 0:
-                break
-            document = selection.documents[node.document]
-            start = document.trees[node.chunk].chunk.start + node.node.start
-            end = min(document.trees[node.chunk].chunk.start + node.node.end, start + tokens)
-            first, last = document.tokens.char_span(start, end)
-            pieces.append(document.document.text[first:last].strip())
-            tokens -= end - start
-        return "\n\n".join(pieces)
 
     def _load(self, selection: Selection) -> tuple[Injection, int]:
         keys, values, read = self.source.rows(selection)

@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 from sharedllm_docs.candidates import LeafIndex, LeafScores
 from sharedllm_docs.config import Profile, QuestionSettings, SelectorName
 from sharedllm_docs.prepared import EMBEDDINGS, PreparedDocument
-from sharedllm_docs.selection import CandidateChunk, NodeScore, SelectedNode, right_half, select
+from sharedllm_docs.selection import CandidateChunk, LeansBack, NodeScore, SelectedNode, right_half, select
+from sharedllm_docs.sentences import cut_by
+from sharedllm_docs.terms import terms
 from sharedllm_docs.tree import ContextTree, Node, RowPlace
 
 
@@ -105,12 +107,17 @@ class Searcher:
             ValueError: the ``hidden-state`` selector without ``hidden``.
         """
         scores = self.scores(question, vector)
-        candidates = tuple(self._candidates(scores, settings.selector, hidden))
+        wanted = frozenset(terms(question))
+        candidates = tuple(self._candidates(scores, settings.selector, hidden, wanted))
         nodes = select(candidates, budget, searched=settings.candidates)
         return Selection(self.documents, tuple(nodes), candidates, scores.relevance)
 
     def _candidates(
-        self, scores: LeafScores, selector: SelectorName, hidden: NDArray[np.float32] | None
+        self,
+        scores: LeafScores,
+        selector: SelectorName,
+        hidden: NDArray[np.float32] | None,
+        wanted: frozenset[str],
     ) -> list[CandidateChunk]:
         found = []
         before = 0
@@ -119,9 +126,18 @@ class Searcher:
                 first = before + document.first_leaf[chunk]
                 leaf_scores = scores.fused[first : first + len(tree.tree.leaves)]
                 scorer = _node_score(selector, document, chunk, leaf_scores, hidden)
-                found.append(CandidateChunk(number, chunk, tree.tree, scorer, leaf_scores.tolist()))
+                leans_back = _leans_back(document, document.first_leaf[chunk], wanted)
+                found.append(CandidateChunk(number, chunk, tree.tree, scorer, leaf_scores.tolist(), leans_back))
             before += len(document.leaves)
         return found
+
+
+def _leans_back(document: PreparedDocument, first: int, wanted: frozenset[str]) -> LeansBack:
+    def leans_back(index: int) -> bool:
+        leaf = document.leaves[first + index]
+        return cut_by(document.document.text, leaf.char_start, leaf.char_end, wanted).start is not None
+
+    return leans_back
 
 
 def _node_score(

@@ -12,9 +12,14 @@ from dataclasses import dataclass
 from sharedllm_docs.tree import ContextTree, Node
 
 NodeScore = Callable[[Node], float]
+LeansBack = Callable[[int], bool]
 FOLLOW_AFTER = 3
-"""Single leaves lie on a grid that knows no sentences: so many of the best, then the one that goes on where the best
-ends. Measured, see docs/log.md (leaves that go on)."""
+"""Single leaves lie on a grid that knows no sentences: so many of the best, then the neighbour that the best one's
+sentence reaches into. Measured, see docs/log.md (leaves that go on; sentences that the grid cuts)."""
+
+
+def _never(_leaf: int) -> bool:
+    return False
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,7 @@ class CandidateChunk:
         tree: its context tree.
         node_score: relevance of a node to the question, higher is nearer.
         leaf_scores: relevance of each leaf, used to rank chunks and to extend a selection.
+        leans_back: whether what matters of a leaf begins in the leaf before it, rather than going on in the next.
     """
 
     document: int
@@ -77,6 +83,7 @@ class CandidateChunk:
     tree: ContextTree
     node_score: NodeScore
     leaf_scores: Sequence[float]
+    leans_back: LeansBack = _never
 
     @property
     def score(self) -> float:
@@ -111,7 +118,8 @@ def select(candidates: Sequence[CandidateChunk], budget: int, *, searched: int) 
     their best leaf, are descended. ``sharedllm`` takes branch after branch, and the remaining chunks at the coarsest
     grain while there is budget. ``prefix`` takes single leaves, best first, where the leaf at the end of a chunk's
     branch counts as that chunk's best (docs/log.md, leaves: pairs of siblings found fewer of the right pages); after
-    every third comes the leaf that goes on where the best one, then the next best, ends.
+    every third comes the neighbour of the best one, then of the next best: the leaf that goes on where it ends, or
+    the one before it where it leans back.
 
     Args:
         candidates: all chunks of the chosen documents.
@@ -164,24 +172,25 @@ def _leaves_best_first(
 def _followed(
     ranked: Sequence[tuple[CandidateChunk, Node]], candidates: Sequence[CandidateChunk]
 ) -> Iterator[tuple[CandidateChunk, Node]]:
-    """Leaves best first; behind every ``FOLLOW_AFTER`` of them comes the one that follows the next best in the text."""
+    """Leaves best first; behind every ``FOLLOW_AFTER`` of them comes a neighbour, of the best first."""
     at = {(candidate.document, candidate.chunk): candidate for candidate in candidates}
-    followers = (follower for entry in ranked if (follower := _follower(*entry, at)) is not None)
+    neighbours = (neighbour for entry in ranked if (neighbour := _neighbour(*entry, at)) is not None)
     for count, entry in enumerate(ranked, start=1):
         yield entry
-        if count % FOLLOW_AFTER == 0 and (follower := next(followers, None)) is not None:
-            yield follower
+        if count % FOLLOW_AFTER == 0 and (neighbour := next(neighbours, None)) is not None:
+            yield neighbour
 
 
-def _follower(
+def _neighbour(
     candidate: CandidateChunk, leaf: Node, at: Mapping[tuple[int, int], CandidateChunk]
 ) -> tuple[CandidateChunk, Node] | None:
-    """The leaf that goes on where a leaf ends, in its chunk or the next; None at the end of the document."""
+    """The leaf before or after, in its chunk or the one beside it; None at the ends of the document."""
+    step = -1 if candidate.leans_back(leaf.index) else 1
     leaves = candidate.tree.leaves
-    if leaf.index + 1 < len(leaves):
-        return candidate, leaves[leaf.index + 1]
-    following = at.get((candidate.document, candidate.chunk + 1))
-    return None if following is None else (following, following.tree.leaves[0])
+    if 0 <= leaf.index + step < len(leaves):
+        return candidate, leaves[leaf.index + step]
+    beside = at.get((candidate.document, candidate.chunk + step))
+    return None if beside is None else (beside, beside.tree.leaves[0 if step > 0 else -1])
 
 
 class _Budgeted:

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedllm_docs.answer import Answer, Citation, best_quote, fold, rank, sentence_spans, words
+from sharedllm_docs.answer import Answer, Citation, best_quote, fold, rank, words
 from sharedllm_docs.chunks import split_into_chunks
 from sharedllm_docs.cite import cite
 from sharedllm_docs.config import QuestionSettings
 from sharedllm_docs.document import Page, Section
 from sharedllm_docs.prepared import EMBEDDINGS, PreparedDocument
 from sharedllm_docs.question import Searcher
+from sharedllm_docs.sentences import sentence_spans
 from sharedllm_docs.tokens import tokenize
 from tests.tiny_text import HashEmbedder, tiny_document, tiny_profile, tiny_sharedllm_profile, tiny_tokenizer
 

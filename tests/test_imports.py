@@ -46,14 +46,17 @@ ALLOWED: dict[str, str] = {
     # the index on disk
     "store": "cache chunks config document errors tokens tree",
     # a question
+    "terms": "",
+    "sentences": "terms",
     "selection": "tree",
-    "candidates": "",
+    "candidates": "terms",
     "prepared": "chunks config document tokens tree",
     "front": "architectures lower",
     "inject": "architectures config cross_attention front masks tree",
-    "question": "candidates config prepared selection tree",
+    "question": "candidates config prepared selection sentences terms tree",
+    "evidence": "prepared question selection sentences terms",
     "generate": "config",
-    "answer": "",
+    "answer": "sentences",
     "cite": "answer prepared question selection tree",
     "views": "answer document prepared question selection tree",
     # a model made ready
@@ -72,9 +75,9 @@ ALLOWED: dict[str, str] = {
     "model": "adapter architectures config cross_attention devices digests embedder errors front generate loading "
     "lower plain_model prompt store tokens zoo",
     # all together
-    "engine": "answer cite config errors generate inject messages model question",
+    "engine": "answer cite config errors evidence generate inject messages model question",
     "ingest": "candidates chunks document errors lower model prepared readers store tokens tree",
-    "calibrate": "answer config document errors inject lower model tokens",
+    "calibrate": "config document errors inject lower model sentences tokens",
     "passages": "answer errors prepared question tree",
     "library": "chunks config errors model prepared question store views",
     "additions": "document errors ingest library model readers store views",
@@ -101,6 +104,7 @@ LIGHT = (
         "readers",
     ),
     *("tokens", "chunks", "tree", "store", "selection", "candidates", "prepared", "answer", "prompt", "zoo"),
+    *("terms", "sentences", "evidence"),
     *("embedder", "messages", "asynchronous", "question", "views", "passages", "library", "index", "cli.app"),
 )
 HEAVY = ("torch", "transformers", "sentence_transformers", "bm25s", "gguf", "scipy", "pandas")

@@ -15,6 +15,7 @@ from sharedllm_docs.chunks import split_into_chunks
 from sharedllm_docs.config import QuestionSettings
 from sharedllm_docs.document import Document
 from sharedllm_docs.evaluation.systems.recent import Recent, identity
+from sharedllm_docs.evidence import evidence_text, quoted
 from sharedllm_docs.model import SharedLLM
 from sharedllm_docs.prepared import EMBEDDINGS, PreparedDocument
 from sharedllm_docs.question import Searcher, Selection
@@ -29,23 +30,15 @@ class Excerpt:
     pages: tuple[int, ...]
 
 
-def excerpt(selection: Selection, tokens: int) -> Excerpt:
-    """Text of the selected nodes, best first, up to ``tokens`` tokens."""
-    pieces: list[str] = []
+def excerpt(selection: Selection, question: str, tokens: int) -> Excerpt:
+    """What the engine would quote of the selected nodes, and the pages that it touches."""
     pages: list[int] = []
-    left = tokens
-    for node in sorted(selection.nodes, key=lambda one: -one.score):
-        if left <= 0:
-            break
-        document = selection.documents[node.document]
-        start = document.trees[node.chunk].chunk.start + node.node.start
-        end = start + min(len(node.node), left)
-        first, last = document.tokens.char_span(start, end)
-        pieces.append(document.document.text[first:last].strip())
+    for one in quoted(selection, question, tokens):
+        document = selection.documents[one.document]
+        first, last = document.tokens.char_span(one.start, one.end)
         touched = [document.document.page_at(char).number for char in (first, max(first, last - 1))]
         pages.extend(range(touched[0], touched[1] + 1))
-        left -= end - start
-    return Excerpt("\n\n".join(pieces), tuple(dict.fromkeys(pages)))
+    return Excerpt(evidence_text(selection, question, tokens), tuple(dict.fromkeys(pages)))
 
 
 def seen(selection: Selection) -> Excerpt:
@@ -84,7 +77,7 @@ class EvidenceFinder:
         vector = self._llm.embedder.encode([question])[0]
         leaf = self._llm.profile.chunk_tokens >> self._llm.profile.depth
         # whole leaves are chosen: room for one more than asked, the last is cut
-        return excerpt(searcher.select(question, vector, QuestionSettings(), tokens + leaf), tokens)
+        return excerpt(searcher.select(question, vector, QuestionSettings(), tokens + leaf), question, tokens)
 
     def _prepare(self, document: Document) -> PreparedDocument:
         profile = self._llm.profile
