@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedllm_docs.terms import terms
+from sharedllm_docs.terms import Vocabulary, terms
 
 _NO_TERM = "\u2400"
 DENSE_WEIGHT = 0.7
@@ -74,10 +74,12 @@ class LeafIndex:
         import bm25s
 
         # the title counts twice: it names what the passage, which often does not repeat it, is about
+        vocabulary = Vocabulary()
+        nothing = [vocabulary.setdefault(_NO_TERM, 0)]
         pairs = zip(self.texts, self.titles, strict=True)
-        corpus = [terms(f"{title} {title} {text}") or [_NO_TERM] for text, title in pairs]
+        corpus = [vocabulary.numbers(f"{title} {title} {text}") or nothing for text, title in pairs]
         index = bm25s.BM25(method="lucene")
-        index.index(corpus, show_progress=False)
+        index.index((corpus, dict(vocabulary)), show_progress=False)
         return index
 
     @cached_property

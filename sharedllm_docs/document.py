@@ -152,12 +152,12 @@ class Document:
 
     def section_at(self, char: int) -> Section | None:
         """The innermost section that contains character ``char``, or None before the first title."""
-        found = None
-        for section in self.sections:
-            if section.char > char:
-                break
-            found = section
-        return found
+        place = bisect.bisect_right(self._section_starts, char)
+        return self.sections[place - 1] if place else None
+
+    @cached_property
+    def _section_starts(self) -> list[int]:
+        return [section.char for section in self.sections]
 
     def __iter__(self) -> Iterator[Page]:
         return iter(self.pages)

@@ -131,38 +131,61 @@ def select(candidates: Sequence[CandidateChunk], budget: int, *, searched: int) 
     """
     leaves_only = bool(candidates) and not any(candidates[0].tree.profile.grains[:-1])
     chosen = _Budgeted(budget)
-    whole = sum(c.tree.num_kept(leaf) for c in candidates for leaf in c.tree.leaves)
-    if leaves_only and whole <= budget:
+    if leaves_only and _fits(budget, ((c.tree, leaf) for c in candidates for leaf in c.tree.leaves)):
         for candidate in candidates:
             chosen.add_all(candidate, candidate.tree.leaves)
         return chosen.in_order()
     ranked = sorted(candidates, key=lambda c: (-c.score, c.document, c.chunk))
-    branches = [descend(c.tree, c.node_score) for c in ranked]
-    everything = sum(c.tree.num_kept(n) for c, b in zip(ranked, branches, strict=True) for n in nodes_of(b))
-    if not leaves_only and everything <= budget:
-        searched = len(ranked)
+    branches = _Branches()
     if leaves_only:
-        for candidate, leaf in _followed(_leaves_best_first(ranked[:searched], branches), candidates):
+        best = _leaves_best_first(ranked[:searched], branches)
+        for candidate, leaf in _followed(best, candidates):
             chosen.add(candidate, leaf)
         return chosen.in_order()
-    for candidate, branch in zip(ranked[:searched], branches, strict=False):
+    if _fits(budget, ((c.tree, node) for c in ranked for node in nodes_of(branches.of(c)))):
+        searched = len(ranked)
+    for candidate in ranked[:searched]:
+        branch = branches.of(candidate)
         chosen.add_all(candidate, _best_first(candidate, branch.taken))
         chosen.add_all(candidate, branch.rejected)
     for candidate in ranked[searched:]:
+        if not chosen.left:
+            break
         chosen.add_all(candidate, candidate.tree.level(1))
     return chosen.in_order()
+
+
+def _fits(budget: int, nodes: Iterator[tuple[ContextTree, Node]]) -> bool:
+    """Whether the nodes' rows are no more than the budget; stops counting where they are."""
+    rows = 0
+    for tree, node in nodes:
+        rows += tree.num_kept(node)
+        if rows > budget:
+            return False
+    return True
+
+
+class _Branches:
+    """Descends into a chunk when it is first asked for: of a long index most chunks never are."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[int, int], Branch] = {}
+
+    def of(self, candidate: CandidateChunk) -> Branch:
+        place = candidate.document, candidate.chunk
+        if place not in self._found:
+            self._found[place] = descend(candidate.tree, candidate.node_score)
+        return self._found[place]
 
 
 def _best_first(candidate: CandidateChunk, leaves: Sequence[Node]) -> list[Node]:
     return sorted(leaves, key=lambda leaf: (-candidate.leaf_scores[leaf.index], leaf.index))
 
 
-def _leaves_best_first(
-    candidates: Sequence[CandidateChunk], branches: Sequence[Branch]
-) -> list[tuple[CandidateChunk, Node]]:
+def _leaves_best_first(candidates: Sequence[CandidateChunk], branches: _Branches) -> list[tuple[CandidateChunk, Node]]:
     ranked = []
-    for candidate, branch in zip(candidates, branches, strict=False):
-        end = _best_first(candidate, branch.taken)[0]
+    for candidate in candidates:
+        end = _best_first(candidate, branches.of(candidate).taken)[0]
         for leaf in candidate.tree.leaves:
             score = candidate.score if leaf == end else candidate.leaf_scores[leaf.index]
             ranked.append((-score, candidate.document, candidate.chunk, leaf.index, candidate, leaf))

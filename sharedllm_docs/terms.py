@@ -23,6 +23,24 @@ def terms(text: str) -> list[str]:
     return found
 
 
+class Vocabulary(dict[str, int]):
+    """Numbers of terms, given as they are met; a document's words are taken apart once each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._words: dict[str, tuple[int, ...]] = {}
+
+    def numbers(self, text: str) -> list[int]:
+        """What :func:`terms` says of a text, as numbers."""
+        found: list[int] = []
+        for word in _WORD.findall(text.lower()):
+            known = self._words.get(word)
+            if known is None:
+                known = self._words[word] = tuple(self.setdefault(term, len(self)) for term in _terms_of(word))
+            found += known
+        return found
+
+
 @lru_cache(maxsize=1 << 16)
 def _terms_of(word: str) -> tuple[str, ...]:
     """Remembered, since documents repeat their words."""
