@@ -16,6 +16,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
+from sharedllm_docs.devices import has_bfloat16_units
 from sharedllm_docs.zoo import DEFAULT_MODEL, model_folder
 
 QUESTION = "How do I quit R?"
@@ -29,7 +30,7 @@ print("ready", flush=True)
 MODEL = """
 import torch
 from transformers import LlamaForCausalLM
-model = LlamaForCausalLM.from_pretrained("{folder}", dtype=torch.float32).eval()
+model = LlamaForCausalLM.from_pretrained("{folder}", dtype=torch.{dtype}).eval()
 print("ready", flush=True)
 """
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -82,11 +83,12 @@ def main() -> None:
     options = parser.parse_args()
     python = [sys.executable, "-c"]
     folder = model_folder(DEFAULT_MODEL)
+    dtype = "bfloat16" if has_bfloat16_units("cpu") else "float32"  # as ask chooses
     ask = [sys.executable, "-m", "sharedllm_docs", "ask", QUESTION, "--file", options.file, "--index", options.index]
     pages = ["--pages", options.pages] if options.pages else []
     sides = {
         "ask, to the first piece": Side([*ask, *pages, "--json", "--stream", "--max-tokens", "8"], b'"piece"'),
-        "import torch, build the model": Side([*python, MODEL.format(folder=folder)], b"ready"),
+        "import torch, build the model": Side([*python, MODEL.format(folder=folder, dtype=dtype)], b"ready"),
         "import torch, read the weights": Side([*python, WEIGHTS.format(folder=folder)], b"ready"),
     }
     for repeat in range(options.repeats + 1):

@@ -8,8 +8,8 @@ are removed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -21,6 +21,8 @@ from sharedllm_docs.config import Profile
 from sharedllm_docs.cross_attention import CrossAttention, CrossRows, cross_attending
 from sharedllm_docs.front import FrontState, front_state
 from sharedllm_docs.masks import for_attention, visible
+from sharedllm_docs.step_attention import packing
+from sharedllm_docs.step_weights import StepWeights
 from sharedllm_docs.tree import RowPlace
 
 
@@ -108,6 +110,7 @@ class InjectedDecoder:
         blocks: cross-attention blocks by layer (``separate`` only).
         capacity: most tokens that will be fed (question and answer).
         lock: held while the model computes, so that questions in several threads can share it.
+        step_weights: what steps of one token multiply by in place of the model's own weights.
     """
 
     def __init__(
@@ -120,8 +123,10 @@ class InjectedDecoder:
         blocks: Mapping[int, CrossAttention] | None = None,
         capacity: int,
         lock: AbstractContextManager[Any] | None = None,
+        step_weights: StepWeights | None = None,
     ) -> None:
         self.arch = arch
+        self._step_weights = step_weights
         self._lock = lock or nullcontext()
         self.profile = profile
         self.injections = list(injections)
@@ -204,12 +209,21 @@ class InjectedDecoder:
             logits [B, V] of each question's last token ([B, S, V] with ``all_logits``, padding at the left).
         """
         # hooks live only while tokens are fed: between two steps others may use the model
-        with self._lock, self._attending():
+        with self._lock, self._attending(), self._stepping(sequences):
             hidden = self._run(sequences)
             return self.arch.logits(hidden if all_logits else hidden[:, -1])
 
     def _attending(self) -> AbstractContextManager[None]:
         return cross_attending(self.arch, self._blocks, self._cross) if self._cross else nullcontext()
+
+    @contextmanager
+    def _stepping(self, sequences: Sequence[Sequence[int]]) -> Iterator[None]:
+        """What is cheaper for a step of one token, whatever the batch: an answer does not depend on its company."""
+        if not self._fed.any() or any(len(sequence) != 1 for sequence in sequences):
+            yield
+            return
+        with packing(self.arch), self._step_weights.instead() if self._step_weights else nullcontext():
+            yield
 
     def _run(self, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
         length = max(map(len, sequences))

@@ -30,6 +30,7 @@ from sharedllm_docs.loading import absolute, adapter_source, choose_profile, loa
 from sharedllm_docs.lower import LowerEncoder
 from sharedllm_docs.plain_model import PlainModel
 from sharedllm_docs.prompt import PromptTemplate
+from sharedllm_docs.step_weights import step_weights_for
 from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.tokens import check_tokenizer
 from sharedllm_docs.zoo import DEFAULT_MODEL, EMBEDDED, ensure
@@ -59,6 +60,7 @@ class SharedLLM(PlainModel):
         embedder: of leaf texts and questions.
         name: how the model was asked for.
         lock: held while the model computes, one step of one batch at a time.
+        step_weights: what steps of decoding multiply by, or None for the model's own weights.
         source: arguments with which :meth:`from_pretrained` makes the same again; empty for a model from memory.
     """
 
@@ -74,6 +76,7 @@ class SharedLLM(PlainModel):
         adapter: Adapter | None = None,
         embedder: Embedder | None = None,
         name: str = "",
+        step_weights: str = "auto",
         weight_files: Snapshot = NO_FILES,
         tokenizer_files: Snapshot = NO_FILES,
     ) -> None:
@@ -91,6 +94,7 @@ class SharedLLM(PlainModel):
         self.source: dict[str, Any] = {}
         self.blocks = self._make_blocks()
         self.lower = self._half("lower")
+        self.step_weights = step_weights_for(step_weights, self.upper)
         self.template = PromptTemplate.of(tokenizer)
         self.start_ids = self.template.start_ids(tokenizer)
         self.end_ids = end_tokens(model, tokenizer)
@@ -107,6 +111,7 @@ class SharedLLM(PlainModel):
         device: str = "auto",
         dtype: str = "auto",
         embedder: str | None = None,
+        step_weights: str = "auto",
         report: Callable[[str], None] | None = None,
     ) -> SharedLLM:
         """Load a model.
@@ -119,13 +124,16 @@ class SharedLLM(PlainModel):
             device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ...
             dtype: ``auto`` (bfloat16 on CUDA and on processors with bfloat16 matrix units, else float32) or a name.
             embedder: None for the embedded default, a folder or a hub name of sentence-transformers.
+            step_weights: what an answer's tokens are decoded by: ``auto`` (``int8`` in bfloat16 on a processor, where
+                it takes half the time, else ``model``), ``int8`` (eight bits a weight, made at the first step, half
+                of the model's bytes beside it) or ``model``. Nothing that is stored depends on it.
             report: called with a sentence before each slow step.
 
         Raises:
             ModelUnavailableError: the weights can be neither found nor fetched.
             UnsupportedModelError: a family, rope type or tokenizer that is not handled, by name.
             AdapterError: the adapter is missing, damaged or of another model.
-            ConfigError: an unknown device, dtype or profile.
+            ConfigError: an unknown device, dtype, profile or step_weights.
         """
         place = device_of(device)
         kind = dtype_of(dtype, place)
@@ -145,6 +153,7 @@ class SharedLLM(PlainModel):
             adapter=loaded,
             embedder=Embedder(absolute(embedder), device=str(place), report=report),
             name=embedded.name if embedded else str(name_or_path),
+            step_weights=step_weights,
             weight_files=weight_files,
             tokenizer_files=tokenizer_files,
         )
@@ -166,10 +175,17 @@ class SharedLLM(PlainModel):
         profile: Profile | str | None = None,
         embedder: Embedder | None = None,
         name: str = "",
+        step_weights: str = "auto",
     ) -> SharedLLM:
         """Wrap a transformers causal LM that is already in memory; see :meth:`from_pretrained`."""
         return cls(
-            model, tokenizer, profile=choose_profile(profile, adapter), adapter=adapter, embedder=embedder, name=name
+            model,
+            tokenizer,
+            profile=choose_profile(profile, adapter),
+            adapter=adapter,
+            embedder=embedder,
+            name=name,
+            step_weights=step_weights,
         )
 
     def _make_blocks(self) -> Mapping[int, CrossAttention]:

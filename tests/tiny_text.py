@@ -139,6 +139,7 @@ def tiny_llm(
     chat_template: str | None = CHATML,
     embedder: Embedder | None = None,
     dtype: torch.dtype = torch.float32,
+    step_weights: str = "auto",
     seed: int = 0,
     **changes: Any,
 ) -> SharedLLM:
@@ -151,6 +152,7 @@ def tiny_llm(
         chat_template: of the tokenizer.
         embedder: :class:`HashEmbedder` by default.
         dtype: of the model.
+        step_weights: as SharedLLM takes them.
         seed: of its weights.
         changes: of the model's config.
     """
@@ -164,6 +166,7 @@ def tiny_llm(
         adapter=loaded,
         profile=profile or (None if loaded else tiny_profile()),
         embedder=embedder or HashEmbedder(),
+        step_weights=step_weights,
         name=f"tiny-{family}",
     )
 
