@@ -1,7 +1,8 @@
-"""Decode speed: `python benchmarks/decode_speed.py [--rows 16384] [--tokens 24] [--repeats 5]`.
+"""Decode speed: `python benchmarks/decode_speed.py [--rows 16384] [--tokens 24] [--repeats 5] [--dtype auto]`.
 
 Milliseconds a generated token with injected rows, through this package's own generation, against transformers' model
-after a short prompt (greedy, its own cache), interleaved in one run; medians. Beside them what reading the injected
+after a short prompt (greedy, its own cache), interleaved in one run; medians. Where steps go by weights in eight bits,
+the same by the model's own weights, too. Beside them what reading the injected
 rows costs by torch's attention kernel alone. Rows and cross-attention blocks are random: speed does not depend on
 their values.
 """
@@ -23,6 +24,7 @@ from sharedllm_docs.adapter import Adapter
 from sharedllm_docs.cross_attention import CrossAttention
 from sharedllm_docs.generate import Generated, generate
 from sharedllm_docs.inject import InjectedDecoder, Injection
+from sharedllm_docs.step_weights import StepWeights
 
 CLOCK = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
 """CPU seconds where one thread computes, so that a busy machine does not count; else wall time."""
@@ -88,13 +90,19 @@ class TimedDecoder:
         return self.decoder.feed(sequences, all_logits=all_logits)
 
 
-def injected_milliseconds(llm: SharedLLM, rows: int, tokens: int) -> float:
+def injected_milliseconds(llm: SharedLLM, rows: int, tokens: int, step_weights: StepWeights | None) -> float:
     """A token of an answer behind injected rows: everything between two tokens."""
     ids = llm.tokenizer(PROMPT)["input_ids"]
     injection = random_injection(llm, rows)
     results: list[Generated] = []
     with InjectedDecoder(
-        llm.upper, llm.profile, [injection], front=llm.front, blocks=llm.blocks, capacity=len(ids) + tokens
+        llm.upper,
+        llm.profile,
+        [injection],
+        front=llm.front,
+        blocks=llm.blocks,
+        capacity=len(ids) + tokens,
+        step_weights=step_weights,
     ) as decoder:
         timed = TimedDecoder(decoder)
         asked = GenerationSettings(max_new_tokens=tokens)
@@ -120,8 +128,8 @@ def kernel_milliseconds(llm: SharedLLM, rows: int) -> float:
     """Attention of one token over the rows of all injection layers, and nothing else."""
     arch, layers = llm.upper, len(llm.profile.injection_layers)
     shape = (1, arch.kv_heads, rows, arch.head_dim)
-    pairs = [(torch.randn(shape), torch.randn(shape)) for _layer in range(layers)]
-    query = torch.randn(1, arch.kv_heads, arch.num_heads // arch.kv_heads, arch.head_dim)
+    pairs = [(torch.randn(shape).to(arch.dtype), torch.randn(shape).to(arch.dtype)) for _layer in range(layers)]
+    query = torch.randn(1, arch.kv_heads, arch.num_heads // arch.kv_heads, arch.head_dim).to(arch.dtype)
     begun = CLOCK()
     for keys, values in pairs:
         scaled_dot_product_attention(query, keys, values)
@@ -133,32 +141,47 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=16384)
     parser.add_argument("--tokens", type=int, default=24)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--dtype", default="auto", help="as from_pretrained takes it")
     options = parser.parse_args()
-    base = SharedLLM.from_pretrained(profile="prefix", adapter="none", dtype="float32")
+    base = SharedLLM.from_pretrained(profile="prefix", adapter="none", dtype=options.dtype)
     for setting in settings(options.rows):
         llm = with_profile(base, setting.profile)
         sides: dict[str, Callable[[], float]] = {
-            "injected": lambda llm=llm, rows=setting.rows: injected_milliseconds(llm, rows, options.tokens),
+            "injected": lambda llm=llm, rows=setting.rows: injected_milliseconds(
+                llm, rows, options.tokens, llm.step_weights
+            ),
+            "injected, model's weights": lambda llm=llm, rows=setting.rows: injected_milliseconds(
+                llm, rows, options.tokens, None
+            ),
             "plain": lambda llm=llm: plain_milliseconds(llm, options.tokens),
             "kernel": lambda llm=llm, rows=setting.rows: kernel_milliseconds(llm, rows),
         }
+        if llm.step_weights is None:
+            del sides["injected, model's weights"]
+        injected_milliseconds(llm, 1, 3, llm.step_weights)  # what is made at the first step
         times: dict[str, list[float]] = {name: [] for name in sides}
         for _repeat in range(options.repeats):
             for name, measure in sides.items():
                 times[name].append(measure())
-        print(json.dumps(report(setting, times)), flush=True)
+        print(json.dumps(report(setting, llm.dtype, times)), flush=True)
 
 
-def report(setting: Setting, times: dict[str, list[float]]) -> dict[str, object]:
+def report(setting: Setting, dtype: str, times: dict[str, list[float]]) -> dict[str, object]:
     """One line of figures."""
     medians = {name: statistics.median(values) for name, values in times.items()}
     return {
         "setting": setting.name,
         "rows": setting.rows,
+        "dtype": dtype,
         "threads": torch.get_num_threads(),
         "ms a token": medians,
         "spread": {name: [min(values), max(values)] for name, values in times.items()},
         "injected / plain": medians["injected"] / medians["plain"],
+        **{
+            f"{name} / plain": median / medians["plain"]
+            for name, median in medians.items()
+            if name.startswith("injected,")
+        },
         "(plain + kernel) / plain": 1 + medians["kernel"] / medians["plain"],
         "injected / (plain + kernel)": medians["injected"] / (medians["plain"] + medians["kernel"]),
     }
