@@ -21,10 +21,11 @@ from torch.nn.functional import scaled_dot_product_attention
 
 from sharedllm_docs import GenerationSettings, Profile, SharedLLM
 from sharedllm_docs.adapter import Adapter
+from sharedllm_docs.architectures import Architecture
 from sharedllm_docs.cross_attention import CrossAttention
 from sharedllm_docs.generate import Generated, generate
 from sharedllm_docs.inject import InjectedDecoder, Injection
-from sharedllm_docs.step_weights import StepWeights
+from sharedllm_docs.steps import for_steps
 
 CLOCK = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
 """CPU seconds where one thread computes, so that a busy machine does not count; else wall time."""
@@ -90,7 +91,7 @@ class TimedDecoder:
         return self.decoder.feed(sequences, all_logits=all_logits)
 
 
-def injected_milliseconds(llm: SharedLLM, rows: int, tokens: int, step_weights: StepWeights | None) -> float:
+def injected_milliseconds(llm: SharedLLM, rows: int, tokens: int, steps: Architecture) -> float:
     """A token of an answer behind injected rows: everything between two tokens."""
     ids = llm.tokenizer(PROMPT)["input_ids"]
     injection = random_injection(llm, rows)
@@ -102,7 +103,7 @@ def injected_milliseconds(llm: SharedLLM, rows: int, tokens: int, step_weights: 
         front=llm.front,
         blocks=llm.blocks,
         capacity=len(ids) + tokens,
-        step_weights=step_weights,
+        steps=lambda: steps,
     ) as decoder:
         timed = TimedDecoder(decoder)
         asked = GenerationSettings(max_new_tokens=tokens)
@@ -146,19 +147,17 @@ def main() -> None:
     base = SharedLLM.from_pretrained(profile="prefix", adapter="none", dtype=options.dtype)
     for setting in settings(options.rows):
         llm = with_profile(base, setting.profile)
+        own = for_steps(llm.upper, "model")
         sides: dict[str, Callable[[], float]] = {
-            "injected": lambda llm=llm, rows=setting.rows: injected_milliseconds(
-                llm, rows, options.tokens, llm.step_weights
-            ),
-            "injected, model's weights": lambda llm=llm, rows=setting.rows: injected_milliseconds(
-                llm, rows, options.tokens, None
+            "injected": lambda llm=llm, rows=setting.rows: injected_milliseconds(llm, rows, options.tokens, llm.steps),
+            "injected, model's weights": lambda llm=llm, rows=setting.rows, own=own: injected_milliseconds(
+                llm, rows, options.tokens, own
             ),
             "plain": lambda llm=llm: plain_milliseconds(llm, options.tokens),
             "kernel": lambda llm=llm, rows=setting.rows: kernel_milliseconds(llm, rows),
         }
-        if llm.step_weights is None:
+        if llm.dtype != "bfloat16" or llm.device.type != "cpu":  # steps go by the model's weights anyway
             del sides["injected, model's weights"]
-        injected_milliseconds(llm, 1, 3, llm.step_weights)  # what is made at the first step
         times: dict[str, list[float]] = {name: [] for name in sides}
         for _repeat in range(options.repeats):
             for name, measure in sides.items():

@@ -222,7 +222,7 @@ class Engine:
             blocks=llm.blocks,
             capacity=max(map(len, fed)) + generation.max_new_tokens,
             lock=llm.lock,
-            step_weights=llm.step_weights,
+            steps=lambda: llm.steps,
         ) as decoder:
             # a small model may go on with a question of its own, as the prompt has it
             ends = replace(generation, stop=(*generation.stop, NEXT_QUESTION))

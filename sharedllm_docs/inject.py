@@ -8,8 +8,8 @@ are removed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -21,8 +21,6 @@ from sharedllm_docs.config import Profile
 from sharedllm_docs.cross_attention import CrossAttention, CrossRows, cross_attending
 from sharedllm_docs.front import FrontState, front_state
 from sharedllm_docs.masks import for_attention, visible
-from sharedllm_docs.step_attention import packing
-from sharedllm_docs.step_weights import StepWeights
 from sharedllm_docs.tree import RowPlace
 
 
@@ -110,7 +108,8 @@ class InjectedDecoder:
         blocks: cross-attention blocks by layer (``separate`` only).
         capacity: most tokens that will be fed (question and answer).
         lock: held while the model computes, so that questions in several threads can share it.
-        step_weights: what steps of one token multiply by in place of the model's own weights.
+        steps: gives what steps of one token go by (:mod:`sharedllm_docs.steps`), asked at the first step; None: the
+            upper model itself.
     """
 
     def __init__(
@@ -123,10 +122,10 @@ class InjectedDecoder:
         blocks: Mapping[int, CrossAttention] | None = None,
         capacity: int,
         lock: AbstractContextManager[Any] | None = None,
-        step_weights: StepWeights | None = None,
+        steps: Callable[[], Architecture] | None = None,
     ) -> None:
         self.arch = arch
-        self._step_weights = step_weights
+        self._steps = steps or (lambda: arch)
         self._lock = lock or nullcontext()
         self.profile = profile
         self.injections = list(injections)
@@ -209,23 +208,20 @@ class InjectedDecoder:
             logits [B, V] of each question's last token ([B, S, V] with ``all_logits``, padding at the left).
         """
         # hooks live only while tokens are fed: between two steps others may use the model
-        with self._lock, self._attending(), self._stepping(sequences):
-            hidden = self._run(sequences)
-            return self.arch.logits(hidden if all_logits else hidden[:, -1])
+        arch = self._arch_for(sequences)
+        with self._lock, self._attending(arch):
+            hidden = self._run(arch, sequences)
+            return arch.logits(hidden if all_logits else hidden[:, -1])
 
-    def _attending(self) -> AbstractContextManager[None]:
-        return cross_attending(self.arch, self._blocks, self._cross) if self._cross else nullcontext()
+    def _attending(self, arch: Architecture) -> AbstractContextManager[None]:
+        return cross_attending(arch, self._blocks, self._cross) if self._cross else nullcontext()
 
-    @contextmanager
-    def _stepping(self, sequences: Sequence[Sequence[int]]) -> Iterator[None]:
-        """What is cheaper for a step of one token, whatever the batch: an answer does not depend on its company."""
-        if not self._fed.any() or any(len(sequence) != 1 for sequence in sequences):
-            yield
-            return
-        with packing(self.arch), self._step_weights.instead() if self._step_weights else nullcontext():
-            yield
+    def _arch_for(self, sequences: Sequence[Sequence[int]]) -> Architecture:
+        """The twin for steps of one token, whatever the batch: an answer does not depend on its company."""
+        step = bool(self._fed.any()) and all(len(sequence) == 1 for sequence in sequences)
+        return self._steps() if step else self.arch
 
-    def _run(self, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
+    def _run(self, arch: Architecture, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
         length = max(map(len, sequences))
         ids = torch.zeros(len(sequences), length, dtype=torch.long)
         for row, sequence in enumerate(sequences):
@@ -236,9 +232,9 @@ class InjectedDecoder:
         steps = torch.arange(done, done + length)[None] - self._padding[:, None]
         self._fed += length
         positions = (steps + self._first_positions()[:, None]).clamp(min=0).to(self.arch.device)
-        return self.arch.run_layers(
-            self.arch.embed(ids.to(self.arch.device)),
-            range(self.arch.num_layers),
+        return arch.run_layers(
+            arch.embed(ids.to(arch.device)),
+            range(arch.num_layers),
             positions=positions,
             mask_for=self._mask_for(done, length),
             cache=self._cache,

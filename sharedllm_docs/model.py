@@ -30,7 +30,7 @@ from sharedllm_docs.loading import absolute, adapter_source, choose_profile, loa
 from sharedllm_docs.lower import LowerEncoder
 from sharedllm_docs.plain_model import PlainModel
 from sharedllm_docs.prompt import PromptTemplate
-from sharedllm_docs.step_weights import step_weights_for
+from sharedllm_docs.steps import check_step_weights, for_steps
 from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.tokens import check_tokenizer
 from sharedllm_docs.zoo import DEFAULT_MODEL, EMBEDDED, ensure
@@ -60,7 +60,7 @@ class SharedLLM(PlainModel):
         embedder: of leaf texts and questions.
         name: how the model was asked for.
         lock: held while the model computes, one step of one batch at a time.
-        step_weights: what steps of decoding multiply by, or None for the model's own weights.
+        step_weights: what an answer's tokens are decoded by, as it was asked for.
         source: arguments with which :meth:`from_pretrained` makes the same again; empty for a model from memory.
     """
 
@@ -94,7 +94,8 @@ class SharedLLM(PlainModel):
         self.source: dict[str, Any] = {}
         self.blocks = self._make_blocks()
         self.lower = self._half("lower")
-        self.step_weights = step_weights_for(step_weights, self.upper)
+        check_step_weights(step_weights, self.upper)
+        self.step_weights = step_weights
         self.template = PromptTemplate.of(tokenizer)
         self.start_ids = self.template.start_ids(tokenizer)
         self.end_ids = end_tokens(model, tokenizer)
@@ -240,6 +241,12 @@ class SharedLLM(PlainModel):
     def encoder(self) -> LowerEncoder:
         """Encodes chunks for this model and profile."""
         return LowerEncoder(self.lower, self.profile, self.front_ids)
+
+    @cached_property
+    def steps(self) -> Architecture:
+        """The upper model as steps of one token use it, made at the first one."""
+        with self.lock:
+            return for_steps(self.upper, self.step_weights)
 
     @property
     def encoding_batch(self) -> int:

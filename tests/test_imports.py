@@ -52,9 +52,8 @@ ALLOWED: dict[str, str] = {
     "candidates": "terms",
     "prepared": "chunks config document tokens tree",
     "front": "architectures lower",
-    "step_attention": "architectures",
-    "step_weights": "architectures errors",
-    "inject": "architectures config cross_attention front masks step_attention step_weights tree",
+    "steps": "architectures errors",
+    "inject": "architectures config cross_attention front masks tree",
     "question": "candidates config prepared selection sentences terms tree",
     "evidence": "prepared question selection sentences terms",
     "generate": "config",
@@ -75,7 +74,7 @@ ALLOWED: dict[str, str] = {
     "plain_model": "asynchronous config messages plain",
     "loading": "adapter config errors quiet",
     "model": "adapter architectures config cross_attention devices digests embedder errors front generate loading "
-    "lower plain_model prompt step_weights store tokens zoo",
+    "lower plain_model prompt steps store tokens zoo",
     # all together
     "engine": "answer cite config errors evidence generate inject messages model question",
     "ingest": "candidates chunks document errors lower model prepared readers store tokens tree",

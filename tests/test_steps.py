@@ -1,4 +1,4 @@
-"""Steps of decoding: weights in eight bits, heads that share keys packed; the model is left as it was."""
+"""Steps of decoding: weights in eight bits, heads that share keys packed; the model itself is left as it was."""
 
 from __future__ import annotations
 
@@ -15,9 +15,8 @@ from sharedllm_docs.architectures import architecture_for
 from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import ConfigError
 from sharedllm_docs.inject import InjectedDecoder, Injection
-from sharedllm_docs.step_attention import NAME, packed_attention, packing
-from sharedllm_docs.step_weights import StepWeights, quantised, step_weights_for
-from tests.tiny import FAMILIES, random_ids, tiny_model
+from sharedllm_docs.steps import PACKED, for_steps, packed_attention, quantised
+from tests.tiny import FAMILIES, random_ids, state, tiny_model
 from tests.tiny_text import tiny_llm
 
 WEIGHTS = st.floats(-1e3, 1e3, width=32)
@@ -41,62 +40,62 @@ def test_a_row_of_zeros_stays_zero():
     assert not scale.any()
 
 
-def fail(_seen):
-    raise RuntimeError("stop")
-
-
 @pytest.fixture
 def arch():
     return architecture_for(tiny_model("qwen2", dtype=torch.bfloat16))  # with biases
 
 
-def test_within_the_block_layers_multiply_by_codes_and_are_themselves_again_behind_it(arch):
-    layer = arch.layers[0].self_attn.q_proj
-    given_ = torch.randn(1, 1, arch.hidden_size, generator=torch.Generator().manual_seed(0)).bfloat16()
-    own = layer(given_)
-    steps = StepWeights(arch)
-    with steps.instead():
-        other = layer(given_)
+def replaced(arch):
+    """Linear layers whose product is another than their own."""
+    return [module for module in arch.model.modules() if "forward" in vars(module)]
+
+
+def test_the_twins_layers_multiply_by_codes_and_the_models_own_stay(arch):
+    before = state(arch.model)
+    hidden = torch.randn(1, 1, arch.hidden_size, generator=torch.Generator().manual_seed(0)).bfloat16()
+    own = arch.layers[0].self_attn.q_proj(hidden)
+    other = for_steps(arch).layers[0].self_attn.q_proj(hidden)
     assert other.dtype == own.dtype
     assert not torch.equal(other, own)
     assert torch.allclose(other.float(), own.float(), atol=0.03, rtol=0.03)
-    assert torch.equal(layer(given_), own)
-    assert "forward" not in vars(layer)
+    assert torch.equal(arch.layers[0].self_attn.q_proj(hidden), own)
+    assert all(torch.equal(value, before[name]) for name, value in state(arch.model).items())
+    assert not replaced(arch)
+    assert arch.config._attn_implementation == "sdpa"
 
 
-def test_a_forward_of_the_users_own_comes_back_after_an_error(arch):
-    layer = arch.layers[1].mlp.up_proj
-    layer.forward = lambda given_: given_ * 0
-    users = layer.forward
-    seen = []
-    with pytest.raises(RuntimeError, match="stop"), StepWeights(arch).instead():
-        fail(seen.append(layer.forward))
-    assert seen[0] is not users
-    assert layer.forward is users
-    assert all("forward" not in vars(m) for m in arch.model.modules() if m is not layer)
+def test_the_twin_shares_the_weights(arch):
+    ours = {id(parameter) for parameter in arch.model.parameters()}
+    assert {id(parameter) for parameter in for_steps(arch).model.parameters()} == ours
 
 
 def test_layers_of_another_kind_are_left_alone(arch):
     class Special(nn.Linear):
         pass
 
-    special = Special(4, 4).bfloat16()
-    arch.layers[0].special = special
-    with StepWeights(arch).instead():
-        assert "forward" not in vars(special)
-        assert "forward" in vars(arch.layers[0].self_attn.o_proj)
-        assert "forward" in vars(arch.model.lm_head)
+    arch.layers[0].special = Special(4, 4).bfloat16()
+    steps = for_steps(arch)
+    assert steps.layers[0].special not in replaced(steps)
+    assert steps.layers[0].self_attn.o_proj in replaced(steps)
+    assert steps.model.lm_head in replaced(steps)
 
 
-@pytest.mark.parametrize(
-    ("name", "dtype", "expected"), [("auto", torch.float32, None), ("model", torch.bfloat16, None)]
-)
-def test_the_models_own_weights(name, dtype, expected):
-    assert step_weights_for(name, architecture_for(tiny_model(dtype=dtype))) is expected
+def test_a_dispatched_model_is_left_alone(arch):
+    arch.layers[0].mlp._hf_hook = object()
+    assert for_steps(arch) is arch
 
 
-def test_int8_by_itself_in_bfloat16(arch):
-    assert isinstance(step_weights_for("auto", arch), StepWeights)
+@pytest.mark.parametrize(("name", "dtype"), [("auto", torch.float32), ("model", torch.bfloat16)])
+def test_the_models_own_weights_with_packed_heads(name, dtype):
+    steps = for_steps(architecture_for(tiny_model(dtype=dtype)), name)
+    assert steps.config._attn_implementation == PACKED
+    assert not replaced(steps)
+
+
+@pytest.mark.parametrize("changes", [{"num_key_value_heads": 6}, {"attention": "eager"}])
+def test_where_nothing_is_gained_the_model_itself(changes):
+    arch = architecture_for(tiny_model(dtype=torch.float32, **changes))
+    assert for_steps(arch) is arch
 
 
 @pytest.mark.parametrize(
@@ -107,35 +106,33 @@ def test_bad_step_weights(name, says):
         tiny_llm(step_weights=name)
 
 
-def injections(arch, *counts, dtype=torch.float32):
+def injections(arch, *counts):
     generator = torch.Generator().manual_seed(3)
     made = []
     for rows in counts:
         shape = (arch.num_layers, arch.kv_heads, rows, arch.head_dim)
-        keys, values = (torch.randn(shape, generator=generator).to(dtype) for _ in range(2))
+        keys, values = (torch.randn(shape, generator=generator).to(arch.dtype) for _ in range(2))
         made.append(Injection(keys, values, torch.arange(rows), rows))
     return made
 
 
-def decoded(arch, made, first, steps, step_weights=None):
-    """Logits of the first feed and of each step."""
+def decoded(arch, made, first, steps, by=None):
+    """Logits of the first feed and of each step; steps go by another architecture where one is given."""
     profile = Profile.prefix(chunk_tokens=64).resolve(arch.num_layers)
-    with InjectedDecoder(arch, profile, made, capacity=32, step_weights=step_weights) as decoder:
+    with InjectedDecoder(arch, profile, made, capacity=32, steps=(lambda: by) if by else None) as decoder:
         return [decoder.feed(first), *(decoder.feed(step) for step in steps)]
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_packed_heads_are_the_same_attention(family, monkeypatch):
-    """Against the same decoder without packing, in float32: questions of different lengths over different rows."""
+def test_packed_heads_are_the_same_attention(family):
+    """In float64, questions of different lengths over different rows."""
     arch = architecture_for(tiny_model(family))
     made = injections(arch, 7, 4)
     first, steps = [random_ids(5), random_ids(3, seed=1)], [[[3], [4]], [[5], [6]]]
-    ours = decoded(arch, made, first, steps)
-    monkeypatch.setattr("sharedllm_docs.step_attention._USUAL", "nothing")
-    plain = decoded(arch, made, first, steps)
-    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(ours, plain, strict=True))
-    assert torch.equal(ours[0], plain[0])
-    assert ALL_ATTENTION_FUNCTIONS[NAME] is packed_attention
+    twin = for_steps(arch)
+    assert twin is not arch
+    for ours, plain in zip(decoded(arch, made, first, steps, twin), decoded(arch, made, first, steps), strict=True):
+        assert torch.allclose(ours, plain, atol=1e-10)
 
 
 def test_packing_is_what_steps_attend_by(monkeypatch):
@@ -146,21 +143,30 @@ def test_packing_is_what_steps_attend_by(monkeypatch):
         calls.append(tuple(query.shape))
         return torch.nn.functional.scaled_dot_product_attention(query, *rest, **options)
 
-    monkeypatch.setattr("sharedllm_docs.step_attention.scaled_dot_product_attention", counted)
-    decoded(arch, injections(arch, 4), [random_ids(3)], [[[3]]])
+    monkeypatch.setattr("sharedllm_docs.steps.scaled_dot_product_attention", counted)
+    decoded(arch, injections(arch, 4), [random_ids(3)], [[[3]]], for_steps(arch))
     group = arch.num_heads // arch.kv_heads
     assert calls == [(1, arch.kv_heads, group, arch.head_dim)] * arch.num_layers
 
 
-@pytest.mark.parametrize("implementation", ["sdpa", "eager"])
-def test_the_config_says_what_it_said(implementation):
-    arch = architecture_for(tiny_model())
-    arch.config._attn_implementation = implementation
-    seen = []
-    with pytest.raises(RuntimeError, match="stop"), packing(arch):
-        fail(seen.append(arch.config._attn_implementation))
-    assert seen == [NAME if implementation == "sdpa" else implementation]
-    assert arch.config._attn_implementation == implementation
+def test_cross_attention_takes_part_in_steps():
+    """The paper's profile: steps by the twin are those by the model itself, and feel the rows."""
+    llm = tiny_llm(adapter=True)
+    arch, layers = llm.upper, len(llm.profile.injection_layers)
+    generator = torch.Generator().manual_seed(1)
+    keys, values = (torch.randn(layers, arch.kv_heads, 6, arch.head_dim, generator=generator) for _ in range(2))
+
+    def steps_over(rows, twin):
+        places = torch.zeros(rows, dtype=torch.long)
+        made = [Injection(keys[:, :, :rows], values[:, :, :rows], places, 1)]
+        options = {"steps": lambda: llm.steps} if twin else {}
+        with InjectedDecoder(arch, llm.profile, made, blocks=llm.blocks, capacity=32, **options) as decoder:
+            decoder.feed([random_ids(4)])
+            return torch.stack([decoder.feed([[token]]) for token in (3, 4, 5)])
+
+    assert llm.steps is not arch
+    assert torch.allclose(steps_over(6, twin=True), steps_over(6, twin=False), atol=1e-5)
+    assert not torch.allclose(steps_over(6, twin=True), steps_over(0, twin=True), atol=1e-3)
 
 
 def test_what_cannot_be_packed_goes_to_transformers():
@@ -178,10 +184,10 @@ def test_what_cannot_be_packed_goes_to_transformers():
 
 
 def test_int8_steps_follow_questions_by_the_models_own_weights(arch):
-    made = injections(arch, 6, dtype=torch.bfloat16)
+    made = injections(arch, 6)
     first, steps = [random_ids(5)], [[[3]], [[4]]]
     own = decoded(arch, made, first, steps)
-    ours = decoded(arch, made, first, steps, StepWeights(arch))
+    ours = decoded(arch, made, first, steps, for_steps(arch))
     assert torch.equal(own[0], ours[0])
     for a, b in zip(own[1:], ours[1:], strict=True):
         assert not torch.equal(a, b)
@@ -190,8 +196,8 @@ def test_int8_steps_follow_questions_by_the_models_own_weights(arch):
 
 def test_an_answer_in_eight_bits_does_not_depend_on_its_company(arch):
     """The same logits alone and in a batch, up to what a batch changes in bfloat16 anyway."""
-    made = injections(arch, 6, 6, dtype=torch.bfloat16)
-    weights = StepWeights(arch)
-    both = decoded(arch, made, [random_ids(5), random_ids(5, seed=2)], [[[3], [4]]], weights)
-    alone = decoded(arch, made[:1], [random_ids(5)], [[[3]]], weights)
+    made = injections(arch, 6, 6)
+    twin = for_steps(arch)
+    both = decoded(arch, made, [random_ids(5), random_ids(5, seed=2)], [[[3], [4]]], twin)
+    alone = decoded(arch, made[:1], [random_ids(5)], [[[3]]], twin)
     assert (both[1][0] - alone[1][0]).float().norm() < 0.03 * alone[1].float().norm()
