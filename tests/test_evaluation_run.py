@@ -340,14 +340,33 @@ def test_the_command_runs_an_ablation(tiny_command):
     assert printed.stdout.count("| `prefix:layers=") == 3
 
 
-@pytest.mark.parametrize("with_adapter", [False, True])
-def test_without_a_list_the_usual_systems_are_measured(tmp_path, monkeypatch, tiny_command, with_adapter):
-    asked: list[str] = []
-    monkeypatch.setattr(start, "evaluate", lambda task, specs, *a, **k: asked.extend(s.text for s in specs) or DONE)
+@pytest.mark.parametrize(
+    ("asked", "used"),
+    [
+        ([], "smollm2-135m-instruct"),  # the embedded model's own
+        (["--adapter", "smollm2-135m-instruct-coarse"], "smollm2-135m-instruct-coarse"),
+        (["--adapter", "FOLDER"], "FOLDER"),
+        (["--adapter", "none"], None),
+        (["--model", "FOLDER"], None),
+    ],
+)
+def test_without_a_list_the_usual_systems_are_measured(tmp_path, monkeypatch, tiny_command, asked, used):
+    measured: list[str] = []
+    adapters: list[Adapter | None] = []
+
+    def evaluate(_task: Any, specs: Any, *_rest: Any, adapter: Adapter | None, **_options: Any) -> Any:
+        measured.extend(spec.text for spec in specs)
+        adapters.append(adapter)
+        return DONE
+
+    monkeypatch.setattr(start, "evaluate", evaluate)
     folder = tiny_adapter(llm().upper.model).save(tmp_path / "adapter")
-    assert command(*tiny_command(*(["--adapter", str(folder)] if with_adapter else []))).exit_code == 0
+    arguments = [str(folder) if argument == "FOLDER" else argument for argument in asked]
+    assert command(*tiny_command(*arguments)).exit_code == 0
     usual = ["closed_book", "first_8k", "full_prefill", "rag", "rag-tuned", "prefix", "prefix+evidence"]
-    assert asked == [*usual, *(["sharedllm", "sharedllm+evidence"] if with_adapter else [])]
+    assert measured == [*usual, *(["sharedllm", "sharedllm+evidence"] if used else [])]
+    wanted = Adapter.load(folder if used == "FOLDER" else used).digest if used else None
+    assert [adapter.digest if adapter else None for adapter in adapters] == [wanted]
 
 
 def test_the_command_tells_errors_in_one_line(tmp_path, tiny_command):

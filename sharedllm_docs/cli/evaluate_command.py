@@ -33,7 +33,7 @@ class WhatOptions:
         typer.Option(
             "--systems",
             metavar="LIST",
-            show_default="closed_book,first_8k,full_prefill,rag,rag-tuned,prefix,prefix+evidence; with --adapter also "
+            show_default="closed_book,first_8k,full_prefill,rag,rag-tuned,prefix,prefix+evidence; with an adapter also "
             "sharedllm,sharedllm+evidence",
             help="NAME[+evidence[=N]][:KEY=VALUE,...], separated by commas; docs/evaluation.md lists them.",
             rich_help_panel=_WHAT,
@@ -152,11 +152,15 @@ class WhoOptions:
         ),
     ] = None
     adapter: Annotated[
-        Path | None,
+        str,
         typer.Option(
-            "--adapter", metavar="DIR", help="Folder of a trained adapter, for sharedllm.", rich_help_panel=_WHO
+            "--adapter",
+            metavar="NAME",
+            show_default="the embedded model's own",
+            help="Folder of a trained adapter, or the name of one that comes with the package, for sharedllm; none.",
+            rich_help_panel=_WHO,
         ),
-    ] = None
+    ] = "auto"
     device: Annotated[
         str,
         typer.Option(

@@ -7,13 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from sharedllm_docs.adapter import Adapter
 from sharedllm_docs.evaluation.ablations import ablation
 from sharedllm_docs.evaluation.run import Outcome, Settings, evaluate
 from sharedllm_docs.evaluation.systems.spec import parse_systems
 from sharedllm_docs.evaluation.tasks.options import TaskOptions, parse_lengths
 from sharedllm_docs.evaluation.tasks.registry import make_task
+from sharedllm_docs.loading import load_adapter
 from sharedllm_docs.model import SharedLLM
+from sharedllm_docs.zoo import DEFAULT_MODEL, EMBEDDED
 
 PDF_DIR_VARIABLE = "SHAREDLLM_DOCS_PDF_DIR"
 DEFAULT_SYSTEMS = "closed_book,first_8k,full_prefill,rag,rag-tuned,prefix,prefix+evidence"
@@ -51,12 +52,13 @@ class ModelRequest:
 
     Attributes:
         name: name or folder of the base model; None for the embedded default.
-        adapter: folder of an adapter, for ``sharedllm``.
+        adapter: folder of an adapter, or the name of one that comes with the package, for ``sharedllm``; ``auto`` for
+            the embedded model's own, ``none`` for none.
         device, dtype: as of :meth:`SharedLLM.from_pretrained`.
     """
 
     name: str | None = None
-    adapter: Path | None = None
+    adapter: str = "auto"
     device: str = "auto"
     dtype: str = "auto"
 
@@ -71,9 +73,10 @@ def start(
         AdapterError: ``sharedllm`` without an adapter, or one that does not fit.
         ModelError: the base model cannot be loaded.
     """
-    usual = DEFAULT_SYSTEMS + (WITH_ADAPTER if model.adapter else "")
+    embedded = DEFAULT_MODEL if model.name is None else EMBEDDED.get(model.name)
+    adapter = load_adapter(model.adapter, embedded.name if embedded else "", None)
+    usual = DEFAULT_SYSTEMS + (WITH_ADAPTER if adapter else "")
     specs, lengths = parse_systems(request.systems or usual), parse_lengths(request.lengths)
-    adapter = Adapter.load(model.adapter) if model.adapter else None
     llm = SharedLLM.from_pretrained(model.name, profile="prefix", device=model.device, dtype=model.dtype, report=report)
     if request.ablation:
         specs = ablation(request.ablation, request.of, llm.upper.num_layers)
