@@ -45,7 +45,7 @@ def _series(lines: Sequence[Line], metric: Metric) -> dict[str, list[tuple[int, 
 
 
 def _draw(pyplot: Any, series: dict[str, list[tuple[int, float, float, float]]], metric: Metric, path: Path) -> None:
-    figure, axes = pyplot.subplots(figsize=(7.0, 4.5), layout="constrained")
+    figure, axes = pyplot.subplots(figsize=(8.0, 4.5), layout="constrained")
     for number, (label, points) in enumerate(series.items()):
         sizes, middles, lows, highs = zip(*sorted(points), strict=True)
         below = [middle - low for middle, low in zip(middles, lows, strict=True)]
@@ -57,9 +57,12 @@ def _draw(pyplot: Any, series: dict[str, list[tuple[int, float, float, float]]],
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xticks(ticks, [size_label(size) for size in ticks])
-    axes.minorticks_off()
+    axes.xaxis.minorticks_off()
+    axes.yaxis.set_major_locator(pyplot.matplotlib.ticker.LogLocator(subs=(1, 2, 5)))  # a decade may hold all points
+    axes.yaxis.set_major_formatter(pyplot.FuncFormatter(lambda value, _place: f"{value:g}"))
+    axes.yaxis.minorticks_off()
     axes.set(xlabel="tokens of the document", ylabel=metric.title)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    figure.legend(fontsize="small", loc="outside right upper")
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
