@@ -90,8 +90,7 @@ ALLOWED: dict[str, str] = {
     "__main__": "cli",
 }
 KNOW_ARCHITECTURES = {
-    "step_attention",
-    "step_weights",
+    "steps",
     "lower",
     "cross_attention",
     "front",

@@ -24,6 +24,7 @@ from sharedllm_docs.errors import (
     QuestionTooLongError,
     StoreError,
 )
+from sharedllm_docs.evidence import evidence_text
 from sharedllm_docs.inject import InjectedDecoder
 from tests.tiny_text import HashEmbedder, tiny_document, tiny_llm, tiny_profile, tiny_sharedllm_profile
 
@@ -199,7 +200,7 @@ def test_evidence_text_stands_in_the_prompt(index):
     assert quoted.counts.question_tokens > plain.counts.question_tokens
     engine, searcher = index._ready(["heron"], None)
     selection = engine.select("heron", searcher, ALWAYS, SHORT)
-    text = engine._evidence(selection, 20)
+    text = evidence_text(selection, "heron", 20)
     assert text
     assert all(
         piece in index._library.prepared(index._store.documents()[0]).document.text for piece in text.split("\n\n")
