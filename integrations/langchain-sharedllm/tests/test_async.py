@@ -48,9 +48,11 @@ def steps(llm):
         taken.append(time.perf_counter())
         time.sleep(0.02)
 
-    hook = llm.upper.model.get_input_embeddings().register_forward_pre_hook(wait)
+    decoders = {id(arch): arch.model for arch in (llm.upper, llm.steps)}  # questions go by one, steps by the other
+    hooks = [model.get_input_embeddings().register_forward_pre_hook(wait) for model in decoders.values()]
     yield taken
-    hook.remove()
+    for hook in hooks:
+        hook.remove()
 
 
 def check(ticker, least_seconds):
