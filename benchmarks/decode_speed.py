@@ -2,9 +2,8 @@
 
 Milliseconds a generated token with injected rows, through this package's own generation, against transformers' model
 after a short prompt (greedy, its own cache), interleaved in one run; medians. Where steps go by weights in eight bits,
-the same by the model's own weights, too. Beside them what reading the injected
-rows costs by torch's attention kernel alone. Rows and cross-attention blocks are random: speed does not depend on
-their values.
+the same by the model's own weights, too. Beside them what reading the injected rows costs by torch's attention kernel
+alone. Rows and cross-attention blocks are random: speed does not depend on their values.
 """
 
 from __future__ import annotations
@@ -129,8 +128,8 @@ def kernel_milliseconds(llm: SharedLLM, rows: int) -> float:
     """Attention of one token over the rows of all injection layers, and nothing else."""
     arch, layers = llm.upper, len(llm.profile.injection_layers)
     shape = (1, arch.kv_heads, rows, arch.head_dim)
-    pairs = [(torch.randn(shape).to(arch.dtype), torch.randn(shape).to(arch.dtype)) for _layer in range(layers)]
-    query = torch.randn(1, arch.kv_heads, arch.num_heads // arch.kv_heads, arch.head_dim).to(arch.dtype)
+    pairs = [(torch.randn(shape, dtype=arch.dtype), torch.randn(shape, dtype=arch.dtype)) for _layer in range(layers)]
+    query = torch.randn(1, arch.kv_heads, arch.num_heads // arch.kv_heads, arch.head_dim, dtype=arch.dtype)
     begun = CLOCK()
     for keys, values in pairs:
         scaled_dot_product_attention(query, keys, values)

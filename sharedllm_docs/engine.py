@@ -18,7 +18,7 @@ from sharedllm_docs.answer import NOT_SAID, Answer, Citation, Counts, Timings
 from sharedllm_docs.cite import cite
 from sharedllm_docs.config import GenerationSettings, QuestionSettings
 from sharedllm_docs.errors import ConfigError, EmptyQuestionError, QuestionTooLongError
-from sharedllm_docs.evidence import evidence_text
+from sharedllm_docs.evidence import evidence_text, quoted
 from sharedllm_docs.generate import Generated, Piece, generate
 from sharedllm_docs.inject import InjectedDecoder, Injection, positions_of
 from sharedllm_docs.messages import Message, transcript
@@ -166,7 +166,7 @@ class Engine:
             raise EmptyQuestionError(f"The question {question!r} is empty.", remedy="Ask something.")
         begun = time.perf_counter()
         one = _Asked(question, begun, self.select(question, searcher, settings, generation, conversation))
-        evidence = evidence_text(one.selection, question, self._evidence_tokens(settings))
+        evidence = evidence_text(one.selection, quoted(one.selection, question, self._evidence_tokens(settings)))
         one.ids = self.llm.template.question_ids(self.llm.tokenizer, question, evidence, transcript(conversation))
         one.select_seconds = time.perf_counter() - one.begun
         if one.selection.relevance >= settings.relevance_floor:

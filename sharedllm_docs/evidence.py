@@ -6,6 +6,7 @@ question's words, the quoted stretch is moved so that the sentence is whole.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,11 +26,15 @@ class Quoted:
         document: index of it in the selection.
         start: first token, counted in the document.
         end: one past the last.
+        char_start: of its text in the canonical one.
+        char_end: one past its last character.
     """
 
     document: int
     start: int
     end: int
+    char_start: int
+    char_end: int
 
 
 def quoted(selection: Selection, question: str, tokens: int) -> list[Quoted]:
@@ -50,18 +55,15 @@ def quoted(selection: Selection, question: str, tokens: int) -> list[Quoted]:
             if one.document == node.document and one.start < end and start < one.end:
                 start, end = (one.end, end) if one.start <= start else (start, one.start)
         if start < end:
-            found.append(Quoted(node.document, start, min(end, start + left)))
+            end = min(end, start + left)
+            found.append(Quoted(node.document, start, end, *document.tokens.char_span(start, end)))
     return found
 
 
-def evidence_text(selection: Selection, question: str, tokens: int) -> str:
+def evidence_text(selection: Selection, quotes: Sequence[Quoted]) -> str:
     """The words of :func:`quoted`, stretches apart by an empty line."""
-    pieces = []
-    for one in quoted(selection, question, tokens):
-        document = selection.documents[one.document]
-        first, last = document.tokens.char_span(one.start, one.end)
-        pieces.append(document.document.text[first:last].strip())
-    return "\n\n".join(pieces)
+    texts = (selection.documents[one.document].document.text[one.char_start : one.char_end] for one in quotes)
+    return "\n\n".join(text.strip() for text in texts)
 
 
 def _tokens_of(document: PreparedDocument, node: SelectedNode) -> tuple[int, int]:

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedllm_docs.candidates import DENSE_WEIGHT, NAMED_RELEVANCE, STANDS_OUT, LeafIndex, LeafScores, passage, terms
+from sharedllm_docs.candidates import DENSE_WEIGHT, NAMED_RELEVANCE, STANDS_OUT, LeafIndex, LeafScores, passage
+from sharedllm_docs.terms import Vocabulary, terms
 from tests.tiny_text import HashEmbedder
 
 TEXTS = [
@@ -49,6 +50,15 @@ def test_terms(text, wanted):
 @given(st.text())
 def test_terms_do_not_depend_on_case(text):
     assert terms(text.lower()) == terms(text)
+
+
+@given(st.lists(st.text(), max_size=4))
+def test_numbers_of_a_vocabulary_are_the_terms(texts):
+    vocabulary = Vocabulary()
+    numbers = [vocabulary.numbers(text) for text in texts]
+    names = {number: term for term, number in vocabulary.items()}
+    assert [[names[number] for number in found] for found in numbers] == [terms(text) for text in texts]
+    assert sorted(names) == list(range(len(vocabulary)))
 
 
 def test_plural_and_singular_meet():

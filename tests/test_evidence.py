@@ -107,8 +107,8 @@ def test_the_quoted_stretch_begins_with_the_sentence():
     leaf = selection.documents[0].text(selection.nodes[0].chunk, selection.nodes[0].node)
     assert "zebra" in leaf
     assert "It is" not in leaf
-    assert evidence_text(selection, "zebra quagga", LEAF).startswith("It is 70893 for")
-    assert evidence_text(selection, "nothing of it", LEAF) == leaf.strip()
+    assert evidence_text(selection, quoted(selection, "zebra quagga", LEAF)).startswith("It is 70893 for")
+    assert evidence_text(selection, quoted(selection, "nothing of it", LEAF)) == leaf.strip()
 
 
 @settings(deadline=None, max_examples=60)

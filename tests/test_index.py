@@ -24,7 +24,7 @@ from sharedllm_docs.errors import (
     QuestionTooLongError,
     StoreError,
 )
-from sharedllm_docs.evidence import evidence_text
+from sharedllm_docs.evidence import evidence_text, quoted
 from sharedllm_docs.inject import InjectedDecoder
 from tests.tiny_text import HashEmbedder, tiny_document, tiny_llm, tiny_profile, tiny_sharedllm_profile
 
@@ -196,11 +196,11 @@ def test_model_answering_that_it_is_not_said_counts_as_not_found(index, monkeypa
 
 
 def test_evidence_text_stands_in_the_prompt(index):
-    plain, quoted = ask(index), ask(index, settings=QuestionSettings(relevance_floor=0, budget=64, evidence_tokens=20))
-    assert quoted.counts.question_tokens > plain.counts.question_tokens
+    plain, longer = ask(index), ask(index, settings=QuestionSettings(relevance_floor=0, budget=64, evidence_tokens=20))
+    assert longer.counts.question_tokens > plain.counts.question_tokens
     engine, searcher = index._ready(["heron"], None)
     selection = engine.select("heron", searcher, ALWAYS, SHORT)
-    text = evidence_text(selection, "heron", 20)
+    text = evidence_text(selection, quoted(selection, "heron", 20))
     assert text
     assert all(
         piece in index._library.prepared(index._store.documents()[0]).document.text for piece in text.split("\n\n")

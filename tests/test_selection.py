@@ -183,6 +183,26 @@ def test_prefix_takes_the_leaf_that_goes_on_after_the_third_best(first, second, 
     assert leaf_places(select(candidates, 32, searched=2)) == expected
 
 
+@pytest.mark.parametrize(
+    ("profile", "expected"),
+    [
+        (Profile.prefix(chunk_tokens=64), {0, 1}),
+        (Profile.sharedllm(chunk_tokens=64), {0, 1, 2, 3}),  # three fit, and one more tells that not everything does
+    ],
+)
+def test_chunks_that_are_not_searched_are_not_descended(profile, expected):
+    """Of a long index most chunks must cost nothing but their rank."""
+    tree = ContextTree(profile, 64)
+    descended = set()
+
+    def scoring(chunk):
+        return lambda node: descended.add(chunk) or 0.0
+
+    candidates = [CandidateChunk(0, chunk, tree, scoring(chunk), [1.0 - chunk / 100] * 8) for chunk in range(100)]
+    select(candidates, 24, searched=2)
+    assert descended == expected
+
+
 def test_prefix_counts_the_end_of_the_branch_as_the_chunks_best():
     """Where another selector leads to other leaves, the nearer of the two at its end comes first."""
     tree = ContextTree(Profile.prefix(chunk_tokens=32, depth=2, grains=(0, 1)), 32)

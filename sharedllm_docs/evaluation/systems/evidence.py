@@ -32,13 +32,13 @@ class Excerpt:
 
 def excerpt(selection: Selection, question: str, tokens: int) -> Excerpt:
     """What the engine would quote of the selected nodes, and the pages that it touches."""
+    quotes = quoted(selection, question, tokens)
     pages: list[int] = []
-    for one in quoted(selection, question, tokens):
-        document = selection.documents[one.document]
-        first, last = document.tokens.char_span(one.start, one.end)
-        touched = [document.document.page_at(char).number for char in (first, max(first, last - 1))]
+    for one in quotes:
+        document = selection.documents[one.document].document
+        touched = [document.page_at(char).number for char in (one.char_start, max(one.char_start, one.char_end - 1))]
         pages.extend(range(touched[0], touched[1] + 1))
-    return Excerpt(evidence_text(selection, question, tokens), tuple(dict.fromkeys(pages)))
+    return Excerpt(evidence_text(selection, quotes), tuple(dict.fromkeys(pages)))
 
 
 def seen(selection: Selection) -> Excerpt:
