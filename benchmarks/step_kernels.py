@@ -1,8 +1,8 @@
 """What a step of decoding is made of: `python benchmarks/step_kernels.py [--dtype bfloat16] [--repeats 100]`.
 
 Microseconds of torch's operations for one token, by shapes of the embedded default: attention over rows by grouped
-heads and by heads packed as tokens; products with the weights as they are and in eight bits. Each is given other
-memory at every call, as layers give it, so that caches do not flatter it.
+heads, by heads packed as tokens, and by two products; products with the weights as they are and in eight bits. Each
+is given other memory at every call, as layers give it, so that caches do not flatter it.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from typing import Any
 import torch
 from torch.nn.functional import linear, scaled_dot_product_attention
 
+from sharedllm_docs.row_attention import by_products
 from sharedllm_docs.steps import quantised
 
 HEADS, KV_HEADS, SIZE = 9, 3, 64
-ROWS = (64, 700, 4_096, 16_384)
+ROWS = (64, 700, 2_048, 4_096, 16_384)
 SHAPES = ((576, 576), (192, 576), (1_536, 576), (576, 1_536), (49_152, 576))
 TOKENS = (1, 8, 24)
 BYTES = 150_000_000
@@ -50,7 +51,16 @@ def attention(dtype: torch.dtype, rows: int, repeats: int) -> dict[str, float]:
             lambda k, v: scaled_dot_product_attention(query, k, v, enable_gqa=True), layers, repeats
         ),
         "packed": microseconds(lambda k, v: scaled_dot_product_attention(packed, k, v), layers, repeats),
+        "products": microseconds(lambda k, v: by_products(packed, k, v, None, SIZE**-0.5), layers, repeats),
+        "products, rows apart": microseconds(
+            lambda k, v: by_products(packed, k, v, None, SIZE**-0.5), [apart(*layer) for layer in layers], repeats
+        ),
     }
+
+
+def apart(*rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
+    """The same rows as the beginning of longer buffers, as an answer's own tokens make them."""
+    return tuple(torch.cat([tensor, tensor[:, :, :1]], dim=2)[:, :, :-1] for tensor in rows)
 
 
 def product(dtype: torch.dtype, shape: tuple[int, int], tokens: int, repeats: int) -> dict[str, float]:

@@ -118,8 +118,9 @@ class Adapter:
         for name, (a, b) in low_rank.items():
             start = changed.get(name, own[name].detach())
             wide = torch.promote_types(start.dtype, torch.float32)
-            # the product's own memory takes the sum: the bits of W + B A, without a second matrix of that size
-            changed[name] = (b.to(start.device, wide) @ a.to(start.device, wide)).add_(start)
+            # the product's own memory takes the sum: the bits of W + B A, without a second matrix of that size; and
+            # in the model's dtype at once, or all of them would be there in float32 before the first is narrowed
+            changed[name] = (b.to(start.device, wide) @ a.to(start.device, wide)).add_(start).to(own[name].dtype)
         return changed
 
     def blocks(self, arch: Architecture) -> dict[int, CrossAttention]:

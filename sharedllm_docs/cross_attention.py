@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from sharedllm_docs.architectures import Architecture, rotate
+from sharedllm_docs.row_attention import attend_to_rows
 
 
 class RMSNorm(nn.Module):
@@ -66,7 +66,7 @@ class CrossAttention(nn.Module):
         # every token sees the same rows, so the heads that share keys stand one after another as if they were tokens:
         # the rows are read once and not once a head (docs/log.md, speed)
         packed = queries.reshape(batch, keys.shape[1], -1, self.head_dim)
-        mixed = scaled_dot_product_attention(packed, keys, values, attn_mask=rows.mask).reshape(queries.shape)
+        mixed = attend_to_rows(packed, keys, values, rows.mask).reshape(queries.shape)
         added: torch.Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
         return added if self.gate is None else torch.tanh(self.gate) * added
 

@@ -13,10 +13,10 @@ from typing import Any
 
 import torch
 from torch import nn
-from torch.nn.functional import scaled_dot_product_attention
 
 from sharedllm_docs.architectures import Architecture
 from sharedllm_docs.errors import ConfigError
+from sharedllm_docs.row_attention import attend_to_rows
 
 STEP_WEIGHTS = ("auto", "int8", "model")
 PACKED = "sharedllm_docs_packed"
@@ -25,6 +25,8 @@ _USUAL = "sdpa"
 _HARMLESS = frozenset({"use_cache", "cache_position", "position_ids", "sliding_window"})
 """Arguments of layers that do not change what one token attends to beyond what the mask says."""
 _LARGEST = 127
+_PART = 4096
+"""Rows of a weight that are there in float32 at once: heads of large vocabularies are most of a small model."""
 
 
 def check_step_weights(name: str, arch: Architecture) -> None:
@@ -74,9 +76,14 @@ def _eight_bits_pay(arch: Architecture) -> bool:
 
 def quantised(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Codes int8 [O, I] and scales [O] in the weight's dtype: ``weight ≈ codes * scales``, one scale a row."""
-    wide = weight.detach().float()
+    parts = [_quantised_part(part) for part in torch.split(weight.detach(), _PART)]
+    return torch.cat([codes for codes, _scale in parts]), torch.cat([scale for _codes, scale in parts])
+
+
+def _quantised_part(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    wide = weight.to(torch.float32, copy=True)
     scale = (wide.abs().amax(dim=1) / _LARGEST).to(weight.dtype)
-    steps = wide / scale.float().masked_fill(scale == 0, 1.0)[:, None]
+    steps = wide.div_(scale.float().masked_fill_(scale == 0, 1.0)[:, None])
     return steps.round_().clamp_(-_LARGEST, _LARGEST).to(torch.int8), scale
 
 
@@ -128,7 +135,7 @@ def packed_attention(
         )
         return usual
     packed = query.reshape(batch, key.shape[1], -1, size)
-    mixed = scaled_dot_product_attention(packed, key, value, attn_mask=attention_mask, scale=scaling)
+    mixed = attend_to_rows(packed, key, value, attention_mask, scaling)
     return mixed.reshape(batch, 1, heads, size), None
 
 

@@ -30,6 +30,7 @@ ALLOWED: dict[str, str] = {
     "digests": "cache",
     # settings and documents
     "checks": "errors",
+    "devices": "errors",
     "config": "checks errors",
     "document": "errors",
     "cleaning": "",
@@ -42,7 +43,8 @@ ALLOWED: dict[str, str] = {
     "masks": "",
     "architectures": "errors",
     "lower": "architectures config masks tree",
-    "cross_attention": "architectures",
+    "row_attention": "devices",
+    "cross_attention": "architectures row_attention",
     # the index on disk
     "store": "cache chunks config document errors tokens tree",
     # a question
@@ -52,7 +54,7 @@ ALLOWED: dict[str, str] = {
     "candidates": "terms",
     "prepared": "chunks config document tokens tree",
     "front": "architectures lower",
-    "steps": "architectures errors",
+    "steps": "architectures errors row_attention",
     "inject": "architectures config cross_attention front masks tree",
     "question": "candidates config prepared selection sentences terms tree",
     "evidence": "prepared question selection sentences terms",
@@ -62,7 +64,6 @@ ALLOWED: dict[str, str] = {
     "views": "answer document prepared question selection tree",
     # a model made ready
     "zoo": "cache errors quiet",
-    "devices": "errors",
     "sentence_vectors": "",
     "embedder": "devices digests errors quiet sentence_vectors zoo",
     "prompt": "errors",

@@ -15,6 +15,7 @@ from sharedllm_docs.architectures import architecture_for
 from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import ConfigError
 from sharedllm_docs.inject import InjectedDecoder, Injection
+from sharedllm_docs.row_attention import attend_to_rows
 from sharedllm_docs.steps import PACKED, for_steps, packed_attention, quantised
 from tests.tiny import FAMILIES, random_ids, state, tiny_model
 from tests.tiny_text import tiny_llm
@@ -32,6 +33,16 @@ def test_eight_bits_are_near_the_weight(array):
     error = (codes.float() * scale.float()[:, None] - weight.float()).abs()
     largest = weight.float().abs().amax(dim=1, keepdim=True)
     assert (error <= 0.5 * scale.float()[:, None] + largest / 128 + 1e-37).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_parts_make_a_whole_and_the_weight_stays(monkeypatch, dtype):
+    weight = torch.randn(7, 5, generator=torch.Generator().manual_seed(0)).to(dtype)
+    before, whole = weight.clone(), quantised(weight)
+    monkeypatch.setattr("sharedllm_docs.steps._PART", 3)
+    for ours, theirs in zip(quantised(weight), whole, strict=True):
+        assert torch.equal(ours, theirs)
+    assert torch.equal(weight, before)
 
 
 def test_a_row_of_zeros_stays_zero():
@@ -139,11 +150,11 @@ def test_packing_is_what_steps_attend_by(monkeypatch):
     arch = architecture_for(tiny_model())
     calls = []
 
-    def counted(query, *rest, **options):
+    def counted(query, *rest):
         calls.append(tuple(query.shape))
-        return torch.nn.functional.scaled_dot_product_attention(query, *rest, **options)
+        return attend_to_rows(query, *rest)
 
-    monkeypatch.setattr("sharedllm_docs.steps.scaled_dot_product_attention", counted)
+    monkeypatch.setattr("sharedllm_docs.steps.attend_to_rows", counted)
     decoded(arch, injections(arch, 4), [random_ids(3)], [[[3]]], for_steps(arch))
     group = arch.num_heads // arch.kv_heads
     assert calls == [(1, arch.kv_heads, group, arch.head_dim)] * arch.num_layers
