@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -195,9 +194,3 @@ def _cut(text: str, start: int, end: int, wanted: dict[str, float], limit: int) 
 def fold(text: str) -> str:
     """White space folded into single blanks."""
     return " ".join(text.split())
-
-
-def rank(citations: Sequence[Citation], most: int) -> tuple[Citation, ...]:
-    """Best first, at most ``most``, equal scores in document order."""
-    order = sorted(citations, key=lambda c: (-c.score, c.document, c.char_start))
-    return tuple(order[:most])

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from sharedllm_docs.answer import Citation, best_quote, fold, rank
-from sharedllm_docs.prepared import PreparedDocument
+from dataclasses import dataclass
+from itertools import islice
+
+from sharedllm_docs.answer import Citation, best_quote, fold
+from sharedllm_docs.prepared import Leaf, PreparedDocument
 from sharedllm_docs.question import Selection
 from sharedllm_docs.selection import SelectedNode
-from sharedllm_docs.tree import Node
 
 
 def cite(selection: Selection, question: str, answer: str, most: int) -> tuple[Citation, ...]:
@@ -14,7 +16,7 @@ def cite(selection: Selection, question: str, answer: str, most: int) -> tuple[C
 
     Each injected leaf offers the sentence that shares most words with question and answer; leaves are ranked by their
     relevance to the question, as selection saw it (docs/log.md, citations: adding the overlap found fewer of the
-    right pages).
+    right pages), equal ones by document and place. A leaf without text offers nothing.
 
     Args:
         selection: what was injected.
@@ -22,22 +24,34 @@ def cite(selection: Selection, question: str, answer: str, most: int) -> tuple[C
         answer: the generated text.
         most: citations returned.
     """
+    scores = {(candidate.document, candidate.chunk): candidate.leaf_scores for candidate in selection.candidates}
     offered = []
     for node in selection.nodes:
         document = selection.documents[node.document]
-        tree = document.trees[node.chunk].tree
-        for number in tree.leaves_of(node.node):
-            offered.append(_citation(document, node, tree.leaves[number], selection, question, answer))
-    return rank([citation for citation in offered if citation.quote], most)
+        for number in document.trees[node.chunk].tree.leaves_of(node.node):
+            leaf = document.leaves[document.first_leaf[node.chunk] + number]
+            offered.append(_Offered(node, document, leaf, round(scores[node.document, node.chunk][number], 6)))
+    offered.sort(key=lambda one: (-one.score, one.document.document.name, one.leaf.char_start))
+    # quotes are looked for in the best alone: a budget of thousands of rows holds hundreds of leaves
+    made = (_citation(one, question, answer) for one in offered)
+    return tuple(islice((citation for citation in made if citation.quote), most))
 
 
-def _citation(
-    document: PreparedDocument, node: SelectedNode, leaf: Node, selection: Selection, question: str, answer: str
-) -> Citation:
-    start, end = document.chars(node.chunk, leaf)
+@dataclass(frozen=True)
+class _Offered:
+    """A leaf of an injected node, with its relevance."""
+
+    node: SelectedNode
+    document: PreparedDocument
+    leaf: Leaf
+    score: float
+
+
+def _citation(offered: _Offered, question: str, answer: str) -> Citation:
+    node, document, leaf = offered.node, offered.document, offered.leaf
     text = document.document.text
+    start, end = leaf.char_start, leaf.char_end
     first, last, _overlap = best_quote(text[start:end], question, answer)
-    candidate = next(c for c in selection.candidates if (c.document, c.chunk) == (node.document, node.chunk))
     page = document.document.page_at(start + first)
     section = document.document.section_at(start + first)
     return Citation(
@@ -49,7 +63,7 @@ def _citation(
         char_end=start + last,
         quote=fold(text[start + first : start + last]),
         section=section.title if section else "",
-        score=round(candidate.leaf_scores[leaf.index], 6),
+        score=offered.score,
         chunk=node.chunk,
         level=node.node.level,
         node=node.node.index,

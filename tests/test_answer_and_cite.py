@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedllm_docs.answer import Answer, Citation, best_quote, fold, rank, words
+from sharedllm_docs.answer import Answer, Citation, best_quote, fold, words
 from sharedllm_docs.chunks import split_into_chunks
 from sharedllm_docs.cite import cite
 from sharedllm_docs.config import QuestionSettings
@@ -142,16 +142,6 @@ def test_words_and_folding():
     assert fold("  a\n\tb  c ") == "a b c"
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from([0.1, 0.5, 0.9]), st.sampled_from("ab"), st.integers(0, 5))), st.integers(1, 9)
-)
-def test_ranking_is_by_score_then_place(rows, most):
-    citations = [citation(score=score, document=name, char_start=char) for score, name, char in rows]
-    ranked = rank(citations, most)
-    assert len(ranked) == min(most, len(citations))
-    assert list(ranked) == sorted(citations, key=lambda c: (-c.score, c.document, c.char_start))[:most]
-
-
 # -- citations ----------------------------------------------------------------------------------------------------
 
 PAGES = (
@@ -205,6 +195,29 @@ def test_at_most_as_many_as_asked():
     selection = selection_for("pears", PROFILES[0], 10_000)
     assert len(cite(selection, "pears", "sweet", 2)) == 2
     assert len(cite(selection, "pears", "sweet", 100)) == len(selection.documents[0].leaves)
+
+
+def test_equal_scores_in_the_order_of_the_text():
+    selection = selection_for("pears", PROFILES[0], 10_000, selector="right-half", pages=("same words here. " * 40,))
+    citations = cite(selection, "zebra", "", 100)
+    ties = [(a.char_start, b.char_start) for a, b in pairwise(citations) if a.score == b.score]
+    assert ties
+    assert all(before < behind for before, behind in ties)
+
+
+@pytest.mark.parametrize("most", [1, 3])
+def test_quotes_are_looked_for_in_the_best_leaves_alone(monkeypatch, most):
+    selection = selection_for("pears", PROFILES[0], 10_000)
+    whole = cite(selection, "pears", "sweet", 100)
+    looked = []
+
+    def counted(*given_):
+        looked.append(given_)
+        return best_quote(*given_)
+
+    monkeypatch.setattr("sharedllm_docs.cite.best_quote", counted)
+    assert cite(selection, "pears", "sweet", most) == whole[:most]
+    assert len(looked) == most < len(whole)
 
 
 def test_the_score_is_the_relevance_that_selection_saw():

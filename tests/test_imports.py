@@ -60,7 +60,7 @@ ALLOWED: dict[str, str] = {
     "evidence": "prepared question selection sentences terms",
     "generate": "config",
     "answer": "sentences",
-    "cite": "answer prepared question selection tree",
+    "cite": "answer prepared question selection",
     "views": "answer document prepared question selection tree",
     # a model made ready
     "zoo": "cache errors quiet",

@@ -21,6 +21,7 @@ from sharedllm_docs.errors import (
 )
 from sharedllm_docs.store import IndexStore
 from sharedllm_docs.store.files import open_files
+from sharedllm_docs.store.records import DocumentRecord
 from tests.store_helpers import (
     CREATED,
     add,
@@ -146,6 +147,35 @@ def test_get_by_key_prefix_and_name(store: IndexStore) -> None:
         store.get("c")
     with pytest.raises(DocumentNotFoundError):
         store.get(records[0].key[:3])
+
+
+def test_an_unchanged_manifest_is_read_again_and_not_parsed_again(
+    store: IndexStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = [add(store, name, ids_of(seed, 40), profile=PROFILE).key for seed, name in enumerate("ab")]
+    before = store.documents()
+    monkeypatch.setattr(DocumentRecord, "from_dict", lambda _payload: pytest.fail("parsed again"))
+    assert store.documents() == before
+    assert store.get(keys[0]) in before
+
+
+def test_what_happens_to_a_manifest_after_it_was_read_is_seen(url: str, store: IndexStore) -> None:
+    kept, lost = (add(store, name, ids_of(seed, 40), profile=PROFILE) for seed, name in enumerate(["one", "two"]))
+    assert len(store.documents()) == 2
+    other = IndexStore.open(url)
+    other.remove(lost.key)
+    assert [record.key for record in store.documents()] == [kept.key]
+    with pytest.raises(DocumentNotFoundError):
+        store.get(lost.key)
+    again = add(other, "two", ids_of(1, 40), profile=PROFILE)
+    assert {record.key for record in store.documents()} == {kept.key, again.key}
+    files = open_files(url)
+    intact = files.read(kept.path)
+    files.write(kept.path, [intact.replace(b'"one"', b'"eno"')])
+    with pytest.raises(DamagedIndexError, match=re.escape(kept.path)):
+        store.documents()
+    files.write(kept.path, [intact])
+    assert store.get(kept.key).name == "one"
 
 
 @pytest.mark.parametrize("reference", ["", ".", "..", "../index", "a/b", "*"])

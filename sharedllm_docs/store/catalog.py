@@ -71,6 +71,8 @@ class Catalog:
 
     def __init__(self, files: Files) -> None:
         self.files = files
+        self._read: dict[str, tuple[bytes, DocumentRecord]] = {}
+        """Manifests as they were when last read: every question asks for all of them."""
 
     # -- sealed files ----------------------------------------------------------------------------------------------
 
@@ -82,8 +84,11 @@ class Catalog:
             DamagedIndexError: a byte is wrong.
             SchemaError: no way to the current schema.
         """
+        return self._opened(kind, path, self.files.read(path))
+
+    def _opened(self, kind: Kind, path: str, data: bytes) -> tuple[Payload, bool]:
         try:
-            payload = unseal(self.files.read(path))
+            payload = unseal(data)
         except ValueError as error:
             raise damaged(path, str(error)) from error
         upgraded = MIGRATIONS.upgrade(kind, payload, path)
@@ -145,15 +150,21 @@ class Catalog:
         """
         path = manifest_path(key)
         try:
-            payload, _migrated = self.load("document", path)
+            data = self.files.read(path)
         except FileNotFoundError as error:
+            self._read.pop(key, None)
             raise _not_found(key) from error
+        known = self._read.get(key)
+        if known is not None and known[0] == data:  # byte for byte: nothing about it can have changed
+            return known[1]
+        payload, _migrated = self._opened("document", path, data)
         try:
             record = DocumentRecord.from_dict(payload)
         except (KeyError, TypeError) as error:
             raise damaged(path, f"a field is missing or unknown ({error})") from error
         if not key == record.key == record.expected_key():
             raise damaged(path, f"it belongs to the document {record.key!r}")
+        self._read[key] = data, record
         return record
 
     def scan(self) -> tuple[list[DocumentRecord], list[Damage]]:
