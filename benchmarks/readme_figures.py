@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import platform
-import resource
 import statistics
 import subprocess
 import sys
@@ -25,6 +24,7 @@ from sharedllm_docs import GenerationSettings, Index, Profile, ReadOptions, Shar
 from sharedllm_docs.adapter import Adapter
 from sharedllm_docs.cross_attention import CrossAttention
 from sharedllm_docs.document import Document, Page
+from sharedllm_docs.evaluation.memory import high_water_mark
 from sharedllm_docs.readers import read_document
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -208,7 +208,8 @@ def _child(what: str, folder: str, times: int) -> None:
         index.llm.embedder.encode(["loaded"])
         if what == "child-ingest":
             index.add(_repeated(times))
-    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    # not getrusage: a child begins with the peak of the process that started it, which has measured other things
+    print((high_water_mark(Path("/proc/self/status").read_text()) or 0) / 1e6)
 
 
 def _repeated(times: int) -> Document:
