@@ -171,3 +171,15 @@ def test_searching_twice_gives_the_same():
     first, second = search(index, "data"), search(index, "data")
     assert np.array_equal(first.fused, second.fused)
     assert np.array_equal(first.fused, search(index_of(TEXTS, TITLES), "data").fused)
+
+
+def test_scores_leave_blas_and_its_spinning_threads_alone():
+    class NoProducts(np.ndarray):
+        def __matmul__(self, other):
+            pytest.fail("a product by BLAS")
+
+        dot = __matmul__
+
+    vectors = np.eye(3, 8, dtype=np.float32)
+    index = LeafIndex(["one", "two", "three"], [""] * 3, vectors.view(NoProducts))
+    assert index.search("two", vectors[1]).dense.tolist() == [0.0, 1.0, 0.0]
