@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from sharedllm_docs import GenerationSettings, Index, QuestionSettings
+from sharedllm_docs import GenerationConfig, Index, RetrievalConfig
 from tests.tiny_text import tiny_document, tiny_llm
 
-SHORT = GenerationSettings(max_new_tokens=4)
-ALWAYS = QuestionSettings(relevance_floor=0, budget=32)
+SHORT = GenerationConfig(max_new_tokens=4)
+ALWAYS = RetrievalConfig(relevance_floor=0, budget=32)
 QUESTION = "Where does the heron stand?"
 
 
@@ -37,7 +37,7 @@ def ask_often(url, times, results):
         llm = tiny_llm()
         for _turn in range(times):
             index = Index.open(url, llm)
-            answer = index.ask(QUESTION, documents=["0.txt"], settings=ALWAYS, generation=SHORT)
+            answer = index.ask(QUESTION, documents=["0.txt"], retrieval=ALWAYS, generation=SHORT)
             index.documents()
         results.put(answer.text)
     except BaseException as error:

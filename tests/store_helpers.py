@@ -21,14 +21,14 @@ import fsspec
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedllm_docs.chunks import Chunk, split_into_chunks
 from sharedllm_docs.config import Profile
-from sharedllm_docs.document import Document, Issue, Page, Section
+from sharedllm_docs.documents.chunks import Chunk, split_into_chunks
+from sharedllm_docs.documents.document import Document, Issue, Page, Section
+from sharedllm_docs.documents.tokens import DocumentTokens
+from sharedllm_docs.documents.tree import ContextTree, RowLayout
 from sharedllm_docs.errors import DocumentNotFoundError
 from sharedllm_docs.store import DocumentRecord, Fingerprint, IndexStore, IndexWriter, chunk_key
 from sharedllm_docs.store.files import open_files
-from sharedllm_docs.tokens import DocumentTokens
-from sharedllm_docs.tree import ContextTree, RowLayout
 
 LAYERS, KV_HEADS, HEAD_DIM = 2, 2, 8
 CREATED = "2026-01-01T00:00:00+00:00"

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedllm_docs.chunks import Chunk, split_into_chunks
 from sharedllm_docs.config import Profile
+from sharedllm_docs.documents.chunks import Chunk, split_into_chunks
+from sharedllm_docs.documents.tree import ContextTree, Node, RowLayout, kept_offsets
 from sharedllm_docs.errors import ConfigError
-from sharedllm_docs.tree import ContextTree, Node, RowLayout, kept_offsets
 from tests.strategies import trees
 
 # -- chunks -------------------------------------------------------------------------------------------------------

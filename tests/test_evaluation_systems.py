@@ -16,7 +16,7 @@ from sharedllm_docs.evaluation.systems.evidence import EvidenceFinder
 from sharedllm_docs.evaluation.systems.injected import InjectedSystem
 from sharedllm_docs.evaluation.systems.recent import KEPT, Recent
 from sharedllm_docs.evaluation.systems.spec import SYSTEMS, SystemSpec, parse_systems
-from sharedllm_docs.index import Index
+from sharedllm_docs.index.index import Index
 from tests.evaluation_helpers import llm, prose, system, workshop
 from tests.tiny_text import tiny_adapter, tiny_base, tiny_document, tiny_llm
 

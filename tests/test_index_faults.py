@@ -29,7 +29,7 @@ def processes():
 
 
 def ask(index, **options):
-    return index.ask(QUESTION, settings=ALWAYS, generation=SHORT, **options)
+    return index.ask(QUESTION, retrieval=ALWAYS, generation=SHORT, **options)
 
 
 def seconds_of_a_run(processes, folder):

@@ -6,14 +6,15 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from sharedllm_docs.architectures import architecture_for, rotate, supported_families
+from sharedllm_docs.architectures.registry import architecture_for, supported_families
+from sharedllm_docs.architectures.rope import rotate
 from sharedllm_docs.config import Profile
-from sharedllm_docs.cross_attention import CrossAttention
+from sharedllm_docs.documents.tree import RowPlace
 from sharedllm_docs.errors import UnsupportedModelError
-from sharedllm_docs.front import front_state
-from sharedllm_docs.inject import InjectedDecoder, Injection, positions_of
-from sharedllm_docs.lower import LowerEncoder
-from sharedllm_docs.tree import RowPlace
+from sharedllm_docs.injection.cross_attention import CrossAttention
+from sharedllm_docs.injection.decoder import InjectedDecoder, Injection, positions_of
+from sharedllm_docs.injection.encoder import LowerEncoder
+from sharedllm_docs.injection.prompt_prefix import front_state
 from tests.tiny import FAMILIES, ROPES, random_ids, state, tiny_model
 
 FAMILY_AND_ROPE = [(family, None) for family in FAMILIES] + [("llama", rope) for rope in ROPES] + [("qwen2", "yarn")]

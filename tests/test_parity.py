@@ -14,14 +14,15 @@ from safetensors.torch import load_file
 from torch.nn.functional import cosine_similarity
 from transformers import AutoModelForCausalLM
 
-from sharedllm_docs.adapter import Adapter
-from sharedllm_docs.architectures import architecture_for, rotate
-from sharedllm_docs.convert import convert_checkpoint
+from sharedllm_docs.architectures.registry import architecture_for
+from sharedllm_docs.architectures.rope import rotate
+from sharedllm_docs.documents.tree import ContextTree, RowLayout, RowPlace
 from sharedllm_docs.errors import AdapterError
-from sharedllm_docs.inject import InjectedDecoder, Injection, positions_of
-from sharedllm_docs.lower import LowerEncoder
-from sharedllm_docs.selection import descend, nodes_of, right_half
-from sharedllm_docs.tree import ContextTree, RowLayout, RowPlace
+from sharedllm_docs.injection.decoder import InjectedDecoder, Injection, positions_of
+from sharedllm_docs.injection.encoder import LowerEncoder
+from sharedllm_docs.model.adapter import Adapter
+from sharedllm_docs.model.convert import convert_checkpoint
+from sharedllm_docs.retrieval.selection import descend, nodes_of, right_half
 
 GOLDEN = Path(__file__).parent / "golden"
 CASES = sorted(path.name for path in GOLDEN.iterdir())

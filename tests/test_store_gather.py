@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from safetensors.torch import load_file
 
-from sharedllm_docs.chunks import Chunk
 from sharedllm_docs.config import Profile
+from sharedllm_docs.documents.chunks import Chunk
+from sharedllm_docs.documents.tree import ContextTree, RowLayout
 from sharedllm_docs.errors import ConfigError, StoreError
 from sharedllm_docs.store import ChunkRecord, DocumentRecord, IndexStore, chunk_key
-from sharedllm_docs.tree import ContextTree, RowLayout
 from tests.store_helpers import CREATED, add, document_of, fingerprint_of, ids_of, tiny_profile, tokens_of
 
 DTYPES = ("float64", "float32", "float16", "bfloat16", "int8", "int4")

@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sharedllm_docs.chunks import Chunk, split_into_chunks
+from sharedllm_docs.documents.chunks import Chunk, split_into_chunks
+from sharedllm_docs.documents.tokens import DocumentTokens
 from sharedllm_docs.errors import (
     ConfigError,
     IndexLockedError,
@@ -22,7 +23,6 @@ from sharedllm_docs.store import IndexStore, chunk_key
 from sharedllm_docs.store.background import BackgroundWriter
 from sharedllm_docs.store.files import LocalFiles
 from sharedllm_docs.store.records import ChunkRecord
-from sharedllm_docs.tokens import DocumentTokens
 from tests.store_helpers import (
     CREATED,
     add,

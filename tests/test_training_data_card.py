@@ -6,14 +6,14 @@ import json
 from dataclasses import asdict, replace
 
 import pytest
+from sharedllm_docs_data import card
+from sharedllm_docs_data.build import QUESTION_SETS, REPORT
+from sharedllm_docs_data.generated import KINDS
+from sharedllm_docs_data.report import FileReport, PackageReport, Report
+from sharedllm_docs_data.sources import TEXT_SOURCES
+from sharedllm_docs_data.tables import TABLE_PACKAGES
 
 from sharedllm_docs.errors import DataError
-from sharedllm_docs.training.data import card
-from sharedllm_docs.training.data.build import QUESTION_SETS, REPORT
-from sharedllm_docs.training.data.generated import KINDS
-from sharedllm_docs.training.data.report import FileReport, PackageReport, Report
-from sharedllm_docs.training.data.sources import TEXT_SOURCES
-from sharedllm_docs.training.data.tables import TABLE_PACKAGES
 from tests.cli_run import ROOT
 
 NAMES = [

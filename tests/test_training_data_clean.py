@@ -9,8 +9,7 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from sharedllm_docs.training.data.clean.books import (
+from sharedllm_docs_data.clean.books import (
     clean_play,
     clean_summaries,
     clean_sword,
@@ -19,11 +18,12 @@ from sharedllm_docs.training.data.clean.books import (
     dictionary_entries,
     plain_entry,
 )
-from sharedllm_docs.training.data.clean.html import clean_html
-from sharedllm_docs.training.data.clean.markup import clean_asciidoc, clean_markdown, clean_pod, clean_vim_help
-from sharedllm_docs.training.data.clean.pages import decode, each, parts, tidy
-from sharedllm_docs.training.data.clean.rst import clean_rst
-from sharedllm_docs.training.data.prose import is_english, is_prose, paragraphs, sentences
+from sharedllm_docs_data.clean.html import clean_html
+from sharedllm_docs_data.clean.markup import clean_asciidoc, clean_markdown, clean_pod, clean_vim_help
+from sharedllm_docs_data.clean.pages import decode, each, parts, tidy
+from sharedllm_docs_data.clean.rst import clean_rst
+from sharedllm_docs_data.prose import is_english, is_prose, paragraphs, sentences
+
 from tests.test_training_data_support import dictd
 
 
@@ -53,8 +53,8 @@ def test_a_long_table_row_becomes_paragraphs() -> None:
 
 def test_rst_directives_and_roles_become_words() -> None:
     title, text = clean_rst(
-        ".. _label:\n\n:mod:`os` --- Things\n====================\n\n.. toctree::\n   a\n   b\n\nCall "
-        ":func:`~os.path.join` or\n"
+        ".. _label:\n\n``os`` --- Things\n====================\n\n.. toctree::\n   a\n   b\n\nCall "
+        "``os.path.join`` or\n"
         "``x`` and `the page <http://x>`_ as *is*::\n\n   code\n\n.. note::\n\n   Mind this.\n\n.. function:: "
         "join(a, b)\n"
         "   :module: os\n\n   Join them. [#f]_\n\n.. versionadded:: 3.4\n\n.. comment here\n\n.. code-block:: "

@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save_file
 pytest.importorskip("accelerate")
 pytest.importorskip("peft")
 
-from sharedllm_docs.adapter import Adapter
 from sharedllm_docs.errors import DataError, TrainingError
-from sharedllm_docs.training.data.rows import write_rows
+from sharedllm_docs.model.adapter import Adapter
+from sharedllm_docs.training.dataset import write_rows
 from sharedllm_docs.training.logs import read_log
 from tests.tiny_text import save_model
 from tests.training_helpers import question_rows, text_rows

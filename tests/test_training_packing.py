@@ -10,7 +10,7 @@ import torch
 
 pytest.importorskip("peft")
 
-from sharedllm_docs.lower import LowerEncoder
+from sharedllm_docs.injection.encoder import LowerEncoder
 from sharedllm_docs.training.examples import collate
 from sharedllm_docs.training.objectives import PackSource
 from sharedllm_docs.training.packing import ATTENTION, Segments, packed_attention, segments_of
@@ -37,7 +37,7 @@ def _norms_in_float64(monkeypatch):
     from transformers.models.llama.modeling_llama import LlamaRMSNorm
     from transformers.models.mistral.modeling_mistral import MistralRMSNorm
 
-    from sharedllm_docs.cross_attention import RMSNorm
+    from sharedllm_docs.injection.cross_attention import RMSNorm
 
     def exact(self, hidden):
         eps = getattr(self, "variance_epsilon", None) or self.eps

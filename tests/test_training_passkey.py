@@ -15,7 +15,7 @@ pytest.importorskip("peft")
 from sharedllm_docs.cli import workshop
 from sharedllm_docs.errors import CheckpointError, TrainingError
 from sharedllm_docs.training.config import TrainingConfig
-from sharedllm_docs.training.data.rows import write_rows
+from sharedllm_docs.training.dataset import write_rows
 from sharedllm_docs.training.loop import Outcome
 from sharedllm_docs.training.packs import Pool
 from sharedllm_docs.training.passkey import ASK, DEFAULTS, MARK, PasskeySource, train_tiny

@@ -13,8 +13,9 @@ from sharedllm_docs.cli.failures import InterruptedCommandError
 from sharedllm_docs.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:
+    from sharedllm_docs_data.report import Report
+
     from sharedllm_docs.evaluation.run import Outcome as Measured
-    from sharedllm_docs.training.data.report import Report
     from sharedllm_docs.training.loop import Outcome as Trained
     from sharedllm_docs.training.passkey import TinyResult
 
@@ -75,7 +76,7 @@ def train(
 
     Raises:
         ConfigError: an invalid configuration.
-        TrainingError: a package is missing, or as :func:`~sharedllm_docs.training.start.start`.
+        TrainingError: a package is missing, or as ``start``.
     """
     with _training_extra():
         from sharedllm_docs.training.overrides import read_config
@@ -104,9 +105,9 @@ def build_data(out: Path, *, cache: Path, only: Sequence[str] | None, limit: int
     """The data build's report.
 
     Raises:
-        ConfigError, DataError, DiskFullError: as :func:`~sharedllm_docs.training.data.build.build`.
+        ConfigError, DataError, DiskFullError: as ``build``.
     """
-    from sharedllm_docs.training.data.build import PARTS, build
+    from sharedllm_docs_data.build import PARTS, build
 
     return build(out, cache=cache, only=PARTS if only is None else only, limit=limit, seed=seed, say=say)
 
@@ -145,7 +146,7 @@ def evaluate(request: dict[str, Any], model: dict[str, Any], settings: dict[str,
     """Measure; fields of ``Request``, ``ModelRequest`` and ``Settings`` of the evaluation.
 
     Raises:
-        EvaluationError, AdapterError, ModelError: as :func:`~sharedllm_docs.evaluation.start.start`.
+        EvaluationError, AdapterError, ModelError: as ``start``.
     """
     from sharedllm_docs.evaluation.run import Settings
     from sharedllm_docs.evaluation.start import ModelRequest, Request, start

@@ -15,10 +15,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedllm_docs.digests import tokenizer_digest
 from sharedllm_docs.errors import DataError
-from sharedllm_docs.prompt import PromptTemplate
-from sharedllm_docs.training.data.rows import QuestionRow, TextRow, read_question_rows, read_text_rows
+from sharedllm_docs.model.digests import tokenizer_digest
+from sharedllm_docs.model.prompt import PromptTemplate
+from sharedllm_docs.training.dataset import QuestionRow, TextRow, read_question_rows, read_text_rows
 from sharedllm_docs.training.packed import SCHEMA, Frames
 
 EVIDENCE = "\n\n"

@@ -17,8 +17,8 @@ from typing import Any
 
 import torch
 
-from sharedllm_docs.architectures import Architecture
-from sharedllm_docs.cross_attention import CrossAttention, CrossRows
+from sharedllm_docs.architectures.base import Architecture
+from sharedllm_docs.injection.cross_attention import CrossAttention, CrossRows
 
 ATTENTION = "sharedllm_docs_packed"
 WORTH = 1 / 16
@@ -118,7 +118,7 @@ def can_pack(arch: Architecture) -> bool:
 
 @contextmanager
 def packed_attention(arch: Architecture, segments: Segments | None) -> Iterator[None]:
-    """Within the block the model's layers take a packed row [1, N, E] and a :class:`PrefixCache`; None changes nothing.
+    """Within the block the model's layers take a packed row [1, N, E] and a ``PrefixCache``; None changes nothing.
 
     Masks are those of the padded tokens.
     """

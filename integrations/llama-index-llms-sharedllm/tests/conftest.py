@@ -50,7 +50,7 @@ def slow(tiny, monkeypatch):
     """Every generated token and every encoded chunk takes at least 20 ms."""
     import time
 
-    from sharedllm_docs.generate import Sampler
+    from sharedllm_docs.injection.generate import Sampler
 
     def slowed(real):
         def call(*args, **kwargs):

@@ -20,7 +20,7 @@ TURNS = [
     ChatMessage(role="user", content=QUESTION),
 ]
 CORE_TURNS = [core.Message(turn.role.value, turn.content) for turn in TURNS]
-SHORT = core.GenerationSettings(max_new_tokens=8)
+SHORT = core.GenerationConfig(max_new_tokens=8)
 
 
 @pytest.fixture
@@ -34,8 +34,8 @@ def bound(index):
 
 
 def core_answer(bound, question=QUESTION, **options):
-    settings = core.QuestionSettings(budget=64, relevance_floor=0)
-    return bound.core_index.ask(question, settings=settings, generation=SHORT, **options)
+    settings = core.RetrievalConfig(budget=64, relevance_floor=0)
+    return bound.core_index.ask(question, retrieval=settings, generation=SHORT, **options)
 
 
 # -- without documents --------------------------------------------------------------------------------------------
