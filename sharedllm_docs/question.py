@@ -1,4 +1,4 @@
-"""From a question to the nodes that are injected: candidates, branch selection, budget (design: question).
+"""From a question to the nodes that are injected: candidates, branch selection, budget (docs/architecture.md).
 
 Comes in: prepared documents, a question, settings. Goes out: a :class:`Selection`. Reads no rows.
 """
