@@ -27,7 +27,7 @@ MAX_DEPTH = 16
 
 @dataclass(frozen=True)
 class Profile:
-    """How documents are encoded into trees and how the trees reach the decoder (design: two profiles, one tree).
+    """How documents are encoded into trees and how the trees reach the decoder (docs/architecture.md, two profiles).
 
     Attributes:
         name: ``prefix`` (training-free) or ``sharedllm`` (the paper's, wants an adapter).

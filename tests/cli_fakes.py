@@ -177,7 +177,6 @@ class FakeIndex:
             progress(Progress("read", done, 113, "pages"))  # type: ignore[misc]
         for done in (10_000, 40_000, 72_413) if progress else ():
             progress(Progress("encode", done, 72_413, "tokens"))  # type: ignore[misc]
-            time.sleep(0.05)
         self.world.called("add", source=source, progress=progress, **options)
         info = document(options.get("name") or source.rpartition("/")[2])
         new = info.key not in self.infos
@@ -278,7 +277,7 @@ def installed(monkeypatch: Any) -> World:
 def _slow(_arguments: dict[str, Any]) -> None:
     sys.stderr.write("working\n")
     sys.stderr.flush()
-    time.sleep(60)
+    time.sleep(600)  # ended by a signal
 
 
 def _program() -> None:

@@ -6,6 +6,7 @@ import torch
 
 from sharedllm_docs import GenerationConfig, Index, RetrievalConfig
 from tests.tiny_text import tiny_document, tiny_llm
+from tests.waiting import counting_calls
 
 SHORT = GenerationConfig(max_new_tokens=4)
 ALWAYS = RetrievalConfig(relevance_floor=0, budget=32)
@@ -19,15 +20,19 @@ def document(number):
     return tiny_document(shared, own, f"The end of number {number}.", name=f"{number}.txt")
 
 
-def add(url, numbers, ready=None):
-    """Add documents one after another; ``ready`` is set when the first begins."""
+def add(url, numbers, dies_at=None, counted=None):
+    """Add documents one after another; dies at that function call, or puts how many there were into ``counted``."""
     torch.set_num_threads(1)
     llm = tiny_llm()
     index = Index.open_or_create(url, llm)
-    if ready is not None:
-        ready.set()
-    for number in numbers:
-        index.add(document(number))
+    if dies_at is None and counted is None:
+        for number in numbers:
+            index.add(document(number))
+        return
+    with counting_calls(dies_at) as calls:
+        for number in numbers:
+            index.add(document(number))
+    counted.put(calls())
 
 
 def ask_often(url, times, results):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 
 import pytest
 import torch
@@ -28,6 +27,7 @@ from sharedllm_docs.retrieval.answer import NOT_SAID
 from sharedllm_docs.retrieval.evidence import evidence_text, quoted
 from sharedllm_docs.retrieval.query import Query
 from tests.tiny_text import HashEmbedder, tiny_document, tiny_llm, tiny_profile, tiny_sharedllm_profile
+from tests.waiting import loop_watch
 
 SHORT = GenerationConfig(max_new_tokens=6)
 ALWAYS = RetrievalConfig(relevance_floor=0, budget=64)
@@ -132,30 +132,22 @@ def test_stream_gives_the_same_answer_in_pieces(index):
 
 def test_async_forms_do_not_block_the_loop(index):
     async def run():
-        ticks = 0
+        rounds = []
+        with loop_watch(index.llm) as watch, watch.watching():
+            answer, many = await asyncio.gather(
+                index.aask("Where does the heron stand?", retrieval=ALWAYS, generation=SHORT),
+                index.aask_many(["What melts?", "How many lines?"], retrieval=ALWAYS, generation=SHORT),
+            )
+            rounds.append(watch.rounds)
+            stream = index.astream("Where does the heron stand?", retrieval=ALWAYS, generation=SHORT)
+            pieces = [piece async for piece in stream]
+            rounds.append(watch.rounds - rounds[0])
+        return answer, many, "".join(pieces), stream.result, rounds
 
-        async def tick():
-            nonlocal ticks
-            while True:
-                ticks += 1
-                await asyncio.sleep(0.001)
-
-        ticker = asyncio.create_task(tick())
-        before = time.perf_counter()
-        answer, many = await asyncio.gather(
-            index.aask("Where does the heron stand?", retrieval=ALWAYS, generation=SHORT),
-            index.aask_many(["What melts?", "How many lines?"], retrieval=ALWAYS, generation=SHORT),
-        )
-        stream = index.astream("Where does the heron stand?", retrieval=ALWAYS, generation=SHORT)
-        pieces = [piece async for piece in stream]
-        elapsed = time.perf_counter() - before
-        ticker.cancel()
-        return answer, many, "".join(pieces), stream.result, ticks, elapsed
-
-    answer, many, text, streamed, ticks, elapsed = asyncio.run(run())
+    answer, many, text, streamed, rounds = asyncio.run(run())
     assert answer.text == streamed.text == text.strip()
     assert len(many) == 2
-    assert ticks > min(20, elapsed / 0.05)
+    assert rounds[0] >= 2 * rounds[1] >= 2 * SHORT.max_new_tokens  # a round at every step
 
 
 def test_async_stream_hands_errors_over_and_can_be_left_early(index):

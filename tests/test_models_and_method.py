@@ -75,7 +75,7 @@ def test_nothing_injected_equals_plain_model_bit_for_bit(family, attention):
 
 @pytest.mark.parametrize(("family", "rope"), FAMILY_AND_ROPE)
 def test_prefix_of_one_chunk_equals_ordinary_forward(family, rope):
-    """Design: one document in one chunk, encoded after the prompt's start, gives an ordinary pass's logits."""
+    """One document in one chunk, encoded after the prompt's start, gives an ordinary pass's logits."""
     model = build(family, rope)
     arch = architecture_for(model)
     start, document, question = random_ids(7, seed=1), random_ids(60, seed=2), random_ids(9, seed=3)

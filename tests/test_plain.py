@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from itertools import pairwise
 
 import pytest
 import torch
@@ -14,6 +14,7 @@ from sharedllm_docs.model.adapter import Adapter
 from sharedllm_docs.model.completion import PlainDecoder
 from sharedllm_docs.model.messages import chat_ids
 from tests.tiny_text import tiny_llm
+from tests.waiting import loop_watch
 
 SHORT = GenerationConfig(max_new_tokens=8)
 PROMPT = "The heron stands in the river and"
@@ -100,40 +101,27 @@ def test_window_and_counts(llm):
     assert llm.count_tokens("") == 0
 
 
-def test_async_forms_do_not_block_the_loop(llm, monkeypatch):
-    slow = GenerationConfig(max_new_tokens=30)
-    real = llm.upper.model.forward
-
-    def forward(*args, **kwargs):
-        time.sleep(0.01)
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(llm.upper.model, "forward", forward)
-
+def test_async_forms_do_not_block_the_loop(llm):
     async def run():
-        ticks = 0
+        rounds, texts = [0], []
+        with loop_watch(llm) as watch, watch.watching():
+            done = [await llm.acomplete(PROMPT, generation=SHORT)]
+            rounds.append(watch.rounds)
+            done.append(await llm.achat(TURNS, generation=SHORT))
+            rounds.append(watch.rounds)
+            for stream in (llm.astream_complete(PROMPT, generation=SHORT), llm.astream_chat(TURNS, generation=SHORT)):
+                with pytest.raises(RuntimeError, match="result is not complete"):
+                    _ = stream.result
+                texts.append("".join([piece async for piece in stream]))
+                rounds.append(watch.rounds)
+                assert stream.result.text == texts[-1]
+        return done, texts, rounds
 
-        async def tick():
-            nonlocal ticks
-            while True:
-                ticks += 1
-                await asyncio.sleep(0.005)
-
-        ticker = asyncio.create_task(tick())
-        done = [await llm.acomplete(PROMPT, generation=slow), await llm.achat(TURNS, generation=slow)]
-        texts = []
-        for stream in (llm.astream_complete(PROMPT, generation=slow), llm.astream_chat(TURNS, generation=slow)):
-            with pytest.raises(RuntimeError, match="result is not complete"):
-                _ = stream.result
-            texts.append("".join([piece async for piece in stream]))
-            assert stream.result.text == texts[-1]
-        ticker.cancel()
-        return done, texts, ticks
-
-    done, texts, ticks = asyncio.run(run())
+    done, texts, rounds = asyncio.run(run())
     assert [one.text for one in done] == texts
     assert all(isinstance(one, Completion) for one in done)
-    assert ticks > 20
+    steps = [after - before for before, after in pairwise(rounds)]
+    assert min(steps) >= max(one.answer_tokens for one in done)  # a round at every step
 
 
 def test_bad_prompts_are_refused_before_anything_is_computed(llm):

@@ -14,7 +14,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from sharedllm_docs.architectures.registry import architecture_for
 from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import ConfigError
-from sharedllm_docs.injection.decode_step import PACKED, for_steps, packed_attention, quantised
+from sharedllm_docs.injection.decode_step import GROUPED_HEADS, for_steps, packed_attention, quantised
 from sharedllm_docs.injection.decoder import InjectedDecoder, Injection
 from sharedllm_docs.injection.row_attention import attend_to_rows
 from tests.tiny import FAMILIES, random_ids, state, tiny_model
@@ -99,7 +99,7 @@ def test_a_dispatched_model_is_left_alone(arch):
 @pytest.mark.parametrize(("name", "dtype"), [("auto", torch.float32), ("model", torch.bfloat16)])
 def test_the_models_own_weights_with_packed_heads(name, dtype):
     steps = for_steps(architecture_for(tiny_model(dtype=dtype)), name)
-    assert steps.config._attn_implementation == PACKED
+    assert steps.config._attn_implementation == GROUPED_HEADS
     assert not replaced(steps)
 
 

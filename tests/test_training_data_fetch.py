@@ -89,7 +89,7 @@ def test_a_failing_tool_is_reported_with_its_last_words(tools: Path, tmp_path: P
 
 
 def test_a_slow_tool_is_stopped(tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tool(tools, "apt-get", "sleep 30\n")
+    tool(tools, "apt-get", "sleep 600\n")
     monkeypatch.setattr("sharedllm_docs_data.fetch._TIMEOUT_S", 0.2)
 
     with pytest.raises(FetchError, match="took more than"):

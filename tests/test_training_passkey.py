@@ -69,7 +69,7 @@ def test_pack_and_run_from_the_command_line(tmp_path):
         "objectives = {target_tokens = 8}\n"
     )
     begun = ("train", str(tmp_path / "run.toml"), "--out", str(tmp_path / "out"), "--steps", "2", "--device", "cpu")
-    stopped = good(*begun, "--max-minutes", "0.0001")
+    stopped = good(*begun, "--max-minutes", "1e-9")
     assert stopped.stdout.startswith("stopped after step 1; adapter: ")
     ended = json_of(*begun)
     assert (ended["step"], ended["finished"]) == (2, True)

@@ -2,7 +2,7 @@
 
 Sentences of a document are begun, and the loss of their endings is measured with the sentence's own leaf injected
 into some layers only. Layers are left out from the bottom, then from the top, as long as the loss stays near that of
-injecting into all (design, "What was measured before any training", found 6 to 25 of 30 for the embedded default).
+injecting into all (docs/log.md: found 6 to 25 of 30 for the embedded default).
 """
 
 from __future__ import annotations

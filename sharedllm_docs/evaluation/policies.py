@@ -96,9 +96,7 @@ class PolicySearcher(Searcher):
     """
 
     def __init__(self, searcher: Searcher, profile: Profile, policy: Policy) -> None:
-        self.documents = searcher.documents
-        self.profile = profile
-        self._inner = searcher
+        super().__init__(searcher.documents, profile, searcher.leaf_index)
         self._policy = policy
 
     def select(
@@ -109,7 +107,7 @@ class PolicySearcher(Searcher):
         hidden: NDArray[np.float32] | None = None,
     ) -> Selection:
         """As the engine selects, with the policy's scores in place of its own."""
-        found = self._inner.select(query, vector, budget, hidden)
+        found = super().select(query, vector, budget, hidden)
         scores = [self._policy.leaf_scores(query.question, document) for document in self.documents]
         candidates = tuple(self._rescored(c, scores[c.document]) for c in found.candidates)
         nodes = select(candidates, budget, searched=query.retrieval.candidates)

@@ -14,12 +14,13 @@ from typing import Any
 import torch
 from torch import nn
 
+from sharedllm_docs.architectures.attention import register_attention
 from sharedllm_docs.architectures.base import Architecture
 from sharedllm_docs.errors import ConfigError
 from sharedllm_docs.injection.row_attention import attend_to_rows
 
 STEP_WEIGHTS = ("auto", "int8", "model")
-PACKED = "sharedllm_docs_packed"
+GROUPED_HEADS = "sharedllm_docs_grouped_heads"
 """Name of ``packed_attention`` among transformers' attention functions."""
 _USUAL = "sdpa"
 _HARMLESS = frozenset({"use_cache", "cache_position", "position_ids", "sliding_window"})
@@ -59,8 +60,8 @@ def for_steps(arch: Architecture, step_weights: str = "auto") -> Architecture:
     steps = arch.twin()
     steps.decoder.rotary_emb = arch.decoder.rotary_emb  # some ropes remember the longest text
     if packs:
-        _register()
-        steps.config._attn_implementation = PACKED
+        register_attention(GROUPED_HEADS, packed_attention)
+        steps.config._attn_implementation = GROUPED_HEADS
     if codes:
         layers = [module for layer in steps.layers for module in layer.modules()]
         for module in (*layers, steps.model.lm_head):
@@ -137,10 +138,3 @@ def packed_attention(
     packed = query.reshape(batch, key.shape[1], -1, size)
     mixed = attend_to_rows(packed, key, value, attention_mask, scaling)
     return mixed.reshape(batch, 1, heads, size), None
-
-
-def _register() -> None:
-    from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
-
-    if PACKED not in ALL_ATTENTION_FUNCTIONS:
-        ALL_ATTENTION_FUNCTIONS.register(PACKED, packed_attention)

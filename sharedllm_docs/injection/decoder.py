@@ -1,4 +1,4 @@
-"""Injection: stored rows reach the decoder (paper, section 3.3; design: two profiles).
+"""Injection: stored rows reach the decoder (paper, section 3.3; docs/architecture.md).
 
 Comes in: rows of the selected nodes, unrotated, with the rotary positions they take. Goes out: logits of questions
 that attend to them. ``joint`` puts the rows in front of the layers' own keys and values; ``separate`` lets them be
@@ -50,7 +50,7 @@ def positions_of(profile: Profile, places: Sequence[RowPlace], front_tokens: int
     """Rotary positions of injected rows and of the question.
 
     ``token``: consecutive after the front. ``chunk``: the index of the chunk among the injected chunks, the question
-    behind the last (design, vocabulary: chunk position). ``chunk+token``: rows keep the rotation of their place
+    behind the last (paper, section 3.3). ``chunk+token``: rows keep the rotation of their place
     inside the node on top of it.
     """
     chunks = 1 + max((place.chunk for place in places), default=-1)

@@ -184,6 +184,6 @@ class LowerEncoder:
     def question_vector(self, ids: Sequence[int]) -> torch.Tensor:
         """[E], the question's counterpart of ``node_vectors``: its last token after the first layer and final norm.
 
-        Design, "About the golden tensors": the upper model's first layer, without injection.
+        As the authors' released code does it (``tests/test_parity.py``): the upper model's first layer, no injection.
         """
         return self._first_layer([ids])[0, -1]

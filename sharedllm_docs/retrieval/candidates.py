@@ -1,4 +1,4 @@
-"""Candidates: how relevant every leaf of the chosen documents is to a question (design: question).
+"""Candidates: how relevant every leaf of the chosen documents is to a question (docs/architecture.md).
 
 Comes in: leaf texts and their dense vectors. Goes out: one score a leaf, fused from dense similarity and BM25, and
 the relevance (0 .. 1) that the floor is compared with. Knows no model of its own and no files.

@@ -1,4 +1,4 @@
-"""From a question to the nodes that are injected: candidates, branch selection, budget (design: question).
+"""From a question to the nodes that are injected: candidates, branch selection, budget (docs/architecture.md).
 
 Comes in: prepared documents, a question, settings. Goes out: a ``Selection``. Reads no rows.
 """
@@ -73,19 +73,19 @@ class Searcher:
     Args:
         documents: to search.
         profile: resolved, of the index.
+        leaf_index: of these documents' leaves, where another searcher has made it already.
     """
 
-    def __init__(self, documents: Sequence[PreparedDocument], profile: Profile) -> None:
+    def __init__(
+        self, documents: Sequence[PreparedDocument], profile: Profile, leaf_index: LeafIndex | None = None
+    ) -> None:
         self.documents = tuple(documents)
         self.profile = profile
-        texts = [text for document in documents for text in document.leaf_texts]
-        titles = [leaf.title for document in documents for leaf in document.leaves]
-        vectors = np.concatenate([document.vectors[EMBEDDINGS] for document in documents])
-        self._index = LeafIndex(texts, titles, vectors)
+        self.leaf_index = leaf_index or _leaf_index(self.documents)
 
     def scores(self, question: str, vector: NDArray[np.float32]) -> LeafScores:
         """Scores of all leaves of all documents, one after another."""
-        return self._index.search(question, vector)
+        return self.leaf_index.search(question, vector)
 
     def select(
         self,
@@ -129,6 +129,12 @@ class Searcher:
                 found.append(CandidateChunk(number, chunk, tree.tree, scorer, leaf_scores.tolist(), leans_back))
             before += len(document.leaves)
         return found
+
+
+def _leaf_index(documents: Sequence[PreparedDocument]) -> LeafIndex:
+    texts = [text for document in documents for text in document.leaf_texts]
+    titles = [leaf.title for document in documents for leaf in document.leaves]
+    return LeafIndex(texts, titles, np.concatenate([document.vectors[EMBEDDINGS] for document in documents]))
 
 
 def _leans_back(document: PreparedDocument, first: int, wanted: frozenset[str]) -> LeansBack:

@@ -1,4 +1,4 @@
-"""Branch selection: which nodes of which trees are injected (paper, section 3.2; design: question).
+"""Branch selection: which nodes of which trees are injected (paper, section 3.2; docs/architecture.md).
 
 Comes in: trees, a score for every node, a budget of rows. Goes out: nodes with their grain. Pure: no torch, no
 files, no models.

@@ -1,7 +1,7 @@
 """What is learned from: an example, and a batch of examples as index tensors.
 
 Comes in: token ids of chunks, the nodes injected, what is fed and what is to be predicted. Goes out: a
-``Batch``. Knows no model and no objective. Letters as in the design: ``C`` chunks, ``R`` rows, ``T`` tokens,
+``Batch``. Knows no model and no objective. Letters here: ``C`` chunks, ``R`` rows, ``T`` tokens,
 ``N`` predicted tokens.
 """
 
