@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sharedllm_docs.training.data.licences import allows_commercial_use
 from sharedllm_docs.training.data.rows import HELDOUT, QuestionRow, digest, split_of
 
 HELDOUT_SHARE = 0.06
@@ -98,6 +99,7 @@ def question_row(
         accepted,
         template,
         split,
+        allows_commercial_use(passage.source),
     )
 
 
