@@ -79,7 +79,7 @@ ALLOWED: dict[str, str] = {
     # all together
     "engine": "answer cite config errors evidence generate inject messages model question",
     "ingest": "candidates chunks document errors lower model prepared readers store tokens tree",
-    "calibrate": "config document errors inject lower model sentences tokens",
+    "calibrate": "config document errors inject lower model sentences store tokens",
     "passages": "answer errors prepared question tree",
     "library": "chunks config errors model prepared question store views",
     "additions": "document errors ingest library model readers store views",
