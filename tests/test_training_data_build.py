@@ -217,6 +217,7 @@ def test_the_command_line_prints_the_table(cache: Path, tmp_path: Path, monkeypa
         "sharedllm_docs_data.build.build", lambda out, **arguments: build(out, sources=SOURCES, **arguments)
     )
     asked = ("data", "build", "--out", str(tmp_path), "--cache", str(cache), "--only", "long,questions", "--limit", "2")
+    asked = (*asked, "--include-non-commercial")
 
     printed = good(*asked)
 

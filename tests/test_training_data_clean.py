@@ -53,8 +53,8 @@ def test_a_long_table_row_becomes_paragraphs() -> None:
 
 def test_rst_directives_and_roles_become_words() -> None:
     title, text = clean_rst(
-        ".. _label:\n\n``os`` --- Things\n====================\n\n.. toctree::\n   a\n   b\n\nCall "
-        "``os.path.join`` or\n"
+        ".. _label:\n\n:mod:`os` --- Things\n====================\n\n.. toctree::\n   a\n   b\n\nCall "
+        ":func:`~os.path.join` or\n"
         "``x`` and `the page <http://x>`_ as *is*::\n\n   code\n\n.. note::\n\n   Mind this.\n\n.. function:: "
         "join(a, b)\n"
         "   :module: os\n\n   Join them. [#f]_\n\n.. versionadded:: 3.4\n\n.. comment here\n\n.. code-block:: "

@@ -21,7 +21,7 @@ def wheel(tmp_path: Path) -> Path:
 
 def rows(wheel: Path, name: str, judged: str = "", limit: int | None = None) -> tuple[list[QuestionRow], Counter[str]]:
     dropped: Counter[str] = Counter()
-    return question_rows(wheel, name, Contamination([judged]), dropped, limit), dropped
+    return question_rows(wheel, name, Contamination([judged]), dropped, limit, include_non_commercial=True), dropped
 
 
 def test_coqa_turns_become_questions_that_can_be_understood(wheel: Path) -> None:

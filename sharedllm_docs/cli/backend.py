@@ -14,6 +14,7 @@ from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import ConfigError, IndexNotFoundError
 
 if TYPE_CHECKING:
+    from sharedllm_docs.evaluation.calibrate import Calibration
     from sharedllm_docs.index.index import Index
     from sharedllm_docs.model.zoo import EmbeddedModel
 
@@ -132,6 +133,36 @@ def fetch_model(model: EmbeddedModel, report: Report) -> Path:
     from sharedllm_docs.model.zoo import ensure
 
     return ensure(model, report=report)
+
+
+def calibrate(
+    model: str | None,
+    source: str,
+    *,
+    questions: str | None,
+    options: dict[str, Any],
+    loading: dict[str, Any],
+    report: Report,
+    say: Report,
+) -> tuple[Calibration, int]:
+    """The layers that a model reads its context in, and how many it has; the untrained profile is measured.
+
+    Raises:
+        DocumentError: the document cannot be read, or is not long enough.
+        QuestionError, ConfigError, ModelUnavailableError: as the calibration and the loading of the model.
+    """
+    from sharedllm_docs.documents.readers import read_document
+    from sharedllm_docs.evaluation.calibrate import calibrate_layers, read_questions
+    from sharedllm_docs.model.shared_llm import SharedLLM
+
+    asked = read_questions(questions) if questions is not None else ()
+    document = read_document(source)
+    llm = SharedLLM.from_pretrained(model, adapter="none", profile="prefix", report=report, **loading)
+
+    def tell(layers: tuple[int, int], loss: float) -> None:
+        say(f"layers {layers[0]} to {layers[1]}: loss {loss:.3f}")
+
+    return calibrate_layers(llm, document, questions=asked, report=tell, **options), llm.upper.num_layers
 
 
 def convert(source: str, out: str) -> tuple[Path, Path]:

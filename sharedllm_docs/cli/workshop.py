@@ -101,7 +101,16 @@ def train_tiny(folder: Path | None, *, max_minutes: float, say: Say) -> TinyResu
             return run(Path(made), max_minutes=max_minutes, say=say)
 
 
-def build_data(out: Path, *, cache: Path, only: Sequence[str] | None, limit: int | None, seed: int, say: Say) -> Report:
+def build_data(
+    out: Path,
+    *,
+    cache: Path,
+    only: Sequence[str] | None,
+    limit: int | None,
+    seed: int,
+    include_non_commercial: bool,
+    say: Say,
+) -> Report:
     """The data build's report.
 
     Raises:
@@ -109,7 +118,15 @@ def build_data(out: Path, *, cache: Path, only: Sequence[str] | None, limit: int
     """
     from sharedllm_docs_data.build import PARTS, build
 
-    return build(out, cache=cache, only=PARTS if only is None else only, limit=limit, seed=seed, say=say)
+    return build(
+        out,
+        cache=cache,
+        only=PARTS if only is None else only,
+        limit=limit,
+        seed=seed,
+        include_non_commercial=include_non_commercial,
+        say=say,
+    )
 
 
 def pack(
@@ -120,6 +137,7 @@ def pack(
     split: str,
     max_tokens: int | None,
     max_context: int,
+    include_non_commercial: bool,
     say: Say,
 ) -> Path:
     """Tokenize rows of the data build into one file.
@@ -138,7 +156,13 @@ def pack(
         from sharedllm_docs.training.start import load_tokenizer
 
         return write(
-            rows_of(rows, split), load_tokenizer(model), out, max_tokens=max_tokens, max_context=max_context, say=say
+            rows_of(rows, split),
+            load_tokenizer(model),
+            out,
+            max_tokens=max_tokens,
+            max_context=max_context,
+            include_non_commercial=include_non_commercial,
+            say=say,
         )
 
 

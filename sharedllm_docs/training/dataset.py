@@ -54,6 +54,7 @@ class QuestionRow:
         answers: every accepted answer; the first is ``answer``.
         template: which template worded the question, ``""`` when a person did.
         split: as for text; ``heldout-template`` when the template is kept out of training.
+        commercial: whether its licence allows commercial use; None in rows of older builds, which do not say.
     """
 
     id: str
@@ -66,6 +67,7 @@ class QuestionRow:
     answers: tuple[str, ...]
     template: str
     split: str
+    commercial: bool | None = None
 
     @property
     def characters(self) -> int:

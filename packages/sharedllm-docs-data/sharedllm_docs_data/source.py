@@ -79,6 +79,7 @@ class TextSource:
         min_chars: shorter documents are dropped.
         prose: how much of it is running prose, 0 to 1: the weight when passages for questions are drawn.
         what: one line for the data card.
+        commercial: whether the licence allows commercial use.
     """
 
     name: str
@@ -91,3 +92,4 @@ class TextSource:
     group: Callable[[Doc], str] = by_file
     min_chars: int = 300
     prose: float = 1.0
+    commercial: bool = True

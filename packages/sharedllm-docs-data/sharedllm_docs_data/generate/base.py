@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sharedllm_docs.training.dataset import HELDOUT, QuestionRow, digest, split_of
+from sharedllm_docs.training.licences import allows_commercial_use
 
 HELDOUT_SHARE = 0.06
 
@@ -98,6 +99,7 @@ def question_row(
         accepted,
         template,
         split,
+        allows_commercial_use(passage.source),
     )
 
 
