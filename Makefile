@@ -40,6 +40,9 @@ $(VENV)/.complete: pyproject.toml constraints.txt $(LLAMA_INDEX)/pyproject.toml 
 		--editable '.[dev]' --editable '$(LLAMA_INDEX)' --editable '$(LANGCHAIN)[test]'
 	@touch $@
 
+# editable installs note the version, which stands here
+$(VENV)/.complete: sharedllm_docs/__init__.py
+
 ask: env
 	@$(BIN)/sharedllm-docs ask "$(Q)" --file "$(PDF)" --index "$(INDEX)"
 
