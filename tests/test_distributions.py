@@ -19,7 +19,9 @@ import sharedllm_docs
 from tests.cli_run import process
 
 ROOT = Path(__file__).parents[1]
-BESIDE = sorted(path.parent for group in ("packages", "integrations") for path in ROOT.glob(f"{group}/*/pyproject.toml"))
+BESIDE = sorted(
+    path.parent for path in ROOT.glob("*/*/pyproject.toml") if path.parts[-3] in ("packages", "integrations")
+)
 FOLDERS = [ROOT, *BESIDE]
 each = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name if folder != ROOT else "core")
 beside = pytest.mark.parametrize("folder", BESIDE, ids=lambda folder: folder.name)
