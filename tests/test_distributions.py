@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import importlib.util
 import tarfile
 import zipfile
 from email import message_from_string
 from email.message import Message
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hatchling.metadata.core import ProjectMetadata
-from hatchling.plugin.manager import PluginManager
 from packaging.requirements import Requirement
 from packaging.version import Version
 
@@ -19,17 +20,25 @@ import sharedllm_docs
 from tests.cli_run import process
 
 ROOT = Path(__file__).parents[1]
-BESIDE = sorted(
-    path.parent for path in ROOT.glob("*/*/pyproject.toml") if path.parts[-3] in ("packages", "integrations")
-)
-FOLDERS = [ROOT, *BESIDE]
+
+
+@cache
+def tool() -> Any:
+    spec = importlib.util.spec_from_file_location("build_distributions", ROOT / "tools" / "build_distributions.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+FOLDERS = tool().folders()
+BESIDE = [folder for folder in FOLDERS if folder != ROOT]
 each = pytest.mark.parametrize("folder", FOLDERS, ids=lambda folder: folder.name if folder != ROOT else "core")
 beside = pytest.mark.parametrize("folder", BESIDE, ids=lambda folder: folder.name)
 
 
 @cache
 def metadata(folder: Path) -> ProjectMetadata:
-    return ProjectMetadata(str(folder), PluginManager())
+    return tool().metadata(folder)
 
 
 @cache
@@ -90,6 +99,14 @@ def test_next_breaking_versions():
         "2.0",
         "3.0",
     ]
+
+
+def test_a_release_wants_the_tag_of_its_version():
+    found = [metadata(folder) for folder in FOLDERS]
+    tool().check_tag(f"v{sharedllm_docs.__version__}", found)
+    for tag in (sharedllm_docs.__version__, f"v{sharedllm_docs.__version__}.1", "v"):
+        with pytest.raises(SystemExit, match=f"The tag '{tag}' is not the version of sharedllm-docs"):
+            tool().check_tag(tag, found)
 
 
 # -- building ---------------------------------------------------------------------------------------------------------
