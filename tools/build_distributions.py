@@ -24,12 +24,12 @@ def folders() -> list[Path]:
     return [ROOT, *sorted(beside)]
 
 
-def metadata(folder: Path) -> ProjectMetadata:
+def metadata(folder: Path) -> ProjectMetadata[PluginManager]:
     """Name, version and requirements as the build will have them."""
     return ProjectMetadata(str(folder), PluginManager())
 
 
-def check_tag(tag: str, found: list[ProjectMetadata]) -> None:
+def check_tag(tag: str, found: list[ProjectMetadata[PluginManager]]) -> None:
     """Exit with a message unless a tag is ``v`` and the version of every distribution."""
     wrong = [f"{one.core.raw_name} {one.version}" for one in found if tag != f"v{one.version}"]
     if wrong:
