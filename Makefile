@@ -17,7 +17,7 @@ LLAMA_INDEX := integrations/llama-index-llms-sharedllm
 LANGCHAIN := integrations/langchain-sharedllm
 DATA := packages/sharedllm-docs-data
 
-.PHONY: help env ask test test-fast test-integrations notebooks lint types docs figures bench train-tiny evaluate clean
+.PHONY: help env ask test test-fast test-integrations notebooks lint types docs site figures bench train-tiny evaluate clean
 
 help:
 	@echo "make ask [PDF=file] [Q=question]  ask a PDF: environment, model, ingestion, cited answer"
@@ -27,6 +27,7 @@ help:
 	@echo "make notebooks                    execute all notebooks"
 	@echo "make lint types                   ruff, mypy"
 	@echo "make docs                         generate docs/cli.md"
+	@echo "make site                         build the documentation site into site/"
 	@echo "make figures                      measure the README's figures"
 	@echo "make bench [QUICK=1] [BENCH_ARGS=...]  time, memory and disk side by side with peers (docs/performance.md)"
 	@echo "make train-tiny                   a tiny random model learns passkey retrieval through injection"
@@ -40,6 +41,9 @@ $(VENV)/.complete: pyproject.toml constraints.txt $(LLAMA_INDEX)/pyproject.toml 
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
 		--editable '.[dev]' --editable '$(LLAMA_INDEX)' --editable '$(LANGCHAIN)[test]' --editable '$(DATA)'
 	@touch $@
+
+# editable installs note the version, which stands here
+$(VENV)/.complete: sharedllm_docs/version.py
 
 ask: env
 	@$(BIN)/sharedllm-docs ask "$(Q)" --file "$(PDF)" --index "$(INDEX)"
@@ -69,6 +73,10 @@ types: env
 docs: env
 	$(BIN)/python -m sharedllm_docs.cli.help docs/cli.md
 
+# the banner that is switched off is noted in docs/dependencies.md
+site: env
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+
 figures: env
 	$(BIN)/python benchmarks/readme_figures.py
 
@@ -87,4 +95,4 @@ evaluate: env
 	$(BIN)/sharedllm-docs evaluate $(TASK) --limit $(LIMIT) $(EVALUATE_ARGS)
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache

@@ -8,6 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from sharedllm_docs.version import __version__
+
 if TYPE_CHECKING:
     from sharedllm_docs.config import GenerationConfig as GenerationConfig
     from sharedllm_docs.config import GenerationOptions as GenerationOptions
@@ -49,8 +51,6 @@ if TYPE_CHECKING:
     from sharedllm_docs.store.verify import VerifyReport as VerifyReport
     from sharedllm_docs.streams import AsyncStream as AsyncStream
     from sharedllm_docs.streams import Stream as Stream
-
-__version__ = "0.1.0"
 
 _EXPORTS = {
     "Adapter": "model.adapter",

@@ -23,6 +23,7 @@ ANY_EARLIER = "any earlier stage"
 # Rooms in the order of the data path, after the root's own modules. Each may import those named behind it.
 ALLOWED: dict[str, str] = {
     "errors": "",
+    "version": "",
     "shapes": "",
     "cache": "",
     "quiet": "",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from langchain_sharedllm.chat import ChatSharedLLM
 from langchain_sharedllm.errors import (
     AnswerTimeoutError,
@@ -12,7 +14,7 @@ from langchain_sharedllm.errors import (
 from langchain_sharedllm.index import SharedLLMIndex
 from langchain_sharedllm.retriever import SharedLLMRetriever
 
-__version__ = "0.1.0"
+__version__ = version("langchain-sharedllm")
 __all__ = [
     "AnswerTimeoutError",
     "ChatSharedLLM",
