@@ -15,6 +15,7 @@ PYTEST_ARGS ?=
 
 LLAMA_INDEX := integrations/llama-index-llms-sharedllm
 LANGCHAIN := integrations/langchain-sharedllm
+DATA := packages/sharedllm-docs-data
 
 .PHONY: help env ask test test-fast test-integrations notebooks lint types docs site figures bench train-tiny evaluate clean
 
@@ -34,11 +35,11 @@ help:
 
 env: $(VENV)/.complete
 
-$(VENV)/.complete: pyproject.toml constraints.txt $(LLAMA_INDEX)/pyproject.toml $(LANGCHAIN)/pyproject.toml
+$(VENV)/.complete: pyproject.toml constraints.txt $(LLAMA_INDEX)/pyproject.toml $(LANGCHAIN)/pyproject.toml $(DATA)/pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
-		--editable '.[dev]' --editable '$(LLAMA_INDEX)' --editable '$(LANGCHAIN)[test]'
+		--editable '.[dev]' --editable '$(LLAMA_INDEX)' --editable '$(LANGCHAIN)[test]' --editable '$(DATA)'
 	@touch $@
 
 # editable installs note the version, which stands here

@@ -57,7 +57,7 @@ def parse_size(text: str) -> int:
 
 
 def size_label(size: int) -> str:
-    """The inverse of :func:`parse_size`."""
+    """The inverse of ``parse_size``."""
     for unit in ("M", "K"):
         if size % UNITS[unit] == 0:
             return f"{size // UNITS[unit]}{unit}"

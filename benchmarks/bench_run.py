@@ -32,7 +32,7 @@ def spawn(spec: Spec, python: str, timeout: float | None) -> Record:
     """Measure in a new process.
 
     Args:
-        spec: of :func:`bench_child.measure`; the time of the start is added.
+        spec: of ``bench_child.measure``; the time of the start is added.
         python: interpreter.
         timeout: seconds until the process is ended; None waits.
 

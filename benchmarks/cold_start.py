@@ -16,8 +16,8 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from sharedllm_docs.devices import has_bfloat16_units
-from sharedllm_docs.zoo import DEFAULT_MODEL, model_folder
+from sharedllm_docs.architectures.devices import has_bfloat16_units
+from sharedllm_docs.model.zoo import DEFAULT_MODEL, model_folder
 
 QUESTION = "How do I quit R?"
 WEIGHTS = """

@@ -17,14 +17,14 @@ from dataclasses import dataclass
 
 import torch
 
-from sharedllm_docs import GenerationSettings, Profile, SharedLLM
-from sharedllm_docs.adapter import Adapter
-from sharedllm_docs.architectures import Architecture
-from sharedllm_docs.cross_attention import CrossAttention
-from sharedllm_docs.generate import Generated, generate
-from sharedllm_docs.inject import InjectedDecoder, Injection
-from sharedllm_docs.row_attention import attend_to_rows
-from sharedllm_docs.steps import for_steps
+from sharedllm_docs import GenerationConfig, Profile, SharedLLM
+from sharedllm_docs.architectures.base import Architecture
+from sharedllm_docs.injection.cross_attention import CrossAttention
+from sharedllm_docs.injection.decode_step import for_steps
+from sharedllm_docs.injection.decoder import InjectedDecoder, Injection
+from sharedllm_docs.injection.generate import finished, generate
+from sharedllm_docs.injection.row_attention import attend_to_rows
+from sharedllm_docs.model.adapter import Adapter
 
 CLOCK = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
 """CPU seconds where one thread computes, so that a busy machine does not count; else wall time."""
@@ -79,7 +79,7 @@ def random_injection(llm: SharedLLM, rows: int) -> Injection:
 
 
 class TimedDecoder:
-    """A decoder that notes by :data:`CLOCK` when each pass began."""
+    """A decoder that notes by ``CLOCK`` when each pass began."""
 
     def __init__(self, decoder: InjectedDecoder) -> None:
         self.decoder = decoder
@@ -94,7 +94,6 @@ def injected_milliseconds(llm: SharedLLM, rows: int, tokens: int, steps: Archite
     """A token of an answer behind injected rows: everything between two tokens."""
     ids = llm.tokenizer(PROMPT)["input_ids"]
     injection = random_injection(llm, rows)
-    results: list[Generated] = []
     with InjectedDecoder(
         llm.upper,
         llm.profile,
@@ -105,9 +104,8 @@ def injected_milliseconds(llm: SharedLLM, rows: int, tokens: int, steps: Archite
         steps=lambda: steps,
     ) as decoder:
         timed = TimedDecoder(decoder)
-        asked = GenerationSettings(max_new_tokens=tokens)
-        for _piece in generate(timed, [ids], llm.tokenizer, asked, frozenset(), results):
-            pass
+        asked = GenerationConfig(max_new_tokens=tokens)
+        finished(generate(timed, [ids], llm.tokenizer, asked, frozenset()))
         return (CLOCK() - timed.begun[1]) / (tokens - 1) * 1e3  # the prompt's pass is not counted
 
 

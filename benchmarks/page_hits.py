@@ -10,10 +10,10 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from sharedllm_docs import Index, QuestionSettings
-from sharedllm_docs.cite import cite
+from sharedllm_docs import Index, RetrievalConfig
 from sharedllm_docs.evaluation.metrics import page_hit
 from sharedllm_docs.evaluation.tasks.pdfqa import load_questions
+from sharedllm_docs.retrieval.cite import cite
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 
@@ -32,10 +32,10 @@ def main() -> None:
                 names.add(index.add(pdf).document.name)
         questions = [q for q in load_questions() if q.page_groups and q.document in names]
         for budget in arguments.budget:
-            settings = QuestionSettings(budget=budget, selector=arguments.selector)
+            settings = RetrievalConfig(budget=budget, selector=arguments.selector)
             hits: dict[int, list[float]] = {1: [], 5: []}
             for question in questions:
-                selection = index.select(question.question, documents=[question.document], settings=settings)
+                selection = index.select(question.question, documents=[question.document], retrieval=settings)
                 pages = list(dict.fromkeys(c.page for c in cite(selection, question.question, "", 50)))
                 for k, values in hits.items():
                     values.append(page_hit(pages, question.page_groups, k))

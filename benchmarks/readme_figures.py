@@ -20,12 +20,12 @@ from pathlib import Path
 
 import torch
 
-from sharedllm_docs import GenerationSettings, Index, Profile, ReadOptions, SharedLLM
-from sharedllm_docs.adapter import Adapter
-from sharedllm_docs.cross_attention import CrossAttention
-from sharedllm_docs.document import Document, Page
+from sharedllm_docs import GenerationConfig, Index, Profile, ReadOptions, SharedLLM
+from sharedllm_docs.documents.document import Document, Page
+from sharedllm_docs.documents.readers import read_document
 from sharedllm_docs.evaluation.memory import high_water_mark
-from sharedllm_docs.readers import read_document
+from sharedllm_docs.injection.cross_attention import CrossAttention
+from sharedllm_docs.model.adapter import Adapter
 
 ROOT = Path(__file__).resolve().parent.parent
 PDF = ROOT / "examples" / "R-intro.pdf"
@@ -42,7 +42,7 @@ QUESTIONS = (
     "How do I write a loop?",
     "What is lexical scoping?",
 )
-ONE_TOKEN = GenerationSettings(max_new_tokens=1)
+ONE_TOKEN = GenerationConfig(max_new_tokens=1)
 
 
 def seconds(work: Callable[[], object]) -> float:

@@ -17,8 +17,8 @@ from typing import Any
 import torch
 from torch.nn.functional import linear, scaled_dot_product_attention
 
-from sharedllm_docs.row_attention import by_products
-from sharedllm_docs.steps import quantised
+from sharedllm_docs.injection.decode_step import quantised
+from sharedllm_docs.injection.row_attention import by_products
 
 HEADS, KV_HEADS, SIZE = 9, 3, 64
 ROWS = (64, 700, 2_048, 4_096, 16_384)

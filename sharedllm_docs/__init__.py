@@ -1,4 +1,4 @@
-"""sharedllm-docs: ask questions of long files, read once and answered from a store of keys and values.
+"""Questions over long files: read once by the lower layers of an LLM, answered from a store of keys and values.
 
 Importing this package is cheap; what it exports is imported at first use.
 """
@@ -9,52 +9,90 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sharedllm_docs.answer import Answer as Answer
-    from sharedllm_docs.answer import Citation as Citation
-    from sharedllm_docs.asynchronous import AsyncAnswerStream as AsyncAnswerStream
-    from sharedllm_docs.asynchronous import AsyncCompletionStream as AsyncCompletionStream
-    from sharedllm_docs.config import GenerationSettings as GenerationSettings
+    from sharedllm_docs.config import GenerationConfig as GenerationConfig
+    from sharedllm_docs.config import GenerationOptions as GenerationOptions
     from sharedllm_docs.config import Profile as Profile
-    from sharedllm_docs.config import QuestionSettings as QuestionSettings
-    from sharedllm_docs.document import Document as Document
-    from sharedllm_docs.engine import AnswerStream as AnswerStream
+    from sharedllm_docs.config import RetrievalConfig as RetrievalConfig
+    from sharedllm_docs.config import RetrievalOptions as RetrievalOptions
+    from sharedllm_docs.documents.document import Document as Document
+    from sharedllm_docs.documents.document import Issue as Issue
+    from sharedllm_docs.documents.document import Page as Page
+    from sharedllm_docs.documents.document import Section as Section
+    from sharedllm_docs.documents.readers import ReadOptions as ReadOptions
     from sharedllm_docs.errors import ConfigError as ConfigError
     from sharedllm_docs.errors import DocumentNotFoundError as DocumentNotFoundError
     from sharedllm_docs.errors import SharedLLMError as SharedLLMError
-    from sharedllm_docs.index import Index as Index
-    from sharedllm_docs.messages import Message as Message
-    from sharedllm_docs.model import SharedLLM as SharedLLM
-    from sharedllm_docs.passages import Passage as Passage
-    from sharedllm_docs.plain import Completion as Completion
-    from sharedllm_docs.plain import CompletionStream as CompletionStream
-    from sharedllm_docs.readers import ReadOptions as ReadOptions
-    from sharedllm_docs.views import AddedDocument as AddedDocument
-    from sharedllm_docs.views import DocumentInfo as DocumentInfo
+    from sharedllm_docs.index.index import AddOptions as AddOptions
+    from sharedllm_docs.index.index import Index as Index
+    from sharedllm_docs.index.ingest import Progress as Progress
+    from sharedllm_docs.index.views import AddedDocument as AddedDocument
+    from sharedllm_docs.index.views import ChunkView as ChunkView
+    from sharedllm_docs.index.views import DocumentInfo as DocumentInfo
+    from sharedllm_docs.index.views import NodeView as NodeView
+    from sharedllm_docs.index.views import TreeView as TreeView
+    from sharedllm_docs.model.adapter import Adapter as Adapter
+    from sharedllm_docs.model.completion import Completion as Completion
+    from sharedllm_docs.model.embedder import Embedder as Embedder
+    from sharedllm_docs.model.loading import ModelOptions as ModelOptions
+    from sharedllm_docs.model.messages import Message as Message
+    from sharedllm_docs.model.shared_llm import SharedLLM as SharedLLM
+    from sharedllm_docs.retrieval.answer import Answer as Answer
+    from sharedllm_docs.retrieval.answer import Citation as Citation
+    from sharedllm_docs.retrieval.answer import Counts as Counts
+    from sharedllm_docs.retrieval.answer import Timings as Timings
+    from sharedllm_docs.retrieval.passages import Passage as Passage
+    from sharedllm_docs.retrieval.query import AskOptions as AskOptions
+    from sharedllm_docs.retrieval.query import Where as Where
+    from sharedllm_docs.retrieval.searcher import Selection as Selection
+    from sharedllm_docs.store.catalog import Damage as Damage
+    from sharedllm_docs.store.estimate import SizeEstimate as SizeEstimate
+    from sharedllm_docs.store.verify import VerifyReport as VerifyReport
+    from sharedllm_docs.streams import AsyncStream as AsyncStream
+    from sharedllm_docs.streams import Stream as Stream
 
 __version__ = "0.1.0"
 
 _EXPORTS = {
-    "AddedDocument": "views",
-    "Answer": "answer",
-    "AnswerStream": "engine",
-    "AsyncAnswerStream": "asynchronous",
-    "AsyncCompletionStream": "asynchronous",
-    "Citation": "answer",
-    "Completion": "plain",
-    "CompletionStream": "plain",
+    "Adapter": "model.adapter",
+    "AddOptions": "index.index",
+    "AddedDocument": "index.views",
+    "Answer": "retrieval.answer",
+    "AskOptions": "retrieval.query",
+    "AsyncStream": "streams",
+    "ChunkView": "index.views",
+    "Citation": "retrieval.answer",
+    "Completion": "model.completion",
     "ConfigError": "errors",
-    "Document": "document",
-    "DocumentInfo": "views",
+    "Counts": "retrieval.answer",
+    "Damage": "store.catalog",
+    "Document": "documents.document",
+    "DocumentInfo": "index.views",
     "DocumentNotFoundError": "errors",
-    "GenerationSettings": "config",
-    "Index": "index",
-    "Message": "messages",
-    "Passage": "passages",
+    "Embedder": "model.embedder",
+    "GenerationConfig": "config",
+    "GenerationOptions": "config",
+    "Index": "index.index",
+    "Issue": "documents.document",
+    "Message": "model.messages",
+    "ModelOptions": "model.loading",
+    "NodeView": "index.views",
+    "Page": "documents.document",
+    "Passage": "retrieval.passages",
     "Profile": "config",
-    "QuestionSettings": "config",
-    "ReadOptions": "readers",
-    "SharedLLM": "model",
+    "Progress": "index.ingest",
+    "ReadOptions": "documents.readers",
+    "RetrievalConfig": "config",
+    "RetrievalOptions": "config",
+    "Section": "documents.document",
+    "Selection": "retrieval.searcher",
+    "SharedLLM": "model.shared_llm",
     "SharedLLMError": "errors",
+    "SizeEstimate": "store.estimate",
+    "Stream": "streams",
+    "Timings": "retrieval.answer",
+    "TreeView": "index.views",
+    "VerifyReport": "store.verify",
+    "Where": "retrieval.query",
 }
 __all__ = [*_EXPORTS, "__version__"]
 

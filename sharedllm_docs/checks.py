@@ -1,4 +1,4 @@
-"""Checks of settings: each gives a sentence for every problem, so that all are reported together. Leaf module."""
+"""Checks of settings and texts. Settings: a sentence for every problem, so that all are reported together."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, get_args
 
-from sharedllm_docs.errors import ConfigError
+from sharedllm_docs.errors import ConfigError, QuestionError
 
 
 def choice_problems(settings: object, choices: Mapping[str, Any]) -> list[str]:
@@ -48,3 +48,14 @@ def checked_keys(cls: type, values: Mapping[str, Any], what: str) -> dict[str, A
     unknown = sorted(set(values) - known)
     raise_if([f"unknown setting {name!r} (known: {', '.join(sorted(known))})." for name in unknown], what)
     return dict(values)
+
+
+def check_text(text: str, what: str) -> None:
+    """Raise QuestionError where a text holds what is no character (half of a surrogate pair)."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise QuestionError(
+            f"The {what} {text!r} holds {text[error.start]!r} at {error.start}, which is no character.",
+            remedy="Give it as valid UTF-8.",
+        ) from error

@@ -1,14 +1,15 @@
 """Settings: frozen dataclasses, validated once, all problems reported together. Leaf module.
 
-:class:`Profile` fixes how a document is encoded and injected and is part of the index's fingerprint;
-:class:`QuestionSettings` and :class:`GenerationSettings` may differ from one question to the next.
+``Profile`` fixes how a document is encoded and injected and is part of the index's fingerprint;
+``RetrievalConfig`` and ``GenerationConfig`` may differ from one question to the next. Their fields are keywords of the
+public calls as well, typed by ``RetrievalOptions`` and ``GenerationOptions``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Literal, TypedDict, TypeVar
 
 from sharedllm_docs.checks import checked_keys, choice_problems, is_int, number_problems, raise_if
 from sharedllm_docs.errors import ConfigError
@@ -26,7 +27,7 @@ MAX_DEPTH = 16
 
 @dataclass(frozen=True)
 class Profile:
-    """How documents are encoded into trees and how the trees reach the decoder (design: two profiles, one tree).
+    """How documents are encoded into trees and how the trees reach the decoder (docs/architecture.md, two profiles).
 
     Attributes:
         name: ``prefix`` (training-free) or ``sharedllm`` (the paper's, wants an adapter).
@@ -84,7 +85,7 @@ class Profile:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Profile:
-        """Inverse of :meth:`to_dict`; raises ConfigError for unknown or invalid settings."""
+        """Inverse of ``to_dict``; raises ConfigError for unknown or invalid settings."""
         checked = checked_keys(cls, values, "profile")
         for name in ("layers", "grains"):
             if isinstance(checked.get(name), list):
@@ -193,7 +194,7 @@ class Profile:
 
 
 @dataclass(frozen=True)
-class QuestionSettings:
+class RetrievalConfig:
     """How one question is answered from the index.
 
     Attributes:
@@ -236,7 +237,7 @@ class QuestionSettings:
 
 
 @dataclass(frozen=True)
-class GenerationSettings:
+class GenerationConfig:
     """How the answer's tokens are drawn.
 
     Attributes:
@@ -263,6 +264,7 @@ class GenerationSettings:
         if not isinstance(self.stop, (tuple, list)) or not all(isinstance(text, str) for text in self.stop):
             problems.append(f"stop={self.stop!r} must be a tuple of strings.")
         raise_if(problems or self._range_problems(), "generation settings")
+        object.__setattr__(self, "stop", tuple(self.stop))
 
     def _range_problems(self) -> list[str]:
         problems = []
@@ -281,3 +283,64 @@ class GenerationSettings:
         if self.seed is not None and not 0 <= self.seed < 2**63:
             problems.append(f"seed={self.seed} must lie in 0..2**63-1.")
         return problems
+
+
+class RetrievalOptions(TypedDict, total=False):
+    """The fields of ``RetrievalConfig`` as keywords, and ``retrieval`` for a whole one that they change."""
+
+    budget: int | None
+    selector: SelectorName
+    candidates: int
+    evidence_tokens: int | None
+    relevance_floor: float
+    max_citations: int
+    retrieval: RetrievalConfig | None
+
+
+class GenerationOptions(TypedDict, total=False):
+    """The fields of ``GenerationConfig`` as keywords, and ``generation`` for a whole one that they change."""
+
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+    top_k: int
+    repetition_penalty: float
+    stop: Sequence[str]
+    seed: int | None
+    generation: GenerationConfig | None
+
+
+Config = TypeVar("Config", RetrievalConfig, GenerationConfig)
+
+
+def check_options(known: type, options: Mapping[str, Any]) -> None:
+    """Raise ConfigError for keywords that ``known``, a TypedDict, does not have; all it has are named."""
+    unknown = sorted(set(options) - set(known.__annotations__))
+    if unknown:
+        raise ConfigError(
+            f"Unknown setting {', '.join(map(repr, unknown))} (known: {', '.join(sorted(known.__annotations__))}).",
+            remedy="Correct the name, or leave it out.",
+        )
+
+
+def config_of(kind: type[Config], whole: Config | None, options: Mapping[str, Any]) -> Config:
+    """A config with the fields that ``options`` names; the others are those of ``whole``, or the defaults.
+
+    Raises:
+        ConfigError: an invalid value, or a ``whole`` of another class.
+    """
+    if whole is not None and not isinstance(whole, kind):
+        raise ConfigError(f"{whole!r} is no {kind.__name__}.", remedy=f"Give a {kind.__name__}, or single keywords.")
+    given = {f.name: options[f.name] for f in fields(kind) if f.name in options}
+    return replace(whole or kind(), **given)
+
+
+def generation_of(options: Mapping[str, Any]) -> GenerationConfig:
+    """A ``GenerationConfig`` from the keywords of ``GenerationOptions``.
+
+    Raises:
+        ConfigError: an unknown keyword, or an invalid value.
+    """
+    check_options(GenerationOptions, options)
+    whole: GenerationConfig | None = options.get("generation")
+    return config_of(GenerationConfig, whole, options)

@@ -8,15 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sharedllm_docs.answer import NOT_SAID, Answer, Citation, Counts, Timings
-from sharedllm_docs.document import Issue
+from sharedllm_docs.documents.document import Issue
 from sharedllm_docs.errors import DocumentNotFoundError, EmptyQuestionError, IndexNotFoundError
-from sharedllm_docs.index import AddedDocument
-from sharedllm_docs.ingest import Progress
+from sharedllm_docs.index.index import AddedDocument
+from sharedllm_docs.index.ingest import Progress
+from sharedllm_docs.index.views import ChunkView, DocumentInfo, NodeView, TreeView
+from sharedllm_docs.retrieval.answer import NOT_SAID, Answer, Citation, Counts, Timings
 from sharedllm_docs.store.catalog import Damage
 from sharedllm_docs.store.estimate import SizeEstimate
 from sharedllm_docs.store.verify import VerifyReport
-from sharedllm_docs.views import ChunkView, DocumentInfo, NodeView, TreeView
 
 ANSWER = "Use rev(x), which returns the elements in reverse order."
 QUOTE = "rev(x) reverses the\nelements of x."
@@ -72,7 +72,7 @@ def answer(question: str, **changes: Any) -> Answer:
 
 
 class FakeStream:
-    """Like the engine's ``AnswerStream``."""
+    """Like the engine's ``Stream``."""
 
     def __init__(self, whole: Answer) -> None:
         self._whole = whole
@@ -84,7 +84,7 @@ class FakeStream:
         self._taken = True
 
     @property
-    def answer(self) -> Answer:
+    def result(self) -> Answer:
         assert self._taken, "the answer was asked for before the stream was read"
         return self._whole
 
@@ -177,7 +177,6 @@ class FakeIndex:
             progress(Progress("read", done, 113, "pages"))  # type: ignore[misc]
         for done in (10_000, 40_000, 72_413) if progress else ():
             progress(Progress("encode", done, 72_413, "tokens"))  # type: ignore[misc]
-            time.sleep(0.05)
         self.world.called("add", source=source, progress=progress, **options)
         info = document(options.get("name") or source.rpartition("/")[2])
         new = info.key not in self.infos
@@ -234,8 +233,8 @@ class FakeIndex:
         self.world.called("stream", question=question, **options)
         return FakeStream(self.world.answered(question))
 
-    def tree(self, reference: str, question: str | None = None, *, settings: Any = None) -> TreeView:
-        self.world.called("tree", reference=reference, question=question, settings=settings)
+    def tree(self, reference: str, question: str | None = None, *, retrieval: Any = None) -> TreeView:
+        self.world.called("tree", reference=reference, question=question, retrieval=retrieval)
         chunks = tuple(
             ChunkView(
                 index=index,
@@ -278,7 +277,7 @@ def installed(monkeypatch: Any) -> World:
 def _slow(_arguments: dict[str, Any]) -> None:
     sys.stderr.write("working\n")
     sys.stderr.flush()
-    time.sleep(60)
+    time.sleep(600)  # ended by a signal
 
 
 def _program() -> None:

@@ -9,14 +9,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sharedllm_docs.config import GenerationSettings
-from sharedllm_docs.document import Document
+from sharedllm_docs.config import GenerationConfig
+from sharedllm_docs.documents.document import Document
 from sharedllm_docs.evaluation.systems.base import Loss, System, SystemAnswer
 from sharedllm_docs.evaluation.systems.spec import SystemSpec, Workshop
 from sharedllm_docs.evaluation.tasks.options import TaskOptions
 from sharedllm_docs.evaluation.tasks.pdfqa.task import PdfQa
 from sharedllm_docs.evaluation.tasks.squad_haystack.data import Paragraph, Squad
-from sharedllm_docs.model import SharedLLM
+from sharedllm_docs.model.shared_llm import SharedLLM
 from tests.tiny_text import tiny_document, tiny_llm, tiny_tokenizer
 
 _WORDS = """
@@ -51,7 +51,7 @@ def options(folder: Path, *lengths: int, sentences: int = 400, page: int = 64) -
 
 
 def workshop(folder: Path, **changes: Any) -> Workshop:
-    made: dict[str, Any] = {"llm": llm(), "folder": folder, "generation": GenerationSettings(max_new_tokens=4)}
+    made: dict[str, Any] = {"llm": llm(), "folder": folder, "generation": GenerationConfig(max_new_tokens=4)}
     return Workshop(**(made | changes))
 
 

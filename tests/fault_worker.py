@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from sharedllm_docs import GenerationSettings, Index, QuestionSettings
+from sharedllm_docs import GenerationConfig, Index, RetrievalConfig
 from tests.tiny_text import tiny_document, tiny_llm
+from tests.waiting import counting_calls
 
-SHORT = GenerationSettings(max_new_tokens=4)
-ALWAYS = QuestionSettings(relevance_floor=0, budget=32)
+SHORT = GenerationConfig(max_new_tokens=4)
+ALWAYS = RetrievalConfig(relevance_floor=0, budget=32)
 QUESTION = "Where does the heron stand?"
 
 
@@ -19,15 +20,19 @@ def document(number):
     return tiny_document(shared, own, f"The end of number {number}.", name=f"{number}.txt")
 
 
-def add(url, numbers, ready=None):
-    """Add documents one after another; ``ready`` is set when the first begins."""
+def add(url, numbers, dies_at=None, counted=None):
+    """Add documents one after another; dies at that function call, or puts how many there were into ``counted``."""
     torch.set_num_threads(1)
     llm = tiny_llm()
     index = Index.open_or_create(url, llm)
-    if ready is not None:
-        ready.set()
-    for number in numbers:
-        index.add(document(number))
+    if dies_at is None and counted is None:
+        for number in numbers:
+            index.add(document(number))
+        return
+    with counting_calls(dies_at) as calls:
+        for number in numbers:
+            index.add(document(number))
+    counted.put(calls())
 
 
 def ask_often(url, times, results):
@@ -37,7 +42,7 @@ def ask_often(url, times, results):
         llm = tiny_llm()
         for _turn in range(times):
             index = Index.open(url, llm)
-            answer = index.ask(QUESTION, documents=["0.txt"], settings=ALWAYS, generation=SHORT)
+            answer = index.ask(QUESTION, documents=["0.txt"], retrieval=ALWAYS, generation=SHORT)
             index.documents()
         results.put(answer.text)
     except BaseException as error:

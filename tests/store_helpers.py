@@ -11,7 +11,6 @@ import json
 import random
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,14 +20,15 @@ import fsspec
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedllm_docs.chunks import Chunk, split_into_chunks
 from sharedllm_docs.config import Profile
-from sharedllm_docs.document import Document, Issue, Page, Section
+from sharedllm_docs.documents.chunks import Chunk, split_into_chunks
+from sharedllm_docs.documents.document import Document, Issue, Page, Section
+from sharedllm_docs.documents.tokens import DocumentTokens
+from sharedllm_docs.documents.tree import ContextTree, RowLayout
 from sharedllm_docs.errors import DocumentNotFoundError
 from sharedllm_docs.store import DocumentRecord, Fingerprint, IndexStore, IndexWriter, chunk_key
 from sharedllm_docs.store.files import open_files
-from sharedllm_docs.tokens import DocumentTokens
-from sharedllm_docs.tree import ContextTree, RowLayout
+from tests.waiting import counting_calls
 
 LAYERS, KV_HEADS, HEAD_DIM = 2, 2, 8
 CREATED = "2026-01-01T00:00:00+00:00"
@@ -181,19 +181,19 @@ def _numbers(seed: int) -> Iterator[int]:
         yield seed
 
 
-def write_forever(folder: str, seed: int) -> None:
-    """Add, remove, prune and migrate until killed; says ``ready`` once it starts."""
+def write_until_dead(folder: str, seed: int, dies_at: int) -> None:
+    """Add, remove and prune; dies at the function call of that number."""
     profile = tiny_profile()
     store = IndexStore.open(folder)
     chance = random.Random(seed)
-    print("ready", flush=True)
-    for number in _numbers(seed * 1000):
-        add(store, f"doc-{number}", ids_of(number, chance.randint(12, 300)), profile=profile)
-        records = store.documents()
-        if len(records) > 3:
-            store.remove(chance.choice(records).key)
-        if chance.random() < 0.3:
-            store.prune()
+    with counting_calls(dies_at):
+        for number in _numbers(seed * 1000):
+            add(store, f"doc-{number}", ids_of(number, chance.randint(12, 300)), profile=profile)
+            records = store.documents()
+            if len(records) > 3:
+                store.remove(chance.choice(records).key)
+            if chance.random() < 0.3:
+                store.prune()
 
 
 def write_some(folder: str, seed: int) -> None:
@@ -207,11 +207,11 @@ def write_some(folder: str, seed: int) -> None:
             store.prune(timeout=60)
 
 
-def read_while(folder: str, seconds: str) -> None:
-    """Check every document again and again; prints how many were whole and how many vanished meanwhile."""
+def read_until(folder: str, over: str) -> None:
+    """Check every document over and over until the file ``over`` is there; prints how many were whole, and vanished."""
     profile = tiny_profile()
-    until, whole, gone = time.monotonic() + float(seconds), 0, 0
-    while time.monotonic() < until or not whole:
+    whole, gone = 0, 0
+    while not Path(over).exists() or not whole:
         store = IndexStore.open(folder)
         for record in store.documents():
             try:
@@ -227,12 +227,12 @@ def main(arguments: list[str]) -> None:
     if command == "golden":
         shutil.rmtree(GOLDEN, ignore_errors=True)
         write_golden(GOLDEN)
-    elif command == "write-forever":
-        write_forever(rest[0], int(rest[1]))
+    elif command == "write-until-dead":
+        write_until_dead(rest[0], int(rest[1]), int(rest[2]))
     elif command == "write-some":
         write_some(rest[0], int(rest[1]))
-    elif command == "read-while":
-        read_while(rest[0], rest[1])
+    elif command == "read-until":
+        read_until(rest[0], rest[1])
     else:
         raise SystemExit(f"unknown command {command!r}")
 

@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 from sharedllm_docs.config import Profile
-from sharedllm_docs.selection import CandidateChunk
-from sharedllm_docs.tree import ContextTree
+from sharedllm_docs.documents.tree import ContextTree
+from sharedllm_docs.retrieval.selection import CandidateChunk
 
 
 @st.composite

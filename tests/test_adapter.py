@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sharedllm_docs.adapter import CONFIG_FILE, WEIGHTS_FILE, Adapter
-from sharedllm_docs.architectures import architecture_for
-from sharedllm_docs.cross_attention import CrossAttention
+from sharedllm_docs.architectures.registry import architecture_for
 from sharedllm_docs.errors import AdapterError, ModelError
+from sharedllm_docs.injection.cross_attention import CrossAttention
+from sharedllm_docs.model.adapter import CONFIG_FILE, WEIGHTS_FILE, Adapter
 from tests.tiny_text import tiny_adapter, tiny_base, tiny_sharedllm_profile
 
 MODEL = tiny_base()
@@ -165,7 +165,7 @@ def test_a_gate_is_part_of_the_block(adapter):
 def test_a_new_gated_block_adds_nothing():
     block = CrossAttention(ARCH, gated=True)
     rows = torch.randn(1, 2, 3, 8)
-    from sharedllm_docs.cross_attention import CrossRows
+    from sharedllm_docs.injection.cross_attention import CrossRows
 
     turn = torch.ones(1, 1, 1, 8), torch.zeros(1, 1, 1, 8)
     out = block(torch.randn(1, 4, 48), CrossRows({0: (rows, rows)}, *turn, None), 0)

@@ -10,15 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedllm_docs.answer import Answer, Citation, best_quote, fold, words
-from sharedllm_docs.chunks import split_into_chunks
-from sharedllm_docs.cite import cite
-from sharedllm_docs.config import QuestionSettings
-from sharedllm_docs.document import Page, Section
-from sharedllm_docs.prepared import EMBEDDINGS, PreparedDocument
-from sharedllm_docs.question import Searcher
-from sharedllm_docs.sentences import sentence_spans
-from sharedllm_docs.tokens import tokenize
+from sharedllm_docs.config import RetrievalConfig
+from sharedllm_docs.documents.chunks import split_into_chunks
+from sharedllm_docs.documents.document import Page, Section
+from sharedllm_docs.documents.sentences import sentence_spans
+from sharedllm_docs.documents.tokens import tokenize
+from sharedllm_docs.retrieval.answer import Answer, Citation, best_quote, fold, words
+from sharedllm_docs.retrieval.cite import cite
+from sharedllm_docs.retrieval.prepared import EMBEDDINGS, PreparedDocument
+from sharedllm_docs.retrieval.query import Query
+from sharedllm_docs.retrieval.searcher import Searcher
 from tests.tiny_text import HashEmbedder, tiny_document, tiny_profile, tiny_sharedllm_profile, tiny_tokenizer
 
 prose = st.text(alphabet=st.sampled_from("aAbBzZ .,!?\n\t-é5"), max_size=400)
@@ -158,7 +159,7 @@ def selection_for(question, profile, budget, *, pages=PAGES, **changes):
     prepared = PreparedDocument("key", document, tokens, chunks, profile)
     prepared.vectors = {EMBEDDINGS: HashEmbedder().encode(prepared.leaf_texts)}
     vector = HashEmbedder().encode([question])[0]
-    return Searcher([prepared], profile).select(question, vector, QuestionSettings(**changes), budget)
+    return Searcher([prepared], profile).select(Query(question, RetrievalConfig(**changes)), vector, budget)
 
 
 PROFILES = [tiny_profile(chunk_tokens=128).resolve(4), tiny_sharedllm_profile(chunk_tokens=128).resolve(4)]
@@ -215,7 +216,7 @@ def test_quotes_are_looked_for_in_the_best_leaves_alone(monkeypatch, most):
         looked.append(given_)
         return best_quote(*given_)
 
-    monkeypatch.setattr("sharedllm_docs.cite.best_quote", counted)
+    monkeypatch.setattr("sharedllm_docs.retrieval.cite.best_quote", counted)
     assert cite(selection, "pears", "sweet", most) == whole[:most]
     assert len(looked) == most < len(whole)
 
@@ -255,5 +256,5 @@ def test_page_labels_are_carried():
     tokens = tokenize(document, tiny_tokenizer())
     prepared = PreparedDocument("key", document, tokens, split_into_chunks(len(tokens), 128), profile)
     prepared.vectors = {EMBEDDINGS: HashEmbedder().encode(prepared.leaf_texts)}
-    selection = Searcher([prepared], profile).select("x", np.ones(256, np.float32), QuestionSettings(), 1000)
+    selection = Searcher([prepared], profile).select(Query("x"), np.ones(256, np.float32), 1000)
     assert [c.page_label for c in cite(selection, "front matter", "", 9) if c.page == 1] == ["iv"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -70,20 +69,27 @@ def rows(out):
 
 
 class LoadsLate:
-    """Loads at its first question and does not count that itself."""
+    """Loads at its first question, for 20 seconds of a clock of its own, and does not count that itself."""
+
+    now = 100.0
 
     def open(self, _work):
         pass
 
+    def monotonic(self):
+        return self.now
+
     def ask(self, _question):
-        time.sleep(0.2)
+        self.now += 20
         return Asked(first_token_seconds=0.01, decode_seconds=0.05, decoded=5, context=1)
 
 
-def test_what_is_loaded_at_the_first_question_is_part_of_a_cold_start():
+def test_what_is_loaded_at_the_first_question_is_part_of_a_cold_start(monkeypatch):
+    peer = LoadsLate()
+    monkeypatch.setattr(bench_child, "time", peer)
     work = SimpleNamespace(questions=["first", "second"])
-    result = bench_child.ask(LoadsLate(), work, time.monotonic(), persists=True)
-    assert 0.14 < result["cold_seconds"] < 2
+    result = bench_child.ask(peer, work, 99.0, persists=True)
+    assert result["cold_seconds"] == pytest.approx(1 + 20 - 0.05)
     assert result["warm_seconds"] == [0.01]
 
 
@@ -97,8 +103,8 @@ def test_quick_measures_every_peer_and_draws(made, tmp_path, peers):
             assert result["tokens_per_second"] > 0
             assert result["disk_bytes"] > 0
         else:
-            # not every warm question is faster than the cold one on a busy machine
-            assert result["cold_seconds"] > min(result["warm_seconds"]) > 0
+            # which of them is faster is the machine's matter
+            assert min(result["cold_seconds"], *result["warm_seconds"]) > 0
             assert result["decode_tokens_per_second"][0] > 0
             assert result["context"] > 0
     table = (tmp_path / "results.md").read_text()
@@ -146,7 +152,7 @@ def test_a_process_of_its_own(made, tmp_path):
     assert bench.main(arguments(made, tmp_path, "--quick", "--sizes", "300", "--peers", "streaming")) == 0
     [row] = rows(tmp_path)
     result = row["result"]
-    assert result["wall_seconds"] >= result["cold_seconds"] > result["warm_seconds"][0]
+    assert result["wall_seconds"] >= result["cold_seconds"] > 0  # one lies within the other
     assert result["peak_bytes"] >= result["rss_bytes"] > 10e6
 
 
@@ -154,8 +160,11 @@ def test_a_process_that_fails_is_told(tmp_path):
     spec = {"settings": {"threads": 1}, "folder": str(tmp_path / "store")}  # and no module
     record = bench_run.spawn(spec, sys.executable, None)
     assert "KeyError" in record["failed"]
+    stuck = tmp_path / "python"
+    stuck.write_text("#!/bin/sh\nexec sleep 600\n")
+    stuck.chmod(0o755)
     with pytest.raises(bench_run.TimeIsUpError):
-        bench_run.spawn(spec, sys.executable, 0.001)
+        bench_run.spawn(spec, str(stuck), 0.1)
 
 
 def test_the_sliding_window_reads_like_the_model_and_stays_small():

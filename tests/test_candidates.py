@@ -7,8 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedllm_docs.candidates import DENSE_WEIGHT, NAMED_RELEVANCE, STANDS_OUT, LeafIndex, LeafScores, passage
-from sharedllm_docs.terms import Vocabulary, terms
+from sharedllm_docs.documents.terms import Vocabulary, terms
+from sharedllm_docs.retrieval.candidates import (
+    DENSE_WEIGHT,
+    NAMED_RELEVANCE,
+    STANDS_OUT,
+    LeafIndex,
+    LeafScores,
+    passage,
+)
 from tests.tiny_text import HashEmbedder
 
 TEXTS = [

@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedllm_docs.chunks import Chunk, split_into_chunks
 from sharedllm_docs.config import Profile
+from sharedllm_docs.documents.chunks import Chunk, split_into_chunks
+from sharedllm_docs.documents.tree import ContextTree, Node, RowLayout, kept_offsets
 from sharedllm_docs.errors import ConfigError
-from sharedllm_docs.tree import ContextTree, Node, RowLayout, kept_offsets
 from tests.strategies import trees
 
 # -- chunks -------------------------------------------------------------------------------------------------------
@@ -190,7 +190,7 @@ def test_per_node_refuses_a_grain_it_did_not_encode():
 
 
 def test_a_short_chunk_by_hand():
-    """50 tokens of 64, grains 16, 8, 4: the design's example in small."""
+    """50 tokens of 64, grains 16, 8, 4: a short last chunk, in small."""
     tree = ContextTree(Profile.sharedllm(chunk_tokens=64, grains=(16, 8, 4)), 50)
     assert tree.level(1) == (Node(1, 0, 0, 32), Node(1, 1, 32, 50))
     assert tree.level(2)[-1] == Node(2, 3, 48, 50)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedllm_docs.cleaning import (
+from sharedllm_docs.documents.cleaning import (
     clean_characters,
     clean_layout,
     clean_pages,

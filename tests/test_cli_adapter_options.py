@@ -19,7 +19,7 @@ def shipped(tmp_path, monkeypatch):
     """The embedded default's own adapter is a tiny one."""
     adapter = tiny_adapter(tiny_base())
     adapter.save(tmp_path / "smollm2-135m-instruct")
-    monkeypatch.setattr("sharedllm_docs.adapter.SHIPPED", tmp_path)
+    monkeypatch.setattr("sharedllm_docs.model.adapter.SHIPPED", tmp_path)
     return adapter
 
 

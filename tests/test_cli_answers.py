@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from sharedllm_docs.answer import NOT_SAID
-from sharedllm_docs.config import GenerationSettings, QuestionSettings
+from sharedllm_docs.config import GenerationConfig, RetrievalConfig
+from sharedllm_docs.documents.readers import ReadOptions
 from sharedllm_docs.errors import DamagedIndexError, QuestionTooLongError
-from sharedllm_docs.readers import ReadOptions
+from sharedllm_docs.retrieval.answer import NOT_SAID
 from tests.cli_fakes import ANSWER, answer, citation, document, installed, not_found
 from tests.cli_run import good, json_of, run
 
@@ -115,7 +115,7 @@ def test_narrow_screens_hang_the_quotes(world):
 
 def test_nothing_is_passed_that_was_not_given(world):
     good("ask", QUESTION)
-    assert world.arguments("ask") == {"question": QUESTION, "documents": None, "settings": None, "generation": None}
+    assert world.arguments("ask") == {"question": QUESTION, "documents": None, "retrieval": None, "generation": None}
     assert set(world.arguments("open")) == {"url", "report"}
 
 
@@ -124,13 +124,13 @@ def test_question_options_reach_the_engine(world):
     good("ask", QUESTION, *options, "--floor", "0", "--citations", "2", "--doc", "R-intro.pdf", "--doc", "R-data.pdf")
     asked = world.arguments("ask")
     assert asked["documents"] == ["R-intro.pdf", "R-data.pdf"]
-    assert asked["settings"] == QuestionSettings(512, "hidden-state", 3, 64, 0.0, 2)
+    assert asked["retrieval"] == RetrievalConfig(512, "hidden-state", 3, 64, 0.0, 2)
 
 
 def test_generation_options_reach_the_engine(world):
     options = ("--max-tokens", "9", "--temperature", "0.7", "--top-p", "0.9", "--top-k", "40", "--seed", "-1")
     good("ask", QUESTION, *options, "--repetition-penalty", "1.1", "--stop", "END", "--stop", "###")
-    assert world.arguments("ask")["generation"] == GenerationSettings(9, 0.7, 0.9, 40, 1.1, ("END", "###"), None)
+    assert world.arguments("ask")["generation"] == GenerationConfig(9, 0.7, 0.9, 40, 1.1, ("END", "###"), None)
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from sharedllm_docs.config import Profile
-from sharedllm_docs.document import Issue
+from sharedllm_docs.documents.document import Issue
+from sharedllm_docs.documents.readers import ReadOptions
 from sharedllm_docs.errors import DocumentWarning, EmptyDocumentError, ScannedDocumentError
-from sharedllm_docs.readers import ReadOptions
 from sharedllm_docs.store.catalog import Damage
 from tests.cli_fakes import CHUNKS, document, installed
 from tests.cli_run import good, json_of, run
@@ -95,7 +95,7 @@ def test_model_options_reach_the_engine_under_its_own_names(world):
     ],
 )
 def test_the_profile_is_a_name_or_changed_settings(world, options, profile, monkeypatch, tmp_path):
-    monkeypatch.setattr("sharedllm_docs.adapter.SHIPPED", tmp_path)  # no adapter of its own
+    monkeypatch.setattr("sharedllm_docs.model.adapter.SHIPPED", tmp_path)  # no adapter of its own
     monkeypatch.chdir(tmp_path)  # nor an index that `make ask` left here, whose profile would count
     good("add", "a.pdf", *options)
     assert world.arguments("open_or_create")["profile"] == profile
@@ -348,7 +348,7 @@ def test_show_refuses_question_options_without_a_question(filled):
 
 def test_show_hands_over_the_question_settings(filled):
     good("show", "R-intro.pdf", "--question", "What?", "--selector", "hidden-state", "--candidates", "3")
-    settings = filled.arguments("tree")["settings"]
+    settings = filled.arguments("tree")["retrieval"]
     assert (settings.selector, settings.candidates) == ("hidden-state", 3)
 
 

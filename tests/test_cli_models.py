@@ -8,7 +8,7 @@ import pytest
 
 from sharedllm_docs.cli import backend
 from sharedllm_docs.errors import ModelUnavailableError
-from sharedllm_docs.zoo import DEFAULT_EMBEDDER, DEFAULT_MODEL, EMBEDDED, model_folder
+from sharedllm_docs.model.zoo import DEFAULT_EMBEDDER, DEFAULT_MODEL, EMBEDDED, model_folder
 from tests.cli_run import ROOT, good, json_of, run
 
 CHECKPOINT = ROOT / "tests" / "golden" / "single-chunk-query-selected"

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedllm_docs.config import GenerationSettings, Profile, QuestionSettings
+from sharedllm_docs.config import GenerationConfig, Profile, RetrievalConfig
 from sharedllm_docs.errors import ConfigError
 from tests.strategies import profiles
 
@@ -91,20 +91,20 @@ def test_bad_profile_is_named(changes, message):
 @pytest.mark.parametrize(("changes", "message"), BAD_QUESTIONS)
 def test_bad_question_settings_are_named(changes, message):
     with pytest.raises(ConfigError, match=f"^Invalid question settings: {re.escape(message)}"):
-        QuestionSettings(**changes)
+        RetrievalConfig(**changes)
 
 
 @pytest.mark.parametrize(("changes", "message"), BAD_GENERATIONS)
 def test_bad_generation_settings_are_named(changes, message):
     with pytest.raises(ConfigError, match=f"^Invalid generation settings: {re.escape(message)}"):
-        GenerationSettings(**changes)
+        GenerationConfig(**changes)
 
 
 def test_every_setting_is_tested_with_a_bad_value():
     for cls, table in (
         (Profile, BAD_PROFILES),
-        (QuestionSettings, BAD_QUESTIONS),
-        (GenerationSettings, BAD_GENERATIONS),
+        (RetrievalConfig, BAD_QUESTIONS),
+        (GenerationConfig, BAD_GENERATIONS),
     ):
         assert {f.name for f in fields(cls)} == {name for changes, _message in table for name in changes}
 
@@ -115,10 +115,10 @@ def test_problems_are_reported_together():
     for part in ("keep='middle'", "chunk_tokens=100", "layers=(5, 2)", "query_offset=-3"):
         assert part in str(caught.value)
     with pytest.raises(ConfigError) as caught:
-        GenerationSettings(max_new_tokens=0, top_p=2.0, stop=("",))
+        GenerationConfig(max_new_tokens=0, top_p=2.0, stop=("",))
     assert str(caught.value).count("must") == 3
     with pytest.raises(ConfigError) as caught:
-        QuestionSettings(selector="best", budget="all")
+        RetrievalConfig(selector="best", budget="all")
     assert "selector='best'" in str(caught.value)
     assert "budget='all'" in str(caught.value)
 
@@ -186,6 +186,6 @@ def test_from_dict_refuses_other_types(values):
 
 
 def test_whole_numbers_do_for_fractions():
-    settings = GenerationSettings(temperature=1, top_p=1, repetition_penalty=2, seed=None)
+    settings = GenerationConfig(temperature=1, top_p=1, repetition_penalty=2, seed=None)
     assert settings.temperature == 1
-    assert QuestionSettings(relevance_floor=0, budget=None).relevance_floor == 0
+    assert RetrievalConfig(relevance_floor=0, budget=None).relevance_floor == 0

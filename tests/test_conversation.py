@@ -6,12 +6,12 @@ import asyncio
 
 import pytest
 
-from sharedllm_docs import Document, GenerationSettings, Index, Message, QuestionSettings
+from sharedllm_docs import Document, GenerationConfig, Index, Message, RetrievalConfig
 from sharedllm_docs.errors import ConfigError, QuestionError, QuestionTooLongError, StoreError
 from tests.tiny_text import tiny_llm, tiny_sharedllm_profile
 
-SHORT = GenerationSettings(max_new_tokens=6)
-ALWAYS = QuestionSettings(relevance_floor=0, budget=64)
+SHORT = GenerationConfig(max_new_tokens=6)
+ALWAYS = RetrievalConfig(relevance_floor=0, budget=64)
 EARLIER = (Message("system", "Be brief."), Message("user", "Who waits?"), Message("assistant", "The heron."))
 QUESTION = "Where does it stand?"
 TEXT = "The heron stands in the river and waits for fish. Copper melts at a higher temperature than tin does. " * 4
@@ -30,7 +30,7 @@ def index(tmp_path, llm):
 
 
 def ask(index, question=QUESTION, **options):
-    return index.ask(question, **({"settings": ALWAYS, "generation": SHORT} | options))
+    return index.ask(question, **({"retrieval": ALWAYS, "generation": SHORT} | options))
 
 
 # -- conversation -------------------------------------------------------------------------------------------------
@@ -43,7 +43,7 @@ def test_earlier_turns_stand_before_the_question(tmp_path, kind, monkeypatch):
     index = Index.create(tmp_path, llm)
     index.add(Document.from_text(TEXT, name="birds"))
     asked = []
-    from sharedllm_docs import engine
+    from sharedllm_docs.index import engine
 
     real = engine.generate
     monkeypatch.setattr(engine, "generate", lambda decoder, fed, *rest: asked.extend(fed) or real(decoder, fed, *rest))
@@ -58,7 +58,7 @@ def test_earlier_turns_stand_before_the_question(tmp_path, kind, monkeypatch):
 
 def test_passages_are_chosen_by_the_question_alone(index):
     chosen = [
-        index.ask(QUESTION, settings=ALWAYS, generation=SHORT, conversation=turns).citations[0].char_start
+        index.ask(QUESTION, retrieval=ALWAYS, generation=SHORT, conversation=turns).citations[0].char_start
         for turns in ((), EARLIER, [Message("user", "copper tin temperature melts")])
     ]
     assert len(set(chosen)) == 1
@@ -67,8 +67,8 @@ def test_passages_are_chosen_by_the_question_alone(index):
 def test_streams_and_async_forms_take_a_conversation(index):
     expected = ask(index, conversation=EARLIER)
     assert expected.counts.question_tokens > ask(index).counts.question_tokens
-    options = {"settings": ALWAYS, "generation": SHORT, "conversation": EARLIER}
-    assert index.stream(QUESTION, **options).answer.text == expected.text
+    options = {"retrieval": ALWAYS, "generation": SHORT, "conversation": EARLIER}
+    assert index.stream(QUESTION, **options).result.text == expected.text
 
     async def run():
         stream = index.astream(QUESTION, **options)

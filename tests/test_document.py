@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedllm_docs.document import Document, Page, Section
+from sharedllm_docs.documents.document import Document, Page, Section
 from sharedllm_docs.errors import ConfigError, DamagedDocumentError
 
 PAGES = st.lists(st.text("ab \n", max_size=12), min_size=1, max_size=8)

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sharedllm_docs import GenerationSettings, Index, Profile, QuestionSettings, ReadOptions, SharedLLM
-from sharedllm_docs.answer import NOT_SAID
-from sharedllm_docs.digests import weights_digest
+from sharedllm_docs import GenerationConfig, Index, Profile, ReadOptions, RetrievalConfig, SharedLLM
+from sharedllm_docs.model.digests import weights_digest
+from sharedllm_docs.retrieval.answer import NOT_SAID
 
 pytestmark = pytest.mark.e2e
 PDF = Path(__file__).resolve().parent.parent / "examples" / "R-intro.pdf"
 PART = ReadOptions(pages="7-26")
-SHORT = GenerationSettings(max_new_tokens=8)
+SHORT = GenerationConfig(max_new_tokens=8)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +62,7 @@ def test_answers_cite_the_right_pages_or_decline(index):
 def test_the_default_embedder_gives_the_vectors_and_digest_of_sentence_transformers(llm, monkeypatch):
     from sentence_transformers import SentenceTransformer
 
-    from sharedllm_docs.zoo import DEFAULT_EMBEDDER, ensure
+    from sharedllm_docs.model.zoo import DEFAULT_EMBEDDER, ensure
 
     texts = [
         "How do I quit R?",
@@ -72,7 +72,7 @@ def test_the_default_embedder_gives_the_vectors_and_digest_of_sentence_transform
         *("abc " * n for n in range(45)),
     ]
     # in float32, as the other computes; where there are units for bfloat16 the project's own takes them
-    monkeypatch.setattr("sharedllm_docs.embedder.has_bfloat16_units", lambda device: False)
+    monkeypatch.setattr("sharedllm_docs.model.embedder.has_bfloat16_units", lambda device: False)
     other = SentenceTransformer(str(ensure(DEFAULT_EMBEDDER)), device="cpu")
     assert np.array_equal(llm.embedder.encode(texts), other.encode(texts, batch_size=32, normalize_embeddings=True))
     assert weights_digest(llm.embedder._load().state_dict()) == weights_digest(other.state_dict())
@@ -121,10 +121,10 @@ def test_the_first_answer_token_equals_an_ordinary_pass_over_one_chunk(llm, tmp_
     exact = SharedLLM.from_pretrained(dtype="float32", profile=Profile.prefix(store_dtype="float32", layers=(1, 30)))
     index = Index.create(tmp_path, exact)
     index.add(PDF, options=ReadOptions(pages="9"))
-    settings = QuestionSettings(budget=1024, relevance_floor=0)
+    settings = RetrievalConfig(budget=1024, relevance_floor=0)
     question = "How do I quit R?"
-    answer = index.ask(question, settings=settings, generation=SHORT)
-    document = index.select(question, settings=settings, generation=SHORT).documents[0]
+    answer = index.ask(question, retrieval=settings, generation=SHORT)
+    document = index.select(question, retrieval=settings, generation=SHORT).documents[0]
     assert len(document.tokens) == answer.counts.rows <= 1024
     ids = [*exact.start_ids, *document.tokens.ids.tolist(), *exact.template.question_ids(exact.tokenizer, question)]
     with torch.inference_mode():

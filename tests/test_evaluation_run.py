@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 import torch
 
-from sharedllm_docs.adapter import Adapter
 from sharedllm_docs.cli import evaluate_command
 from sharedllm_docs.cli.failures import EXIT_UNFINISHED
 from sharedllm_docs.config import Profile
@@ -28,6 +27,7 @@ from sharedllm_docs.evaluation.tasks.needles.task import Needles
 from sharedllm_docs.evaluation.tasks.passkey.task import Passkey
 from sharedllm_docs.evaluation.tasks.perplexity.task import Perplexity
 from sharedllm_docs.evaluation.tasks.registry import TASKS
+from sharedllm_docs.model.adapter import Adapter
 from tests.cli_run import json_of, process
 from tests.cli_run import run as command
 from tests.evaluation_helpers import llm, options
@@ -308,7 +308,7 @@ def test_the_report_of_a_run(tmp_path, capsys):
 @pytest.fixture
 def tiny_command(tmp_path, monkeypatch):
     """Arguments of ``evaluate passkey`` over the tiny model, with its text and a folder."""
-    from sharedllm_docs.model import SharedLLM
+    from sharedllm_docs.model.shared_llm import SharedLLM
 
     options(tmp_path)  # writes the text
     monkeypatch.setattr(SharedLLM, "from_pretrained", lambda *a, **k: llm())

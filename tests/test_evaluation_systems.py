@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from pathlib import Path
 
@@ -10,13 +11,15 @@ import torch
 
 from sharedllm_docs.errors import AdapterError, ConfigError, EvaluationError, NotMeasurableError
 from sharedllm_docs.evaluation.ablations import ABLATIONS, ablation
-from sharedllm_docs.evaluation.policies import Gold, OraclePolicy, RandomPolicy
+from sharedllm_docs.evaluation.policies import Gold, OraclePolicy, PolicySearcher, RandomPolicy
 from sharedllm_docs.evaluation.systems import llama_index
 from sharedllm_docs.evaluation.systems.evidence import EvidenceFinder
 from sharedllm_docs.evaluation.systems.injected import InjectedSystem
 from sharedllm_docs.evaluation.systems.recent import KEPT, Recent
 from sharedllm_docs.evaluation.systems.spec import SYSTEMS, SystemSpec, parse_systems
-from sharedllm_docs.index import Index
+from sharedllm_docs.index.index import Index
+from sharedllm_docs.retrieval.query import Query
+from sharedllm_docs.retrieval.searcher import Searcher
 from tests.evaluation_helpers import llm, prose, system, workshop
 from tests.tiny_text import tiny_adapter, tiny_base, tiny_document, tiny_llm
 
@@ -290,6 +293,44 @@ def test_the_random_policy_follows_its_seed(tmp_path):
     assert len(texts[0]) == 1
     assert len(set().union(*texts.values())) > 1
     assert RandomPolicy(3).seed == 3
+
+
+def policy_searcher(tmp_path):
+    """The engine's searcher over a document, and one that selects from it by a policy."""
+    made = system("prefix", tmp_path)
+    made.prepare([DOCUMENT])
+    searcher = made.index.engine(Query(QUESTION)).searcher
+    return searcher, PolicySearcher(searcher, made.llm.profile, RandomPolicy())
+
+
+def inherited_calls(searcher):
+    """What PolicySearcher inherits from Searcher, each called for a question."""
+    vector = llm().embedder.encode([QUESTION])[0]
+    scores = searcher.scores(QUESTION, vector)
+    return {
+        "scores": lambda: [scores.fused.tolist(), scores.dense.tolist(), scores.lexical.tolist(), scores.relevance],
+        "_candidates": lambda: [
+            (found.document, found.chunk, found.leaf_scores, [found.node_score(node) for node in found.tree.nodes])
+            for found in searcher._candidates(scores, "embedding", None, frozenset({"zebra"}))
+        ],
+    }
+
+
+def test_a_policys_searcher_does_all_that_the_engines_does(tmp_path):
+    """Whatever it inherits works and says the same; only what is selected follows the policy."""
+    own, by_policy = policy_searcher(tmp_path)
+    methods = {name for name, _f in inspect.getmembers(Searcher, inspect.isfunction)} - set(vars(PolicySearcher))
+    assert methods == set(inherited_calls(own)), "a test for each inherited method"
+    for name in methods:
+        assert inherited_calls(by_policy)[name]() == inherited_calls(own)[name](), name
+    assert all(vars(by_policy)[name] is value for name, value in vars(own).items())
+    assert by_policy.leaf_index is own.leaf_index  # and not made again for every question
+    vector = llm().embedder.encode([QUESTION])[0]
+    theirs, ours = (made.select(Query(QUESTION), vector, 16) for made in (own, by_policy))
+    assert ours.relevance == theirs.relevance
+    random_scores = [score for found in ours.candidates for score in found.leaf_scores]
+    assert random_scores == RandomPolicy().leaf_scores(QUESTION, own.documents[0])
+    assert [found.leaf_scores for found in theirs.candidates] != [found.leaf_scores for found in ours.candidates]
 
 
 def test_settings_that_change_the_rows_get_an_index_of_their_own(tmp_path):

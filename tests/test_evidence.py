@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharedllm_docs.candidates import LeafIndex, passage
-from sharedllm_docs.chunks import split_into_chunks
-from sharedllm_docs.config import QuestionSettings
-from sharedllm_docs.evidence import evidence_text, quoted
-from sharedllm_docs.prepared import EMBEDDINGS, PreparedDocument
-from sharedllm_docs.question import Searcher
-from sharedllm_docs.sentences import Cut, cut_by
-from sharedllm_docs.terms import terms
-from sharedllm_docs.tokens import tokenize
+from sharedllm_docs.documents.chunks import split_into_chunks
+from sharedllm_docs.documents.sentences import Cut, cut_by
+from sharedllm_docs.documents.terms import terms
+from sharedllm_docs.documents.tokens import tokenize
+from sharedllm_docs.retrieval.candidates import LeafIndex, passage
+from sharedllm_docs.retrieval.evidence import evidence_text, quoted
+from sharedllm_docs.retrieval.prepared import EMBEDDINGS, PreparedDocument
+from sharedllm_docs.retrieval.query import Query
+from sharedllm_docs.retrieval.searcher import Searcher
 from tests.tiny_text import HashEmbedder, tiny_document, tiny_profile, tiny_tokenizer
 
 EMBEDDER, TOKENIZER = HashEmbedder(), tiny_tokenizer()
@@ -37,7 +37,7 @@ def searcher_of(*texts):
 
 
 def choose(searcher, question, budget):
-    return searcher.select(question, EMBEDDER.encode([question])[0], QuestionSettings(), budget)
+    return searcher.select(Query(question), EMBEDDER.encode([question])[0], budget)
 
 
 TEXT = "The old mill is by the river. The key lies under the red stone. Nobody has seen it since."

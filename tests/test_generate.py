@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers.pre_tokenizers import ByteLevel
 
-from sharedllm_docs.config import GenerationSettings
-from sharedllm_docs.generate import Sampler, end_tokens, generate
+from sharedllm_docs.config import GenerationConfig
+from sharedllm_docs.injection.generate import Sampler, end_tokens, generate
 from tests.tiny_text import END, tiny_base, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
@@ -63,11 +63,17 @@ class Chained:
 
 
 def run(decoder, questions=([5],), ends=(END,), **settings):
-    results = []
-    pieces = list(
-        generate(decoder, list(questions), TOKENIZER, GenerationSettings(**settings), frozenset(ends), results)
-    )
-    return results, pieces
+    pieces = []
+
+    def collected():
+        made = generate(decoder, list(questions), TOKENIZER, GenerationConfig(**settings), frozenset(ends))
+        while True:
+            try:
+                pieces.append(next(made))
+            except StopIteration as end:
+                return end.value
+
+    return collected(), pieces
 
 
 # -- text ---------------------------------------------------------------------------------------------------------
@@ -242,12 +248,12 @@ def test_sampling_leaves_the_global_generator_alone():
 def test_greedy_takes_the_highest_and_no_seed_matters():
     logits = torch.randn(2, VOCAB, generator=torch.Generator().manual_seed(0))
     for seed in (0, 1, None):
-        chosen = Sampler(GenerationSettings(seed=seed), 2).next([[1], [2]], logits)
+        chosen = Sampler(GenerationConfig(seed=seed), 2).next([[1], [2]], logits)
         assert chosen == logits.argmax(-1).tolist()
 
 
 def draws(logits, context=(), **settings):
-    sampler = Sampler(GenerationSettings(**settings), 1)
+    sampler = Sampler(GenerationConfig(**settings), 1)
     return {sampler.next([list(context)], logits)[0] for _ in range(200)}
 
 
@@ -267,8 +273,8 @@ def test_whole_numbers_are_taken_for_fractions():
 
 def test_repetition_penalty_counts_question_and_answer():
     logits = torch.tensor([[2.0, 1.9, 1.0]])
-    assert Sampler(GenerationSettings(), 1).next([[0]], logits) == [0]
-    penalised = Sampler(GenerationSettings(repetition_penalty=1.2), 1)
+    assert Sampler(GenerationConfig(), 1).next([[0]], logits) == [0]
+    penalised = Sampler(GenerationConfig(repetition_penalty=1.2), 1)
     assert penalised.next([[2]], logits) == [0]
     assert penalised.next([[0]], logits) == [1]
     assert penalised.next([[0, 1]], logits) == [0]

@@ -7,9 +7,9 @@ import io
 import pytest
 
 from sharedllm_docs import Index, ReadOptions
+from sharedllm_docs.documents.readers import read_document
+from sharedllm_docs.documents.readers.identify import identify
 from sharedllm_docs.errors import DocumentTooLargeError, EmptyDocumentError, UnknownFormatError
-from sharedllm_docs.readers import read_document
-from sharedllm_docs.readers.identify import identify
 from tests.tiny_text import tiny_llm
 
 TEXT = "\f".join(f"The heron of page {number} waits for fish." for number in range(1, 6))
@@ -52,7 +52,7 @@ def test_a_known_file_is_not_read_and_an_edited_one_is(file, tmp_path, monkeypat
     first = index.add(file)
     read = []
     monkeypatch.setattr(
-        "sharedllm_docs.ingest.read_document", lambda *args, **kw: read.append(args) or read_document(*args, **kw)
+        "sharedllm_docs.index.ingest.read_document", lambda *args, **kw: read.append(args) or read_document(*args, **kw)
     )
     again = index.add(file)
     assert (again.new, again.document) == (False, first.document)

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedllm_docs.masks import for_attention, visible
+from sharedllm_docs.architectures.masks import for_attention, visible
 from sharedllm_docs.shapes import check_shape
 
 

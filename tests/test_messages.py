@@ -6,7 +6,7 @@ import pytest
 
 from sharedllm_docs import Message
 from sharedllm_docs.errors import ConfigError, EmptyQuestionError, QuestionError, UnsupportedModelError
-from sharedllm_docs.messages import chat_ids, transcript
+from sharedllm_docs.model.messages import chat_ids, transcript
 from tests.tiny_text import BOS, CHATML, DROPS_SYSTEM, END, REFUSES_SYSTEM, START, tiny_tokenizer
 
 TURNS = (

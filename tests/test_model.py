@@ -11,14 +11,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from sharedllm_docs import model as model_module
-from sharedllm_docs.architectures import architecture_for
+from sharedllm_docs.architectures.registry import architecture_for
 from sharedllm_docs.cache import ENVIRONMENT_VARIABLE
 from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import AdapterError, ConfigError, ModelUnavailableError, UnsupportedModelError
-from sharedllm_docs.lower import LowerEncoder
-from sharedllm_docs.model import SharedLLM
-from sharedllm_docs.zoo import DEFAULT_MODEL, EMBEDDED
+from sharedllm_docs.injection.encoder import LowerEncoder
+from sharedllm_docs.model import shared_llm as model_module
+from sharedllm_docs.model.shared_llm import SharedLLM
+from sharedllm_docs.model.zoo import DEFAULT_MODEL, EMBEDDED
 from tests.tiny import random_ids, state
 from tests.tiny_text import (
     END,

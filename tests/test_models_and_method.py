@@ -6,14 +6,15 @@ import pytest
 import torch
 from transformers import DynamicCache
 
-from sharedllm_docs.architectures import architecture_for, rotate, supported_families
+from sharedllm_docs.architectures.registry import architecture_for, supported_families
+from sharedllm_docs.architectures.rope import rotate
 from sharedllm_docs.config import Profile
-from sharedllm_docs.cross_attention import CrossAttention
+from sharedllm_docs.documents.tree import RowPlace
 from sharedllm_docs.errors import UnsupportedModelError
-from sharedllm_docs.front import front_state
-from sharedllm_docs.inject import InjectedDecoder, Injection, positions_of
-from sharedllm_docs.lower import LowerEncoder
-from sharedllm_docs.tree import RowPlace
+from sharedllm_docs.injection.cross_attention import CrossAttention
+from sharedllm_docs.injection.decoder import InjectedDecoder, Injection, positions_of
+from sharedllm_docs.injection.encoder import LowerEncoder
+from sharedllm_docs.injection.prompt_prefix import front_state
 from tests.tiny import FAMILIES, ROPES, random_ids, state, tiny_model
 
 FAMILY_AND_ROPE = [(family, None) for family in FAMILIES] + [("llama", rope) for rope in ROPES] + [("qwen2", "yarn")]
@@ -74,7 +75,7 @@ def test_nothing_injected_equals_plain_model_bit_for_bit(family, attention):
 
 @pytest.mark.parametrize(("family", "rope"), FAMILY_AND_ROPE)
 def test_prefix_of_one_chunk_equals_ordinary_forward(family, rope):
-    """Design: one document in one chunk, encoded after the prompt's start, gives an ordinary pass's logits."""
+    """One document in one chunk, encoded after the prompt's start, gives an ordinary pass's logits."""
     model = build(family, rope)
     arch = architecture_for(model)
     start, document, question = random_ids(7, seed=1), random_ids(60, seed=2), random_ids(9, seed=3)

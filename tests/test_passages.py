@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from sharedllm_docs import Document, GenerationSettings, Index, Passage, QuestionSettings
+from sharedllm_docs import Document, GenerationConfig, Index, Passage, RetrievalConfig
 from sharedllm_docs.errors import ConfigError, DocumentNotFoundError, EmptyQuestionError
 from tests.tiny_text import tiny_llm, tiny_sharedllm_profile
 
@@ -15,8 +15,8 @@ PAGES = (
     "Copper melts at a higher temperature than tin does.",
     "A sonnet has fourteen lines, most often in iambic pentameter.",
 )
-ALWAYS = QuestionSettings(relevance_floor=0, budget=64)
-SHORT = GenerationSettings(max_new_tokens=4)
+ALWAYS = RetrievalConfig(relevance_floor=0, budget=64)
+SHORT = GenerationConfig(max_new_tokens=4)
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +64,7 @@ def test_passages_of_an_answer_are_its_injected_nodes(kind, index, tmp_path):
     if kind == "sharedllm":
         index = Index.create(tmp_path, tiny_llm(profile=tiny_sharedllm_profile(), adapter=True))
         index.add(Document.from_text(pages=PAGES, name="three"))
-    answer = index.ask("Where does the heron stand?", settings=ALWAYS, generation=SHORT)
+    answer = index.ask("Where does the heron stand?", retrieval=ALWAYS, generation=SHORT)
     passages = index.passages(answer.citations)
     assert passages
     assert all(isinstance(p, Passage) for p in passages)
@@ -80,17 +80,17 @@ def test_passages_of_an_answer_are_its_injected_nodes(kind, index, tmp_path):
 def test_a_stream_names_its_passages_before_the_first_piece(index, monkeypatch):
     with monkeypatch.context() as patched:
         patched.setattr(index.llm.upper.model, "forward", lambda *a, **k: pytest.fail("the model was asked"))
-        stream = index.stream("Where does the heron stand?", settings=ALWAYS, generation=SHORT)
+        stream = index.stream("Where does the heron stand?", retrieval=ALWAYS, generation=SHORT)
         early = index.passages(stream.sources)
     assert early
-    assert {p.node for p in early} == {p.node for p in index.passages(stream.answer.citations)}
-    assert index.stream("zebra quagga", settings=QuestionSettings(relevance_floor=0.9)).sources == ()
+    assert {p.node for p in early} == {p.node for p in index.passages(stream.result.citations)}
+    assert index.stream("zebra quagga", retrieval=RetrievalConfig(relevance_floor=0.9)).sources == ()
 
 
 def test_passages_of_a_removed_document(index, tmp_path):
     own = Index.create(tmp_path, index.llm)
     own.add(Document.from_text("The heron stands in the river.", name="gone"))
-    answer = own.ask("heron", settings=ALWAYS, generation=SHORT)
+    answer = own.ask("heron", retrieval=ALWAYS, generation=SHORT)
     own.remove("gone")
     with pytest.raises(DocumentNotFoundError):
         own.passages(answer.citations)

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import time
+from itertools import pairwise
 
 import pytest
 import torch
 
-from sharedllm_docs import Completion, GenerationSettings, Message, Profile
-from sharedllm_docs.adapter import Adapter
+from sharedllm_docs import Completion, GenerationConfig, Message, Profile
 from sharedllm_docs.errors import ConfigError, EmptyQuestionError, QuestionError, QuestionTooLongError
-from sharedllm_docs.messages import chat_ids
-from sharedllm_docs.plain import PlainDecoder
+from sharedllm_docs.model.adapter import Adapter
+from sharedllm_docs.model.completion import PlainDecoder
+from sharedllm_docs.model.messages import chat_ids
 from tests.tiny_text import tiny_llm
+from tests.waiting import loop_watch
 
-SHORT = GenerationSettings(max_new_tokens=8)
+SHORT = GenerationConfig(max_new_tokens=8)
 PROMPT = "The heron stands in the river and"
 TURNS = (Message("system", "Be brief."), Message("user", "What melts?"))
 
@@ -67,27 +68,28 @@ def test_stream_gives_the_same_in_pieces(llm):
     stream = llm.stream_complete(PROMPT, generation=SHORT)
     pieces = list(stream)
     assert len(pieces) > 1
-    assert "".join(pieces) == stream.completion.text == llm.complete(PROMPT, generation=SHORT).text
-    assert llm.stream_chat(TURNS, generation=SHORT).completion.text == llm.chat(TURNS, generation=SHORT).text
+    assert "".join(pieces) == stream.result.text == llm.complete(PROMPT, generation=SHORT).text
+    assert llm.stream_chat(TURNS, generation=SHORT).result.text == llm.chat(TURNS, generation=SHORT).text
 
 
 def test_generation_settings_are_honoured(llm):
     whole = llm.complete(PROMPT, generation=SHORT).text
     stop = whole[3:5]
-    cut = llm.complete(PROMPT, generation=GenerationSettings(max_new_tokens=8, stop=(stop,)))
+    cut = llm.complete(PROMPT, generation=GenerationConfig(max_new_tokens=8, stop=(stop,)))
     assert (cut.text, cut.finish_reason) == (whole[: whole.index(stop)], "stop")
     warm = [
-        llm.complete(PROMPT, generation=GenerationSettings(max_new_tokens=8, temperature=5.0, seed=seed)).text
+        llm.complete(PROMPT, generation=GenerationConfig(max_new_tokens=8, temperature=5.0, seed=seed)).text
         for seed in (1, 1, 2)
     ]
     assert warm[0] == warm[1] != warm[2]
 
 
 def test_without_a_template_an_answer_ends_before_the_users_next_line(monkeypatch):
-    from sharedllm_docs import plain
+    from sharedllm_docs.model import completion as plain
 
     seen = []
-    monkeypatch.setattr(plain, "generate", lambda *a: seen.append(a[3].stop) or a[5].append(plain.Generated()) or [])
+    real = plain.generate
+    monkeypatch.setattr(plain, "generate", lambda *a: seen.append(a[3].stop) or real(*a))
     for template in (None, "{% for m in messages %}{{ m['content'] }}{% endfor %}"):
         tiny_llm(chat_template=template).chat(TURNS, generation=SHORT)
     assert seen == [("\nUser:",), ()]
@@ -99,40 +101,27 @@ def test_window_and_counts(llm):
     assert llm.count_tokens("") == 0
 
 
-def test_async_forms_do_not_block_the_loop(llm, monkeypatch):
-    slow = GenerationSettings(max_new_tokens=30)
-    real = llm.upper.model.forward
-
-    def forward(*args, **kwargs):
-        time.sleep(0.01)
-        return real(*args, **kwargs)
-
-    monkeypatch.setattr(llm.upper.model, "forward", forward)
-
+def test_async_forms_do_not_block_the_loop(llm):
     async def run():
-        ticks = 0
+        rounds, texts = [0], []
+        with loop_watch(llm) as watch, watch.watching():
+            done = [await llm.acomplete(PROMPT, generation=SHORT)]
+            rounds.append(watch.rounds)
+            done.append(await llm.achat(TURNS, generation=SHORT))
+            rounds.append(watch.rounds)
+            for stream in (llm.astream_complete(PROMPT, generation=SHORT), llm.astream_chat(TURNS, generation=SHORT)):
+                with pytest.raises(RuntimeError, match="result is not complete"):
+                    _ = stream.result
+                texts.append("".join([piece async for piece in stream]))
+                rounds.append(watch.rounds)
+                assert stream.result.text == texts[-1]
+        return done, texts, rounds
 
-        async def tick():
-            nonlocal ticks
-            while True:
-                ticks += 1
-                await asyncio.sleep(0.005)
-
-        ticker = asyncio.create_task(tick())
-        done = [await llm.acomplete(PROMPT, generation=slow), await llm.achat(TURNS, generation=slow)]
-        texts = []
-        for stream in (llm.astream_complete(PROMPT, generation=slow), llm.astream_chat(TURNS, generation=slow)):
-            with pytest.raises(RuntimeError, match="completion is not complete"):
-                _ = stream.completion
-            texts.append("".join([piece async for piece in stream]))
-            assert stream.completion.text == texts[-1]
-        ticker.cancel()
-        return done, texts, ticks
-
-    done, texts, ticks = asyncio.run(run())
+    done, texts, rounds = asyncio.run(run())
     assert [one.text for one in done] == texts
     assert all(isinstance(one, Completion) for one in done)
-    assert ticks > 20
+    steps = [after - before for before, after in pairwise(rounds)]
+    assert min(steps) >= max(one.answer_tokens for one in done)  # a round at every step
 
 
 def test_bad_prompts_are_refused_before_anything_is_computed(llm):
@@ -143,7 +132,7 @@ def test_bad_prompts_are_refused_before_anything_is_computed(llm):
     with pytest.raises(QuestionTooLongError, match=r"takes \d+ tokens and the answer up to 8; .*window of 4096"):
         llm.stream_complete("why " * 5000, generation=SHORT)
     with pytest.raises(QuestionTooLongError, match=r"answer up to 4096"):
-        llm.chat(TURNS, generation=GenerationSettings(max_new_tokens=4096))
+        llm.chat(TURNS, generation=GenerationConfig(max_new_tokens=4096))
     with pytest.raises(EmptyQuestionError):
         llm.chat([])
     with pytest.raises(ConfigError, match="unknown"):

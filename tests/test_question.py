@@ -7,13 +7,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sharedllm_docs.chunks import split_into_chunks
-from sharedllm_docs.config import QuestionSettings
-from sharedllm_docs.document import Section
-from sharedllm_docs.inject import positions_of
-from sharedllm_docs.prepared import EMBEDDINGS, NODE_VECTORS, PreparedDocument
-from sharedllm_docs.question import Searcher
-from sharedllm_docs.tokens import tokenize
+from sharedllm_docs.config import RetrievalConfig
+from sharedllm_docs.documents.chunks import split_into_chunks
+from sharedllm_docs.documents.document import Section
+from sharedllm_docs.documents.tokens import tokenize
+from sharedllm_docs.injection.decoder import positions_of
+from sharedllm_docs.retrieval.prepared import EMBEDDINGS, NODE_VECTORS, PreparedDocument
+from sharedllm_docs.retrieval.query import Query
+from sharedllm_docs.retrieval.searcher import Searcher
 from tests.tiny_text import HashEmbedder, tiny_document, tiny_profile, tiny_sharedllm_profile, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
@@ -53,7 +54,7 @@ def searcher(request):
 
 
 def choose(searcher, question, budget=64, hidden=None, **changes):
-    return searcher.select(question, EMBEDDER.encode([question])[0], QuestionSettings(**changes), budget, hidden)
+    return searcher.select(Query(question, RetrievalConfig(**changes)), EMBEDDER.encode([question])[0], budget, hidden)
 
 
 def leaf_words(selection):

@@ -14,7 +14,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sharedllm_docs.document import Document
+from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.readers import ReadOptions, read_document
+from sharedllm_docs.documents.readers.pdf.engine import EngineError
+from sharedllm_docs.documents.readers.pdf.outline import find_title, fold_page
+from sharedllm_docs.documents.readers.pdf.pdfium import PdfiumFile
+from sharedllm_docs.documents.readers.pdf.pypdf_file import PypdfFile
+from sharedllm_docs.documents.readers.pdf.salvage import salvage
 from sharedllm_docs.errors import (
     DamagedDocumentError,
     DocumentError,
@@ -26,12 +32,6 @@ from sharedllm_docs.errors import (
     ScannedDocumentError,
     UnknownFormatError,
 )
-from sharedllm_docs.readers import ReadOptions, read_document
-from sharedllm_docs.readers.pdf.engine import EngineError
-from sharedllm_docs.readers.pdf.outline import find_title, fold_page
-from sharedllm_docs.readers.pdf.pdfium import PdfiumFile
-from sharedllm_docs.readers.pdf.pypdf_file import PypdfFile
-from sharedllm_docs.readers.pdf.salvage import salvage
 
 from .documents import BLANK, PICTURE, encrypt, make_pdf, packed, prose
 

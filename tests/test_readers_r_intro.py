@@ -8,8 +8,8 @@ import re
 
 import pytest
 
-from sharedllm_docs.document import Document
-from sharedllm_docs.readers import ReadOptions, read_document
+from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.readers import ReadOptions, read_document
 
 from .documents import R_INTRO
 

@@ -16,18 +16,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedllm_docs.document import Document, Page
-from sharedllm_docs.errors import (
-    ConfigError,
-    DamagedDocumentError,
-    DocumentError,
-    DocumentNotFoundError,
-    DocumentTooLargeError,
-    DocumentWarning,
-    PageRangeError,
-    UnknownFormatError,
-)
-from sharedllm_docs.readers import (
+from sharedllm_docs.documents.document import Document, Page
+from sharedllm_docs.documents.readers import (
     Progress,
     Reader,
     ReadOptions,
@@ -41,7 +31,17 @@ from sharedllm_docs.readers import (
     registry,
     unregister,
 )
-from sharedllm_docs.readers.options import format_pages, select_pages
+from sharedllm_docs.documents.readers.options import format_pages, select_pages
+from sharedllm_docs.errors import (
+    ConfigError,
+    DamagedDocumentError,
+    DocumentError,
+    DocumentNotFoundError,
+    DocumentTooLargeError,
+    DocumentWarning,
+    PageRangeError,
+    UnknownFormatError,
+)
 
 from .documents import make_pdf, prose
 
@@ -155,7 +155,8 @@ def test_readers_of_installed_packages(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_importing_the_readers_loads_no_heavy_library() -> None:
     code = (
-        "import sys, sharedllm_docs.readers; heavy = {'pypdf', 'pypdfium2', 'bs4', 'torch', 'transformers', 'yaml',"
+        "import sys, sharedllm_docs.documents.readers; "
+        "heavy = {'pypdf', 'pypdfium2', 'bs4', 'torch', 'transformers', 'yaml',"
         " 'markdown_it', 'charset_normalizer', 'fsspec'} & set(sys.modules); sys.exit(' '.join(heavy) or None)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedllm_docs.document import Document
+from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.readers import ReadOptions, read_document
 from sharedllm_docs.errors import (
     ConfigError,
     DamagedDocumentError,
@@ -19,7 +20,6 @@ from sharedllm_docs.errors import (
     PageRangeError,
     UnknownFormatError,
 )
-from sharedllm_docs.readers import ReadOptions, read_document
 
 FRENCH = (
     "L'\u00e9t\u00e9 dernier, nous avons mang\u00e9 des cr\u00eapes \u00e0 No\u00ebl; \u00e7a suffit, s\u00fbrement.\n"

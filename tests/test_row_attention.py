@@ -8,8 +8,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch.nn.functional import scaled_dot_product_attention
 
-from sharedllm_docs import row_attention
-from sharedllm_docs.row_attention import LARGEST_SCORES, MANY_ROWS, MANY_ROWS_APART, attend_to_rows, by_products
+from sharedllm_docs.injection import row_attention
+from sharedllm_docs.injection.row_attention import (
+    LARGEST_SCORES,
+    MANY_ROWS,
+    MANY_ROWS_APART,
+    attend_to_rows,
+    by_products,
+)
 
 SIZE = 8
 

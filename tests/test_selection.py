@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sharedllm_docs.config import Profile
-from sharedllm_docs.selection import CandidateChunk, descend, nodes_of, right_half, select
-from sharedllm_docs.tree import ContextTree, Node
+from sharedllm_docs.documents.tree import ContextTree, Node
+from sharedllm_docs.retrieval.selection import CandidateChunk, descend, nodes_of, right_half, select
 from tests.strategies import candidate_lists, trees
 
 budgets = st.integers(1, 400)

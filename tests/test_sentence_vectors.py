@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from sharedllm_docs.digests import weights_digest
-from sharedllm_docs.sentence_vectors import SentenceVectors
+from sharedllm_docs.model.digests import weights_digest
+from sharedllm_docs.model.sentence_vectors import SentenceVectors
 
 TEXTS = ["one two", "", "three", "one " * 40, "two three one two", "unknown words"]
 

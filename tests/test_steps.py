@@ -11,12 +11,12 @@ from hypothesis.extra.numpy import arrays
 from torch import nn
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from sharedllm_docs.architectures import architecture_for
+from sharedllm_docs.architectures.registry import architecture_for
 from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import ConfigError
-from sharedllm_docs.inject import InjectedDecoder, Injection
-from sharedllm_docs.row_attention import attend_to_rows
-from sharedllm_docs.steps import PACKED, for_steps, packed_attention, quantised
+from sharedllm_docs.injection.decode_step import GROUPED_HEADS, for_steps, packed_attention, quantised
+from sharedllm_docs.injection.decoder import InjectedDecoder, Injection
+from sharedllm_docs.injection.row_attention import attend_to_rows
 from tests.tiny import FAMILIES, random_ids, state, tiny_model
 from tests.tiny_text import tiny_llm
 
@@ -39,7 +39,7 @@ def test_eight_bits_are_near_the_weight(array):
 def test_parts_make_a_whole_and_the_weight_stays(monkeypatch, dtype):
     weight = torch.randn(7, 5, generator=torch.Generator().manual_seed(0)).to(dtype)
     before, whole = weight.clone(), quantised(weight)
-    monkeypatch.setattr("sharedllm_docs.steps._PART", 3)
+    monkeypatch.setattr("sharedllm_docs.injection.decode_step._PART", 3)
     for ours, theirs in zip(quantised(weight), whole, strict=True):
         assert torch.equal(ours, theirs)
     assert torch.equal(weight, before)
@@ -99,7 +99,7 @@ def test_a_dispatched_model_is_left_alone(arch):
 @pytest.mark.parametrize(("name", "dtype"), [("auto", torch.float32), ("model", torch.bfloat16)])
 def test_the_models_own_weights_with_packed_heads(name, dtype):
     steps = for_steps(architecture_for(tiny_model(dtype=dtype)), name)
-    assert steps.config._attn_implementation == PACKED
+    assert steps.config._attn_implementation == GROUPED_HEADS
     assert not replaced(steps)
 
 
@@ -154,7 +154,7 @@ def test_packing_is_what_steps_attend_by(monkeypatch):
         calls.append(tuple(query.shape))
         return attend_to_rows(query, *rest)
 
-    monkeypatch.setattr("sharedllm_docs.steps.attend_to_rows", counted)
+    monkeypatch.setattr("sharedllm_docs.injection.decode_step.attend_to_rows", counted)
     decoded(arch, injections(arch, 4), [random_ids(3)], [[[3]]], for_steps(arch))
     group = arch.num_heads // arch.kv_heads
     assert calls == [(1, arch.kv_heads, group, arch.head_dim)] * arch.num_layers

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sharedllm_docs.chunks import Chunk, split_into_chunks
 from sharedllm_docs.config import Profile
+from sharedllm_docs.documents.chunks import Chunk, split_into_chunks
+from sharedllm_docs.documents.tree import ContextTree, RowLayout
 from sharedllm_docs.errors import ConfigError, DiskBudgetError, DiskFullError, StoreError
 from sharedllm_docs.store import IndexStore, SizeEstimate, VectorSize, chunk_key, estimate_bytes
 from sharedllm_docs.store import files as files_module
 from sharedllm_docs.store.budget import human_bytes
-from sharedllm_docs.tree import ContextTree, RowLayout
 from tests.store_helpers import (
     CREATED,
     add,

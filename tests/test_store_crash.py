@@ -8,7 +8,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,12 @@ import pytest
 from sharedllm_docs.errors import IndexLockedError
 from sharedllm_docs.store import IndexStore
 from tests.store_helpers import add, check_document, fingerprint_of, ids_of, tiny_profile
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 PROFILE = tiny_profile()
+CALLS = 100_000
+"""Function calls within which writers die: those of some ten documents."""
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:
@@ -42,13 +44,9 @@ def test_killed_writers_leave_an_index_that_opens_and_is_whole(runs: int, tmp_pa
     chance = random.Random(runs)
     seen = 0
     for run in range(1, runs + 1):
-        process = start("write-forever", str(folder), str(run))
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        time.sleep(chance.uniform(0, 0.15))
-        process.send_signal(signal.SIGKILL)
-        assert process.wait(timeout=30) == -signal.SIGKILL, "it was writing until it was killed"
-        process.stdout.close()
+        process = start("write-until-dead", str(folder), str(run), str(chance.randint(1, CALLS)))
+        process.communicate(timeout=PATIENCE)
+        assert process.returncode == -signal.SIGKILL, "it was writing until it died"
         store = IndexStore.open(folder)
         report = store.verify()
         assert report.ok, report.damaged
@@ -70,10 +68,12 @@ def test_killed_writers_leave_an_index_that_opens_and_is_whole(runs: int, tmp_pa
 def test_two_writers_and_four_readers_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "index"
     IndexStore.create(folder, fingerprint_of(PROFILE))
-    readers = [start("read-while", str(folder), "6") for _ in range(4)]
+    over = tmp_path / "over"
+    readers = [start("read-until", str(folder), str(over)) for _ in range(4)]
     writers = [start("write-some", str(folder), str(seed)) for seed in (1, 2)]
     for writer in writers:
         finish(writer)
+    over.touch()
     results = [json.loads(finish(reader)) for reader in readers]
     assert all(result["whole"] > 0 for result in results)
     store = IndexStore.open(folder)

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sharedllm_docs.chunks import split_into_chunks
+from sharedllm_docs.documents.chunks import split_into_chunks
 from sharedllm_docs.errors import (
     ConfigError,
     DamagedIndexError,

@@ -10,14 +10,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from sharedllm_docs.chunks import Chunk, split_into_chunks
+from sharedllm_docs.documents.chunks import Chunk, split_into_chunks
+from sharedllm_docs.documents.tree import ContextTree, RowLayout
 from sharedllm_docs.errors import (
     DamagedIndexError,
     DocumentNotFoundError,
 )
 from sharedllm_docs.store import IndexStore
 from sharedllm_docs.store.files import open_files
-from sharedllm_docs.tree import ContextTree, RowLayout
 from tests.store_helpers import (
     add,
     check_document,

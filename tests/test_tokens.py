@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from sharedllm_docs.documents.tokens import check_tokenizer, tokenize
 from sharedllm_docs.errors import EmptyDocumentError, UnsupportedModelError
-from sharedllm_docs.tokens import check_tokenizer, tokenize
 from tests.tiny_text import SPECIAL, tiny_document, tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()

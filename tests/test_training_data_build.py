@@ -8,18 +8,18 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from sharedllm_docs_data import build as build_module
+from sharedllm_docs_data.build import PARTS, build
+from sharedllm_docs_data.clean.markup import clean_plain
+from sharedllm_docs_data.clean.pages import each
+from sharedllm_docs_data.fetch import PYPI, Package
+from sharedllm_docs_data.generated import KINDS
+from sharedllm_docs_data.quality import fault
+from sharedllm_docs_data.source import TextSource
+from sharedllm_docs_data.tables import load_tables
 
 from sharedllm_docs.errors import ConfigError, DiskFullError, FetchError, ReservedDataError
-from sharedllm_docs.training.data import build as build_module
-from sharedllm_docs.training.data.build import PARTS, build
-from sharedllm_docs.training.data.clean.markup import clean_plain
-from sharedllm_docs.training.data.clean.pages import each
-from sharedllm_docs.training.data.fetch import PYPI, Package
-from sharedllm_docs.training.data.generated import KINDS
-from sharedllm_docs.training.data.quality import fault
-from sharedllm_docs.training.data.rows import HELDOUT, SPLITS, read_question_rows, read_text_rows
-from sharedllm_docs.training.data.source import TextSource
-from sharedllm_docs.training.data.tables import load_tables
+from sharedllm_docs.training.dataset import HELDOUT, SPLITS, read_question_rows, read_text_rows
 from tests.cli_run import good, json_of, process, run
 from tests.test_training_data_support import make_cache
 
@@ -214,9 +214,10 @@ def test_tables_are_loaded(cache: Path) -> None:
 
 def test_the_command_line_prints_the_table(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(
-        "sharedllm_docs.training.data.build.build", lambda out, **arguments: build(out, sources=SOURCES, **arguments)
+        "sharedllm_docs_data.build.build", lambda out, **arguments: build(out, sources=SOURCES, **arguments)
     )
     asked = ("data", "build", "--out", str(tmp_path), "--cache", str(cache), "--only", "long,questions", "--limit", "2")
+    asked = (*asked, "--include-non-commercial")
 
     printed = good(*asked)
 
@@ -234,13 +235,13 @@ def test_the_command_line_reports_an_error_in_a_line(cache: Path, tmp_path: Path
 
 
 def test_the_module_is_the_command() -> None:
-    assert process("-m", "sharedllm_docs.training.data", "build").stderr.startswith("Error: Missing option '--out'.")
+    assert process("-m", "sharedllm_docs_data", "build").stderr.startswith("Error: Missing option '--out'.")
 
 
 def test_a_package_that_cannot_be_had_ends_the_build_with_its_name(
     cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sharedllm_docs.training.data.fetch.shutil.which", lambda name: None)
+    monkeypatch.setattr("sharedllm_docs_data.fetch.shutil.which", lambda name: None)
     missing = TextSource("m", Package("no-such-book"), "GPL-2", ".*", each(clean_plain), "m")
 
     with pytest.raises(FetchError, match="no-such-book comes from Debian"):

@@ -6,14 +6,14 @@ import json
 from dataclasses import asdict, replace
 
 import pytest
+from sharedllm_docs_data import card
+from sharedllm_docs_data.build import QUESTION_SETS, REPORT
+from sharedllm_docs_data.generated import KINDS
+from sharedllm_docs_data.report import FileReport, PackageReport, Report
+from sharedllm_docs_data.sources import TEXT_SOURCES
+from sharedllm_docs_data.tables import TABLE_PACKAGES
 
 from sharedllm_docs.errors import DataError
-from sharedllm_docs.training.data import card
-from sharedllm_docs.training.data.build import QUESTION_SETS, REPORT
-from sharedllm_docs.training.data.generated import KINDS
-from sharedllm_docs.training.data.report import FileReport, PackageReport, Report
-from sharedllm_docs.training.data.sources import TEXT_SOURCES
-from sharedllm_docs.training.data.tables import TABLE_PACKAGES
 from tests.cli_run import ROOT
 
 NAMES = [
@@ -39,7 +39,7 @@ def test_the_card_names_every_source_with_its_licence_and_count():
 
 
 def test_every_question_set_and_table_has_a_licence():
-    assert set(card.QUESTION_LICENCES) == set(QUESTION_SETS)
+    assert {source.partition("/")[0] for source in card.QUESTION_LICENCES} == set(QUESTION_SETS)
     assert set(card.TABLE_LICENCES) == {package.name for package in TABLE_PACKAGES}
 
 
@@ -63,4 +63,5 @@ def test_the_card_in_the_repository_has_every_source():
     text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
     assert all(f"| {s.name} | {s.what} | " in text and f" | {s.licence} | " in text for s in TEXT_SOURCES)
     assert all(f"\n| {kind} | " in text for kind in KINDS)
-    assert all(f"\n| {name} | {licence} | " in text for name, licence in card.QUESTION_LICENCES.items())
+    assert all(f"\n| {name} | {card.question_licence(name)} | " in text for name in QUESTION_SETS)
+    assert card.page(report()).partition("## Rules")[0] == text.partition("## Rules")[0]

@@ -9,8 +9,7 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
-from sharedllm_docs.training.data.clean.books import (
+from sharedllm_docs_data.clean.books import (
     clean_play,
     clean_summaries,
     clean_sword,
@@ -19,11 +18,12 @@ from sharedllm_docs.training.data.clean.books import (
     dictionary_entries,
     plain_entry,
 )
-from sharedllm_docs.training.data.clean.html import clean_html
-from sharedllm_docs.training.data.clean.markup import clean_asciidoc, clean_markdown, clean_pod, clean_vim_help
-from sharedllm_docs.training.data.clean.pages import decode, each, parts, tidy
-from sharedllm_docs.training.data.clean.rst import clean_rst
-from sharedllm_docs.training.data.prose import is_english, is_prose, paragraphs, sentences
+from sharedllm_docs_data.clean.html import clean_html
+from sharedllm_docs_data.clean.markup import clean_asciidoc, clean_markdown, clean_pod, clean_vim_help
+from sharedllm_docs_data.clean.pages import decode, each, parts, tidy
+from sharedllm_docs_data.clean.rst import clean_rst
+from sharedllm_docs_data.prose import is_english, is_prose, paragraphs, sentences
+
 from tests.test_training_data_support import dictd
 
 

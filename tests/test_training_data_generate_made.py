@@ -8,18 +8,18 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import pytest
+from sharedllm_docs_data.generate import facts, keyvalue, needles, passkey, twostep, yesno
+from sharedllm_docs_data.generate.base import Templates, Wording, question_row, seeded
+from sharedllm_docs_data.generate.made_up import MAKERS, distinct
+from sharedllm_docs_data.quality import fault
+from sharedllm_docs_data.tables import Record
+from sharedllm_docs_data.templates import cloze, common, definitions, quote, wh
+from sharedllm_docs_data.templates import passkey as passkey_words
+from sharedllm_docs_data.templates import twostep as twostep_words
+from sharedllm_docs_data.templates.facts_tables import TABLES as WORDS
+from sharedllm_docs_data.templates.keyvalue import FORMS
 
-from sharedllm_docs.training.data.generate import facts, keyvalue, needles, passkey, twostep, yesno
-from sharedllm_docs.training.data.generate.base import Templates, Wording, question_row, seeded
-from sharedllm_docs.training.data.generate.made_up import MAKERS, distinct
-from sharedllm_docs.training.data.quality import fault
-from sharedllm_docs.training.data.rows import HELDOUT, QuestionRow
-from sharedllm_docs.training.data.tables import Record
-from sharedllm_docs.training.data.templates import cloze, common, definitions, quote, wh
-from sharedllm_docs.training.data.templates import passkey as passkey_words
-from sharedllm_docs.training.data.templates import twostep as twostep_words
-from sharedllm_docs.training.data.templates.facts_tables import TABLES as WORDS
-from sharedllm_docs.training.data.templates.keyvalue import FORMS
+from sharedllm_docs.training.dataset import HELDOUT, QuestionRow
 from tests.test_training_data_support import MANUAL, PROSE, passage
 
 FILLERS = [

@@ -7,11 +7,11 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from sharedllm_docs_data.generate import wh
+from sharedllm_docs_data.generate.drafts import Draft
+from sharedllm_docs_data.generate.english import cut_clause, without_brackets
+from sharedllm_docs_data.generate.verbs import past, third_person
 
-from sharedllm_docs.training.data.generate import wh
-from sharedllm_docs.training.data.generate.drafts import Draft
-from sharedllm_docs.training.data.generate.english import cut_clause, without_brackets
-from sharedllm_docs.training.data.generate.verbs import past, third_person
 from tests.test_training_data_support import passage, small_reader
 
 READER = small_reader()

@@ -7,11 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from sharedllm_docs_data.fetch import Fetched, Package
+from sharedllm_docs_data.quality import checked, fault
+from sharedllm_docs_data.report import Report, file_report, read_report
 
-from sharedllm_docs.training.data.fetch import Fetched, Package
-from sharedllm_docs.training.data.quality import checked, fault
-from sharedllm_docs.training.data.report import Report, file_report, read_report
-from sharedllm_docs.training.data.rows import QuestionRow
+from sharedllm_docs.training.dataset import QuestionRow
 from tests.test_training_data_support import PROSE, text_row
 
 GOOD = QuestionRow(

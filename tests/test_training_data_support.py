@@ -10,10 +10,11 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from sharedllm_docs.training.data.archives import members
-from sharedllm_docs.training.data.generate.base import Passage
-from sharedllm_docs.training.data.generate.english import Reader, reader_of
-from sharedllm_docs.training.data.rows import TextRow
+from sharedllm_docs_data.archives import members
+from sharedllm_docs_data.generate.base import Passage
+from sharedllm_docs_data.generate.english import Reader, reader_of
+
+from sharedllm_docs.training.dataset import TextRow
 
 PROSE = (
     "The lighthouse of Brennick was built in 1862 by the engineer Tomas Hale. It stands on a rock in the North Bay. The"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sharedllm_docs.adapter import Adapter
-from sharedllm_docs.architectures import architecture_for
+from sharedllm_docs.architectures.registry import architecture_for
+from sharedllm_docs.documents.tree import ContextTree, RowLayout
 from sharedllm_docs.errors import AdapterError
-from sharedllm_docs.front import front_state
-from sharedllm_docs.inject import InjectedDecoder, Injection, positions_of
-from sharedllm_docs.lower import LowerEncoder
-from sharedllm_docs.model import SharedLLM
-from sharedllm_docs.tree import ContextTree, RowLayout
+from sharedllm_docs.injection.decoder import InjectedDecoder, Injection, positions_of
+from sharedllm_docs.injection.encoder import LowerEncoder
+from sharedllm_docs.injection.prompt_prefix import front_state
+from sharedllm_docs.model.adapter import Adapter
+from sharedllm_docs.model.shared_llm import SharedLLM
 from tests.tiny import random_ids, state, tiny_model
 from tests.tiny_text import HashEmbedder, tiny_base, tiny_tokenizer
 

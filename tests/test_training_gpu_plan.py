@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save_file
 pytest.importorskip("accelerate")
 pytest.importorskip("peft")
 
-from sharedllm_docs.adapter import Adapter
 from sharedllm_docs.errors import DataError, TrainingError
-from sharedllm_docs.training.data.rows import write_rows
+from sharedllm_docs.model.adapter import Adapter
+from sharedllm_docs.training.dataset import write_rows
 from sharedllm_docs.training.logs import read_log
 from tests.tiny_text import save_model
 from tests.training_helpers import question_rows, text_rows
@@ -96,7 +96,7 @@ def test_every_plan_is_a_valid_configuration(plan):
 )
 def test_a_tiny_budget_goes_through_and_goes_on(made, tmp_path, capsys, plan, changes):
     """A window that ends at once, then another one elsewhere that starts from what came back."""
-    assert run(made, tmp_path / "one", plan, options=["--max-minutes", "0.0001"], changes=changes) == 0
+    assert run(made, tmp_path / "one", plan, options=["--max-minutes", "1e-9"], changes=changes) == 0
     first = read_log(tmp_path / "one" / plan / "log.csv")
     assert [row["step"] for row in first] == ["1"]
     assert run(made, tmp_path / "two", plan, options=["--start", str(tmp_path / "one")], changes=changes) == 0
@@ -139,7 +139,7 @@ def test_what_a_window_leaves_comes_back_and_goes_on(made, tmp_path, monkeypatch
     """Brought in parts from one machine, unpacked and taken to another."""
     back = tmp_path / "back"
     monkeypatch.setenv("OUT", str(back))
-    assert run(made, tmp_path / "one", "1-joint-25", options=["--max-minutes", "0.0001"]) == 0
+    assert run(made, tmp_path / "one", "1-joint-25", options=["--max-minutes", "1e-9"]) == 0
     parts = sorted(back.iterdir())
     assert [part.name.partition(".zip.")[0] for part in parts] == ["logs", "runs"]
     assert bring.main(["unpack", *map(str, parts), "--out", str(tmp_path / "here")]) == 0

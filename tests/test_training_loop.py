@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 pytest.importorskip("accelerate")
 pytest.importorskip("peft")
 
-from sharedllm_docs.adapter import Adapter
 from sharedllm_docs.errors import CheckpointError, DiskFullError, TrainingError
+from sharedllm_docs.model.adapter import Adapter
 from sharedllm_docs.training import checkpoints, trainer
 from sharedllm_docs.training.checkpoints import find_checkpoint, load_state
 from sharedllm_docs.training.logs import TIMING, read_log

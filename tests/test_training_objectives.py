@@ -14,14 +14,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sharedllm_docs.config import Profile
+from sharedllm_docs.documents.tree import ContextTree
 from sharedllm_docs.errors import ConfigError, DataError
-from sharedllm_docs.prompt import PromptTemplate
+from sharedllm_docs.model.prompt import PromptTemplate
 from sharedllm_docs.training.config import ObjectiveSettings
-from sharedllm_docs.training.data.rows import write_rows
+from sharedllm_docs.training.dataset import write_rows
 from sharedllm_docs.training.examples import Example, collate, prefilled
 from sharedllm_docs.training.objectives import PROBE_SHARE, PackSource
 from sharedllm_docs.training.packs import Pack, Pool, rows_of
-from sharedllm_docs.tree import ContextTree
 from tests.tiny_text import END, tiny_tokenizer
 from tests.training_helpers import JOINT, SHAPE, question_rows, text_rows, tiny_pack, tiny_pool
 

@@ -10,10 +10,10 @@ import torch
 
 pytest.importorskip("peft")
 
-from sharedllm_docs.lower import LowerEncoder
+from sharedllm_docs.injection.encoder import LowerEncoder
 from sharedllm_docs.training.examples import collate
 from sharedllm_docs.training.objectives import PackSource
-from sharedllm_docs.training.packing import ATTENTION, Segments, packed_attention, segments_of
+from sharedllm_docs.training.packing import PACKED_SEQUENCES, Segments, packed_attention, segments_of
 from sharedllm_docs.training.rows import encoded_rows
 from sharedllm_docs.training.trainee import Trainee
 from tests.training_helpers import tiny_config, tiny_pool, tiny_training_base
@@ -37,7 +37,7 @@ def _norms_in_float64(monkeypatch):
     from transformers.models.llama.modeling_llama import LlamaRMSNorm
     from transformers.models.mistral.modeling_mistral import MistralRMSNorm
 
-    from sharedllm_docs.cross_attention import RMSNorm
+    from sharedllm_docs.injection.cross_attention import RMSNorm
 
     def exact(self, hidden):
         eps = getattr(self, "variance_epsilon", None) or self.eps
@@ -145,7 +145,7 @@ def test_the_model_is_as_before_whatever_happens(pool, monkeypatch):
 
     with pytest.raises(KeyError):
         fails()
-    assert seen == [ATTENTION]
+    assert seen == [PACKED_SEQUENCES]
     assert model.config._attn_implementation == "sdpa"
 
 

@@ -15,7 +15,7 @@ pytest.importorskip("peft")
 from sharedllm_docs.cli import workshop
 from sharedllm_docs.errors import CheckpointError, TrainingError
 from sharedllm_docs.training.config import TrainingConfig
-from sharedllm_docs.training.data.rows import write_rows
+from sharedllm_docs.training.dataset import write_rows
 from sharedllm_docs.training.loop import Outcome
 from sharedllm_docs.training.packs import Pool
 from sharedllm_docs.training.passkey import ASK, DEFAULTS, MARK, PasskeySource, train_tiny
@@ -69,7 +69,7 @@ def test_pack_and_run_from_the_command_line(tmp_path):
         "objectives = {target_tokens = 8}\n"
     )
     begun = ("train", str(tmp_path / "run.toml"), "--out", str(tmp_path / "out"), "--steps", "2", "--device", "cpu")
-    stopped = good(*begun, "--max-minutes", "0.0001")
+    stopped = good(*begun, "--max-minutes", "1e-9")
     assert stopped.stdout.startswith("stopped after step 1; adapter: ")
     ended = json_of(*begun)
     assert (ended["step"], ended["finished"]) == (2, True)

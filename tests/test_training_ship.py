@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
-from sharedllm_docs import loading
-from sharedllm_docs.adapter import CONFIG_FILE, Adapter, shipped_adapter
-from sharedllm_docs.config import Profile, QuestionSettings
+from sharedllm_docs.config import Profile, RetrievalConfig
 from sharedllm_docs.errors import AdapterError, ConfigError
-from sharedllm_docs.model import SharedLLM
+from sharedllm_docs.model import loading
+from sharedllm_docs.model.adapter import CONFIG_FILE, Adapter, shipped_adapter
+from sharedllm_docs.model.shared_llm import SharedLLM
 from sharedllm_docs.training.ship import main, ship
 from sharedllm_docs.training.trainee import Trainee
 from tests.tiny_text import tiny_base, tiny_tokenizer
@@ -83,7 +83,7 @@ def test_a_question_that_asks_for_none_gets_the_adapters_settings():
     assert (made.question_default("budget"), made.question_default("evidence_tokens")) == (77, 9)
     plain = SharedLLM.from_model(tiny_base(), tiny_tokenizer())
     assert (plain.question_default("budget"), plain.question_default("evidence_tokens")) == (512, 0)
-    assert QuestionSettings().evidence_tokens is None
+    assert RetrievalConfig().evidence_tokens is None
 
 
 def test_training_in_groups_tells_the_budget_it_saw():
@@ -94,7 +94,7 @@ def test_training_in_groups_tells_the_budget_it_saw():
 
 
 def test_an_embedded_model_finds_its_own_adapter(tmp_path, monkeypatch):
-    monkeypatch.setattr("sharedllm_docs.adapter.SHIPPED", tmp_path)
+    monkeypatch.setattr("sharedllm_docs.model.adapter.SHIPPED", tmp_path)
     assert shipped_adapter("small") is None
     assert loading.load_adapter("auto", "small", None) is None
     own = adapter()

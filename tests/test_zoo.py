@@ -15,12 +15,20 @@ from types import SimpleNamespace
 
 import pytest
 
-from sharedllm_docs import zoo
 from sharedllm_docs.cache import ENVIRONMENT_VARIABLE, cache_dir
-from sharedllm_docs.digests import Snapshot, remembered
-from sharedllm_docs.embedder import Embedder
 from sharedllm_docs.errors import ModelUnavailableError
-from sharedllm_docs.zoo import DEFAULT_EMBEDDER, DEFAULT_MODEL, EMBEDDED, EmbeddedModel, ensure, is_ready, model_folder
+from sharedllm_docs.model import zoo
+from sharedllm_docs.model.digests import Snapshot, remembered
+from sharedllm_docs.model.embedder import Embedder
+from sharedllm_docs.model.zoo import (
+    DEFAULT_EMBEDDER,
+    DEFAULT_MODEL,
+    EMBEDDED,
+    EmbeddedModel,
+    ensure,
+    is_ready,
+    model_folder,
+)
 from tests.tiny_text import save_embedder
 
 WEIGHTS = bytes(range(256)) * 5000

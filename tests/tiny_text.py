@@ -14,13 +14,13 @@ from numpy.typing import NDArray
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from sharedllm_docs.adapter import Adapter
-from sharedllm_docs.architectures import architecture_for
+from sharedllm_docs.architectures.registry import architecture_for
 from sharedllm_docs.config import Profile
-from sharedllm_docs.cross_attention import CrossAttention
-from sharedllm_docs.document import PAGE_SEPARATOR, Document, Page, Section
-from sharedllm_docs.embedder import Embedder
-from sharedllm_docs.model import SharedLLM
+from sharedllm_docs.documents.document import PAGE_SEPARATOR, Document, Page, Section
+from sharedllm_docs.injection.cross_attention import CrossAttention
+from sharedllm_docs.model.adapter import Adapter
+from sharedllm_docs.model.embedder import Embedder
+from sharedllm_docs.model.shared_llm import SharedLLM
 from tests.tiny import tiny_model
 
 SPECIAL = ("<s>", "<|im_start|>", "<|im_end|>")
@@ -147,10 +147,10 @@ def tiny_llm(
 
     Args:
         family: of tests.tiny.
-        profile: :func:`tiny_profile` by default, or the adapter's.
+        profile: ``tiny_profile`` by default, or the adapter's.
         adapter: one to use, or True for a random one of the ``sharedllm`` profile.
         chat_template: of the tokenizer.
-        embedder: :class:`HashEmbedder` by default.
+        embedder: ``HashEmbedder`` by default.
         dtype: of the model.
         step_weights: as SharedLLM takes them.
         seed: of its weights.
@@ -172,7 +172,7 @@ def tiny_llm(
 
 
 def save_model(folder: Path, family: str = "llama", *, chat_template: str | None = CHATML, **changes: Any) -> Path:
-    """A model folder (weights and tokenizer) as :meth:`SharedLLM.from_pretrained` takes it."""
+    """A model folder (weights and tokenizer) as ``SharedLLM.from_pretrained`` takes it."""
     tiny_base(family, **changes).save_pretrained(folder)
     tiny_tokenizer(chat_template).save_pretrained(folder)
     return folder

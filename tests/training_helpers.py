@@ -9,9 +9,9 @@ from typing import Any
 
 import torch
 
-from sharedllm_docs.architectures import architecture_for
+from sharedllm_docs.architectures.registry import architecture_for
 from sharedllm_docs.training.config import TrainingConfig
-from sharedllm_docs.training.data.rows import QuestionRow, TextRow
+from sharedllm_docs.training.dataset import QuestionRow, TextRow
 from sharedllm_docs.training.loop import TrainingBase
 from sharedllm_docs.training.packs import Pool, pack
 from tests.tiny_text import tiny_base, tiny_tokenizer
@@ -71,7 +71,7 @@ def tiny_config(fusion: dict[str, Any] | None = None, **tables: Any) -> Training
 
 
 def tiny_training_base(**changes: Any) -> TrainingBase:
-    from sharedllm_docs.prompt import PromptTemplate
+    from sharedllm_docs.model.prompt import PromptTemplate
 
     torch.set_num_threads(1)
     tokenizer = tiny_tokenizer()

@@ -28,7 +28,7 @@ from bench_records import CONFIG, RECORDS, Measurement, Record, Records
 from bench_summary import Spread
 from bench_table import cell
 
-from sharedllm_docs.devices import device_of
+from sharedllm_docs.architectures.devices import device_of
 from sharedllm_docs.errors import ConfigError, SharedLLMError
 
 SIZES = "8K,32K,128K,512K,1M"

@@ -16,14 +16,15 @@ from peers.plain_model import answer, feed
 from peers.streaming import WINDOW, SinkWindow
 from transformers import DynamicCache
 
-from sharedllm_docs.architectures import Architecture, architecture_for
+from sharedllm_docs.architectures.base import Architecture
+from sharedllm_docs.architectures.registry import architecture_for
 from sharedllm_docs.config import Profile
-from sharedllm_docs.cross_attention import CrossAttention
+from sharedllm_docs.documents.tree import RowPlace
 from sharedllm_docs.evaluation.memory import PeakMemory
-from sharedllm_docs.front import FrontState, front_state
-from sharedllm_docs.inject import InjectedDecoder, Injection, positions_of
-from sharedllm_docs.lower import EncodedChunk, LowerEncoder
-from sharedllm_docs.tree import RowPlace
+from sharedllm_docs.injection.cross_attention import CrossAttention
+from sharedllm_docs.injection.decoder import InjectedDecoder, Injection, positions_of
+from sharedllm_docs.injection.encoder import EncodedChunk, LowerEncoder
+from sharedllm_docs.injection.prompt_prefix import FrontState, front_state
 
 Record = dict[str, Any]
 Ids = Sequence[int]
@@ -61,7 +62,7 @@ class Method(Protocol):
         """Read; returns the bytes that a store would hold."""
 
     def ask(self, work: Work) -> Any:
-        """An :class:`peers.base.Asked`."""
+        """An ``peers.base.Asked``."""
 
 
 def measure(method: Method, work: Work, device: torch.device) -> Record:

@@ -61,7 +61,7 @@ def load(name: str, attention: str, device: torch.device, dtype: torch.dtype, fo
     """
     if name == DEFAULT:
         if folder is None:
-            from sharedllm_docs.zoo import DEFAULT_MODEL, ensure
+            from sharedllm_docs.model.zoo import DEFAULT_MODEL, ensure
 
             folder = ensure(DEFAULT_MODEL, report=print)
         made = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype, attn_implementation=attention)

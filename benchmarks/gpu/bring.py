@@ -155,7 +155,7 @@ def unpack(parts: Sequence[Path], folder: Path) -> list[Path]:
     """Take logs and runs out of their parts; files of the same runs are replaced.
 
     Raises:
-        DataError: as :func:`join`.
+        DataError: as ``join``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder) as scratch:

@@ -27,6 +27,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--text-tokens", type=int, default=12_000_000, help="about so many of long text")
     top.add_argument("--question-tokens", type=int, default=24_000_000, help="about so many of questions")
     top.add_argument("--max-context", type=int, default=512, help="leave out questions over longer contexts")
+    top.add_argument("--include-non-commercial", action="store_true", help="take what allows no commercial use, too")
     return top
 
 
@@ -47,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 out,
                 max_tokens=limits[name],
                 max_context=chosen.max_context,
+                include_non_commercial=chosen.include_non_commercial,
                 say=print,
             )
     except SharedLLMError as failed:

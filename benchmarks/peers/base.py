@@ -72,7 +72,7 @@ class WorkDocument:
 
     @classmethod
     def read(cls, path: Path) -> WorkDocument:
-        """What :meth:`write` wrote."""
+        """What ``write`` wrote."""
         row = json.loads(path.read_text(encoding="utf-8"))
         return cls(path, row["name"], row["tokens"])
 

@@ -6,11 +6,12 @@ import os
 import zipfile
 from pathlib import Path
 
+from sharedllm_docs_data.fetch import PYPI, Package, fetch
+
 from peers.base import NotAvailableError
 from sharedllm_docs.cache import cache_dir
 from sharedllm_docs.errors import SharedLLMError
-from sharedllm_docs.training.data.fetch import PYPI, Package, fetch
-from sharedllm_docs.zoo import DEFAULT_MODEL, file_sha256
+from sharedllm_docs.model.zoo import DEFAULT_MODEL, file_sha256
 
 
 def default_gguf() -> str:

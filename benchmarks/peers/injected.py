@@ -52,15 +52,15 @@ class InjectedPeer(Peer):
         self._index = Index.open(self.stored, device="cpu")
 
     def ask(self, question: WorkQuestion) -> Asked:
-        from sharedllm_docs import GenerationSettings, QuestionSettings
+        from sharedllm_docs import GenerationConfig, RetrievalConfig
 
         self._index.llm.end_ids = frozenset()  # so that all peers decode equally much
-        settings = QuestionSettings(budget=self.budget, relevance_floor=0.0)
+        settings = RetrievalConfig(budget=self.budget, relevance_floor=0.0)
         begun = time.perf_counter()
         answer = self._index.ask(
             question.text,
-            settings=settings,
-            generation=GenerationSettings(max_new_tokens=self.settings.new_tokens),
+            retrieval=settings,
+            generation=GenerationConfig(max_new_tokens=self.settings.new_tokens),
         )
         waited = time.perf_counter() - begun - answer.timings.total  # opening the index's vectors, the first time
         decode = answer.timings.total - answer.timings.first_token

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from peers.base import Asked, Peer, Work, WorkQuestion
-from sharedllm_docs import Document, GenerationSettings, SharedLLM
+from sharedllm_docs import Document, GenerationConfig, SharedLLM
 from sharedllm_docs.evaluation.systems import llama_index
 from sharedllm_docs.evaluation.systems.rag import Rag, RagSettings
 
@@ -29,7 +29,7 @@ class PersistedRag(Rag):
         index.storage_context.persist(str(folder))
 
     def engine(self, folder: Path) -> Any:
-        """A query engine over what :meth:`build` wrote."""
+        """A query engine over what ``build`` wrote."""
         context = self._core.StorageContext.from_defaults(persist_dir=str(folder))
         index = self._core.load_index_from_storage(context, embed_model=llama_index.embedding(self.llm))
         return index.as_query_engine(llm=llama_index.language_model(self._completer), text_qa_template=self._prompt())
@@ -66,7 +66,7 @@ class StockRag(Peer):
             device="cpu",
         )
         llm.end_ids = frozenset()  # so that all peers decode equally much
-        self._rag = PersistedRag("rag", llm, GenerationSettings(max_new_tokens=settings.new_tokens), RagSettings())
+        self._rag = PersistedRag("rag", llm, GenerationConfig(max_new_tokens=settings.new_tokens), RagSettings())
 
     def prepare(self, work: Work) -> int:
         documents = [Document.from_text(pages=one.pages, name=one.name) for one in work.documents]

@@ -12,8 +12,8 @@ class Shipped(InjectedPeer):
     """See the module."""
 
     def model_options(self) -> dict[str, Any]:
-        from sharedllm_docs.adapter import shipped_adapter
-        from sharedllm_docs.zoo import DEFAULT_MODEL
+        from sharedllm_docs.model.adapter import shipped_adapter
+        from sharedllm_docs.model.zoo import DEFAULT_MODEL
 
         name = self.settings.model or DEFAULT_MODEL.name
         if shipped_adapter(name) is None:

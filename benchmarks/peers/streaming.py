@@ -52,7 +52,7 @@ class SinkWindow:
         return [(layer.keys, layer.values) for layer in self.cache.layers]
 
     def restore(self, state: list[tuple[Any, Any]]) -> None:
-        """Go back to an earlier :meth:`state`."""
+        """Go back to an earlier ``state``."""
         for layer, (keys, values) in zip(self.cache.layers, state, strict=True):
             layer.keys, layer.values = keys, values
 

@@ -27,8 +27,8 @@ class Untrained(InjectedPeer):
         import torch
 
         from sharedllm_docs import Profile, SharedLLM
-        from sharedllm_docs.adapter import Adapter
-        from sharedllm_docs.cross_attention import CrossAttention
+        from sharedllm_docs.injection.cross_attention import CrossAttention
+        from sharedllm_docs.model.adapter import Adapter
 
         options = self.settings.options
         config = json.loads((Path(self.settings.folder) / "config.json").read_text(encoding="utf-8"))

@@ -1,15 +1,5 @@
-"""Model families: everything that depends on how a Hugging Face decoder is built stands in this folder."""
+"""What depends on how a Hugging Face decoder is built: model families, rotary positions, masks, devices.
 
-from sharedllm_docs.architectures.base import Architecture, KeyValueStore, Mask, MaskFor
-from sharedllm_docs.architectures.registry import architecture_for, supported_families
-from sharedllm_docs.architectures.rope import rotate
-
-__all__ = [
-    "Architecture",
-    "KeyValueStore",
-    "Mask",
-    "MaskFor",
-    "architecture_for",
-    "rotate",
-    "supported_families",
-]
+In: a transformers model. Out: an ``Architecture`` with one interface for all families.
+Imported by injection, model, training and evaluation; imports nothing but errors.
+"""

@@ -27,7 +27,7 @@ from sharedllm_docs.cli.wording import added_line, estimate_line
 from sharedllm_docs.errors import ConfigError, DocumentError
 
 if TYPE_CHECKING:
-    from sharedllm_docs.index import Index
+    from sharedllm_docs.index.index import Index
 
 
 @dataclass(frozen=True)

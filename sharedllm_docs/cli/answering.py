@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sharedllm_docs.answer import Answer
 from sharedllm_docs.cli.question_options import DocumentOption, GenerationOptions, QuestionOptions
 from sharedllm_docs.cli.screen import Screen, clean
 from sharedllm_docs.cli.wording import effort_line, source_line
+from sharedllm_docs.retrieval.answer import Answer
 
 if TYPE_CHECKING:
-    from sharedllm_docs.config import GenerationSettings, QuestionSettings
-    from sharedllm_docs.engine import AnswerStream
-    from sharedllm_docs.index import Index
+    from sharedllm_docs.config import GenerationConfig, RetrievalConfig
+    from sharedllm_docs.index.index import Index
+    from sharedllm_docs.streams import Stream
 
 _WAITING = "Finding and injecting the passages ..."
 
@@ -30,8 +30,8 @@ class Asking:
     """
 
     documents: tuple[str, ...] | None
-    settings: QuestionSettings | None
-    generation: GenerationSettings | None
+    settings: RetrievalConfig | None
+    generation: GenerationConfig | None
     stream: bool | None
 
     @classmethod
@@ -47,7 +47,7 @@ class Asking:
     def keywords(self) -> dict[str, Any]:
         """Keyword arguments of ``Index.ask`` and ``Index.stream``."""
         documents = list(self.documents) if self.documents else None
-        return {"documents": documents, "settings": self.settings, "generation": self.generation}
+        return {"documents": documents, "retrieval": self.settings, "generation": self.generation}
 
 
 def answer(screen: Screen, index: Index, question: str, asking: Asking, *, brief: bool = False) -> Answer:
@@ -75,7 +75,7 @@ def answer(screen: Screen, index: Index, question: str, asking: Asking, *, brief
     return result
 
 
-def _streamed(screen: Screen, stream: AnswerStream) -> Answer:
+def _streamed(screen: Screen, stream: Stream[Answer]) -> Answer:
     pieces = iter(stream)
     with screen.waiting(_WAITING):
         piece = next(pieces, None)
@@ -85,7 +85,7 @@ def _streamed(screen: Screen, stream: AnswerStream) -> Answer:
         else:
             screen.write(piece)
         piece = next(pieces, None)
-    return stream.answer
+    return stream.result
 
 
 def _print_sources(screen: Screen, result: Answer, *, brief: bool) -> None:

@@ -13,6 +13,7 @@ from typer.core import TyperGroup
 from sharedllm_docs import __version__
 from sharedllm_docs.cli import (
     ask_command,
+    calibrate_command,
     chat_command,
     data_commands,
     document_commands,
@@ -126,6 +127,7 @@ for _name, _function in (
     app.command(_name, cls=PanelCommand)(_function)
 app.add_typer(model_commands.models_app, name="models")
 app.command("convert", cls=PanelCommand)(model_commands.convert)
+app.command("calibrate", cls=PanelCommand)(calibrate_command.calibrate)
 app.add_typer(data_commands.data_app, name="data")
 for _name, _function in (
     ("train", train_command.train),

@@ -14,15 +14,16 @@ from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import ConfigError, IndexNotFoundError
 
 if TYPE_CHECKING:
-    from sharedllm_docs.index import Index
-    from sharedllm_docs.zoo import EmbeddedModel
+    from sharedllm_docs.evaluation.calibrate import Calibration
+    from sharedllm_docs.index.index import Index
+    from sharedllm_docs.model.zoo import EmbeddedModel
 
 Report = Callable[[str], None]
 
 
 def index_class() -> type[Index]:
     """The engine's ``Index``."""
-    from sharedllm_docs.index import Index
+    from sharedllm_docs.index.index import Index
 
     return Index
 
@@ -89,8 +90,8 @@ def _adapter_folder(model: Mapping[str, Any]) -> str | Path | None:
     named: str = model.get("adapter", "auto")
     if named != "auto":
         return None if named == "none" else named
-    from sharedllm_docs.adapter import shipped_adapter
-    from sharedllm_docs.zoo import DEFAULT_MODEL, EMBEDDED
+    from sharedllm_docs.model.adapter import shipped_adapter
+    from sharedllm_docs.model.zoo import DEFAULT_MODEL, EMBEDDED
 
     name = model.get("name_or_path", DEFAULT_MODEL.name)
     return shipped_adapter(name) if name in EMBEDDED else None
@@ -98,7 +99,7 @@ def _adapter_folder(model: Mapping[str, Any]) -> str | Path | None:
 
 def _base_profile(name: str | None, adapter: str | Path | None) -> Profile:
     if adapter is not None:
-        from sharedllm_docs.adapter import Adapter
+        from sharedllm_docs.model.adapter import Adapter
 
         trained = Adapter.load(adapter).profile
         if name in (None, trained.name):
@@ -111,14 +112,14 @@ def _base_profile(name: str | None, adapter: str | Path | None) -> Profile:
 
 def embedded_models() -> dict[str, EmbeddedModel]:
     """The models that come with the project, by name."""
-    from sharedllm_docs.zoo import EMBEDDED
+    from sharedllm_docs.model.zoo import EMBEDDED
 
     return dict(EMBEDDED)
 
 
 def model_state(model: EmbeddedModel) -> tuple[bool, Path]:
     """Whether the model is in the cache, and the folder where it lies or will lie."""
-    from sharedllm_docs.zoo import is_ready, model_folder
+    from sharedllm_docs.model.zoo import is_ready, model_folder
 
     return is_ready(model), model_folder(model)
 
@@ -129,9 +130,39 @@ def fetch_model(model: EmbeddedModel, report: Report) -> Path:
     Raises:
         ModelUnavailableError: it cannot be fetched.
     """
-    from sharedllm_docs.zoo import ensure
+    from sharedllm_docs.model.zoo import ensure
 
     return ensure(model, report=report)
+
+
+def calibrate(
+    model: str | None,
+    source: str,
+    *,
+    questions: str | None,
+    options: dict[str, Any],
+    loading: dict[str, Any],
+    report: Report,
+    say: Report,
+) -> tuple[Calibration, int]:
+    """The layers that a model reads its context in, and how many it has; the untrained profile is measured.
+
+    Raises:
+        DocumentError: the document cannot be read, or is not long enough.
+        QuestionError, ConfigError, ModelUnavailableError: as the calibration and the loading of the model.
+    """
+    from sharedllm_docs.documents.readers import read_document
+    from sharedllm_docs.evaluation.calibrate import calibrate_layers, read_questions
+    from sharedllm_docs.model.shared_llm import SharedLLM
+
+    asked = read_questions(questions) if questions is not None else ()
+    document = read_document(source)
+    llm = SharedLLM.from_pretrained(model, adapter="none", profile="prefix", report=report, **loading)
+
+    def tell(layers: tuple[int, int], loss: float) -> None:
+        say(f"layers {layers[0]} to {layers[1]}: loss {loss:.3f}")
+
+    return calibrate_layers(llm, document, questions=asked, report=tell, **options), llm.upper.num_layers
 
 
 def convert(source: str, out: str) -> tuple[Path, Path]:
@@ -140,6 +171,6 @@ def convert(source: str, out: str) -> tuple[Path, Path]:
     Raises:
         AdapterError: it is no such checkpoint.
     """
-    from sharedllm_docs.convert import convert_checkpoint
+    from sharedllm_docs.model.convert import convert_checkpoint
 
     return convert_checkpoint(source, out)

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from sharedllm_docs.answer import Answer
 from sharedllm_docs.cli import backend
 from sharedllm_docs.cli.answering import Asking, answer, print_citations
 from sharedllm_docs.cli.document_commands import print_documents
@@ -16,9 +15,10 @@ from sharedllm_docs.cli.options import IndexOption, ModelOptions, OutputOptions,
 from sharedllm_docs.cli.question_options import DocumentOption, GenerationOptions, QuestionOptions
 from sharedllm_docs.cli.screen import Screen, one_line, opened
 from sharedllm_docs.errors import QuestionError
+from sharedllm_docs.retrieval.answer import Answer
 
 if TYPE_CHECKING:
-    from sharedllm_docs.index import Index
+    from sharedllm_docs.index.index import Index
 
 _HELP = (
     "/docs     the documents of the index",

@@ -16,6 +16,11 @@ from sharedllm_docs.cli.screen import one_line, opened
 
 _PARTS = "long,questions,generated"
 
+NonCommercial = Annotated[
+    bool,
+    typer.Option("--include-non-commercial", help="Take what allows no commercial use, too: SciQ, parts of CoQA."),
+]
+
 data_app = typer.Typer(rich_markup_mode=None, invoke_without_command=True, no_args_is_help=False)
 
 
@@ -44,6 +49,7 @@ def build(
     seed: Annotated[
         int, typer.Option("--seed", metavar="N", show_default="0", help="Of everything that is drawn.")
     ] = 0,
+    include_non_commercial: NonCommercial = False,
 ) -> None:
     """Build text and questions out of packages.
 
@@ -52,7 +58,15 @@ def build(
     """
     with opened(output) as screen:
         parts = None if only is None else [part for part in only.split(",") if part]
-        report = workshop.build_data(out, cache=cache, only=parts, limit=limit, seed=seed, say=screen.note)
+        report = workshop.build_data(
+            out,
+            cache=cache,
+            only=parts,
+            limit=limit,
+            seed=seed,
+            include_non_commercial=include_non_commercial,
+            say=screen.note,
+        )
         if screen.json:
             screen.emit({"out": str(out), **asdict(report)})
             return
@@ -82,6 +96,7 @@ def pack(
     max_context: Annotated[
         int, typer.Option("--max-context", metavar="TOKENS", help="Leave out questions over longer contexts.")
     ] = 1024,
+    include_non_commercial: NonCommercial = False,
 ) -> None:
     """Tokenize rows of the data build into one compressed file.
 
@@ -96,6 +111,7 @@ def pack(
             split=split,
             max_tokens=max_tokens,
             max_context=max_context,
+            include_non_commercial=include_non_commercial,
             say=said.append,
         )
         if screen.json:

@@ -16,8 +16,8 @@ from sharedllm_docs.cli.units import count_text, size_text
 from sharedllm_docs.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sharedllm_docs.index import Index
-    from sharedllm_docs.views import TreeView
+    from sharedllm_docs.index.index import Index
+    from sharedllm_docs.index.views import TreeView
 
 Document = Annotated[str, typer.Argument(metavar="DOC", help="Name, key or the start of a key.")]
 
@@ -70,7 +70,7 @@ def show(
         if question is None:
             refuse_without(asked, "--question", why="tells how a question is answered")
         settings = asked.settings()
-        view = backend.open_index(where.index, screen.report, model).tree(document, question, settings=settings)
+        view = backend.open_index(where.index, screen.report, model).tree(document, question, retrieval=settings)
         indices = _opened_chunks(view, chunk or [], every=every)
         if screen.json:
             screen.emit(tree_record(view))

@@ -11,7 +11,8 @@ from sharedllm_docs.cli.screen import Screen
 from sharedllm_docs.errors import InterruptedIngestion
 
 if TYPE_CHECKING:
-    from sharedllm_docs.index import AddedDocument, Index
+    from sharedllm_docs.index.index import Index
+    from sharedllm_docs.index.views import AddedDocument
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from sharedllm_docs.config import ProfileName, StoreDtype
 from sharedllm_docs.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sharedllm_docs.readers.options import ReadOptions
+    from sharedllm_docs.documents.readers.options import ReadOptions
 
 DEFAULT_INDEX = ".sharedllm-docs"
 INDEX_VARIABLE = "SHAREDLLM_DOCS_INDEX"
@@ -118,7 +118,7 @@ class ReadingOptions:
         Raises:
             ConfigError, PageRangeError: an option is malformed.
         """
-        from sharedllm_docs.readers.options import ReadOptions
+        from sharedllm_docs.documents.readers.options import ReadOptions
 
         changes = given(self)
         if changes.pop("raw", False):

@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 
 from sharedllm_docs.cli.options import choices, given
-from sharedllm_docs.config import GenerationSettings, QuestionSettings, SelectorName
+from sharedllm_docs.config import GenerationConfig, RetrievalConfig, SelectorName
 
 _QUESTION, _GENERATION = "Question", "Answer"
-_ASK, _DRAW = QuestionSettings(), GenerationSettings()
+_ASK, _DRAW = RetrievalConfig(), GenerationConfig()
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ class QuestionOptions:
         ),
     ] = None
 
-    def settings(self) -> QuestionSettings | None:
+    def settings(self) -> RetrievalConfig | None:
         """For the engine; None when nothing was set.
 
         Raises:
@@ -102,7 +102,7 @@ class QuestionOptions:
         """
         names = {"evidence": "evidence_tokens", "floor": "relevance_floor", "citations": "max_citations"}
         changes = {names.get(name, name): value for name, value in given(self).items()}
-        return QuestionSettings(**changes) if changes else None
+        return RetrievalConfig(**changes) if changes else None
 
 
 @dataclass(frozen=True)
@@ -188,7 +188,7 @@ class GenerationOptions:
         ),
     ] = None
 
-    def settings(self) -> GenerationSettings | None:
+    def settings(self) -> GenerationConfig | None:
         """For the engine; None when nothing was set.
 
         Raises:
@@ -202,4 +202,4 @@ class GenerationOptions:
             changes["stop"] = tuple(changes["stop"])
         if changes.get("seed") == -1:
             changes["seed"] = None
-        return GenerationSettings(**changes) if changes else None
+        return GenerationConfig(**changes) if changes else None

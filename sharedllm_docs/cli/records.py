@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sharedllm_docs.index import AddedDocument
+    from sharedllm_docs.index.views import AddedDocument, ChunkView, DocumentInfo, NodeView, TreeView
+    from sharedllm_docs.model.zoo import EmbeddedModel
     from sharedllm_docs.store.estimate import SizeEstimate
-    from sharedllm_docs.views import ChunkView, DocumentInfo, NodeView, TreeView
-    from sharedllm_docs.zoo import EmbeddedModel
 
 _DOCUMENT = ("key", "name", "title", "pages", "tokens", "chunks", "bytes", "created", "reader")
 _ADDED = ("new", "chunks_encoded", "chunks_reused", "seconds", "tokens_per_second")

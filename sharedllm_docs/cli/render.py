@@ -9,13 +9,13 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sharedllm_docs.answer import Citation
 from sharedllm_docs.cli.screen import one_line
 from sharedllm_docs.cli.units import count_text, size_text
 from sharedllm_docs.cli.wording import place
+from sharedllm_docs.retrieval.answer import Citation
 
 if TYPE_CHECKING:
-    from sharedllm_docs.views import DocumentInfo
+    from sharedllm_docs.index.views import DocumentInfo
 
 KEY_LENGTH = 10
 TABLE_WIDTH = 80

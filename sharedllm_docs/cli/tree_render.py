@@ -12,7 +12,7 @@ from sharedllm_docs.cli.screen import one_line
 from sharedllm_docs.cli.units import count_text, pages_text, size_text
 
 if TYPE_CHECKING:
-    from sharedllm_docs.views import ChunkView, DocumentInfo, NodeView, TreeView
+    from sharedllm_docs.index.views import ChunkView, DocumentInfo, NodeView, TreeView
 
 # what stands before a node; "split": not injected itself, something below it is
 _STYLES = {"taken": "bold green", "coarse": "yellow", "split": "", "left": "dim"}

@@ -16,7 +16,7 @@ from sharedllm_docs.cli.units import count_text, size_text
 from sharedllm_docs.errors import DamagedIndexError
 
 if TYPE_CHECKING:
-    from sharedllm_docs.index import Index
+    from sharedllm_docs.index.index import Index
     from sharedllm_docs.store.verify import VerifyReport
 
 _REPAIR = "Run `sharedllm-docs verify --repair`."

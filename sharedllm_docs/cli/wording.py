@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sharedllm_docs.answer import Answer, Citation
 from sharedllm_docs.cli.screen import one_line
 from sharedllm_docs.cli.units import count_text, seconds_text, size_text
+from sharedllm_docs.retrieval.answer import Answer, Citation
 
 if TYPE_CHECKING:
-    from sharedllm_docs.index import AddedDocument
+    from sharedllm_docs.index.views import AddedDocument
     from sharedllm_docs.store.estimate import SizeEstimate
 
 

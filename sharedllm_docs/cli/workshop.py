@@ -13,8 +13,9 @@ from sharedllm_docs.cli.failures import InterruptedCommandError
 from sharedllm_docs.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:
+    from sharedllm_docs_data.report import Report
+
     from sharedllm_docs.evaluation.run import Outcome as Measured
-    from sharedllm_docs.training.data.report import Report
     from sharedllm_docs.training.loop import Outcome as Trained
     from sharedllm_docs.training.passkey import TinyResult
 
@@ -75,7 +76,7 @@ def train(
 
     Raises:
         ConfigError: an invalid configuration.
-        TrainingError: a package is missing, or as :func:`~sharedllm_docs.training.start.start`.
+        TrainingError: a package is missing, or as ``start``.
     """
     with _training_extra():
         from sharedllm_docs.training.overrides import read_config
@@ -100,15 +101,32 @@ def train_tiny(folder: Path | None, *, max_minutes: float, say: Say) -> TinyResu
             return run(Path(made), max_minutes=max_minutes, say=say)
 
 
-def build_data(out: Path, *, cache: Path, only: Sequence[str] | None, limit: int | None, seed: int, say: Say) -> Report:
+def build_data(
+    out: Path,
+    *,
+    cache: Path,
+    only: Sequence[str] | None,
+    limit: int | None,
+    seed: int,
+    include_non_commercial: bool,
+    say: Say,
+) -> Report:
     """The data build's report.
 
     Raises:
-        ConfigError, DataError, DiskFullError: as :func:`~sharedllm_docs.training.data.build.build`.
+        ConfigError, DataError, DiskFullError: as ``build``.
     """
-    from sharedllm_docs.training.data.build import PARTS, build
+    from sharedllm_docs_data.build import PARTS, build
 
-    return build(out, cache=cache, only=PARTS if only is None else only, limit=limit, seed=seed, say=say)
+    return build(
+        out,
+        cache=cache,
+        only=PARTS if only is None else only,
+        limit=limit,
+        seed=seed,
+        include_non_commercial=include_non_commercial,
+        say=say,
+    )
 
 
 def pack(
@@ -119,6 +137,7 @@ def pack(
     split: str,
     max_tokens: int | None,
     max_context: int,
+    include_non_commercial: bool,
     say: Say,
 ) -> Path:
     """Tokenize rows of the data build into one file.
@@ -137,7 +156,13 @@ def pack(
         from sharedllm_docs.training.start import load_tokenizer
 
         return write(
-            rows_of(rows, split), load_tokenizer(model), out, max_tokens=max_tokens, max_context=max_context, say=say
+            rows_of(rows, split),
+            load_tokenizer(model),
+            out,
+            max_tokens=max_tokens,
+            max_context=max_context,
+            include_non_commercial=include_non_commercial,
+            say=say,
         )
 
 
@@ -145,7 +170,7 @@ def evaluate(request: dict[str, Any], model: dict[str, Any], settings: dict[str,
     """Measure; fields of ``Request``, ``ModelRequest`` and ``Settings`` of the evaluation.
 
     Raises:
-        EvaluationError, AdapterError, ModelError: as :func:`~sharedllm_docs.evaluation.start.start`.
+        EvaluationError, AdapterError, ModelError: as ``start``.
     """
     from sharedllm_docs.evaluation.run import Settings
     from sharedllm_docs.evaluation.start import ModelRequest, Request, start

@@ -198,7 +198,7 @@ def abstention_intervals(
     """Precision and recall of abstaining with bootstrap intervals; None where the number is undefined.
 
     Raises:
-        EvaluationError: as :func:`abstention_score` and :func:`bootstrap_interval`.
+        EvaluationError: as ``abstention_score`` and ``bootstrap_interval``.
     """
     flags = _flag_rows(abstained, unanswerable)
 

@@ -15,12 +15,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedllm_docs.config import Profile, QuestionSettings
-from sharedllm_docs.document import PAGE_SEPARATOR
-from sharedllm_docs.prepared import PreparedDocument
-from sharedllm_docs.question import Searcher, Selection
-from sharedllm_docs.selection import CandidateChunk, select
-from sharedllm_docs.tree import Node
+from sharedllm_docs.config import Profile
+from sharedllm_docs.documents.document import PAGE_SEPARATOR
+from sharedllm_docs.documents.tree import Node
+from sharedllm_docs.retrieval.prepared import PreparedDocument
+from sharedllm_docs.retrieval.query import Query
+from sharedllm_docs.retrieval.searcher import Searcher, Selection
+from sharedllm_docs.retrieval.selection import CandidateChunk, select
 
 
 class Policy(ABC):
@@ -95,24 +96,21 @@ class PolicySearcher(Searcher):
     """
 
     def __init__(self, searcher: Searcher, profile: Profile, policy: Policy) -> None:
-        self.documents = searcher.documents
-        self.profile = profile
-        self._inner = searcher
+        super().__init__(searcher.documents, profile, searcher.leaf_index)
         self._policy = policy
 
     def select(
         self,
-        question: str,
+        query: Query,
         vector: NDArray[np.float32],
-        settings: QuestionSettings,
         budget: int,
         hidden: NDArray[np.float32] | None = None,
     ) -> Selection:
         """As the engine selects, with the policy's scores in place of its own."""
-        found = self._inner.select(question, vector, settings, budget, hidden)
-        scores = [self._policy.leaf_scores(question, document) for document in self.documents]
+        found = super().select(query, vector, budget, hidden)
+        scores = [self._policy.leaf_scores(query.question, document) for document in self.documents]
         candidates = tuple(self._rescored(c, scores[c.document]) for c in found.candidates)
-        nodes = select(candidates, budget, searched=settings.candidates)
+        nodes = select(candidates, budget, searched=query.retrieval.candidates)
         return Selection(found.documents, tuple(nodes), candidates, found.relevance)
 
     def _rescored(self, candidate: CandidateChunk, scores: Sequence[float]) -> CandidateChunk:

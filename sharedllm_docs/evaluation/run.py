@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sharedllm_docs.adapter import Adapter
-from sharedllm_docs.config import GenerationSettings
+from sharedllm_docs.config import GenerationConfig
 from sharedllm_docs.errors import EvaluationError, NotMeasurableError
 from sharedllm_docs.evaluation.memory import PeakMemory
 from sharedllm_docs.evaluation.plots import can_plot, plot_run
@@ -26,7 +25,8 @@ from sharedllm_docs.evaluation.systems.base import System
 from sharedllm_docs.evaluation.systems.spec import SystemSpec, Workshop
 from sharedllm_docs.evaluation.table import Line, lines_of, markdown, summary_of
 from sharedllm_docs.evaluation.tasks.base import Example, Task
-from sharedllm_docs.model import SharedLLM
+from sharedllm_docs.model.adapter import Adapter
+from sharedllm_docs.model.shared_llm import SharedLLM
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def evaluate(
     """
     examples = task.examples(settings.limit, settings.seed)
     folder = settings.indexes or settings.out / "indexes"
-    generation = GenerationSettings(max_new_tokens=task.max_new_tokens)
+    generation = GenerationConfig(max_new_tokens=task.max_new_tokens)
     shop = Workshop(llm, folder, generation, adapter, _gold(examples), settings.seed)
     systems = [shop.make(spec) for spec in specs]
     file = RunFile(settings.out / f"{task.name}.jsonl", _header(task, llm, settings.seed))

@@ -12,9 +12,9 @@ from sharedllm_docs.evaluation.run import Outcome, Settings, evaluate
 from sharedllm_docs.evaluation.systems.spec import parse_systems
 from sharedllm_docs.evaluation.tasks.options import TaskOptions, parse_lengths
 from sharedllm_docs.evaluation.tasks.registry import make_task
-from sharedllm_docs.loading import load_adapter
-from sharedllm_docs.model import SharedLLM
-from sharedllm_docs.zoo import DEFAULT_MODEL, EMBEDDED
+from sharedllm_docs.model.loading import load_adapter
+from sharedllm_docs.model.shared_llm import SharedLLM
+from sharedllm_docs.model.zoo import DEFAULT_MODEL, EMBEDDED
 
 PDF_DIR_VARIABLE = "SHAREDLLM_DOCS_PDF_DIR"
 DEFAULT_SYSTEMS = "closed_book,first_8k,full_prefill,rag,rag-tuned,prefix,prefix+evidence"
@@ -54,7 +54,7 @@ class ModelRequest:
         name: name or folder of the base model; None for the embedded default.
         adapter: folder of an adapter, or the name of one that comes with the package, for ``sharedllm``; ``auto`` for
             the embedded model's own, ``none`` for none.
-        device, dtype: as of :meth:`SharedLLM.from_pretrained`.
+        device, dtype: as of ``SharedLLM.from_pretrained``.
     """
 
     name: str | None = None

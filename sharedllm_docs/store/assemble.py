@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedllm_docs.document import Document
+from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.tokens import DocumentTokens
 from sharedllm_docs.errors import ConfigError
 from sharedllm_docs.store.canonical import sha256_hex
 from sharedllm_docs.store.keys import document_key
@@ -22,7 +23,6 @@ from sharedllm_docs.store.records import (
     encode_content,
 )
 from sharedllm_docs.store.tensorfile import encode_tensors
-from sharedllm_docs.tokens import DocumentTokens
 
 
 def side_files(document: Document, tokens: DocumentTokens, vectors: Mapping[str, NDArray[Any]]) -> dict[str, bytes]:

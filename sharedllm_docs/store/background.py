@@ -18,7 +18,7 @@ class BackgroundWriter:
 
     Attributes:
         busy_seconds: spent in jobs.
-        waited_seconds: that :meth:`submit` and :meth:`flush` kept the caller waiting.
+        waited_seconds: that ``submit`` and ``flush`` kept the caller waiting.
     """
 
     def __init__(self) -> None:

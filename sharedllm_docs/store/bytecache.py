@@ -1,7 +1,7 @@
 """A cache on disk for bytes that can be lost: shard blocks of a remote index.
 
 diskcache keeps the entries and their limit. Its usual Disk class unpickles what it finds (CVE-2025-69872, diskcache
-5.6.3): whoever can write to the cache folder could run code. :class:`BytesDisk` stores bytes and refuses all else.
+5.6.3): whoever can write to the cache folder could run code. ``BytesDisk`` stores bytes and refuses all else.
 """
 
 from __future__ import annotations

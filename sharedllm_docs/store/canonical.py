@@ -56,7 +56,7 @@ def seal(payload: Mapping[str, Any]) -> bytes:
 
 
 def unseal(data: bytes) -> dict[str, Any]:
-    """Inverse of :func:`seal`.
+    """Inverse of ``seal``.
 
     Raises:
         ValueError: not JSON, not canonical, or the digest does not match; the message says which.

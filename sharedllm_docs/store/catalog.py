@@ -190,7 +190,7 @@ class Catalog:
         return records
 
     def find(self, reference: str) -> DocumentRecord:
-        """A document by key, name, or the beginning of its key (:data:`MIN_PREFIX` digits or more).
+        """A document by key, name, or the beginning of its key (``MIN_PREFIX`` digits or more).
 
         Raises:
             DocumentNotFoundError: none.
@@ -213,7 +213,7 @@ class Catalog:
         return found[0]
 
     def find_key(self, reference: str) -> str:
-        """Like :meth:`find`, but also for a document whose manifest is damaged, by key or its beginning."""
+        """Like ``find``, but also for a document whose manifest is damaged, by key or its beginning."""
         keys = [key for key in self.document_keys() if key == reference or _is_prefix(reference, key)]
         return keys[0] if len(keys) == 1 else self.find(reference).key
 

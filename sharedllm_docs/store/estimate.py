@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from sharedllm_docs.chunks import split_into_chunks
 from sharedllm_docs.config import Profile
+from sharedllm_docs.documents.chunks import split_into_chunks
+from sharedllm_docs.documents.tree import ContextTree, RowLayout
 from sharedllm_docs.store.canonical import canonical_bytes
 from sharedllm_docs.store.records import ChunkRecord
 from sharedllm_docs.store.shard import Block, ShardHead
 from sharedllm_docs.store.tensorfile import TensorSpec, encode_header, offsets_of
-from sharedllm_docs.tree import ContextTree, RowLayout
 
 TEXT_BYTES_PER_TOKEN = 4.3
 """English prose in a byte-pair vocabulary of some 50,000 (R-intro, 72,413 tokens), as JSON."""

@@ -34,7 +34,7 @@ class Files(ABC):
 
     Attributes:
         url: as the user wrote it.
-        mappable: whether :meth:`map` works.
+        mappable: whether ``map`` works.
     """
 
     url: str

@@ -40,10 +40,10 @@ class Fingerprint:
         keep: which token of a group is kept.
         encoding: ``one_pass`` or ``per_node``.
         profile: its name.
-        front: digest of the tokens before every chunk (:func:`~sharedllm_docs.store.keys.front_digest`).
+        front: digest of the tokens before every chunk (``front_digest``).
         store_dtype: how rows are stored.
         embedder: digest of the embedder behind the leaf vectors, None without one.
-        schema: :data:`ROWS_SCHEMA`.
+        schema: ``ROWS_SCHEMA``.
     """
 
     weights: str
@@ -108,7 +108,7 @@ class Fingerprint:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Fingerprint:
-        """Inverse of :meth:`to_dict`.
+        """Inverse of ``to_dict``.
 
         Raises:
             SchemaError: fields that this version does not know, or lacks.

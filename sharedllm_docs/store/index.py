@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
 
-from sharedllm_docs.document import Document
+from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.tokens import DocumentTokens
 from sharedllm_docs.errors import ConfigError, StoreError
 from sharedllm_docs.store.budget import check_budget, check_free_space, present_bytes
 from sharedllm_docs.store.canonical import normalised
@@ -34,7 +35,6 @@ from sharedllm_docs.store.sources import ReadStats
 from sharedllm_docs.store.tensorfile import decode_tensors
 from sharedllm_docs.store.verify import Progress, VerifyReport, damaged_chunks, verify_document, verify_index
 from sharedllm_docs.store.writer import IndexWriter
-from sharedllm_docs.tokens import DocumentTokens
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +48,7 @@ Url = str | os.PathLike[str]
 
 
 class IndexStore:
-    """An open index. Made by :meth:`create` or :meth:`open`.
+    """An open index. Made by ``create`` or ``open``.
 
     Reading needs no lock and may go on while another process writes.
 
@@ -198,13 +198,13 @@ class IndexStore:
         layout: Layout = "heads_first",
         device: torch.device | str = "cpu",
     ) -> GatheredRows:
-        """Rows of several chunks at once; see :meth:`~sharedllm_docs.store.reader.ShardReader.gather`."""
+        """Rows of several chunks at once; see ``ShardReader.gather``."""
         return self._reader.gather(parts, dtype, layout=layout, device=device)
 
     def read_rows(
         self, record: DocumentRecord, chunk: int, rows: RowNumbers, dtype: torch.dtype
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Unrotated keys and values [R, Ls, KV, D] of some rows of one chunk. Raises as :meth:`gather`."""
+        """Unrotated keys and values [R, Ls, KV, D] of some rows of one chunk. Raises as ``gather``."""
         gathered = self.gather([(record.chunks[chunk], rows)], dtype, layout="rows_first")
         return gathered.keys, gathered.values
 
@@ -234,7 +234,7 @@ class IndexStore:
         check_free_space(needed, self._files)
 
     def remove(self, reference: str, *, timeout: float = LOCK_TIMEOUT) -> PruneReport:
-        """Take a document out, by key, beginning of the key or name. Its shards stay until :meth:`prune`.
+        """Take a document out, by key, beginning of the key or name. Its shards stay until ``prune``.
 
         Raises:
             DocumentNotFoundError, StoreError, IndexLockedError.

@@ -2,7 +2,7 @@
 
 A local index is locked by the operating system, which frees the lock of a dead process. A remote one has an advisory
 lock object with its owner and the time it was last renewed; a writer that has been silent for
-:data:`STALE_SECONDS` is taken for dead.
+``STALE_SECONDS`` is taken for dead.
 """
 
 from __future__ import annotations
@@ -92,7 +92,7 @@ class RemoteLock(WriterLock):
     """An object with owner and time of the last renewal, sealed like every JSON file of the store.
 
     Object stores offer no common compare-and-swap, so a moment remains in which two writers can both believe to have
-    the lock: each waits :attr:`settle` seconds after writing its name and reads it back, which closes that moment
+    the lock: each waits ``settle`` seconds after writing its name and reads it back, which closes that moment
     for any store that shows a write to others within that time.
 
     Args:

@@ -49,7 +49,7 @@ class IndexInfo:
 def remove_document(catalog: Catalog, key: str) -> PruneReport:
     """Take a document out: its manifest first, which is the whole of it for readers, then the files beside it.
 
-    Its shards stay, for other documents and for adding it again, until :func:`prune`.
+    Its shards stay, for other documents and for adding it again, until ``prune``.
     """
     path = manifest_path(key)
     sizes = catalog.files.sizes(document_folder(key))

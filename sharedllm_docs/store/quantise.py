@@ -96,7 +96,7 @@ def to_bfloat16(x: Array) -> Array:
 
 
 def from_bfloat16(bits: Array) -> Array:
-    """Inverse of :func:`to_bfloat16`: float32 of the same value."""
+    """Inverse of ``to_bfloat16``: float32 of the same value."""
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 

@@ -79,7 +79,7 @@ class ShardReader:
         Args:
             parts: chunk and its row numbers (any order, repeats allowed).
             dtype: of the result; stored numbers of another dtype are converted.
-            layout: see :class:`GatheredRows`.
+            layout: see ``GatheredRows``.
             device: of the result; stored bytes travel there and are converted there.
 
         Raises:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sharedllm_docs.document import Document, Issue, Page, Section
+from sharedllm_docs.documents.document import Document, Issue, Page, Section
 from sharedllm_docs.store.canonical import canonical_bytes
 from sharedllm_docs.store.keys import document_key
 from sharedllm_docs.store.shard import EncodedShard, ShardHead, shard_path
@@ -163,7 +163,7 @@ class DocumentRecord:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> DocumentRecord:
-        """Inverse of :meth:`to_dict`.
+        """Inverse of ``to_dict``.
 
         Raises:
             KeyError, TypeError: a field is missing or unknown.

@@ -178,7 +178,7 @@ def encode_shard(key: str, dtype: str, keys: Any, values: Any, blocks: Sequence[
         dtype: row format.
         keys: [G, Ls, KV, D], unrotated; torch tensor on any device, or array.
         values: the same shape.
-        blocks: row ranges, contiguous from 0 to G (:attr:`~sharedllm_docs.tree.RowLayout.blocks`).
+        blocks: row ranges, contiguous from 0 to G (``RowLayout.blocks``).
 
     Raises:
         StoreError: shapes or blocks that do not fit, or numbers that the format cannot hold.

@@ -39,7 +39,7 @@ class TensorSpec:
 
     Attributes:
         name: in the header.
-        dtype: safetensors name, a key of :data:`STORAGE`.
+        dtype: safetensors name, a key of ``STORAGE``.
         shape: row-major.
     """
 
@@ -132,7 +132,7 @@ def encode_tensors(arrays: Mapping[str, NDArray[Any]]) -> bytes:
 
 
 def decode_tensors(data: bytes) -> dict[str, NDArray[Any]]:
-    """Inverse of :func:`encode_tensors`; the arrays are read-only views of ``data``.
+    """Inverse of ``encode_tensors``; the arrays are read-only views of ``data``.
 
     Raises:
         ValueError: not a file of that kind.

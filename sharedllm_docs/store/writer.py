@@ -15,8 +15,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from sharedllm_docs.chunks import Chunk
-from sharedllm_docs.document import Document
+from sharedllm_docs.documents.chunks import Chunk
+from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.tokens import DocumentTokens
 from sharedllm_docs.errors import ConfigError, DamagedIndexError, DocumentNotFoundError, StoreError
 from sharedllm_docs.store.assemble import describe, side_files
 from sharedllm_docs.store.background import BackgroundWriter
@@ -27,7 +28,6 @@ from sharedllm_docs.store.maintenance import remove_document
 from sharedllm_docs.store.migrate import migrate_files
 from sharedllm_docs.store.records import ChunkRecord, DocumentRecord
 from sharedllm_docs.store.shard import EncodedShard, check_shard, encode_shard, shard_path
-from sharedllm_docs.tokens import DocumentTokens
 
 Blocks = Sequence[tuple[int, int]]
 
@@ -132,10 +132,10 @@ class IndexWriter:
 
         Args:
             chunk: its place in the document.
-            key: :func:`~sharedllm_docs.store.keys.chunk_key` of its tokens.
+            key: ``chunk_key`` of its tokens.
             keys: [G, Ls, KV, D], unrotated.
             values: the same shape.
-            blocks: :attr:`~sharedllm_docs.tree.RowLayout.blocks`.
+            blocks: ``RowLayout.blocks``.
 
         Raises:
             DiskBudgetError: the shard would exceed the budget; it is not written.
@@ -196,7 +196,7 @@ class IndexWriter:
 
         Args:
             document: as read.
-            chunks: records from :meth:`put_chunk` or :meth:`find_chunk`, in document order.
+            chunks: records from ``put_chunk`` or ``find_chunk``, in document order.
             tokens: of the document.
             vectors: float arrays by name, stored beside the rows.
             created: UTC time, ISO 8601.
@@ -204,7 +204,7 @@ class IndexWriter:
         Raises:
             StoreError: chunks that do not cover the tokens, or that this writer has neither put nor found.
             ConfigError: arrays of another dtype, ``created`` empty.
-            DiskBudgetError, DiskFullError: see :meth:`put_chunk`.
+            DiskBudgetError, DiskFullError: see ``put_chunk``.
         """
         self._check_commit(chunks, tokens, created)
         self._running.flush()

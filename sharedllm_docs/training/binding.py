@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sharedllm_docs.digests import json_digest
+from sharedllm_docs.model.digests import json_digest
 from sharedllm_docs.training.config import TrainingConfig
 
 FREE = ("log_every", "save_every", "probe_every", "probe_examples", "prefetch", "packing", "compile")

@@ -18,8 +18,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from sharedllm_docs.adapter import SHARD_BYTES, Adapter, write_shards
 from sharedllm_docs.errors import CheckpointError, DiskFullError
+from sharedllm_docs.model.adapter import SHARD_BYTES, Adapter, write_shards
 
 LATEST, OLDER, PARTIAL = "checkpoint", "checkpoint.old", "checkpoint.partial"
 STATE_FILE = "state.json"

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from sharedllm_docs.architectures import Architecture
+from sharedllm_docs.architectures.base import Architecture
 
 BACKEND = "inductor"
 

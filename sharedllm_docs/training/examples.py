@@ -1,7 +1,7 @@
 """What is learned from: an example, and a batch of examples as index tensors.
 
 Comes in: token ids of chunks, the nodes injected, what is fed and what is to be predicted. Goes out: a
-:class:`Batch`. Knows no model and no objective. Letters as in the design: ``C`` chunks, ``R`` rows, ``T`` tokens,
+``Batch``. Knows no model and no objective. Letters here: ``C`` chunks, ``R`` rows, ``T`` tokens,
 ``N`` predicted tokens.
 """
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import torch
 
 from sharedllm_docs.config import Profile
-from sharedllm_docs.inject import positions_of
-from sharedllm_docs.tree import ContextTree, Node, RowPlace
+from sharedllm_docs.documents.tree import ContextTree, Node, RowPlace
+from sharedllm_docs.injection.decoder import positions_of
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ from contextlib import nullcontext
 
 import torch
 
-from sharedllm_docs.architectures import Architecture, Mask, MaskFor
+from sharedllm_docs.architectures.base import Architecture, Mask, MaskFor
+from sharedllm_docs.architectures.masks import for_attention, visible
 from sharedllm_docs.config import Profile
-from sharedllm_docs.cross_attention import CrossAttention, CrossRows, cross_attending
-from sharedllm_docs.front import run_front
-from sharedllm_docs.lower import LowerEncoder
-from sharedllm_docs.masks import for_attention, visible
+from sharedllm_docs.injection.cross_attention import CrossAttention, CrossRows, cross_attending
+from sharedllm_docs.injection.encoder import LowerEncoder
+from sharedllm_docs.injection.prompt_prefix import run_front
 from sharedllm_docs.training.examples import Batch
 from sharedllm_docs.training.packing import PackedBlock, PrefixCache, Segments, packed_attention, segments_of
 from sharedllm_docs.training.rows import Rows, encoded_rows

@@ -1,7 +1,7 @@
 """Questions in groups over shared chunks, which are then encoded once: most of a step's work where little is trained.
 
 Comes in: packed questions and the settings of ``[objectives]``. Goes out: examples whose chunks are the same tuples,
-which :func:`~sharedllm_docs.training.examples.collate` keeps once. What is injected of a question is what a question's
+which ``collate`` keeps once. What is injected of a question is what a question's
 selection would take: a few leaves, the one that holds the answer among others that share words with the question, and
 the halves left behind at their coarser grains where the profile has such.
 Pure: no torch.
@@ -17,10 +17,10 @@ from functools import cached_property
 from itertools import accumulate
 
 from sharedllm_docs.config import Profile
+from sharedllm_docs.documents.tree import ContextTree, Node
 from sharedllm_docs.training.config import ObjectiveSettings
 from sharedllm_docs.training.examples import Example, PlacedNode
 from sharedllm_docs.training.packs import Ids, PackedQuestion, Pool
-from sharedllm_docs.tree import ContextTree, Node
 
 NOISE = 0.5
 """Random part of a leaf's score, as a share of the best one's: selections are not always right about the rest."""

@@ -1,6 +1,6 @@
 """A run from its beginning or from its last checkpoint, with faults turned into errors that say what is kept.
 
-Comes in: a configuration, a base model, a source of examples, a folder. Goes out: what :class:`Trainer` leaves there.
+Comes in: a configuration, a base model, a source of examples, a folder. Goes out: what ``Trainer`` leaves there.
 """
 
 from __future__ import annotations

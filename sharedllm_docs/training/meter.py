@@ -33,7 +33,7 @@ class Meter:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Meter:
-        """Inverse of :meth:`to_dict`."""
+        """Inverse of ``to_dict``."""
         made = cls()
         made.sums = {name: list(pair) for name, pair in values["sums"].items()}
         made.tokens, made.seconds = int(values["tokens"]), float(values["seconds"])

@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharedllm_docs.config import Profile
+from sharedllm_docs.documents.tree import ContextTree, Node
 from sharedllm_docs.errors import DataError
-from sharedllm_docs.selection import descend, nodes_of
+from sharedllm_docs.retrieval.selection import descend, nodes_of
 from sharedllm_docs.training.config import ObjectiveSettings
 from sharedllm_docs.training.examples import Example, PlacedNode
 from sharedllm_docs.training.groups import Grouped
 from sharedllm_docs.training.packs import PackedQuestion, Pool
-from sharedllm_docs.tree import ContextTree, Node
 
 CUE_TOKENS = 8
 PROBE_SHARE = 50

@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedllm_docs.digests import tokenizer_digest
 from sharedllm_docs.errors import DataError
-from sharedllm_docs.prompt import PromptTemplate
-from sharedllm_docs.training.data.rows import QuestionRow, TextRow, read_question_rows, read_text_rows
+from sharedllm_docs.model.digests import tokenizer_digest
+from sharedllm_docs.model.prompt import PromptTemplate
+from sharedllm_docs.training.dataset import QuestionRow, TextRow, read_question_rows, read_text_rows
+from sharedllm_docs.training.licences import is_commercial
 from sharedllm_docs.training.packed import SCHEMA, Frames
 
 EVIDENCE = "\n\n"
@@ -86,6 +87,7 @@ def pack(
     *,
     max_tokens: int | None = None,
     max_context: int = 1024,
+    include_non_commercial: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """Tokenize rows and write them as one pack.
@@ -96,26 +98,36 @@ def pack(
         path: of the file, ``.npz``.
         max_tokens: stop after so many tokens.
         max_context: questions over longer contexts are left out (and counted).
+        include_non_commercial: take rows whose licence allows no commercial use, too.
         say: told the result in a line.
 
     Raises:
-        DataError: there was no row.
+        DataError: there was no row, or none that may be taken.
         OSError: the file cannot be written.
     """
     packer = _Packer(tokenizer, max_context)
+    refused = 0
     for row in rows:
-        if isinstance(row, TextRow):
+        if not (include_non_commercial or is_commercial(row)):
+            refused += 1
+        elif isinstance(row, TextRow):
             packer.add_text(row)
         else:
             packer.add_question(row)
         if max_tokens is not None and packer.size >= max_tokens:
             break
+    if not packer.size and refused:
+        raise DataError(
+            f"None of the {refused} rows for {path} allows commercial use.",
+            remedy="Give other files too, or --include-non-commercial.",
+        )
     if not packer.size:
         raise DataError(f"There is nothing to pack into {path}.", remedy="Give files of the data build that hold rows.")
     written = _write(packer, Path(path))
     say(
         f"{written.name}: {len(packer.texts)} texts, {len(packer.questions)} questions, {packer.size} tokens, "
         f"{written.stat().st_size / 1e6:.1f} MB; {packer.dropped} questions over longer contexts left out"
+        + (f"; {refused} rows left out that allow no commercial use" if refused else "")
     )
     return written
 

@@ -17,10 +17,12 @@ from typing import Any
 
 import torch
 
-from sharedllm_docs.architectures import Architecture
-from sharedllm_docs.cross_attention import CrossAttention, CrossRows
+from sharedllm_docs.architectures.attention import register_attention
+from sharedllm_docs.architectures.base import Architecture
+from sharedllm_docs.injection.cross_attention import CrossAttention, CrossRows
 
-ATTENTION = "sharedllm_docs_packed"
+PACKED_SEQUENCES = "sharedllm_docs_packed_sequences"
+"""Name of this module's attention among transformers' attention functions."""
 WORTH = 1 / 16
 """Share of padding from which a batch is packed: below it, taking rows apart costs more than it saves."""
 
@@ -118,18 +120,16 @@ def can_pack(arch: Architecture) -> bool:
 
 @contextmanager
 def packed_attention(arch: Architecture, segments: Segments | None) -> Iterator[None]:
-    """Within the block the model's layers take a packed row [1, N, E] and a :class:`PrefixCache`; None changes nothing.
+    """Within the block the model's layers take a packed row [1, N, E] and a ``PrefixCache``; None changes nothing.
 
     Masks are those of the padded tokens.
     """
     if segments is None:
         yield
         return
-    from transformers import AttentionInterface
-
-    AttentionInterface.register(ATTENTION, _attend)
+    register_attention(PACKED_SEQUENCES, _attend)
     before, token = arch.config._attn_implementation, _current.set(segments)
-    arch.config._attn_implementation = ATTENTION
+    arch.config._attn_implementation = PACKED_SEQUENCES
     try:
         yield
     finally:

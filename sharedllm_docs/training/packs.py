@@ -1,4 +1,4 @@
-"""Packed data, read: texts and questions as token ids, several files as one :class:`Pool` to draw from.
+"""Packed data, read: texts and questions as token ids, several files as one ``Pool`` to draw from.
 
 ``packer`` writes the files. No torch, no pickle, no tokenizer but to compare its digest.
 """
@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedllm_docs.digests import json_digest, tokenizer_digest
 from sharedllm_docs.errors import ConfigError, DataError
+from sharedllm_docs.model.digests import json_digest, tokenizer_digest
 from sharedllm_docs.training.packed import SCHEMA, Frames, Ids, PackedQuestion
 from sharedllm_docs.training.packer import pack, rows_of
 

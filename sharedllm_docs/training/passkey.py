@@ -15,16 +15,17 @@ from typing import Any
 
 import torch
 
-from sharedllm_docs.adapter import Adapter
-from sharedllm_docs.architectures import Architecture, architecture_for
+from sharedllm_docs.architectures.base import Architecture
+from sharedllm_docs.architectures.registry import architecture_for
 from sharedllm_docs.config import Profile
-from sharedllm_docs.front import front_state
-from sharedllm_docs.inject import InjectedDecoder, Injection, positions_of
-from sharedllm_docs.lower import LowerEncoder
+from sharedllm_docs.documents.tree import ContextTree, RowLayout
+from sharedllm_docs.injection.decoder import InjectedDecoder, Injection, positions_of
+from sharedllm_docs.injection.encoder import LowerEncoder
+from sharedllm_docs.injection.prompt_prefix import front_state
+from sharedllm_docs.model.adapter import Adapter
 from sharedllm_docs.training.config import TrainingConfig
 from sharedllm_docs.training.examples import Example, PlacedNode
 from sharedllm_docs.training.loop import TrainingBase, train
-from sharedllm_docs.tree import ContextTree, RowLayout
 
 START, ASK, MARK = 0, 1, 2
 FIRST_DIGIT, DIGITS = 3, 10
@@ -119,7 +120,7 @@ def train_tiny(
     Args:
         folder: of the run.
         settings: tables that replace those of ``DEFAULTS``.
-        max_minutes: as of :func:`~sharedllm_docs.training.loop.train`.
+        max_minutes: as of ``train``.
         tried: secrets asked for afterwards.
         say: told the log's lines.
     """

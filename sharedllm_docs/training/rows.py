@@ -1,6 +1,6 @@
 """Rows of a batch with gradients: chunks through the lower model, the kept tokens' keys and values at their positions.
 
-Comes in: a batch. Goes out: :class:`Rows`. Chunks are padded to the longest, or packed where that is worth it.
+Comes in: a batch. Goes out: ``Rows``. Chunks are padded to the longest, or packed where that is worth it.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import torch
 
-from sharedllm_docs.architectures import rotate
-from sharedllm_docs.lower import LowerEncoder, causal_masks
+from sharedllm_docs.architectures.rope import rotate
+from sharedllm_docs.injection.encoder import LowerEncoder, causal_masks
 from sharedllm_docs.training.examples import Batch
 from sharedllm_docs.training.packing import PrefixCache, Segments, packed_attention, segments_of
 

@@ -15,9 +15,9 @@ from typing import Any
 
 import torch
 
-from sharedllm_docs.adapter import Adapter
 from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import SharedLLMError, TrainingError
+from sharedllm_docs.model.adapter import Adapter
 
 DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import ConfigError
-from sharedllm_docs.model import SharedLLM
+from sharedllm_docs.model.shared_llm import SharedLLM
+from sharedllm_docs.model.zoo import DEFAULT_MODEL, EMBEDDED, ensure
 from sharedllm_docs.training.config import TrainingConfig
 from sharedllm_docs.training.loop import Outcome, TrainingBase, train
 from sharedllm_docs.training.objectives import PackSource
 from sharedllm_docs.training.packs import Pool
-from sharedllm_docs.zoo import DEFAULT_MODEL, EMBEDDED, ensure
 
 
 def start(
@@ -30,7 +30,7 @@ def start(
         ConfigError: no packs are named, or a setting does not fit the model.
         DataError: a pack is damaged or of another tokenizer.
         ModelError: the base model cannot be loaded.
-        TrainingError, DiskFullError, CheckpointError: as :func:`~sharedllm_docs.training.loop.train`.
+        TrainingError, DiskFullError, CheckpointError: as ``train``.
     """
     if not config.packs:
         raise ConfigError("The configuration names no packs.", remedy="Give [data] packs = [...].")

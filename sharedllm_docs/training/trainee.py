@@ -1,7 +1,7 @@
 """What is trained: two halves over one frozen base model, each with LoRA of its own, and the cross-attention blocks.
 
 Comes in: a base model and a configuration. Goes out: losses with gradients, and an
-:class:`~sharedllm_docs.adapter.Adapter` at any time. The base model itself is never changed; its weights are shared.
+``Adapter`` at any time. The base model itself is never changed; its weights are shared.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from peft import LoraConfig, inject_adapter_in_model
 from torch import nn
 from torch.nn.functional import cross_entropy, kl_div, log_softmax
 
-from sharedllm_docs.adapter import LORA, Adapter, Half
-from sharedllm_docs.architectures import Architecture
+from sharedllm_docs.architectures.base import Architecture
 from sharedllm_docs.config import Profile
-from sharedllm_docs.cross_attention import CrossAttention
 from sharedllm_docs.errors import AdapterError
+from sharedllm_docs.injection.cross_attention import CrossAttention
+from sharedllm_docs.model.adapter import LORA, Adapter, Half
 from sharedllm_docs.training.config import TrainingConfig
 from sharedllm_docs.training.examples import Batch, Example, collate, prefilled
 from sharedllm_docs.training.forward import predict

@@ -19,9 +19,9 @@ from typing import Any
 import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
-from sharedllm_docs.adapter import SHARD_BYTES, Adapter
-from sharedllm_docs.architectures import Architecture
+from sharedllm_docs.architectures.base import Architecture
 from sharedllm_docs.errors import CheckpointError, TrainingError
+from sharedllm_docs.model.adapter import SHARD_BYTES, Adapter
 from sharedllm_docs.training.binding import run_digest
 from sharedllm_docs.training.checkpoints import (
     TrainingState,
@@ -43,7 +43,7 @@ from sharedllm_docs.training.trainee import Losses, Trainee
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a call of :func:`train` ended.
+    """How a call of ``train`` ended.
 
     Attributes:
         step: optimiser steps done in all.

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from langchain_sharedllm.errors import UnsupportedArgumentError
-from sharedllm_docs import GenerationSettings, QuestionSettings
+from sharedllm_docs import GenerationConfig, RetrievalConfig
 
 SAMPLING = {
     "max_tokens": "max_new_tokens",
@@ -41,7 +41,7 @@ class Bound(Protocol):
     stop: list[str] | None
     timeout: float | None
     documents: list[str] | None
-    settings: QuestionSettings | None
+    settings: RetrievalConfig | None
 
     @property
     def model_name(self) -> str: ...
@@ -61,10 +61,10 @@ class Call:
         settings: of selection, None for the core's defaults.
     """
 
-    generation: GenerationSettings
+    generation: GenerationConfig
     timeout: float | None
     documents: Sequence[str] | None
-    settings: QuestionSettings | None
+    settings: RetrievalConfig | None
 
 
 def call_of(model: Bound, stop: Sequence[str] | None, given: Mapping[str, Any]) -> Call:
@@ -79,9 +79,9 @@ def call_of(model: Bound, stop: Sequence[str] | None, given: Mapping[str, Any]) 
     if timeout is not None and not (isinstance(timeout, (int, float)) and timeout > 0):
         raise UnsupportedArgumentError(f"timeout={timeout!r} must be above 0 seconds.", remedy="Or leave it out.")
     settings = given.get("settings", model.settings)
-    if not isinstance(settings, QuestionSettings | None):
+    if not isinstance(settings, RetrievalConfig | None):
         raise UnsupportedArgumentError(
-            f"settings={settings!r} is no QuestionSettings.", remedy="Give sharedllm_docs.QuestionSettings(...)."
+            f"settings={settings!r} is no RetrievalConfig.", remedy="Give sharedllm_docs.RetrievalConfig(...)."
         )
     return Call(_generation(model, stop, given), timeout, chosen(given.get("documents", model.documents)), settings)
 
@@ -112,9 +112,9 @@ def _check_known(model: Bound, given: Mapping[str, Any]) -> None:
         )
 
 
-def _generation(model: Bound, stop: Sequence[str] | None, given: Mapping[str, Any]) -> GenerationSettings:
+def _generation(model: Bound, stop: Sequence[str] | None, given: Mapping[str, Any]) -> GenerationConfig:
     chosen = {there: given.get(here, getattr(model, here)) for here, there in SAMPLING.items()}
     seed = chosen.pop("seed")
     ends = model.stop if stop is None else [stop] if isinstance(stop, str) else stop
     values = {name: value for name, value in chosen.items() if value is not None}
-    return GenerationSettings(**values, seed=seed, stop=tuple(ends or ()))
+    return GenerationConfig(**values, seed=seed, stop=tuple(ends or ()))

@@ -22,7 +22,7 @@ from langchain_sharedllm.messages import split_question, turns
 from langchain_sharedllm.opening import IndexLike, load_model, open_index
 from langchain_sharedllm.results import of_answer, of_completion
 from langchain_sharedllm.streams import begin, in_thread, trimmed, within
-from sharedllm_docs import Index, QuestionSettings
+from sharedllm_docs import Index, RetrievalConfig
 
 if TYPE_CHECKING:
     from sharedllm_docs import SharedLLM
@@ -43,10 +43,10 @@ class ChatSharedLLM(BaseChatModel):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     index: SkipValidation[IndexLike | None] = None
-    """Folder, fsspec URL, :class:`~langchain_sharedllm.SharedLLMIndex` or open ``Index``; None: plain generation."""
+    """Folder, fsspec URL, ``langchain_sharedllm.SharedLLMIndex`` or open ``Index``; None: plain generation."""
     documents: list[str] | None = None
     """Ids (or keys) of the documents to search; None searches all."""
-    settings: QuestionSettings | None = None
+    settings: RetrievalConfig | None = None
     """Budget, selector, evidence, relevance floor and number of citations."""
     model: str | None = None
     """Name or folder of the model (default: the index's, else the embedded one)."""
@@ -64,7 +64,7 @@ class ChatSharedLLM(BaseChatModel):
     stop: list[str] | None = None
     """The answer ends before the first of these; ``stop`` of a call takes their place."""
     timeout: float | None = Field(default=None, gt=0)
-    """Seconds for an answer, looked at whenever a piece of text is ready; beyond them :class:`AnswerTimeoutError`."""
+    """Seconds for an answer, looked at whenever a piece of text is ready; beyond them ``AnswerTimeoutError``."""
     max_retries: int = Field(default=0, ge=0)
     """Further attempts where reading files or a connection failed before the answer began."""
     streaming: bool = False
@@ -91,7 +91,7 @@ class ChatSharedLLM(BaseChatModel):
 
     @property
     def core(self) -> Index | None:
-        """The index that :attr:`index` names, kept open; None without one."""
+        """The index that ``index`` names, kept open; None without one."""
         if self.index is None:
             return None
         place = (self.index, self.model, self.llm)
@@ -199,7 +199,7 @@ class ChatSharedLLM(BaseChatModel):
         stream, pieces = begin(lambda: self._begun(messages, call), self.max_retries)
         for piece in trimmed(within(pieces, call.timeout, begun)):
             yield ChatGenerationChunk(message=AIMessageChunk(content=piece))
-        last = of_answer(stream.answer) if self.has_index else of_completion(stream.completion)
+        last = of_answer(stream.result) if self.has_index else of_completion(stream.result)
         last.response_metadata["model_name"] = self.model_name
         yield ChatGenerationChunk(message=last)
 
@@ -212,7 +212,7 @@ class ChatSharedLLM(BaseChatModel):
         return self.core.stream(
             question,
             documents=call.documents,
-            settings=call.settings,
+            retrieval=call.settings,
             generation=call.generation,
             conversation=conversation,
         )

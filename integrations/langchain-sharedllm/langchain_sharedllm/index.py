@@ -84,7 +84,7 @@ class SharedLLMIndex:
         return names
 
     async def aadd_documents(self, documents: Sequence[Document], *, ids: Sequence[str] | None = None) -> list[str]:
-        """:meth:`add_documents` in a thread."""
+        """``add_documents`` in a thread."""
         return await asyncio.to_thread(self.add_documents, documents, ids=ids)
 
     def add_file(
@@ -108,7 +108,7 @@ class SharedLLMIndex:
     async def aadd_file(
         self, path: str | os.PathLike[str], *, id: str | None = None, metadata: dict[str, str] | None = None
     ) -> str:
-        """:meth:`add_file` in a thread."""
+        """``add_file`` in a thread."""
         return await asyncio.to_thread(self.add_file, path, id=id, metadata=metadata)
 
     def delete(self, ids: Sequence[str]) -> bool:
@@ -120,19 +120,19 @@ class SharedLLMIndex:
         return len(there) == len(set(ids))
 
     async def adelete(self, ids: Sequence[str]) -> bool:
-        """:meth:`delete` in a thread."""
+        """``delete`` in a thread."""
         return await asyncio.to_thread(self.delete, ids)
 
     # -- what LangChain works with ----------------------------------------------------------------------------------
 
     def as_retriever(self, **options: Any) -> SharedLLMRetriever:
-        """A retriever over this index; ``options`` are those of :class:`~langchain_sharedllm.SharedLLMRetriever`."""
+        """A retriever over this index; ``options`` are those of ``langchain_sharedllm.SharedLLMRetriever``."""
         from langchain_sharedllm.retriever import SharedLLMRetriever
 
         return SharedLLMRetriever(index=self._core, **options)
 
     def as_chat_model(self, **options: Any) -> ChatSharedLLM:
-        """A chat model over this index; ``options`` are those of :class:`~langchain_sharedllm.ChatSharedLLM`."""
+        """A chat model over this index; ``options`` are those of ``langchain_sharedllm.ChatSharedLLM``."""
         from langchain_sharedllm.chat import ChatSharedLLM
 
         return ChatSharedLLM(index=self._core, **options)

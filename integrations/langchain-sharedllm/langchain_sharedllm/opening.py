@@ -25,14 +25,14 @@ _LOCK = RLock()
 
 @runtime_checkable
 class HoldsIndex(Protocol):
-    """Has an open index, as :class:`~langchain_sharedllm.SharedLLMIndex` does."""
+    """Has an open index, as ``langchain_sharedllm.SharedLLMIndex`` does."""
 
     @property
     def core(self) -> Index: ...
 
 
 IndexLike = Index | HoldsIndex | str | os.PathLike[str]
-"""An open index, a :class:`~langchain_sharedllm.SharedLLMIndex`, a folder or an fsspec URL."""
+"""An open index, a ``langchain_sharedllm.SharedLLMIndex``, a folder or an fsspec URL."""
 
 
 def open_index(

@@ -26,7 +26,7 @@ class SharedLLMRetriever(BaseRetriever):
     model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     index: SkipValidation[IndexLike]
-    """Folder, fsspec URL, :class:`~langchain_sharedllm.SharedLLMIndex` or open ``Index``."""
+    """Folder, fsspec URL, ``langchain_sharedllm.SharedLLMIndex`` or open ``Index``."""
     k: int = Field(default=5, ge=1)
     """Passages returned; ``invoke(question, k=...)`` for one call."""
     documents: list[str] | None = None
@@ -41,7 +41,7 @@ class SharedLLMRetriever(BaseRetriever):
 
     @property
     def core(self) -> Index:
-        """The index that :attr:`index` names, kept open."""
+        """The index that ``index`` names, kept open."""
         if self._opened is None or self._opened[0] != self.index:
             self._opened = (self.index, open_index(self.index))
         return self._opened[1]

@@ -10,7 +10,7 @@ from langchain_sharedllm import (
 from pydantic import ValidationError
 from tiny_models import ALWAYS
 
-from sharedllm_docs import ConfigError, QuestionSettings, SharedLLMError
+from sharedllm_docs import ConfigError, RetrievalConfig, SharedLLMError
 
 QUESTION = "Where does the heron stand?"
 
@@ -69,9 +69,9 @@ def test_what_cannot_be_honoured_is_refused_by_name(plain, given, named):
 def test_arguments_about_documents_are_checked(chat):
     with pytest.raises(UnsupportedArgumentError, match=r"Give \['birds\.pdf'\]"):
         chat.invoke(QUESTION, documents="birds.pdf")
-    with pytest.raises(UnsupportedArgumentError, match="no QuestionSettings"):
+    with pytest.raises(UnsupportedArgumentError, match="no RetrievalConfig"):
         chat.invoke(QUESTION, settings={"budget": 3})
-    few = QuestionSettings(relevance_floor=0, max_citations=1, budget=16)
+    few = RetrievalConfig(relevance_floor=0, max_citations=1, budget=16)
     assert len(chat.invoke(QUESTION, settings=few).response_metadata["citations"]) == 1
 
 

@@ -15,7 +15,7 @@ from langchain_sharedllm import (
 )
 from tiny_models import ALWAYS
 
-from sharedllm_docs import GenerationSettings, Message, SharedLLMError
+from sharedllm_docs import GenerationConfig, Message, SharedLLMError
 
 QUESTION = "Where does the heron stand?"
 
@@ -26,7 +26,7 @@ def test_system_and_earlier_turns_reach_the_core_as_conversation(chat, index):
     answer = index.core.ask(
         QUESTION,
         settings=ALWAYS,
-        generation=GenerationSettings(max_new_tokens=12),
+        generation=GenerationConfig(max_new_tokens=12),
         conversation=[
             Message("system", "Speak of birds."),
             Message("user", "Hello"),

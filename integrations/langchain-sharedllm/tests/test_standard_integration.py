@@ -10,9 +10,9 @@ from langchain_sharedllm import ChatSharedLLM, SharedLLMIndex, SharedLLMRetrieve
 from langchain_tests.integration_tests import ChatModelIntegrationTests, RetrieversIntegrationTests
 from tiny_models import PAGES, pages, tiny_llm
 
-from sharedllm_docs import QuestionSettings, SharedLLM
+from sharedllm_docs import RetrievalConfig, SharedLLM
 
-ANY_RELEVANCE = QuestionSettings(relevance_floor=0, budget=128)
+ANY_RELEVANCE = RetrievalConfig(relevance_floor=0, budget=128)
 """The standard tests say hello: with a floor the answer would be that the document does not say."""
 
 

@@ -19,7 +19,7 @@ from sentence_transformers.sentence_transformer.modules import StaticEmbedding
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from sharedllm_docs import Profile, QuestionSettings, SharedLLM
+from sharedllm_docs import Profile, RetrievalConfig, SharedLLM
 
 SPECIAL = ("<s>", "<|im_start|>", "<|im_end|>")
 CHATML = (
@@ -32,7 +32,7 @@ PAGES = (
     "A sonnet has fourteen lines, most often in iambic pentameter.",
     "The lighthouse keeper writes the weather into a blue book every evening at nine.",
 )
-ALWAYS = QuestionSettings(relevance_floor=0, budget=128)
+ALWAYS = RetrievalConfig(relevance_floor=0, budget=128)
 """The random embedder's cosines mean nothing: every question is answered."""
 CONFIG = {
     "hidden_size": 48,
@@ -76,7 +76,7 @@ def save_model(folder: Path, *, seed: int = 0) -> Path:
 
 
 def save_embedder(folder: Path) -> Path:
-    """Averages of random vectors, one a word of :data:`PAGES`: texts that share words are near."""
+    """Averages of random vectors, one a word of ``PAGES``: texts that share words are near."""
     words = sorted({word for page in PAGES for word in re.findall(r"\w+", page.lower())})
     tokenizer = Tokenizer(models.WordLevel({"?": 0, **{word: i for i, word in enumerate(words, 1)}}, unk_token="?"))
     tokenizer.normalizer = normalizers.Lowercase()

@@ -46,42 +46,31 @@ def index(tmp_path, tiny):
 
 
 @pytest.fixture
-def slow(tiny, monkeypatch):
-    """Every generated token and every encoded chunk takes at least 20 ms."""
-    import time
+def going_on(tiny, monkeypatch):
+    """Runs a coroutine; every generated token and encoded chunk waits meanwhile until the event loop comes round.
 
-    from sharedllm_docs.generate import Sampler
+    Returns its result, and how often the loop came round.
+    """
+    from sharedllm_docs.injection.generate import Sampler
+    from tests.waiting import LoopWatch
 
-    def slowed(real):
+    watch = LoopWatch()
+
+    def watched(real):
         def call(*args, **kwargs):
-            time.sleep(0.02)
+            watch()
             return real(*args, **kwargs)
 
         return call
 
-    monkeypatch.setattr(Sampler, "next", slowed(Sampler.next))
-    monkeypatch.setattr(tiny.encoder, "encode", slowed(tiny.encoder.encode))
-
-
-@pytest.fixture
-def ticking():
-    """Runs a coroutine and returns its result and how often another task ran meanwhile."""
+    monkeypatch.setattr(Sampler, "next", watched(Sampler.next))
+    monkeypatch.setattr(tiny.encoder, "encode", watched(tiny.encoder.encode))
 
     def run(coroutine):
-        async def both():
-            ticks = 0
+        async def watching():
+            with watch.watching():
+                return await coroutine
 
-            async def tick():
-                nonlocal ticks
-                while True:
-                    ticks += 1
-                    await asyncio.sleep(0.005)
-
-            ticker = asyncio.create_task(tick())
-            result = await coroutine
-            ticker.cancel()
-            return result, ticks
-
-        return asyncio.run(both())
+        return asyncio.run(watching()), watch.rounds
 
     return run

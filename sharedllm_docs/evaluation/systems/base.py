@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sharedllm_docs.document import Document
+from sharedllm_docs.documents.document import Document
 from sharedllm_docs.errors import NotMeasurableError
 
 if TYPE_CHECKING:
-    from sharedllm_docs.model import SharedLLM
+    from sharedllm_docs.model.shared_llm import SharedLLM
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from sharedllm_docs.candidates import passage
-from sharedllm_docs.chunks import split_into_chunks
-from sharedllm_docs.config import QuestionSettings
-from sharedllm_docs.document import Document
+from sharedllm_docs.documents.chunks import split_into_chunks
+from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.tokens import tokenize
 from sharedllm_docs.evaluation.systems.recent import Recent, identity
-from sharedllm_docs.evidence import evidence_text, quoted
-from sharedllm_docs.model import SharedLLM
-from sharedllm_docs.prepared import EMBEDDINGS, PreparedDocument
-from sharedllm_docs.question import Searcher, Selection
-from sharedllm_docs.tokens import tokenize
+from sharedllm_docs.model.shared_llm import SharedLLM
+from sharedllm_docs.retrieval.candidates import passage
+from sharedllm_docs.retrieval.evidence import evidence_text, quoted
+from sharedllm_docs.retrieval.prepared import EMBEDDINGS, PreparedDocument
+from sharedllm_docs.retrieval.query import Query
+from sharedllm_docs.retrieval.searcher import Searcher, Selection
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class EvidenceFinder:
         vector = self._llm.embedder.encode([question])[0]
         leaf = self._llm.profile.chunk_tokens >> self._llm.profile.depth
         # whole leaves are chosen: room for one more than asked, the last is cut
-        return excerpt(searcher.select(question, vector, QuestionSettings(), tokens + leaf), question, tokens)
+        return excerpt(searcher.select(Query(question), vector, tokens + leaf), question, tokens)
 
     def _prepare(self, document: Document) -> PreparedDocument:
         profile = self._llm.profile

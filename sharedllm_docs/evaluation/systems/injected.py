@@ -13,19 +13,20 @@ from pathlib import Path
 
 import torch
 
-from sharedllm_docs.config import GenerationSettings, QuestionSettings
-from sharedllm_docs.document import Document
-from sharedllm_docs.engine import Engine
+from sharedllm_docs.config import GenerationConfig, RetrievalConfig
+from sharedllm_docs.documents.document import Document
 from sharedllm_docs.errors import NotMeasurableError
 from sharedllm_docs.evaluation.policies import Policy, PolicySearcher
 from sharedllm_docs.evaluation.systems.base import Loss, System, SystemAnswer
 from sharedllm_docs.evaluation.systems.evidence import seen
 from sharedllm_docs.evaluation.systems.plain import loss_of
 from sharedllm_docs.evaluation.systems.recent import KEPT, identity
-from sharedllm_docs.index import Index
-from sharedllm_docs.inject import InjectedDecoder, Injection, positions_of
-from sharedllm_docs.model import SharedLLM
-from sharedllm_docs.question import Searcher, Selection
+from sharedllm_docs.index.engine import Engine
+from sharedllm_docs.index.index import Index
+from sharedllm_docs.injection.decoder import InjectedDecoder, Injection, positions_of
+from sharedllm_docs.model.shared_llm import SharedLLM
+from sharedllm_docs.retrieval.query import Query
+from sharedllm_docs.retrieval.searcher import Selection
 
 
 class InjectedSystem(System):
@@ -45,8 +46,8 @@ class InjectedSystem(System):
         name: str,
         llm: SharedLLM,
         folder: Path,
-        generation: GenerationSettings,
-        settings: QuestionSettings,
+        generation: GenerationConfig,
+        settings: RetrievalConfig,
         policy: Policy | None = None,
     ) -> None:
         self.name = name
@@ -72,13 +73,13 @@ class InjectedSystem(System):
 
     def answer(self, question: str, documents: Sequence[Document]) -> SystemAnswer:
         begun = time.perf_counter()
-        engine, searcher = self._engine(question, documents)
-        answer = engine.ask_many([question], searcher, self.settings, self.generation)[0]
+        query, engine = self._engine(question, documents, self.generation)
+        answer = engine.ask_many([query])[0]
         took = time.perf_counter() - begun
         waited = took - answer.timings.total
-        injected = Selection(searcher.documents, (), (), 0.0)
+        injected = Selection(engine.searcher.documents, (), (), 0.0)
         if answer.finish_reason != "not-found":
-            injected = engine.select(question, searcher, self.settings, self.generation)
+            injected = engine.select(query)
         context = seen(injected)
         return SystemAnswer(
             text=answer.text,
@@ -107,9 +108,8 @@ class InjectedSystem(System):
             llm.tokenizer(text, add_special_tokens=False, split_special_tokens=True)["input_ids"]
             for text in (running, target)
         )
-        engine, searcher = self._engine(running, [past])
-        reserved = replace(self.generation, max_new_tokens=len(wanted))
-        selection = engine.select(running, searcher, self.settings, reserved)
+        query, engine = self._engine(running, [past], replace(self.generation, max_new_tokens=len(wanted)))
+        selection = engine.select(query)
         injection, read = self._injection(engine, selection)
         fed = [*before, *wanted[:-1]]
         if llm.profile.fusion != "joint":
@@ -135,12 +135,15 @@ class InjectedSystem(System):
 
     # -- inner ------------------------------------------------------------------------------------------------------
 
-    def _engine(self, question: str, documents: Sequence[Document]) -> tuple[Engine, Searcher]:
-        references = [self._key(document) for document in documents]
-        engine, searcher = self.index._ready([question], references)
+    def _engine(
+        self, question: str, documents: Sequence[Document], generation: GenerationConfig
+    ) -> tuple[Query, Engine]:
+        keys = [self._key(document) for document in documents]
+        query = Query(question, self.settings, generation, documents=keys)
+        engine = self.index.engine(query)
         if self.policy is not None:
-            searcher = PolicySearcher(searcher, self.llm.profile, self.policy)
-        return engine, searcher
+            engine.searcher = PolicySearcher(engine.searcher, self.llm.profile, self.policy)
+        return query, engine
 
     def _injection(self, engine: Engine, selection: Selection) -> tuple[Injection, int]:
         keys, values, read = engine.source.rows(selection)

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from sharedllm_docs.config import GenerationSettings
+from sharedllm_docs.config import GenerationConfig
 from sharedllm_docs.errors import EvaluationError
 from sharedllm_docs.evaluation.systems.plain import plain_answer
-from sharedllm_docs.model import SharedLLM
+from sharedllm_docs.model.shared_llm import SharedLLM
 
 
 @dataclass
@@ -46,7 +46,7 @@ class Completer:
     """
 
     llm: SharedLLM
-    generation: GenerationSettings
+    generation: GenerationConfig
     log: CallLog = field(default_factory=CallLog)
 
     def __call__(self, prompt: str) -> str:

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import torch
 
-from sharedllm_docs.config import GenerationSettings
+from sharedllm_docs.config import GenerationConfig
 from sharedllm_docs.errors import NotMeasurableError
-from sharedllm_docs.generate import Generated, generate
-from sharedllm_docs.model import SharedLLM
-from sharedllm_docs.plain import PlainDecoder
+from sharedllm_docs.injection.generate import Generated, finished, generate
+from sharedllm_docs.model.completion import PlainDecoder
+from sharedllm_docs.model.shared_llm import SharedLLM
 
 
 def check_window(llm: SharedLLM, tokens: int, what: str) -> None:
@@ -22,17 +22,14 @@ def check_window(llm: SharedLLM, tokens: int, what: str) -> None:
         )
 
 
-def plain_answer(llm: SharedLLM, ids: Sequence[int], generation: GenerationSettings) -> Generated:
+def plain_answer(llm: SharedLLM, ids: Sequence[int], generation: GenerationConfig) -> Generated:
     """Generate after a prompt of ids.
 
     Raises:
         NotMeasurableError: prompt and answer exceed the window.
     """
     check_window(llm, len(ids) + generation.max_new_tokens, "The prompt with its answer")
-    results: list[Generated] = []
-    for _piece in generate(PlainDecoder(llm, adapted=True), [ids], llm.tokenizer, generation, llm.end_ids, results):
-        pass
-    return results[0]
+    return finished(generate(PlainDecoder(llm, adapted=True), [ids], llm.tokenizer, generation, llm.end_ids))[0]
 
 
 def plain_loss(llm: SharedLLM, before: Sequence[int], target: Sequence[int]) -> float:

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import torch
 
-from sharedllm_docs.config import GenerationSettings
+from sharedllm_docs.config import GenerationConfig
 from sharedllm_docs.evaluation.systems.plain import check_window, plain_answer
-from sharedllm_docs.generate import Generated, generate
-from sharedllm_docs.model import SharedLLM
-from sharedllm_docs.plain import PlainDecoder
+from sharedllm_docs.injection.generate import finished, generate
+from sharedllm_docs.model.completion import PlainDecoder
+from sharedllm_docs.model.shared_llm import SharedLLM
 
 BLOCK = 256
 """Prefixes are cut at a multiple of it, so that one serves questions that leave the document more or less room."""
@@ -48,7 +48,7 @@ class _Continued:
         self._read = decoder.tokens
 
     def feed(self, sequences: Sequence[Sequence[int]], *, all_logits: bool = False) -> torch.Tensor:
-        """As :meth:`PlainDecoder.feed`."""
+        """As ``PlainDecoder.feed``."""
         rest, self._read = list(sequences[0])[self._read :], 0
         return self._decoder.feed([rest], all_logits=all_logits)
 
@@ -89,7 +89,7 @@ class Timed:
     shared: bool = False
 
 
-def timed_answer(llm: SharedLLM, ids: Sequence[int], generation: GenerationSettings) -> Timed:
+def timed_answer(llm: SharedLLM, ids: Sequence[int], generation: GenerationConfig) -> Timed:
     """Generate after a prompt that is read whole.
 
     Raises:
@@ -108,7 +108,7 @@ class PrefixReader:
         generation: of the answers.
     """
 
-    def __init__(self, llm: SharedLLM, generation: GenerationSettings) -> None:
+    def __init__(self, llm: SharedLLM, generation: GenerationConfig) -> None:
         self._llm = llm
         self._generation = generation
         self._kept: _Prefix | None = None
@@ -129,12 +129,10 @@ class PrefixReader:
         self._kept = kept
         begun = time.perf_counter()
         kept.decoder.rewind(len(kept.ids))
-        results: list[Generated] = []
         decoder, tokenizer = _Continued(kept.decoder), self._llm.tokenizer
-        for _piece in generate(decoder, [ids], tokenizer, self._generation, self._llm.end_ids, results):
-            pass
+        done = finished(generate(decoder, [ids], tokenizer, self._generation, self._llm.end_ids))[0]
         total = kept.seconds + time.perf_counter() - begun
-        return Timed(results[0].text, kept.seconds + results[0].first_token_seconds, total, shared)
+        return Timed(done.text, kept.seconds + done.first_token_seconds, total, shared)
 
     def forget(self) -> None:
         """Free what is kept."""

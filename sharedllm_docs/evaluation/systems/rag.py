@@ -12,13 +12,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sharedllm_docs.config import GenerationSettings
-from sharedllm_docs.document import Document
+from sharedllm_docs.config import GenerationConfig
+from sharedllm_docs.documents.document import Document
 from sharedllm_docs.evaluation.systems import llama_index
 from sharedllm_docs.evaluation.systems.base import System, SystemAnswer
 from sharedllm_docs.evaluation.systems.evidence import EvidenceFinder, Excerpt
 from sharedllm_docs.evaluation.systems.recent import Recent, identity
-from sharedllm_docs.model import SharedLLM
+from sharedllm_docs.model.shared_llm import SharedLLM
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Rag(System):
         self,
         name: str,
         llm: SharedLLM,
-        generation: GenerationSettings,
+        generation: GenerationConfig,
         settings: RagSettings,
         evidence_tokens: int = 0,
     ) -> None:

@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Generic, TypeVar
 
-from sharedllm_docs.document import Document
+from sharedllm_docs.documents.document import Document
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")

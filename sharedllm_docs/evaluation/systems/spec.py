@@ -13,15 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sharedllm_docs.adapter import Adapter
-from sharedllm_docs.config import GenerationSettings, Profile, QuestionSettings
+from sharedllm_docs.config import GenerationConfig, Profile, RetrievalConfig
 from sharedllm_docs.errors import AdapterError, EvaluationError
 from sharedllm_docs.evaluation.policies import GoldByQuestion, OraclePolicy, Policy, RandomPolicy
 from sharedllm_docs.evaluation.systems.base import System
 from sharedllm_docs.evaluation.systems.injected import InjectedSystem
 from sharedllm_docs.evaluation.systems.rag import TUNED, Rag, RagSettings
 from sharedllm_docs.evaluation.systems.text import ClosedBook, FirstTokens, FullPrefill
-from sharedllm_docs.model import SharedLLM
+from sharedllm_docs.model.adapter import Adapter
+from sharedllm_docs.model.shared_llm import SharedLLM
 
 EVIDENCE_TOKENS = 256
 SYSTEMS = ("closed_book", "first_8k", "full_prefill", "rag", "rag-tuned", "prefix", "sharedllm")
@@ -156,7 +156,7 @@ class Workshop:
 
     llm: SharedLLM
     folder: Path
-    generation: GenerationSettings
+    generation: GenerationConfig
     adapter: Adapter | None = None
     gold: GoldByQuestion | None = None
     seed: int = 0
@@ -261,7 +261,7 @@ def _injected(shop: Workshop, spec: SystemSpec) -> System:
         shop.variant(replace(base, **changes), adapter),
         shop.folder,
         shop.generation,
-        QuestionSettings(evidence_tokens=spec.evidence_tokens, **asked),
+        RetrievalConfig(evidence_tokens=spec.evidence_tokens, **asked),
         shop.policy(policies["policy"]) if policies else None,
     )
 

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sharedllm_docs.config import GenerationSettings
-from sharedllm_docs.document import Document
+from sharedllm_docs.config import GenerationConfig
+from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.tokens import DocumentTokens, tokenize
 from sharedllm_docs.errors import NotMeasurableError
 from sharedllm_docs.evaluation.systems.base import Loss, System, SystemAnswer
 from sharedllm_docs.evaluation.systems.evidence import EvidenceFinder, Excerpt
 from sharedllm_docs.evaluation.systems.plain import plain_loss
 from sharedllm_docs.evaluation.systems.prefixes import PrefixReader, timed_answer
 from sharedllm_docs.evaluation.systems.recent import Recent, identity
-from sharedllm_docs.model import SharedLLM
-from sharedllm_docs.tokens import DocumentTokens, tokenize
+from sharedllm_docs.model.shared_llm import SharedLLM
 
 
 class TextSystem(System):
@@ -34,7 +34,7 @@ class TextSystem(System):
         self,
         name: str,
         llm: SharedLLM,
-        generation: GenerationSettings,
+        generation: GenerationConfig,
         evidence_tokens: int = 0,
         *,
         share: bool = True,
@@ -142,7 +142,7 @@ class FirstTokens(TextSystem):
         self,
         name: str,
         llm: SharedLLM,
-        generation: GenerationSettings,
+        generation: GenerationConfig,
         evidence_tokens: int = 0,
         *,
         window: int = 8192,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedllm_docs.document import Document
+from sharedllm_docs.documents.document import Document
 from sharedllm_docs.errors import EvaluationError
 from sharedllm_docs.evaluation.metrics import (
     Interval,

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from itertools import cycle, islice
 from typing import Any
 
-from sharedllm_docs.document import PAGE_SEPARATOR, Document, Page
+from sharedllm_docs.documents.document import PAGE_SEPARATOR, Document, Page
 from sharedllm_docs.errors import EvaluationError
 
 _PADDING = (" .", ".", " a")

@@ -11,7 +11,7 @@ from pathlib import Path
 from sharedllm_docs.errors import EvaluationError
 from sharedllm_docs.evaluation.tasks.options import TaskOptions
 from sharedllm_docs.evaluation.tasks.pdfqa.data import find_pdf
-from sharedllm_docs.zoo import file_sha256
+from sharedllm_docs.model.zoo import file_sha256
 
 ROWS = ".jsonl.gz"
 HELD_OUT = "test"
@@ -27,7 +27,7 @@ def real_text(options: TaskOptions, manuals: Sequence[str] = ("R-intro.pdf",)) -
         DocumentError: a file cannot be read.
         EvaluationError: a manual is wanted and cannot be had, or a file of training data holds no test split.
     """
-    from sharedllm_docs.readers import read_document
+    from sharedllm_docs.documents.readers import read_document
 
     files = options.texts or tuple(find_pdf(name, options.pdf_dirs, options.report) for name in manuals)
     return "\n".join(held_out(file) if file.name.endswith(ROWS) else read_document(file).text for file in files)

@@ -12,7 +12,7 @@ from typing import Any
 from sharedllm_docs.errors import ModelUnavailableError, SharedLLMError
 from sharedllm_docs.evaluation.tasks.base import Example
 from sharedllm_docs.evaluation.tasks.options import TaskOptions, parse_lengths
-from sharedllm_docs.zoo import DEFAULT_MODEL, ensure
+from sharedllm_docs.model.zoo import DEFAULT_MODEL, ensure
 
 
 def record(example: Example, *, text: bool = False) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from sharedllm_docs.document import Document
+from sharedllm_docs.documents.document import Document
 from sharedllm_docs.evaluation.metrics import yes_or_no
 from sharedllm_docs.evaluation.tasks.base import (
     COST_COLUMNS,
@@ -79,7 +79,7 @@ class PdfQa(QuestionTask):
 
     def _document(self, name: str) -> Document:
         if name not in self._documents:
-            from sharedllm_docs.readers import read_document
+            from sharedllm_docs.documents.readers import read_document
 
             self._documents[name] = read_document(find_pdf(name, self._options.pdf_dirs, self._options.report))
         return self._documents[name]

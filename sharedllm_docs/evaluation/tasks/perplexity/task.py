@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedllm_docs.document import Document
+from sharedllm_docs.documents.document import Document
 from sharedllm_docs.errors import EvaluationError
 from sharedllm_docs.evaluation.metrics import Interval, bootstrap_interval
 from sharedllm_docs.evaluation.tasks.base import Column, Row, Task, check_limit, median_column, peak_column

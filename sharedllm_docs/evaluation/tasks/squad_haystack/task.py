@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import chain, islice
 from typing import Any
 
-from sharedllm_docs.document import PAGE_SEPARATOR
+from sharedllm_docs.documents.document import PAGE_SEPARATOR
 from sharedllm_docs.errors import EvaluationError
 from sharedllm_docs.evaluation.tasks.base import Example, QuestionTask, check_limit
 from sharedllm_docs.evaluation.tasks.options import TaskOptions, chosen_lengths, length_label

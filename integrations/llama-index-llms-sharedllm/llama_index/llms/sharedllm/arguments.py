@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sharedllm_docs import ConfigError, GenerationSettings
+from sharedllm_docs import ConfigError, GenerationConfig
 
 GENERATION = {
     "max_tokens": "max_new_tokens",
@@ -30,7 +30,7 @@ class Call:
         documents: names to answer from; None for all.
     """
 
-    generation: GenerationSettings
+    generation: GenerationConfig
     documents: Sequence[str] | None
 
 
@@ -60,4 +60,4 @@ def read_call(defaults: Mapping[str, Any], documents: Sequence[str] | None, opti
         fields["max_new_tokens"] = given["max_new_tokens"]
     stop = fields.get("stop", ())
     fields["stop"] = (stop,) if isinstance(stop, str) else tuple(stop)
-    return Call(GenerationSettings(**fields), chosen)
+    return Call(GenerationConfig(**fields), chosen)

@@ -72,7 +72,7 @@ class SharedLLM(LLM):
 
     _llm: core.SharedLLM = PrivateAttr()
     _index: core.Index | None = PrivateAttr(default=None)
-    _settings: core.QuestionSettings = PrivateAttr()
+    _settings: core.RetrievalConfig = PrivateAttr()
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class SharedLLM(LLM):
             raise core.ConfigError("documents are given without an index.", remedy="Give index_dir.")
         self._index = index or self._open(llm)
         self._llm = self._index.llm if self._index is not None else (llm or self._load())
-        self._settings = core.QuestionSettings(
+        self._settings = core.RetrievalConfig(
             budget=self.budget,
             evidence_tokens=self.evidence_tokens,
             relevance_floor=self.relevance_floor,
@@ -172,12 +172,12 @@ class SharedLLM(LLM):
 
     @llm_chat_callback()
     async def achat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponse:
-        """:meth:`chat` in a thread."""
+        """``chat`` in a thread."""
         return said(await to_thread(self._answer, to_turns(messages), self._call(kwargs))).chat()
 
     @llm_completion_callback()
     async def acomplete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponse:
-        """:meth:`complete` in a thread."""
+        """``complete`` in a thread."""
         call = self._call(kwargs)
         if self._continues(formatted):
             return said(await self._llm.acomplete(prompt, generation=call.generation)).completion()
@@ -187,22 +187,22 @@ class SharedLLM(LLM):
 
     @llm_chat_callback()
     def stream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseGen:
-        """:meth:`chat` piece by piece."""
+        """``chat`` piece by piece."""
         return chat_pieces(self._stream(to_turns(messages), self._call(kwargs)))
 
     @llm_completion_callback()
     def stream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseGen:
-        """:meth:`complete` piece by piece."""
+        """``complete`` piece by piece."""
         return completion_pieces(self._prompt_stream(prompt, formatted, self._call(kwargs)))
 
     @llm_chat_callback()
     async def astream_chat(self, messages: Sequence[ChatMessage], **kwargs: Any) -> ChatResponseAsyncGen:
-        """:meth:`stream_chat` for an event loop."""
+        """``stream_chat`` for an event loop."""
         return achat_pieces(await to_thread(self._stream, to_turns(messages), self._call(kwargs)))
 
     @llm_completion_callback()
     async def astream_complete(self, prompt: str, formatted: bool = False, **kwargs: Any) -> CompletionResponseAsyncGen:
-        """:meth:`stream_complete` for an event loop."""
+        """``stream_complete`` for an event loop."""
         return acompletion_pieces(await to_thread(self._prompt_stream, prompt, formatted, self._call(kwargs)))
 
     # -- inner ------------------------------------------------------------------------------------------------------
@@ -237,7 +237,7 @@ class SharedLLM(LLM):
         return self._index.ask(
             question,
             documents=call.documents,
-            settings=self._settings,
+            retrieval=self._settings,
             generation=call.generation,
             conversation=earlier,
         )
@@ -249,7 +249,7 @@ class SharedLLM(LLM):
         return self._index.stream(
             question,
             documents=call.documents,
-            settings=self._settings,
+            retrieval=self._settings,
             generation=call.generation,
             conversation=earlier,
         )

@@ -79,7 +79,7 @@ class SharedLLMChatEngine(BaseChatEngine):
 
     @trace_method("chat")
     def stream_chat(self, message: str, chat_history: list[ChatMessage] | None = None) -> StreamingAgentChatResponse:
-        """:meth:`chat` piece by piece; the answer is remembered once it is complete."""
+        """``chat`` piece by piece; the answer is remembered once it is complete."""
         if chat_history is not None:
             self._memory.set(chat_history)
         history = self._memory.get(input=message)
@@ -99,7 +99,7 @@ class SharedLLMChatEngine(BaseChatEngine):
 
     @trace_method("chat")
     async def achat(self, message: str, chat_history: list[ChatMessage] | None = None) -> AgentChatResponse:
-        """:meth:`chat` without blocking the event loop."""
+        """``chat`` without blocking the event loop."""
         if chat_history is not None:
             await self._memory.aset(chat_history)
         history = await self._memory.aget(input=message)
@@ -117,7 +117,7 @@ class SharedLLMChatEngine(BaseChatEngine):
     async def astream_chat(
         self, message: str, chat_history: list[ChatMessage] | None = None
     ) -> StreamingAgentChatResponse:
-        """:meth:`stream_chat` without blocking the event loop."""
+        """``stream_chat`` without blocking the event loop."""
         if chat_history is not None:
             await self._memory.aset(chat_history)
         history = await self._memory.aget(input=message)

@@ -30,7 +30,7 @@ logger = logging.getLogger(__name__)
 class SharedLLMIndex:
     """Documents of LlamaIndex in an index of sharedllm-docs. Everything is on disk as soon as a method returns.
 
-    Make one with :meth:`from_documents` or :meth:`load`. There are no nodes to insert: a document is read whole, and
+    Make one with ``from_documents`` or ``load``. There are no nodes to insert: a document is read whole, and
     the nodes of responses are made from the passages that were injected.
 
     Attributes:
@@ -68,7 +68,7 @@ class SharedLLMIndex:
             model_options: of ``sharedllm_docs.SharedLLM.from_pretrained`` (name_or_path, adapter, device, ...).
 
         Raises:
-            SharedLLMError: see :meth:`insert`, and for an index of another model.
+            SharedLLMError: see ``insert``, and for an index of another model.
         """
         index = cls(core.Index.open_or_create(persist_dir, _core_llm(llm), **model_options))
         index._callback_manager = callback_manager or index._callback_manager
@@ -133,7 +133,7 @@ class SharedLLMIndex:
             return self._refresh(documents, same_content=False, show_progress=show_progress)
 
     def delete_ref_doc(self, ref_doc_id: str, delete_from_docstore: bool = True) -> None:
-        """Take a document out. Its rows stay on disk, for adding it again, until :meth:`prune`.
+        """Take a document out. Its rows stay on disk, for adding it again, until ``prune``.
 
         Args:
             ref_doc_id: of the document.
@@ -155,25 +155,25 @@ class SharedLLMIndex:
         return self.core.prune()
 
     async def ainsert(self, document: Document) -> None:
-        """:meth:`insert` in a thread."""
+        """``insert`` in a thread."""
         await to_thread(self.insert, document)
 
     async def aupdate_ref_doc(self, document: Document) -> None:
-        """:meth:`update_ref_doc` in a thread."""
+        """``update_ref_doc`` in a thread."""
         await to_thread(self.update_ref_doc, document)
 
     async def arefresh_ref_docs(self, documents: Sequence[Document]) -> list[bool]:
-        """:meth:`refresh_ref_docs` in a thread."""
+        """``refresh_ref_docs`` in a thread."""
         return await to_thread(self.refresh_ref_docs, documents)
 
     async def adelete_ref_doc(self, ref_doc_id: str, delete_from_docstore: bool = True) -> None:
-        """:meth:`delete_ref_doc` in a thread."""
+        """``delete_ref_doc`` in a thread."""
         await to_thread(self.delete_ref_doc, ref_doc_id, delete_from_docstore)
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
     def as_llm(self, *, ref_doc_ids: Sequence[str] | None = None, **fields: Any) -> SharedLLM:
-        """The model bound to this index; ``fields`` of :class:`SharedLLM` (max_tokens, budget, ...)."""
+        """The model bound to this index; ``fields`` of ``SharedLLM`` (max_tokens, budget, ...)."""
         if "llm" in fields:
             raise core.ConfigError(
                 "llm cannot be honoured: the answers come from the model that the documents were read with.",
@@ -208,7 +208,7 @@ class SharedLLMIndex:
             streaming: give streaming responses.
             similarity_top_k: most source nodes; how much is injected is ``budget``, in rows.
             ref_doc_ids: documents to answer from; None: all.
-            fields: of :class:`SharedLLM` (max_tokens, temperature, stop, budget, relevance_floor, ...).
+            fields: of ``SharedLLM`` (max_tokens, temperature, stop, budget, relevance_floor, ...).
         """
         llm = self.as_llm(ref_doc_ids=ref_doc_ids, max_citations=similarity_top_k, **fields)
         return SharedLLMQueryEngine(llm, streaming=streaming)
@@ -230,7 +230,7 @@ class SharedLLMIndex:
             memory: keeps the turns; by default as many as the window has room for.
             chat_history: turns to begin with.
             system_prompt: instructions that stand before the conversation.
-            engine_options: of :meth:`as_query_engine`, ``streaming`` excepted.
+            engine_options: of ``as_query_engine``, ``streaming`` excepted.
 
         Raises:
             ConfigError: another mode, or ``memory`` together with ``chat_history``.

@@ -28,7 +28,7 @@ class SharedLLMQueryEngine(BaseQueryEngine):
 
     Args:
         llm: bound to an index.
-        streaming: whether :meth:`query` and :meth:`aquery` return streaming responses.
+        streaming: whether ``query`` and ``aquery`` return streaming responses.
         callback_manager: told of every query; the model's own is told of every call.
 
     Raises:
@@ -77,7 +77,7 @@ class SharedLLMQueryEngine(BaseQueryEngine):
         return self._whole(self._llm.chat([*earlier, ChatMessage(content=query)]))
 
     async def aanswer(self, query: str, earlier: Sequence[ChatMessage] = ()) -> Response:
-        """:meth:`answer` in a thread."""
+        """``answer`` in a thread."""
         return self._whole(await self._llm.achat([*earlier, ChatMessage(content=query)]))
 
     def stream(self, query: str, earlier: Sequence[ChatMessage] = ()) -> StreamingResponse:
@@ -89,7 +89,7 @@ class SharedLLMQueryEngine(BaseQueryEngine):
         return StreamingResponse(_deltas(first, chunks, metadata), source_nodes=nodes, metadata=metadata)
 
     async def astream(self, query: str, earlier: Sequence[ChatMessage] = ()) -> AsyncStreamingResponse:
-        """:meth:`stream` for an event loop."""
+        """``stream`` for an event loop."""
         chunks = await self._llm.astream_chat([*earlier, ChatMessage(content=query)])
         first = await anext(chunks)
         nodes = cited_nodes(self._index, _raw(first)["citations"])

@@ -16,17 +16,7 @@ from llama_index.core.base.llms.types import (
     CompletionResponseGen,
     MessageRole,
 )
-from sharedllm_docs import (
-    Answer,
-    AnswerStream,
-    AsyncAnswerStream,
-    AsyncCompletionStream,
-    Citation,
-    Completion,
-    CompletionStream,
-)
-
-Stream = AnswerStream | CompletionStream
+from sharedllm_docs import Answer, AsyncStream, Citation, Completion, Stream
 
 
 @dataclass(frozen=True)
@@ -78,53 +68,46 @@ def said(result: Answer | Completion, delta: str | None = None) -> Said:
     return Said(result.text, {**raw, "usage": used}, extra, delta)
 
 
-def pieces_of(stream: Stream) -> Iterator[Said]:
+def pieces_of(stream: Stream[Any]) -> Iterator[Said]:
     """Every piece as it comes, then the whole with an empty piece: it carries the counts and the citations."""
-    sources = _sources(stream)
+    sources = stream.sources
     so_far = _SoFar()
     for piece in stream:
         yield from so_far.add(piece, sources)
-    yield said(stream.answer if isinstance(stream, AnswerStream) else stream.completion, "")
+    yield said(stream.result, "")
 
 
-async def apieces_of(stream: Stream) -> AsyncIterator[Said]:
-    """:func:`pieces_of`, computed in a thread."""
-    sources = _sources(stream)
+async def apieces_of(stream: Stream[Any]) -> AsyncIterator[Said]:
+    """``pieces_of``, computed in a thread."""
+    sources = stream.sources
     so_far = _SoFar()
-    if isinstance(stream, AnswerStream):
-        answers = AsyncAnswerStream(lambda: stream)
-        async for piece in answers:
-            for made in so_far.add(piece, sources):
-                yield made
-        yield said(answers.answer, "")
-    else:
-        completions = AsyncCompletionStream(lambda: stream)
-        async for piece in completions:
-            for made in so_far.add(piece, sources):
-                yield made
-        yield said(completions.completion, "")
+    waited = AsyncStream(lambda: stream)
+    async for piece in waited:
+        for made in so_far.add(piece, sources):
+            yield made
+    yield said(waited.result, "")
 
 
-def chat_pieces(stream: Stream) -> ChatResponseGen:
+def chat_pieces(stream: Stream[Any]) -> ChatResponseGen:
     """Chat responses of a stream."""
     for made in pieces_of(stream):
         yield made.chat()
 
 
-def completion_pieces(stream: Stream) -> CompletionResponseGen:
+def completion_pieces(stream: Stream[Any]) -> CompletionResponseGen:
     """Completion responses of a stream."""
     for made in pieces_of(stream):
         yield made.completion()
 
 
-async def achat_pieces(stream: Stream) -> ChatResponseAsyncGen:
-    """:func:`chat_pieces` for an event loop."""
+async def achat_pieces(stream: Stream[Any]) -> ChatResponseAsyncGen:
+    """``chat_pieces`` for an event loop."""
     async for made in apieces_of(stream):
         yield made.chat()
 
 
-async def acompletion_pieces(stream: Stream) -> CompletionResponseAsyncGen:
-    """:func:`completion_pieces` for an event loop."""
+async def acompletion_pieces(stream: Stream[Any]) -> CompletionResponseAsyncGen:
+    """``completion_pieces`` for an event loop."""
     async for made in apieces_of(stream):
         yield made.completion()
 
@@ -143,10 +126,6 @@ class _SoFar:
         known = {} if sources is None else {"citations": sources}
         extra = {} if sources is None else {"citations": _dicts(sources)}
         yield Said(self.text, known, extra, delta)
-
-
-def _sources(stream: Stream) -> tuple[Citation, ...] | None:
-    return stream.sources if isinstance(stream, AnswerStream) else None
 
 
 def _dicts(citations: tuple[Citation, ...]) -> list[dict[str, Any]]:

@@ -1,0 +1,5 @@
+"""From a file to spans of tokens: readers, cleaning, tokens, chunks and the context tree. No torch.
+
+In: a file or its bytes. Out: a ``Document`` with pages and sections, its tokens, chunks and trees of spans.
+Imported by every later room; imports only the root's config and errors.
+"""

@@ -1,0 +1,71 @@
+"""Cleaning of page texts, before the canonical text of a document is fixed: pure functions, text in, text out.
+
+Because nothing is changed afterwards, a character position in ``Document.text`` needs no map back to the page.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from sharedllm_docs.documents.cleaning.characters import (
+    clean_characters,
+    normalise_line_breaks,
+    restore_soft_breaks,
+    restore_tex_codes,
+)
+from sharedllm_docs.documents.cleaning.hyphens import join_across_pages, join_hyphens, join_word, vocabulary
+from sharedllm_docs.documents.cleaning.lines import clean_layout, limit_blank_lines
+from sharedllm_docs.documents.cleaning.running import fold, strip_running_lines
+
+# Part of every reader's version: raise it when a rule changes what comes out.
+CLEANING_VERSION = "1"
+
+__all__ = [
+    "CLEANING_VERSION",
+    "clean_characters",
+    "clean_layout",
+    "clean_pages",
+    "clean_text",
+    "fold",
+    "join_across_pages",
+    "join_hyphens",
+    "join_word",
+    "limit_blank_lines",
+    "normalise_line_breaks",
+    "restore_soft_breaks",
+    "restore_tex_codes",
+    "strip_running_lines",
+    "vocabulary",
+]
+
+
+def clean_text(text: str) -> str:
+    """Text that was never laid out on pages (Markdown, HTML): characters and blank lines only."""
+    return limit_blank_lines(clean_characters(text))
+
+
+def clean_pages(
+    pages: Sequence[str],
+    *,
+    numbers: Sequence[int] = (),
+    labels: Sequence[str] = (),
+    headings: Sequence[Collection[str]] = (),
+    layout: bool = True,
+) -> list[str]:
+    """Clean the pages of one document together, since headers and vocabulary show only over all of them.
+
+    Args:
+        pages: raw page texts in order; as many come back.
+        numbers: their page numbers in the source, where they are not 1, 2, 3 and so on.
+        labels: printed page labels, one a page, or nothing.
+        headings: titles known to start on each page, or nothing; never taken for running headers.
+        layout: True for text taken from a typeset page (PDF), where leaders and stretched spaces are removed too.
+    """
+    raw = [restore_tex_codes(page) for page in pages] if layout else pages
+    texts = [clean_characters(restore_soft_breaks(page)) for page in raw]
+    texts = strip_running_lines(texts, numbers=numbers, labels=labels, headings=headings)
+    words = vocabulary(["\n".join(text.strip() for text in texts)])  # joined: a page may end inside a word
+    texts = join_across_pages([join_hyphens(text, words) for text in texts], words)
+    if layout:
+        texts = [clean_layout(text) for text in texts]
+    return [limit_blank_lines(text) for text in texts]

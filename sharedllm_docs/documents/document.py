@@ -1,0 +1,195 @@
+"""What a reader delivers: pages of cleaned text, sections and warnings. Knows nothing of tokens or models.
+
+The canonical text of a document is its page texts joined by ``PAGE_SEPARATOR``; every character position used
+anywhere in the project (token spans, citations) counts in that text.
+"""
+
+from __future__ import annotations
+
+import bisect
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+from sharedllm_docs.errors import ConfigError, DamagedDocumentError
+
+PAGE_SEPARATOR = "\n"
+MEMORY_READER, MEMORY_READER_VERSION = "text-in-memory", "1"
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of cleaned text.
+
+    Attributes:
+        number: 1-based number in the source (the number a PDF viewer shows as "page N of M").
+        text: cleaned text, may be empty.
+        label: printed page label where the source has one (``iv``, ``12``), else "".
+    """
+
+    number: int
+    text: str
+    label: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A title of the source's outline.
+
+    Attributes:
+        title: as in the outline or heading.
+        level: 1 for the top level.
+        page: 1-based page number on which it starts.
+        char: position in the canonical text where it starts (start of the page when not known better).
+    """
+
+    title: str
+    level: int
+    page: int
+    char: int
+
+
+@dataclass(frozen=True)
+class Issue:
+    """Something lost or guessed while reading: stored with the document and shown by ``show``.
+
+    Attributes:
+        code: stable short name (``page-failed``, ``encoding-guessed`` and so on).
+        message: one sentence with the value and what was done.
+        page: 1-based page, or None when it concerns the whole document.
+    """
+
+    code: str
+    message: str
+    page: int | None = None
+
+
+@dataclass(frozen=True)
+class Document:
+    """A whole document as read, before tokenisation.
+
+    Attributes:
+        name: display name (file name by default).
+        source_sha256: SHA-256 hex digest of the source bytes (with reader options that change what is read, e.g. the
+            page range, part of ``reader_options``).
+        reader: name of the reader, e.g. ``pdf``.
+        reader_version: changes whenever the reader's output may change.
+        reader_options: the options that change what is read, canonical strings.
+        pages: in source order.
+        sections: in order of ``char``.
+        issues: what was lost or guessed.
+        metadata: free strings (title, author), of the source or of the caller.
+    """
+
+    name: str
+    source_sha256: str
+    reader: str
+    reader_version: str
+    pages: tuple[Page, ...]
+    sections: tuple[Section, ...] = ()
+    issues: tuple[Issue, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    reader_options: Mapping[str, str] = field(default_factory=dict)
+
+    @classmethod
+    def from_text(
+        cls,
+        text: str | None = None,
+        *,
+        name: str,
+        metadata: Mapping[str, str] | None = None,
+        pages: Sequence[str] | None = None,
+    ) -> Document:
+        """A document out of text in memory, kept as it is: no cleaning, no sections.
+
+        Its identity is that of text, page breaks, metadata and name together, so a change of any makes another one.
+
+        Args:
+            text: of the whole document, on one page; None with ``pages``.
+            name: that stands in citations.
+            metadata: strings kept with it.
+            pages: texts of its pages, numbered from 1, instead of ``text``.
+
+        Raises:
+            ConfigError: both or neither of text and pages, no name, or metadata that are no strings.
+            DamagedDocumentError: the text holds what is no character.
+        """
+        texts = _page_texts(text, pages)
+        kept = dict(metadata or {})
+        _check_strings(name, kept)
+        for number, page in enumerate(texts, start=1):
+            _check_characters(page, name, number)
+        identity = json.dumps([name, texts, kept], sort_keys=True)
+        return cls(
+            name=name,
+            source_sha256=hashlib.sha256(identity.encode("ascii")).hexdigest(),
+            reader=MEMORY_READER,
+            reader_version=MEMORY_READER_VERSION,
+            pages=tuple(Page(number, page) for number, page in enumerate(texts, start=1)),
+            metadata=kept,
+        )
+
+    @cached_property
+    def text(self) -> str:
+        """Canonical text: page texts joined by ``PAGE_SEPARATOR``."""
+        return PAGE_SEPARATOR.join(page.text for page in self.pages)
+
+    @cached_property
+    def page_starts(self) -> tuple[int, ...]:
+        """Position in ``text`` at which each page begins, one entry a page."""
+        starts, position = [], 0
+        for page in self.pages:
+            starts.append(position)
+            position += len(page.text) + len(PAGE_SEPARATOR)
+        return tuple(starts)
+
+    def page_at(self, char: int) -> Page:
+        """The page that holds character ``char`` of the canonical text."""
+        index = bisect.bisect_right(self.page_starts, char) - 1
+        return self.pages[max(index, 0)]
+
+    def section_at(self, char: int) -> Section | None:
+        """The innermost section that contains character ``char``, or None before the first title."""
+        place = bisect.bisect_right(self._section_starts, char)
+        return self.sections[place - 1] if place else None
+
+    @cached_property
+    def _section_starts(self) -> list[int]:
+        return [section.char for section in self.sections]
+
+    def __iter__(self) -> Iterator[Page]:
+        return iter(self.pages)
+
+
+def _page_texts(text: str | None, pages: Sequence[str] | None) -> list[str]:
+    if (text is None) == (pages is None) or isinstance(pages, str):
+        given = "both" if text is not None else "one string as pages" if pages else "neither"
+        raise ConfigError(f"A document wants text or pages; {given} given.", remedy="Give text=... or pages=[...].")
+    texts = [text] if text is not None else list(pages or ())
+    for page in texts:
+        if not isinstance(page, str):
+            raise ConfigError(f"The text of a page is {type(page).__name__}, not text.", remedy="Give strings.")
+    return texts
+
+
+def _check_strings(name: str, metadata: Mapping[str, str]) -> None:
+    if not isinstance(name, str) or not name.strip():
+        raise ConfigError(f"name={name!r} cannot name a document.", remedy="Give a name: citations show it.")
+    for key, value in metadata.items():
+        if not isinstance(key, str) or not isinstance(value, str):
+            raise ConfigError(
+                f"metadata[{key!r}] is {type(value).__name__}; keys and values must be strings.",
+                remedy="Convert it, for instance with str().",
+            )
+
+
+def _check_characters(text: str, name: str, page: int) -> None:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DamagedDocumentError(
+            f"{name} holds {text[error.start]!r} at {error.start} of page {page}, which is no character.",
+            remedy="Give valid Unicode text.",
+        ) from error

@@ -1,0 +1,134 @@
+"""The protocol that every reader follows, and the helper that makes a ``Document`` of what a reader found."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol, runtime_checkable
+
+from sharedllm_docs.documents.document import Document, Issue, Page, Section
+from sharedllm_docs.documents.readers.options import ReadOptions, format_pages, select_pages
+from sharedllm_docs.documents.readers.source import Source
+from sharedllm_docs.errors import ConfigError, DocumentTooLargeError
+
+# Called with (pages done, pages to read) after each page.
+Progress = Callable[[int, int], None]
+
+# Options that only some formats know; the others are common to all readers.
+SPECIAL_OPTIONS = frozenset({"password", "engine", "encoding"})
+
+
+@runtime_checkable
+class Reader(Protocol):
+    """Turns the bytes of one format into a ``Document``.
+
+    Attributes:
+        name: stable short name, stored with each document, e.g. ``pdf``.
+        version: changes whenever the reader's output may change.
+        suffixes: lower-case file name endings that claim this format, with the dot.
+        takes: which of ``SPECIAL_OPTIONS`` the reader obeys.
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def version(self) -> str: ...
+
+    @property
+    def suffixes(self) -> tuple[str, ...]: ...
+
+    @property
+    def takes(self) -> frozenset[str]: ...
+
+    def sniff(self, head: bytes, name: str) -> bool:
+        """Whether the first bytes (under this file name) look like the format."""
+        ...
+
+    def read(self, source: Source, options: ReadOptions, progress: Progress | None) -> Document:
+        """Read the whole source.
+
+        Raises:
+            DocumentError: of the kind that fits; nothing else for bad input.
+        """
+        ...
+
+
+def check_options(reader: Reader, options: ReadOptions) -> None:
+    """Refuse options that ``reader`` would have to ignore.
+
+    Raises:
+        ConfigError: naming them.
+    """
+    foreign = sorted((options.changed() & SPECIAL_OPTIONS) - reader.takes)
+    if foreign:
+        raise ConfigError(
+            f"The option(s) {', '.join(foreign)} do not apply to documents of format {reader.name!r}.",
+            remedy="Leave them out for this document.",
+        )
+
+
+def choose_pages(name: str, count: int, options: ReadOptions) -> tuple[int, ...]:
+    """The page numbers to read of a document of ``count`` pages.
+
+    Raises:
+        PageRangeError: when the range leaves the document.
+        DocumentTooLargeError: when more than ``options.max_pages`` are chosen.
+    """
+    if options.pages is None and count > options.max_pages:
+        chosen_count = count  # a forged page count must not be spelled out as a list
+    else:
+        chosen = select_pages(options.pages, count)
+        chosen_count = len(chosen)
+        if chosen_count <= options.max_pages:
+            return chosen
+    raise DocumentTooLargeError(
+        f"{name}: {chosen_count:,} pages to read, the limit is {options.max_pages:,}.",
+        remedy="Give a page range, or raise max_pages.",
+    )
+
+
+def recorded_options(reader: Reader, options: ReadOptions, pages: str) -> dict[str, str]:
+    """The options that are kept with a document, since its text depends on them.
+
+    Args:
+        pages: canonical range of the pages read; "" for all.
+    """
+    return {
+        "clean": str(options.clean).lower(),
+        **({"engine": options.engine} if "engine" in reader.takes else {}),
+        **({"encoding": codecs.lookup(options.encoding).name} if options.encoding else {}),
+        **({"pages": pages} if pages else {}),
+    }
+
+
+def make_document(
+    reader: Reader,
+    source: Source,
+    options: ReadOptions,
+    *,
+    pages: Sequence[Page],
+    page_count: int,
+    sections: Sequence[Section] = (),
+    issues: Sequence[Issue] = (),
+    metadata: Mapping[str, str] | None = None,
+) -> Document:
+    """A ``Document`` with the source's name and hash, and with the options that changed what was read.
+
+    Args:
+        pages: those that were read.
+        page_count: pages that the source has; a range that covers them all is not recorded.
+    """
+    numbers = tuple(page.number for page in pages)
+    recorded = recorded_options(reader, options, format_pages(numbers) if len(numbers) < page_count else "")
+    return Document(
+        name=source.name,
+        source_sha256=source.sha256,
+        reader=reader.name,
+        reader_version=reader.version,
+        pages=tuple(pages),
+        sections=tuple(sorted(sections, key=lambda section: section.char)),
+        issues=tuple(issues),
+        metadata=dict(metadata or {}),
+        reader_options=recorded,
+    )

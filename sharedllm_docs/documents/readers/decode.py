@@ -1,0 +1,153 @@
+"""Bytes to text: byte order marks, UTF-8, UTF-16, and a guess at last. Shared by the text-like readers."""
+
+from __future__ import annotations
+
+import codecs
+import re
+from collections.abc import Sequence
+
+from sharedllm_docs.documents.cleaning import normalise_line_breaks
+from sharedllm_docs.documents.document import Issue
+from sharedllm_docs.documents.readers.source import HEAD_BYTES
+from sharedllm_docs.errors import DamagedDocumentError, UnknownFormatError
+
+# UTF-32 first: its little-endian mark begins with that of UTF-16.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_TEXT_CONTROLS = frozenset(b"\t\n\v\f\r\x08\x1a\x1b")
+_SAMPLE = 1 << 16  # bytes that are looked at before a guess
+_MAX_CONTROLS = 0.02  # share of control bytes above which bytes are no text
+
+# Single-byte encodings by use: where the guess is a near tie, these are the likelier ones.
+_COMMON = ("cp1252", "cp1251", "cp1250", "iso8859_2", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257")
+_SIGN_IN_WORD = re.compile(r"(?<=[^\W\d_])[^\w\s\x00-\x7f\u2010-\u2019](?=[^\W\d_])")
+_NEAR = 0.05  # of the guesser's measure of disorder, 0 to 1
+
+_CHECK = "Check that it is the right file."
+_REMEDY = "Give encoding=, or convert the file to UTF-8."
+
+
+def _marked(data: bytes) -> str | None:
+    """The encoding that a byte order mark gives away."""
+    return next((name for mark, name in _MARKS if data.startswith(mark)), None)
+
+
+def _bare_utf16(head: bytes) -> str | None:
+    """UTF-16 without a mark: mostly Western text has a zero in every second byte, and in no other."""
+    half = len(head) // 2
+    if half < 2:
+        return None
+    even, odd = head[0 : 2 * half : 2].count(0), head[1 : 2 * half : 2].count(0)
+    if odd > 0.4 * half and even == 0:
+        return "utf-16-le"
+    return "utf-16-be" if even > 0.4 * half and odd == 0 else None
+
+
+def looks_like_text(head: bytes) -> bool:
+    """Whether these first bytes may be text in some encoding: no NUL, hardly a control byte, no PDF header."""
+    if _marked(head) or _bare_utf16(head):
+        return True
+    controls = sum(byte < 32 and byte not in _TEXT_CONTROLS for byte in head)
+    return b"\0" not in head and controls <= _MAX_CONTROLS * len(head) and b"%PDF-" not in head[:1024]
+
+
+def decode(data: bytes, name: str, encoding: str | None, declared: Sequence[str] = ()) -> tuple[str, list[Issue]]:
+    """Text with uniform line breaks, and what was guessed or lost on the way.
+
+    Args:
+        data: the whole file.
+        name: for messages.
+        encoding: what the caller says; no guess is made then.
+        declared: encodings that the document itself names (HTML), tried after the byte order mark.
+
+    Raises:
+        DamagedDocumentError: when the bytes are not in ``encoding``.
+        UnknownFormatError: when they are no text in any encoding.
+    """
+    if encoding:
+        text, issues = _strict(data, name, encoding), list[Issue]()
+    else:
+        text, issues = _find_out(data, name, declared)
+    text = text.removeprefix("\ufeff")
+    _refuse_controls(text, name)
+    # Form feeds separate pages, so they outlive this step.
+    return "\f".join(normalise_line_breaks(part) for part in text.split("\f")), issues
+
+
+def _refuse_controls(text: str, name: str) -> None:
+    """Bytes that decode to NUL or to many control characters are no text."""
+    position = text.find("\0")
+    if position >= 0:
+        raise UnknownFormatError(f"{name} is not text: it has a NUL character at position {position}.", remedy=_CHECK)
+    sample = text[:HEAD_BYTES]
+    controls = sum(ord(character) < 32 and ord(character) not in _TEXT_CONTROLS for character in sample)
+    if controls > max(1, _MAX_CONTROLS * len(sample)):
+        message = f"{name} is not text: {controls} of its first {len(sample)} characters are control characters."
+        raise UnknownFormatError(message, remedy=_CHECK)
+
+
+def _strict(data: bytes, name: str, encoding: str) -> str:
+    try:
+        return data.decode(encoding)
+    except UnicodeError as error:
+        raise DamagedDocumentError(f"{name} is not in {encoding}: {error}.", remedy=_REMEDY) from error
+
+
+def _find_out(data: bytes, name: str, declared: Sequence[str]) -> tuple[str, list[Issue]]:
+    """Byte order mark, what the document declares, UTF-8, zeros of plain UTF-16, and a guess at last."""
+    marked, bare = _marked(data), _bare_utf16(data[:HEAD_BYTES])
+    for encoding in [marked] if marked else [*declared, *([bare] if bare else ["utf-8"])]:
+        decoded = _try(data, encoding)
+        if decoded is not None:
+            text, issues = decoded
+            return text, [*issues, *([_guessed(encoding)] if encoding == bare else [])]
+    return _guess(data, name)
+
+
+def _try(data: bytes, encoding: str) -> tuple[str, list[Issue]] | None:
+    """The text, or None when it is not in this encoding. A UTF character cut off at the very end is lost, not fatal."""
+    try:
+        return data.decode(encoding), []
+    except LookupError:  # a page may declare anything
+        return None
+    except UnicodeDecodeError as error:
+        left, lost = data[: error.start], len(data) - error.start
+    # One byte of Latin-1 at the end of ASCII looks like cut-off UTF-8 as well, and is no such thing.
+    if not encoding.startswith("utf") or lost > 3 or (encoding == "utf-8" and left.isascii()):
+        return None
+    message = f"the file ends inside a character; its last {lost} byte(s) are left out"
+    return left.decode(encoding), [Issue("truncated", message)]
+
+
+def _guess(data: bytes, name: str) -> tuple[str, list[Issue]]:
+    """Whatever encoding makes the most sense of the bytes."""
+    if not looks_like_text(data[:_SAMPLE]):
+        message = f"{name} is not text: it holds bytes that no text encoding uses."
+        raise UnknownFormatError(message, remedy=_CHECK)
+    from charset_normalizer import from_bytes
+
+    matches = from_bytes(data)
+    best = matches.best()
+    if best is None:
+        raise UnknownFormatError(f"{name} is text in no encoding that could be recognised.", remedy=_REMEDY)
+    encoding = best.encoding
+    if not best.multi_byte_usage:
+        likely = [match for match in matches if match.encoding in _COMMON and match.chaos <= best.chaos + _NEAR]
+        likely.sort(key=lambda m: (_signs_in_words(str(m)), -m.coherence, _COMMON.index(m.encoding)))
+        encoding = likely[0].encoding if likely else encoding
+    return data.decode(encoding), [_guessed(encoding)]
+
+
+def _signs_in_words(text: str) -> int:
+    """How many signs such as a paragraph mark stand between two letters: hardly one in the right encoding."""
+    return len(_SIGN_IN_WORD.findall(text[:_SAMPLE]))
+
+
+def _guessed(encoding: str) -> Issue:
+    message = f"the encoding is neither marked nor UTF-8 and was guessed as {encoding}; give encoding= if that is wrong"
+    return Issue("encoding-guessed", message)

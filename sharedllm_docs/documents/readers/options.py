@@ -1,0 +1,121 @@
+"""What a caller may ask of a reader: ``ReadOptions``, validated once, and page ranges."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, fields
+from typing import Literal, get_args
+
+from sharedllm_docs.errors import ConfigError, PageRangeError
+
+Engine = Literal["pdfium", "pypdf"]
+
+_PART = re.compile(r"\s*(\d{1,9})\s*(?:(-)\s*(\d{1,9})?\s*)?")
+_REMEDY = 'Write pages as "1-20,35" or "50-" (to the end); the first page is 1.'
+
+
+def parse_pages(pages: str) -> tuple[tuple[int, int | None], ...]:
+    """Spans of a page range such as ``"1-20,35,50-"``, both ends included; None stands for the last page.
+
+    Raises:
+        PageRangeError: when it is malformed, names page 0 or runs backwards.
+    """
+    spans = []
+    for part in pages.split(","):
+        match = _PART.fullmatch(part)
+        if not match:
+            raise PageRangeError(f"The page range {pages!r} is malformed at {part!r}.", remedy=_REMEDY)
+        first = int(match[1])
+        last = int(match[3]) if match[3] else (None if match[2] else first)
+        if first < 1 or (last is not None and last < first):
+            raise PageRangeError(f"The page range {pages!r} is not ascending from page 1 at {part!r}.", remedy=_REMEDY)
+        spans.append((first, last))
+    return tuple(spans)
+
+
+def select_pages(pages: str | None, count: int) -> tuple[int, ...]:
+    """The 1-based page numbers that ``pages`` names in a document of ``count`` pages, ascending, each once.
+
+    Raises:
+        PageRangeError: when a page lies outside the document.
+    """
+    if pages is None:
+        return tuple(range(1, count + 1))
+    chosen: set[int] = set()
+    for first, last in parse_pages(pages):
+        outside = max(first, last or first)
+        if outside > count:
+            raise PageRangeError(
+                f"Page {outside} of the range {pages!r} is outside the document, which has {count} page(s).",
+                remedy=f"Name pages from 1 to {count}.",
+            )
+        chosen.update(range(first, (last or count) + 1))
+    return tuple(sorted(chosen))
+
+
+def format_pages(numbers: tuple[int, ...]) -> str:
+    """The canonical page range of ascending page numbers: ``(1, 2, 3, 35)`` gives ``"1-3,35"``."""
+    spans: list[list[int]] = []
+    for number in numbers:
+        if spans and number == spans[-1][1] + 1:
+            spans[-1][1] = number
+        else:
+            spans.append([number, number])
+    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in spans)
+
+
+@dataclass(frozen=True)
+class ReadOptions:
+    """How to read a document.
+
+    An option that the reader of a format does not take (a password for plain text, say) is refused, not ignored.
+
+    Attributes:
+        password: of an encrypted document. Never stored.
+        pages: page range such as ``"1-20,35"``; None for all.
+        engine: which library takes the text from PDF pages; ``pypdf`` is slower and loses more spaces.
+        encoding: of a text-like file, as Python names it; None to find it out.
+        max_pages: most pages to read, of those chosen by ``pages``.
+        max_bytes: largest source, in bytes.
+        clean: False to keep the text as the source has it (only line breaks are made uniform).
+
+    Raises:
+        ConfigError: naming every invalid setting.
+        PageRangeError: when ``pages`` is malformed.
+    """
+
+    password: str | None = field(default=None, repr=False)
+    pages: str | None = None
+    engine: Engine = "pdfium"
+    encoding: str | None = None
+    max_pages: int = 20_000
+    max_bytes: int = 1 << 30
+    clean: bool = True
+
+    def __post_init__(self) -> None:
+        problems = [
+            *([] if self.engine in get_args(Engine) else [f"engine is {self.engine!r}, not one of {get_args(Engine)}"]),
+            *([] if self.max_pages >= 1 else [f"max_pages is {self.max_pages}, below 1"]),
+            *([] if self.max_bytes >= 1 else [f"max_bytes is {self.max_bytes}, below 1"]),
+            *([] if self.encoding is None or _is_text_encoding(self.encoding) else [_unknown(self.encoding)]),
+        ]
+        if problems:
+            raise ConfigError(f"Invalid reading options: {'; '.join(problems)}.", remedy="Correct them and read again.")
+        if self.pages is not None:
+            parse_pages(self.pages)
+
+    def changed(self) -> frozenset[str]:
+        """Names of the options that differ from their default."""
+        return frozenset(f.name for f in fields(self) if getattr(self, f.name) != f.default)
+
+
+def _is_text_encoding(name: str) -> bool:
+    try:
+        b"a".decode(name, "replace")
+    except (LookupError, ValueError):
+        return False
+    return True
+
+
+def _unknown(encoding: str) -> str:
+    return f"encoding {encoding!r} is no text encoding that Python knows"

@@ -1,0 +1,48 @@
+"""PDF: structure (outline, metadata, labels) by pypdf, page text by PDFium, each standing in for the other.
+
+This module is light; the libraries are imported when a PDF is read.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version as installed_version
+
+from sharedllm_docs.documents.cleaning import CLEANING_VERSION
+from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.readers.base import Progress
+from sharedllm_docs.documents.readers.options import ReadOptions
+from sharedllm_docs.documents.readers.source import Source
+
+__all__ = ["PdfReader"]
+
+
+class PdfReader:
+    """PDF files of every version, encrypted ones included. Pictures of text are refused, not recognised."""
+
+    name = "pdf"
+    suffixes = (".pdf",)
+    takes = frozenset({"password", "engine"})
+
+    @property
+    def version(self) -> str:
+        """Own rules, cleaning rules and both libraries: any of them may change the text."""
+        libraries = "+".join(f"{name}-{installed_version(name)}" for name in ("pypdfium2", "pypdf"))
+        return f"1+clean{CLEANING_VERSION}+{libraries}"
+
+    def sniff(self, head: bytes, name: str) -> bool:
+        """The header may stand behind some junk, as PDF viewers allow."""
+        return b"%PDF-" in head[:1024]
+
+    def read(self, source: Source, options: ReadOptions, progress: Progress | None) -> Document:
+        """Read page by page.
+
+        Raises:
+            EncryptedDocumentError: without the right password.
+            DamagedDocumentError: when no page can be read.
+            ScannedDocumentError: when the pages are pictures without a text layer.
+            EmptyDocumentError: when there are no pages, or all are blank.
+            PageRangeError, DocumentTooLargeError: as ``options`` say.
+        """
+        from sharedllm_docs.documents.readers.pdf.read import read_pdf
+
+        return read_pdf(self, source, options, progress)

@@ -1,0 +1,147 @@
+"""Structure of a PDF through pypdf: outline, metadata, page labels; and page text where PDFium is not used."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pypdf
+
+from sharedllm_docs.documents.cleaning import clean_characters
+from sharedllm_docs.documents.readers.pdf.engine import EngineError, encrypted
+from sharedllm_docs.documents.readers.source import Source
+
+_METADATA = ("Title", "Author", "Subject", "Keywords", "Creator", "Producer", "CreationDate", "ModDate")
+_MAX_ENTRIES = 100_000  # outlines can be cyclic, or forged
+
+
+@dataclass(frozen=True)
+class OutlineEntry:
+    """A bookmark: ``level`` from 1, ``index`` of the page it leads to from 0."""
+
+    title: str
+    level: int
+    index: int
+
+
+@contextlib.contextmanager
+def _converted() -> Iterator[None]:
+    """pypdf's errors, and the plain Python errors that damaged files provoke inside it, as EngineError."""
+    try:
+        yield
+    except (MemoryError, EngineError):
+        raise
+    except Exception as error:  # pypdf lets KeyError, AttributeError, RecursionError and others through
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise EngineError(f"{type(error).__name__}: {reason}") from error
+
+
+class _Collector(logging.Handler):
+    """Keeps what pypdf logs in this thread; without a handler Python would print it to the terminal."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.WARNING)
+        self.messages: list[str] = []
+        self._thread = threading.get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.thread == self._thread:
+            self.messages.append(" ".join(record.getMessage().split()))
+
+
+@contextlib.contextmanager
+def collected_logs() -> Iterator[list[str]]:
+    """What pypdf has to say about the file, as a list that grows inside the block."""
+    collector, logger = _Collector(), logging.getLogger("pypdf")
+    logger.addHandler(collector)
+    try:
+        yield collector.messages
+    finally:
+        logger.removeHandler(collector)
+
+
+class PypdfFile:
+    """A PDF opened by pypdf.
+
+    Raises:
+        EncryptedDocumentError: without the right password.
+        EngineError: when pypdf cannot open it, or lacks a package to decrypt it.
+    """
+
+    name = "pypdf"
+
+    def __init__(self, source: Source, password: str | None) -> None:
+        self._file = source.open()
+        try:
+            with _converted():
+                self._reader = pypdf.PdfReader(self._file)
+                readable = not self._reader.is_encrypted or bool(self._reader.decrypt(password or ""))
+            if not readable:
+                raise encrypted(source.name, password)
+            with _converted():
+                self.count = len(self._reader.pages)
+        except BaseException:
+            self.close()
+            raise
+
+    def text(self, index: int) -> str:
+        """Raw text of a page. A page of which pypdf complains and finds nothing counts as failed."""
+        with _converted(), collected_logs() as complaints:
+            text = self._reader.pages[index].extract_text()
+        if complaints and not text.strip():
+            raise EngineError(complaints[0])
+        return text
+
+    def has_content(self, index: int) -> bool:
+        """Whether the page has a content stream that is not empty."""
+        with _converted(), collected_logs():
+            contents = self._reader.pages[index].get_contents()
+            return contents is not None and bool(contents.get_data().strip())
+
+    def close(self) -> None:
+        self._file.close()
+
+    def labels(self) -> tuple[str, ...]:
+        """Printed page labels, one a page; nothing when the document has none of its own."""
+        with _converted():
+            if self._reader.root_object.get("/PageLabels") is None:
+                return ()
+            return tuple(clean_characters(str(label)) for label in self._reader.page_labels)
+
+    def metadata(self) -> dict[str, str]:
+        """Title, author and so on: lower-case names, cleaned strings, empty ones left out."""
+        with _converted():
+            information: Mapping[str, Any] = self._reader.metadata or {}
+            found = {name.lower(): _one_line(information.get(f"/{name}")) for name in _METADATA}
+        return {name: text for name, text in found.items() if text}
+
+    def outline(self) -> tuple[list[OutlineEntry], int]:
+        """Bookmarks in order, and how many lead to no page or have no title."""
+        entries: list[OutlineEntry] = []
+        lost = 0
+        with _converted():
+            stack: list[tuple[Iterator[Any], int]] = [(iter(self._reader.outline), 1)]
+            while stack and len(entries) < _MAX_ENTRIES:
+                items, level = stack[-1]
+                item = next(items, None)
+                if item is None:
+                    stack.pop()
+                elif isinstance(item, list):
+                    stack.append((iter(item), level + 1))
+                else:
+                    index = self._reader.get_destination_page_number(item)
+                    title = _one_line(item.title)
+                    if index is None or not 0 <= index < self.count or not title:
+                        lost += 1
+                    else:
+                        entries.append(OutlineEntry(title, level, index))
+        return entries, lost
+
+
+def _one_line(value: object) -> str:
+    """Cleaned text of a PDF string, "" for None."""
+    return "" if value is None else " ".join(clean_characters(str(value)).split())

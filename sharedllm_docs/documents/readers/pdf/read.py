@@ -1,0 +1,170 @@
+"""Reads an opened PDF: takes the text page by page, cleans it, places the sections.
+
+Every loss is an issue; only a document of which nothing can be read is an error.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from sharedllm_docs.documents.cleaning import clean_pages, normalise_line_breaks
+from sharedllm_docs.documents.document import Document, Issue, Page
+from sharedllm_docs.documents.readers.base import Progress, Reader, choose_pages, make_document
+from sharedllm_docs.documents.readers.options import ReadOptions
+from sharedllm_docs.documents.readers.pdf.engine import EngineError
+from sharedllm_docs.documents.readers.pdf.open import OpenedPdf, open_pdf
+from sharedllm_docs.documents.readers.pdf.outline import locate_sections
+from sharedllm_docs.documents.readers.pdf.pypdf_file import OutlineEntry, collected_logs
+from sharedllm_docs.documents.readers.source import Source
+from sharedllm_docs.errors import DamagedDocumentError, EmptyDocumentError, ScannedDocumentError
+
+_END_MARK_WITHIN = 1024  # bytes from the end in which viewers look for %%EOF
+
+
+@dataclass(frozen=True)
+class _Structure:
+    labels: Sequence[str] = ()
+    outline: Sequence[OutlineEntry] = ()
+    metadata: dict[str, str] = field(default_factory=dict)
+
+
+def read_pdf(reader: Reader, source: Source, options: ReadOptions, progress: Progress | None) -> Document:
+    """See ``PdfReader.read``."""
+    with collected_logs() as logs:
+        opened = open_pdf(source, options)
+    with contextlib.closing(opened):
+        count = opened.count
+        numbers = choose_pages(source.name, count, options)
+        with collected_logs():
+            structure, issues = _structure(opened)
+        raw = []
+        for done, number in enumerate(numbers, start=1):
+            text, issue = _page_text(opened, number)
+            raw.append(text)
+            issues.extend([issue] if issue else [])
+            if progress is not None:
+                progress(done, len(numbers))
+        _refuse_textless(source.name, raw, issues)
+        issues = [*opened.issues, *_damage(source, opened, logs), *issues]
+    pages = _pages(raw, numbers, structure, count, options.clean)
+    return make_document(
+        reader,
+        source,
+        options,
+        pages=pages,
+        page_count=count,
+        sections=locate_sections(structure.outline, pages),
+        issues=issues,
+        metadata=structure.metadata,
+    )
+
+
+def _structure(opened: OpenedPdf) -> tuple[_Structure, list[Issue]]:
+    """Labels, outline and metadata, each on its own: one that is damaged does not take the others along."""
+    issues: list[Issue] = []
+    pypdf_file = opened.structure
+    if pypdf_file is None:
+        reason = "; ".join(opened.reasons)
+        return _Structure(), [Issue("structure-failed", f"outline, labels and metadata cannot be read: {reason}")]
+
+    @contextlib.contextmanager
+    def part(name: str) -> Iterator[None]:
+        try:
+            yield
+        except EngineError as error:
+            issues.append(Issue("structure-failed", f"the {name} cannot be read: {error}"))
+
+    labels: Sequence[str] = ()
+    entries: Sequence[OutlineEntry] = ()
+    metadata: dict[str, str] = {}
+    with part("page labels"):
+        labels = pypdf_file.labels()
+    with part("metadata"):
+        metadata = pypdf_file.metadata()
+    with part("outline"):
+        entries, lost = pypdf_file.outline()
+        if lost:
+            issues.append(Issue("outline-entry-lost", f"{lost} outline entries lead to no page"))
+    return _Structure(labels, entries, metadata), issues
+
+
+def _page_text(opened: OpenedPdf, number: int) -> tuple[str, Issue | None]:
+    """Raw text of a page from the first engine that finds any, and what there is to say about it."""
+    engines = opened.engines
+    failures: list[str] = []
+    drawn = False
+    for position, engine in enumerate(engines):
+        try:
+            text = engine.text(number - 1)
+            if text.strip():
+                issue = Issue("page-fallback", _fallback(engines[0].name, engine.name, failures), number)
+                return text, issue if position else None
+            drawn = drawn or engine.has_content(number - 1)
+        except EngineError as error:
+            failures.append(f"{engine.name}: {error}")
+    if drawn:
+        return "", Issue("no-text-on-page", "the page is a picture without a text layer", number)
+    if opened.salvaged:
+        failures = failures or ["its content was in the part of the file that is missing"]
+    if failures:
+        return "", Issue("page-failed", f"the page cannot be read and is left empty ({'; '.join(failures)})", number)
+    return "", Issue("blank-page", "the page is blank", number)
+
+
+def _fallback(first: str, used: str, failures: Sequence[str]) -> str:
+    reason = failures[0] if failures else f"{first} found no text"
+    return f"the text was read by {used} ({reason})"
+
+
+def _refuse_textless(name: str, raw: Sequence[str], issues: Sequence[Issue]) -> None:
+    """Raise when no page has text: by what most explains it."""
+    if any(text.strip() for text in raw):
+        return
+    codes = {issue.code for issue in issues if issue.page is not None}
+    if "no-text-on-page" in codes:
+        raise ScannedDocumentError(
+            f"{name}: none of the {len(raw)} page(s) read has a text layer, they are pictures.",
+            remedy="Run text recognition on it first (for example with OCRmyPDF).",
+        )
+    if "page-failed" in codes:
+        reason = next(issue.message for issue in issues if issue.code == "page-failed")
+        raise DamagedDocumentError(
+            f"{name}: none of the {len(raw)} page(s) can be read; the first: {reason}.",
+            remedy="Fetch or export it again.",
+        )
+    raise EmptyDocumentError(
+        f"{name}: all {len(raw)} page(s) read are blank.", remedy="Check that it is the right file."
+    )
+
+
+def _damage(source: Source, opened: OpenedPdf, logs: Sequence[str]) -> list[Issue]:
+    """What is wrong with the file as a whole although it could be read."""
+    if opened.salvaged:
+        return []
+    with source.open() as file:
+        file.seek(max(0, source.size - _END_MARK_WITHIN))
+        ended = b"%%EOF" in file.read()
+    issues = [] if ended else [Issue("truncated", "the end mark is missing, so the end of the file may be lost")]
+    if logs and ended:
+        issues.append(Issue("repaired", f"the file's structure is damaged and was repaired: {logs[0]}"))
+    return issues
+
+
+def _pages(raw: Sequence[str], numbers: Sequence[int], structure: _Structure, count: int, clean: bool) -> list[Page]:
+    """Pages with their labels, cleaned together."""
+    known = structure.labels if len(structure.labels) == count else ()
+    labels = [known[number - 1] for number in numbers] if known else []
+    titles: dict[int, list[str]] = {}
+    for entry in structure.outline:
+        titles.setdefault(entry.index + 1, []).append(entry.title)
+    texts = (
+        clean_pages(raw, numbers=numbers, labels=labels, headings=[titles.get(number, []) for number in numbers])
+        if clean
+        else [normalise_line_breaks(text) for text in raw]
+    )
+    return [
+        Page(number, text, label)
+        for number, text, label in zip(numbers, texts, labels or [""] * len(numbers), strict=True)
+    ]

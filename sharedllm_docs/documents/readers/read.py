@@ -1,0 +1,66 @@
+"""The one entry point: bytes from anywhere in, a ``Document`` out."""
+
+from __future__ import annotations
+
+import warnings
+from itertools import groupby
+
+from sharedllm_docs.documents.document import Document, Issue
+from sharedllm_docs.documents.readers.base import Progress, check_options
+from sharedllm_docs.documents.readers.options import ReadOptions, format_pages
+from sharedllm_docs.documents.readers.registry import reader_for
+from sharedllm_docs.documents.readers.source import SourceLike, open_source
+from sharedllm_docs.errors import DocumentWarning, EmptyDocumentError
+
+# Worth keeping with the document, not worth a warning.
+QUIET_CODES = frozenset({"blank-page", "outline-entry-lost"})
+
+_DEFAULTS = ReadOptions()
+
+
+def read_document(
+    source: SourceLike,
+    *,
+    name: str | None = None,
+    options: ReadOptions = _DEFAULTS,
+    progress: Progress | None = None,
+) -> Document:
+    """Read one document completely.
+
+    Args:
+        source: a local path, an fsspec URL, the bytes, or an open binary file.
+        name: display name, whose suffix helps to find the reader; by default the file's own.
+        options: how to read it.
+        progress: called with (pages done, pages to read).
+
+    Raises:
+        DocumentError: DocumentNotFoundError, EmptyDocumentError (0 bytes, or not one word), UnknownFormatError,
+            EncryptedDocumentError, DamagedDocumentError, ScannedDocumentError, DocumentTooLargeError or PageRangeError.
+        ConfigError: when an option does not apply to the format.
+
+    Warns:
+        DocumentWarning: one for each kind of loss; the same is in ``Document.issues``, page by page.
+    """
+    with open_source(source, name=name, max_bytes=options.max_bytes) as opened:
+        if opened.size == 0:
+            raise EmptyDocumentError(f"{opened.name} is empty (0 bytes).", remedy="Fetch or export it again.")
+        reader = reader_for(opened.name, opened.head)
+        check_options(reader, options)
+        document = reader.read(opened, options, progress)
+    if not any(character.isalnum() for page in document.pages for character in page.text):
+        raise EmptyDocumentError(f"{document.name} holds not a single word.", remedy="Check that it is the right file.")
+    warn_of_losses(document)
+    return document
+
+
+def warn_of_losses(document: Document) -> None:
+    """One warning for each code, however many pages it concerns."""
+    loud = sorted((issue for issue in document.issues if issue.code not in QUIET_CODES), key=lambda issue: issue.code)
+    for code, group in groupby(loud, key=lambda issue: issue.code):
+        warnings.warn(DocumentWarning(code, f"{document.name}: {_summary(list(group))}"), stacklevel=3)
+
+
+def _summary(issues: list[Issue]) -> str:
+    first = issues[0].message
+    pages = tuple(sorted({issue.page for issue in issues if issue.page is not None}))
+    return first if len(pages) < 2 else f"{first} ({len(pages)} such pages: {format_pages(pages)})"

@@ -1,0 +1,46 @@
+"""Plain text. Form feeds separate pages; without one the whole file is page 1."""
+
+from __future__ import annotations
+
+from sharedllm_docs.documents.cleaning import CLEANING_VERSION, clean_pages
+from sharedllm_docs.documents.document import Document, Page
+from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
+from sharedllm_docs.documents.readers.decode import decode, looks_like_text
+from sharedllm_docs.documents.readers.options import ReadOptions
+from sharedllm_docs.documents.readers.source import Source
+
+
+def split_pages(text: str) -> list[str]:
+    """Pages between form feeds; the form feed that ends the last page opens no new one."""
+    pages = text.split("\f")
+    return pages[:-1] if len(pages) > 1 and not pages[-1].strip() else pages
+
+
+class TextReader:
+    """Plain text of any encoding; also takes files of unknown name that look like text."""
+
+    name = "text"
+    version = f"1+clean{CLEANING_VERSION}"
+    suffixes = (".txt", ".text")
+    takes = frozenset({"encoding"})
+
+    def sniff(self, head: bytes, name: str) -> bool:
+        """Anything without NUL bytes and hardly any control characters."""
+        return looks_like_text(head)
+
+    def read(self, source: Source, options: ReadOptions, progress: Progress | None) -> Document:
+        """Pages as the form feeds say; no sections.
+
+        Raises:
+            DamagedDocumentError: when the bytes are not in ``options.encoding``.
+            UnknownFormatError: when they are no text.
+        """
+        text, issues = decode(source.read(), source.name, options.encoding)
+        texts = split_pages(text)
+        numbers = choose_pages(source.name, len(texts), options)
+        pages = [texts[number - 1] for number in numbers]
+        cleaned = clean_pages(pages, numbers=numbers, layout=False) if options.clean else pages
+        read = [Page(number, page) for number, page in zip(numbers, cleaned, strict=True)]
+        if progress is not None:
+            progress(len(read), len(read))
+        return make_document(self, source, options, pages=read, page_count=len(texts), issues=issues)

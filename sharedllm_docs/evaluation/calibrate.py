@@ -1,0 +1,258 @@
+"""Finds the layers in which a model reads its context, so that the others' rows need not be stored.
+
+Sentences of a document are begun, and the loss of their endings is measured with the sentence's own passage injected
+into some layers only; with questions of one's own it is the loss of their answers. Layers are left out from the bottom,
+then from the top, as long as the loss stays near that of injecting into all. docs/log.md has what it found for the
+embedded default.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from sharedllm_docs.config import Profile
+from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.sentences import sentence_spans
+from sharedllm_docs.documents.tokens import DocumentTokens, tokenize
+from sharedllm_docs.errors import ConfigError, EmptyDocumentError, QuestionError
+from sharedllm_docs.injection.decoder import InjectedDecoder, Injection
+from sharedllm_docs.injection.encoder import LowerEncoder
+from sharedllm_docs.model.shared_llm import SharedLLM
+from sharedllm_docs.store.estimate import estimate_bytes
+
+CONTEXT_TOKENS = 256
+MIN_WORDS, MAX_WORDS = 10, 40
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Result of ``calibrate_layers``.
+
+    Attributes:
+        layers: (first, last), counted from 1, both included.
+        loss: mean loss a token with rows in these layers.
+        loss_all: with rows in all layers.
+        loss_none: without any rows.
+        tried: (first, last) -> loss, in the order tried.
+        samples: how many sentences or questions were measured.
+        bytes_per_token: what rows in these layers take in an index, a token of the document.
+        bytes_per_token_all: likewise, in all layers.
+    """
+
+    layers: tuple[int, int]
+    loss: float
+    loss_all: float
+    loss_none: float
+    tried: dict[tuple[int, int], float]
+    samples: int
+    bytes_per_token: float
+    bytes_per_token_all: float
+
+
+@dataclass(frozen=True)
+class AskedOf:
+    """A question of one's own.
+
+    Attributes:
+        question: in the user's words.
+        answer: as the model should word it.
+        evidence: verbatim words of the document that answer it; the answer itself where they are left out.
+    """
+
+    question: str
+    answer: str
+    evidence: str = ""
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """Rows of a passage in all layers, and what is fed behind them: a beginning, and the ending that is measured."""
+
+    keys: torch.Tensor
+    values: torch.Tensor
+    beginning: list[int]
+    ending: list[int]
+
+
+def calibrate_layers(
+    llm: SharedLLM,
+    document: Document,
+    *,
+    questions: Sequence[AskedOf] = (),
+    samples: int = 24,
+    tolerance: float = 0.02,
+    seed: int = 0,
+    report: Callable[[tuple[int, int], float], None] | None = None,
+) -> Calibration:
+    """The smallest range of layers, found from both ends, whose loss is within ``tolerance`` of all layers'.
+
+    Args:
+        llm: the model, with the ``prefix`` profile (its ``layers`` do not matter).
+        document: real text to try it on.
+        questions: about the document; without any its own sentences are completed.
+        samples: at most so many sentences or questions are tried.
+        tolerance: most by which the loss may rise, as a share of what injection gains over no rows at all.
+        seed: of the choice of sentences.
+        report: told of every range tried and its loss.
+
+    Raises:
+        ConfigError: the profile does not inject by ``joint`` fusion, or samples or tolerance are out of bounds.
+        EmptyDocumentError: the document has no sentences of a usable length.
+        QuestionError: the document does not hold a question's evidence.
+    """
+    if llm.profile.fusion != "joint":
+        raise ConfigError(f"Profile {llm.profile.name!r} cannot be calibrated.", remedy="Use the 'prefix' profile.")
+    _check_bounds(samples, tolerance)
+    chosen = _asked(llm, document, questions, samples, seed) if questions else _samples(llm, document, samples, seed)
+    last = llm.upper.num_layers
+    tried: dict[tuple[int, int], float] = {}
+
+    def loss_of(layers: tuple[int, int]) -> float:
+        tried[layers] = _loss(llm, chosen, layers)
+        if report is not None:
+            report(layers, tried[layers])
+        return tried[layers]
+
+    loss_all = loss_of((1, last))
+    loss_none = _loss(llm, [_without_rows(sample) for sample in chosen], (1, last))
+    bound = loss_all + tolerance * max(loss_none - loss_all, 0.0)
+    layers = _trim((1, last), loss_of, bound)
+    costs = [_bytes_per_token(llm, one) for one in (layers, (1, last))]
+    return Calibration(layers, tried[layers], loss_all, loss_none, tried, len(chosen), *costs)
+
+
+def read_questions(path: str | Path) -> list[AskedOf]:
+    """Questions of a file of JSON lines, each with ``question``, ``answer`` and perhaps ``evidence``.
+
+    Raises:
+        QuestionError: the file cannot be read, holds none, or a line is no question.
+    """
+    remedy = 'Write a line {"question": "…", "answer": "…", "evidence": "…"} for each.'
+    try:
+        lines = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise QuestionError(f"The questions in {path} cannot be read: {error}.", remedy="Check the file.") from error
+    found = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            fields = json.loads(line)
+            made = AskedOf(fields["question"], fields["answer"], fields.get("evidence", ""))
+            usable = all(isinstance(text, str) for text in vars(made).values())
+        except (ValueError, KeyError, TypeError, AttributeError):
+            usable = False
+        if not usable or not made.question.strip() or not made.answer.strip():
+            raise QuestionError(f"Line {number} of {path} is no question with an answer.", remedy=remedy)
+        found.append(made)
+    if not found:
+        raise QuestionError(f"{path} holds no questions.", remedy=remedy)
+    return found
+
+
+def _check_bounds(samples: int, tolerance: float) -> None:
+    problems = []
+    if samples < 1:
+        problems.append(f"samples={samples} must be at least 1.")
+    if not 0 <= tolerance < 1:
+        problems.append(f"tolerance={tolerance:g} must lie in 0 .. 1.")
+    if problems:
+        raise ConfigError(" ".join(problems), remedy="Correct it.")
+
+
+def _bytes_per_token(llm: SharedLLM, layers: tuple[int, int]) -> float:
+    """Of a long document's rows in these layers."""
+    profile, tokens = replace(llm.profile, layers=layers), 64 * llm.profile.chunk_tokens
+    size = estimate_bytes(tokens, profile, kv_heads=llm.upper.kv_heads, head_dim=llm.upper.head_dim)
+    return (size.rows + size.heads) / tokens
+
+
+def _trim(layers: tuple[int, int], loss_of: Callable[[tuple[int, int]], float], bound: float) -> tuple[int, int]:
+    first, last = layers
+    while first < last and loss_of((first + 1, last)) <= bound:
+        first += 1
+    while last > first and loss_of((first, last - 1)) <= bound:
+        last -= 1
+    return first, last
+
+
+def _samples(llm: SharedLLM, document: Document, count: int, seed: int) -> list[_Sample]:
+    tokens = tokenize(document, llm.tokenizer)
+    text = document.text
+    spans = [(a, b) for a, b in sentence_spans(text) if MIN_WORDS <= len(text[a:b].split()) <= MAX_WORDS]
+    if not spans:
+        raise EmptyDocumentError(
+            f"{document.name} has no sentence of {MIN_WORDS} to {MAX_WORDS} words.", remedy="Give a document of prose."
+        )
+    picked = random.Random(seed).sample(spans, min(count, len(spans)))
+    made = []
+    for start, end in sorted(picked):
+        sentence = llm.tokenizer("\n\n" + text[start:end], add_special_tokens=False)["input_ids"]
+        half = len(sentence) // 2
+        made.append(_Sample(*_rows(llm, tokens, start, end), sentence[:half], sentence[half:]))
+    return made
+
+
+def _asked(llm: SharedLLM, document: Document, questions: Sequence[AskedOf], count: int, seed: int) -> list[_Sample]:
+    """Questions behind the passage that answers them, and their answers."""
+    tokens, text = tokenize(document, llm.tokenizer), document.text
+    made = []
+    for asked in random.Random(seed).sample(questions, min(count, len(questions))):
+        wanted = asked.evidence.strip() or asked.answer.strip()
+        start = text.find(wanted)
+        if start < 0:
+            raise QuestionError(
+                f"{document.name} does not hold {wanted[:60]!r}, which answers {asked.question[:60]!r}.",
+                remedy="Give the words of the document as evidence.",
+            )
+        gap = "" if llm.template.after_question[-1:].isspace() else " "
+        answer = llm.tokenizer(gap + asked.answer.strip(), add_special_tokens=False)["input_ids"]
+        beginning = list(llm.template.question_ids(llm.tokenizer, asked.question))
+        made.append(_Sample(*_rows(llm, tokens, start, start + len(wanted)), beginning, answer))
+    return made
+
+
+def _rows(llm: SharedLLM, tokens: DocumentTokens, start: int, end: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Keys and values [layers, KV, R, D] of the passage around some characters."""
+    middle = int(((tokens.char_end > start) & (tokens.char_start < end)).nonzero()[0].mean())
+    first = max(0, min(middle - CONTEXT_TOKENS // 2, len(tokens) - CONTEXT_TOKENS))
+    encoder = LowerEncoder(llm.lower, _every_layer(llm), llm.front_ids)
+    with llm.lock:
+        rows = encoder.encode([tokens.ids[first : first + CONTEXT_TOKENS].tolist()])[0]
+    return rows.keys.permute(1, 2, 0, 3), rows.values.permute(1, 2, 0, 3)
+
+
+def _every_layer(llm: SharedLLM) -> Profile:
+    return replace(llm.profile, layers=(1, llm.upper.num_layers))
+
+
+def _without_rows(sample: _Sample) -> _Sample:
+    return replace(sample, keys=sample.keys[:, :, :0], values=sample.values[:, :, :0])
+
+
+def _loss(llm: SharedLLM, samples: Sequence[_Sample], layers: tuple[int, int]) -> float:
+    """Mean loss a token of the endings, with the rows injected into ``layers``."""
+    profile = replace(llm.profile, layers=layers)
+    wanted = profile.injection_layers
+    front = len(llm.start_ids)
+    total, count = 0.0, 0
+    for sample in samples:
+        keys, values = sample.keys[wanted.start : wanted.stop], sample.values[wanted.start : wanted.stop]
+        rows = keys.shape[2]
+        injection = Injection(keys, values, torch.arange(front, front + rows), front + rows)
+        ids = [*sample.beginning, *sample.ending]
+        with InjectedDecoder(
+            llm.upper, profile, [injection], front=llm.front, capacity=len(ids), lock=llm.lock
+        ) as decoder:
+            logits = decoder.feed([ids], all_logits=True)[0].float()
+        predicted = logits[len(sample.beginning) - 1 : -1]
+        target = torch.tensor(sample.ending, device=predicted.device)
+        total += float(torch.nn.functional.cross_entropy(predicted, target, reduction="sum"))
+        count += len(sample.ending)
+    return total / count

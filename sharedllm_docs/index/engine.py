@@ -1,0 +1,223 @@
+"""Answers from stored rows: selection, loading, injection, generation, citations. Does not know where rows lie."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from sharedllm_docs.config import RetrievalConfig
+from sharedllm_docs.errors import ConfigError, QuestionTooLongError
+from sharedllm_docs.injection.decoder import InjectedDecoder, Injection, positions_of
+from sharedllm_docs.injection.generate import Generated, Piece, finished, generate, texts
+from sharedllm_docs.model.shared_llm import SharedLLM
+from sharedllm_docs.retrieval.answer import NOT_SAID, Answer, Counts, Timings
+from sharedllm_docs.retrieval.cite import cite
+from sharedllm_docs.retrieval.evidence import evidence_text, quoted
+from sharedllm_docs.retrieval.query import Query
+from sharedllm_docs.retrieval.searcher import Searcher, Selection
+from sharedllm_docs.streams import Stream
+
+MAX_BATCH = 8
+NEXT_QUESTION = "\nQuestion:"
+
+
+class RowSource(Protocol):
+    """Gives stored rows of a selection."""
+
+    def rows(self, selection: Selection) -> tuple[torch.Tensor, torch.Tensor, int]:
+        """Unrotated keys and values [Ls, KV, R, D] in the selection's order, and the bytes read for them."""
+        ...
+
+
+@dataclass
+class Asked:
+    """A question on its way to its answer.
+
+    Attributes:
+        query: as asked.
+        begun: time of the performance counter.
+        selection: nodes chosen.
+        ids: token ids behind the rows, evidence included.
+        select_seconds: spent until here.
+        injection: the loaded rows; None below the relevance floor.
+        bytes_read: for them.
+        load_seconds: spent on them.
+    """
+
+    query: Query
+    begun: float
+    selection: Selection
+    ids: tuple[int, ...]
+    select_seconds: float
+    injection: Injection | None = None
+    bytes_read: int = 0
+    load_seconds: float = 0.0
+
+
+class Engine:
+    """Answers questions over a choice of documents of one index.
+
+    Args:
+        llm: the model that the index was made with.
+        source: gives stored rows.
+        searcher: of the documents.
+    """
+
+    def __init__(self, llm: SharedLLM, source: RowSource, searcher: Searcher) -> None:
+        self.llm = llm
+        self.source = source
+        self.searcher = searcher
+
+    def ask_many(self, queries: Sequence[Query]) -> list[Answer]:
+        """Answer questions, decoded together in batches of those with the same generation settings."""
+        asked = [self.prepare(query) for query in queries]
+        done: dict[int, Generated] = {}
+        for batch in self._batches([one for one in asked if one.injection is not None]):
+            done |= dict(zip(map(id, batch), finished(self._generate(batch)), strict=True))
+        return [self._answer(one, done.get(id(one))) for one in asked]
+
+    def stream(self, query: Query) -> Stream[Answer]:
+        """Answer one question piece by piece."""
+        one = self.prepare(query)
+
+        def pieces() -> Generator[str, None, Answer]:
+            if one.injection is None:
+                yield NOT_SAID
+                return self._answer(one, None)
+            results = yield from texts(self._generate([one]))
+            return self._answer(one, results[0])
+
+        if one.injection is None:
+            return Stream(pieces(), ())
+        return Stream(pieces(), cite(one.selection, query.question, "", query.retrieval.max_citations))
+
+    def select(self, query: Query) -> Selection:
+        """The nodes that would be injected for a question; earlier turns only take their room."""
+        return self._select(query, len(self._question_ids(query)))
+
+    def prepare(self, query: Query) -> Asked:
+        """Select nodes for a question and load their rows, unless nothing is relevant enough."""
+        begun = time.perf_counter()
+        ids = self._question_ids(query)
+        selection = self._select(query, len(ids))
+        evidence = evidence_text(selection, quoted(selection, query.question, self._evidence_tokens(query.retrieval)))
+        if evidence:
+            ids = self._question_ids(query, evidence)
+        one = Asked(query, begun, selection, ids, time.perf_counter() - begun)
+        if selection.relevance >= query.retrieval.relevance_floor:
+            one.injection, one.bytes_read = self._load(selection)
+            one.load_seconds = time.perf_counter() - begun - one.select_seconds
+        return one
+
+    # -- steps ------------------------------------------------------------------------------------------------------
+
+    def _question_ids(self, query: Query, evidence: str = "") -> tuple[int, ...]:
+        return self.llm.template.question_ids(self.llm.tokenizer, query.question, evidence, query.conversation)
+
+    def _select(self, query: Query, question_tokens: int) -> Selection:
+        settings = query.retrieval
+        fed = question_tokens + self._evidence_tokens(settings)
+        budget = self._budget(settings, fed, query.generation.max_new_tokens)
+        vector = self.llm.embedder.encode([query.question])[0]
+        hidden = None
+        if settings.selector == "hidden-state":
+            with self.llm.lock:
+                words = self.llm.tokenizer(query.question, add_special_tokens=False)["input_ids"]
+                hidden = self.llm.encoder.question_vector(words).float().cpu().numpy().astype(np.float32)
+        return self.searcher.select(query, vector, budget, hidden)
+
+    def _evidence_tokens(self, settings: RetrievalConfig) -> int:
+        own = settings.evidence_tokens
+        return self.llm.question_default("evidence_tokens") if own is None else own
+
+    def _budget(self, settings: RetrievalConfig, question_tokens: int, answer_tokens: int) -> int:
+        """Rows that may be injected: as asked, within the window where rows take consecutive positions."""
+        profile = self.llm.profile
+        wanted = settings.budget or self.llm.question_default("budget")
+        left = self.llm.window_left(question_tokens, answer_tokens)
+        if left < 1:
+            raise QuestionTooLongError(
+                f"The question, with earlier turns and evidence, takes {question_tokens} tokens and the answer up to "
+                f"{answer_tokens}; with the prompt's {len(self.llm.start_ids)} that exceeds the model's window of "
+                f"{self.llm.upper.window}.",
+                remedy="Shorten the question or the conversation, or lower max_new_tokens or evidence_tokens.",
+            )
+        if profile.positions != "token":
+            return wanted
+        if settings.budget is not None and settings.budget > left:
+            raise ConfigError(
+                f"budget={settings.budget} rows exceed the {left} that the model's window of {self.llm.upper.window} "
+                "leaves beside prompt, question and answer.",
+                remedy=f"Use a budget of at most {left}.",
+            )
+        return min(wanted, left)
+
+    def _load(self, selection: Selection) -> tuple[Injection, int]:
+        keys, values, read = self.source.rows(selection)
+        front_tokens = len(self.llm.start_ids) if self.llm.profile.fusion == "joint" else 0
+        positions, query_position = positions_of(self.llm.profile, selection.places(), front_tokens)
+        return Injection(keys, values, torch.tensor(positions, dtype=torch.long), query_position), read
+
+    def _batches(self, asked: Sequence[Asked]) -> Iterator[list[Asked]]:
+        size = 1 if self.llm.upper.config._attn_implementation.startswith("flash") else MAX_BATCH
+        for _settings, group in groupby(asked, key=lambda one: one.query.generation):
+            alike = list(group)
+            yield from (alike[start : start + size] for start in range(0, len(alike), size))
+
+    def _generate(self, batch: Sequence[Asked]) -> Generator[Piece, None, list[Generated]]:
+        generation = batch[0].query.generation
+        llm = self.llm
+        joint = llm.profile.fusion == "joint"
+        # where nothing stands in a cache in front, the prompt's start is fed with the question
+        fed = [one.ids if joint else (*llm.start_ids, *one.ids) for one in batch]
+        injections = [one.injection for one in batch if one.injection is not None]
+        with InjectedDecoder(
+            llm.upper,
+            llm.profile,
+            injections,
+            front=llm.front,
+            blocks=llm.blocks,
+            capacity=max(map(len, fed)) + generation.max_new_tokens,
+            lock=llm.lock,
+            steps=lambda: llm.steps,
+        ) as decoder:
+            # a small model may go on with a question of its own, as the prompt has it
+            ends = replace(generation, stop=(*generation.stop, NEXT_QUESTION))
+            return (yield from generate(decoder, fed, llm.tokenizer, ends, llm.end_ids))
+
+    def _answer(self, one: Asked, result: Generated | None) -> Answer:
+        selection, question = one.selection, one.query.question
+        said = result is not None and not result.text.strip().lower().startswith(NOT_SAID.lower().rstrip("."))
+        text = result.text.strip() if result else NOT_SAID
+        passages = cite(selection, question, text if said else "", one.query.retrieval.max_citations)
+        before = one.select_seconds + one.load_seconds
+        return Answer(
+            question=question,
+            text=text,
+            citations=passages if said else (),
+            nearest=() if said else passages,
+            found=said,
+            relevance=selection.relevance,
+            finish_reason=result.finish_reason if result else "not-found",
+            timings=Timings(
+                one.select_seconds,
+                one.load_seconds,
+                before + result.first_token_seconds if result else before,
+                time.perf_counter() - one.begun,
+            ),
+            counts=Counts(
+                documents=len(selection.documents),
+                chunks=len(selection.candidates),
+                nodes=len(selection.nodes) if result else 0,
+                rows=one.injection.num_rows if one.injection else 0,
+                bytes_read=one.bytes_read,
+                question_tokens=len(one.ids) if result else 0,
+                answer_tokens=len(result.ids) if result else 0,
+            ),
+        )

@@ -1,0 +1,455 @@
+"""The index: opening it, adding documents, asking questions, listing and checking what is stored.
+
+Joins store, model, ingestion and engine. Listing and checking load neither torch nor a model.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from asyncio import to_thread
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypedDict
+
+from sharedllm_docs.config import Profile
+from sharedllm_docs.errors import IndexNotFoundError
+from sharedllm_docs.index.library import Library, StoredRows
+from sharedllm_docs.index.views import AddedDocument, DocumentInfo, TreeView, tree_view
+from sharedllm_docs.model.messages import Message, transcript
+from sharedllm_docs.retrieval.query import AskOptions, Query, Where
+from sharedllm_docs.store import IndexStore
+from sharedllm_docs.streams import AsyncStream, Stream
+
+if TYPE_CHECKING:
+    from typing_extensions import Self, Unpack
+
+    from sharedllm_docs.config import RetrievalOptions
+    from sharedllm_docs.documents.readers import ReadOptions
+    from sharedllm_docs.index.engine import Engine
+    from sharedllm_docs.index.ingest import Progress, Report, Source
+    from sharedllm_docs.model.loading import ModelOptions
+    from sharedllm_docs.model.shared_llm import SharedLLM
+    from sharedllm_docs.retrieval.answer import Answer, Citation
+    from sharedllm_docs.retrieval.passages import Passage
+    from sharedllm_docs.retrieval.searcher import Searcher, Selection
+    from sharedllm_docs.store.estimate import SizeEstimate
+    from sharedllm_docs.store.verify import VerifyReport
+
+Url = str | os.PathLike[str]
+LOCK_TIMEOUT = 60.0
+
+
+class AddOptions(TypedDict, total=False):
+    """Keywords of ``Index.add``."""
+
+    name: str | None
+    options: ReadOptions | None
+    metadata: Mapping[str, str] | None
+    progress: Report | None
+    max_bytes: int | None
+    timeout: float
+    force: bool
+    replace: bool
+
+
+class Index:
+    """An index folder (or fsspec URL) of documents, with the model that it was made with.
+
+    Use ``open``, ``create`` or ``open_or_create``. Questions may be asked from several threads, and by several
+    processes while one of them writes.
+
+    Attributes:
+        url: where it is.
+    """
+
+    def __init__(
+        self,
+        store: IndexStore,
+        llm: SharedLLM | None,
+        *,
+        options: Mapping[str, Any] | None = None,
+        report: Callable[[str], None] | None = None,
+    ) -> None:
+        self._store = store
+        self._options = dict(options or {})
+        self._report = report
+        self._library = Library(store)
+        self.url = store.url
+        self._llm = self._bind(llm) if llm is not None else None
+
+    # -- opening ----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(
+        cls,
+        url: Url,
+        llm: SharedLLM | None = None,
+        *,
+        report: Callable[[str], None] | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        **model_options: Unpack[ModelOptions],
+    ) -> Self:
+        """Open an existing index.
+
+        Args:
+            url: folder or fsspec URL.
+            llm: the model; None loads the one recorded in the index when it is first needed.
+            report: called with a sentence before each slow step.
+            storage_options: of a remote file system.
+            model_options: arguments of ``SharedLLM.from_pretrained`` that replace the recorded ones.
+
+        Raises:
+            IndexNotFoundError: there is none.
+            FingerprintMismatchError: the model or settings are not those it was made with; names each.
+            DamagedIndexError: its ``index.json`` is damaged.
+        """
+        store = IndexStore.open(url, storage_options=storage_options, cache=_remote_cache(url))
+        return cls(store, llm, options=model_options, report=report)
+
+    @classmethod
+    def create(
+        cls,
+        url: Url,
+        llm: SharedLLM,
+        *,
+        max_bytes: int | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+    ) -> Self:
+        """Make a new, empty index for a model.
+
+        Args:
+            url: folder or fsspec URL.
+            llm: the model that it will be bound to.
+            max_bytes: disk budget of the whole index.
+            storage_options: of a remote file system.
+
+        Raises:
+            StoreError: there is an index already.
+        """
+        settings = {"model": llm.name, "source": llm.source, "profile": llm.profile.to_dict()}
+        store = IndexStore.create(
+            url,
+            llm.fingerprint,
+            settings,
+            max_bytes=max_bytes,
+            storage_options=storage_options,
+            cache=_remote_cache(url),
+        )
+        return cls(store, llm)
+
+    @classmethod
+    def open_or_create(
+        cls,
+        url: Url,
+        llm: SharedLLM | None = None,
+        *,
+        report: Callable[[str], None] | None = None,
+        max_bytes: int | None = None,
+        storage_options: Mapping[str, Any] | None = None,
+        **model_options: Unpack[ModelOptions],
+    ) -> Self:
+        """``open`` where there is an index, else ``create`` (with the model loaded as asked)."""
+        if IndexStore.exists(url, storage_options=storage_options):
+            return cls.open(url, llm, report=report, storage_options=storage_options, **model_options)
+        if llm is None:
+            from sharedllm_docs.model.shared_llm import SharedLLM
+
+            llm = SharedLLM.from_pretrained(report=report, **model_options)
+        return cls.create(url, llm, max_bytes=max_bytes, storage_options=storage_options)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What the index was made with: model name, arguments to load it again, profile."""
+        return dict(self._store.settings)
+
+    @property
+    def fingerprint(self) -> dict[str, Any]:
+        """Everything the stored rows depend on."""
+        return self._store.fingerprint.to_dict()
+
+    @property
+    def llm(self) -> SharedLLM:
+        """The model, loaded at first use and checked against the fingerprint.
+
+        Raises:
+            ModelUnavailableError: it cannot be loaded.
+            FingerprintMismatchError: it is not the one that the index was made with.
+        """
+        if self._llm is None:
+            from sharedllm_docs.model.shared_llm import SharedLLM
+
+            recorded = self._store.settings
+            options: dict[str, Any] = {"profile": Profile.from_dict(recorded["profile"]), **recorded["source"]}
+            if not recorded["source"] and not self._options:
+                raise IndexNotFoundError(
+                    f"The index was made with a model in memory ({recorded['model']}), which cannot be loaded by name.",
+                    remedy="Give the model: Index.open(url, llm).",
+                )
+            options |= {name: value for name, value in self._options.items() if value is not None}
+            self._llm = self._bind(SharedLLM.from_pretrained(report=self._report, **options))
+        return self._llm
+
+    def _bind(self, llm: SharedLLM) -> SharedLLM:
+        self._store.fingerprint.check(llm.fingerprint)
+        return llm
+
+    # -- documents --------------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        source: Source,
+        *,
+        name: str | None = None,
+        options: ReadOptions | None = None,
+        metadata: Mapping[str, str] | None = None,
+        progress: Report | None = None,
+        max_bytes: int | None = None,
+        timeout: float = LOCK_TIMEOUT,
+        force: bool = False,
+        replace: bool = False,
+    ) -> AddedDocument:
+        """Read, encode and store a document; returns at once when it is there already.
+
+        Args:
+            source: path, fsspec URL, bytes, open binary file, or a ``Document``.
+            name: display name (default: the file's).
+            options: of the reader (password, pages, engine, encoding).
+            metadata: strings kept with the document; one that is there already keeps those it has.
+            progress: told of every step.
+            max_bytes: disk budget for this call instead of the index's.
+            timeout: seconds to wait for another process that writes.
+            force: read and commit again even if the document is there.
+            replace: take other documents of the same name out, under the same lock, once this one is committed.
+
+        Raises:
+            DocumentError: the file cannot be read; says why.
+            DiskBudgetError: it would exceed the budget; nothing is encoded.
+            DiskFullError: the disk is full; what was there stays.
+            IndexLockedError: another process goes on writing.
+            InterruptedIngestion: Ctrl-C; adding again goes on from there.
+        """
+        from sharedllm_docs.documents.document import Document
+        from sharedllm_docs.documents.readers import ReadOptions
+        from sharedllm_docs.documents.readers.identify import identify
+        from sharedllm_docs.index.additions import Addition
+        from sharedllm_docs.index.ingest import read_source
+
+        begun = time.perf_counter()
+        told, options = progress or _ignore, options or ReadOptions()
+        addition = Addition(self._store, self._library, lambda: self.llm, timeout, max_bytes, force, replace)
+        identity = None if isinstance(source, Document) else identify(source, name=name, options=options)
+        known = addition.known(identity, options.max_pages, begun) if identity is not None else None
+        if known is not None:
+            return known
+        document = read_source(source, name=name, options=options, metadata=metadata, report=told)
+        return addition.run(document, told, begun)
+
+    async def aadd(self, source: Source, **options: Unpack[AddOptions]) -> AddedDocument:
+        """``add`` in a thread, so that the event loop goes on."""
+        return await to_thread(lambda: self.add(source, **options))
+
+    def estimate(self, source: Source, *, options: ReadOptions | None = None) -> SizeEstimate:
+        """Bytes that a document will take, before anything is encoded."""
+        from sharedllm_docs.documents.readers import ReadOptions
+        from sharedllm_docs.index.ingest import Ingestion, read_source
+
+        document = read_source(source, name=None, options=options or ReadOptions(), metadata=None, report=_ignore)
+        return Ingestion(self.llm, document, _ignore).estimate()
+
+    def documents(self) -> list[DocumentInfo]:
+        """All documents, oldest first."""
+        return [self._library.info(record) for record in self._store.documents()]
+
+    def document(self, reference: str) -> DocumentInfo:
+        """A document by name, key, or the beginning of its key.
+
+        Raises:
+            DocumentNotFoundError: none.
+            StoreError: several; they are named.
+        """
+        return self._library.info(self._store.get(reference))
+
+    def remove(self, reference: str, *, timeout: float = LOCK_TIMEOUT) -> DocumentInfo:
+        """Take a document out of the index; ``prune`` frees its rows."""
+        info = self.document(reference)
+        self._store.remove(info.key, timeout=timeout)
+        self._library.forget(info.key)
+        return info
+
+    def prune(self, *, timeout: float = LOCK_TIMEOUT) -> int:
+        """Delete what no document needs; returns the bytes freed."""
+        return self._store.prune(timeout=timeout).bytes
+
+    def size(self) -> int:
+        """Bytes of the whole index."""
+        return self._store.total_bytes()
+
+    def verify(self, reference: str | None = None, *, progress: Report | None = None) -> VerifyReport:
+        """Check every byte of the index or of one document; names every damaged file and raises for none."""
+        from sharedllm_docs.index.ingest import Progress
+
+        def tell(done: int, total: int, _path: str) -> None:
+            (progress or _ignore)(Progress("verify", done, total, "bytes"))
+
+        return self._store.verify(reference, progress=tell)
+
+    def repair(self, reference: str | None = None, *, progress: Report | None = None) -> int:
+        """Encode damaged chunks again, of one document or of all; returns how many.
+
+        Raises:
+            DamagedIndexError: a manifest, text or vectors file is damaged, which encoding cannot mend; names it.
+        """
+        from sharedllm_docs.index.ingest import repair
+
+        records = self._store.documents() if reference is None else [self._store.get(reference)]
+        mended = 0
+        for record in records:
+            damaged = self._store.damaged_chunks(record)
+            if damaged:
+                with self._store.writer(timeout=LOCK_TIMEOUT) as writer:
+                    mended += repair(self.llm, self._library.prepared(record), damaged, writer, progress or _ignore)
+        return mended
+
+    # -- questions --------------------------------------------------------------------------------------------------
+
+    def ask(self, question: str, *, conversation: Sequence[Message] = (), **options: Unpack[AskOptions]) -> Answer:
+        """Answer a question from the stored rows.
+
+        Args:
+            question: in words.
+            conversation: earlier turns and system messages; they stand as text before the question and take room
+                in the window, while passages are chosen by the question alone.
+            options: any of
+
+                - ``documents``: names or keys to search; None searches all;
+                - ``where``: metadata that a document must have, ``{"year": "2024"}`` or ``{"year": ["2023", "2024"]}``,
+                  or a function of the metadata;
+                - the fields of ``RetrievalConfig``: ``budget``, ``selector``, ``candidates``, ``evidence_tokens``,
+                  ``relevance_floor``, ``max_citations``; or ``retrieval``, a whole one;
+                - the fields of ``GenerationConfig``: ``max_new_tokens``, ``temperature``, ``top_p``, ``top_k``,
+                  ``repetition_penalty``, ``stop``, ``seed``; or ``generation``, a whole one.
+
+        Raises:
+            ConfigError: an unknown option, or a value out of its bounds.
+            EmptyQuestionError, QuestionError, QuestionTooLongError: of the question.
+            DocumentNotFoundError: a document is not in the index, none fits ``where``, or the index is empty.
+            FingerprintMismatchError, DamagedIndexError: of the index; nothing is answered from it.
+        """
+        query = Query.of(question, options, conversation=transcript(conversation))
+        return self.engine(query).ask_many([query])[0]
+
+    def ask_many(self, questions: Sequence[str], **options: Unpack[AskOptions]) -> list[Answer]:
+        """Answer several questions, decoded together; options as for ``ask``."""
+        queries = [Query.of(question, options) for question in questions]
+        return self.engine(queries[0]).ask_many(queries) if queries else []
+
+    def stream(
+        self, question: str, *, conversation: Sequence[Message] = (), **options: Unpack[AskOptions]
+    ) -> Stream[Answer]:
+        """Answer piece by piece: iterate for text, then take ``.result``; options as for ``ask``."""
+        query = Query.of(question, options, conversation=transcript(conversation))
+        return self.engine(query).stream(query)
+
+    async def aask(
+        self, question: str, *, conversation: Sequence[Message] = (), **options: Unpack[AskOptions]
+    ) -> Answer:
+        """``ask`` in a thread, so that the event loop goes on."""
+        return await to_thread(lambda: self.ask(question, conversation=conversation, **options))
+
+    async def aask_many(self, questions: Sequence[str], **options: Unpack[AskOptions]) -> list[Answer]:
+        """``ask_many`` in a thread."""
+        return await to_thread(lambda: self.ask_many(questions, **options))
+
+    def astream(
+        self, question: str, *, conversation: Sequence[Message] = (), **options: Unpack[AskOptions]
+    ) -> AsyncStream[Answer]:
+        """``stream`` for ``async for``; ``.result`` is there afterwards."""
+        return AsyncStream(lambda: self.stream(question, conversation=conversation, **options))
+
+    def select(self, question: str, **options: Unpack[AskOptions]) -> Selection:
+        """The nodes that ``ask`` would inject; options as there."""
+        query = Query.of(question, options)
+        return self.engine(query).select(query)
+
+    def tree(self, reference: str, question: str | None = None, **options: Unpack[RetrievalOptions]) -> TreeView:
+        """A document's trees, and with a question which branches are taken; loads no model without one.
+
+        Args:
+            reference: name or key of the document.
+            question: in words, or None.
+            options: the fields of ``RetrievalConfig``, or ``retrieval``, a whole one.
+        """
+        record = self._store.get(reference)
+        selection = self.select(question, documents=[record.key], **options) if question is not None else None
+        return tree_view(self._library.info(record), self._library.prepared(record), question, selection)
+
+    # -- passages ---------------------------------------------------------------------------------------------------
+
+    def search(
+        self, question: str, *, k: int = 5, documents: Sequence[str] | None = None, where: Where | None = None
+    ) -> tuple[Passage, ...]:
+        """The leaves nearest to a question, best first, without generating anything.
+
+        Args:
+            question: in words.
+            k: maximum number of passages.
+            documents: names or keys to search; None searches all.
+            where: metadata that a document must have; see ``ask``.
+
+        Raises:
+            ConfigError: ``k`` below 1.
+            EmptyQuestionError, DocumentNotFoundError: see ``ask``.
+        """
+        from sharedllm_docs.retrieval.passages import best_passages, check_count
+
+        check_count(k)
+        query = Query(question, documents=documents, where=where)
+        return best_passages(self._searcher(query), question, self.llm.embedder.encode([question])[0], k)
+
+    async def asearch(
+        self, question: str, *, k: int = 5, documents: Sequence[str] | None = None, where: Where | None = None
+    ) -> tuple[Passage, ...]:
+        """``search`` in a thread."""
+        return await to_thread(lambda: self.search(question, k=k, documents=documents, where=where))
+
+    def passages(self, citations: Sequence[Citation]) -> tuple[Passage, ...]:
+        """The injected nodes that citations were taken from, with their whole text, each once, in their order.
+
+        Args:
+            citations: an answer's ``citations`` or a stream's ``sources``.
+
+        Raises:
+            DocumentNotFoundError: a document was removed since.
+        """
+        from sharedllm_docs.retrieval.passages import cited_passages
+
+        keys = {citation.document_key for citation in citations}
+        return cited_passages({key: self._library.by_key(key) for key in keys}, citations)
+
+    def engine(self, query: Query) -> Engine:
+        """What answers a query: for measurements that look at single steps; ``ask`` is the ordinary way."""
+        from sharedllm_docs.index.engine import Engine
+
+        records = self._library.records(query.documents, query.where)
+        searcher = self._library.searcher(records, self.llm.profile)
+        return Engine(self.llm, StoredRows(self._store, self.llm, records), searcher)
+
+    # -- inner ------------------------------------------------------------------------------------------------------
+
+    def _searcher(self, query: Query) -> Searcher:
+        return self._library.searcher(self._library.records(query.documents, query.where), self.llm.profile)
+
+
+def _ignore(_progress: Progress) -> None:
+    """Nobody listens."""
+
+
+def _remote_cache(url: Url) -> Any:
+    """A cache for blocks of a remote index; None for a local one."""
+    from sharedllm_docs.cache import cache_dir
+
+    if "://" not in str(url) or str(url).startswith(("file://", "memory://")):
+        return None
+    from sharedllm_docs.store.bytecache import ByteCache
+
+    return ByteCache(cache_dir() / "rows")

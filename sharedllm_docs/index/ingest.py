@@ -1,0 +1,266 @@
+"""Ingestion: a file becomes a document of the index. Read, tokenise, encode chunk by chunk, embed leaves, commit.
+
+Every chunk is stored as soon as it is encoded and found again by its content, so an interrupted ingestion goes on
+where it stopped and an edited document encodes only the chunks whose tokens changed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from itertools import accumulate
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from sharedllm_docs.documents.chunks import Chunk, split_into_chunks
+from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.readers import ReadOptions, read_document
+from sharedllm_docs.documents.tokens import DocumentTokens, tokenize
+from sharedllm_docs.documents.tree import ContextTree, RowLayout
+from sharedllm_docs.errors import InterruptedIngestion
+from sharedllm_docs.injection.encoder import EncodedChunk
+from sharedllm_docs.model.shared_llm import SharedLLM
+from sharedllm_docs.retrieval.candidates import passage
+from sharedllm_docs.retrieval.prepared import EMBEDDINGS, NODE_VECTORS, PreparedDocument
+from sharedllm_docs.store.estimate import SizeEstimate, VectorSize, estimate_bytes
+from sharedllm_docs.store.keys import chunk_key
+from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, encode_content
+from sharedllm_docs.store.writer import IndexWriter
+
+Source = str | Path | bytes | BinaryIO | Document
+EMBED_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far an operation is.
+
+    Attributes:
+        stage: ``read``, ``tokenize``, ``encode``, ``embed``, ``commit`` or ``verify``.
+        done: so far.
+        total: in all.
+        unit: ``pages``, ``tokens``, ``passages`` or ``files``.
+    """
+
+    stage: str
+    done: int
+    total: int
+    unit: str
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class Ingested:
+    """What an ingestion did.
+
+    Attributes:
+        record: of the document in the store.
+        chunks_encoded: by the model.
+        chunks_reused: found in the store.
+        stage_seconds: wall time of each stage: ``tokenize``, ``encode`` (the model), ``store`` (packing rows,
+            waiting for the disk), ``embed``, ``commit``.
+    """
+
+    record: DocumentRecord
+    chunks_encoded: int
+    chunks_reused: int
+    stage_seconds: Mapping[str, float]
+
+
+def read_source(
+    source: Source,
+    *,
+    name: str | None,
+    options: ReadOptions,
+    metadata: Mapping[str, str] | None,
+    report: Report,
+) -> Document:
+    """Read a file, or take a document that is read already; the caller's metadata is added to the document's own."""
+    if isinstance(source, Document):
+        document = replace(source, name=name or source.name)
+    else:
+        document = read_document(
+            source,
+            name=name,
+            options=options,
+            progress=lambda done, total: report(Progress("read", done, total, "pages")),
+        )
+    return replace(document, metadata={**document.metadata, **(metadata or {})})
+
+
+class Ingestion:
+    """Brings one document into the store.
+
+    Args:
+        llm: the model; its lock is held while a batch is encoded.
+        document: as read.
+        report: told of progress.
+    """
+
+    def __init__(self, llm: SharedLLM, document: Document, report: Report) -> None:
+        self.llm = llm
+        self.document = document
+        self.report = report
+        self.stage_seconds = dict.fromkeys(("tokenize", "encode", "store", "embed", "commit"), 0.0)
+        begun = time.perf_counter()
+        self.tokens: DocumentTokens = tokenize(
+            document, llm.tokenizer, progress=lambda done, total: report(Progress("tokenize", done, total, "pages"))
+        )
+        self.chunks = split_into_chunks(len(self.tokens), llm.profile.chunk_tokens)
+        self.prepared = PreparedDocument("", document, self.tokens, self.chunks, llm.profile)
+        digest = llm.fingerprint.digest()
+        self.keys = [chunk_key(digest, self.ids(chunk)) for chunk in self.chunks]
+        self.reused = [False] * len(self.chunks)
+        self._spent("tokenize", begun)
+
+    def _spent(self, stage: str, since: float) -> None:
+        self.stage_seconds[stage] += time.perf_counter() - since
+
+    def estimate(self) -> SizeEstimate:
+        """Bytes that the document will take in the index."""
+        llm = self.llm
+        vectors = {
+            EMBEDDINGS: VectorSize("leaf", llm.embedder.size),
+            NODE_VECTORS: VectorSize("node", llm.upper.hidden_size),
+        }
+        text_bytes = len(encode_content(self.document))
+        return estimate_bytes(
+            len(self.tokens),
+            llm.profile,
+            kv_heads=llm.upper.kv_heads,
+            head_dim=llm.upper.head_dim,
+            vectors=vectors,
+            text_bytes=text_bytes,
+        )
+
+    def missing_bytes(self, writer: IndexWriter) -> int:
+        """Bytes still to be written: the estimate less the shards that are there."""
+        estimate = self.estimate()
+        pairs = zip(self.chunks, self.keys, estimate.chunk_bytes, strict=True)
+        return estimate.total - sum(size for chunk, key, size in pairs if writer.find_chunk(chunk, key) is not None)
+
+    def ids(self, chunk: Chunk) -> list[int]:
+        """Token ids of a chunk."""
+        ids: list[int] = self.tokens.ids[chunk.start : chunk.end].tolist()
+        return ids
+
+    def run(self, writer: IndexWriter) -> Ingested:
+        """Encode what is not there yet and commit.
+
+        Raises:
+            InterruptedIngestion: Ctrl-C; what was encoded is kept.
+            DiskFullError, DiskBudgetError: what was stored before stays.
+        """
+        records: dict[int, ChunkRecord] = {}
+        try:
+            vectors = self._store_chunks(writer, records)
+            embeddings = self._embed()
+            self.report(Progress("commit", 0, 1, "files"))
+            begun = time.perf_counter()
+            record = writer.commit(
+                self.document,
+                [records[chunk.index] for chunk in self.chunks],
+                self.tokens,
+                {EMBEDDINGS: embeddings, NODE_VECTORS: vectors},
+                created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            )
+            self._spent("commit", begun)
+            self.report(Progress("commit", 1, 1, "files"))
+        except KeyboardInterrupt as error:
+            raise InterruptedIngestion(
+                f"Interrupted: {len(records)} of {len(self.chunks)} chunks of {self.document.name} are stored.",
+                remedy="Add the same file again to go on from there.",
+            ) from error
+        return Ingested(
+            record,
+            chunks_encoded=len(self.chunks) - sum(self.reused),
+            chunks_reused=sum(self.reused),
+            stage_seconds=self.stage_seconds,
+        )
+
+    # -- steps ------------------------------------------------------------------------------------------------------
+
+    def _store_chunks(self, writer: IndexWriter, records: dict[int, ChunkRecord]) -> NDArray[np.float32]:
+        """Fill ``records`` by chunk index; returns the node vectors of all chunks, one after another."""
+        vectors: dict[int, NDArray[np.float32]] = {}
+        missing = []
+        for chunk, key in zip(self.chunks, self.keys, strict=True):
+            found = writer.find_chunk(chunk, key)
+            if found is None:
+                missing.append(chunk)
+            else:
+                records[chunk.index] = found
+                self.reused[chunk.index] = True
+                vectors[chunk.index] = self._node_vectors(chunk)
+        done = sum(len(self.chunks[index]) for index in records)
+        self.report(Progress("encode", done, len(self.tokens), "tokens"))
+        for batch in _batches(missing, self.llm.encoding_batch):
+            encoded = self._encode(batch)
+            begun = time.perf_counter()
+            for chunk, rows in zip(batch, encoded, strict=True):
+                blocks = RowLayout(ContextTree(self.llm.profile, len(chunk))).blocks
+                vectors[chunk.index] = _float32(rows.node_vectors)
+                records[chunk.index] = writer.put_chunk(chunk, self.keys[chunk.index], rows.keys, rows.values, blocks)
+            self._spent("store", begun)
+            done += sum(map(len, batch))
+            self.report(Progress("encode", done, len(self.tokens), "tokens"))
+        return np.concatenate([vectors[chunk.index] for chunk in self.chunks])
+
+    def _encode(self, batch: Sequence[Chunk]) -> list[EncodedChunk]:
+        begun = time.perf_counter()
+        with self.llm.lock:
+            encoded = self.llm.encoder.encode([self.ids(chunk) for chunk in batch])
+        self._spent("encode", begun)
+        return encoded
+
+    def _node_vectors(self, chunk: Chunk) -> NDArray[np.float32]:
+        with self.llm.lock:
+            return _float32(self.llm.encoder.node_vectors(self.ids(chunk)))
+
+    def _embed(self) -> NDArray[np.float32]:
+        leaves, texts = self.prepared.leaves, self.prepared.leaf_texts
+        passages = [passage(text, leaf.title) for text, leaf in zip(texts, leaves, strict=True)]
+        made = []
+        begun = time.perf_counter()
+        for batch in _batches(passages, EMBED_BATCH):
+            made.append(self.llm.embedder.encode(batch))
+            done = min(len(made) * EMBED_BATCH, len(passages))
+            self.report(Progress("embed", done, len(passages), "passages"))
+        self._spent("embed", begun)
+        return np.concatenate(made)
+
+
+def repair(
+    llm: SharedLLM, prepared: PreparedDocument, damaged: Sequence[int], writer: IndexWriter, report: Report
+) -> int:
+    """Encode the chunks with these indices again and put their shards in place of the damaged ones.
+
+    Returns:
+        how many were encoded.
+    """
+    digest = llm.fingerprint.digest()
+    sizes = [len(prepared.trees[index].chunk) for index in damaged]
+    for index, done in zip(damaged, accumulate(sizes), strict=True):
+        tree = prepared.trees[index]
+        ids = prepared.tokens.ids[tree.chunk.start : tree.chunk.end]
+        with llm.lock:
+            rows = llm.encoder.encode([ids.tolist()])[0]
+        writer.replace_chunk(tree.chunk, chunk_key(digest, ids), rows.keys, rows.values, tree.layout.blocks)
+        report(Progress("encode", done, sum(sizes), "tokens"))
+    return len(damaged)
+
+
+def _float32(tensor: torch.Tensor) -> NDArray[np.float32]:
+    return np.asarray(tensor.float().cpu().numpy(), dtype=np.float32)
+
+
+def _batches(items: Sequence[object], size: int) -> list[Sequence]:  # type: ignore[type-arg]
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -1,0 +1,203 @@
+"""The tree of a document as data to draw: chunks, nodes, and with a question which branches were taken."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from sharedllm_docs.documents.document import Issue
+from sharedllm_docs.documents.tree import Node
+from sharedllm_docs.retrieval.answer import fold
+from sharedllm_docs.retrieval.prepared import PreparedDocument
+from sharedllm_docs.retrieval.searcher import Selection
+from sharedllm_docs.retrieval.selection import SelectedNode
+
+SNIPPET_CHARS = 60
+
+
+@dataclass(frozen=True)
+class DocumentInfo:
+    """A document of an index, as lists show it.
+
+    Attributes:
+        key: its content address.
+        name: display name.
+        pages: how many.
+        tokens: how many.
+        chunks: how many.
+        bytes: on disk.
+        created: UTC time at which it was added.
+        reader: that read it.
+        title: of its metadata, or "".
+        issues: what was lost or guessed while reading.
+        metadata: strings of the source and of the caller.
+    """
+
+    key: str
+    name: str
+    pages: int
+    tokens: int
+    chunks: int
+    bytes: int
+    created: str
+    reader: str
+    title: str = ""
+    issues: tuple[Issue, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
+class AddedDocument:
+    """Result of ``Index.add``.
+
+    Attributes:
+        document: as it is in the index now.
+        new: False when it was there already and nothing was read.
+        chunks_encoded: by the model.
+        chunks_reused: found in the store (resumed, shared or unchanged after an edit).
+        seconds: from reading to commit.
+        tokens_per_second: of the whole ingestion, reading and embedding included; 0 when nothing was encoded.
+        stage_seconds: wall time by stage (``read``, ``tokenize``, ``encode``, ``store``, ``embed``, ``commit``).
+        replaced: keys of the documents of the same name that were taken out.
+    """
+
+    document: DocumentInfo
+    new: bool
+    chunks_encoded: int
+    chunks_reused: int
+    seconds: float
+    tokens_per_second: float
+    stage_seconds: Mapping[str, float]
+    replaced: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class NodeView:
+    """A node of a tree.
+
+    Attributes:
+        level: 1 .. depth.
+        index: in its level.
+        start_token: first token, counted in the document.
+        end_token: one past its last.
+        start_page: on which it begins.
+        end_page: on which it ends.
+        grain: of its level (0 = never injected).
+        rows: that it injects at that grain.
+        score: relevance of its best leaf to the question; None without a question.
+        state: ``taken`` (injected at the finest grain), ``coarse`` (injected at a coarser one), ``left`` (not
+            injected though its chunk was searched) or "" (chunk not searched, or no question).
+        text: its first words.
+    """
+
+    level: int
+    index: int
+    start_token: int
+    end_token: int
+    start_page: int
+    end_page: int
+    grain: int
+    rows: int
+    score: float | None
+    state: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ChunkView:
+    """A chunk with its tree.
+
+    Attributes:
+        index: in the document.
+        start_page: on which it begins.
+        end_page: on which it ends.
+        tokens: in it.
+        section: title of the section in which it begins.
+        score: of its best leaf; None without a question.
+        selected: whether any of its nodes is injected.
+        nodes: from the top level down, left to right.
+    """
+
+    index: int
+    start_page: int
+    end_page: int
+    tokens: int
+    section: str
+    score: float | None
+    selected: bool
+    nodes: tuple[NodeView, ...]
+
+
+@dataclass(frozen=True)
+class TreeView:
+    """A document's trees, for one question or none."""
+
+    document: DocumentInfo
+    question: str | None
+    chunks: tuple[ChunkView, ...]
+
+
+def tree_view(
+    info: DocumentInfo, prepared: PreparedDocument, question: str | None = None, selection: Selection | None = None
+) -> TreeView:
+    """Put document, trees and selection together.
+
+    Args:
+        info: of the document.
+        prepared: the same document.
+        question: as asked, or None.
+        selection: for the question; its document 0 is this one.
+    """
+    chosen: dict[int, list[SelectedNode]] = {}
+    for node in selection.nodes if selection else ():
+        chosen.setdefault(node.chunk, []).append(node)
+    chunks = tuple(
+        _chunk_view(prepared, index, selection, chosen.get(index, [])) for index in range(len(prepared.trees))
+    )
+    return TreeView(info, question, chunks)
+
+
+def _chunk_view(
+    prepared: PreparedDocument, index: int, selection: Selection | None, chosen: list[SelectedNode]
+) -> ChunkView:
+    tree = prepared.trees[index]
+    leaf_scores = selection.candidates[index].leaf_scores if selection else None
+    first, last = prepared.pages(index)
+    states = {selected.node: _state(selected, prepared) for selected in chosen}
+    nodes = []
+    for node in tree.tree.nodes:
+        score = max(leaf_scores[leaf] for leaf in tree.tree.leaves_of(node)) if leaf_scores else None
+        nodes.append(_node_view(prepared, index, node, score, states.get(node, "left" if chosen else "")))
+    return ChunkView(
+        index=index,
+        start_page=first,
+        end_page=last,
+        tokens=len(tree.chunk),
+        section=prepared.leaves[prepared.first_leaf[index]].title,
+        score=round(max(leaf_scores), 4) if leaf_scores else None,
+        selected=bool(chosen),
+        nodes=tuple(nodes),
+    )
+
+
+def _state(selected: SelectedNode, prepared: PreparedDocument) -> str:
+    return "taken" if selected.grain == prepared.profile.stored_grain else "coarse"
+
+
+def _node_view(prepared: PreparedDocument, chunk: int, node: Node, score: float | None, state: str) -> NodeView:
+    tree = prepared.trees[chunk]
+    first, last = prepared.pages(chunk, node)
+    snippet = fold(prepared.text(chunk, node)[: 2 * SNIPPET_CHARS])[:SNIPPET_CHARS]
+    return NodeView(
+        level=node.level,
+        index=node.index,
+        start_token=tree.chunk.start + node.start,
+        end_token=tree.chunk.start + node.end,
+        start_page=first,
+        end_page=last,
+        grain=tree.tree.grain(node),
+        rows=tree.tree.num_kept(node),
+        score=None if score is None else round(score, 4),
+        state=state,
+        text=snippet,
+    )

@@ -1,0 +1,140 @@
+"""The model as the steps of an answer use it on a processor, where one token at a time is bound by what it reads.
+
+Comes in: the decoder. Goes out: a twin of it over the same weights whose attention reads injected rows once a group of
+heads, and whose linear layers, in bfloat16, multiply by codes of eight bits. The decoder itself stays as it is, and
+everything that is fed more than one token at a time (encoding, questions) goes by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import torch
+from torch import nn
+
+from sharedllm_docs.architectures.attention import register_attention
+from sharedllm_docs.architectures.base import Architecture
+from sharedllm_docs.errors import ConfigError
+from sharedllm_docs.injection.row_attention import attend_to_rows
+
+STEP_WEIGHTS = ("auto", "int8", "model")
+GROUPED_HEADS = "sharedllm_docs_grouped_heads"
+"""Name of ``packed_attention`` among transformers' attention functions."""
+_USUAL = "sdpa"
+_HARMLESS = frozenset({"use_cache", "cache_position", "position_ids", "sliding_window"})
+"""Arguments of layers that do not change what one token attends to beyond what the mask says."""
+_LARGEST = 127
+_PART = 4096
+"""Rows of a weight that are there in float32 at once: heads of large vocabularies are most of a small model."""
+
+
+def check_step_weights(name: str, arch: Architecture) -> None:
+    """Raise ConfigError for an unknown name, and for ``int8`` where there is no kernel for it."""
+    if name not in STEP_WEIGHTS:
+        raise ConfigError(f"step_weights={name!r} is not one of {', '.join(STEP_WEIGHTS)}.", remedy="Use one of these.")
+    if name == "int8" and not _eight_bits_pay(arch):
+        raise ConfigError(
+            f"step_weights='int8' wants bfloat16 on a processor, and this model is {arch.dtype} on {arch.device}.",
+            remedy="Use step_weights='auto', or dtype='bfloat16' with device='cpu'.",
+        )
+
+
+def for_steps(arch: Architecture, step_weights: str = "auto") -> Architecture:
+    """What steps of one token go by: a twin of the decoder, or itself where nothing is gained.
+
+    Args:
+        arch: the decoder.
+        step_weights: ``auto`` (``int8`` in bfloat16 on a processor), ``int8`` or ``model``.
+
+    Raises:
+        ConfigError: see ``check_step_weights``.
+    """
+    check_step_weights(step_weights, arch)
+    packs = arch.config._attn_implementation == _USUAL and arch.num_heads > arch.kv_heads
+    codes = step_weights != "model" and _eight_bits_pay(arch)
+    # accelerate's hooks are tied to the very modules, and a copy of them would not be
+    if arch.device.type != "cpu" or not (packs or codes) or any(hasattr(m, "_hf_hook") for m in arch.model.modules()):
+        return arch
+    steps = arch.twin()
+    steps.decoder.rotary_emb = arch.decoder.rotary_emb  # some ropes remember the longest text
+    if packs:
+        register_attention(GROUPED_HEADS, packed_attention)
+        steps.config._attn_implementation = GROUPED_HEADS
+    if codes:
+        layers = [module for layer in steps.layers for module in layer.modules()]
+        for module in (*layers, steps.model.lm_head):
+            if type(module) is nn.Linear:
+                vars(module)["forward"] = multiplied_by_codes(module)
+    return steps
+
+
+def _eight_bits_pay(arch: Architecture) -> bool:
+    """In float32 the kernel is slower than the product (docs/log.md, steps of decoding). Its name is private."""
+    return arch.device.type == "cpu" and arch.dtype == torch.bfloat16 and hasattr(torch, "_weight_int8pack_mm")
+
+
+def quantised(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Codes int8 [O, I] and scales [O] in the weight's dtype: ``weight ≈ codes * scales``, one scale a row."""
+    parts = [_quantised_part(part) for part in torch.split(weight.detach(), _PART)]
+    return torch.cat([codes for codes, _scale in parts]), torch.cat([scale for _codes, scale in parts])
+
+
+def _quantised_part(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    wide = weight.to(torch.float32, copy=True)
+    scale = (wide.abs().amax(dim=1) / _LARGEST).to(weight.dtype)
+    steps = wide.div_(scale.float().masked_fill_(scale == 0, 1.0)[:, None])
+    return steps.round_().clamp_(-_LARGEST, _LARGEST).to(torch.int8), scale
+
+
+def multiplied_by_codes(linear: nn.Linear) -> Callable[[torch.Tensor], torch.Tensor]:
+    """The layer's product with its weights in eight bits."""
+    return partial(_product, *quantised(linear.weight), linear.bias)
+
+
+def _product(codes: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None, given: torch.Tensor) -> torch.Tensor:
+    flat = given.reshape(-1, given.shape[-1])
+    product: torch.Tensor = torch._weight_int8pack_mm(flat, codes, scale)
+    product = product.view(*given.shape[:-1], len(codes))
+    return product if bias is None else product + bias
+
+
+def packed_attention(
+    module: Any,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **others: Any,
+) -> tuple[torch.Tensor, None]:
+    """An attention function of transformers: the heads that share keys stand one after another as if they were tokens.
+
+    One token sees all rows that there are, so this is the same sum over the same rows, which torch's kernel for
+    grouped heads reads once a head. What cannot be packed goes to transformers' own function.
+
+    Args:
+        module: the attention layer.
+        query: [B, H, S, D], and ``key``, ``value`` [B, KV, R, D].
+        attention_mask: [B, 1, S, R], or None.
+        dropout: none while decoding.
+        scaling: of the scores.
+        others: as layers of some families give them.
+
+    Returns:
+        [B, S, H, D], and no weights.
+    """
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    batch, heads, length, size = query.shape
+    shared = attention_mask is None or attention_mask.shape[1] == 1
+    if length != 1 or not shared or dropout or set(others) - _HARMLESS:
+        usual: tuple[torch.Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
+        )
+        return usual
+    packed = query.reshape(batch, key.shape[1], -1, size)
+    mixed = attend_to_rows(packed, key, value, attention_mask, scaling)
+    return mixed.reshape(batch, 1, heads, size), None

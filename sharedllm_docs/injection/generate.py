@@ -1,0 +1,219 @@
+"""Generation: tokens one by one from a decoder that attends to injected rows.
+
+Comes in: an ``InjectedDecoder`` and the question's ids. Goes out: pieces of text as they
+become certain, and why each answer ended. Sampling uses transformers' own logits processors.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import torch
+
+from sharedllm_docs.config import GenerationConfig
+
+
+class Decoder(Protocol):
+    """Feeds tokens, gives logits of the last place [B, V]."""
+
+    def feed(self, sequences: Sequence[Sequence[int]], *, all_logits: bool = False) -> torch.Tensor: ...
+
+
+@dataclass
+class Generated:
+    """One answer.
+
+    Attributes:
+        text: without stop string and special tokens.
+        ids: generated token ids, the ending token included.
+        finish_reason: ``stop`` (end token or stop string) or ``length``.
+        first_token_seconds: from the call until the first token was known.
+    """
+
+    text: str = ""
+    ids: list[int] = field(default_factory=list)
+    finish_reason: str = "length"
+    first_token_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of text of question ``index`` that will not change any more."""
+
+    index: int
+    text: str
+
+
+class _TextAssembler:
+    """Turns token ids into text piece by piece, holding back what may still change or begin a stop string."""
+
+    def __init__(self, tokenizer: Any, stop: Sequence[str]) -> None:
+        self.tokenizer = tokenizer
+        self.stop = stop
+        self.ids: list[int] = []
+        self.released = ""
+        self.stopped = False
+
+    def add(self, token: int) -> str:
+        self.ids.append(token)
+        return self._release(final=False)
+
+    def finish(self) -> str:
+        return "" if self.stopped else self._release(final=True)
+
+    def _release(self, *, final: bool) -> str:
+        text: str = self.tokenizer.decode(self.ids, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+        cuts = [text.find(stop) for stop in self.stop if stop in text]
+        if cuts:
+            self.stopped = True
+            text = text[: min(cuts)]
+        elif not final:
+            # an unfinished character decodes to U+FFFD, an unfinished stop string may still be completed
+            text = text.rstrip("\ufffd")
+            held = max((_overlap(text, stop) for stop in self.stop), default=0)
+            text = text[: len(text) - held]
+        if len(text) <= len(self.released):
+            return ""
+        piece, self.released = text[len(self.released) :], text
+        return piece
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Length of the longest end of ``text`` that begins ``stop``."""
+    return next((n for n in range(min(len(stop), len(text)), 0, -1) if text.endswith(stop[:n])), 0)
+
+
+def _processors(settings: GenerationConfig) -> Any:
+    from transformers import LogitsProcessorList
+    from transformers.generation.logits_process import (
+        RepetitionPenaltyLogitsProcessor,
+        TemperatureLogitsWarper,
+        TopKLogitsWarper,
+        TopPLogitsWarper,
+    )
+
+    chain = LogitsProcessorList()
+    if settings.repetition_penalty != 1:
+        chain.append(RepetitionPenaltyLogitsProcessor(float(settings.repetition_penalty)))
+    if settings.temperature > 0:
+        chain.append(TemperatureLogitsWarper(float(settings.temperature)))
+        if settings.top_k:
+            chain.append(TopKLogitsWarper(settings.top_k))
+        if settings.top_p < 1:
+            chain.append(TopPLogitsWarper(settings.top_p))
+    return chain
+
+
+class Sampler:
+    """Chooses the next token of each question; every question has a generator of its own.
+
+    So an answer depends on its own seed alone and not on what it was batched with.
+    """
+
+    def __init__(self, settings: GenerationConfig, batch: int) -> None:
+        self.greedy = settings.temperature == 0
+        self.processors = _processors(settings)
+        self.generators = [torch.Generator() for _ in range(batch)]
+        for generator in self.generators:
+            if settings.seed is None:
+                generator.seed()
+            else:
+                generator.manual_seed(settings.seed)
+
+    def next(self, contexts: Sequence[Sequence[int]], logits: torch.Tensor) -> list[int]:
+        """Next ids from logits [B, V]; ``contexts`` are each question's tokens so far (for the penalty)."""
+        chosen = []
+        for row, context in enumerate(contexts):
+            seen = torch.tensor([list(context)], dtype=torch.long)
+            scores = self.processors(seen, logits[row : row + 1].float().cpu())[0]
+            if self.greedy:
+                chosen.append(int(scores.argmax()))
+            else:
+                probabilities = torch.softmax(scores, dim=-1)
+                chosen.append(int(torch.multinomial(probabilities, 1, generator=self.generators[row])))
+        return chosen
+
+
+def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Ids that end an answer: the generation config's and the tokenizer's."""
+    configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
+    ids = configured if isinstance(configured, (list, tuple)) else [configured]
+    return frozenset(i for i in (*ids, tokenizer.eos_token_id) if i is not None)
+
+
+def generate(
+    decoder: Decoder,
+    questions: Sequence[Sequence[int]],
+    tokenizer: Any,
+    settings: GenerationConfig,
+    ends: frozenset[int],
+) -> Generator[Piece, None, list[Generated]]:
+    """Generate answers to a batch of questions, yielding text as it becomes certain.
+
+    Args:
+        decoder: with the rows injected.
+        questions: token ids of each question.
+        tokenizer: for the text.
+        settings: sampling, stop strings and length.
+        ends: ids that end an answer.
+
+    Returns:
+        one ``Generated`` a question, as the generator's value.
+    """
+    begun = time.perf_counter()
+    assemblers = [_TextAssembler(tokenizer, settings.stop) for _ in questions]
+    sampler = Sampler(settings, len(questions))
+    results = [Generated() for _ in questions]
+    running = [True] * len(questions)
+    logits = decoder.feed(questions)
+    for step in range(settings.max_new_tokens):
+        contexts = [[*ids, *result.ids] for ids, result in zip(questions, results, strict=True)]
+        tokens = sampler.next(contexts, logits)
+        for index, token in enumerate(tokens):
+            if not running[index]:
+                continue
+            result = results[index]
+            if step == 0:
+                result.first_token_seconds = time.perf_counter() - begun
+            result.ids.append(token)
+            ended = token in ends
+            piece = "" if ended else assemblers[index].add(token)
+            if piece:
+                yield Piece(index, piece)
+            if ended or assemblers[index].stopped:
+                result.finish_reason = "stop"
+                running[index] = False
+        if not any(running) or step + 1 == settings.max_new_tokens:
+            break
+        logits = decoder.feed([[token] for token in tokens])
+    for index, assembler in enumerate(assemblers):
+        piece = assembler.finish()
+        if piece:
+            yield Piece(index, piece)
+        results[index].text = assembler.released
+    return results
+
+
+def finished(pieces: Generator[Piece, None, list[Generated]]) -> list[Generated]:
+    """The results alone, when nobody reads along."""
+    stream = texts(pieces)
+    while True:
+        try:
+            next(stream)
+        except StopIteration as end:
+            results: list[Generated] = end.value
+            return results
+
+
+def texts(pieces: Generator[Piece, None, list[Generated]]) -> Generator[str, None, list[Generated]]:
+    """The text of each piece; the same results at the end."""
+    while True:
+        try:
+            piece = next(pieces)
+        except StopIteration as end:
+            results: list[Generated] = end.value
+            return results
+        yield piece.text

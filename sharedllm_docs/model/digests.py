@@ -1,0 +1,115 @@
+"""Digests of models: what an index is bound to is the weights, not a name."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from sharedllm_docs.cache import cache_dir
+
+
+def json_digest(value: Any) -> str:
+    """SHA-256 over canonical JSON."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def weights_digest(weights: Mapping[str, Any]) -> str:
+    """SHA-256 over name, dtype, shape and bytes of every tensor, in order of name."""
+    import torch
+
+    hasher = hashlib.sha256()
+    for name in sorted(weights):
+        tensor = weights[name].detach().cpu().contiguous()
+        hasher.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
+        if tensor.numel():
+            hasher.update(memoryview(tensor.view(-1).view(torch.uint8).numpy()))
+    return hasher.hexdigest()
+
+
+def tokenizer_digest(tokenizer: Any) -> str:
+    """SHA-256 over everything that decides how text becomes ids (vocabulary, merges, normalisation)."""
+    backend = json.loads(tokenizer.backend_tokenizer.to_str())
+    # truncation and padding are switched by whoever called the tokenizer last; they are not part of it
+    backend.pop("truncation", None)
+    backend.pop("padding", None)
+    return json_digest(backend)
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Files as they stand, taken before anything is loaded from them.
+
+    A file counts as unchanged while its path, size, inode and nanosecond modification time are.
+
+    Attributes:
+        folder: where they are; None for no files.
+        patterns: as in ``pathlib.Path.glob``.
+        stats: path, size, modification time and inode of each; nothing where one of them cannot be looked at.
+    """
+
+    folder: Path | None = None
+    patterns: tuple[str, ...] = ()
+    stats: tuple[tuple[str, int, int, int], ...] = ()
+
+    @classmethod
+    def of(cls, folder: Path, *patterns: str) -> Snapshot:
+        """Of what matches a pattern now; of no files where there is no such folder."""
+        folder = folder.absolute()
+        try:
+            files = sorted({file for pattern in patterns for file in folder.glob(pattern)})
+            return cls(folder, patterns, tuple(_stat(file) for file in files))
+        except OSError:
+            return cls(folder, patterns)
+
+    def unchanged(self) -> bool:
+        """Whether a snapshot taken now is the same."""
+        return self.folder is None or Snapshot.of(self.folder, *self.patterns) == self
+
+
+NO_FILES = Snapshot()
+
+
+def remembered(files: Snapshot, extra: str, compute: Callable[[], str]) -> str:
+    """``compute()``, kept in the user's cache as long as the files stay as they were.
+
+    Nothing is remembered, or taken from memory, once they are no longer as in the snapshot: what was loaded may be of
+    either state. The memory can be lost: anything wrong with it leads to computing again.
+
+    Args:
+        files: as they were before anything was loaded from them.
+        extra: what else the digest depends on.
+        compute: the digest of what was loaded.
+    """
+    if not files.stats or not files.unchanged():
+        return compute()
+    place = cache_dir() / "digests" / f"{json_digest([files.stats, extra])}.txt"
+    try:
+        known = place.read_text(encoding="ascii").strip()
+        if len(known) == 64:
+            return known
+    except (OSError, UnicodeDecodeError):
+        pass  # not remembered yet
+    digest = compute()
+    if files.unchanged():
+        _keep(place, digest)
+    return digest
+
+
+def _keep(place: Path, digest: str) -> None:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        scratch = place.with_suffix(f".{os.getpid()}")
+        scratch.write_text(digest + "\n", encoding="ascii")
+        scratch.replace(place)
+    except OSError:
+        pass  # a cache that cannot be written costs time, nothing else
+
+
+def _stat(file: Path) -> tuple[str, int, int, int]:
+    status = file.stat()
+    return str(file.resolve()), status.st_size, status.st_mtime_ns, status.st_ino

@@ -1,0 +1,107 @@
+"""What a name or folder stands for: base model and tokenizer, adapter, profile.
+
+Comes in: arguments of ``SharedLLM.from_pretrained``. Goes out: loaded parts, and how to find
+them again. Knows no halves and no documents.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypedDict
+
+import torch
+from safetensors import SafetensorError
+
+from sharedllm_docs.config import Profile
+from sharedllm_docs.errors import ConfigError, ModelUnavailableError
+from sharedllm_docs.model.adapter import Adapter, shipped_adapter
+from sharedllm_docs.quiet import quiet_libraries
+
+
+class ModelOptions(TypedDict, total=False):
+    """Keywords of ``SharedLLM.from_pretrained``, which describes them."""
+
+    name_or_path: str | Path | None
+    adapter: str | Path | Adapter | None
+    profile: Profile | str | None
+    device: str
+    dtype: str
+    embedder: str | None
+    step_weights: str
+
+
+def load_adapter(adapter: str | Path | Adapter | None, model: str, profile: Profile | str | None) -> Adapter | None:
+    """The adapter asked for; ``auto``: the embedded model's own where the profile is left to it or is its kind."""
+    if adapter is None or isinstance(adapter, Adapter):
+        return adapter
+    if adapter == "auto":
+        wanted = profile.name if isinstance(profile, Profile) else profile
+        shipped = shipped_adapter(model) if model and wanted in (None, "sharedllm") else None
+        return Adapter.load(shipped) if shipped else None
+    return None if adapter == "none" else Adapter.load(adapter)
+
+
+def adapter_source(adapter: str | Path | Adapter | None, loaded: Adapter | None) -> str | None:
+    """How to find the adapter again: ``auto`` for the one that comes with the package."""
+    if loaded is None or isinstance(adapter, Adapter):
+        return None
+    return "auto" if adapter == "auto" else absolute(adapter)
+
+
+def absolute(name: str | Path | None) -> str | None:
+    """A local path made absolute, so that it still leads there from another folder; names stay as they are."""
+    if name is None:
+        return None
+    return str(Path(name).resolve()) if Path(name).exists() else str(name)
+
+
+def choose_profile(profile: Profile | str | None, adapter: Adapter | None) -> Profile:
+    """The profile asked for: by itself, by name, or the adapter's.
+
+    Raises:
+        ConfigError: an unknown name.
+    """
+    if isinstance(profile, Profile):
+        return profile
+    if adapter is not None and profile in (None, adapter.profile.name):
+        return adapter.profile
+    if profile in (None, "prefix"):
+        return Profile.prefix()
+    if profile == "sharedllm":
+        return Profile.sharedllm()
+    raise ConfigError(f"Profile {profile!r} is unknown (known: 'prefix', 'sharedllm').", remedy="Use one of these.")
+
+
+def load_model(source: str, device: torch.device, dtype: torch.dtype) -> tuple[Any, Any]:
+    """Model and tokenizer of a folder or hub name.
+
+    Raises:
+        ModelUnavailableError: they can be neither found nor fetched, or weights are missing.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    try:
+        with quiet_libraries():
+            tokenizer = AutoTokenizer.from_pretrained(source)
+            model, loaded = AutoModelForCausalLM.from_pretrained(
+                source, dtype=dtype, attn_implementation=_attention(device), output_loading_info=True
+            )
+        if loaded["missing_keys"]:  # transformers fills them with random numbers
+            raise ValueError(f"its files lack the weight {sorted(loaded['missing_keys'])[0]}")
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise ModelUnavailableError(
+            f"The model {source!r} could not be loaded: {reason.rstrip('.')}.",
+            remedy="Give a folder with a transformers model, a hub name while online, or nothing for the default.",
+        ) from error
+    return model.to(device).eval(), tokenizer
+
+
+def _attention(device: torch.device) -> str:
+    """flash-attn when installed and on CUDA, else torch's scaled_dot_product_attention."""
+    if device.type == "cuda":
+        from transformers.utils import is_flash_attn_2_available
+
+        if is_flash_attn_2_available():
+            return "flash_attention_2"
+    return "sdpa"

@@ -1,0 +1,139 @@
+"""Turns of a conversation as text and as token ids. Pure: loads no model.
+
+Comes in: ``Message``. Goes out: the lines that stand before a question (``transcript``), or the ids of a
+whole chat in the tokenizer's own template (``chat_ids``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from sharedllm_docs.checks import check_text
+from sharedllm_docs.errors import ConfigError, EmptyQuestionError, UnsupportedModelError
+
+ROLES = ("system", "user", "assistant")
+NEXT_TURN = "\nUser:"
+"""Ends an answer where no chat template does: a model may go on with a turn of its own."""
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn.
+
+    Attributes:
+        role: ``system``, ``user`` or ``assistant``.
+        content: its text.
+
+    Raises:
+        ConfigError: another role, or a content that is no text.
+    """
+
+    role: str
+    content: str
+
+    def __post_init__(self) -> None:
+        if self.role not in ROLES:
+            raise ConfigError(
+                f"The role {self.role!r} is unknown (known: {', '.join(map(repr, ROLES))}).", remedy="Use one of these."
+            )
+        if not isinstance(self.content, str):
+            raise ConfigError(
+                f"The content of a message is {type(self.content).__name__}, not text.", remedy="Give a string."
+            )
+
+
+def transcript(messages: Sequence[Message]) -> str:
+    """The turns as lines ``Role: text``, blank ones left out; "" when there is none."""
+    for message in messages:
+        check_text(message.content, "message")
+    said = [message for message in messages if message.content.strip()]
+    return "\n".join(f"{message.role.capitalize()}: {message.content.strip()}" for message in said)
+
+
+def chat_ids(tokenizer: Any, messages: Sequence[Message]) -> tuple[int, ...]:
+    """Token ids of a chat, up to where the answer begins.
+
+    A system message that the template refuses or leaves out stands at the head of the next user message. What a
+    message spells is text: it never ends its turn. Without a template the turns are lines ``Role: text``.
+
+    Raises:
+        EmptyQuestionError: nothing is said.
+        QuestionError: a message holds what is no character.
+        UnsupportedModelError: the template refuses the turns, or leaves one out.
+    """
+    spoken = transcript(messages)
+    if not spoken:
+        raise EmptyQuestionError("The messages hold no text.", remedy="Say something.")
+    if not getattr(tokenizer, "chat_template", None):
+        ids = _text_ids(tokenizer, f"{spoken}\nAssistant:")
+        return ids if tokenizer.bos_token_id is None else (tokenizer.bos_token_id, *ids)
+    pieces = _rendered(tokenizer, messages)
+    if not any(token in message.content for message in messages for token in tokenizer.all_special_tokens):
+        return tuple(tokenizer("".join(pieces), add_special_tokens=False, verbose=False)["input_ids"])
+    found: list[int] = []
+    for index, piece in enumerate(pieces):  # template and content take turns
+        found.extend(_text_ids(tokenizer, piece) if index % 2 else _template_ids(tokenizer, piece))
+    return tuple(found)
+
+
+def _text_ids(tokenizer: Any, text: str) -> tuple[int, ...]:
+    """Ids of text in which special tokens are only spelt."""
+    encoded = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
+    return tuple(encoded["input_ids"])
+
+
+def _template_ids(tokenizer: Any, text: str) -> tuple[int, ...]:
+    return tuple(tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"]) if text else ()
+
+
+def _rendered(tokenizer: Any, messages: Sequence[Message]) -> list[str]:
+    """The chat in pieces: template text and contents by turns, template text first and last."""
+    try:
+        return _render(tokenizer, messages)
+    except UnsupportedModelError:
+        folded = _without_system(messages)
+        if folded == list(messages):
+            raise
+        return _render(tokenizer, folded)
+
+
+def _render(tokenizer: Any, messages: Sequence[Message]) -> list[str]:
+    from jinja2.exceptions import TemplateError
+
+    marks = [f"\u2402{index}\u2403" for index in range(len(messages))]
+    turns = [{"role": message.role, "content": mark} for message, mark in zip(messages, marks, strict=True)]
+    try:
+        rest = str(tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True))
+    except TemplateError as error:
+        raise _refused(str(error)) from error
+    pieces = []
+    for mark, message in zip(marks, messages, strict=True):
+        before, found, rest = rest.partition(mark)
+        if not found:
+            raise _refused(f"it leaves out what {message.role} says")
+        pieces += [before, message.content.strip()]
+    return [*pieces, rest]
+
+
+def _without_system(messages: Sequence[Message]) -> list[Message]:
+    """System messages put at the head of the user message that follows; a user message of their own if none does."""
+    made: list[Message] = []
+    waiting: list[str] = []
+    for message in messages:
+        if message.role == "system":
+            waiting.append(message.content.strip())
+        elif message.role == "user" and waiting:
+            made.append(replace(message, content="\n\n".join([*waiting, message.content.strip()])))
+            waiting = []
+        else:
+            made.append(message)
+    return [*made, Message("user", "\n\n".join(waiting))] if waiting else made
+
+
+def _refused(reason: str) -> UnsupportedModelError:
+    return UnsupportedModelError(
+        f"The tokenizer's chat template cannot take these messages: {reason.rstrip('.')}.",
+        remedy="Give turns that it takes (most want user and assistant by turns), or another model.",
+    )

@@ -1,0 +1,360 @@
+"""A base model made ready for reading documents: both halves, tokenizer, prompt, profile and adapter.
+
+Comes in: a name or folder. Goes out: everything the index and the engine compute with, and the identity (digests)
+that an index is bound to.
+"""
+
+from __future__ import annotations
+
+from asyncio import to_thread
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from threading import RLock
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from sharedllm_docs.architectures.base import Architecture
+from sharedllm_docs.architectures.devices import device_of, dtype_of
+from sharedllm_docs.architectures.registry import architecture_for
+from sharedllm_docs.config import Profile, generation_of
+from sharedllm_docs.documents.tokens import check_tokenizer
+from sharedllm_docs.errors import AdapterError
+from sharedllm_docs.injection.cross_attention import CrossAttention
+from sharedllm_docs.injection.decode_step import check_step_weights, for_steps
+from sharedllm_docs.injection.encoder import LowerEncoder
+from sharedllm_docs.injection.generate import end_tokens
+from sharedllm_docs.injection.prompt_prefix import FrontState, front_state
+from sharedllm_docs.model.adapter import Adapter, Half
+from sharedllm_docs.model.completion import Completion, chat, complete
+from sharedllm_docs.model.digests import NO_FILES, Snapshot, remembered, tokenizer_digest, weights_digest
+from sharedllm_docs.model.embedder import Embedder
+from sharedllm_docs.model.loading import absolute, adapter_source, choose_profile, load_adapter, load_model
+from sharedllm_docs.model.messages import Message
+from sharedllm_docs.model.prompt import PromptTemplate
+from sharedllm_docs.model.zoo import DEFAULT_MODEL, EMBEDDED, ensure
+from sharedllm_docs.store.fingerprint import Fingerprint
+from sharedllm_docs.streams import AsyncStream, Stream
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from sharedllm_docs.config import GenerationOptions
+
+DEFAULT_QUESTION = {
+    "prefix": {"budget": 512, "evidence_tokens": 0},
+    "sharedllm": {"budget": 8192, "evidence_tokens": 0},
+}
+"""Rows injected a layer and tokens of evidence, unless the question or the adapter says otherwise: docs/log.md."""
+TOKENIZER_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
+"""Any file but weights may decide how text becomes ids."""
+
+
+class SharedLLM:
+    """Both halves of a SharedLLM over one base model (paper, section 3).
+
+    Make one with ``from_pretrained``, or with ``from_model`` around a model already in memory. The model is
+    never changed: injection lives in caches and hooks that are removed after each question.
+
+    Attributes:
+        base: the base model, as it was given.
+        upper: the decoder; the base model, or one over the same weights where an adapter changes some.
+        lower: the compressor; likewise.
+        tokenizer: of the base model.
+        profile: resolved for the model.
+        adapter: or None.
+        embedder: of leaf texts and questions.
+        name: how the model was asked for.
+        lock: held while the model computes, one step of one batch at a time.
+        step_weights: what an answer's tokens are decoded by, as it was asked for.
+        source: arguments with which ``from_pretrained`` makes the same again; empty for a model from memory.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        profile: Profile,
+        adapter: Adapter | None = None,
+        embedder: Embedder | None = None,
+        name: str = "",
+        step_weights: str = "auto",
+        weight_files: Snapshot = NO_FILES,
+        tokenizer_files: Snapshot = NO_FILES,
+    ) -> None:
+        check_tokenizer(tokenizer)
+        self.base = architecture_for(model)
+        self.tokenizer = tokenizer
+        self.profile = profile.resolve(self.base.num_layers)
+        self.adapter = adapter
+        self.upper = self._half("upper")
+        self.embedder = embedder or Embedder()
+        self.name = name or getattr(model.config, "name_or_path", "") or type(model).__name__
+        self.lock = RLock()
+        self._weight_files = weight_files
+        self._tokenizer_files = tokenizer_files
+        self.source: dict[str, Any] = {}
+        self.blocks = self._make_blocks()
+        self.lower = self._half("lower")
+        check_step_weights(step_weights, self.upper)
+        self.step_weights = step_weights
+        self.template = PromptTemplate.of(tokenizer)
+        self.start_ids = self.template.start_ids(tokenizer)
+        self.end_ids = end_tokens(model, tokenizer)
+
+    # -- making -----------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        name_or_path: str | Path | None = None,
+        *,
+        adapter: str | Path | Adapter | None = "auto",
+        profile: Profile | str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        embedder: str | None = None,
+        step_weights: str = "auto",
+        report: Callable[[str], None] | None = None,
+    ) -> SharedLLM:
+        """Load a model.
+
+        Args:
+            name_or_path: None for the embedded default (fetched once), a local folder, or a hub name.
+            adapter: folder of a trained adapter, or the name of one that comes with the package; brings its profile.
+                ``"auto"`` takes the embedded model's own, unless ``profile`` is another; None or ``"none"`` takes none.
+            profile: a ``Profile``, or ``"prefix"``; the default without an adapter.
+            device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ...
+            dtype: ``auto`` (bfloat16 on CUDA and on processors with bfloat16 matrix units, else float32) or a name.
+            embedder: None for the embedded default, a folder or a hub name of sentence-transformers.
+            step_weights: what an answer's tokens are decoded by: ``auto`` (``int8`` in bfloat16 on a processor, where
+                it takes half the time, else ``model``), ``int8`` (eight bits a weight, made at the first step, half
+                of the model's bytes beside it) or ``model``. Nothing that is stored depends on it.
+            report: called with a sentence before each slow step.
+
+        Raises:
+            ModelUnavailableError: the weights can be neither found nor fetched.
+            UnsupportedModelError: a family, rope type or tokenizer that is not handled, by name.
+            AdapterError: the adapter is missing, damaged or of another model.
+            ConfigError: an unknown device, dtype, profile or step_weights.
+        """
+        place = device_of(device)
+        kind = dtype_of(dtype, place)
+        embedded = DEFAULT_MODEL if name_or_path is None else EMBEDDED.get(str(name_or_path))
+        loaded = load_adapter(adapter, embedded.name if embedded else "", profile)
+        chosen = choose_profile(profile, loaded)
+        if embedded is not None and chosen.name == "prefix" and chosen.layers is None:
+            chosen = replace(chosen, layers=embedded.layers)
+        source = ensure(embedded, report=report) if embedded else name_or_path
+        folder = Path(str(source))
+        weight_files, tokenizer_files = Snapshot.of(folder, "*.safetensors"), Snapshot.of(folder, *TOKENIZER_FILES)
+        model, tokenizer = load_model(str(source), place, kind)
+        made = cls(
+            model,
+            tokenizer,
+            profile=chosen,
+            adapter=loaded,
+            embedder=Embedder(absolute(embedder), device=str(place), report=report),
+            name=embedded.name if embedded else str(name_or_path),
+            step_weights=step_weights,
+            weight_files=weight_files,
+            tokenizer_files=tokenizer_files,
+        )
+        made.source = {
+            "name_or_path": None if embedded is DEFAULT_MODEL else absolute(name_or_path),
+            "adapter": adapter_source(adapter, loaded),
+            "dtype": made.dtype,
+            "embedder": absolute(embedder),
+        }
+        return made
+
+    @classmethod
+    def from_model(
+        cls,
+        model: Any,
+        tokenizer: Any,
+        *,
+        adapter: Adapter | None = None,
+        profile: Profile | str | None = None,
+        embedder: Embedder | None = None,
+        name: str = "",
+        step_weights: str = "auto",
+    ) -> SharedLLM:
+        """Wrap a transformers causal LM that is already in memory; see ``from_pretrained``."""
+        return cls(
+            model,
+            tokenizer,
+            profile=choose_profile(profile, adapter),
+            adapter=adapter,
+            embedder=embedder,
+            name=name,
+            step_weights=step_weights,
+        )
+
+    def _make_blocks(self) -> Mapping[int, CrossAttention]:
+        if self.profile.fusion != "separate":
+            if self.adapter is not None and any(".cross_attn." in name for name in self.adapter.weights):
+                raise AdapterError(
+                    f"The adapter's cross-attention has no place in profile {self.profile.name!r}.",
+                    remedy="Leave profile out: the adapter brings its own.",
+                )
+            return {}
+        if self.adapter is None:
+            raise AdapterError(
+                f"Profile {self.profile.name!r} injects by trained cross-attention: it wants an adapter.",
+                remedy="Give adapter=FOLDER, or use profile='prefix', which needs no training.",
+            )
+        blocks = self.adapter.blocks(self.upper)
+        if set(blocks) != set(self.profile.injection_layers):
+            raise AdapterError(
+                f"The adapter was trained for layers {self.adapter.profile.layers}, not for {self.profile.layers}.",
+                remedy="Leave profile out: the adapter brings its own.",
+            )
+        return blocks
+
+    def _half(self, half: Half) -> Architecture:
+        """The base model, or a twin of it with the adapter's weights in place of some."""
+        own = self.adapter.weights_of(half, self.base) if self.adapter else {}
+        return self.base.twin(own) if own else self.base
+
+    # -- text without documents -------------------------------------------------------------------------------------
+
+    def count_tokens(self, text: str) -> int:
+        """Number of tokens that a text takes, special tokens not counted."""
+        return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
+
+    def complete(self, prompt: str, **options: Unpack[GenerationOptions]) -> Completion:
+        """Go on with a prompt as it stands, without chat template or documents.
+
+        Args:
+            prompt: text; special tokens that it spells are special.
+            options: the fields of ``GenerationConfig``; or ``generation``, a whole one.
+
+        Raises:
+            EmptyQuestionError: the prompt has no words.
+            QuestionError: it holds what is no character.
+            QuestionTooLongError: prompt and answer exceed the window.
+        """
+        return self.stream_complete(prompt, **options).result
+
+    def stream_complete(self, prompt: str, **options: Unpack[GenerationOptions]) -> Stream[Completion]:
+        """``complete`` piece by piece: iterate for text, then take ``.result``."""
+        return complete(self, prompt, generation_of(options))
+
+    def astream_complete(self, prompt: str, **options: Unpack[GenerationOptions]) -> AsyncStream[Completion]:
+        """``stream_complete`` for ``async for``, computed in a thread."""
+        return AsyncStream(lambda: self.stream_complete(prompt, **options))
+
+    async def acomplete(self, prompt: str, **options: Unpack[GenerationOptions]) -> Completion:
+        """``complete`` in a thread."""
+        return await to_thread(lambda: self.complete(prompt, **options))
+
+    def chat(self, messages: Sequence[Message], **options: Unpack[GenerationOptions]) -> Completion:
+        """Answer the last of these messages through the chat template, without documents; options as ``complete``.
+
+        Raises:
+            EmptyQuestionError, QuestionError, QuestionTooLongError: as ``complete``.
+            UnsupportedModelError: the template refuses the turns.
+        """
+        return self.stream_chat(messages, **options).result
+
+    def stream_chat(self, messages: Sequence[Message], **options: Unpack[GenerationOptions]) -> Stream[Completion]:
+        """``chat`` piece by piece."""
+        return chat(self, messages, generation_of(options))
+
+    def astream_chat(
+        self, messages: Sequence[Message], **options: Unpack[GenerationOptions]
+    ) -> AsyncStream[Completion]:
+        """``stream_chat`` for ``async for``, computed in a thread."""
+        return AsyncStream(lambda: self.stream_chat(messages, **options))
+
+    async def achat(self, messages: Sequence[Message], **options: Unpack[GenerationOptions]) -> Completion:
+        """``chat`` in a thread."""
+        return await to_thread(lambda: self.chat(messages, **options))
+
+    # -- parts that the engine uses ---------------------------------------------------------------------------------
+
+    @property
+    def dtype(self) -> str:
+        """Name of the dtype the model computes in."""
+        return str(self.upper.dtype).removeprefix("torch.")
+
+    @property
+    def device(self) -> torch.device:
+        """On which the model computes."""
+        return self.upper.device
+
+    @property
+    def window(self) -> int:
+        """Tokens that the model can attend to: prompt, injected rows and answer together."""
+        return self.upper.window
+
+    @cached_property
+    def front_ids(self) -> tuple[int, ...]:
+        """Tokens that stand before every chunk while it is encoded."""
+        return {"prompt": self.start_ids, "sink": self.start_ids[:1], "none": ()}[self.profile.front]
+
+    @cached_property
+    def encoder(self) -> LowerEncoder:
+        """Encodes chunks for this model and profile."""
+        return LowerEncoder(self.lower, self.profile, self.front_ids)
+
+    @cached_property
+    def steps(self) -> Architecture:
+        """The upper model as steps of one token use it, made at the first one."""
+        with self.lock:
+            return for_steps(self.upper, self.step_weights)
+
+    @property
+    def encoding_batch(self) -> int:
+        """Chunks encoded together. One on a processor: 1,024 tokens already fill it, and a chunk's rows then depend
+        on its tokens alone, bit for bit."""
+        return 1 if self.device.type == "cpu" else 8
+
+    @cached_property
+    def front(self) -> FrontState | None:
+        """Keys and values of the prompt's start (``joint`` only), computed at first use."""
+        with self.lock:
+            return front_state(self.upper, self.start_ids) if self.profile.fusion == "joint" else None
+
+    def question_default(self, name: str) -> int:
+        """``budget`` or ``evidence_tokens`` of a question that asks for none: the adapter's, else the profile's."""
+        own = self.adapter.question if self.adapter else {}
+        return own.get(name, DEFAULT_QUESTION[self.profile.name][name])
+
+    def window_left(self, question_tokens: int, answer_tokens: int) -> int:
+        """Rows that fit the model's window beside prompt, question and answer (``token`` positions only)."""
+        return self.upper.window - len(self.start_ids) - question_tokens - answer_tokens
+
+    # -- identity ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def weights_digest(self) -> str:
+        """SHA-256 of the base model's weights as loaded."""
+        return remembered(
+            self._weight_files, self.dtype, lambda: weights_digest(dict(self.base.model.named_parameters()))
+        )
+
+    def _tokenizer_digest(self) -> str:
+        """Of the tokenizer as loaded; remembered with its files and with the libraries that made it of them."""
+        versions = " ".join(version(name) for name in ("transformers", "tokenizers"))
+        return remembered(self._tokenizer_files, f"tokenizer {versions}", lambda: tokenizer_digest(self.tokenizer))
+
+    @cached_property
+    def fingerprint(self) -> Fingerprint:
+        """What an index made with this model, profile and adapter is bound to."""
+        return Fingerprint.for_profile(
+            self.profile,
+            weights=self.weights_digest,
+            tokenizer=self._tokenizer_digest(),
+            rope=self.upper.rope,
+            dtype=self.dtype,
+            front_ids=self.front_ids,
+            adapter=self.adapter.digest if self.adapter else None,
+            quantisation=str(getattr(self.upper.config, "quantization_config", None) or "") or None,
+            embedder=self.embedder.digest,
+        )

@@ -1,0 +1,134 @@
+"""Candidates: how relevant every leaf of the chosen documents is to a question (docs/architecture.md).
+
+Comes in: leaf texts and their dense vectors. Goes out: one score a leaf, fused from dense similarity and BM25, and
+the relevance (0 .. 1) that the floor is compared with. Knows no model of its own and no files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharedllm_docs.documents.terms import Vocabulary, terms
+
+_NO_TERM = "\u2400"
+DENSE_WEIGHT = 0.7
+"""Share of the dense score in the fused one. Measured, see docs/log.md (candidates)."""
+STANDS_OUT = 1.3
+"""A leaf whose BM25 is so many times every other's ranks second at least: what its words say is not diluted by what
+else stands in it, as its vector is. Measured, see docs/log.md (words that stand out)."""
+NAMED_RELEVANCE = 0.5
+"""Least relevance where such a leaf holds all of the question's words: a cosine below the floor does not outweigh that.
+Measured, see docs/log.md (words that stand out and the floor)."""
+
+
+def passage(text: str, title: str) -> str:
+    """What is embedded for a leaf: its text under the title of its section."""
+    return f"{title}\n{text}" if title else text
+
+
+@dataclass(frozen=True)
+class LeafScores:
+    """Scores of all leaves for one question.
+
+    Attributes:
+        fused: [leaves], the ranking; higher is nearer.
+        dense: [leaves], cosine of question and leaf.
+        lexical: [leaves], BM25.
+        named: one leaf's words stand out, and it holds all of the question's.
+    """
+
+    fused: NDArray[np.float32]
+    dense: NDArray[np.float32]
+    lexical: NDArray[np.float32]
+    named: bool = False
+
+    @property
+    def relevance(self) -> float:
+        """0 .. 1: cosine of the question and the nearest leaf, at least ``NAMED_RELEVANCE`` where one is named."""
+        nearest = float(np.clip(self.dense.max(initial=0.0), 0.0, 1.0))
+        return max(nearest, NAMED_RELEVANCE) if self.named else nearest
+
+
+class LeafIndex:
+    """Searches the leaves of the chosen documents.
+
+    Args:
+        texts: of all leaves.
+        titles: of the section that each stands in, or "".
+        vectors: [leaves, E] unit vectors of ``passage``.
+    """
+
+    def __init__(self, texts: Sequence[str], titles: Sequence[str], vectors: NDArray[np.float32]) -> None:
+        self.texts = list(texts)
+        self.titles = list(titles)
+        self.vectors = vectors
+
+    @cached_property
+    def _bm25(self) -> Any:
+        import bm25s
+
+        # the title counts twice: it names what the passage, which often does not repeat it, is about
+        vocabulary = Vocabulary()
+        nothing = [vocabulary.setdefault(_NO_TERM, 0)]
+        pairs = zip(self.texts, self.titles, strict=True)
+        corpus = [vocabulary.numbers(f"{title} {title} {text}") or nothing for text, title in pairs]
+        index = bm25s.BM25(method="lucene")
+        index.index((corpus, dict(vocabulary)), show_progress=False)
+        return index
+
+    @cached_property
+    def _repeats(self) -> NDArray[np.bool_]:
+        """Leaves that say, under the same title, what an earlier one says: a budget has no room for them."""
+        seen: set[tuple[str, str]] = set()
+        repeats = np.zeros(len(self.texts), dtype=np.bool_)
+        for number, leaf in enumerate(zip(self.titles, self.texts, strict=True)):
+            repeats[number] = leaf in seen
+            seen.add(leaf)
+        return repeats
+
+    def search(self, question: str, vector: NDArray[np.float32]) -> LeafScores:
+        """Score all leaves.
+
+        Args:
+            question: the user's words.
+            vector: [E] unit vector of the question.
+        """
+        # einsum and not @: the threads that numpy's BLAS starts for a long index go on spinning behind the product, on
+        # the cores that torch wants for the question (docs/log.md, one document of 512,000 tokens)
+        dense = np.einsum("ij,j->i", self.vectors, vector)
+        lexical = self._lexical(question)
+        fused = DENSE_WEIGHT * _scaled(dense) + (1 - DENSE_WEIGHT) * _scaled(lexical)
+        fused[self._repeats] = fused.min(initial=0.0)
+        best = _outstanding(lexical, self._repeats)
+        if best is not None and len(fused) > 1:  # the second place, unless it has a better one
+            fused[best] = max(fused[best], np.partition(fused, -2)[-2])
+        named = best is not None and set(terms(question)) <= set(terms(f"{self.titles[best]} {self.texts[best]}"))
+        return LeafScores(fused.astype(np.float32), dense.astype(np.float32), lexical.astype(np.float32), named)
+
+    def _lexical(self, question: str) -> NDArray[np.float32]:
+        known = [term for term in dict.fromkeys(terms(question)) if term in self._bm25.vocab_dict]
+        if not known:
+            return np.zeros(len(self.texts), dtype=np.float32)
+        return np.asarray(self._bm25.get_scores(known), dtype=np.float32)
+
+
+def _outstanding(lexical: NDArray[np.float32], repeats: NDArray[np.bool_]) -> int | None:
+    """The leaf whose words stand out (``STANDS_OUT``) among those that do not repeat another, if one does."""
+    own = np.where(repeats, 0.0, lexical)
+    if not len(own):
+        return None
+    best = int(own.argmax())
+    others = np.delete(own, best).max(initial=0.0)
+    return best if own[best] > STANDS_OUT * others else None
+
+
+def _scaled(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """To 0 .. 1 over the leaves, so that the two can be added."""
+    low, high = float(scores.min(initial=0.0)), float(scores.max(initial=0.0))
+    return (scores - low) / (high - low) if high > low else np.zeros_like(scores)

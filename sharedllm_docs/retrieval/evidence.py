@@ -1,0 +1,87 @@
+"""Evidence: text of the best injected leaves, as it is quoted in the prompt. Pure text work on a selection.
+
+Leaves lie on a grid that knows no sentences, and text need not: where a leaf cuts the sentence that holds the
+question's words, the quoted stretch is moved so that the sentence is whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sharedllm_docs.documents.sentences import cut_by
+from sharedllm_docs.documents.terms import terms
+from sharedllm_docs.retrieval.prepared import PreparedDocument
+from sharedllm_docs.retrieval.searcher import Selection
+from sharedllm_docs.retrieval.selection import SelectedNode
+
+
+@dataclass(frozen=True)
+class Quoted:
+    """A stretch of a document.
+
+    Attributes:
+        document: index of it in the selection.
+        start: first token, counted in the document.
+        end: one past the last.
+        char_start: of its text in the canonical one.
+        char_end: one past its last character.
+    """
+
+    document: int
+    start: int
+    end: int
+    char_start: int
+    char_end: int
+
+
+def quoted(selection: Selection, question: str, tokens: int) -> list[Quoted]:
+    """What to quote of the selected nodes, best first, up to ``tokens`` tokens.
+
+    The best one's stretch is moved to whole sentences, by half its length at most; no token is quoted twice.
+    """
+    found: list[Quoted] = []
+    for node in sorted(selection.nodes, key=lambda one: -one.score):
+        left = tokens - sum(one.end - one.start for one in found)
+        if left <= 0:
+            break
+        document = selection.documents[node.document]
+        start, end = _tokens_of(document, node)
+        if not found:
+            start, end = _moved(document, start, min(end, start + left), question)
+        for one in found:
+            if one.document == node.document and one.start < end and start < one.end:
+                start, end = (one.end, end) if one.start <= start else (start, one.start)
+        if start < end:
+            end = min(end, start + left)
+            found.append(Quoted(node.document, start, end, *document.tokens.char_span(start, end)))
+    return found
+
+
+def evidence_text(selection: Selection, quotes: Sequence[Quoted]) -> str:
+    """The words of ``quoted``, stretches apart by an empty line."""
+    texts = (selection.documents[one.document].document.text[one.char_start : one.char_end] for one in quotes)
+    return "\n\n".join(text.strip() for text in texts)
+
+
+def _tokens_of(document: PreparedDocument, node: SelectedNode) -> tuple[int, int]:
+    start = document.trees[node.chunk].chunk.start
+    return start + node.node.start, start + node.node.end
+
+
+def _moved(document: PreparedDocument, start: int, end: int, question: str) -> tuple[int, int]:
+    """The stretch, as long as before, moved to where the cut sentence begins or ends."""
+    first, last = document.tokens.char_span(start, end)
+    cut = cut_by(document.document.text, first, last, frozenset(terms(question)))
+    most = (end - start) // 2
+    if cut.start is not None:
+        begin = int(np.searchsorted(document.tokens.char_start, cut.start, side="right")) - 1
+        back = min(start - begin, most)
+        return start - back, end - back
+    if cut.end is not None:
+        stop = int(np.searchsorted(document.tokens.char_start, cut.end, side="left"))
+        on = min(stop - end, most)
+        return start + on, end + on
+    return start, end

@@ -1,0 +1,131 @@
+"""A stored document made ready for questions: its leaves with texts, titles, vectors and trees.
+
+Comes in: what the store keeps of a document, rows excepted. Goes out: leaves in one flat list, chunk after chunk.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharedllm_docs.config import Profile
+from sharedllm_docs.documents.chunks import Chunk
+from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.tokens import DocumentTokens
+from sharedllm_docs.documents.tree import ContextTree, Node, RowLayout
+
+EMBEDDINGS = "leaf_embeddings"
+NODE_VECTORS = "node_vectors"
+
+
+@dataclass(frozen=True)
+class Leaf:
+    """A leaf of a chunk's tree, with its place in the text.
+
+    Attributes:
+        chunk: index of its chunk.
+        index: of the leaf in the chunk's tree.
+        char_start: in the document's canonical text.
+        char_end: one past its last character.
+        title: of the section in which its middle stands, or "".
+    """
+
+    chunk: int
+    index: int
+    char_start: int
+    char_end: int
+    title: str
+
+
+class Tree:
+    """One chunk's tree with its row layout (kept because building either costs more than using it)."""
+
+    def __init__(self, profile: Profile, chunk: Chunk) -> None:
+        self.chunk = chunk
+        self.tree = ContextTree(profile, len(chunk))
+        self.layout = RowLayout(self.tree)
+
+
+class PreparedDocument:
+    """See the module.
+
+    Args:
+        key: of the document in the store.
+        document: as read.
+        tokens: of it.
+        chunks: of the tokens.
+        profile: resolved.
+        vectors: ``leaf_embeddings`` [leaves, E] and ``node_vectors`` [nodes of all chunks, H], as stored.
+    """
+
+    def __init__(
+        self,
+        key: str,
+        document: Document,
+        tokens: DocumentTokens,
+        chunks: tuple[Chunk, ...],
+        profile: Profile,
+        vectors: Mapping[str, NDArray[np.float32]] | None = None,
+    ) -> None:
+        self.key = key
+        self.document = document
+        self.tokens = tokens
+        self.profile = profile
+        self.trees = tuple(Tree(profile, chunk) for chunk in chunks)
+        self.vectors = vectors or {}
+
+    @cached_property
+    def leaves(self) -> tuple[Leaf, ...]:
+        """All leaves, chunk after chunk, left to right."""
+        found = []
+        for number, tree in enumerate(self.trees):
+            for leaf in tree.tree.leaves:
+                start, end = self.chars(number, leaf)
+                section = self.document.section_at((start + end) // 2)
+                found.append(Leaf(number, leaf.index, start, end, section.title if section else ""))
+        return tuple(found)
+
+    @cached_property
+    def first_leaf(self) -> tuple[int, ...]:
+        """Place of each chunk's first leaf in ``leaves``; one more entry, their number."""
+        counts = [len(tree.tree.leaves) for tree in self.trees]
+        return (0, *np.cumsum(counts).tolist())
+
+    @cached_property
+    def _first_node(self) -> tuple[int, ...]:
+        counts = [len(tree.tree.nodes) for tree in self.trees]
+        return (0, *np.cumsum(counts).tolist())
+
+    @cached_property
+    def leaf_texts(self) -> list[str]:
+        """Text of each leaf."""
+        return [self.document.text[leaf.char_start : leaf.char_end] for leaf in self.leaves]
+
+    def chars(self, chunk: int, node: Node) -> tuple[int, int]:
+        """Character span of a node in the canonical text."""
+        start = self.trees[chunk].chunk.start
+        return self.tokens.char_span(start + node.start, start + node.end)
+
+    def text(self, chunk: int, node: Node) -> str:
+        """Text of a node."""
+        start, end = self.chars(chunk, node)
+        return self.document.text[start:end]
+
+    def pages(self, chunk: int, node: Node | None = None) -> tuple[int, int]:
+        """First and last page number that a node (or the whole chunk) touches."""
+        whole = self.trees[chunk].chunk
+        if node is None:
+            start, end = self.tokens.char_span(whole.start, whole.end)
+        else:
+            start, end = self.chars(chunk, node)
+        return self.document.page_at(start).number, self.document.page_at(max(start, end - 1)).number
+
+    def node_vector(self, chunk: int, node: Node) -> NDArray[np.float32]:
+        """[H], for the hidden-state selector."""
+        place = self.trees[chunk].tree.nodes.index(node)
+        vector: NDArray[np.float32] = self.vectors[NODE_VECTORS][self._first_node[chunk] + place]
+        return vector

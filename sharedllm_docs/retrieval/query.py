@@ -1,0 +1,107 @@
+"""A question with everything that was asked for along with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sharedllm_docs.checks import check_text
+from sharedllm_docs.config import (
+    GenerationConfig,
+    GenerationOptions,
+    RetrievalConfig,
+    RetrievalOptions,
+    check_options,
+    config_of,
+)
+from sharedllm_docs.errors import ConfigError, EmptyQuestionError
+
+Where = Mapping[str, str | Collection[str]] | Callable[[Mapping[str, str]], bool]
+"""Which documents to search, by their metadata: for each key its value or a collection of allowed values, all of which
+must fit; or a function that is given the metadata."""
+
+
+class ScopeOptions(RetrievalOptions, total=False):
+    """Keywords that say what is searched, and how.
+
+    Attributes:
+        documents: names or keys; None searches all.
+        where: metadata that a document must have, see ``Where``. Given with ``documents``, both must hold.
+    """
+
+    documents: Sequence[str] | None
+    where: Where | None
+
+
+class AskOptions(ScopeOptions, GenerationOptions, total=False):
+    """Keywords of ``Index.ask`` and its relatives; one that is not given keeps its default."""
+
+
+@dataclass(frozen=True)
+class Query:
+    """A question, checked, with its settings: made once and passed from the index to the search and the model.
+
+    Attributes:
+        question: in words.
+        retrieval: budget, selector, evidence, floor, citations.
+        generation: length, sampling, stop strings, seed.
+        conversation: earlier turns as lines of text, or "".
+        documents: names or keys to search; None searches all.
+        where: metadata that searched documents must have, or None.
+
+    Raises:
+        EmptyQuestionError: the question has no words.
+        QuestionError: it holds what is no character.
+    """
+
+    question: str
+    retrieval: RetrievalConfig = field(default_factory=RetrievalConfig)
+    generation: GenerationConfig = field(default_factory=GenerationConfig)
+    conversation: str = ""
+    documents: Sequence[str] | None = None
+    where: Where | None = None
+
+    def __post_init__(self) -> None:
+        if not self.question.strip():
+            raise EmptyQuestionError(f"The question {self.question!r} is empty.", remedy="Ask something.")
+        check_text(self.question, "question")
+
+    @classmethod
+    def of(cls, question: str, options: Mapping[str, Any], *, conversation: str = "") -> Query:
+        """A query from the keywords of ``AskOptions``.
+
+        Raises:
+            ConfigError: an unknown keyword (all known ones are named), or an invalid value.
+            EmptyQuestionError, QuestionError: of the question.
+        """
+        check_options(AskOptions, options)
+        return cls(
+            question,
+            config_of(RetrievalConfig, options.get("retrieval"), options),
+            config_of(GenerationConfig, options.get("generation"), options),
+            conversation,
+            options.get("documents"),
+            options.get("where"),
+        )
+
+
+def fits(metadata: Mapping[str, str], where: Where) -> bool:
+    """Whether a document with this metadata is to be searched.
+
+    Raises:
+        ConfigError: a value of ``where`` is neither a string nor a collection of strings.
+    """
+    if callable(where):
+        return bool(where(metadata))
+    return all(key in metadata and metadata[key] in _allowed(key, value) for key, value in where.items())
+
+
+def _allowed(key: str, value: str | Collection[str]) -> Collection[str]:
+    values = (value,) if isinstance(value, str) else value
+    if not isinstance(values, Collection) or not all(isinstance(one, str) for one in values):
+        raise ConfigError(
+            f"where[{key!r}]={value!r} is neither a string nor a collection of strings; metadata are strings.",
+            remedy="Give text, as in {'year': '2024'}, or a function for other comparisons.",
+        )
+    return values

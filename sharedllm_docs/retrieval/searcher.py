@@ -1,0 +1,170 @@
+"""From a question to the nodes that are injected: candidates, branch selection, budget (docs/architecture.md).
+
+Comes in: prepared documents, a question, settings. Goes out: a ``Selection``. Reads no rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharedllm_docs.config import Profile, SelectorName
+from sharedllm_docs.documents.sentences import cut_by
+from sharedllm_docs.documents.terms import terms
+from sharedllm_docs.documents.tree import ContextTree, Node, RowPlace
+from sharedllm_docs.retrieval.candidates import LeafIndex, LeafScores
+from sharedllm_docs.retrieval.prepared import EMBEDDINGS, PreparedDocument
+from sharedllm_docs.retrieval.query import Query
+from sharedllm_docs.retrieval.selection import CandidateChunk, LeansBack, NodeScore, SelectedNode, right_half, select
+
+
+@dataclass(frozen=True)
+class Selection:
+    """What is injected for a question.
+
+    Attributes:
+        documents: searched, in the order that ``SelectedNode.document`` counts.
+        nodes: chosen, in document order.
+        candidates: all chunks with their scores.
+        relevance: of the best leaf, 0 .. 1.
+    """
+
+    documents: tuple[PreparedDocument, ...]
+    nodes: tuple[SelectedNode, ...]
+    candidates: tuple[CandidateChunk, ...]
+    relevance: float
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of all nodes."""
+        return sum(self._tree(n).num_kept(n.node, n.grain) for n in self.nodes)
+
+    def _tree(self, node: SelectedNode) -> ContextTree:
+        return self.documents[node.document].trees[node.chunk].tree
+
+    def row_numbers(self) -> list[tuple[int, int, list[int]]]:
+        """(document, chunk, row numbers in its shard), nodes of a chunk together, in the order of ``nodes``."""
+        parts: list[tuple[int, int, list[int]]] = []
+        for node in self.nodes:
+            rows = self.documents[node.document].trees[node.chunk].layout.rows_of(node.node, node.grain)
+            if parts and parts[-1][:2] == (node.document, node.chunk):
+                parts[-1][2].extend(rows)
+            else:
+                parts.append((node.document, node.chunk, list(rows)))
+        return parts
+
+    def places(self) -> list[RowPlace]:
+        """Place of every row, in the same order: what its rotary position is computed from."""
+        order: dict[tuple[int, int], int] = {}
+        places: list[RowPlace] = []
+        for node in self.nodes:
+            chunk = order.setdefault((node.document, node.chunk), len(order))
+            kept = self._tree(node).kept(node.node, node.grain)
+            places.extend(RowPlace(chunk, offset - node.node.start) for offset in kept)
+        return places
+
+
+class Searcher:
+    """Searches a fixed choice of documents; keeps what questions share (BM25, stacked vectors).
+
+    Args:
+        documents: to search.
+        profile: resolved, of the index.
+        leaf_index: of these documents' leaves, where another searcher has made it already.
+    """
+
+    def __init__(
+        self, documents: Sequence[PreparedDocument], profile: Profile, leaf_index: LeafIndex | None = None
+    ) -> None:
+        self.documents = tuple(documents)
+        self.profile = profile
+        self.leaf_index = leaf_index or _leaf_index(self.documents)
+
+    def scores(self, question: str, vector: NDArray[np.float32]) -> LeafScores:
+        """Scores of all leaves of all documents, one after another."""
+        return self.leaf_index.search(question, vector)
+
+    def select(
+        self,
+        query: Query,
+        vector: NDArray[np.float32],
+        budget: int,
+        hidden: NDArray[np.float32] | None = None,
+    ) -> Selection:
+        """Choose the nodes for a question.
+
+        Args:
+            query: the question, with selector and number of candidates.
+            vector: [E] its embedding.
+            budget: maximum number of rows.
+            hidden: [H] the question's hidden-state vector (``hidden-state`` selector only).
+
+        Raises:
+            ValueError: the ``hidden-state`` selector without ``hidden``.
+        """
+        scores = self.scores(query.question, vector)
+        wanted = frozenset(terms(query.question))
+        candidates = tuple(self._candidates(scores, query.retrieval.selector, hidden, wanted))
+        nodes = select(candidates, budget, searched=query.retrieval.candidates)
+        return Selection(self.documents, tuple(nodes), candidates, scores.relevance)
+
+    def _candidates(
+        self,
+        scores: LeafScores,
+        selector: SelectorName,
+        hidden: NDArray[np.float32] | None,
+        wanted: frozenset[str],
+    ) -> list[CandidateChunk]:
+        found = []
+        before = 0
+        for number, document in enumerate(self.documents):
+            for chunk, tree in enumerate(document.trees):
+                first = before + document.first_leaf[chunk]
+                leaf_scores = scores.fused[first : first + len(tree.tree.leaves)]
+                scorer = _node_score(selector, document, chunk, leaf_scores, hidden)
+                leans_back = _leans_back(document, document.first_leaf[chunk], wanted)
+                found.append(CandidateChunk(number, chunk, tree.tree, scorer, leaf_scores.tolist(), leans_back))
+            before += len(document.leaves)
+        return found
+
+
+def _leaf_index(documents: Sequence[PreparedDocument]) -> LeafIndex:
+    texts = [text for document in documents for text in document.leaf_texts]
+    titles = [leaf.title for document in documents for leaf in document.leaves]
+    return LeafIndex(texts, titles, np.concatenate([document.vectors[EMBEDDINGS] for document in documents]))
+
+
+def _leans_back(document: PreparedDocument, first: int, wanted: frozenset[str]) -> LeansBack:
+    def leans_back(index: int) -> bool:
+        leaf = document.leaves[first + index]
+        return cut_by(document.document.text, leaf.char_start, leaf.char_end, wanted).start is not None
+
+    return leans_back
+
+
+def _node_score(
+    selector: SelectorName,
+    document: PreparedDocument,
+    chunk: int,
+    leaf_scores: NDArray[np.float32],
+    hidden: NDArray[np.float32] | None,
+) -> NodeScore:
+    if selector == "right-half":
+        return right_half
+    tree = document.trees[chunk].tree
+    if selector == "embedding":
+        return lambda node: float(leaf_scores[list(tree.leaves_of(node))].max())
+    if hidden is None:
+        raise ValueError("selector='hidden-state' compares with the question's hidden-state vector: give hidden.")
+    asked = hidden
+
+    def cosine(node: Node) -> float:
+        """Paper, section 3.2: similarity of the node's and the question's last hidden state."""
+        vector = document.node_vector(chunk, node)
+        norm = float(np.linalg.norm(vector) * np.linalg.norm(asked))
+        return float(vector @ asked) / norm if norm else 0.0
+
+    return cosine

@@ -1,8 +1,0 @@
-"""``python -m sharedllm_docs.training.data build ...`` is the command ``sharedllm-docs data build ...``."""
-
-import runpy
-import sys
-
-if __name__ == "__main__":
-    sys.argv.insert(1, "data")
-    runpy.run_module("sharedllm_docs", run_name="__main__")

@@ -1,0 +1,145 @@
+"""Calibration on a tiny model: what it tries, what it finds, what it costs, and its command."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from sharedllm_docs.errors import ConfigError, EmptyDocumentError, QuestionError
+from sharedllm_docs.evaluation import calibrate as module
+from sharedllm_docs.evaluation.calibrate import AskedOf, calibrate_layers, read_questions
+from tests.cli_run import good, json_of, run
+from tests.evaluation_helpers import prose
+from tests.tiny_text import save_model, tiny_document, tiny_llm, tiny_sharedllm_profile
+
+FACT = "The zebra is kept in the seventh barn behind the old mill by the river."
+DOCUMENT = tiny_document(prose(30, 1), f"{prose(5, 2)} {FACT} {prose(5, 3)}", name="farm.txt")
+ASKED = AskedOf("Where is the zebra kept?", "in the seventh barn", FACT)
+
+
+@pytest.fixture(scope="module")
+def llm():
+    return tiny_llm()
+
+
+def losses_by(monkeypatch, rule):
+    """Losses as the rule tells, in place of the model's."""
+    monkeypatch.setattr(
+        module, "_loss", lambda _llm, chosen, layers: rule(layers) if chosen[0].keys.shape[2] else rule(None)
+    )
+
+
+def test_layers_are_left_out_from_both_ends_while_the_loss_stays_near(llm, monkeypatch):
+    """Layers 2 and 3 are read; the others cost nothing to leave out."""
+
+    def rule(layers):
+        return 5.0 if layers is None else 1.0 if layers[0] <= 2 and layers[1] >= 3 else 3.0
+
+    losses_by(monkeypatch, rule)
+    told = []
+    found = calibrate_layers(llm, DOCUMENT, samples=2, report=lambda *one: told.append(one))
+    assert found.layers == (2, 3)
+    assert (found.loss, found.loss_all, found.loss_none, found.samples) == (1.0, 1.0, 5.0, 2)
+    assert told == list(found.tried.items())
+    assert list(found.tried) == [(1, 4), (2, 4), (3, 4), (2, 3), (2, 2)]
+    assert 1.8 < found.bytes_per_token_all / found.bytes_per_token < 2  # half the rows, and heads of shards
+
+
+@pytest.mark.parametrize(("tolerance", "layers"), [(0.0, (1, 4)), (0.3, (2, 4)), (0.6, (3, 4))])
+def test_the_tolerance_is_a_share_of_what_rows_gain(llm, monkeypatch, tolerance, layers):
+    losses_by(monkeypatch, lambda one: 2.0 if one is None else 1.0 + 0.25 * (one[0] - 1) + 0.7 * (4 - one[1]))
+    assert calibrate_layers(llm, DOCUMENT, samples=1, tolerance=tolerance).layers == layers
+
+
+@pytest.mark.parametrize("questions", [(), (ASKED,)])
+def test_measured_for_real_it_repeats_itself(llm, questions):
+    found = calibrate_layers(llm, DOCUMENT, samples=3, questions=questions)
+    assert found == calibrate_layers(llm, DOCUMENT, samples=3, questions=questions)
+    assert found.samples == (1 if questions else 3)
+    assert found.tried[1, 4] == found.loss_all > 0
+    assert found.loss_none != found.loss_all
+    assert found.tried[found.layers] == found.loss
+
+
+def test_what_cannot_be_calibrated(llm):
+    with pytest.raises(ConfigError, match="cannot be calibrated"):
+        calibrate_layers(tiny_llm(adapter=True, profile=tiny_sharedllm_profile()), DOCUMENT)
+    with pytest.raises(ConfigError, match=r"samples=0 must be at least 1\. tolerance=2 must lie in 0 \.\. 1\."):
+        calibrate_layers(llm, DOCUMENT, samples=0, tolerance=2)
+    with pytest.raises(EmptyDocumentError, match="no sentence of 10 to 40 words"):
+        calibrate_layers(llm, tiny_document("Too short."))
+    with pytest.raises(QuestionError, match=r"farm\.txt does not hold 'a lion', which answers 'Who\?'\. Give"):
+        calibrate_layers(llm, DOCUMENT, questions=[AskedOf("Who?", "a lion")])
+
+
+def test_questions_are_read(tmp_path):
+    path = tmp_path / "q.jsonl"
+    path.write_text(json.dumps(vars(ASKED)) + '\n\n{"question": "Who?", "answer": "The zebra"}\n')
+    assert read_questions(path) == [ASKED, AskedOf("Who?", "The zebra")]
+    for text, message in (
+        ("", "holds no questions"),
+        ("nonsense", "Line 1 of .* is no question"),
+        ('{"question": "Who?"}', "Line 1 of .* is no question"),
+        ('{"question": "Who?", "answer": 3}', "Line 1 of .* is no question"),
+        ("[1]", "Line 1 of .* is no question"),
+        ('{"question": " ", "answer": "x"}', "Line 1 of .* is no question"),
+    ):
+        path.write_text(text)
+        with pytest.raises(QuestionError, match=message):
+            read_questions(path)
+    with pytest.raises(QuestionError, match="cannot be read"):
+        read_questions(tmp_path / "none.jsonl")
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("calibrate")
+    save_model(folder / "model")
+    (folder / "farm.txt").write_text(DOCUMENT.text)
+    (folder / "q.jsonl").write_text(json.dumps(vars(ASKED)))
+    return folder
+
+
+def test_the_command_says_which_layers_and_what_they_cost(files):
+    asked = ("calibrate", str(files / "model"), "--file", str(files / "farm.txt"), "--samples", "2")
+    record = json_of(*asked)
+    first, last = record["layers"]
+    printed = good(*asked)
+    assert printed.stdout.startswith(f"Layers {first} to {last} of 4: use --layers {first}-{last} for a new index.\n")
+    assert f"Loss a token of 2 sentences: {record['loss']['found']:.3f}; " in printed.stdout
+    assert f"Bytes a token in an index: {record['bytes_per_token']['found']:,.0f}; " in printed.stdout
+    assert "layers 1 to 4: loss " in printed.stderr
+    assert record["tried"][0] == {"layers": [1, 4], "loss": record["loss"]["all"]}
+    asks = json_of(*asked, "--questions", str(files / "q.jsonl"))
+    assert asks["samples"] == 1
+    assert asks["loss"]["all"] != record["loss"]["all"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--questions", "none.jsonl"), "The questions in none.jsonl cannot be read"),
+        (("--file", "none.pdf"), "none.pdf"),
+        (("--samples", "0"), "samples=0 must be at least 1."),
+    ],
+)
+def test_errors_are_a_line(files, more, message):
+    refused = run("calibrate", str(files / "model"), "--file", str(files / "farm.txt"), "--quiet", *more)
+    assert refused.exit_code != 0
+    assert refused.stderr.count("\n") == 1
+    assert message in refused.stderr
+
+
+def test_without_the_example_a_file_is_wanted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    refused = run("calibrate")
+    assert refused.stderr.startswith("Error: There is no example at examples/R-intro.pdf. Name a document of prose")
+
+
+def test_sentences_and_rows_of_all_layers_are_measured_with_the_profile_of_the_model(llm):
+    """The profile's own layers do not matter."""
+    narrow = tiny_llm(profile=replace(llm.profile, layers=(2, 3)))
+    ours, theirs = (calibrate_layers(one, DOCUMENT, samples=2) for one in (llm, narrow))
+    assert ours == theirs
