@@ -20,6 +20,6 @@ try:
     stream = index.stream(arguments.question, documents=[name])
     for piece in stream:
         print(piece, end="", flush=True)
-    print("", *stream.answer.citations, sep="\n")
+    print("", *stream.result.citations, sep="\n")
 except SharedLLMError as error:
     sys.exit(str(error))

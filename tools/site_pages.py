@@ -27,6 +27,7 @@ PAGES = {
     "integrations/llama-index-llms-sharedllm/README.md": "integrations/llama-index.md",
     "integrations/langchain-sharedllm/README.md": "integrations/langchain.md",
     "notebooks/README.md": "notebooks.md",
+    "packages/sharedllm-docs-data/README.md": "data-package.md",
 }
 """File of the repository -> page of the site, for pages that do not stand in docs/."""
 SOURCES = {page: source for source, page in PAGES.items()}
