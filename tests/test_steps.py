@@ -14,7 +14,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from sharedllm_docs.architectures.registry import architecture_for
 from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import ConfigError
-from sharedllm_docs.injection.decode_step import GROUPED_HEADS, for_steps, packed_attention, quantised
+from sharedllm_docs.injection.decode_step import GROUPED_HEADS, for_steps, grouped_attention, quantised
 from sharedllm_docs.injection.decoder import InjectedDecoder, Injection
 from sharedllm_docs.injection.row_attention import attend_to_rows
 from tests.tiny import FAMILIES, random_ids, state, tiny_model
@@ -187,11 +187,11 @@ def test_what_cannot_be_packed_goes_to_transformers():
     generator = torch.Generator().manual_seed(0)
     query = torch.randn(1, arch.num_heads, 3, arch.head_dim, generator=generator)
     key, value = (torch.randn(1, arch.kv_heads, 3, arch.head_dim, generator=generator) for _ in range(2))
-    ours, _none = packed_attention(module, query, key, value, None, scaling=0.3)
+    ours, _none = grouped_attention(module, query, key, value, None, scaling=0.3)
     theirs, _none = ALL_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, None, scaling=0.3)
     assert torch.equal(ours, theirs)
     with pytest.raises(ValueError, match="softcap"):
-        packed_attention(module, query[:, :, :1], key, value, None, softcap=3.0)
+        grouped_attention(module, query[:, :, :1], key, value, None, softcap=3.0)
 
 
 def test_int8_steps_follow_questions_by_the_models_own_weights(arch):
