@@ -15,10 +15,11 @@ import pytest
 
 from sharedllm_docs.errors import EvaluationError, ReservedDataError
 from sharedllm_docs.evaluation.tasks.base import Example, evidence_share
+from sharedllm_docs.evaluation.tasks.examples import main as write_examples
+from sharedllm_docs.evaluation.tasks.examples import record
 from sharedllm_docs.evaluation.tasks.needles.kinds import KINDS
 from sharedllm_docs.evaluation.tasks.needles.task import Needles
 from sharedllm_docs.evaluation.tasks.options import TaskOptions, length_label, parse_lengths
-from sharedllm_docs.evaluation.tasks.pages import count_tokens, cut_pages, filled
 from sharedllm_docs.evaluation.tasks.passkey.task import Passkey
 from sharedllm_docs.evaluation.tasks.pdfqa import data as pdf_data
 from sharedllm_docs.evaluation.tasks.pdfqa.task import PdfQa
@@ -27,8 +28,7 @@ from sharedllm_docs.evaluation.tasks.registry import TASKS, make_task
 from sharedllm_docs.evaluation.tasks.squad_haystack import data as squad_data
 from sharedllm_docs.evaluation.tasks.squad_haystack import task
 from sharedllm_docs.evaluation.tasks.squad_haystack.task import SHARED, SquadHaystack
-from sharedllm_docs.evaluation.tasks.texts import held_out, names_of
-from sharedllm_docs.evaluation.tasks.written import record, write_examples
+from sharedllm_docs.evaluation.tasks.synthetic import count_tokens, cut_pages, filled, held_out, names_of
 from tests.evaluation_helpers import Oracle, TinyPdfQa, hay, options, prose, questions_file, squad
 from tests.tiny_text import tiny_tokenizer
 
@@ -433,12 +433,12 @@ def test_examples_are_written_as_json(tmp_path, capsys, monkeypatch, kind):
     tiny_tokenizer().save_pretrained(tmp_path / "model")
     text = options(tmp_path, sentences=3000).texts[0]
     asked = ["--model", str(tmp_path / "model"), "--text", str(text), "--lengths", "2K", "--limit", "1"]
-    assert write_examples(kind, [*asked, "--pages"]) == 0
+    assert write_examples([kind.name, *asked, "--pages"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     examples = kind(TaskOptions(tiny_tokenizer(), lengths=(2048,), texts=(text,))).examples(1, 0)
     assert rows == [record(example, text=True) for example in examples]
     assert all(row["evidence"][0] in "".join(row["documents"][0]) for row in rows)
-    assert write_examples(kind, [*asked, "--lengths", "2"]) == EvaluationError.exit_code
+    assert write_examples([kind.name, *asked, "--lengths", "2"]) == EvaluationError.exit_code
     assert "below one page" in capsys.readouterr().err
-    assert write_examples(kind, ["--model", str(tmp_path / "none")]) == 4
+    assert write_examples([kind.name, "--model", str(tmp_path / "none")]) == 4
     assert "could not be loaded" in capsys.readouterr().err

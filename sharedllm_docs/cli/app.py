@@ -11,23 +11,12 @@ import typer
 from typer.core import TyperGroup
 
 from sharedllm_docs import __version__
-from sharedllm_docs.cli import (
-    ask_command,
-    calibrate_command,
-    chat_command,
-    data_commands,
-    document_commands,
-    model_commands,
-    train_command,
-    upkeep_commands,
-)
+from sharedllm_docs.cli import data_commands, index_commands, model_commands, question_commands, train_command
 from sharedllm_docs.cli.add_command import add
 from sharedllm_docs.cli.evaluate_command import evaluate
 from sharedllm_docs.cli.failures import EXIT_BROKEN_PIPE, InterruptedCommandError
-from sharedllm_docs.cli.panels import PanelCommand
+from sharedllm_docs.cli.help import NAME, PanelCommand
 from sharedllm_docs.cli.screen import Screen, tolerate_any_text
-
-NAME = "sharedllm-docs"
 
 
 class ReaderGoneError(Exception):
@@ -116,18 +105,18 @@ def program(
 
 for _name, _function in (
     ("add", add),
-    ("ask", ask_command.ask),
-    ("chat", chat_command.chat),
-    ("list", document_commands.list_documents),
-    ("show", document_commands.show),
-    ("verify", upkeep_commands.verify),
-    ("remove", document_commands.remove),
-    ("prune", upkeep_commands.prune),
+    ("ask", question_commands.ask),
+    ("chat", question_commands.chat),
+    ("list", index_commands.list_documents),
+    ("show", index_commands.show),
+    ("verify", index_commands.verify),
+    ("remove", index_commands.remove),
+    ("prune", index_commands.prune),
 ):
     app.command(_name, cls=PanelCommand)(_function)
 app.add_typer(model_commands.models_app, name="models")
 app.command("convert", cls=PanelCommand)(model_commands.convert)
-app.command("calibrate", cls=PanelCommand)(calibrate_command.calibrate)
+app.command("calibrate", cls=PanelCommand)(model_commands.calibrate)
 app.add_typer(data_commands.data_app, name="data")
 for _name, _function in (
     ("train", train_command.train),

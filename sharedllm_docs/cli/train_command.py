@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from sharedllm_docs.cli import workshop
-from sharedllm_docs.cli.flatten import flattened
-from sharedllm_docs.cli.options import OutputOptions
+from sharedllm_docs.cli.failures import resumable
+from sharedllm_docs.cli.options import OutputOptions, flattened
 from sharedllm_docs.cli.screen import one_line, opened
 
 
@@ -39,7 +39,7 @@ def train(
     The same command again goes on where the last one stopped, by --max-minutes, Ctrl-C or anything else. The adapter is
     in DIR/checkpoint/adapter, for --adapter.
     """
-    with opened(output) as screen, workshop.going_on(f"the last checkpoint in {out} is kept"):
+    with opened(output) as screen, resumable(f"the last checkpoint in {out} is kept"):
         ended = workshop.train(
             config, out, changes=changes or (), steps=steps, device=device, max_minutes=max_minutes, say=screen.note
         )

@@ -1,4 +1,4 @@
-"""The door to training and evaluation, as ``backend`` is to the engine: heavy imports stand inside the functions."""
+"""The door to training and its data, as ``backend`` is to the engine: heavy imports stand inside the functions."""
 
 from __future__ import annotations
 
@@ -7,15 +7,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sharedllm_docs.cli.failures import InterruptedCommandError
 from sharedllm_docs.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:
     from sharedllm_docs_data.report import Report
 
-    from sharedllm_docs.evaluation.run import Outcome as Measured
     from sharedllm_docs.training.loop import Outcome as Trained
     from sharedllm_docs.training.passkey import TinyResult
 
@@ -39,21 +37,6 @@ def _training_extra() -> Iterator[None]:
         raise TrainingError(
             f"Training needs {package}, which is not installed.",
             remedy="Install it: pip install 'sharedllm-docs[train]'.",
-        ) from error
-
-
-@contextmanager
-def going_on(kept: str) -> Iterator[None]:
-    """Within the block Ctrl-C is an error that says what is kept.
-
-    Raises:
-        InterruptedCommandError: at Ctrl-C.
-    """
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise InterruptedCommandError(
-            f"Interrupted; {kept}.", remedy="Run the same command again to go on from there."
         ) from error
 
 
@@ -164,15 +147,3 @@ def pack(
             include_non_commercial=include_non_commercial,
             say=say,
         )
-
-
-def evaluate(request: dict[str, Any], model: dict[str, Any], settings: dict[str, Any], say: Say) -> Measured:
-    """Measure; fields of ``Request``, ``ModelRequest`` and ``Settings`` of the evaluation.
-
-    Raises:
-        EvaluationError, AdapterError, ModelError: as ``start``.
-    """
-    from sharedllm_docs.evaluation.run import Settings
-    from sharedllm_docs.evaluation.start import ModelRequest, Request, start
-
-    return start(Request(**request), ModelRequest(**model), Settings(**settings), report=say)

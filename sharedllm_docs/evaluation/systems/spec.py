@@ -41,12 +41,6 @@ def _yes_or_no(text: str) -> bool:
     return text == "yes"
 
 
-def _yes(text: str) -> bool:
-    if text not in ("yes", "no"):
-        raise ValueError(text)
-    return text == "yes"
-
-
 def _layers(text: str) -> tuple[int, int]:
     first, last = text.split("-")
     return int(first), int(last)
@@ -75,7 +69,7 @@ _QUESTION: dict[str, Callable[[str], Any]] = {
     "relevance_floor": float,
     "max_citations": _whole,
 }
-_TUNED: dict[str, Callable[[str], Any]] = {"lora": _yes}
+_TUNED: dict[str, Callable[[str], Any]] = {"lora": _yes_or_no}
 _RAG: dict[str, Callable[[str], Any]] = {"chunk_tokens": _whole, "overlap": _whole, "top_k": _whole}
 
 
@@ -142,7 +136,7 @@ class SystemSpec:
 
 
 @dataclass(frozen=True)
-class Workshop:
+class SystemFactory:
     """Makes systems around one loaded base model.
 
     Attributes:
@@ -223,30 +217,30 @@ class Workshop:
         )
 
 
-def _text(made: Callable[..., System], **known: Callable[[str], Any]) -> Callable[[Workshop, SystemSpec], System]:
-    def make(shop: Workshop, spec: SystemSpec) -> System:
+def _text(made: Callable[..., System], **known: Callable[[str], Any]) -> Callable[[SystemFactory, SystemSpec], System]:
+    def make(factory: SystemFactory, spec: SystemSpec) -> System:
         options, tuned = spec.take(known, _TUNED)
-        return made(spec.text, shop.weights(spec, **tuned), shop.generation, spec.evidence_tokens, **options)
+        return made(spec.text, factory.weights(spec, **tuned), factory.generation, spec.evidence_tokens, **options)
 
     return make
 
 
-def _rag(defaults: RagSettings) -> Callable[[Workshop, SystemSpec], System]:
-    def make(shop: Workshop, spec: SystemSpec) -> System:
+def _rag(defaults: RagSettings) -> Callable[[SystemFactory, SystemSpec], System]:
+    def make(factory: SystemFactory, spec: SystemSpec) -> System:
         options, tuned = spec.take(_RAG, _TUNED)
-        llm = shop.weights(spec, **tuned)
-        return Rag(spec.text, llm, shop.generation, replace(defaults, **options), spec.evidence_tokens)
+        llm = factory.weights(spec, **tuned)
+        return Rag(spec.text, llm, factory.generation, replace(defaults, **options), spec.evidence_tokens)
 
     return make
 
 
-def _injected(shop: Workshop, spec: SystemSpec) -> System:
+def _injected(factory: SystemFactory, spec: SystemSpec) -> System:
     changes, asked, policies = spec.take(_PROFILE, _QUESTION, {"policy": str})
     adapter = None
     if spec.name == "prefix":
-        base = shop.llm.profile if shop.llm.profile.name == "prefix" else Profile.prefix()
+        base = factory.llm.profile if factory.llm.profile.name == "prefix" else Profile.prefix()
     else:
-        adapter = shop.adapter
+        adapter = factory.adapter
         if adapter is None:
             raise AdapterError(
                 f"System {spec.text!r} injects by trained weights, and no adapter is given.",
@@ -258,11 +252,11 @@ def _injected(shop: Workshop, spec: SystemSpec) -> System:
         changes["grains"] = _grains_for(base, changes["depth"])
     return InjectedSystem(
         spec.text,
-        shop.variant(replace(base, **changes), adapter),
-        shop.folder,
-        shop.generation,
+        factory.variant(replace(base, **changes), adapter),
+        factory.folder,
+        factory.generation,
         RetrievalConfig(evidence_tokens=spec.evidence_tokens, **asked),
-        shop.policy(policies["policy"]) if policies else None,
+        factory.policy(policies["policy"]) if policies else None,
     )
 
 
@@ -274,7 +268,7 @@ def _grains_for(profile: Profile, depth: int) -> tuple[int, ...]:
     return tuple(leaf << (depth - level) for level in range(1, depth + 1))
 
 
-_MAKERS: dict[str, Callable[[Workshop, SystemSpec], System]] = {
+_MAKERS: dict[str, Callable[[SystemFactory, SystemSpec], System]] = {
     "closed_book": _text(partial(ClosedBook, share=False)),  # there is nothing to share
     "first_8k": _text(FirstTokens, window=_whole, share=_yes_or_no),
     "full_prefill": _text(FullPrefill, share=_yes_or_no),

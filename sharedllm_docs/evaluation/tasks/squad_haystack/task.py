@@ -13,7 +13,6 @@ from sharedllm_docs.documents.document import PAGE_SEPARATOR
 from sharedllm_docs.errors import EvaluationError
 from sharedllm_docs.evaluation.tasks.base import Example, QuestionTask, check_limit
 from sharedllm_docs.evaluation.tasks.options import TaskOptions, chosen_lengths, length_label
-from sharedllm_docs.evaluation.tasks.pages import count_tokens, document_of
 from sharedllm_docs.evaluation.tasks.squad_haystack.data import (
     Paragraph,
     Squad,
@@ -22,6 +21,7 @@ from sharedllm_docs.evaluation.tasks.squad_haystack.data import (
     squad_rows,
     wheel,
 )
+from sharedllm_docs.evaluation.tasks.synthetic import count_tokens, document_of
 
 LENGTHS = (2048, 4096, 8192, 16384, 32768, 65536, 131072)
 SHARED, MOST_SHARED = 4, 16

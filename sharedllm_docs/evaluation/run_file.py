@@ -1,7 +1,7 @@
-"""The file of a run: JSON lines, a header first, then a row for every (system, example) measured. Resumable.
+"""The file of a run: JSON lines, first a header, then a result for every (system, example) measured.
 
-A row is written and flushed at once, so a run that was stopped goes on where it was; a last line that was cut off is
-dropped. Rows of another header (other task options, seed or model) are never mixed with new ones.
+A result is written and flushed at once, so a run that was stopped goes on where it was; a last line that was cut off is
+dropped. Results of another header (other task options, seed or model) are never mixed with new ones.
 """
 
 from __future__ import annotations
@@ -17,11 +17,14 @@ SCHEMA = 1
 
 
 class RunFile:
-    """Rows of one run.
+    """The results of one run.
 
     Args:
-        path: of the file; made with its folder when the first row is written.
-        header: what all rows have in common.
+        path: of the file; made with its folder when the first result is written.
+        header: what all results have in common.
+
+    Attributes:
+        results: in the order in which they were measured.
 
     Raises:
         EvaluationError: the file has another header, or is damaged before its last line.
@@ -30,30 +33,30 @@ class RunFile:
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         self.path = path
         self.header = json.loads(json.dumps({"schema": SCHEMA, **header}))
-        self.rows: list[dict[str, Any]] = []
+        self.results: list[dict[str, Any]] = []
         if path.is_file() and path.stat().st_size:
             self._load()
-        self._done = {(row["system"], row["id"]) for row in self.rows}
+        self._done = {(one["system"], one["id"]) for one in self.results}
 
     def __contains__(self, key: tuple[str, str]) -> bool:
         """Whether (system, example id) is measured."""
         return key in self._done
 
-    def add(self, row: Mapping[str, Any]) -> None:
-        """Append a row; it is on the disk when this returns."""
+    def add(self, result: Mapping[str, Any]) -> None:
+        """Append a result; it is on the disk when this returns."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
         new = not self.path.is_file() or not self.path.stat().st_size
         with self.path.open("a", encoding="utf-8") as file:
             if new:
                 file.write(json.dumps(self.header, ensure_ascii=False, sort_keys=True) + "\n")
-            file.write(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n")
-        self.rows.append(dict(row))
-        self._done.add((row["system"], row["id"]))
+            file.write(json.dumps(result, ensure_ascii=False, sort_keys=True) + "\n")
+        self.results.append(dict(result))
+        self._done.add((result["system"], result["id"]))
 
     def chosen(self, systems: Iterable[str], ids: Iterable[str]) -> list[dict[str, Any]]:
-        """Rows of these systems and examples, in their order and not in that in which they were measured."""
-        rows, names = {(row["system"], row["id"]): row for row in self.rows}, list(ids)
-        return [rows[system, name] for system in systems for name in names if (system, name) in rows]
+        """Results of these systems and examples, in the order of the arguments."""
+        results, names = {(one["system"], one["id"]): one for one in self.results}, list(ids)
+        return [results[system, name] for system in systems for name in names if (system, name) in results]
 
     def _load(self) -> None:
         values = read_lines(self.path)
@@ -65,14 +68,14 @@ class RunFile:
                 f"{self.path} was measured with {name}={found.get(name)!r}, now it is {self.header.get(name)!r}.",
                 remedy="Use another output folder, or the same settings.",
             )
-        self.rows = values[1:]
+        self.results = values[1:]
         whole = "".join(json.dumps(value, ensure_ascii=False, sort_keys=True) + "\n" for value in values)
         if self.path.read_text(encoding="utf-8") != whole:  # drop a line that was cut off, before appending to it
             self.path.write_text(whole, encoding="utf-8")
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:
-    """Header and rows of a run file; a last line that was cut off is left out.
+    """Header and results of a run file; a last line that was cut off is left out.
 
     Raises:
         EvaluationError: no such file, or a line before the last is damaged.

@@ -1,4 +1,4 @@
-"""Why answers are wrong: misses of a run by cause. In: rows of a run. Out: counts, a Markdown report with examples.
+"""Why answers are wrong: the misses of a run by cause, counted and listed with examples in a Markdown report.
 
 The causes follow the data path: the pages were not selected, the selected node was cut before the evidence ended, the
 model had the evidence and abstained, or had it and said something else.
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from sharedllm_docs.errors import EvaluationError, SharedLLMError
-from sharedllm_docs.evaluation.rows import read_lines
+from sharedllm_docs.evaluation.run_file import read_lines
 
 MISS_BELOW = 0.5
 WHOLE_EVIDENCE = 0.9
@@ -35,25 +35,25 @@ class Miss:
     """A wrong answer.
 
     Attributes:
-        row: as measured.
+        result: as measured.
         cause: one of ``CAUSES``.
     """
 
-    row: Mapping[str, Any]
+    result: Mapping[str, Any]
     cause: str
 
 
-def cause_of(row: Mapping[str, Any]) -> str | None:
-    """Why a row is a miss; None for a right answer or one that was not measured."""
-    if "skipped" in row or "context" not in row:
+def cause_of(result: Mapping[str, Any]) -> str | None:
+    """Why a result is a miss; None for a right answer or one that was not measured."""
+    if "skipped" in result or "context" not in result:
         return None
-    if not row["answerable"]:
-        return None if row["abstained"] else "invented"
-    scores = row["scores"]
+    if not result["answerable"]:
+        return None if result["abstained"] else "invented"
+    scores = result["scores"]
     if scores.get("f1", scores.get("recall", 0.0)) >= MISS_BELOW:
         return None
-    context = row["context"]
-    if row["abstained"] and not row["rows"] and not row["prompt_tokens"]:
+    context = result["context"]
+    if result["abstained"] and not result["rows"] and not result["prompt_tokens"]:
         return "floor"
     if not context["page"]:
         return "selection" if not scores.get("contains") else "worded"
@@ -61,37 +61,37 @@ def cause_of(row: Mapping[str, Any]) -> str | None:
         return "worded"
     if context["evidence"] < WHOLE_EVIDENCE:
         return "cut"
-    return "abstained" if row["abstained"] else "misread"
+    return "abstained" if result["abstained"] else "misread"
 
 
-def misses(rows: Sequence[Mapping[str, Any]]) -> list[Miss]:
-    """All misses among rows, in their order."""
-    found = ((row, cause_of(row)) for row in rows)
-    return [Miss(row, cause) for row, cause in found if cause is not None]
+def misses(results: Sequence[Mapping[str, Any]]) -> list[Miss]:
+    """All misses among results, in their order."""
+    found = ((result, cause_of(result)) for result in results)
+    return [Miss(result, cause) for result, cause in found if cause is not None]
 
 
-def report(rows: Sequence[Mapping[str, Any]], *, examples: int = 3) -> str:
+def report(results: Sequence[Mapping[str, Any]], *, examples: int = 3) -> str:
     """Counts by system and cause, and examples of each, as Markdown.
 
     Raises:
-        EvaluationError: there are no rows of questions.
+        EvaluationError: there are no results of questions.
     """
-    if not any("context" in row for row in rows):
+    if not any("context" in result for result in results):
         raise EvaluationError("the run holds no answered questions.", remedy="Analyse a run of a question task.")
-    systems = list(dict.fromkeys(row["system"] for row in rows))
-    found = misses(rows)
+    systems = list(dict.fromkeys(result["system"] for result in results))
+    found = misses(results)
     head = ["system", "answers", "misses", *CAUSES]
     table = [head, ["---"] * len(head)]
     for system in systems:
-        counts = Counter(miss.cause for miss in found if miss.row["system"] == system)
-        answered = sum(row["system"] == system and "skipped" not in row for row in rows)
+        counts = Counter(miss.cause for miss in found if miss.result["system"] == system)
+        answered = sum(one["system"] == system and "skipped" not in one for one in results)
         cells = [f"`{system}`", str(answered), str(counts.total()), *(str(counts[cause]) for cause in CAUSES)]
         table.append(cells)
     parts = ["\n".join("| " + " | ".join(cells) + " |" for cells in table)]
     parts.append("\n".join(f"- **{cause}**: {meaning}." for cause, meaning in CAUSES.items()))
     for system in systems:
         for cause in CAUSES:
-            chosen = [miss for miss in found if miss.row["system"] == system and miss.cause == cause][:examples]
+            chosen = [miss for miss in found if miss.result["system"] == system and miss.cause == cause][:examples]
             if chosen:
                 listed = "\n".join(map(_listed, chosen))
                 parts.append(f"### `{system}`, {cause}\n\n{listed}")
@@ -99,27 +99,27 @@ def report(rows: Sequence[Mapping[str, Any]], *, examples: int = 3) -> str:
 
 
 def _listed(miss: Miss) -> str:
-    row = miss.row
-    said, wanted = _short(row["text"]), _short(" / ".join(row["answers"][:3]))
-    pages = f"pages {row['page_groups']}, cited {row['pages'][:5]}"
-    return f"- {row['id']}: {row['question']}\n  said: {said}\n  wanted: {wanted} ({pages})"
+    result = miss.result
+    said, wanted = _short(result["text"]), _short(" / ".join(result["answers"][:3]))
+    pages = f"pages {result['page_groups']}, cited {result['pages'][:5]}"
+    return f"- {result['id']}: {result['question']}\n  said: {said}\n  wanted: {wanted} ({pages})"
 
 
-def _short(text: str, most: int = 160) -> str:
+def _short(text: str, longest: int = 160) -> str:
     folded = " ".join(text.split())
-    return folded if len(folded) <= most else folded[:most] + " ..."
+    return folded if len(folded) <= longest else folded[:longest] + " ..."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """``python -m sharedllm_docs.evaluation.errors RUN.jsonl [--system SPEC]``; prints the report."""
-    parser = argparse.ArgumentParser(prog="python -m sharedllm_docs.evaluation.errors", description=main.__doc__)
+    """``python -m sharedllm_docs.evaluation.misses RUN.jsonl [--system SPEC]``; prints the report."""
+    parser = argparse.ArgumentParser(prog="python -m sharedllm_docs.evaluation.misses", description=main.__doc__)
     parser.add_argument("run", type=Path, help="JSONL of a run")
     parser.add_argument("--system", action="append", help="only this system (may be repeated)")
-    parser.add_argument("--examples", type=int, default=3, help="examples listed a cause")
+    parser.add_argument("--examples", type=int, default=3, help="examples listed per cause")
     options = parser.parse_args(arguments)
     try:
-        rows = [r for r in read_lines(options.run)[1:] if not options.system or r["system"] in options.system]
-        print(report(rows, examples=options.examples), end="")
+        results = [r for r in read_lines(options.run)[1:] if not options.system or r["system"] in options.system]
+        print(report(results, examples=options.examples), end="")
     except SharedLLMError as error:
         print(error, file=sys.stderr)
         return error.exit_code

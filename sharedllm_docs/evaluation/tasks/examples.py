@@ -1,4 +1,7 @@
-"""Examples of a synthetic task as JSON Lines: what is hidden, asked and wanted, to be looked at or used elsewhere."""
+"""Examples of a task as JSON lines: what is asked and wanted, to look at or to use elsewhere.
+
+``python -m sharedllm_docs.evaluation.tasks.examples passkey --lengths 8K --limit 2``
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,12 @@ from typing import Any
 from sharedllm_docs.errors import ModelUnavailableError, SharedLLMError
 from sharedllm_docs.evaluation.tasks.base import Example
 from sharedllm_docs.evaluation.tasks.options import TaskOptions, parse_lengths
+from sharedllm_docs.evaluation.tasks.registry import QUESTION_TASKS, make_task
 from sharedllm_docs.model.zoo import DEFAULT_MODEL, ensure
 
 
 def record(example: Example, *, text: bool = False) -> dict[str, Any]:
-    """JSON-ready fields of an example; with ``text`` the pages of its documents too."""
+    """JSON-ready fields of an example; with ``text`` also the pages of its documents."""
     fields: dict[str, Any] = {
         "id": example.id,
         "kind": example.kind,
@@ -31,20 +35,21 @@ def record(example: Example, *, text: bool = False) -> dict[str, Any]:
     return fields
 
 
-def write_examples(task: Any, arguments: Sequence[str] | None = None) -> int:
-    """Print a task's examples; 0 when all are written.
-
-    Args:
-        task: class of the task, made from options.
-        arguments: of the command line.
-    """
-    parser = argparse.ArgumentParser(description=f"Write examples of {task.name} as JSON Lines to stdout.")
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the examples of a task; returns the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m sharedllm_docs.evaluation.tasks.examples",
+        description="Write examples of a task as JSON lines to stdout.",
+    )
+    parser.add_argument("task", choices=QUESTION_TASKS, help="name of the task")
     parser.add_argument("--lengths", default="", help="tokens of the documents: 1K,8K (the task's)")
-    parser.add_argument("--limit", type=int, default=None, help="examples, a length (and kind)")
+    parser.add_argument(
+        "--limit", type=int, default=None, help="maximum number of examples, for each length (and kind)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of the sample (0)")
     parser.add_argument("--model", default=None, help="folder or hub name whose tokenizer counts (embedded default)")
     parser.add_argument("--text", type=Path, action="append", default=[], help="file that fills the documents")
-    parser.add_argument("--pages", action="store_true", help="write the pages' text as well")
+    parser.add_argument("--pages", action="store_true", help="write the text of the pages as well")
     chosen = parser.parse_args(arguments)
     try:
         options = TaskOptions(
@@ -54,7 +59,7 @@ def write_examples(task: Any, arguments: Sequence[str] | None = None) -> int:
             texts=tuple(chosen.text),
             report=lambda text: print(text, file=sys.stderr),
         )
-        for example in task(options).examples(chosen.limit, chosen.seed):
+        for example in make_task(chosen.task, options).examples(chosen.limit, chosen.seed):
             print(json.dumps(record(example, text=chosen.pages), ensure_ascii=False))
     except SharedLLMError as error:
         print(f"Error: {error}", file=sys.stderr)
@@ -72,3 +77,7 @@ def _tokenizer(name: str | None) -> Any:
         raise ModelUnavailableError(
             f"The tokenizer of {name!r} could not be loaded: {reason}.", remedy="Give a model's folder or hub name."
         ) from error
+
+
+if __name__ == "__main__":
+    sys.exit(main())
