@@ -200,13 +200,6 @@ def told(record: Record) -> str:
     return f"{record['tokens']} tokens in {record['seconds']:.1f} s, {record['tokens_per_second']:.0f} tokens/s"
 
 
-def project_python(peer: PeerSpec) -> str:
-    """The running interpreter, for peers that need no environment of their own."""
-    if peer.environment:
-        raise NotAvailableError(f"it wants an environment with {', '.join(peer.environment)}")
-    return sys.executable
-
-
 def _marker(store: Path) -> Path:
     """Beside the store: how many tokens it holds, written when it is complete."""
     return store.with_name(store.name + ".prepared")

@@ -12,7 +12,6 @@ from bench_child import CANNOT, FAILED, UNAVAILABLE
 from bench_records import Measurement, Record
 
 MB = 1e6
-NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True)
