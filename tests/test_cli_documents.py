@@ -85,7 +85,7 @@ def test_a_document_that_is_there_says_that_it_keeps_its_metadata(world):
     )
     assert good("add", "a.pdf", *same).stderr == ""
     assert good("add", "a.pdf", *other).stderr == (
-        "a.pdf keeps the metadata it has; --force adds it again with --metadata.\n"
+        "a.pdf keeps the metadata that it has. To change it, remove the document and add it again.\n"
     )
 
 
@@ -461,3 +461,21 @@ def test_verify_json(filled):
 def test_prune(filled):
     assert good("prune").stdout == "Freed 12.3 MB; the index has 2.5 GB.\n"
     assert json_of("prune")["freed_bytes"] == 12_345_678
+
+
+def test_removing_and_adding_again_changes_the_metadata_as_the_note_says(tmp_path):
+    """The engine itself, with a tiny model."""
+    from sharedllm_docs import Index
+    from tests.evaluation_helpers import prose
+    from tests.tiny_text import tiny_llm
+
+    (tmp_path / "a.txt").write_text(prose(20), encoding="utf-8")
+    index = Index.create(tmp_path / "index", tiny_llm())
+    assert index.add(tmp_path / "a.txt", metadata={"year": "1"}).document.metadata["year"] == "1"
+    kept = index.add(tmp_path / "a.txt", metadata={"year": "2"})
+    assert kept.document.metadata["year"] == "1"
+    index.remove(kept.document.key)
+    again = index.add(tmp_path / "a.txt", metadata={"year": "2"})
+    assert again.document.metadata["year"] == "2"
+    assert again.chunks_encoded == 0, "removing costs no encoding until the index is pruned"
+    assert [info.metadata["year"] for info in Index.open(tmp_path / "index").documents()] == ["2"]

@@ -60,7 +60,7 @@ def test_defaults_told_by_the_help_are_those_of_the_engine():
     from sharedllm_docs.index.index import LOCK_TIMEOUT
     from sharedllm_docs.model import zoo
 
-    assert DEFAULT_MODEL == zoo.DEFAULT_MODEL.name
+    assert zoo.DEFAULT_MODEL.name == DEFAULT_MODEL
     assert (
         f"--wait SECONDS` | Maximum wait for another process that writes. [default: {LOCK_TIMEOUT:g}]"
         in PAGE.read_text()

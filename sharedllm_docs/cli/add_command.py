@@ -101,7 +101,8 @@ def _tell_kept_metadata(screen: Screen, done: AddedDocument, wanted: dict[str, s
     """Say that a document that was there already keeps its metadata, where others were asked for."""
     kept = done.document.metadata
     if not done.new and any(kept.get(key) != value for key, value in (wanted or {}).items()):
-        screen.note(f"{done.document.name} keeps the metadata it has; --force adds it again with --metadata.")
+        name = done.document.name
+        screen.note(f"{name} keeps the metadata that it has. To change it, remove the document and add it again.")
 
 
 def _estimate_all(screen: Screen, index: Index, files: list[str], options: Any) -> None:

@@ -1,7 +1,7 @@
-"""Systems by configuration alone: a short text names a system and what differs from its defaults.
+"""Systems from specifications: a short text names a system and what differs from its defaults.
 
 ``NAME[+evidence[=TOKENS]][:KEY=VALUE,...]``, for instance ``prefix+evidence=128:budget=512,layers=1-15``. The same
-text names the system's rows and its line of the table.
+text names the results of the system and its line of the table.
 """
 
 from __future__ import annotations
@@ -110,10 +110,10 @@ class SystemSpec:
         return cls(text.strip(), match["name"], tokens, {key: value for key, _equals, value in pairs})
 
     def take(self, *tables: Mapping[str, Callable[[str], Any]]) -> list[dict[str, Any]]:
-        """The options' values, one dictionary a table.
+        """The values of the options, one dictionary per table.
 
         Raises:
-            EvaluationError: an option that is in none of the tables, or a value that cannot be read.
+            EvaluationError: an option is in none of the tables, or a value cannot be read.
         """
         known = {key for table in tables for key in table}
         unknown = sorted(self.options.keys() - known)
@@ -131,7 +131,7 @@ class SystemSpec:
         except ValueError as error:
             raise EvaluationError(
                 f"{self.text!r}: {key}={self.options[key]!r} cannot be read.",
-                remedy="Whole numbers; layers=FIRST-LAST; grains=G/G/G; share=yes or no.",
+                remedy="Whole numbers; layers=FIRST-LAST; grains=G/G/G; share and lora=yes or no.",
             ) from error
 
 
@@ -140,11 +140,11 @@ class SystemFactory:
     """Makes systems around one loaded base model.
 
     Attributes:
-        llm: loaded without an adapter; every system uses these very weights.
-        folder: where indexes lie.
-        generation: of all answers.
-        adapter: for ``sharedllm``; None if there is none.
-        gold: for the oracle policy; empty if there is none.
+        llm: the model, loaded without an adapter; every system uses these very weights.
+        folder: folder of the indexes.
+        generation: settings of all answers.
+        adapter: adapter of ``sharedllm``, or None.
+        gold: where the answers stand, for the oracle policy, or None.
         seed: of the random policy.
     """
 
@@ -179,10 +179,10 @@ class SystemFactory:
         )
 
     def weights(self, spec: SystemSpec, *, lora: bool = False) -> SharedLLM:
-        """The base model, or with ``lora`` the same with the adapter's change of the upper model.
+        """The base model; with ``lora``, with the adapter's change of the upper model.
 
-        A system that reads text answers better for a change that was learnt on injected rows, too: ``lora=yes`` tells
-        the gain of injection apart from the gain of tuning.
+        The change was learnt on injected rows, but it also improves the answers of systems that read text: ``lora=yes``
+        tells the gain of injection from the gain of tuning.
 
         Raises:
             AdapterError: no adapter is given, or it changes nothing outside its cross-attention.
@@ -200,7 +200,7 @@ class SystemFactory:
         """A branch policy by name.
 
         Raises:
-            EvaluationError: an unknown one, or the oracle where nobody knows the answers' places.
+            EvaluationError: an unknown policy, or the oracle in a task that does not say where the answers stand.
         """
         if name == "random":
             return RandomPolicy(self.seed)
@@ -208,7 +208,7 @@ class SystemFactory:
             return OraclePolicy(self.gold)
         if name == "oracle":
             raise EvaluationError(
-                "policy=oracle wants to know where the answers stand, and this task does not say.",
+                "policy=oracle needs to know where the answers stand, and this task does not say.",
                 remedy="Use it with pdfqa, passkey, needles or squad-haystack.",
             )
         raise EvaluationError(
@@ -243,7 +243,7 @@ def _injected(factory: SystemFactory, spec: SystemSpec) -> System:
         adapter = factory.adapter
         if adapter is None:
             raise AdapterError(
-                f"System {spec.text!r} injects by trained weights, and no adapter is given.",
+                f"System {spec.text!r} injects with trained weights, and no adapter is given.",
                 remedy="Give --adapter FOLDER, or leave sharedllm out.",
             )
         base = adapter.profile
@@ -261,7 +261,7 @@ def _injected(factory: SystemFactory, spec: SystemSpec) -> System:
 
 
 def _grains_for(profile: Profile, depth: int) -> tuple[int, ...]:
-    """Grains of a tree of another depth: leaves as before, each level above twice its lower one, or none at all."""
+    """Grains of a tree of another depth: leaves as before, each level above twice the one below it, or none at all."""
     leaf = profile.grains[-1]
     if not any(profile.grains[:-1]):
         return (0,) * (depth - 1) + (leaf,)
@@ -280,10 +280,10 @@ _MAKERS: dict[str, Callable[[SystemFactory, SystemSpec], System]] = {
 
 
 def parse_systems(text: str | Sequence[str]) -> list[SystemSpec]:
-    """Specifications separated by commas, blanks or semicolons, or already apart; each once.
+    """Specifications, each once, from a list or from a text that separates them by commas, blanks or semicolons.
 
     Raises:
-        EvaluationError: none, or one that cannot be read.
+        EvaluationError: there is none, or one cannot be read.
     """
     parts = _BETWEEN.split(text.strip()) if isinstance(text, str) else list(text)
     specs = {part: SystemSpec.parse(part) for part in parts if part}

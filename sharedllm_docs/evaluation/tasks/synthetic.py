@@ -1,4 +1,4 @@
-"""Synthetic documents out of real text, and the base of the tasks that hide sentences in them.
+"""Synthetic documents made of real text, and the base class of tasks that hide sentences in them.
 
 Pages have exactly one chunk, so that documents that differ in one page share the encoded chunks of all others.
 """
@@ -51,12 +51,12 @@ def real_text(options: TaskOptions, manuals: Sequence[str] = ("R-intro.pdf",)) -
 
 
 def names_of(options: TaskOptions, manuals: Sequence[str] = ()) -> list[str]:
-    """What the texts are, for the header of a run: another text is another measurement."""
+    """Names and digests of the texts, for the header of a run: another text is another measurement."""
     return [f"{file.name} {file_sha256(file)[:16]}" for file in options.texts if file.is_file()] or list(manuals)
 
 
 def held_out(path: Path) -> str:
-    """The texts of a file of training data that are kept from training.
+    """The texts of a file of training data that are never trained on.
 
     Raises:
         EvaluationError: it is no such file, or has none.
@@ -79,7 +79,7 @@ def held_out(path: Path) -> str:
 
 
 def count_tokens(tokenizer: Any, text: str) -> int:
-    """Tokens of a text as documents are tokenised."""
+    """Number of tokens of a text, tokenized as documents are."""
     return len(tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)["input_ids"])
 
 
@@ -127,7 +127,7 @@ def cut_pages(text: str, tokenizer: Any, size: int, count: int | None = None) ->
 
 
 def _kept(text: str, page: str) -> int:
-    """How many characters of the text stand at the beginning of the page (the rest of the page is padding)."""
+    """Number of characters of the text at the start of the page; the rest of the page is padding."""
     return next((i for i, (a, b) in enumerate(zip(text, page, strict=False)) if a != b), min(len(text), len(page)))
 
 
@@ -137,7 +137,7 @@ def filled(pages: Sequence[str], count: int, start: int = 0) -> list[str]:
 
 
 def with_sentence(page: str, sentence: str, place: float, tokenizer: Any, size: int) -> str:
-    """The page with a sentence put in after some sentence of it, ``place`` (0 .. 1) of the way down, cut to size."""
+    """The page with a sentence inserted between two others, ``place`` (0 .. 1) of the way down, cut to size."""
     stops = [0, *(i + 2 for i in range(len(page) - 2) if page[i : i + 2] == ". ")]
     room = len(page) - len(sentence) * 2
     wanted = place * max(0, room)
