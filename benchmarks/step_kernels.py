@@ -25,11 +25,11 @@ ROWS = (64, 700, 2_048, 4_096, 16_384)
 SHAPES = ((576, 576), (192, 576), (1_536, 576), (576, 1_536), (49_152, 576))
 TOKENS = (1, 8, 24)
 BYTES = 150_000_000
-"""Of memory that the calls of a measurement go through in turn."""
+"""Bytes of memory that the calls of a measurement go through in turn."""
 
 
 def microseconds(call: Callable[..., Any], arguments: list[tuple[Any, ...]], repeats: int) -> float:
-    """Of a call, the arguments taken in turn."""
+    """Seconds of a call, with its arguments taken in turn."""
     turns: Iterator[tuple[Any, ...]] = itertools.cycle(arguments)
     for _warming in range(3):
         call(*next(turns))
@@ -40,7 +40,7 @@ def microseconds(call: Callable[..., Any], arguments: list[tuple[Any, ...]], rep
 
 
 def attention(dtype: torch.dtype, rows: int, repeats: int) -> dict[str, float]:
-    """One token over ``rows`` rows of a layer."""
+    """Attention of one token over ``rows`` rows of a layer."""
     shape = (1, KV_HEADS, rows, SIZE)
     copies = max(1, BYTES // (2 * KV_HEADS * rows * SIZE * dtype.itemsize))
     layers = [(torch.randn(shape, dtype=dtype), torch.randn(shape, dtype=dtype)) for _layer in range(min(copies, 40))]
@@ -59,12 +59,12 @@ def attention(dtype: torch.dtype, rows: int, repeats: int) -> dict[str, float]:
 
 
 def apart(*rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """The same rows as the beginning of longer buffers, as an answer's own tokens make them."""
+    """The same rows at the start of longer buffers, which leave room for the tokens of an answer."""
     return tuple(torch.cat([tensor, tensor[:, :, :1]], dim=2)[:, :, :-1] for tensor in rows)
 
 
 def product(dtype: torch.dtype, shape: tuple[int, int], tokens: int, repeats: int) -> dict[str, float]:
-    """``tokens`` tokens by a weight of this shape, as it is and in eight bits."""
+    """Products of ``tokens`` tokens with a weight of this shape, as it is and in eight bits."""
     copies = max(1, BYTES // (shape[0] * shape[1] * dtype.itemsize))
     weights = [torch.randn(shape, dtype=dtype) for _copy in range(min(copies, 40))]
     given = torch.randn(tokens, shape[1], dtype=dtype)

@@ -1,4 +1,4 @@
-"""``add``: read files into the index, or tell what they would take."""
+"""``add``: read files into the index, or tell how much disk they would take."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def add_file(screen: Screen, index: Index, source: str, **keywords: Any) -> Adde
 
 
 def _tell_kept_metadata(screen: Screen, done: AddedDocument, wanted: dict[str, str] | None) -> None:
-    """Say that a document that was there already keeps its metadata, where others were asked for."""
+    """Say that a document that was there already keeps its metadata, if other metadata was asked for."""
     kept = done.document.metadata
     if not done.new and any(kept.get(key) != value for key, value in (wanted or {}).items()):
         name = done.document.name

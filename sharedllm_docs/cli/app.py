@@ -1,4 +1,4 @@
-"""The program: commands put together, and every error turned into one line (or JSON) and an exit code."""
+"""The program: all commands, and every error as one line (or JSON) with an exit code."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class ReaderGoneError(Exception):
 
 
 class Program(TyperGroup):
-    """The group of commands; the one place where exceptions end."""
+    """The group of commands, and the only place where exceptions are caught for good."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; Ctrl-C and a closed pipe are errors like others, not typer's silent exits."""
+        """Run the command; make Ctrl-C and a closed pipe errors like others instead of typer's silent exits."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
@@ -62,7 +62,7 @@ class Program(TyperGroup):
 
 
 def exit_code_of(run: Callable[[], Any], arguments: list[str]) -> int:
-    """Run the program to its end, whatever happens; errors are shown."""
+    """Run the program, show its error if there is one, and return the exit code."""
     tolerate_any_text()
     try:
         result = run()
@@ -98,7 +98,7 @@ def program(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Ask long documents: each is read once into an index, questions are answered from there, with page numbers."""
+    """Ask questions of long documents: each is read once into an index, which answers with page numbers."""
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
 

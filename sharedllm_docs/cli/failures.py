@@ -26,7 +26,7 @@ class InterruptedCommandError(SharedLLMError):
 
 @contextmanager
 def resumable(kept: str, error: type[SharedLLMError] = InterruptedCommandError) -> Iterator[None]:
-    """Within the block Ctrl-C is an error that says what is kept and how to go on.
+    """Within the block, Ctrl-C is an error that says what is kept and how to resume.
 
     Args:
         kept: sentence without its full stop.
@@ -86,7 +86,7 @@ class Failure:
         return " ".join(f"{self.message}{end} {self.remedy}".split())
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """The error as JSON-ready values."""
         return {"error": asdict(self)}
 
 

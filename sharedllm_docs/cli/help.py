@@ -1,4 +1,4 @@
-"""The help of the commands: what ``--help`` shows, and docs/cli.md, which is written out of the commands themselves.
+"""The help of the commands: what ``--help`` shows, and docs/cli.md, which is written from the commands themselves.
 
 ``python -m sharedllm_docs.cli.help [--check] [FILE]`` writes the page. Both show the same records, as plain text of any
 width, whatever the version of typer.
@@ -35,22 +35,24 @@ _COMMAND = "python -m sharedllm_docs.cli.help"
 
 _INTRODUCTION = f"""# Command line
 
-Written by `{_COMMAND}` out of the commands themselves: change the help texts, not this page.
+Written by `{_COMMAND}` from the commands themselves: change the help texts, not this page.
 
 ```
 {NAME} add manual.pdf
 {NAME} ask "How is a factor made?"
 {NAME} ask "Who signs the contract?" --file contract.pdf     # both in one
+{NAME} add report.pdf --metadata year=2024                   # for questions to some documents only
+{NAME} ask "What did it cost?" --where year=2023 --where year=2024
 ```
 
 The index is the folder `{DEFAULT_INDEX}` in the working directory; `--index`, or the environment variable
 `{INDEX_VARIABLE}`, names another folder or an fsspec URL.
 
 Results go to stdout; progress, notes, warnings and errors go to stderr. Progress bars are drawn on a terminal only.
-`NO_COLOR` switches colours off. What is not a terminal gets unwrapped lines, one citation a line.
+`NO_COLOR` switches colours off. Output that does not go to a terminal is not wrapped: one citation per line.
 
-With `--json` stdout gets one JSON object (one a line for `chat`, and for `ask --stream`, whose lines are
-`{{"piece": "..."}}` until the last, the whole answer). An error is an object too:
+With `--json` stdout gets one JSON object. `chat` prints one per line, and so does `ask --stream`: `{{"piece": "..."}}`
+for each piece, then the whole answer. An error is an object too:
 `{{"error": {{"type": "...", "message": "...", "remedy": "...", "exit_code": 3}}}}`.
 
 Ctrl-C during `add` (or `ask --file`) keeps what was encoded; the same command resumes there.

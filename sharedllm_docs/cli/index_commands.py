@@ -41,7 +41,7 @@ Document = Annotated[str, typer.Argument(metavar="DOC", help="Name, key or the s
 def list_documents(location: IndexOption, chosen: WhereOption, output: OutputOptions) -> None:
     """List the documents of the index.
 
-    With --where only those that `ask` would search with it; `show` tells a document's metadata.
+    With --where, only the documents that `ask` would search with the same option; `show` prints the metadata of one.
     """
     where = chosen.keywords().get("where")
     with opened(output) as screen:
@@ -49,7 +49,7 @@ def list_documents(location: IndexOption, chosen: WhereOption, output: OutputOpt
 
 
 def print_documents(screen: Screen, index: Index, where: Where | None = None) -> None:
-    """The documents, all or those whose metadata fit, as a table or as JSON."""
+    """Print the documents, all or those whose metadata fit, as a table or as JSON."""
     every = index.documents()
     documents = [info for info in every if where is None or fits(info.metadata, where)]
     if screen.json:
@@ -86,8 +86,8 @@ def show(
 ) -> None:
     """Draw a document's tree, and the branches of a question.
 
-    A chunk is one line; those that the question selects are opened. Their nodes are marked `taken` (injected at the
-    finest grain), `coarse` (injected at a coarser one), `split` (injected in parts, which follow) or `left`.
+    Each chunk is one line; the chunks that the question selects are opened. Their nodes are marked `taken` (injected at
+    the finest grain), `coarse` (injected at a coarser one), `split` (injected in parts, which follow) or `left`.
     """
     with opened(output) as screen:
         if question is None:
@@ -205,7 +205,7 @@ def _tell(screen: Screen, report: VerifyReport, repaired: int | None, url: str) 
 def prune(location: IndexOption, output: OutputOptions) -> None:
     """Delete what no document uses.
 
-    That is what removed documents and interrupted additions left behind.
+    Removed documents and interrupted additions leave it behind.
     """
     with opened(output) as screen:
         index = backend.open_index(location.index, screen.report)

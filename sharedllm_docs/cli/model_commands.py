@@ -30,8 +30,8 @@ models_app = typer.Typer(rich_markup_mode=None, invoke_without_command=True, no_
 def models(ctx: typer.Context, output: OutputOptions) -> None:
     """List or fetch the embedded models.
 
-    Without a command they are listed: whether they are in the cache, and where. Any other model is named by its folder
-    or hub name with --model.
+    Without a command, lists them: whether they are in the cache, and where. Any other model is named with --model, by
+    its folder or hub name.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -78,7 +78,7 @@ def fetch(
 
 
 def _with_parent(ctx: typer.Context, output: OutputOptions) -> OutputOptions:
-    """Output options may stand before `fetch` as well."""
+    """The output options, which may also stand before `fetch`."""
     above = ctx.parent.params if ctx.parent is not None else {}
     return OutputOptions(**{f.name: getattr(output, f.name) or above.get(f.name, False) for f in fields(output)})
 

@@ -48,7 +48,7 @@ def option(names: str, metavar: str | None, text: str, default: str | None = Non
 
 
 def choices(literal: object) -> str:
-    """The values of a ``Literal`` as a metavar: ``[a|b]``."""
+    """The values of a ``Literal`` as the name of a value in the help: ``[a|b]``."""
     return f"[{'|'.join(get_args(literal))}]"
 
 
@@ -159,7 +159,7 @@ class ReadingOptions:
     raw: Annotated[bool, _reading("--raw", None, "Keep headers, footers and hyphens as they are.")] = False
 
     def read_options(self) -> ReadOptions:
-        """For the readers.
+        """Options of the readers.
 
         Raises:
             ConfigError, PageRangeError: an option is malformed.
@@ -177,7 +177,7 @@ class ReadingOptions:
 
 
 def _ask_password() -> str:
-    """Without echo on a terminal, otherwise the first line of stdin."""
+    """A password typed without echo on a terminal, otherwise the first line of stdin."""
     return getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
 
 

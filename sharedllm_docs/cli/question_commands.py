@@ -1,4 +1,4 @@
-"""``ask`` and ``chat``: questions put to an index, and the answers brought to the screen, whole or word by word."""
+"""``ask`` and ``chat``: questions to an index, and their answers on the screen, whole or word by word."""
 
 from __future__ import annotations
 
@@ -182,7 +182,7 @@ def _print_sources(screen: Screen, result: Answer, *, brief: bool) -> None:
 
 
 def _print_citations(screen: Screen, result: Answer, *, brief: bool = False) -> None:
-    """The pages of an answer (or nearest to a question that has none), with their quotes unless ``brief``."""
+    """Print the pages of an answer, or the nearest if it has none, with their quotes unless ``brief``."""
     from sharedllm_docs.cli.render import citation_lines, source_line
 
     passages = result.citations or result.nearest

@@ -37,7 +37,7 @@ def added_record(source: str, added: AddedDocument) -> dict[str, Any]:
 
 
 def estimate_record(source: str, estimate: SizeEstimate) -> dict[str, Any]:
-    """What a file would take."""
+    """How much disk a file would take."""
     counts = {"tokens": estimate.num_tokens, "chunks": len(estimate.chunk_bytes), "total_bytes": estimate.total}
     return {"source": source, **counts, "parts": dict(estimate.parts())}
 

@@ -71,7 +71,7 @@ def effort_line(answer: Answer) -> str:
 
 
 def citation_lines(citations: Sequence[Citation]) -> Table:
-    """``[1] R-intro.pdf, page 7 (2.1 Vectors and assignment): "quote"``, a line each, hanging where it wraps."""
+    """``[1] R-intro.pdf, page 7 (2.1 Vectors and assignment): "quote"``, one per line, with a hanging indent."""
     lines = Table.grid(padding=(0, 1))
     lines.add_column(no_wrap=True, style="bold")
     lines.add_column(overflow="fold")
@@ -104,7 +104,7 @@ def estimate_line(source: str, estimate: SizeEstimate) -> str:
 
 
 def document_list(documents: Sequence[DocumentInfo], width: int) -> RenderableType:
-    """The documents of an index: a table, or on a screen too narrow for one a few lines each."""
+    """The documents of an index as a table, or as two lines each if the screen is too narrow for one."""
     if width >= TABLE_WIDTH:
         return _document_table(documents)
     return Group(*(Text(line) for info in documents for line in _narrow_lines(info)))
@@ -135,7 +135,7 @@ def _document_table(documents: Sequence[DocumentInfo]) -> Table:
 
 
 def title_lines(info: DocumentInfo) -> Iterator[str]:
-    """What is known of a document, line by line; stands above its tree."""
+    """What is known about a document, line by line; printed above its tree."""
     yield f"{info.name}" + (f" - {info.title}" if info.title and info.title != info.name else "")
     yield f"key {info.key}"
     held = (count_text(info.pages, "page"), count_text(info.tokens, "token"), count_text(info.chunks, "chunk"))
@@ -152,7 +152,7 @@ def title_lines(info: DocumentInfo) -> Iterator[str]:
 
 
 def summary_line(view: TreeView) -> str:
-    """What the question took, in one line."""
+    """What the question selected, in one line."""
     chunks = [chunk for chunk in view.chunks if chunk.selected]
     nodes = [node for chunk in chunks for node in chunk.nodes if node.state in _INJECTED]
     rows = sum(node.rows for node in nodes)
@@ -164,7 +164,7 @@ def summary_line(view: TreeView) -> str:
 
 
 def draw(view: TreeView, *, opened: Collection[int] = ()) -> Tree:
-    """The tree: selected chunks and those whose index is in ``opened`` show their nodes, the others are one line."""
+    """The tree; chunks that are selected, or whose index is in ``opened``, show their nodes, others are one line."""
     tree = Tree(_label(Text(one_line(view.question or view.document.name), style="bold")), guide_style="dim")
     widths = _widths(view.chunks)
     for chunk in view.chunks:
@@ -181,7 +181,7 @@ def _label(text: Text) -> Text:
 
 
 def _widths(chunks: Sequence[ChunkView]) -> tuple[int, int, int]:
-    """Columns taken by the chunk's index, its pages and its tokens."""
+    """Widths of the columns of index, pages and tokens."""
     return (
         max((len(str(chunk.index)) for chunk in chunks), default=0),
         max((len(pages_text(chunk.start_page, chunk.end_page)) for chunk in chunks), default=0),
@@ -200,7 +200,7 @@ def _chunk_text(chunk: ChunkView, widths: tuple[int, int, int]) -> Text:
 
 
 def _add_nodes(branch: Tree, nodes: Sequence[NodeView], *, everything: bool) -> None:
-    """Nodes under their parents; below a node of which nothing was injected nothing is shown."""
+    """Add nodes below their parents; nothing is shown below a node of which nothing was injected."""
     places: dict[tuple[int, int], Tree] = {}
     for node in sorted(nodes, key=lambda node: (node.level, node.index)):
         parent = _parent(places, node)
@@ -212,7 +212,7 @@ def _add_nodes(branch: Tree, nodes: Sequence[NodeView], *, everything: bool) -> 
 
 
 def _parent(places: dict[tuple[int, int], Tree], node: NodeView) -> tuple[int, int] | None:
-    """The nearest node above that is drawn; levels that hold no rows may be missing."""
+    """The nearest ancestor that is drawn; levels without rows may be missing."""
     for up in range(1, node.level + 1):
         if (found := (node.level - up, node.index >> up)) in places:
             return found
