@@ -10,6 +10,7 @@ import typer
 from sharedllm_docs.cli import help as cli_help
 from sharedllm_docs.cli.app import app
 from sharedllm_docs.cli.options import DEFAULT_MODEL
+from sharedllm_docs.cli.panels import own_parameters
 from tests.cli_run import ROOT
 
 PAGE = ROOT / "docs" / "cli.md"
@@ -48,7 +49,7 @@ def test_every_section_lists_or_links_exactly_the_options_of_its_command():
             shown = listed(section).union(
                 *(listed(sections[title]) for title in re.findall(r"\[([^]]*)\]\(#", section))
             )
-            own = {o for p in cli_help.own_parameters(command) for o in (*p.opts, *p.secondary_opts)}
+            own = {o for p in own_parameters(command) for o in (*p.opts, *p.secondary_opts)}
             assert shown == {option for option in own if option.startswith("--")}, name
             if hasattr(command, "commands"):
                 check(command, f"{path}{name} ")

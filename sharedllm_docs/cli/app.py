@@ -15,7 +15,8 @@ from sharedllm_docs.cli import data_commands, index_commands, model_commands, qu
 from sharedllm_docs.cli.add_command import add
 from sharedllm_docs.cli.evaluate_command import evaluate
 from sharedllm_docs.cli.failures import EXIT_BROKEN_PIPE, InterruptedCommandError
-from sharedllm_docs.cli.help import NAME, PanelCommand
+from sharedllm_docs.cli.options import NAME
+from sharedllm_docs.cli.panels import PanelCommand
 from sharedllm_docs.cli.screen import Screen, tolerate_any_text
 
 

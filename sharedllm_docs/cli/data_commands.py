@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from sharedllm_docs.cli import workshop
-from sharedllm_docs.cli.help import PanelCommand
 from sharedllm_docs.cli.options import OutputOptions, flattened
+from sharedllm_docs.cli.panels import PanelCommand
 from sharedllm_docs.cli.screen import one_line, opened
 
 _PARTS = "long,questions,generated"

@@ -1,8 +1,4 @@
-"""The help of the commands: what ``--help`` shows, and docs/cli.md, which is written from the commands themselves.
-
-``python -m sharedllm_docs.cli.help [--check] [FILE]`` writes the page. Both show the same records, as plain text of any
-width, whatever the version of typer.
-"""
+"""Writes docs/cli.md from the commands themselves: ``python -m sharedllm_docs.cli.help [--check] [FILE]``."""
 
 from __future__ import annotations
 
@@ -14,21 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
 
 from sharedllm_docs import errors
-from sharedllm_docs.cli.failures import (
-    EXIT_BROKEN_PIPE,
-    EXIT_INTERRUPTED,
-    EXIT_UNEXPECTED,
-    EXIT_UNFINISHED,
-    EXIT_USAGE,
-)
-from sharedllm_docs.cli.options import DEFAULT_INDEX, INDEX_VARIABLE
+from sharedllm_docs.cli.app import app
+from sharedllm_docs.cli.failures import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, EXIT_UNFINISHED, EXIT_USAGE
+from sharedllm_docs.cli.options import DEFAULT_INDEX, INDEX_VARIABLE, NAME
+from sharedllm_docs.cli.panels import OWN_HEADINGS, argument_name, headed, own_parameters
 
-NAME = "sharedllm-docs"
-OWN_HEADINGS = _ARGUMENTS, _OPTIONS = "Arguments", "Options"
-_FROM_TYPER = ("--install-completion", "--show-completion", "--help")
 PAGE = Path("docs/cli.md")
 Records = list[tuple[str, str]]
 _COMMAND = "python -m sharedllm_docs.cli.help"
@@ -68,74 +56,8 @@ _OTHER_CODES = {
 }
 
 
-# -- what --help shows -------------------------------------------------------------------------------------------------
-
-
-def headed(parameters: list[Any]) -> dict[str, list[tuple[str, str]]]:
-    """(name, help) of the parameters by heading; arguments first, then in the order in which headings appear."""
-    groups: dict[str, list[tuple[str, str]]] = {_ARGUMENTS: [], _OPTIONS: []}
-    for parameter in parameters:
-        if not getattr(parameter, "hidden", False):
-            groups.setdefault(_heading(parameter), []).append((_name(parameter), _text(parameter)))
-    return {heading: records for heading, records in groups.items() if records}
-
-
-def own_parameters(command: Any) -> list[Any]:
-    """The parameters that the project declares, without those that typer adds."""
-    return [parameter for parameter in command.params if not set(parameter.opts) & set(_FROM_TYPER)]
-
-
-def _is_argument(parameter: Any) -> bool:
-    return bool(parameter.param_type_name == "argument")
-
-
-def _heading(parameter: Any) -> str:
-    default = _ARGUMENTS if _is_argument(parameter) else _OPTIONS
-    return getattr(parameter, "rich_help_panel", None) or default
-
-
-def _name(parameter: Any) -> str:
-    if _is_argument(parameter):
-        return argument_name(parameter)
-    written = ", ".join(sorted(parameter.opts, key=lambda option: option.startswith("--")))
-    both = " / ".join((written, *parameter.secondary_opts))
-    return both if parameter.is_flag else f"{both} {parameter.metavar or parameter.name.upper()}"
-
-
-def argument_name(parameter: Any) -> str:
-    """``DOC``, ``FILE...`` where several may be given, in brackets where none has to be."""
-    name = parameter.metavar + ("..." if parameter.nargs == -1 else "")
-    return name if parameter.required else f"[{name}]"
-
-
-def _text(parameter: Any) -> str:
-    notes = [f"env var: {parameter.envvar}"] if parameter.envvar else []
-    if parameter.required and not _is_argument(parameter):
-        notes.append("required")
-    if isinstance(parameter.show_default, str):
-        notes.append(f"default: {parameter.show_default}")
-    elif parameter.default not in (None, False, []) and not parameter.required:
-        notes.append(f"default: {parameter.default}")
-    return " ".join(filter(None, (parameter.help, f"[{'; '.join(notes)}]" if notes else "")))
-
-
-class PanelCommand(TyperCommand):
-    """A command whose plain help keeps the headings that rich's panels would show."""
-
-    def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write the parameters, heading by heading."""
-        for heading, records in headed(self.get_params(ctx)).items():
-            with formatter.section(heading):
-                formatter.write_dl(records)
-
-
-# -- docs/cli.md ------------------------------------------------------------------------------------------------------
-
-
 def page() -> str:
     """The whole page."""
-    from sharedllm_docs.cli.app import app  # it needs this module for its own help
-
     root: Any = typer.main.get_command(app)
     commands = list(_walk(root, NAME))
     shared = _shared_groups(commands)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sharedllm_docs.cli import backend
-from sharedllm_docs.cli.help import NAME, PanelCommand
-from sharedllm_docs.cli.options import DEFAULT_MODEL, MODEL_HELP, ComputeOptions, OutputOptions, flattened, option
+from sharedllm_docs.cli.options import DEFAULT_MODEL, MODEL_HELP, NAME, ComputeOptions, OutputOptions, flattened, option
+from sharedllm_docs.cli.panels import PanelCommand
 from sharedllm_docs.cli.records import calibration_record, model_record
 from sharedllm_docs.cli.screen import Screen, opened
 from sharedllm_docs.cli.units import count_text

@@ -24,6 +24,7 @@ from sharedllm_docs.errors import ConfigError
 if TYPE_CHECKING:
     from sharedllm_docs.documents.readers.options import ReadOptions
 
+NAME = "sharedllm-docs"
 DEFAULT_INDEX = ".sharedllm-docs"
 INDEX_VARIABLE = "SHAREDLLM_DOCS_INDEX"
 DEFAULT_MODEL = "smollm2-135m-instruct"
