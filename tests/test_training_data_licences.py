@@ -18,7 +18,7 @@ from sharedllm_docs_data.sources import TEXT_SOURCES
 from sharedllm_docs.errors import DataError
 from sharedllm_docs.training.dataset import QuestionRow, TextRow, read_question_rows, write_rows
 from sharedllm_docs.training.licences import QUESTION_LICENCES, allows_commercial_use, is_commercial
-from sharedllm_docs.training.packs import Pool, pack, rows_of
+from sharedllm_docs.training.token_files import Pool, pack, rows_of
 from tests.cli_run import ROOT, good, run
 from tests.test_training_data_support import make_wheel, requests
 from tests.tiny_text import save_model, tiny_tokenizer

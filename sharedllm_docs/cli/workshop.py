@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from sharedllm_docs_data.report import Report
 
     from sharedllm_docs.evaluation.run import Outcome as Measured
-    from sharedllm_docs.training.loop import Outcome as Trained
-    from sharedllm_docs.training.passkey import TinyResult
+    from sharedllm_docs.training.tiny_run import TinyResult
+    from sharedllm_docs.training.trainer import Outcome as Trained
 
 Say = Callable[[str], None]
 _OF_THE_EXTRA = ("peft", "accelerate", "tomli")
@@ -79,10 +79,10 @@ def train(
         TrainingError: a package is missing, or as ``start``.
     """
     with _training_extra():
-        from sharedllm_docs.training.overrides import read_config
+        from sharedllm_docs.training.config import TrainingConfig
         from sharedllm_docs.training.start import start
 
-        settings = read_config(config, changes, steps=steps)
+        settings = TrainingConfig.read(config, changes, steps=steps)
         return start(settings, folder, device=device, max_minutes=max_minutes, say=say)
 
 
@@ -93,7 +93,7 @@ def train_tiny(folder: Path | None, *, max_minutes: float, say: Say) -> TinyResu
         TrainingError: a package is missing.
     """
     with _training_extra():
-        from sharedllm_docs.training.passkey import train_tiny as run
+        from sharedllm_docs.training.tiny_run import train_tiny as run
 
         if folder is not None:
             return run(folder, max_minutes=max_minutes, say=say)
@@ -151,11 +151,9 @@ def pack(
     if missing:
         raise ConfigError(f"There is no file {missing[0]}.", remedy="Give files that the data build wrote.")
     with _training_extra():
-        from sharedllm_docs.training.packs import pack as write
-        from sharedllm_docs.training.packs import rows_of
-        from sharedllm_docs.training.start import load_tokenizer
+        from sharedllm_docs.training.token_files import load_tokenizer, rows_of, write_token_file
 
-        return write(
+        return write_token_file(
             rows_of(rows, split),
             load_tokenizer(model),
             out,

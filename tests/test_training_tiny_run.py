@@ -16,9 +16,9 @@ from sharedllm_docs.cli import workshop
 from sharedllm_docs.errors import CheckpointError, TrainingError
 from sharedllm_docs.training.config import TrainingConfig
 from sharedllm_docs.training.dataset import write_rows
-from sharedllm_docs.training.loop import Outcome
-from sharedllm_docs.training.packs import Pool
-from sharedllm_docs.training.passkey import ASK, DEFAULTS, MARK, PasskeySource, train_tiny
+from sharedllm_docs.training.tiny_run import ASK, DEFAULTS, MARK, PasskeySource, train_tiny
+from sharedllm_docs.training.token_files import Pool
+from sharedllm_docs.training.trainer import Outcome
 from tests.cli_run import good, json_of, process, run
 from tests.tiny_text import save_model, tiny_tokenizer
 from tests.training_helpers import question_rows, text_rows
@@ -59,13 +59,14 @@ def test_pack_and_run_from_the_command_line(tmp_path):
     write_rows(tmp_path / "rows.jsonl.gz", [*question_rows()])
     write_rows(tmp_path / "text.jsonl.gz", [*text_rows()])
     rows = [str(tmp_path / name) for name in ("rows.jsonl.gz", "text.jsonl.gz")]
-    packed = good("data", "pack", *rows, "--out", str(tmp_path / "all.npz"), "--model", str(tmp_path / "model"))
-    assert packed.stdout.startswith("all.npz: 6 texts, 250 questions")
+    written = good("data", "pack", *rows, "--out", str(tmp_path / "all.npz"), "--model", str(tmp_path / "model"))
+    assert written.stdout.startswith("all.npz: 6 texts, 250 questions")
     assert Pool.read([str(tmp_path / "all.npz")], tiny_tokenizer()).num_questions == 250
     (tmp_path / "run.toml").write_text(
         "run = {steps = 9, batch = 2, probe_every = 0}\n"
         f'model = {{name = "{tmp_path / "model"}", dtype = "float32"}}\n'
-        'profile = {chunk_tokens = 64, grains = [4, 2, 1]}\ndata = {packs = ["all.npz"]}\ntrained = {upper_rank = 2}\n'
+        'profile = {chunk_tokens = 64, grains = [4, 2, 1]}\ndata = {token_files = ["all.npz"]}\n'
+        "trained = {upper_rank = 2}\n"
         "objectives = {target_tokens = 8}\n"
     )
     begun = ("train", str(tmp_path / "run.toml"), "--out", str(tmp_path / "out"), "--steps", "2", "--device", "cpu")
@@ -91,7 +92,7 @@ def test_one_process_of_several_tells_the_result(tmp_path, monkeypatch):
     ("arguments", "code", "message"),
     [
         (["train", "none.toml", "--out", "x"], 2, "The configuration none.toml cannot be read: "),
-        (["train", "run.toml", "--out", "x"], 2, "The configuration names no packs."),
+        (["train", "run.toml", "--out", "x"], 2, "The configuration names no token files."),
         (["train", "run.toml", "--out", "x", "--steps", "0"], 2, "Invalid [run]: steps=0 must be at least 1."),
         (["train", "run.toml", "--out", "x", "--set", "run.colour=1"], 2, "unknown setting 'colour'"),
         (["train", "run.toml", "--out", "x", "--set", "steps"], 2, "'steps' is no setting. Write --set TABLE.KEY"),

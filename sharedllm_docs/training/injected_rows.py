@@ -1,6 +1,6 @@
-"""Rows of a batch with gradients: chunks through the lower model, the kept tokens' keys and values at their positions.
+"""The injected rows of a batch, with gradients: chunks through the lower model, keys and values of the kept tokens.
 
-Comes in: a batch. Goes out: ``Rows``. Chunks are padded to the longest, or packed where that is worth it.
+Chunks are padded to the longest, or packed into one row where that is worth it.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from sharedllm_docs.training.packing import PrefixCache, Segments, packed_attent
 
 
 @dataclass(frozen=True)
-class Rows:
-    """Rows of a batch: keys [Ls, B, KV, R, D], rotated, and values likewise."""
+class InjectedRows:
+    """Rows of a batch: rotated keys and values, both [Ls, B, KV, R, D]."""
 
     keys: torch.Tensor
     values: torch.Tensor
 
 
-def encoded_rows(batch: Batch, encoder: LowerEncoder, *, packing: bool = False) -> Rows | None:
-    """Rows of the whole batch in one pass of the lower model; None when nothing is injected."""
+def encoded_rows(batch: Batch, encoder: LowerEncoder, *, packing: bool = False) -> InjectedRows | None:
+    """Rows of the whole batch in one pass of the lower model; None if nothing is injected."""
     if not batch.row_exists.any():
         return None
     arch = encoder.arch
@@ -42,7 +42,7 @@ def encoded_rows(batch: Batch, encoder: LowerEncoder, *, packing: bool = False) 
         return kept.permute(2, 0, 3, 1, 4)
 
     cos, sin = arch.rotary(batch.positions.to(arch.device))
-    return Rows(rotate(gathered(keys), cos[:, None], sin[:, None]), gathered(values))
+    return InjectedRows(rotate(gathered(keys), cos[:, None], sin[:, None]), gathered(values))
 
 
 def _padded(
@@ -56,7 +56,7 @@ def _padded(
 def _packed(
     encoder: LowerEncoder, sequences: Sequence[Sequence[int]], segments: Segments
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """The same as one row [1, N, Ls, KV, D]; of the last injection layer keys and values alone are computed."""
+    """The same from one packed row [1, N, Ls, KV, D]; the last injection layer computes keys and values only."""
     arch, layers = encoder.arch, encoder.profile.injection_layers
     ids = torch.tensor([[token for sequence in sequences for token in sequence]], device=arch.device)
     positions = torch.cat([torch.arange(size) for size in segments.lengths])[None].to(arch.device)

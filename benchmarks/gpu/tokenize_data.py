@@ -1,7 +1,6 @@
-"""Packs for the training runs out of the data build: ``text.npz`` and ``questions.npz``, small enough to carry.
+"""Token files for the training runs: ``text.npz`` and ``questions.npz`` from a data build, small enough to carry.
 
-``python benchmarks/gpu/pack_data.py DATA --out packs``; DATA is the folder that the data build wrote. Tokens are kept
-as 16-bit numbers where the vocabulary allows it, and compressed.
+``python benchmarks/gpu/tokenize_data.py DATA --out tokens``; DATA is the folder that the data build wrote.
 """
 
 from __future__ import annotations
@@ -12,8 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from sharedllm_docs.errors import ConfigError, SharedLLMError
-from sharedllm_docs.training.packs import pack, rows_of
-from sharedllm_docs.training.start import load_tokenizer
+from sharedllm_docs.training.token_files import load_tokenizer, rows_of, write_token_file
 
 PARTS = {"text": ("long",), "questions": ("questions", "generated")}
 
@@ -22,17 +20,25 @@ def parser() -> argparse.ArgumentParser:
     """The command line's options."""
     top = argparse.ArgumentParser(description="Tokenize the training data into two compressed files.")
     top.add_argument("data", type=Path, help="folder of the data build")
-    top.add_argument("--out", type=Path, default=Path("packs"), help="folder of the packs (default: %(default)s)")
+    top.add_argument(
+        "--out", type=Path, default=Path("tokens"), help="folder of the token files (default: %(default)s)"
+    )
     top.add_argument("--model", default=None, help="base model: folder or hub name (default: the embedded one)")
-    top.add_argument("--text-tokens", type=int, default=12_000_000, help="about so many of long text")
-    top.add_argument("--question-tokens", type=int, default=24_000_000, help="about so many of questions")
-    top.add_argument("--max-context", type=int, default=512, help="leave out questions over longer contexts")
-    top.add_argument("--include-non-commercial", action="store_true", help="take what allows no commercial use, too")
+    top.add_argument(
+        "--text-tokens", type=int, default=12_000_000, help="tokens of long text, about (default: %(default)s)"
+    )
+    top.add_argument(
+        "--question-tokens", type=int, default=24_000_000, help="tokens of questions, about (default: %(default)s)"
+    )
+    top.add_argument(
+        "--max-context", type=int, default=512, help="leave out questions over longer contexts (default: %(default)s)"
+    )
+    top.add_argument("--include-non-commercial", action="store_true", help="also take what allows no commercial use")
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Pack; returns the exit status."""
+    """Tokenize; returns the exit status."""
     chosen = parser().parse_args(arguments)
     limits = {"text": chosen.text_tokens, "questions": chosen.question_tokens}
     try:
@@ -42,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not files:
                 raise ConfigError(f"{chosen.data} holds no files of {name}.", remedy="Build the data first.")
             out = chosen.out / f"{name}.npz"
-            pack(
+            write_token_file(
                 rows_of(files, "train"),
                 tokenizer,
                 out,

@@ -1,7 +1,7 @@
-"""Passkey retrieval on a tiny random model: proof that the machinery learns to read what is injected.
+"""The tiny run: a random model learns passkey retrieval, which proves that training teaches it to read injected rows.
 
-A few tokens of a secret hide among fillers in a chunk; the question names only that the secret is asked for. A model
-built from a config, with random weights, learns in minutes to repeat it from the rows alone. No tokenizer, no files.
+A secret of a few tokens hides among fillers in a chunk, and the question only asks for the secret. The model, built
+from a config with random weights, learns in minutes to repeat it from the rows alone. No tokenizer, no files.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sharedllm_docs.injection.prompt_prefix import front_state
 from sharedllm_docs.model.adapter import Adapter
 from sharedllm_docs.training.config import TrainingConfig
 from sharedllm_docs.training.examples import Example, PlacedNode
-from sharedllm_docs.training.loop import TrainingBase, train
+from sharedllm_docs.training.trainer import TrainingBase, train
 
 START, ASK, MARK = 0, 1, 2
 FIRST_DIGIT, DIGITS = 3, 10
@@ -46,8 +46,8 @@ class PasskeySource:
     """Examples: ``MARK`` and the secret's digits somewhere among fillers; ``ASK`` wants the digits.
 
     Attributes:
-        digits: of the secret.
-        chunks: most chunks of an example; the secret is in one of them.
+        digits: number of digits of the secret.
+        chunks: maximum chunks of an example; the secret is in one of them.
     """
 
     digits: int = 3
@@ -58,7 +58,7 @@ class PasskeySource:
         return f"passkey {self.digits} {self.chunks}"
 
     def draw(self, rng: random.Random, profile: Profile) -> Example:
-        """One example with every leaf injected."""
+        """Draw one example, with every leaf injected."""
         size = profile.chunk_tokens
         count = rng.randint(1, self.chunks)
         texts = [[rng.randrange(FIRST_FILLER, VOCABULARY) for _ in range(size)] for _ in range(count)]
@@ -70,11 +70,11 @@ class PasskeySource:
         return plain.whole(profile)
 
     def draw_group(self, rng: random.Random, profile: Profile) -> list[Example]:
-        """One: secrets share no chunks."""
+        """Draw a group of one: secrets share no chunks."""
         return [self.draw(rng, profile)]
 
     def probe(self, rng: random.Random, profile: Profile) -> Example:
-        """Another, out of as many that hardly one is met twice."""
+        """Draw another example: there are so many that hardly one is met twice."""
         return self.draw(rng, profile)
 
 
@@ -100,7 +100,13 @@ def tiny_llama(seed: int = 0) -> Any:
 
 @dataclass(frozen=True)
 class TinyResult:
-    """Of a tiny run: the share of secrets read entirely, of as many tried; the share without any rows."""
+    """Result of a tiny run.
+
+    Attributes:
+        accuracy: share of the secrets that are repeated entirely.
+        closed_book: the same share without any rows.
+        tried: number of secrets asked for.
+    """
 
     accuracy: float
     closed_book: float
@@ -118,11 +124,11 @@ def train_tiny(
     """Train a tiny random Llama on passkeys, save the adapter, load it, and measure it by the inference classes.
 
     Args:
-        folder: of the run.
+        folder: the run's folder.
         settings: tables that replace those of ``DEFAULTS``.
-        max_minutes: as of ``train``.
-        tried: secrets asked for afterwards.
-        say: told the log's lines.
+        max_minutes: stop training before it has taken so many minutes.
+        tried: number of secrets asked for afterwards.
+        say: called with each line of the log.
     """
     config = TrainingConfig.from_dict(DEFAULTS | (settings or {}))
     model = tiny_llama(config.run.seed)
@@ -141,7 +147,7 @@ def train_tiny(
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """Matrices this small lose more by handing work to another thread than they gain."""
+    """Context with one torch thread: matrices this small lose more than they gain by handing work to another."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
