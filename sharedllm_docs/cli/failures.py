@@ -22,6 +22,12 @@ class InterruptedCommandError(SharedLLMError):
     exit_code = EXIT_INTERRUPTED
 
 
+class PluginError(SharedLLMError):
+    """A command of another distribution is not installed, or cannot be imported."""
+
+    exit_code = EXIT_USAGE
+
+
 @dataclass(frozen=True)
 class Failure:
     """An error ready to be shown.

@@ -1,4 +1,4 @@
-"""The door to training and evaluation, as ``backend`` is to the engine: heavy imports stand inside the functions."""
+"""The only module that reaches training and evaluation; heavy imports are inside its functions, as in ``backend``."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from sharedllm_docs.cli.failures import InterruptedCommandError
 from sharedllm_docs.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:
-    from sharedllm_docs_data.report import Report
-
     from sharedllm_docs.evaluation.run import Outcome as Measured
     from sharedllm_docs.training.tiny_run import TinyResult
     from sharedllm_docs.training.trainer import Outcome as Trained
@@ -25,10 +23,10 @@ _OF_THE_EXTRA = ("peft", "accelerate", "tomli")
 
 @contextmanager
 def _training_extra() -> Iterator[None]:
-    """Within the block a missing package of the ``train`` extra is an error that names it.
+    """Context in which a missing package of the ``train`` extra is an error that names it.
 
     Raises:
-        TrainingError: with what to install.
+        TrainingError: a package is missing; says what to install.
     """
     try:
         yield
@@ -44,7 +42,7 @@ def _training_extra() -> Iterator[None]:
 
 @contextmanager
 def going_on(kept: str) -> Iterator[None]:
-    """Within the block Ctrl-C is an error that says what is kept.
+    """Context in which Ctrl-C is an error that says what is kept.
 
     Raises:
         InterruptedCommandError: at Ctrl-C.
@@ -58,7 +56,7 @@ def going_on(kept: str) -> Iterator[None]:
 
 
 def is_main_process() -> bool:
-    """False in all processes but one of those that ``accelerate launch`` started together."""
+    """Whether this is the first of the processes that ``accelerate launch`` started together."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -72,11 +70,11 @@ def train(
     max_minutes: float | None,
     say: Say,
 ) -> Trained:
-    """Train into ``folder``, or go on there.
+    """Train into ``folder``, or continue there.
 
     Raises:
         ConfigError: an invalid configuration.
-        TrainingError: a package is missing, or as ``start``.
+        TrainingError: a package is missing, or as in ``start``.
     """
     with _training_extra():
         from sharedllm_docs.training.config import TrainingConfig
@@ -87,7 +85,7 @@ def train(
 
 
 def train_tiny(folder: Path | None, *, max_minutes: float, say: Say) -> TinyResult:
-    """The passkey run in ``folder``, or in one that is gone afterwards.
+    """The tiny run in ``folder``, or in a temporary one.
 
     Raises:
         TrainingError: a package is missing.
@@ -101,35 +99,7 @@ def train_tiny(folder: Path | None, *, max_minutes: float, say: Say) -> TinyResu
             return run(Path(made), max_minutes=max_minutes, say=say)
 
 
-def build_data(
-    out: Path,
-    *,
-    cache: Path,
-    only: Sequence[str] | None,
-    limit: int | None,
-    seed: int,
-    include_non_commercial: bool,
-    say: Say,
-) -> Report:
-    """The data build's report.
-
-    Raises:
-        ConfigError, DataError, DiskFullError: as ``build``.
-    """
-    from sharedllm_docs_data.build import PARTS, build
-
-    return build(
-        out,
-        cache=cache,
-        only=PARTS if only is None else only,
-        limit=limit,
-        seed=seed,
-        include_non_commercial=include_non_commercial,
-        say=say,
-    )
-
-
-def pack(
+def write_token_file(
     rows: Sequence[Path],
     out: Path,
     *,
@@ -140,7 +110,7 @@ def pack(
     include_non_commercial: bool,
     say: Say,
 ) -> Path:
-    """Tokenize rows of the data build into one file.
+    """Tokenize rows of the data build into one token file.
 
     Raises:
         ConfigError: a file is not there.
@@ -151,9 +121,10 @@ def pack(
     if missing:
         raise ConfigError(f"There is no file {missing[0]}.", remedy="Give files that the data build wrote.")
     with _training_extra():
-        from sharedllm_docs.training.token_files import load_tokenizer, rows_of, write_token_file
+        from sharedllm_docs.training.token_files import load_tokenizer, rows_of
+        from sharedllm_docs.training.token_files import write_token_file as write
 
-        return write_token_file(
+        return write(
             rows_of(rows, split),
             load_tokenizer(model),
             out,
@@ -165,10 +136,10 @@ def pack(
 
 
 def evaluate(request: dict[str, Any], model: dict[str, Any], settings: dict[str, Any], say: Say) -> Measured:
-    """Measure; fields of ``Request``, ``ModelRequest`` and ``Settings`` of the evaluation.
+    """Evaluate; takes the fields of the evaluation's ``Request``, ``ModelRequest`` and ``Settings``.
 
     Raises:
-        EvaluationError, AdapterError, ModelError: as ``start``.
+        EvaluationError, AdapterError, ModelError: as in ``start``.
     """
     from sharedllm_docs.evaluation.run import Settings
     from sharedllm_docs.evaluation.start import ModelRequest, Request, start

@@ -187,7 +187,7 @@ def _answer_span(question: QuestionTokens, begin: int, length: int, start: int) 
 
 
 def _scores(one: Placed, chunks: Sequence[Ids], leaves: Sequence[tuple[int, Node]]) -> list[float]:
-    """Tokens shared with the question, rare ones weigh more; if the answer's place is unknown, its context goes first."""
+    """Tokens shared with the question, rare ones weigh more; if the answer's place is unknown, its context leads."""
     words = [set(chunks[index][leaf.start : leaf.end]) for index, leaf in leaves]
     found = Counter(word for leaf_words in words for word in leaf_words)
     asked = set(one.question.asked)

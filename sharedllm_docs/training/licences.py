@@ -1,7 +1,7 @@
 """Whether training data may be used commercially.
 
-A row says so itself. The licences of the question sets are kept here, for the build, which writes the rows, and for rows
-of older builds, which do not say. Passages of CoQA have the licence of their origin, which the row's source names.
+A row says so itself. The licences of the question sets are kept here, for the build, which writes the rows, and for
+rows of older builds, which do not say. Passages of CoQA have the licence of their origin, which the row's source names.
 """
 
 from __future__ import annotations

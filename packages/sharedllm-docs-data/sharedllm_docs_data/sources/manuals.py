@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from sharedllm_docs_data.clean.html import clean_html
-from sharedllm_docs_data.clean.markup import clean_asciidoc, clean_pod, clean_vim_help
-from sharedllm_docs_data.clean.pages import each, parts
-from sharedllm_docs_data.clean.rst import clean_rst
+from sharedllm_docs_data.cleaning.html import clean_html
+from sharedllm_docs_data.cleaning.markup import clean_asciidoc, clean_pod, clean_vim_help
+from sharedllm_docs_data.cleaning.pages import each, parts
+from sharedllm_docs_data.cleaning.rst import clean_rst
 from sharedllm_docs_data.fetch import Package
-from sharedllm_docs_data.source import APACHE, DEBIAN_FAQ, PERL_DOC, TextSource, by_folder, by_stem
+from sharedllm_docs_data.sources.source import APACHE, DEBIAN_FAQ, PERL_DOC, TextSource, by_folder, by_stem
 
 _DOC = "usr/share/doc/"
 

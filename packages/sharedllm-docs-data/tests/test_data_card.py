@@ -8,13 +8,12 @@ from dataclasses import asdict, replace
 import pytest
 from sharedllm_docs_data import card
 from sharedllm_docs_data.build import QUESTION_SETS, REPORT
-from sharedllm_docs_data.generated import KINDS
+from sharedllm_docs_data.generate.kinds import KINDS
 from sharedllm_docs_data.report import FileReport, PackageReport, Report
 from sharedllm_docs_data.sources import TEXT_SOURCES
-from sharedllm_docs_data.tables import TABLE_PACKAGES
+from sharedllm_docs_data.sources.tables import TABLE_PACKAGES
 
 from sharedllm_docs.errors import DataError
-from tests.cli_run import ROOT
 
 NAMES = [
     *(f"long/{source.name}" for source in TEXT_SOURCES),

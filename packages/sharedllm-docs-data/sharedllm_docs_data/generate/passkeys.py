@@ -9,7 +9,7 @@ from sharedllm_docs.training.dataset import QuestionRow
 from sharedllm_docs_data.generate.base import Passage, question_row, seeded
 from sharedllm_docs_data.generate.made_up import code, number
 from sharedllm_docs_data.templates import pools
-from sharedllm_docs_data.templates.passkey import PASSKEYS
+from sharedllm_docs_data.templates.passkeys import PASSKEYS
 
 _NOISE = "The grass is green. The sky is blue. The sun is yellow. Here we go. There and back again."
 

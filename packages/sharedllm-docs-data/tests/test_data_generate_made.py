@@ -8,19 +8,19 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 import pytest
-from sharedllm_docs_data.generate import facts, keyvalue, needles, passkey, twostep, yesno
+from made_packages import MANUAL, PROSE, passage
+from sharedllm_docs_data.generate import facts, keyvalue, needles, passkeys, twostep, yesno
 from sharedllm_docs_data.generate.base import Templates, Wording, question_row, seeded
 from sharedllm_docs_data.generate.made_up import MAKERS, distinct
-from sharedllm_docs_data.quality import fault
-from sharedllm_docs_data.tables import Record
+from sharedllm_docs_data.generate.quality import fault
+from sharedllm_docs_data.sources.tables import Record
 from sharedllm_docs_data.templates import cloze, common, definitions, quote, wh
-from sharedllm_docs_data.templates import passkey as passkey_words
+from sharedllm_docs_data.templates import passkeys as passkey_words
 from sharedllm_docs_data.templates import twostep as twostep_words
 from sharedllm_docs_data.templates.facts_tables import TABLES as WORDS
 from sharedllm_docs_data.templates.keyvalue import FORMS
 
 from sharedllm_docs.training.dataset import HELDOUT, QuestionRow
-from tests.test_training_data_support import MANUAL, PROSE, passage
 
 FILLERS = [
     replace(passage(text, source), paragraphs=tuple(f"{sentence}." for sentence in text.rstrip(".").split(". ")))
@@ -43,7 +43,7 @@ TABLES = {
 GENERATORS: dict[str, Callable[[int], Iterable[QuestionRow]]] = {
     "facts": lambda seed: facts.rows(TABLES, 300, seed),
     "key-value": lambda seed: keyvalue.rows(300, seed),
-    "passkey": lambda seed: passkey.rows(FILLERS, 200, seed),
+    "passkey": lambda seed: passkeys.rows(FILLERS, 200, seed),
     "needles": lambda seed: needles.rows(FILLERS, 200, seed),
     "two-step": lambda seed: twostep.rows(TABLES, FILLERS, 300, seed),
     "yes-no": lambda seed: yesno.rows_of_facts(TABLES, 200, seed),
@@ -103,7 +103,7 @@ def test_key_value_answers_are_the_values_of_their_keys() -> None:
 
 
 def test_a_pass_key_stands_once_in_its_context() -> None:
-    for row in passkey.rows(FILLERS, 100, 2):
+    for row in passkeys.rows(FILLERS, 100, 2):
         statement_count = 2 if "The pass key is" in row.context else 1
         assert row.context.count(row.answer) == statement_count
 

@@ -8,7 +8,7 @@ from itertools import chain
 
 from sharedllm_docs.training.dataset import QuestionRow, TextRow
 from sharedllm_docs_data.archives import members
-from sharedllm_docs_data.clean.books import wordnet_senses
+from sharedllm_docs_data.cleaning.books import wordnet_senses
 from sharedllm_docs_data.generate import (
     absent,
     carried,
@@ -17,14 +17,15 @@ from sharedllm_docs_data.generate import (
     from_text,
     keyvalue,
     needles,
-    passkey,
+    passkeys,
     twostep,
     yesno,
 )
 from sharedllm_docs_data.generate.english import reader_of
 from sharedllm_docs_data.generate.from_text import Asked
-from sharedllm_docs_data.source import FOLDOC, GCIDE, WORDNET
-from sharedllm_docs_data.tables import Find, Record, load_tables
+from sharedllm_docs_data.sources import TEXT_SOURCES
+from sharedllm_docs_data.sources.source import FOLDOC, GCIDE, WORDNET
+from sharedllm_docs_data.sources.tables import Find, Record, load_tables
 
 # How many rows are tried for; a little more than are kept, since the checks drop some.
 WANTED = {
@@ -92,7 +93,7 @@ class Generator:
             "carried": lambda count: self._carried(),
             "facts": lambda count: facts.rows(self._tables, count, self._seed),
             "key-value": lambda count: keyvalue.rows(count, self._seed),
-            "passkey": lambda count: passkey.rows(self._asked.fillers, count, self._seed),
+            "passkey": lambda count: passkeys.rows(self._asked.fillers, count, self._seed),
             "needles": lambda count: needles.rows(self._asked.fillers, count, self._seed),
             "absent": lambda count: chain(
                 absent.rows_of_passages(self._asked.drafts, count * 4 // 5, self._seed),
@@ -126,8 +127,11 @@ class Generator:
             "gcide": definitions.gcide_entries(members(self._find(GCIDE), r".*/gcide\.(dict|index)")),
             "foldoc": definitions.foldoc_entries(members(self._find(FOLDOC), r".*/foldoc\.(dict|index)")),
         }
+        allowed = {source.name: source.commercial for source in TEXT_SOURCES}
         for source, share in _DICTIONARIES.items():
-            yield from definitions.rows(source, entries[source], round(count * share), self._seed)
+            yield from definitions.rows(
+                source, entries[source], round(count * share), self._seed, commercial=allowed[source]
+            )
 
     def _carried(self) -> Iterator[QuestionRow]:
         for read in self._documents.values():

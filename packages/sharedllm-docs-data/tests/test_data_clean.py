@@ -9,7 +9,8 @@ import zlib
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sharedllm_docs_data.clean.books import (
+from made_packages import dictd
+from sharedllm_docs_data.cleaning.books import (
     clean_play,
     clean_summaries,
     clean_sword,
@@ -18,13 +19,11 @@ from sharedllm_docs_data.clean.books import (
     dictionary_entries,
     plain_entry,
 )
-from sharedllm_docs_data.clean.html import clean_html
-from sharedllm_docs_data.clean.markup import clean_asciidoc, clean_markdown, clean_pod, clean_vim_help
-from sharedllm_docs_data.clean.pages import decode, each, parts, tidy
-from sharedllm_docs_data.clean.rst import clean_rst
-from sharedllm_docs_data.prose import is_english, is_prose, paragraphs, sentences
-
-from tests.test_training_data_support import dictd
+from sharedllm_docs_data.cleaning.html import clean_html
+from sharedllm_docs_data.cleaning.markup import clean_asciidoc, clean_markdown, clean_pod, clean_vim_help
+from sharedllm_docs_data.cleaning.pages import decode, each, parts, tidy
+from sharedllm_docs_data.cleaning.prose import is_english, is_prose, paragraphs, sentences
+from sharedllm_docs_data.cleaning.rst import clean_rst
 
 
 def test_html_keeps_text_and_leaves_out_what_surrounds_it() -> None:

@@ -8,16 +8,15 @@ import re
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_packages import MANUAL, PROSE, dictd, passage, small_reader, text_row
 from sharedllm_docs_data.generate import absent, carried, cloze, definitions, quote, yesno
 from sharedllm_docs_data.generate.base import Wording
 from sharedllm_docs_data.generate.drafts import Draft
 from sharedllm_docs_data.generate.frames import framed
 from sharedllm_docs_data.generate.from_text import ask, capped, draw
 from sharedllm_docs_data.generate.passages import passages
-from sharedllm_docs_data.quality import fault
-from sharedllm_docs_data.questions import NOT_SAID
-
-from tests.test_training_data_support import MANUAL, PROSE, dictd, passage, small_reader, text_row
+from sharedllm_docs_data.generate.quality import fault
+from sharedllm_docs_data.sources.question_sets import NOT_SAID
 
 READER = small_reader()
 

@@ -7,12 +7,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from made_packages import PROSE, text_row
 from sharedllm_docs_data.fetch import Fetched, Package
-from sharedllm_docs_data.quality import checked, fault
+from sharedllm_docs_data.generate.quality import checked, fault
 from sharedllm_docs_data.report import Report, file_report, read_report
 
 from sharedllm_docs.training.dataset import QuestionRow
-from tests.test_training_data_support import PROSE, text_row
 
 GOOD = QuestionRow(
     "wh-1", "wh", "wiki", "wiki:a", PROSE, "How many steps does the tower have?", "214", ("214",), "wh.count.0", "train"

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sharedllm_docs_data.archives import members
-from sharedllm_docs_data.clean.books import dictionary_entries
-from sharedllm_docs_data.clean.pages import decode
+from sharedllm_docs_data.cleaning.books import dictionary_entries
+from sharedllm_docs_data.cleaning.pages import decode
 from sharedllm_docs_data.fetch import APT_INDEX, Package
 
 ISO_CODES, TZDATA, KGEOGRAPHY, ELEMENTS, UNITS = map(

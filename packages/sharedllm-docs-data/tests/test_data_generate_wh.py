@@ -7,12 +7,11 @@ import re
 from collections.abc import Iterator
 
 import pytest
+from made_packages import passage, small_reader
 from sharedllm_docs_data.generate import wh
 from sharedllm_docs_data.generate.drafts import Draft
 from sharedllm_docs_data.generate.english import cut_clause, without_brackets
 from sharedllm_docs_data.generate.verbs import past, third_person
-
-from tests.test_training_data_support import passage, small_reader
 
 READER = small_reader()
 # Behind a short statement, so that the paragraph is long enough to count as prose; nothing is asked about it.

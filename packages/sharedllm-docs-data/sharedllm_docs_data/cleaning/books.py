@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from html import unescape
 from itertools import groupby
 
-from sharedllm_docs_data.clean.pages import Doc, Members, decode, tidy
+from sharedllm_docs_data.cleaning.pages import Doc, Members, decode, tidy
 
 _SWORD_ENTRY = struct.Struct("<III")
 _DICT_DIGITS = {digit: i for i, digit in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/")}

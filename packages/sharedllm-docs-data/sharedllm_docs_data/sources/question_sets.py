@@ -20,7 +20,7 @@ from typing import Any
 from sharedllm_docs.errors import DataError
 from sharedllm_docs.training.dataset import TEST, QuestionRow, digest, split_of
 from sharedllm_docs.training.licences import allows_commercial_use, is_commercial
-from sharedllm_docs_data.dedup import Contamination
+from sharedllm_docs_data.cleaning.dedup import Contamination
 from sharedllm_docs_data.reserved import is_even_squad, refuse_reserved, refuse_training
 from sharedllm_docs_data.wordlists import listed
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from sharedllm_docs_data.clean.books import clean_play, clean_summaries, clean_sword, clean_wordnet, dictionary
-from sharedllm_docs_data.clean.markup import clean_markdown, clean_plain
-from sharedllm_docs_data.clean.pages import each, parts
+from sharedllm_docs_data.cleaning.books import clean_play, clean_summaries, clean_sword, clean_wordnet, dictionary
+from sharedllm_docs_data.cleaning.markup import clean_markdown, clean_plain
+from sharedllm_docs_data.cleaning.pages import each, parts
 from sharedllm_docs_data.fetch import Package
-from sharedllm_docs_data.source import (
+from sharedllm_docs_data.sources.source import (
     FOLDOC,
     GCIDE,
     MISCFILES,

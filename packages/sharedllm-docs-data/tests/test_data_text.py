@@ -8,17 +8,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sharedllm_docs_data.clean.markup import clean_plain
-from sharedllm_docs_data.clean.pages import Doc, each
-from sharedllm_docs_data.dedup import Contamination, Deduplicator, shingles
+from made_packages import MANUAL, PROSE, make_deb, text_row
+from sharedllm_docs_data.cleaning.dedup import Contamination, Deduplicator, shingles
+from sharedllm_docs_data.cleaning.markup import clean_plain
+from sharedllm_docs_data.cleaning.pages import Doc, each
 from sharedllm_docs_data.fetch import Package, fetch
-from sharedllm_docs_data.longtext import text_rows
-from sharedllm_docs_data.source import TextSource, by_bible_book, by_folder, by_play, by_stem
+from sharedllm_docs_data.long_text import text_rows
 from sharedllm_docs_data.sources import TEXT_SOURCES
+from sharedllm_docs_data.sources.source import TextSource, by_bible_book, by_folder, by_play, by_stem
 
 from sharedllm_docs.errors import ReservedDataError
 from sharedllm_docs.training.dataset import SPLITS, TextRow, read_text_rows, split_of, write_rows
-from tests.test_training_data_support import MANUAL, PROSE, make_deb, text_row
 
 FOREIGN = "Das ist ein ganz gewöhnlicher deutscher Satz ohne ein einziges Wort der anderen Sprache darin. " * 5
 

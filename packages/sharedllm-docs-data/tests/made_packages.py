@@ -1,4 +1,4 @@
-"""Small packages made by hand, for the tests of the data build; and the test that they are what they look like."""
+"""Small packages made by hand, for the tests of the data build."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from sharedllm_docs_data.archives import members
 from sharedllm_docs_data.generate.base import Passage
 from sharedllm_docs_data.generate.english import Reader, reader_of
 
@@ -157,14 +156,6 @@ def passage(text: str = PROSE, source: str = "wiki", split: str = "train", doc: 
 def text_row(text: str, source: str = "manual", name: str = "a", split: str = "train") -> TextRow:
     """A document of long text."""
     return TextRow(f"{source}:{name}", source, name, "Title", text, split)
-
-
-def test_the_hand_made_packages_can_be_read(tmp_path: Path) -> None:
-    deb = make_deb(tmp_path / "a_1_all.deb", {"usr/a.txt": "text"})
-    wheel = make_evaluation_wheel(tmp_path / "a.whl")
-
-    assert members(deb, ".*") == [("usr/a.txt", b"text")]
-    assert len(members(wheel, ".*squad.*")) == 1
 
 
 DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"

