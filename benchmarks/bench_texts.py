@@ -61,7 +61,7 @@ def corpus(files: Sequence[Path], report: Report) -> Iterator[str]:
 def _books(report: Report) -> Iterator[str]:
     from sharedllm_docs_data.archives import members
     from sharedllm_docs_data.fetch import fetch
-    from sharedllm_docs_data.sources_books import BOOKS
+    from sharedllm_docs_data.sources.books import BOOKS
 
     source = next(one for one in BOOKS if one.name == "shakespeare")
     report(f"Reading {source.what} (fetched once)")

@@ -1,7 +1,7 @@
 """What a step of decoding is made of: `python benchmarks/step_kernels.py [--dtype bfloat16] [--repeats 100]`.
 
 Microseconds of torch's operations for one token, by shapes of the embedded default: attention over rows by grouped
-heads, by heads packed as tokens, and by two products; products with the weights as they are and in eight bits. Each
+heads, by heads laid out as tokens, and by two products; products with the weights as they are and in eight bits. Each
 is given other memory at every call, as layers give it, so that caches do not flatter it.
 """
 
@@ -45,15 +45,15 @@ def attention(dtype: torch.dtype, rows: int, repeats: int) -> dict[str, float]:
     copies = max(1, BYTES // (2 * KV_HEADS * rows * SIZE * dtype.itemsize))
     layers = [(torch.randn(shape, dtype=dtype), torch.randn(shape, dtype=dtype)) for _layer in range(min(copies, 40))]
     query = torch.randn(1, HEADS, 1, SIZE, dtype=dtype)
-    packed = query.reshape(1, KV_HEADS, -1, SIZE)
+    grouped = query.reshape(1, KV_HEADS, -1, SIZE)
     return {
         "grouped": microseconds(
             lambda k, v: scaled_dot_product_attention(query, k, v, enable_gqa=True), layers, repeats
         ),
-        "packed": microseconds(lambda k, v: scaled_dot_product_attention(packed, k, v), layers, repeats),
-        "products": microseconds(lambda k, v: by_products(packed, k, v, None, SIZE**-0.5), layers, repeats),
+        "packed": microseconds(lambda k, v: scaled_dot_product_attention(grouped, k, v), layers, repeats),
+        "products": microseconds(lambda k, v: by_products(grouped, k, v, None, SIZE**-0.5), layers, repeats),
         "products, rows apart": microseconds(
-            lambda k, v: by_products(packed, k, v, None, SIZE**-0.5), [apart(*layer) for layer in layers], repeats
+            lambda k, v: by_products(grouped, k, v, None, SIZE**-0.5), [apart(*layer) for layer in layers], repeats
         ),
     }
 

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from sharedllm_docs import __version__
 from sharedllm_docs.cli import data_commands, index_commands, model_commands, question_commands, train_command
@@ -17,6 +16,7 @@ from sharedllm_docs.cli.evaluate_command import evaluate
 from sharedllm_docs.cli.failures import EXIT_BROKEN_PIPE, InterruptedCommandError
 from sharedllm_docs.cli.options import NAME
 from sharedllm_docs.cli.panels import PanelCommand
+from sharedllm_docs.cli.plugins import PluginGroup
 from sharedllm_docs.cli.screen import Screen, tolerate_any_text
 
 
@@ -24,7 +24,7 @@ class ReaderGoneError(Exception):
     """The program that read stdout has ended."""
 
 
-class Program(TyperGroup):
+class Program(PluginGroup):
     """The group of commands, and the only place where exceptions are caught for good."""
 
     def invoke(self, ctx: Any) -> Any:

@@ -46,6 +46,12 @@ def resumable_encoding(url: str) -> AbstractContextManager[None]:
     return resumable(f"what was encoded so far is kept in {url}", InterruptedIngestion)
 
 
+class PluginError(SharedLLMError):
+    """A command of another distribution is not installed, or cannot be imported."""
+
+    exit_code = EXIT_USAGE
+
+
 @dataclass(frozen=True)
 class Failure:
     """An error ready to be shown.

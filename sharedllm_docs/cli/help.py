@@ -16,6 +16,7 @@ from sharedllm_docs.cli.app import app
 from sharedllm_docs.cli.failures import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, EXIT_UNFINISHED, EXIT_USAGE
 from sharedllm_docs.cli.options import DEFAULT_INDEX, INDEX_VARIABLE, NAME
 from sharedllm_docs.cli.panels import OWN_HEADINGS, argument_name, headed, own_parameters
+from sharedllm_docs.cli.plugins import DISTRIBUTIONS, PluginCommand
 
 PAGE = Path("docs/cli.md")
 Records = list[tuple[str, str]]
@@ -85,11 +86,17 @@ def _errors_with_own_code() -> list[type[errors.SharedLLMError]]:
     return sorted(classes, key=lambda error: error.__name__)
 
 
-def _walk(group: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Every command with its path, groups before what is in them."""
-    for name, command in group.commands.items():
-        yield f"{path} {name}", command
-        yield from _walk(command, f"{path} {name}") if hasattr(command, "commands") else ()
+def _walk(group: Any, path: str, parent: Any = None) -> Iterator[tuple[str, Any]]:
+    """Every command with its path, groups before what is in them; of plugins those of the project's distributions."""
+    context = group.context_class(group, info_name=path.split()[-1], parent=parent)
+    for name in group.list_commands(context):
+        command, full = group.get_command(context, name), f"{path} {name}"
+        if isinstance(command, PluginCommand):
+            if full.removeprefix(f"{NAME} ") not in DISTRIBUTIONS:
+                continue
+            command = command.loaded()
+        yield full, command
+        yield from _walk(command, full, context) if hasattr(command, "commands") else ()
 
 
 def _shared_groups(commands: list[tuple[str, Any]]) -> dict[str, Records]:
@@ -107,6 +114,8 @@ def _section(command: Any, path: str, shared: Mapping[str, Records]) -> Iterator
     arguments = [argument_name(parameter) for parameter in parameters if parameter.param_type_name == "argument"]
     yield from (f"## `{path.removeprefix(NAME).strip()}`", "", "```")
     yield from (" ".join((path, *arguments, "[OPTIONS]")), "```", "", inspect.cleandoc(command.help or ""), "")
+    distribution = DISTRIBUTIONS.get(path.removeprefix(NAME).strip())
+    yield from (f"This command comes with the distribution `{distribution}`.", "") if distribution else ()
     groups = headed(parameters)
     linked = [heading for heading, records in groups.items() if shared.get(heading) == records]
     for heading, records in groups.items():

@@ -66,8 +66,8 @@ class CrossAttention(nn.Module):
         keys, values = rows.layers[layer]
         # every token sees the same rows, so the heads that share keys stand one after another as if they were tokens:
         # the rows are read once and not once a head (docs/log.md, speed)
-        packed = queries.reshape(batch, keys.shape[1], -1, self.head_dim)
-        mixed = attend_to_rows(packed, keys, values, rows.mask).reshape(queries.shape)
+        grouped = queries.reshape(batch, keys.shape[1], -1, self.head_dim)
+        mixed = attend_to_rows(grouped, keys, values, rows.mask).reshape(queries.shape)
         added: torch.Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
         return added if self.gate is None else torch.tanh(self.gate) * added
 

@@ -21,7 +21,7 @@ from sharedllm_docs.injection.row_attention import attend_to_rows
 
 STEP_WEIGHTS = ("auto", "int8", "model")
 GROUPED_HEADS = "sharedllm_docs_grouped_heads"
-"""Name of ``packed_attention`` among transformers' attention functions."""
+"""Name of ``grouped_heads_attention`` among transformers' attention functions."""
 _USUAL = "sdpa"
 _HARMLESS = frozenset({"use_cache", "cache_position", "position_ids", "sliding_window"})
 """Arguments of layers that do not change what one token attends to beyond what the mask says."""
@@ -52,15 +52,15 @@ def for_steps(arch: Architecture, step_weights: str = "auto") -> Architecture:
         ConfigError: see ``check_step_weights``.
     """
     check_step_weights(step_weights, arch)
-    packs = arch.config._attn_implementation == _USUAL and arch.num_heads > arch.kv_heads
+    groups = arch.config._attn_implementation == _USUAL and arch.num_heads > arch.kv_heads
     codes = step_weights != "model" and _eight_bits_pay(arch)
     # accelerate's hooks are tied to the very modules, and a copy of them would not be
-    if arch.device.type != "cpu" or not (packs or codes) or any(hasattr(m, "_hf_hook") for m in arch.model.modules()):
+    if arch.device.type != "cpu" or not (groups or codes) or any(hasattr(m, "_hf_hook") for m in arch.model.modules()):
         return arch
     steps = arch.twin()
     steps.decoder.rotary_emb = arch.decoder.rotary_emb  # some ropes remember the longest text
-    if packs:
-        register_attention(GROUPED_HEADS, packed_attention)
+    if groups:
+        register_attention(GROUPED_HEADS, grouped_heads_attention)
         steps.config._attn_implementation = GROUPED_HEADS
     if codes:
         layers = [module for layer in steps.layers for module in layer.modules()]
@@ -100,7 +100,7 @@ def _product(codes: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None
     return product if bias is None else product + bias
 
 
-def packed_attention(
+def grouped_heads_attention(
     module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -113,7 +113,7 @@ def packed_attention(
     """An attention function of transformers: the heads that share keys stand one after another as if they were tokens.
 
     One token sees all rows that there are, so this is the same sum over the same rows, which torch's kernel for
-    grouped heads reads once a head. What cannot be packed goes to transformers' own function.
+    grouped heads reads once a head. What cannot be grouped goes to transformers' own function.
 
     Args:
         module: the attention layer.
@@ -135,6 +135,6 @@ def packed_attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
         )
         return usual
-    packed = query.reshape(batch, key.shape[1], -1, size)
-    mixed = attend_to_rows(packed, key, value, attention_mask, scaling)
+    grouped = query.reshape(batch, key.shape[1], -1, size)
+    mixed = attend_to_rows(grouped, key, value, attention_mask, scaling)
     return mixed.reshape(batch, 1, heads, size), None
