@@ -41,7 +41,7 @@ def test_every_section_lists_or_links_exactly_the_options_of_its_command():
     sections = dict(part.partition("\n")[::2] for part in cli_help.page().split("\n## ")[1:])
 
     def listed(text):
-        return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", "".join(re.findall(r"^\| `(.*?)` \|", text, re.MULTILINE))))
+        return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", " ".join(re.findall(r"^\| `(.*?)` \|", text, re.MULTILINE))))
 
     def check(group, path=""):
         for name, command in group.commands.items():
