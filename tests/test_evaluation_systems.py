@@ -54,7 +54,7 @@ def test_lists_are_split_at_systems_and_not_at_options():
         ("prefix:budget=many", "budget='many' cannot be read"),
         ("closed_book:budget=1", r"has no option 'budget' \(known: lora\)"),
         ("prefix:policy=best", "policy='best' is unknown"),
-        ("prefix:policy=oracle", "wants to know where the answers stand"),
+        ("prefix:policy=oracle", "needs to know where the answers stand"),
     ],
 )
 def test_bad_specifications_are_refused(tmp_path, text, message):
@@ -73,7 +73,7 @@ def test_no_system_is_refused():
 
 
 def test_sharedllm_wants_an_adapter(tmp_path):
-    with pytest.raises(AdapterError, match="injects by trained weights, and no adapter is given"):
+    with pytest.raises(AdapterError, match="injects with trained weights, and no adapter is given"):
         system("sharedllm", tmp_path)
 
 

@@ -102,7 +102,8 @@ class RunOptions:
     def keywords(self) -> dict[str, Any]:
         """Fields of the evaluation's ``Settings``."""
         values = dict(vars(self))
-        return {**values, "plots": not values.pop("no_plots")}
+        values["plots"] = not values.pop("no_plots")
+        return values
 
 
 @dataclass(frozen=True)
