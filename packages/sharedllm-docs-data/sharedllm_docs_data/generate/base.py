@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sharedllm_docs.training.dataset import HELDOUT, QuestionRow, digest, split_of
-from sharedllm_docs.training.licences import allows_commercial_use
 
 HELDOUT_SHARE = 0.06
 
@@ -57,9 +56,10 @@ class Passage:
     """A piece of a document that questions are asked about.
 
     Attributes:
-        source, doc, split: of the document it is cut from; ``made`` and ``""`` when a generator wrote it.
-        title: of the document.
+        source, doc, split: those of the document that it is cut from; ``made`` and ``""`` if a generator wrote it.
+        title: the document's title.
         paragraphs: in order; each without line breaks.
+        commercial: whether the text's licence allows commercial use.
     """
 
     source: str
@@ -67,6 +67,7 @@ class Passage:
     split: str
     title: str
     paragraphs: tuple[str, ...]
+    commercial: bool = True
 
     @property
     def text(self) -> str:
@@ -75,14 +76,17 @@ class Passage:
 
 
 def made(text: str, key: str, source: str = "made") -> Passage:
-    """A passage that a generator wrote; its split follows ``key``."""
+    """A passage that a generator wrote, out of nothing or a table, all of which allow commercial use.
+
+    Its split follows ``key``.
+    """
     return Passage(source, "", split_of(f"{source}/{key}"), "", (text,))
 
 
 def question_row(
     kind: str, passage: Passage, question: str, answers: Sequence[str], wordings: Sequence[Wording], context: str = ""
 ) -> QuestionRow:
-    """A row out of a passage; its split is the passage's, unless one of its templates is held out."""
+    """A row over a passage, under its licence; its split is the passage's, unless one of its templates is held out."""
     context = context or passage.text
     question = re.sub(r"\s+", " ", question).strip() if "\n" not in question else question.strip()
     accepted = tuple(dict.fromkeys(answer.strip() for answer in answers if answer.strip()))
@@ -99,7 +103,7 @@ def question_row(
         accepted,
         template,
         split,
-        allows_commercial_use(passage.source),
+        passage.commercial,
     )
 
 

@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from sharedllm_docs.training.dataset import QuestionRow, TextRow
+from sharedllm_docs.training.licences import is_commercial
+from sharedllm_docs_data.cleaning.prose import sentences
 from sharedllm_docs_data.generate.base import Passage, Templates, question_row, seeded
-from sharedllm_docs_data.prose import sentences
 from sharedllm_docs_data.templates import carried
 
 _WINDOW = (90, 380)
@@ -62,7 +63,7 @@ def rows(documents: Iterable[TextRow], seed: int) -> Iterator[QuestionRow]:
 
 def _questions(document: TextRow, found: Found, rng: random.Random) -> Iterator[QuestionRow]:
     context = _window(document.text, found.start, found.end, rng)
-    passage = Passage(document.source, document.id, document.split, document.title, (context,))
+    passage = Passage(document.source, document.id, document.split, document.title, (context,), is_commercial(document))
     for templates, fields, answers in rng.sample(found.asks, min(len(found.asks), 2)):
         wording = templates.draw(rng)
         yield question_row("carried", passage, wording.fill(**fields), answers, [wording])

@@ -6,10 +6,10 @@ import random
 import re
 from collections.abc import Iterator
 
+from sharedllm_docs_data.cleaning.prose import STOPWORDS, is_prose, sentences
 from sharedllm_docs_data.generate.base import Passage, Templates
 from sharedllm_docs_data.generate.drafts import Draft
 from sharedllm_docs_data.generate.english import Reader
-from sharedllm_docs_data.prose import STOPWORDS, is_prose, sentences
 from sharedllm_docs_data.templates import cloze
 from sharedllm_docs_data.wordlists import listed
 

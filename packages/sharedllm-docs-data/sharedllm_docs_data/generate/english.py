@@ -123,11 +123,6 @@ class Clause:
         """Whether the clause can be turned round; *cannot* and the like cannot."""
         return self.verb != "cannot"
 
-    @property
-    def is_plural(self) -> bool:
-        """Whether the subject takes a plural verb, as far as the verb shows."""
-        return self.verb in ("are", "were", "have")
-
 
 class Reader:
     """Takes sentences apart.

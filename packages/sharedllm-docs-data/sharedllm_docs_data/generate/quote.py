@@ -6,9 +6,9 @@ import random
 import re
 from collections.abc import Callable, Iterator
 
+from sharedllm_docs_data.cleaning.prose import STOPWORDS, is_prose, sentences, words
 from sharedllm_docs_data.generate.base import Passage, Templates
 from sharedllm_docs_data.generate.drafts import Draft
-from sharedllm_docs_data.prose import STOPWORDS, is_prose, sentences, words
 from sharedllm_docs_data.templates import quote
 
 _SHORT, _LONG = 5, 40

@@ -13,8 +13,8 @@ from sharedllm_docs.training.dataset import QuestionRow
 from sharedllm_docs_data.generate.base import Passage, Templates, made, question_row, seeded, upper_first
 from sharedllm_docs_data.generate.facts import describe
 from sharedllm_docs_data.generate.made_up import MAKERS, Maker, code, distinct, number
-from sharedllm_docs_data.generate.passkey import insert
-from sharedllm_docs_data.tables import Record
+from sharedllm_docs_data.generate.passkeys import insert
+from sharedllm_docs_data.sources.tables import Record
 from sharedllm_docs_data.templates import pools, twostep
 from sharedllm_docs_data.templates.facts_tables import TABLES
 from sharedllm_docs_data.templates.twostep import Chain

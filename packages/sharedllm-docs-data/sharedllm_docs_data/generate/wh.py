@@ -9,12 +9,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+from sharedllm_docs_data.cleaning.prose import is_prose, sentences
 from sharedllm_docs_data.generate.base import Passage
 from sharedllm_docs_data.generate.drafts import Draft
 from sharedllm_docs_data.generate.english import Reader
 from sharedllm_docs_data.generate.wh_clauses import ON_CLAUSES
 from sharedllm_docs_data.generate.wh_sentences import ON_SENTENCES
-from sharedllm_docs_data.prose import is_prose, sentences
 
 
 def drafts(passage: Passage, reader: Reader, rng: random.Random) -> Iterator[Draft]:

@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from sharedllm_docs.training.dataset import QuestionRow
+from sharedllm_docs_data.cleaning.prose import is_prose, sentences
 from sharedllm_docs_data.generate.base import Passage, made, question_row, seeded, upper_first
 from sharedllm_docs_data.generate.drafts import Draft
 from sharedllm_docs_data.generate.english import Reader
 from sharedllm_docs_data.generate.facts import describe
 from sharedllm_docs_data.generate.patterns import LOOSE_END
 from sharedllm_docs_data.generate.verbs import BE, MODALS
-from sharedllm_docs_data.prose import is_prose, sentences
-from sharedllm_docs_data.tables import Record
+from sharedllm_docs_data.sources.tables import Record
 from sharedllm_docs_data.templates import yesno
 from sharedllm_docs_data.templates.facts_tables import TABLES
 

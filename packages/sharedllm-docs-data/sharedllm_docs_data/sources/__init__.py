@@ -1,0 +1,9 @@
+"""The source table of long text. The data card lists the same sources in words."""
+
+from __future__ import annotations
+
+from sharedllm_docs_data.sources.books import BOOKS
+from sharedllm_docs_data.sources.manuals import MANUALS
+from sharedllm_docs_data.sources.source import TextSource
+
+TEXT_SOURCES: tuple[TextSource, ...] = (*BOOKS, *MANUALS)
