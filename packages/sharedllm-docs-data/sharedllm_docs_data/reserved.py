@@ -1,8 +1,8 @@
 """Refuses reserved data: what is kept for judging never enters the data, whatever its path.
 
-There are two groups. *Reserved* data are never read, neither for training nor for tuning: SQuAD rows whose id ends in an
-odd hex digit, DROP, and the PDFs of r-doc-pdf and debian-policy other than R-intro, R-lang and R-data. *Evaluation* data
-may be measured on, but not trained on: the other SQuAD rows, and those three manuals.
+There are two groups. *Reserved* data are never read, neither for training nor for tuning: SQuAD rows whose id ends in
+an odd hex digit, DROP, and the PDFs of r-doc-pdf and debian-policy other than R-intro, R-lang and R-data. *Evaluation*
+data may be measured on, but not trained on: the other SQuAD rows, and those three manuals.
 """
 
 from __future__ import annotations
