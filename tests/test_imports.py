@@ -24,7 +24,6 @@ ANY_EARLIER = "any earlier stage"
 ALLOWED: dict[str, str] = {
     "errors": "",
     "version": "",
-    "shapes": "",
     "cache": "",
     "quiet": "",
     "checks": "errors",
@@ -46,7 +45,6 @@ KNOW_ARCHITECTURES = {"injection", "model", "training"}
 """Rooms that know how a model is built; for all others a model is a ``SharedLLM``."""
 LIGHT = (
     "errors",
-    "shapes",
     "cache",
     "quiet",
     "checks",

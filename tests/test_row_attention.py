@@ -36,7 +36,7 @@ def without_gradients():
 
 @pytest.fixture
 def multiplies_bfloat16(monkeypatch):
-    monkeypatch.setattr(row_attention, "_processor_multiplies_bfloat16", lambda: True)
+    monkeypatch.setattr(row_attention, "_cpu_multiplies_bfloat16", lambda: True)
 
 
 @given(
@@ -88,7 +88,7 @@ def test_which_rows_are_read_by_products(rows, queries, spare, dtype, pays, monk
 
 
 def test_not_on_processors_without_instructions_for_it(monkeypatch):
-    monkeypatch.setattr(row_attention, "_processor_multiplies_bfloat16", lambda: False)
+    monkeypatch.setattr(row_attention, "_cpu_multiplies_bfloat16", lambda: False)
     monkeypatch.setattr(row_attention, "by_products", lambda *_: pytest.fail("by products"))
     attend_to_rows(*tensors(1, 1, 1, MANY_ROWS, dtype=torch.bfloat16))
 

@@ -1,4 +1,4 @@
-"""Steps of decoding: weights in eight bits, heads that share keys grouped; the model itself is left as it was."""
+"""Steps of decoding: weights in eight bits, heads that share keys packed; the model itself is left as it was."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from sharedllm_docs.architectures.registry import architecture_for
 from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import ConfigError
-from sharedllm_docs.injection.decode_step import GROUPED_HEADS, for_steps, grouped_heads_attention, quantised
+from sharedllm_docs.injection.decode_step import GROUPED_HEADS, for_steps, grouped_attention, quantised
 from sharedllm_docs.injection.decoder import InjectedDecoder, Injection
 from sharedllm_docs.injection.row_attention import attend_to_rows
 from tests.tiny import FAMILIES, random_ids, state, tiny_model
@@ -97,7 +97,7 @@ def test_a_dispatched_model_is_left_alone(arch):
 
 
 @pytest.mark.parametrize(("name", "dtype"), [("auto", torch.float32), ("model", torch.bfloat16)])
-def test_the_models_own_weights_with_grouped_heads(name, dtype):
+def test_the_models_own_weights_with_packed_heads(name, dtype):
     steps = for_steps(architecture_for(tiny_model(dtype=dtype)), name)
     assert steps.config._attn_implementation == GROUPED_HEADS
     assert not replaced(steps)
@@ -110,7 +110,7 @@ def test_where_nothing_is_gained_the_model_itself(changes):
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("int4", r"step_weights='int4' is not one of auto, int8, model"), ("int8", "wants bfloat16")]
+    ("name", "says"), [("int4", r"step_weights='int4' is not one of auto, int8, model"), ("int8", "needs bfloat16")]
 )
 def test_bad_step_weights(name, says):
     with pytest.raises(ConfigError, match=says):
@@ -135,7 +135,7 @@ def decoded(arch, made, first, steps, by=None):
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
-def test_grouped_heads_are_the_same_attention(family):
+def test_packed_heads_are_the_same_attention(family):
     """In float64, questions of different lengths over different rows."""
     arch = architecture_for(tiny_model(family))
     made = injections(arch, 7, 4)
@@ -180,18 +180,18 @@ def test_cross_attention_takes_part_in_steps():
     assert not torch.allclose(steps_over(6, twin=True), steps_over(0, twin=True), atol=1e-3)
 
 
-def test_what_cannot_be_grouped_goes_to_transformers():
+def test_what_cannot_be_packed_goes_to_transformers():
     """Several tokens attend causally, as transformers' function does."""
     arch = architecture_for(tiny_model())
     module = arch.layers[0].self_attn
     generator = torch.Generator().manual_seed(0)
     query = torch.randn(1, arch.num_heads, 3, arch.head_dim, generator=generator)
     key, value = (torch.randn(1, arch.kv_heads, 3, arch.head_dim, generator=generator) for _ in range(2))
-    ours, _none = grouped_heads_attention(module, query, key, value, None, scaling=0.3)
+    ours, _none = grouped_attention(module, query, key, value, None, scaling=0.3)
     theirs, _none = ALL_ATTENTION_FUNCTIONS["sdpa"](module, query, key, value, None, scaling=0.3)
     assert torch.equal(ours, theirs)
     with pytest.raises(ValueError, match="softcap"):
-        grouped_heads_attention(module, query[:, :, :1], key, value, None, softcap=3.0)
+        grouped_attention(module, query[:, :, :1], key, value, None, softcap=3.0)
 
 
 def test_int8_steps_follow_questions_by_the_models_own_weights(arch):

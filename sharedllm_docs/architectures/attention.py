@@ -1,4 +1,4 @@
-"""The register of attention functions that transformers keeps, one function a name for the whole process."""
+"""Registration of attention functions with transformers, which keeps one function per name for the whole process."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 
 
 def register_attention(name: str, function: Callable[..., Any]) -> None:
-    """Register an attention function with transformers; again under the same name it changes nothing.
+    """Register an attention function with transformers; registering the same function again changes nothing.
 
     Args:
         name: as ``config._attn_implementation`` will give it.
-        function: of transformers' signature.
+        function: a function with the signature of transformers' attention functions.
 
     Raises:
-        ValueError: another function has the name. Models look their function up by name at every call, so a second
-            one would be called in place of the first by models that are ready.
+        ValueError: the name belongs to another function. Models look their function up by name at every call, so the
+            second function would replace the first in models that are already in use.
     """
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 

@@ -1,7 +1,6 @@
-"""What the project needs of a decoder-only model: its layers one by one, its unrotated keys, its rotary tables.
+"""One interface to decoder-only models: layers run one by one, keys before rotation, rotary tables, logits.
 
-Works on unmodified transformers 5 classes. Comes in: a causal LM. Goes out: hidden states, keys, values, logits.
-Knows nothing of documents, trees or stores.
+Works on unmodified transformers 5 classes, and knows nothing about documents, trees or stores.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ MaskFor = Callable[[int], Mask]
 
 
 class KeyValueStore(Protocol):
-    """What an attention layer asks of a cache: append rotated keys [B, KV, S, D] and values, get all so far."""
+    """What an attention layer calls of a cache: append rotated keys [B, KV, S, D] and values, get all so far."""
 
     def update(
         self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *args: Any, **kwargs: Any
@@ -32,7 +31,7 @@ class KeyValueStore(Protocol):
 class Architecture:
     """A causal LM of the Llama shape (pre-norm blocks, rotary attention, gated MLP).
 
-    Subclasses say which module's output is the unrotated key; everything else is shared.
+    Subclasses name the module whose output is the unrotated key; everything else is shared.
     """
 
     model_types: tuple[str, ...] = ()
@@ -78,7 +77,7 @@ class Architecture:
         return self.layers[layer].self_attn.v_proj  # type: ignore[union-attr,return-value]
 
     def sliding_window(self, layer: int) -> int | None:
-        """Tokens that ``layer`` sees back, its own included, or None for all."""
+        """Number of latest tokens that a query in ``layer`` sees, its own included; None for all."""
         types = getattr(self.config, "layer_types", None)
         if types is not None and types[layer] != "sliding_attention":
             return None
@@ -88,15 +87,15 @@ class Architecture:
         width = self.rotary(torch.zeros(1, 1, dtype=torch.long, device=self.device))[0].shape[-1]
         if width != self.head_dim:
             raise UnsupportedModelError(
-                f"The model rotates {width} of {self.head_dim} dimensions a head; partial rotation is not handled.",
+                f"The model rotates {width} of {self.head_dim} dimensions per head; partial rotation is not supported.",
                 remedy="Use a model that rotates whole heads.",
             )
 
     def twin(self, own: Mapping[str, torch.Tensor] | None = None) -> Architecture:
-        """A second model over the same weights, except those in ``own``: nothing of this one changes or is copied.
+        """A second model that shares all weights except those in ``own``; this model is neither changed nor copied.
 
         Args:
-            own: weights that are the twin's own, by their names in the model; of the weights' shapes.
+            own: replacement weights by their names in the model, each of the original's shape.
         """
         shared: dict[int, Any] = {id(parameter): parameter for parameter in self.model.parameters()}
         model = copy.deepcopy(self.model, shared)
@@ -128,18 +127,18 @@ class Architecture:
         cache: KeyValueStore | None = None,
         after_layer: Callable[[int, torch.Tensor], None] | None = None,
     ) -> torch.Tensor:
-        """Run some layers, each with a mask of its own.
+        """Run a range of layers, each with its own mask.
 
         Args:
             hidden: [B, S, E].
-            layers: which, zero-based and in order.
+            layers: zero-based indices, in order.
             positions: rotary positions [B, S].
             mask_for: layer -> attention mask [B, 1, S, keys] as the model's attention wants it, or None.
             cache: receives the new keys and values.
             after_layer: called with (layer, hidden states after it).
 
         Returns:
-            hidden states [B, S, E] after the last of them, before the final norm.
+            hidden states [B, S, E] after the last of these layers, before the final norm.
         """
         rotary = self.rotary(positions)
         for index in layers:
@@ -156,7 +155,7 @@ class Architecture:
         return hidden
 
     def project(self, layer: int, hidden: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Unrotated keys and values [B, S, KV, D] of ``layer`` from the hidden states before it, and no more of it."""
+        """Unrotated keys and values [B, S, KV, D] of ``layer``, from its input, without running the layer."""
         block = self.layers[layer]
         normed = block.input_layernorm(hidden)  # type: ignore[operator]
         shape = (*hidden.shape[:2], self.kv_heads, self.head_dim)
@@ -177,9 +176,9 @@ class Architecture:
 
     @contextmanager
     def recording(self, layers: range) -> Iterator[dict[int, list[torch.Tensor]]]:
-        """Within the block, layer -> [unrotated keys, values] of the latest forward pass, each [B, S, KV, D].
+        """Record the unrotated keys and values, each [B, S, KV, D], of the latest forward pass, by layer.
 
-        Forward hooks only; they are removed whatever happens.
+        Works by forward hooks, which are removed when the block ends, by an exception too.
         """
         records: dict[int, list[torch.Tensor]] = {layer: [] for layer in layers}
         handles = []

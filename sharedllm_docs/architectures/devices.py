@@ -1,4 +1,4 @@
-"""Devices and dtypes by name, and what a device is good at. Torch is imported when asked."""
+"""Devices and dtypes by name. Torch is imported by the functions, not with the module."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ DTYPES = ("auto", "float32", "bfloat16", "float16", "float64")
 
 
 def device_of(name: str) -> Any:
-    """``auto``, or a device of torch.
+    """The torch device of this name; ``auto`` is CUDA where there is one, else the CPU.
 
     Raises:
-        ConfigError: it cannot be used.
+        ConfigError: the device cannot be used here.
     """
     import torch
 
@@ -29,7 +29,7 @@ def device_of(name: str) -> Any:
 
 
 def dtype_of(name: str, device: Any) -> Any:
-    """A dtype of torch; ``auto`` is bfloat16 where the device has units for it.
+    """The torch dtype of this name; ``auto`` is bfloat16 where the device computes it faster, else float32.
 
     Raises:
         ConfigError: an unknown name.
@@ -44,11 +44,11 @@ def dtype_of(name: str, device: Any) -> Any:
 
 
 def has_bfloat16_units(device: Any) -> bool:
-    """Whether bfloat16 is faster than float32 there: on accelerators, and on processors with instructions for it."""
+    """Whether bfloat16 is faster than float32: on accelerators, and on CPUs with instructions for it."""
     import torch
 
     if torch.device(device).type != "cpu":
         return True
-    # private names of torch; where they are missing float32 is right, only slower on some processors
+    # private names of torch; where they are missing float32 is right, only slower on some CPUs
     units = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
     return any(getattr(torch.cpu, name, lambda: False)() for name in units)

@@ -1,4 +1,4 @@
-"""The supported families: what differs between them, and nothing else."""
+"""The supported model families: only what differs between them."""
 
 from __future__ import annotations
 

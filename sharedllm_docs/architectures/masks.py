@@ -1,4 +1,4 @@
-"""Attention masks: who may see whom. Pure torch on positions; knows no model."""
+"""Attention masks from positions. Pure torch; knows no model."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def visible(
     """Which keys a query may attend to.
 
     Args:
-        query_index: [B, Q] place of each query in its sequence (injected rows and padding counted).
-        key_index: [B, K] place of each key.
+        query_index: [B, Q] index of each query in its sequence (injected rows and padding counted).
+        key_index: [B, K] index of each key.
         key_exists: [B, K], False for padding.
-        window: a sliding window: only the ``window`` latest places, the query's own included.
+        window: size of a sliding window, the query itself included; None for no window.
 
     Returns:
-        bool [B, 1, Q, K], True = visible.
+        bool [B, 1, Q, K], True where the query may attend.
     """
     distance = query_index[:, :, None] - key_index[:, None, :]
     seen = distance >= 0
@@ -34,7 +34,7 @@ def visible(
 
 
 def for_attention(seen: torch.Tensor, implementation: str, dtype: torch.dtype) -> torch.Tensor:
-    """The mask in the form that an attention implementation wants: bool for sdpa, additive for eager."""
+    """The mask in the form that an attention implementation expects: bool for sdpa, additive for eager."""
     if implementation != "eager":
         return seen
     return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill(~seen, torch.finfo(dtype).min)

@@ -1,4 +1,4 @@
-"""Finds the architecture of a model by its ``model_type``."""
+"""The architecture of a model, by its ``model_type``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sharedllm_docs.errors import UnsupportedModelError
 
 
 def supported_families() -> tuple[str, ...]:
-    """The ``model_type`` names that work."""
+    """The ``model_type`` names that are supported."""
     return tuple(sorted(name for family in FAMILIES for name in family.model_types))
 
 
@@ -18,7 +18,7 @@ def architecture_for(model: Any) -> Architecture:
     """The architecture of a transformers causal LM.
 
     Raises:
-        UnsupportedModelError: its family is not supported, named.
+        UnsupportedModelError: its family is not supported; the message names it.
     """
     kind = getattr(getattr(model, "config", None), "model_type", type(model).__name__)
     for family in FAMILIES:

@@ -1,8 +1,8 @@
-"""Rotary positions: which kinds are handled, and rotation of stored keys.
+"""Rotary positions: the supported types, and the rotation of stored keys.
 
 Mathematics: RoFormer (arXiv 2104.09864) in the half-split form that transformers uses for all supported families.
 cos and sin come from the model's own rotary module, so scaled variants (linear, llama3, yarn with its attention
-factor) need nothing of their own here.
+factor) need no code here.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import torch
 
 from sharedllm_docs.errors import UnsupportedModelError
 
-HANDLED_TYPES = ("default", "linear", "dynamic", "llama3", "yarn")
+SUPPORTED_TYPES = ("default", "linear", "dynamic", "llama3", "yarn")
 
 
 def rotate(keys: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
@@ -35,29 +35,29 @@ def rope_parameters(config: Any) -> dict[str, Any]:
     """The model's rope settings as transformers 5 keeps them.
 
     Raises:
-        UnsupportedModelError: a rope type that is not handled (longrope, per-layer tables, ...), by name.
+        UnsupportedModelError: a rope type that is not supported (longrope, per-layer tables, ...), which is named.
     """
     parameters = dict(getattr(config, "rope_parameters", None) or {})
     nested = sorted(name for name, value in parameters.items() if isinstance(value, dict))
     if nested:
         raise UnsupportedModelError(
-            f"The model has rope settings by layer type ({', '.join(nested)}), only one for all layers is handled.",
+            f"The model has rope settings by layer type ({', '.join(nested)}); only one for all layers is supported.",
             remedy="Use a model of the Llama, Mistral, Qwen2 or Qwen3 family with one rope table.",
         )
     kind = parameters.get("rope_type", "default")
-    if kind not in HANDLED_TYPES:
+    if kind not in SUPPORTED_TYPES:
         raise UnsupportedModelError(
-            f"Rope type {kind!r} is not handled (handled: {', '.join(HANDLED_TYPES)}).",
+            f"Rope type {kind!r} is not supported (supported: {', '.join(SUPPORTED_TYPES)}).",
             remedy="Use a model whose rope_parameters name one of these.",
         )
     return parameters
 
 
 def positions_limit(config: Any) -> int:
-    """Most positions a question may use in all: the model's window.
+    """The model's window: the maximum number of positions of prompt, rows and answer together.
 
     A ``dynamic`` rope recomputes its frequencies once a sequence exceeds the original window, which would disagree
-    with rows already rotated; so it is held to the original window, where it equals the plain rope.
+    with rows already rotated; so it is limited to the original window, where it equals the plain rope.
     """
     parameters = rope_parameters(config)
     window = int(config.max_position_embeddings)

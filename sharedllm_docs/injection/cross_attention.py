@@ -1,7 +1,7 @@
-"""The paper's position-aware cross-attention block (section 3.3), one a layer of the injection layers.
+"""The paper's position-aware cross-attention block (section 3.3), one per injection layer.
 
 Between self-attention and MLP: ``h = h + gate * o_proj(attention(q_proj(norm(h)), injected keys, injected values))``.
-Keys carry the rotary position of their chunk, the question the position behind the last chunk. Layer names follow
+Keys have the rotary position of their chunk, the question that after the last chunk. Layer names follow
 the authors' checkpoints (``cross_attn.{q_proj,o_proj,layernorm}``).
 """
 
@@ -21,7 +21,7 @@ from sharedllm_docs.injection.row_attention import attend_to_rows
 
 
 class RMSNorm(nn.Module):
-    """Root-mean-square norm; statistics in float32, as the base models' own."""
+    """Root-mean-square norm with statistics in float32, like the base models' norms."""
 
     def __init__(self, size: int, eps: float) -> None:
         super().__init__()
@@ -39,7 +39,7 @@ class CrossAttention(nn.Module):
     """One layer's cross-attention over injected rows.
 
     Args:
-        arch: gives the sizes and the epsilon of the norm.
+        arch: the model, for the sizes and the epsilon of the norm.
         gated: multiply the block's output by a learned ``tanh(gate)`` that begins at 0 (the base model unchanged).
     """
 
@@ -53,7 +53,7 @@ class CrossAttention(nn.Module):
         self.gate = nn.Parameter(torch.zeros(())) if gated else None
 
     def forward(self, hidden: torch.Tensor, rows: CrossRows, layer: int) -> torch.Tensor:
-        """What is added to the residual stream.
+        """The block's contribution [B, Q, E] to the residual stream.
 
         Args:
             hidden: [B, Q, E], after the layer's self-attention.
@@ -64,8 +64,8 @@ class CrossAttention(nn.Module):
         queries = self.q_proj(self.layernorm(hidden)).view(batch, length, -1, self.head_dim).transpose(1, 2)
         queries = rotate(queries, rows.cos, rows.sin)
         keys, values = rows.layers[layer]
-        # every token sees the same rows, so the heads that share keys stand one after another as if they were tokens:
-        # the rows are read once and not once a head (docs/log.md, speed)
+        # every token sees the same rows, so heads that share keys are laid out as if they were tokens: the rows are
+        # read once instead of once per head (docs/log.md, speed)
         grouped = queries.reshape(batch, keys.shape[1], -1, self.head_dim)
         mixed = attend_to_rows(grouped, keys, values, rows.mask).reshape(queries.shape)
         added: torch.Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
@@ -74,11 +74,12 @@ class CrossAttention(nn.Module):
 
 @dataclass(frozen=True)
 class CrossRows:
-    """Injected rows ready for cross-attention.
+    """Injected rows, ready for cross-attention.
 
     Attributes:
         layers: layer -> (rotated keys, values), each [B, KV, R, D].
-        cos: [B, 1, 1, D] of the question's rotary position, and ``sin`` likewise.
+        cos: [B, 1, 1, D], of the question's rotary position.
+        sin: [B, 1, 1, D].
         mask: bool [B, 1, 1, R], False for padding; None when nothing is padded.
     """
 
@@ -90,10 +91,11 @@ class CrossRows:
 
 @contextmanager
 def cross_attending(arch: Architecture, blocks: Mapping[int, CrossAttention], rows: CrossRows) -> Iterator[None]:
-    """Within the block, layers in ``blocks`` attend to ``rows`` between self-attention and MLP.
+    """Let the layers in ``blocks`` attend to ``rows`` between self-attention and MLP.
 
-    Forward hooks only: the layer's input is noted, and the block's output is added to what the self-attention
-    returns, before the layer adds its residual. All hooks are removed whatever happens; weights are never touched.
+    Works by forward hooks: the layer's input is noted, and the block's output is added to the output of the
+    self-attention before the layer adds its residual. Hooks are removed at the end, by an exception too; weights are
+    never touched.
     """
     handles = []
     inputs: dict[int, torch.Tensor] = {}

@@ -1,8 +1,8 @@
-"""The model as the steps of an answer use it on a processor, where one token at a time is bound by what it reads.
+"""The model that decodes an answer's tokens on a CPU, where a step of one token is limited by memory reads.
 
-Comes in: the decoder. Goes out: a twin of it over the same weights whose attention reads injected rows once a group of
-heads, and whose linear layers, in bfloat16, multiply by codes of eight bits. The decoder itself stays as it is, and
-everything that is fed more than one token at a time (encoding, questions) goes by it.
+It is a twin of the decoder over the same weights. Its attention reads injected rows once per group of heads, and in
+bfloat16 its linear layers multiply by weights in eight bits. The decoder itself stays as it is; everything that feeds
+more than one token at a time (encoding, questions) uses the decoder.
 """
 
 from __future__ import annotations
@@ -21,46 +21,46 @@ from sharedllm_docs.injection.row_attention import attend_to_rows
 
 STEP_WEIGHTS = ("auto", "int8", "model")
 GROUPED_HEADS = "sharedllm_docs_grouped_heads"
-"""Name of ``grouped_heads_attention`` among transformers' attention functions."""
+"""Name under which ``grouped_attention`` is registered with transformers."""
 _USUAL = "sdpa"
 _HARMLESS = frozenset({"use_cache", "cache_position", "position_ids", "sliding_window"})
-"""Arguments of layers that do not change what one token attends to beyond what the mask says."""
+"""Arguments of attention layers that do not change what a single token attends to, beyond the mask."""
 _LARGEST = 127
 _PART = 4096
-"""Rows of a weight that are there in float32 at once: heads of large vocabularies are most of a small model."""
+"""Rows of a weight matrix that are converted to float32 at once, which bounds memory for large output heads."""
 
 
 def check_step_weights(name: str, arch: Architecture) -> None:
-    """Raise ConfigError for an unknown name, and for ``int8`` where there is no kernel for it."""
+    """Raise ConfigError for an unknown name, and for ``int8`` where torch has no kernel for it."""
     if name not in STEP_WEIGHTS:
         raise ConfigError(f"step_weights={name!r} is not one of {', '.join(STEP_WEIGHTS)}.", remedy="Use one of these.")
     if name == "int8" and not _eight_bits_pay(arch):
         raise ConfigError(
-            f"step_weights='int8' wants bfloat16 on a processor, and this model is {arch.dtype} on {arch.device}.",
+            f"step_weights='int8' needs bfloat16 on the CPU; this model is {arch.dtype} on {arch.device}.",
             remedy="Use step_weights='auto', or dtype='bfloat16' with device='cpu'.",
         )
 
 
 def for_steps(arch: Architecture, step_weights: str = "auto") -> Architecture:
-    """What steps of one token go by: a twin of the decoder, or itself where nothing is gained.
+    """The model for single-token steps: a twin of the decoder, or the decoder itself where a twin gains nothing.
 
     Args:
         arch: the decoder.
-        step_weights: ``auto`` (``int8`` in bfloat16 on a processor), ``int8`` or ``model``.
+        step_weights: ``auto`` (``int8`` in bfloat16 on the CPU), ``int8`` or ``model``.
 
     Raises:
         ConfigError: see ``check_step_weights``.
     """
     check_step_weights(step_weights, arch)
-    groups = arch.config._attn_implementation == _USUAL and arch.num_heads > arch.kv_heads
+    grouped = arch.config._attn_implementation == _USUAL and arch.num_heads > arch.kv_heads
     codes = step_weights != "model" and _eight_bits_pay(arch)
-    # accelerate's hooks are tied to the very modules, and a copy of them would not be
-    if arch.device.type != "cpu" or not (groups or codes) or any(hasattr(m, "_hf_hook") for m in arch.model.modules()):
+    # accelerate's hooks are tied to the original modules; a twin would lack them
+    if arch.device.type != "cpu" or not (grouped or codes) or any(hasattr(m, "_hf_hook") for m in arch.model.modules()):
         return arch
     steps = arch.twin()
-    steps.decoder.rotary_emb = arch.decoder.rotary_emb  # some ropes remember the longest text
-    if groups:
-        register_attention(GROUPED_HEADS, grouped_heads_attention)
+    steps.decoder.rotary_emb = arch.decoder.rotary_emb  # some rotary modules remember the longest text
+    if grouped:
+        register_attention(GROUPED_HEADS, grouped_attention)
         steps.config._attn_implementation = GROUPED_HEADS
     if codes:
         layers = [module for layer in steps.layers for module in layer.modules()]
@@ -71,12 +71,12 @@ def for_steps(arch: Architecture, step_weights: str = "auto") -> Architecture:
 
 
 def _eight_bits_pay(arch: Architecture) -> bool:
-    """In float32 the kernel is slower than the product (docs/log.md, steps of decoding). Its name is private."""
+    """Whether eight-bit weights are faster: not in float32 (docs/log.md, steps of decoding). The kernel is private."""
     return arch.device.type == "cpu" and arch.dtype == torch.bfloat16 and hasattr(torch, "_weight_int8pack_mm")
 
 
 def quantised(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Codes int8 [O, I] and scales [O] in the weight's dtype: ``weight ≈ codes * scales``, one scale a row."""
+    """Codes int8 [O, I] and scales [O] in the weight's dtype: ``weight ≈ codes * scales``, one scale per row."""
     parts = [_quantised_part(part) for part in torch.split(weight.detach(), _PART)]
     return torch.cat([codes for codes, _scale in parts]), torch.cat([scale for _codes, scale in parts])
 
@@ -89,7 +89,7 @@ def _quantised_part(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def multiplied_by_codes(linear: nn.Linear) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The layer's product with its weights in eight bits."""
+    """The linear layer as a function that multiplies by weights in eight bits."""
     return partial(_product, *quantised(linear.weight), linear.bias)
 
 
@@ -100,7 +100,7 @@ def _product(codes: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None
     return product if bias is None else product + bias
 
 
-def grouped_heads_attention(
+def grouped_attention(
     module: Any,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -110,21 +110,23 @@ def grouped_heads_attention(
     scaling: float | None = None,
     **others: Any,
 ) -> tuple[torch.Tensor, None]:
-    """An attention function of transformers: the heads that share keys stand one after another as if they were tokens.
+    """An attention function for transformers that lays out heads sharing keys as if they were tokens.
 
-    One token sees all rows that there are, so this is the same sum over the same rows, which torch's kernel for
-    grouped heads reads once a head. What cannot be grouped goes to transformers' own function.
+    A single token sees all rows, so this is the same sum over the same rows; torch's kernel for grouped heads reads
+    them once per head. Calls that cannot be grouped go to transformers' own function.
 
     Args:
         module: the attention layer.
-        query: [B, H, S, D], and ``key``, ``value`` [B, KV, R, D].
+        query: [B, H, S, D].
+        key: [B, KV, R, D].
+        value: [B, KV, R, D].
         attention_mask: [B, 1, S, R], or None.
-        dropout: none while decoding.
-        scaling: of the scores.
-        others: as layers of some families give them.
+        dropout: 0 while decoding.
+        scaling: factor of the scores.
+        others: further arguments that layers of some families pass.
 
     Returns:
-        [B, S, H, D], and no weights.
+        the mixed values [B, S, H, D], and None for the attention weights.
     """
     from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
@@ -135,6 +137,6 @@ def grouped_heads_attention(
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
         )
         return usual
-    grouped = query.reshape(batch, key.shape[1], -1, size)
-    mixed = attend_to_rows(grouped, key, value, attention_mask, scaling)
+    as_tokens = query.reshape(batch, key.shape[1], -1, size)
+    mixed = attend_to_rows(as_tokens, key, value, attention_mask, scaling)
     return mixed.reshape(batch, 1, heads, size), None

@@ -1,9 +1,8 @@
-"""Injection: stored rows reach the decoder (paper, section 3.3; docs/architecture.md).
+"""Injection of stored rows into the decoder (paper, section 3.3; docs/architecture.md).
 
-Comes in: rows of the selected nodes, unrotated, with the rotary positions they take. Goes out: logits of questions
-that attend to them. ``joint`` puts the rows in front of the layers' own keys and values; ``separate`` lets them be
-read by cross-attention blocks. Nothing of the model is changed: rows live in a cache object, blocks in hooks that
-are removed.
+Questions attend to the unrotated rows of the selected nodes, rotated here to the positions they take. ``joint`` puts
+the rows in front of each layer's own keys and values; ``separate`` reads them by cross-attention blocks. The model is
+never changed: rows are held by a cache object, blocks by hooks that are removed.
 """
 
 from __future__ import annotations
@@ -27,11 +26,12 @@ from sharedllm_docs.injection.prompt_prefix import FrontState, front_state
 
 @dataclass(frozen=True)
 class Injection:
-    """Rows for one question.
+    """The rows injected for one question.
 
     Attributes:
-        keys: [Ls, KV, R, D], unrotated; ``values`` likewise.
-        positions: [R] rotary position of each key (after the front's tokens are counted, see ``positions_of``).
+        keys: [Ls, KV, R, D], unrotated.
+        values: [Ls, KV, R, D].
+        positions: [R] rotary position of each key, the front's tokens counted (see ``positions_of``).
         query_position: rotary position of the question: of its first token (joint) or of all its tokens in
             cross-attention (separate).
     """
@@ -49,9 +49,8 @@ class Injection:
 def positions_of(profile: Profile, places: Sequence[RowPlace], front_tokens: int) -> tuple[list[int], int]:
     """Rotary positions of injected rows and of the question.
 
-    ``token``: consecutive after the front. ``chunk``: the index of the chunk among the injected chunks, the question
-    behind the last (paper, section 3.3). ``chunk+token``: rows keep the rotation of their place
-    inside the node on top of it.
+    ``token``: consecutive after the front. ``chunk``: the index of the chunk among the injected chunks, and the
+    question after the last one (paper, section 3.3). ``chunk+token``: the offset inside the node is added to that.
     """
     chunks = 1 + max((place.chunk for place in places), default=-1)
     start = front_tokens if profile.fusion == "joint" else 0
@@ -63,10 +62,10 @@ def positions_of(profile: Profile, places: Sequence[RowPlace], front_tokens: int
 
 
 class RowCache:
-    """Keys and values of every layer in buffers of fixed capacity: injected rows first, then the tokens' own.
+    """Keys and values of every layer in buffers of fixed capacity: injected rows first, then those of the tokens.
 
-    Written in place, so a decoding step copies one token and not the whole cache. Layers may hold different numbers
-    of rows: only the injection layers hold injected ones.
+    Buffers are written in place, so a decoding step copies one token and not the whole cache. Only the injection
+    layers hold injected rows, so layers may hold different numbers of rows.
     """
 
     def __init__(self, arch: Architecture, batch: int, prefix_lengths: Sequence[int], capacity: int) -> None:
@@ -78,7 +77,7 @@ class RowCache:
     def update(
         self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_args: Any, **_kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Append [B, KV, S, D] and return everything so far (the interface of transformers' caches)."""
+        """Append keys and values [B, KV, S, D] and return all so far (the interface of transformers' caches)."""
         start = self.lengths[layer_idx]
         end = start + keys.shape[2]
         self.keys[layer_idx][:, :, start:end] = keys
@@ -87,30 +86,30 @@ class RowCache:
         return self.keys[layer_idx][:, :, :end], self.values[layer_idx][:, :, :end]
 
     def clear(self) -> None:
-        """Give the memory back."""
+        """Free the memory."""
         self.keys.clear()
         self.values.clear()
 
     def put(self, layer: int, element: int, start: int, keys: torch.Tensor, values: torch.Tensor) -> None:
-        """Place rotated rows [KV, R, D] of one batch element, without moving the layer's length."""
+        """Write rotated rows [KV, R, D] of one batch element from ``start`` on; the layer's length stays."""
         end = start + keys.shape[1]
         self.keys[layer][element, :, start:end] = keys
         self.values[layer][element, :, start:end] = values
 
 
 class InjectedDecoder:
-    """A batch of questions that attend to injected rows; use as a context manager.
+    """The decoder for a batch of questions that attend to injected rows; a context manager.
 
     Args:
         arch: the upper model.
         profile: resolved.
-        injections: one a question; rows may differ in number (shorter ones are padded and masked).
+        injections: one per question; numbers of rows may differ (shorter ones are padded and masked).
         front: the prompt's start (``joint`` only, its tokens count in the injections' positions).
         blocks: cross-attention blocks by layer (``separate`` only).
-        capacity: most tokens that will be fed (question and answer).
+        capacity: maximum number of tokens that will be fed (question and answer).
         lock: held while the model computes, so that questions in several threads can share it.
-        steps: gives what steps of one token go by (``decode_step``), asked at the first step; None: the
-            upper model itself.
+        steps: returns the model that decodes single tokens (``decode_step``), called at the first such step; None for
+            the upper model itself.
     """
 
     def __init__(
@@ -157,12 +156,12 @@ class InjectedDecoder:
     # -- rows -----------------------------------------------------------------------------------------------------
 
     def _prefix(self, layer: int) -> int:
-        """Places in front of the tokens in ``layer``."""
+        """Number of entries in front of the tokens in ``layer``."""
         injected = self._joint and layer in self.profile.injection_layers
         return self._front_tokens + (self._rows if injected else 0)
 
     def _place_rows(self) -> None:
-        """Front at the left, each question's rows flush right before its tokens, padding between."""
+        """Write the front at the left, each question's rows directly before its tokens, and padding between."""
         for element, injection in enumerate(self.injections):
             cos, sin = self.arch.rotary(injection.positions[None].to(self.arch.device))
             keys = rotate(injection.keys.to(self.arch.device, self.arch.dtype), cos, sin)
@@ -188,7 +187,7 @@ class InjectedDecoder:
             keys[:, element, :, :count] = rotate(injection.keys.to(self.arch.device, self.arch.dtype), cos, sin)
             values[:, element, :, :count] = injection.values.to(self.arch.device, self.arch.dtype)
             exists[element, ..., :count] = True
-        # a question without any row would have an empty softmax: it sees one zero row, whose value adds nothing
+        # without any row the softmax would be empty: such a question sees one zero row, whose value adds nothing
         exists[..., 0] = True
         question = torch.tensor([[i.query_position] for i in self.injections], device=self.arch.device)
         cos, sin = self.arch.rotary(question)
@@ -199,16 +198,16 @@ class InjectedDecoder:
 
     @torch.inference_mode()
     def feed(self, sequences: Sequence[Sequence[int]], *, all_logits: bool = False) -> torch.Tensor:
-        """Feed the next tokens of every question (all of a question first, then one token a step).
+        """Feed the next tokens of every question: the whole question first, then one token per step.
 
         Args:
-            sequences: token ids of each; different lengths only in the first call (shorter ones are padded left).
-            all_logits: logits of every place instead of the last.
+            sequences: token ids per question; lengths may differ in the first call only (shorter ones are padded left).
+            all_logits: return the logits of every token instead of the last.
 
         Returns:
-            logits [B, V] of each question's last token ([B, S, V] with ``all_logits``, padding at the left).
+            logits [B, V] of each question's last token; [B, S, V] with ``all_logits``, padding at the left.
         """
-        # hooks live only while tokens are fed: between two steps others may use the model
+        # hooks exist only while tokens are fed: between two steps other threads may use the model
         arch = self._arch_for(sequences)
         with self._lock, self._attending(arch):
             hidden = self._run(arch, sequences)
@@ -218,7 +217,7 @@ class InjectedDecoder:
         return cross_attending(arch, self._blocks, self._cross) if self._cross else nullcontext()
 
     def _arch_for(self, sequences: Sequence[Sequence[int]]) -> Architecture:
-        """The twin for steps of one token, whatever the batch: an answer does not depend on its company."""
+        """The model for single-token steps, whatever the batch size, so that an answer does not depend on its batch."""
         step = bool(self._fed.any()) and all(len(sequence) == 1 for sequence in sequences)
         return self._steps() if step else self.arch
 
@@ -248,7 +247,7 @@ class InjectedDecoder:
         return torch.zeros(len(self.injections), dtype=torch.long)
 
     def _mask_for(self, done: int, length: int) -> Any:
-        """Masks by layer for ``length`` new tokens after ``done``; layers with the same prefix share one."""
+        """Masks per layer for ``length`` new tokens after ``done``; layers with the same prefix share one."""
         implementation = self.arch.config._attn_implementation
         made: dict[tuple[int, int | None], Mask] = {}
 
@@ -280,7 +279,7 @@ class InjectedDecoder:
         places = torch.zeros(len(self.injections), prefix + done + length, dtype=torch.long)
         exists = torch.ones_like(places, dtype=torch.bool)
         for element, injection in enumerate(self.injections):
-            # padding takes no place: what stands before it moves up to what stands behind it
+            # padding takes no position: what stands before it moves up to what stands after it
             padding = int(self._padding[element])
             row_padding = self._rows - injection.num_rows if self._joint else 0
             places[element, : self._front_tokens] = torch.arange(self._front_tokens) + padding + row_padding

@@ -1,7 +1,7 @@
-"""Lower encoding: chunks of tokens become the rows of their trees (paper, sections 3.1 and 3.2).
+"""Encoding of chunks by the lower layers (paper, sections 3.1 and 3.2).
 
-Comes in: token ids of chunks. Goes out: unrotated keys and values of the kept tokens for the injection layers, and
-one hidden-state vector a node for the paper's branch selection. Does not know documents or files.
+Turns the token ids of chunks into unrotated keys and values of the kept tokens, for the injection layers, and one
+hidden-state vector per tree node for the paper's branch selection. Knows neither documents nor files.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from sharedllm_docs.documents.tree import ContextTree, RowLayout
 
 @dataclass(frozen=True)
 class EncodedChunk:
-    """What is kept of one chunk.
+    """The rows of one chunk.
 
     Attributes:
         keys: [G, Ls, KV, D], unrotated.
         values: [G, Ls, KV, D].
-        node_vectors: [nodes, E], one a node of ``ContextTree.nodes``: the hidden state of its last token after the
-            first layer and the final norm, which branch selection compares with the question's.
+        node_vectors: [nodes, E], one per node of ``ContextTree.nodes``: the hidden state of the node's last token after
+            the first layer and the final norm. Branch selection compares it with the question's.
     """
 
     keys: torch.Tensor
@@ -41,7 +41,7 @@ class _Rows:
     values: Sequence[torch.Tensor]
 
     def kept(self, element: int, places: Sequence[int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values [G, Ls, KV, D] of the tokens at ``places`` of one batch element, copied once."""
+        """Keys and values [G, Ls, KV, D] of one batch element's tokens at ``places``, in one copy."""
         contiguous = len(places) > 0 and places[-1] - places[0] + 1 == len(places)
         chosen = slice(places[0], places[-1] + 1) if contiguous else list(places)
         keys = torch.stack([layer[element, chosen] for layer in self.keys], dim=1)
@@ -49,7 +49,7 @@ class _Rows:
 
 
 def causal_masks(arch: Architecture, length: int) -> MaskFor:
-    """Plain causal masks for a sequence of ``length`` tokens, with each layer's sliding window where it has one."""
+    """Causal masks for a sequence of ``length`` tokens, with the layer's sliding window where it has one."""
     implementation = arch.config._attn_implementation
     made: dict[int | None, Mask] = {}
 
@@ -84,7 +84,7 @@ class LowerEncoder:
 
     @torch.inference_mode()
     def encode(self, chunks: Sequence[Sequence[int]]) -> list[EncodedChunk]:
-        """Encode some chunks in one batch.
+        """Encode chunks in one batch.
 
         Args:
             chunks: token ids of each chunk, at most ``profile.chunk_tokens``; all are padded to the longest.
@@ -96,7 +96,7 @@ class LowerEncoder:
 
     @torch.inference_mode()
     def node_vectors(self, ids: Sequence[int]) -> torch.Tensor:
-        """[nodes, E], as ``encode`` gives them, by the first layer alone: for chunks whose rows are there."""
+        """Node vectors [nodes, E] as ``encode`` gives them, from the first layer alone, for chunks already stored."""
         tree = ContextTree(self.profile, len(ids))
         if self.profile.encoding == "one_pass":
             hidden = self._first_layer([(*self.front_ids, *ids)])[0]
@@ -134,7 +134,7 @@ class LowerEncoder:
     def forward(self, sequences: Sequence[Sequence[int]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Keys and values [B, S, Ls, KV, D] and selection vectors [B, S, E] of right-padded sequences.
 
-        In the caller's gradient mode: training differentiates through it.
+        Runs in the caller's gradient mode, since training differentiates through it.
         """
         rows, hidden = self._forward(sequences)
         return torch.stack(list(rows.keys), dim=2), torch.stack(list(rows.values), dim=2), hidden
@@ -148,12 +148,12 @@ class LowerEncoder:
             if layer == 0:
                 first.append(hidden)
 
-        # of the last injection layer only keys and values are wanted: its attention and MLP are not computed
+        # only keys and values of the last injection layer are needed: its attention and MLP are not computed
         whole, last = range(layers.start, layers.stop - 1), layers.stop - 1
         with self.arch.recording(whole) as records:
             hidden = self._run(self._padded(sequences), range(last), after_layer)
         pairs = [*(records[layer] for layer in whole), self.arch.project(last, hidden)]
-        if not first:  # a single layer: the vectors want it whole
+        if not first:  # a single injection layer: the node vectors need its whole output
             first.append(self._run(self._padded(sequences), range(1)))
         return _Rows([pair[0] for pair in pairs], [pair[1] for pair in pairs]), self.arch.norm(first[0])
 
@@ -182,8 +182,8 @@ class LowerEncoder:
 
     @torch.inference_mode()
     def question_vector(self, ids: Sequence[int]) -> torch.Tensor:
-        """[E], the question's counterpart of ``node_vectors``: its last token after the first layer and final norm.
+        """The question's counterpart [E] of ``node_vectors``: its last token after the first layer and the final norm.
 
-        As the authors' released code does it (``tests/test_parity.py``): the upper model's first layer, no injection.
+        Follows the authors' released code (``tests/test_parity.py``): the upper model's first layer, without injection.
         """
         return self._first_layer([ids])[0, -1]

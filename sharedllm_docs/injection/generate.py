@@ -1,7 +1,6 @@
-"""Generation: tokens one by one from a decoder that attends to injected rows.
+"""Generation of answers, token by token, as pieces of text that will not change any more.
 
-Comes in: an ``InjectedDecoder`` and the question's ids. Goes out: pieces of text as they
-become certain, and why each answer ended. Sampling uses transformers' own logits processors.
+Works with any decoder that is fed tokens and returns logits. Sampling uses transformers' own logits processors.
 """
 
 from __future__ import annotations
@@ -17,18 +16,18 @@ from sharedllm_docs.config import GenerationConfig
 
 
 class Decoder(Protocol):
-    """Feeds tokens, gives logits of the last place [B, V]."""
+    """A model that is fed tokens and returns the logits [B, V] of each sequence's last token."""
 
     def feed(self, sequences: Sequence[Sequence[int]], *, all_logits: bool = False) -> torch.Tensor: ...
 
 
 @dataclass
 class Generated:
-    """One answer.
+    """One generated answer.
 
     Attributes:
-        text: without stop string and special tokens.
-        ids: generated token ids, the ending token included.
+        text: the answer, without stop string and special tokens.
+        ids: generated token ids, the end token included.
         finish_reason: ``stop`` (end token or stop string) or ``length``.
         first_token_seconds: from the call until the first token was known.
     """
@@ -41,14 +40,14 @@ class Generated:
 
 @dataclass(frozen=True)
 class Piece:
-    """A piece of text of question ``index`` that will not change any more."""
+    """A piece of the answer to question ``index`` that will not change any more."""
 
     index: int
     text: str
 
 
 class _TextAssembler:
-    """Turns token ids into text piece by piece, holding back what may still change or begin a stop string."""
+    """Text from token ids, piece by piece; holds back what may still change or begin a stop string."""
 
     def __init__(self, tokenizer: Any, stop: Sequence[str]) -> None:
         self.tokenizer = tokenizer
@@ -108,9 +107,9 @@ def _processors(settings: GenerationConfig) -> Any:
 
 
 class Sampler:
-    """Chooses the next token of each question; every question has a generator of its own.
+    """Chooses the next token of each question.
 
-    So an answer depends on its own seed alone and not on what it was batched with.
+    Every question has its own random generator, so that an answer depends on its seed and not on its batch.
     """
 
     def __init__(self, settings: GenerationConfig, batch: int) -> None:
@@ -124,7 +123,7 @@ class Sampler:
                 generator.manual_seed(settings.seed)
 
     def next(self, contexts: Sequence[Sequence[int]], logits: torch.Tensor) -> list[int]:
-        """Next ids from logits [B, V]; ``contexts`` are each question's tokens so far (for the penalty)."""
+        """The next id per question, from logits [B, V] and, for the repetition penalty, the tokens so far."""
         chosen = []
         for row, context in enumerate(contexts):
             seen = torch.tensor([list(context)], dtype=torch.long)
@@ -138,7 +137,7 @@ class Sampler:
 
 
 def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
-    """Ids that end an answer: the generation config's and the tokenizer's."""
+    """Token ids that end an answer, from the generation config and the tokenizer."""
     configured = getattr(getattr(model, "generation_config", None), "eos_token_id", None)
     ids = configured if isinstance(configured, (list, tuple)) else [configured]
     return frozenset(i for i in (*ids, tokenizer.eos_token_id) if i is not None)
@@ -158,10 +157,10 @@ def generate(
         questions: token ids of each question.
         tokenizer: for the text.
         settings: sampling, stop strings and length.
-        ends: ids that end an answer.
+        ends: token ids that end an answer.
 
     Returns:
-        one ``Generated`` a question, as the generator's value.
+        one ``Generated`` per question, as the generator's return value.
     """
     begun = time.perf_counter()
     assemblers = [_TextAssembler(tokenizer, settings.stop) for _ in questions]
@@ -198,7 +197,7 @@ def generate(
 
 
 def finished(pieces: Generator[Piece, None, list[Generated]]) -> list[Generated]:
-    """The results alone, when nobody reads along."""
+    """The results of ``generate`` without its pieces."""
     stream = texts(pieces)
     while True:
         try:
@@ -209,7 +208,7 @@ def finished(pieces: Generator[Piece, None, list[Generated]]) -> list[Generated]
 
 
 def texts(pieces: Generator[Piece, None, list[Generated]]) -> Generator[str, None, list[Generated]]:
-    """The text of each piece; the same results at the end."""
+    """The text of each piece, returning the results of ``generate``."""
     while True:
         try:
             piece = next(pieces)

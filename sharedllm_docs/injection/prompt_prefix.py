@@ -1,7 +1,4 @@
-"""The prompt's start, run once: its keys and values stand in front of every question.
-
-Comes in: token ids. Goes out: a ``FrontState``. Knows no rows of documents.
-"""
+"""The start of the prompt, run once: its keys and values are kept in front of every question."""
 
 from __future__ import annotations
 
@@ -17,10 +14,11 @@ from sharedllm_docs.injection.encoder import causal_masks
 
 @dataclass(frozen=True)
 class FrontState:
-    """Rotated keys and values of the prompt's start, computed once and kept in front of every question.
+    """Keys and values of the prompt's start.
 
     Attributes:
-        keys: [L, KV, F, D], rotated to 0 .. F-1; ``values`` likewise.
+        keys: [L, KV, F, D], rotated to positions 0 to F-1.
+        values: [L, KV, F, D].
     """
 
     keys: torch.Tensor
@@ -28,7 +26,7 @@ class FrontState:
 
     @property
     def num_tokens(self) -> int:
-        """Of the prompt's start."""
+        """Number of tokens F."""
         return int(self.keys.shape[2])
 
 
@@ -39,7 +37,7 @@ def front_state(arch: Architecture, ids: Sequence[int]) -> FrontState:
 
 
 def run_front(arch: Architecture, ids: Sequence[int]) -> FrontState:
-    """As ``front_state``, in the caller's gradient mode: training differentiates through it."""
+    """``front_state`` in the caller's gradient mode, since training differentiates through it."""
     positions = torch.arange(len(ids), device=arch.device)[None]
     layers = range(arch.num_layers)
     if not len(ids):

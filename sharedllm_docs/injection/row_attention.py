@@ -1,8 +1,8 @@
 """Attention of a few tokens over many rows, all of which they see.
 
-In bfloat16 torch's fused kernel for processors takes three times what reading the rows costs, where they are many. Two
-matrix products with a softmax between are as fast as memory; the scores lie in memory for it, rounded to bfloat16, as
-transformers' eager attention has them (docs/log.md, reading many rows).
+For many rows in bfloat16, torch's fused CPU kernel takes three times as long as reading the rows. Two matrix products
+with a softmax between them are as fast as memory; they keep the scores in memory, rounded to bfloat16, as
+transformers' eager attention does (docs/log.md, reading many rows).
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from torch.nn.functional import scaled_dot_product_attention
 from sharedllm_docs.architectures.devices import has_bfloat16_units
 
 MANY_ROWS = 2048
-"""From here on the products are faster, where keys and values are contiguous."""
+"""From this many rows on the products are faster, if keys and values are contiguous."""
 MANY_ROWS_APART = 4096
-"""The same where every head's rows lie apart, so that each takes products of its own."""
+"""The same if the rows of each head are stored apart, so that each head needs its own products."""
 LARGEST_SCORES = 2**22
-"""Queries times rows of a question, all heads; with more the fused kernel is faster, which does not write them."""
+"""Limit of scores (queries times rows, all heads); above it the fused kernel is faster, which does not store them."""
 
 
 def attend_to_rows(
@@ -32,13 +32,14 @@ def attend_to_rows(
     """Softmax attention.
 
     Args:
-        queries: [B, KV, Q, D]; heads that share keys stand one after another as if they were tokens.
-        keys: [B, KV, R, D], and ``values`` likewise.
-        mask: what is seen (bool) or added to the scores, broadcast over [B, KV, Q, R]; None: everything is seen.
-        scale: of the scores; None: one over the square root of D.
+        queries: [B, KV, Q, D]; heads that share keys are laid out as if they were tokens.
+        keys: [B, KV, R, D].
+        values: [B, KV, R, D].
+        mask: True where a row is seen, or a number added to its score, broadcast over [B, KV, Q, R]; None for all.
+        scale: factor of the scores; None for one over the square root of D.
 
     Returns:
-        [B, KV, Q, D].
+        the mixed values [B, KV, Q, D].
     """
     if not products_pay(queries, keys):
         return scaled_dot_product_attention(queries, keys, values, attn_mask=mask, scale=scale)
@@ -53,7 +54,7 @@ def products_pay(queries: torch.Tensor, keys: torch.Tensor) -> bool:
         and rows >= (MANY_ROWS if keys.is_contiguous() else MANY_ROWS_APART)
         and queries.shape[1:-1].numel() * rows <= LARGEST_SCORES
         and keys.device.type == "cpu"
-        and _processor_multiplies_bfloat16()
+        and _cpu_multiplies_bfloat16()
         and not torch.is_grad_enabled()
     )
 
@@ -69,7 +70,7 @@ def by_products(
 
 
 def _product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
-    """[B, KV, M, K] times [B, KV, K, N]; a head at a time where one product would copy ``right``."""
+    """[B, KV, M, K] times [B, KV, K, N]; one head at a time where a single product would copy ``right``."""
     if right.is_contiguous() or right.transpose(-1, -2).is_contiguous():
         return left @ right
     products = [torch.mm(*pair) for pair in zip(left.flatten(0, 1), right.flatten(0, 1), strict=True)]
@@ -77,5 +78,5 @@ def _product(left: torch.Tensor, right: torch.Tensor) -> torch.Tensor:
 
 
 @cache
-def _processor_multiplies_bfloat16() -> bool:
+def _cpu_multiplies_bfloat16() -> bool:
     return has_bfloat16_units("cpu")

@@ -1,4 +1,4 @@
-"""What comes back from a question: the answer, the pages it stands on, timings and counts. Pure data and text."""
+"""The answer to a question: text, citations, timings and counts; and the choice of a quote."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ NOT_SAID = "The document does not say."
 
 @dataclass(frozen=True)
 class Citation:
-    """A passage of an injected node.
+    """A quoted passage of an injected node.
 
     Attributes:
         document: name of the document.
         document_key: its key in the index.
         page: 1-based page on which the quote begins.
-        page_label: printed page label, "" where the document has none.
+        page_label: printed label of that page, or "".
         char_start: first character of the quote in the document's canonical text.
-        char_end: one past its last.
-        quote: that text, white space folded.
-        section: title of the section it stands in, or "".
-        score: relevance of the passage to the question, 0 .. 1, higher is better.
+        char_end: one past its last character.
+        quote: the quoted text, white space folded.
+        section: title of its section, or "".
+        score: relevance of the passage to the question, 0 to 1.
         chunk: index of its chunk in the document.
         level: level of the injected node in the chunk's tree.
         node: index of the node in its level.
@@ -49,7 +49,7 @@ class Citation:
 
 @dataclass(frozen=True)
 class Timings:
-    """Seconds, from the call on.
+    """Seconds since the call.
 
     Attributes:
         select: finding candidates and choosing branches.
@@ -66,16 +66,16 @@ class Timings:
 
 @dataclass(frozen=True)
 class Counts:
-    """How much was touched.
+    """Amounts of work for one question.
 
     Attributes:
-        documents: searched.
-        chunks: in them.
-        nodes: injected.
-        rows: keys (and values) injected a layer.
-        bytes_read: read from the store for this question.
-        question_tokens: fed behind the rows, evidence included.
-        answer_tokens: generated.
+        documents: number of documents searched.
+        chunks: number of their chunks.
+        nodes: number of nodes injected.
+        rows: number of rows injected per layer.
+        bytes_read: bytes read from the store.
+        question_tokens: tokens fed after the rows, evidence included.
+        answer_tokens: tokens generated.
     """
 
     documents: int = 0
@@ -94,15 +94,15 @@ class Answer:
     Attributes:
         question: as asked.
         text: the answer.
-        citations: best first, out of the nodes that were injected; empty when ``found`` is False.
-        found: False when nothing in the documents was relevant enough and the model was not asked, or when it answered
-            that the document does not say.
-        nearest: when ``found`` is False the passages nearest to the question, best first: where a reader who doubts
-            that may look. The answer does not stand on them.
-        relevance: of the best leaf, 0 .. 1 (compare ``RetrievalConfig.relevance_floor``).
+        citations: passages of the injected nodes, best first; empty when ``found`` is False.
+        found: False if nothing in the documents was relevant enough to ask the model, or if the model answered that
+            the document does not say.
+        nearest: when ``found`` is False, the passages nearest to the question, best first, for a reader who wants to
+            look for themselves. The answer does not rest on them.
+        relevance: relevance of the best leaf, 0 to 1 (compare ``RetrievalConfig.relevance_floor``).
         finish_reason: ``stop``, ``length`` or ``not-found``.
-        timings: see ``Timings``.
-        counts: see ``Counts``.
+        timings: seconds of each step.
+        counts: amounts of work.
     """
 
     question: str
@@ -120,11 +120,11 @@ class Answer:
 
     @property
     def pages(self) -> tuple[int, ...]:
-        """Pages cited, best first, each once."""
+        """Numbers of the cited pages, best first, each once."""
         return tuple(dict.fromkeys(citation.page for citation in self.citations))
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """The answer as JSON-ready values."""
         return asdict(self)
 
 
@@ -132,22 +132,24 @@ _WORD = re.compile(r"\w+")
 
 
 def words(text: str) -> set[str]:
-    """Lower-case words, for counting overlap."""
+    """The set of lower-case words of a text."""
     return {word.lower() for word in _WORD.findall(text)}
 
 
 def best_quote(text: str, question: str, answer: str, *, limit: int = 240) -> tuple[int, int, float]:
-    """The part of ``text`` to quote: the sentence that shares most words with the question and, twice, the answer.
+    """The part of ``text`` to quote: the sentence that shares the most words with question and answer.
+
+    Words of the answer count twice.
 
     Args:
-        text: of an injected node.
-        question: the user's words.
+        text: text of an injected node.
+        question: in words.
         answer: the generated text.
-        limit: most characters; a longer sentence is cut at a word around its first shared word, a short one is
-            extended by the sentences that follow.
+        limit: maximum number of characters; a longer sentence is cut at a word around its first shared word, a shorter
+            one is extended by the sentences that follow.
 
     Returns:
-        start, end (in ``text``) and the share of the words of question and answer that it holds (0 .. 1).
+        start and end in ``text``, and the share of the words of question and answer that the part holds (0 to 1).
     """
     spans = sentence_spans(text)
     if not spans:
@@ -192,5 +194,5 @@ def _cut(text: str, start: int, end: int, wanted: dict[str, float], limit: int) 
 
 
 def fold(text: str) -> str:
-    """White space folded into single blanks."""
+    """The text with every run of white space replaced by one space."""
     return " ".join(text.split())

@@ -1,7 +1,7 @@
-"""Candidates: how relevant every leaf of the chosen documents is to a question (docs/architecture.md).
+"""Relevance of every leaf of the chosen documents to a question (docs/architecture.md).
 
-Comes in: leaf texts and their dense vectors. Goes out: one score a leaf, fused from dense similarity and BM25, and
-the relevance (0 .. 1) that the floor is compared with. Knows no model of its own and no files.
+One score per leaf, fused from dense similarity and BM25, and the relevance (0 to 1) that the floor is compared with.
+Vectors are given; no model is called here.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from sharedllm_docs.documents.terms import Vocabulary, terms
 
 _NO_TERM = "\u2400"
 DENSE_WEIGHT = 0.7
-"""Share of the dense score in the fused one. Measured, see docs/log.md (candidates)."""
+"""Weight of the dense score in the fused one. Measured: docs/log.md (candidates)."""
 STANDS_OUT = 1.3
-"""A leaf whose BM25 is so many times every other's ranks second at least: what its words say is not diluted by what
-else stands in it, as its vector is. Measured, see docs/log.md (words that stand out)."""
+"""A leaf whose BM25 score is this many times that of any other ranks second at least: unlike its vector, its words
+are not diluted by the rest of its text. Measured: docs/log.md (words that stand out)."""
 NAMED_RELEVANCE = 0.5
-"""Least relevance where such a leaf holds all of the question's words: a cosine below the floor does not outweigh that.
-Measured, see docs/log.md (words that stand out and the floor)."""
+"""Minimum relevance if such a leaf holds all words of the question: a cosine below the floor does not outweigh that.
+Measured: docs/log.md (words that stand out and the floor)."""
 
 
 def passage(text: str, title: str) -> str:
-    """What is embedded for a leaf: its text under the title of its section."""
+    """The text that is embedded for a leaf: its section's title, then its own text."""
     return f"{title}\n{text}" if title else text
 
 
@@ -37,10 +37,10 @@ class LeafScores:
     """Scores of all leaves for one question.
 
     Attributes:
-        fused: [leaves], the ranking; higher is nearer.
+        fused: [leaves], the score to rank by; higher is more relevant.
         dense: [leaves], cosine of question and leaf.
         lexical: [leaves], BM25.
-        named: one leaf's words stand out, and it holds all of the question's.
+        named: True if the words of one leaf stand out and it holds all words of the question.
     """
 
     fused: NDArray[np.float32]
@@ -50,18 +50,18 @@ class LeafScores:
 
     @property
     def relevance(self) -> float:
-        """0 .. 1: cosine of the question and the nearest leaf, at least ``NAMED_RELEVANCE`` where one is named."""
+        """Cosine of the question and the nearest leaf, 0 to 1; at least ``NAMED_RELEVANCE`` if ``named``."""
         nearest = float(np.clip(self.dense.max(initial=0.0), 0.0, 1.0))
         return max(nearest, NAMED_RELEVANCE) if self.named else nearest
 
 
 class LeafIndex:
-    """Searches the leaves of the chosen documents.
+    """The leaves of the chosen documents, ready to be searched.
 
     Args:
-        texts: of all leaves.
-        titles: of the section that each stands in, or "".
-        vectors: [leaves, E] unit vectors of ``passage``.
+        texts: the text of each leaf.
+        titles: the title of each leaf's section, or "".
+        vectors: [leaves, E] unit vectors of each leaf's ``passage``.
     """
 
     def __init__(self, texts: Sequence[str], titles: Sequence[str], vectors: NDArray[np.float32]) -> None:
@@ -73,7 +73,7 @@ class LeafIndex:
     def _bm25(self) -> Any:
         import bm25s
 
-        # the title counts twice: it names what the passage, which often does not repeat it, is about
+        # the title counts twice: it names the subject, which the passage itself often does not repeat
         vocabulary = Vocabulary()
         nothing = [vocabulary.setdefault(_NO_TERM, 0)]
         pairs = zip(self.texts, self.titles, strict=True)
@@ -84,7 +84,7 @@ class LeafIndex:
 
     @cached_property
     def _repeats(self) -> NDArray[np.bool_]:
-        """Leaves that say, under the same title, what an earlier one says: a budget has no room for them."""
+        """True for leaves with the same title and text as an earlier one: they would waste the budget."""
         seen: set[tuple[str, str]] = set()
         repeats = np.zeros(len(self.texts), dtype=np.bool_)
         for number, leaf in enumerate(zip(self.titles, self.texts, strict=True)):
@@ -96,17 +96,17 @@ class LeafIndex:
         """Score all leaves.
 
         Args:
-            question: the user's words.
+            question: in words.
             vector: [E] unit vector of the question.
         """
-        # einsum and not @: the threads that numpy's BLAS starts for a long index go on spinning behind the product, on
-        # the cores that torch wants for the question (docs/log.md, one document of 512,000 tokens)
+        # einsum instead of @: BLAS threads, started for a long index, keep spinning after the product on the cores that
+        # torch needs next (docs/log.md, one document of 512,000 tokens)
         dense = np.einsum("ij,j->i", self.vectors, vector)
         lexical = self._lexical(question)
         fused = DENSE_WEIGHT * _scaled(dense) + (1 - DENSE_WEIGHT) * _scaled(lexical)
         fused[self._repeats] = fused.min(initial=0.0)
         best = _outstanding(lexical, self._repeats)
-        if best is not None and len(fused) > 1:  # the second place, unless it has a better one
+        if best is not None and len(fused) > 1:  # second place, unless it ranks higher already
             fused[best] = max(fused[best], np.partition(fused, -2)[-2])
         named = best is not None and set(terms(question)) <= set(terms(f"{self.titles[best]} {self.texts[best]}"))
         return LeafScores(fused.astype(np.float32), dense.astype(np.float32), lexical.astype(np.float32), named)
@@ -119,7 +119,7 @@ class LeafIndex:
 
 
 def _outstanding(lexical: NDArray[np.float32], repeats: NDArray[np.bool_]) -> int | None:
-    """The leaf whose words stand out (``STANDS_OUT``) among those that do not repeat another, if one does."""
+    """The leaf whose words stand out (``STANDS_OUT``), repeated leaves aside; None if there is none."""
     own = np.where(repeats, 0.0, lexical)
     if not len(own):
         return None
@@ -129,6 +129,6 @@ def _outstanding(lexical: NDArray[np.float32], repeats: NDArray[np.bool_]) -> in
 
 
 def _scaled(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """To 0 .. 1 over the leaves, so that the two can be added."""
+    """Scores scaled to 0 .. 1 over the leaves, so that dense and lexical ones can be added."""
     low, high = float(scores.min(initial=0.0)), float(scores.max(initial=0.0))
     return (scores - low) / (high - low) if high > low else np.zeros_like(scores)

@@ -1,4 +1,4 @@
-"""Citations out of the very nodes that were injected. Pure text work on a selection."""
+"""Citations, taken from the nodes that were injected."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from sharedllm_docs.retrieval.searcher import Selection
 from sharedllm_docs.retrieval.selection import SelectedNode
 
 
-def cite(selection: Selection, question: str, answer: str, most: int) -> tuple[Citation, ...]:
+def cite(selection: Selection, question: str, answer: str, limit: int) -> tuple[Citation, ...]:
     """The passages that the answer stands on, best first.
 
-    Each injected leaf offers the sentence that shares most words with question and answer; leaves are ranked by their
-    relevance to the question, as selection saw it (docs/log.md, citations: adding the overlap found fewer of the
-    right pages), equal ones by document and place. A leaf without text offers nothing.
+    From each injected leaf the sentence is quoted that shares the most words with question and answer. Leaves are
+    ranked by their relevance to the question, as selection used it (docs/log.md, citations: adding the overlap found
+    fewer of the right pages), equal ones by document and place. A leaf without text is not cited.
 
     Args:
-        selection: what was injected.
-        question: the user's words.
+        selection: the injected nodes.
+        question: in words.
         answer: the generated text.
-        most: citations returned.
+        limit: maximum number of citations.
     """
     scores = {(candidate.document, candidate.chunk): candidate.leaf_scores for candidate in selection.candidates}
     offered = []
@@ -32,9 +32,9 @@ def cite(selection: Selection, question: str, answer: str, most: int) -> tuple[C
             leaf = document.leaves[document.first_leaf[node.chunk] + number]
             offered.append(_Offered(node, document, leaf, round(scores[node.document, node.chunk][number], 6)))
     offered.sort(key=lambda one: (-one.score, one.document.document.name, one.leaf.char_start))
-    # quotes are looked for in the best alone: a budget of thousands of rows holds hundreds of leaves
+    # only the best leaves are searched for quotes: a budget of thousands of rows holds hundreds of leaves
     made = (_citation(one, question, answer) for one in offered)
-    return tuple(islice((citation for citation in made if citation.quote), most))
+    return tuple(islice((citation for citation in made if citation.quote), limit))
 
 
 @dataclass(frozen=True)

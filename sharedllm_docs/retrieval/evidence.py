@@ -1,7 +1,7 @@
-"""Evidence: text of the best injected leaves, as it is quoted in the prompt. Pure text work on a selection.
+"""Evidence: text of the best injected leaves, quoted in the prompt.
 
-Leaves lie on a grid that knows no sentences, and text need not: where a leaf cuts the sentence that holds the
-question's words, the quoted stretch is moved so that the sentence is whole.
+Leaves are cut at fixed numbers of tokens. Where a leaf cuts the sentence that holds the question's words, the quoted
+span is moved so that the sentence is whole.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from sharedllm_docs.retrieval.selection import SelectedNode
 
 @dataclass(frozen=True)
 class Quoted:
-    """A stretch of a document.
+    """A quoted span of a document.
 
     Attributes:
-        document: index of it in the selection.
+        document: index of the document in the selection.
         start: first token, counted in the document.
-        end: one past the last.
-        char_start: of its text in the canonical one.
-        char_end: one past its last character.
+        end: one past the last token.
+        char_start: first character in the canonical text.
+        char_end: one past the last character.
     """
 
     document: int
@@ -38,9 +38,9 @@ class Quoted:
 
 
 def quoted(selection: Selection, question: str, tokens: int) -> list[Quoted]:
-    """What to quote of the selected nodes, best first, up to ``tokens`` tokens.
+    """Spans of the selected nodes to quote, best first, up to ``tokens`` tokens in all.
 
-    The best one's stretch is moved to whole sentences, by half its length at most; no token is quoted twice.
+    The span of the best node is moved to whole sentences, by at most half its length; no token is quoted twice.
     """
     found: list[Quoted] = []
     for node in sorted(selection.nodes, key=lambda one: -one.score):
@@ -61,7 +61,7 @@ def quoted(selection: Selection, question: str, tokens: int) -> list[Quoted]:
 
 
 def evidence_text(selection: Selection, quotes: Sequence[Quoted]) -> str:
-    """The words of ``quoted``, stretches apart by an empty line."""
+    """The text of the quoted spans, separated by empty lines."""
     texts = (selection.documents[one.document].document.text[one.char_start : one.char_end] for one in quotes)
     return "\n\n".join(text.strip() for text in texts)
 
@@ -72,16 +72,16 @@ def _tokens_of(document: PreparedDocument, node: SelectedNode) -> tuple[int, int
 
 
 def _moved(document: PreparedDocument, start: int, end: int, question: str) -> tuple[int, int]:
-    """The stretch, as long as before, moved to where the cut sentence begins or ends."""
+    """The span, of the same length, moved to the beginning or the end of the sentence it cuts."""
     first, last = document.tokens.char_span(start, end)
     cut = cut_by(document.document.text, first, last, frozenset(terms(question)))
-    most = (end - start) // 2
+    limit = (end - start) // 2
     if cut.start is not None:
         begin = int(np.searchsorted(document.tokens.char_start, cut.start, side="right")) - 1
-        back = min(start - begin, most)
+        back = min(start - begin, limit)
         return start - back, end - back
     if cut.end is not None:
         stop = int(np.searchsorted(document.tokens.char_start, cut.end, side="left"))
-        on = min(stop - end, most)
+        on = min(stop - end, limit)
         return start + on, end + on
     return start, end

@@ -1,4 +1,4 @@
-"""Passages: leaves of documents with their text and place, as a retriever returns them. No generation."""
+"""Passages: leaves of documents with their text and place, as a retriever returns them."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ class Passage:
     Attributes:
         document: name of the document.
         document_key: its key in the index.
-        text: of the passage, as in the document's canonical text.
+        text: the passage, as in the document's canonical text.
         page: 1-based page on which it begins.
         page_label: printed label of that page, or "".
-        last_page: on which it ends.
+        last_page: page on which it ends.
         char_start: first character in the canonical text.
         char_end: one past its last.
         section: title of the section in which it begins, or "".
-        score: 0 .. 1, its rank among the leaves searched: the nearest leaf of every question is near 1.
+        score: 0 to 1, relative to the leaves searched: the nearest leaf of every question is near 1.
         chunk: index of its chunk in the document.
-        level: of its node in the chunk's tree.
+        level: level of its node in the chunk's tree.
         node: index of the node in its level.
-        metadata: of the document, of the source and of the caller.
-        relevance: 0 .. 1, cosine of question and passage, which compares between questions; None for a citation's.
+        metadata: the document's metadata, from the source and from the caller.
+        relevance: cosine of question and passage, 0 to 1, comparable between questions; None for a citation's.
     """
 
     document: str
@@ -64,13 +64,13 @@ def check_count(k: int) -> None:
 
 
 def best_passages(searcher: Searcher, question: str, vector: NDArray[np.float32], k: int) -> tuple[Passage, ...]:
-    """The ``k`` best leaves of all documents, best first, equal ones in document order; blank ones left out.
+    """The ``k`` best leaves of all documents, best first, equal ones in document order, without blank ones.
 
     Args:
-        searcher: of the documents.
+        searcher: search over the documents.
         question: in words.
-        vector: [E] its embedding.
-        k: most passages.
+        vector: [E] embedding of the question.
+        k: maximum number of passages.
     """
     scores = searcher.scores(question, vector)
     owners = [(document, leaf) for document in searcher.documents for leaf in document.leaves]
@@ -131,6 +131,6 @@ def _passage(
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    """The span without white space at its ends."""
+    """The span without the white space at its ends."""
     piece = text[start:end]
     return start + len(piece) - len(piece.lstrip()), start + len(piece.rstrip())

@@ -1,7 +1,4 @@
-"""A stored document made ready for questions: its leaves with texts, titles, vectors and trees.
-
-Comes in: what the store keeps of a document, rows excepted. Goes out: leaves in one flat list, chunk after chunk.
-"""
+"""A stored document, ready for questions: leaves with texts, titles and vectors, and the trees of its chunks."""
 
 from __future__ import annotations
 
@@ -28,10 +25,10 @@ class Leaf:
 
     Attributes:
         chunk: index of its chunk.
-        index: of the leaf in the chunk's tree.
-        char_start: in the document's canonical text.
+        index: index of the leaf in the chunk's tree.
+        char_start: first character in the document's canonical text.
         char_end: one past its last character.
-        title: of the section in which its middle stands, or "".
+        title: title of the section that holds the middle of the leaf, or "".
     """
 
     chunk: int
@@ -42,7 +39,7 @@ class Leaf:
 
 
 class Tree:
-    """One chunk's tree with its row layout (kept because building either costs more than using it)."""
+    """One chunk's tree with its row layout, kept since building them costs more than using them."""
 
     def __init__(self, profile: Profile, chunk: Chunk) -> None:
         self.chunk = chunk
@@ -51,13 +48,13 @@ class Tree:
 
 
 class PreparedDocument:
-    """See the module.
+    """A document with its leaves, trees and vectors.
 
     Args:
-        key: of the document in the store.
+        key: the document's key in the store.
         document: as read.
-        tokens: of it.
-        chunks: of the tokens.
+        tokens: the document's tokens.
+        chunks: the chunks of these tokens.
         profile: resolved.
         vectors: ``leaf_embeddings`` [leaves, E] and ``node_vectors`` [nodes of all chunks, H], as stored.
     """
@@ -91,7 +88,7 @@ class PreparedDocument:
 
     @cached_property
     def first_leaf(self) -> tuple[int, ...]:
-        """Place of each chunk's first leaf in ``leaves``; one more entry, their number."""
+        """Index of each chunk's first leaf in ``leaves``, and at the end their number."""
         counts = [len(tree.tree.leaves) for tree in self.trees]
         return (0, *np.cumsum(counts).tolist())
 
@@ -102,7 +99,7 @@ class PreparedDocument:
 
     @cached_property
     def leaf_texts(self) -> list[str]:
-        """Text of each leaf."""
+        """The text of each leaf."""
         return [self.document.text[leaf.char_start : leaf.char_end] for leaf in self.leaves]
 
     def chars(self, chunk: int, node: Node) -> tuple[int, int]:
@@ -125,7 +122,7 @@ class PreparedDocument:
         return self.document.page_at(start).number, self.document.page_at(max(start, end - 1)).number
 
     def node_vector(self, chunk: int, node: Node) -> NDArray[np.float32]:
-        """[H], for the hidden-state selector."""
+        """The node's vector [H] for the ``hidden-state`` selector."""
         place = self.trees[chunk].tree.nodes.index(node)
         vector: NDArray[np.float32] = self.vectors[NODE_VECTORS][self._first_node[chunk] + place]
         return vector

@@ -1,7 +1,4 @@
-"""From a question to the nodes that are injected: candidates, branch selection, budget (docs/architecture.md).
-
-Comes in: prepared documents, a question, settings. Goes out: a ``Selection``. Reads no rows.
-"""
+"""From a question to the nodes that are injected: candidates, branch selection, budget (docs/architecture.md)."""
 
 from __future__ import annotations
 
@@ -23,13 +20,13 @@ from sharedllm_docs.retrieval.selection import CandidateChunk, LeansBack, NodeSc
 
 @dataclass(frozen=True)
 class Selection:
-    """What is injected for a question.
+    """The nodes that are injected for a question.
 
     Attributes:
-        documents: searched, in the order that ``SelectedNode.document`` counts.
-        nodes: chosen, in document order.
+        documents: the documents searched; ``SelectedNode.document`` is an index into them.
+        nodes: the chosen nodes, in document order.
         candidates: all chunks with their scores.
-        relevance: of the best leaf, 0 .. 1.
+        relevance: relevance of the best leaf, 0 to 1.
     """
 
     documents: tuple[PreparedDocument, ...]
@@ -39,14 +36,14 @@ class Selection:
 
     @property
     def num_rows(self) -> int:
-        """Rows of all nodes."""
+        """Number of rows of all nodes."""
         return sum(self._tree(n).num_kept(n.node, n.grain) for n in self.nodes)
 
     def _tree(self, node: SelectedNode) -> ContextTree:
         return self.documents[node.document].trees[node.chunk].tree
 
     def row_numbers(self) -> list[tuple[int, int, list[int]]]:
-        """(document, chunk, row numbers in its shard), nodes of a chunk together, in the order of ``nodes``."""
+        """(document, chunk, row numbers in the chunk's shard), nodes of a chunk together, in the order of ``nodes``."""
         parts: list[tuple[int, int, list[int]]] = []
         for node in self.nodes:
             rows = self.documents[node.document].trees[node.chunk].layout.rows_of(node.node, node.grain)
@@ -57,7 +54,7 @@ class Selection:
         return parts
 
     def places(self) -> list[RowPlace]:
-        """Place of every row, in the same order: what its rotary position is computed from."""
+        """Place of every row, in the same order; rotary positions are computed from it."""
         order: dict[tuple[int, int], int] = {}
         places: list[RowPlace] = []
         for node in self.nodes:
@@ -68,12 +65,12 @@ class Selection:
 
 
 class Searcher:
-    """Searches a fixed choice of documents; keeps what questions share (BM25, stacked vectors).
+    """Search over a fixed choice of documents; keeps what questions share (BM25, stacked vectors).
 
     Args:
-        documents: to search.
-        profile: resolved, of the index.
-        leaf_index: of these documents' leaves, where another searcher has made it already.
+        documents: the documents to search.
+        profile: the index's profile, resolved.
+        leaf_index: index of these documents' leaves, if another searcher has made it already.
     """
 
     def __init__(
@@ -84,7 +81,7 @@ class Searcher:
         self.leaf_index = leaf_index or _leaf_index(self.documents)
 
     def scores(self, question: str, vector: NDArray[np.float32]) -> LeafScores:
-        """Scores of all leaves of all documents, one after another."""
+        """Scores of all leaves, document after document."""
         return self.leaf_index.search(question, vector)
 
     def select(
@@ -98,7 +95,7 @@ class Searcher:
 
         Args:
             query: the question, with selector and number of candidates.
-            vector: [E] its embedding.
+            vector: [E] embedding of the question.
             budget: maximum number of rows.
             hidden: [H] the question's hidden-state vector (``hidden-state`` selector only).
 

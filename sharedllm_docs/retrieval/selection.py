@@ -1,7 +1,7 @@
 """Branch selection: which nodes of which trees are injected (paper, section 3.2; docs/architecture.md).
 
-Comes in: trees, a score for every node, a budget of rows. Goes out: nodes with their grain. Pure: no torch, no
-files, no models.
+Chooses nodes and their grains from the trees, a score for every node and a budget of rows. Pure: no torch, no files,
+no models.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from sharedllm_docs.documents.tree import ContextTree, Node
 NodeScore = Callable[[Node], float]
 LeansBack = Callable[[int], bool]
 FOLLOW_AFTER = 3
-"""Single leaves lie on a grid that knows no sentences: so many of the best, then the neighbour that the best one's
-sentence reaches into. Measured, see docs/log.md (leaves that go on; sentences that the grid cuts)."""
+"""After this many leaves, the neighbour is taken into which the sentence at the border of the best leaf continues.
+Measured: docs/log.md (leaves that go on; sentences that the grid cuts)."""
 
 
 def _never(_leaf: int) -> bool:
@@ -24,12 +24,12 @@ def _never(_leaf: int) -> bool:
 
 @dataclass(frozen=True)
 class Branch:
-    """One descent from the root.
+    """The result of one descent from the root.
 
     Attributes:
-        taken: the leaves at its end, left to right, injected at the finest grain.
-        rejected: the halves left behind, from the deepest level to the top, each at its level's grain.
-        path: the nodes chosen on the way down, from the top; the leaf pair's parent is the last.
+        taken: the leaves at the end, left to right, injected at the finest grain.
+        rejected: the halves left behind, from the deepest level to the top, each injected at its level's grain.
+        path: the nodes chosen on the way down; the last is the parent of the leaf pair.
     """
 
     taken: tuple[Node, ...]
@@ -38,7 +38,7 @@ class Branch:
 
 
 def descend(tree: ContextTree, score: NodeScore) -> Branch:
-    """Split and search: at each level go down the half with the higher score (the left one when equal).
+    """Split and search: at each level, descend into the half with the higher score (the left one if equal).
 
     Both leaves under the last chosen node are taken, as in the paper (figure 2): the deepest level is not split by
     the question. With ``depth`` 1 both halves of the chunk are leaves and are taken.
@@ -56,7 +56,7 @@ def descend(tree: ContextTree, score: NodeScore) -> Branch:
 
 
 def right_half(node: Node) -> float:
-    """The query-agnostic policy of the paper: always the later half."""
+    """The paper's query-agnostic policy: always the right half."""
     return float(node.index)
 
 
@@ -70,12 +70,13 @@ class CandidateChunk:
     """A chunk that may be injected.
 
     Attributes:
-        document: index of its document among those asked.
+        document: index of its document among those searched.
         chunk: index of the chunk in its document.
         tree: its context tree.
-        node_score: relevance of a node to the question, higher is nearer.
+        node_score: relevance of a node to the question; higher is more relevant.
         leaf_scores: relevance of each leaf, used to rank chunks and to extend a selection.
-        leans_back: whether what matters of a leaf begins in the leaf before it, rather than going on in the next.
+        leans_back: whether the sentence that matters in a leaf begins in the leaf before it, rather than continuing in
+            the next one.
     """
 
     document: int
@@ -87,7 +88,7 @@ class CandidateChunk:
 
     @property
     def score(self) -> float:
-        """Of its best leaf."""
+        """Score of the chunk's best leaf."""
         return max(self.leaf_scores)
 
 
@@ -96,10 +97,10 @@ class SelectedNode:
     """A node that is injected.
 
     Attributes:
-        document: index of its document among those asked.
+        document: index of its document among those searched.
         chunk: index of its chunk in the document.
         node: its place in the chunk's tree.
-        grain: at which it is injected.
+        grain: the grain at which it is injected.
         score: relevance of its best leaf.
     """
 
@@ -113,21 +114,21 @@ class SelectedNode:
 def select(candidates: Sequence[CandidateChunk], budget: int, *, searched: int) -> list[SelectedNode]:
     """Choose nodes for a budget of rows.
 
-    While everything fits, everything takes part: every leaf where only leaves are injected (``prefix``), else every
-    chunk's branch with its coarser siblings (``sharedllm``). Beyond that the best ``searched`` chunks, in order of
-    their best leaf, are descended. ``sharedllm`` takes branch after branch, and the remaining chunks at the coarsest
-    grain while there is budget. ``prefix`` takes single leaves, best first, where the leaf at the end of a chunk's
-    branch counts as that chunk's best (docs/log.md, leaves: pairs of siblings found fewer of the right pages); after
-    every third comes the neighbour of the best one, then of the next best: the leaf that goes on where it ends, or
-    the one before it where it leans back.
+    If everything fits, everything is injected: all leaves where only leaves have a grain (``prefix``), else every
+    chunk's branch with its coarser siblings (``sharedllm``). Otherwise the best ``searched`` chunks, in order of their
+    best leaf, are descended. ``sharedllm`` takes branch after branch, then the remaining chunks at the coarsest grain
+    while there is budget. ``prefix`` takes single leaves, best first; the leaf at the end of a chunk's branch counts
+    as that chunk's best (docs/log.md, leaves: pairs of siblings found fewer of the right pages). After every third
+    leaf comes a neighbour, of the best leaf first, then of the next best: the following leaf, or the one before if
+    ``leans_back`` says so.
 
     Args:
         candidates: all chunks of the chosen documents.
-        budget: most rows.
-        searched: most chunks that branch selection descends into when not everything fits.
+        budget: maximum number of rows.
+        searched: maximum number of chunks to descend into when not everything fits.
 
     Returns:
-        nodes in document order (document, chunk, first token, level); none overlap.
+        nodes in document order (document, chunk, first token, level), without overlap.
     """
     leaves_only = bool(candidates) and not any(candidates[0].tree.profile.grains[:-1])
     chosen = _Budgeted(budget)
@@ -156,7 +157,7 @@ def select(candidates: Sequence[CandidateChunk], budget: int, *, searched: int) 
 
 
 def _fits(budget: int, nodes: Iterator[tuple[ContextTree, Node]]) -> bool:
-    """Whether the nodes' rows are no more than the budget; stops counting where they are."""
+    """Whether the nodes' rows fit the budget; stops counting as soon as they do not."""
     rows = 0
     for tree, node in nodes:
         rows += tree.num_kept(node)
@@ -166,7 +167,7 @@ def _fits(budget: int, nodes: Iterator[tuple[ContextTree, Node]]) -> bool:
 
 
 class _Branches:
-    """Descends into a chunk when it is first asked for: of a long index most chunks never are."""
+    """Branches by chunk, descended when first needed: most chunks of a long index never are."""
 
     def __init__(self) -> None:
         self._found: dict[tuple[int, int], Branch] = {}
@@ -195,7 +196,7 @@ def _leaves_best_first(candidates: Sequence[CandidateChunk], branches: _Branches
 def _followed(
     ranked: Sequence[tuple[CandidateChunk, Node]], candidates: Sequence[CandidateChunk]
 ) -> Iterator[tuple[CandidateChunk, Node]]:
-    """Leaves best first; behind every ``FOLLOW_AFTER`` of them comes a neighbour, of the best first."""
+    """Leaves, best first; after every ``FOLLOW_AFTER`` leaves comes a neighbour, of the best leaf first."""
     at = {(candidate.document, candidate.chunk): candidate for candidate in candidates}
     neighbours = (neighbour for entry in ranked if (neighbour := _neighbour(*entry, at)) is not None)
     for count, entry in enumerate(ranked, start=1):
@@ -207,7 +208,7 @@ def _followed(
 def _neighbour(
     candidate: CandidateChunk, leaf: Node, at: Mapping[tuple[int, int], CandidateChunk]
 ) -> tuple[CandidateChunk, Node] | None:
-    """The leaf before or after, in its chunk or the one beside it; None at the ends of the document."""
+    """The leaf before or after, in the same chunk or the next one; None at the ends of the document."""
     step = -1 if candidate.leans_back(leaf.index) else 1
     leaves = candidate.tree.leaves
     if 0 <= leaf.index + step < len(leaves):

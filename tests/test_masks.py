@@ -1,15 +1,13 @@
-"""Masks against a plain loop, and the shape check's words."""
+"""Masks against a plain loop."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sharedllm_docs.architectures.masks import for_attention, visible
-from sharedllm_docs.shapes import check_shape
 
 
 @st.composite
@@ -63,27 +61,3 @@ def test_eager_attention_gets_numbers_to_add(dtype):
     assert added.flatten().tolist() == [0, torch.finfo(dtype).min]
     assert torch.softmax(torch.zeros(2, dtype=dtype) + added.flatten(), -1).tolist() == [1, 0]
     assert for_attention(seen, "sdpa", dtype) is seen
-
-
-# -- shapes -------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("make", [torch.zeros, lambda *shape: np.zeros(shape)], ids=["torch", "numpy"])
-def test_shapes_that_fit(make):
-    check_shape(make(5, 2, 3, 8), "G Ls KV D")
-    check_shape(make(5, 2, 3, 8), "G Ls KV D", G=5, D=8)
-    check_shape(make(4, 4), "E E")
-
-
-@pytest.mark.parametrize(
-    ("shape", "legend", "sizes", "message"),
-    [
-        ((5, 2, 3), "G Ls KV D", {}, r"shape \[G, Ls, KV, D\], got \[5, 2, 3\]"),
-        ((5, 2, 3, 8), "G Ls KV D", {"KV": 2}, r"shape \[G, Ls, KV=2, D\], got \[5, 2, 3, 8\]"),
-        ((4, 5), "E E", {}, r"shape \[E, E\], got \[4, 5\]"),
-        ((), "E", {}, r"shape \[E\], got \[\]"),
-    ],
-)
-def test_shapes_that_do_not_fit_are_told(shape, legend, sizes, message):
-    with pytest.raises(ValueError, match=message):
-        check_shape(torch.zeros(shape), legend, **sizes)
