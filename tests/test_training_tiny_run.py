@@ -112,7 +112,7 @@ def test_errors_are_one_line(tmp_path, monkeypatch, arguments, code, message):
 def test_without_peft_the_line_names_what_to_install(tmp_path, monkeypatch, arguments):
     (tmp_path / "run.toml").write_text("")
     monkeypatch.chdir(tmp_path)
-    for name in ("trainee", "trainer", "start", "loop", "passkey"):
+    for name in ("trainee", "trainer", "start", "tiny_run"):
         monkeypatch.delitem(sys.modules, f"sharedllm_docs.training.{name}", raising=False)
     monkeypatch.setitem(sys.modules, "peft", None)
     result = run(*arguments)

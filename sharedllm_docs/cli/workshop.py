@@ -103,16 +103,14 @@ def write_token_file(
     missing = [str(path) for path in rows if not path.is_file()]
     if missing:
         raise ConfigError(f"There is no file {missing[0]}.", remedy="Give files that the data build wrote.")
-    with _training_extra():
-        from sharedllm_docs.training.token_files import load_tokenizer, rows_of
-        from sharedllm_docs.training.token_files import write_token_file as write
+    from sharedllm_docs.training import token_files
 
-        return write(
-            rows_of(rows, split),
-            load_tokenizer(model),
-            out,
-            max_tokens=max_tokens,
-            max_context=max_context,
-            include_non_commercial=include_non_commercial,
-            say=say,
-        )
+    return token_files.write_token_file(
+        token_files.rows_of(rows, split),
+        token_files.load_tokenizer(model),
+        out,
+        max_tokens=max_tokens,
+        max_context=max_context,
+        include_non_commercial=include_non_commercial,
+        say=say,
+    )

@@ -1,4 +1,4 @@
-"""Long text: a source's package in, deduplicated documents with their splits out."""
+"""Long text: turns a source's package into deduplicated documents with their splits."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def text_rows(
         source: the entry of the source table.
         fetched: its package on the disk.
         seen: shared by all sources; what an earlier one had is dropped.
-        judged: what evaluation reads; documents that share text with it are dropped.
+        judged: texts of the evaluation; documents that share text with it are dropped.
         dropped: counts the documents left out, by reason.
-        limit: at most this many documents.
+        limit: maximum documents.
 
     Raises:
         FetchError: the package cannot be read.

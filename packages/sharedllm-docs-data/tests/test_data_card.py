@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import pytest
 from sharedllm_docs_data import card
@@ -15,6 +16,7 @@ from sharedllm_docs_data.sources.tables import TABLE_PACKAGES
 
 from sharedllm_docs.errors import DataError
 
+PAGE = Path(__file__).parents[3] / "docs" / "data.md"
 NAMES = [
     *(f"long/{source.name}" for source in TEXT_SOURCES),
     *(f"questions/{name}" for name in QUESTION_SETS),
@@ -34,7 +36,7 @@ def test_the_card_names_every_source_with_its_licence_and_count():
         row = f"| {source.name} | {source.what} | {source.package.name} 1.2-3 | {source.licence} | 7 | 1.5 |"
         assert row in text
     assert all(f"| {kind} | 7 | 1.5 | 5 | 2 |" in text for kind in KINDS)
-    assert f"{7 * len(KINDS):,} distinct ones" in text
+    assert f"{7 * len(KINDS):,} distinct questions" in text
 
 
 def test_every_question_set_and_table_has_a_licence():
@@ -58,9 +60,10 @@ def test_the_card_is_written(tmp_path, capsys):
     assert card.main([]) == 2
 
 
+@pytest.mark.skipif(not PAGE.is_file(), reason="the card is in the repository only")
 def test_the_card_in_the_repository_has_every_source():
-    text = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
+    text = PAGE.read_text(encoding="utf-8")
     assert all(f"| {s.name} | {s.what} | " in text and f" | {s.licence} | " in text for s in TEXT_SOURCES)
     assert all(f"\n| {kind} | " in text for kind in KINDS)
     assert all(f"\n| {name} | {card.question_licence(name)} | " in text for name in QUESTION_SETS)
-    assert card.page(report()).partition("## Rules")[0] == text.partition("## Rules")[0]
+    assert card.page(report()).partition("## Long text")[0] == text.partition("## Long text")[0]

@@ -1,4 +1,4 @@
-"""Cleaners: the bytes of a package's files in, titled plain text out. One format a module.
+"""Cleaners: turn the bytes of a package's files into titled plain text. One module per format.
 
-A *page cleaner* takes one file and returns ``(title, text)``; ``pages.each`` lifts it to a source's files.
+A *page cleaner* takes one file and returns ``(title, text)``; ``pages.each`` applies it to all files of a source.
 """

@@ -1,4 +1,4 @@
-"""Sources whose files have a form of their own: SWORD modules, dictionaries, WordNet, encyclopedia summaries, plays."""
+"""Cleaners for files with a form of their own: SWORD modules, dictionaries, WordNet, encyclopedia summaries, plays."""
 
 from __future__ import annotations
 

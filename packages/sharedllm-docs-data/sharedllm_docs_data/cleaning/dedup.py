@@ -1,4 +1,4 @@
-"""Duplicates and contamination, by hashes of word n-grams. Knows neither sources nor splits."""
+"""Duplicates and contamination, by hashes of word n-grams."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ODD = np.uint64(0x9E3779B97F4A7C15)
 
 
 def shingles(text: str, n: int = _N) -> Hashes:
-    """One 64-bit hash for every run of ``n`` words, case and punctuation aside. Equal in every process."""
+    """One 64-bit hash for every run of ``n`` words, regardless of case and punctuation. The same in every process."""
     found = re.findall(r"[a-z0-9]+", text.lower())
     if len(found) < n:
         return np.empty(0, dtype=np.uint64)
@@ -32,7 +32,7 @@ def shingles(text: str, n: int = _N) -> Hashes:
 
 
 class Deduplicator:
-    """Drops documents whose words were seen before, and long paragraphs that were.
+    """Drops documents and long paragraphs that were seen before.
 
     Args:
         share: a document goes when more than this share of its sampled n-grams is known.
@@ -58,7 +58,7 @@ class Deduplicator:
         return False
 
     def without_known_paragraphs(self, text: str) -> tuple[str, int]:
-        """The text less its long paragraphs that an earlier document had, and how many went."""
+        """The text without the long paragraphs that an earlier document had, and their number."""
         kept, own, dropped = [], set(), 0
         for block in text.split("\n\n"):
             key = _key(re.sub(r"\s+", " ", block))
@@ -72,10 +72,10 @@ class Deduplicator:
 
 
 class Contamination:
-    """Tells whether a text shares a run of words with what is measured on.
+    """Tells whether a text shares a run of words with the texts of the evaluation.
 
     Args:
-        texts: what evaluation reads.
+        texts: texts of the evaluation.
         n: words in a run.
     """
 

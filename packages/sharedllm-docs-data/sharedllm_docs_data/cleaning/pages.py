@@ -1,4 +1,4 @@
-"""What all cleaners share: decoding, tidying, and lifting a page cleaner to all the files of a source."""
+"""What all cleaners share: decoding, tidying, and applying a page cleaner to all files of a source."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TYPED = str.maketrans({"\u00a0": " ", "\u00ad": "", "\u200b": "", "\ufeff": "",
 
 @dataclass(frozen=True)
 class Doc:
-    """One cleaned document: where it was in the package, its title, and its text."""
+    """One cleaned document: its path in the package, its title, and its text."""
 
     path: str
     title: str
@@ -25,7 +25,7 @@ Cleaner = Callable[[Members], Iterator[Doc]]
 
 
 def decode(data: bytes) -> str:
-    """Text of a file whose encoding is one of those that old documentation uses."""
+    """Decode a file; old documentation uses several encodings."""
     for encoding in _ENCODINGS:
         try:
             return data.decode(encoding)
@@ -35,7 +35,7 @@ def decode(data: bytes) -> str:
 
 
 def tidy(text: str) -> str:
-    """Without odd spaces, trailing blanks and more than one empty line in a row."""
+    """Remove odd spaces, trailing blanks and repeated empty lines."""
     text = text.translate(_TYPED).expandtabs(8)
     text = re.sub(r"[ ]+\n", "\n", text)
     return re.sub(r"\n{3,}", "\n\n", text).strip()

@@ -1,4 +1,4 @@
-"""Text to paragraphs, paragraphs to sentences, and which of them are running English prose. Leaf module."""
+"""Text to paragraphs, paragraphs to sentences, and which of them are running English prose."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def is_english(text: str) -> bool:
 
 
 def paragraphs(text: str) -> list[str]:
-    """Blocks parted by empty lines, each unwrapped to one line; blocks that are code or tables keep their lines."""
+    """Blocks between empty lines, each unwrapped to one line; code and tables keep their lines."""
     found = []
     for block in re.split(r"\n[ \t]*\n", text):
         block = block.strip("\n")

@@ -58,7 +58,7 @@ _ROLES = (
 
 
 def clean_rst(text: str) -> tuple[str, str]:
-    """The title and the text; directives become words where they say something, else they go."""
+    """The title and the text; directives become words if they say something, and are dropped otherwise."""
     lines = text.expandtabs(8).splitlines()
     title = next(
         (

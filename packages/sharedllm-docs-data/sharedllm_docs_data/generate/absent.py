@@ -1,4 +1,4 @@
-"""Questions whose answer the document does not give: asked of another passage, or of a key that is not on the list."""
+"""Questions whose answer the document does not give: about another passage, or about a key that is not on the list."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def rows_of_passages(asked: Sequence[tuple[Passage, Draft]], count: int, seed: i
 
 
 def may_answer(text: str, draft: Draft) -> bool:
-    """Whether a text might answer a question after all: it has the answer, or most of what the question speaks of."""
+    """Whether a text might answer a question after all: it has the answer, or most of the words of the question."""
     small = text.lower()
     if draft.answers[0].lower() in small:
         return True
@@ -50,7 +50,7 @@ def may_answer(text: str, draft: Draft) -> bool:
 
 
 def rows_of_lists(count: int, seed: int) -> Iterator[QuestionRow]:
-    """Key-value documents, asked for a key that they do not have."""
+    """Questions about a key that a key-value document does not have."""
     for at in range(count):
         rng = seeded(seed, "absent-list", str(at))
         form = FORMS[at % len(FORMS)]

@@ -1,4 +1,4 @@
-"""What all generators share: templates with held-out ones among them, drafts of rows, and seeded randomness."""
+"""What all generators share: templates, some of them held out, passages, rows, and seeded randomness."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Wording:
 
 @dataclass(frozen=True)
 class Templates:
-    """The ways of wording one thing.
+    """Several wordings of one thing.
 
     Attributes:
         name: ``kind.what``, the beginning of every template's id.
@@ -43,7 +43,7 @@ class Templates:
         return len(self.train) + len(self.heldout)
 
     def draw(self, rng: random.Random, *, allow_heldout: bool = True) -> Wording:
-        """One wording; a held-out one now and then, if there are any and they are allowed."""
+        """Draw one wording; a few are held-out ones, if there are any and they are allowed."""
         if self.heldout and allow_heldout and rng.random() < HELDOUT_SHARE:
             number = rng.randrange(len(self.heldout))
             return Wording(f"{self.name}.h{number}", self.heldout[number], True)
@@ -108,7 +108,7 @@ def question_row(
 
 
 def seeded(seed: int, *keys: str) -> random.Random:
-    """A generator of randomness that depends on nothing but its arguments."""
+    """A random generator that depends only on its arguments."""
     return random.Random(f"{seed}/" + "/".join(keys))
 
 

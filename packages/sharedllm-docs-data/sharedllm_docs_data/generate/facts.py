@@ -1,4 +1,4 @@
-"""Facts out of open tables, verbalised: a short document about some records, and questions about one of them.
+"""Facts from open tables in words: a short document about some records, and questions about one of them.
 
 The document takes one of several forms: running sentences, a table, lines of keys and values, or a list in lines.
 """

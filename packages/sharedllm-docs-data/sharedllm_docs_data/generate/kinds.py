@@ -1,4 +1,4 @@
-"""Which kinds of questions are generated, how many of each, and out of what. Sets the generators to work."""
+"""The kinds of generated questions: how many of each, and from what. Runs the generators."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ class Generator:
     """Makes the rows of each kind, from long text, dictionaries and tables.
 
     Args:
-        find: where a package's file lies.
+        find: gives the path of a package's file.
         documents: by source, a function that reads its long text.
-        weights: by source, how much of its text is asked about.
-        seed: of everything that is drawn.
-        limit: with it, only about so many rows are made of each kind.
+        weights: by source, the share of its text to ask about.
+        seed: seed of every random draw.
+        limit: maximum rows per kind, about.
     """
 
     def __init__(

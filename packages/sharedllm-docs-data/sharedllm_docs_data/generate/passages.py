@@ -1,4 +1,4 @@
-"""Passages to ask about: runs of prose paragraphs cut out of the documents of long text."""
+"""Passages to ask about: runs of prose paragraphs from the documents of long text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pass keys in real text: one sentence with a secret is put between the paragraphs, and asked for."""
+"""Pass keys in real text: one sentence with a secret is inserted among the paragraphs, and asked for."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _NOISE = "The grass is green. The sky is blue. The sun is yellow. Here we go. Th
 
 
 def insert(passage: Passage, sentences: Sequence[str], rng: random.Random) -> str:
-    """The passage with the sentences at random places, each within a paragraph's end or as one of its own."""
+    """The passage with the sentences at random places, each at an end of a paragraph or as a paragraph of its own."""
     blocks = list(passage.paragraphs)
     for sentence in sentences:
         at = rng.randint(0, len(blocks))

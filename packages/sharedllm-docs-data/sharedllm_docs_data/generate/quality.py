@@ -1,4 +1,4 @@
-"""Checks that every generated question passes before it is kept. Knows rows only."""
+"""Checks that every generated question must pass."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _QUESTION, _CONTEXT, _ANSWER = (8, 700), (40, 12_000), (1, 700)
 
 
 def fault(row: QuestionRow) -> str:
-    """Why a row is not fit for training, in one or two words; empty when it is."""
+    """Why a row is not fit for training, in one or two words; empty if it is fit."""
     return _length_fault(row) or _form_fault(row) or _answer_fault(row)
 
 
@@ -68,7 +68,7 @@ def _stands_in(answer: str, question: str) -> bool:
 
 
 def checked(rows: Iterable[QuestionRow], dropped: Counter[str]) -> Iterator[QuestionRow]:
-    """The rows without fault, none twice; ``dropped`` counts the others by reason.
+    """The rows without faults or duplicates; ``dropped`` counts the others by reason.
 
     Raises:
         ReservedDataError: a row is kept for judging.

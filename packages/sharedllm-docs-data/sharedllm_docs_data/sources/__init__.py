@@ -1,4 +1,4 @@
-"""The source table of long text. The data card lists the same sources in words."""
+"""Sources: the table of long text in ``TEXT_SOURCES``, the question sets, and tables of facts."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sources of long text that are no manuals: an encyclopedia, plays, bibles and commentaries, dictionaries."""
+"""Sources of long text other than manuals: an encyclopedia, plays, bibles and commentaries, dictionaries."""
 
 from __future__ import annotations
 

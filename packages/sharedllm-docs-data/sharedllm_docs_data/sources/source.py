@@ -1,4 +1,4 @@
-"""What a source of long text is: its package, licence, members, cleaner, and which documents belong together."""
+"""A source of long text: its package, licence, files and cleaner, and which documents belong together."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def by_folder(doc: Doc) -> str:
 
 
 def by_stem(doc: Doc) -> str:
-    """Files belong together whose names begin alike: ``sql-alter...``, ``ch04-...``, ``scipy.stats...``."""
+    """Files whose names begin alike belong together: ``sql-alter...``, ``ch04-...``, ``scipy.stats...``."""
     folder, _, name = doc.path.rpartition("/")
     first = re.match(r"[A-Za-z]+[\d]*(?:\.[a-z]+(?=[.\d]))?", name)
     return f"{folder}/{first[0] if first else name}"
@@ -61,7 +61,7 @@ def by_play(doc: Doc) -> str:
 
 
 def by_bible_book(doc: Doc) -> str:
-    """A book in every translation; the leading colon makes the group common to several sources."""
+    """A book of the bible in all translations; the leading colon makes the group common to several sources."""
     return ":bible/" + doc.title
 
 
@@ -77,7 +77,7 @@ class TextSource:
         clean: turns the members into documents.
         group: which documents share a split.
         min_chars: shorter documents are dropped.
-        prose: how much of it is running prose, 0 to 1: the weight when passages for questions are drawn.
+        prose: share of running prose, 0 to 1: the weight with which passages for questions are drawn.
         what: one line for the data card.
         commercial: whether the licence allows commercial use.
     """

@@ -1,4 +1,4 @@
-"""Open tables out of packages: countries, airports, languages, elements, units, packages and more, as plain records."""
+"""Open tables from packages: countries, airports, languages, elements, units, packages and more, as plain records."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ class Record:
 
 
 def load_tables(find: Find) -> dict[str, list[Record]]:
-    """All tables by name, each sorted by its records' names, without records that say nothing.
+    """All tables by name, each sorted by its records' names, without empty records.
 
     Args:
-        find: where a package's file lies.
+        find: gives the path of a package's file.
     """
     loaders: dict[str, Callable[[Find], Iterator[Record]]] = {
         "country": _countries,
