@@ -35,6 +35,9 @@ def manifest_path(key: str) -> str:
     return f"{document_folder(key)}/manifest.json"
 
 
+_Data = bytes | bytearray  # named here, where ``bytes`` is not yet a field
+
+
 @dataclass(frozen=True)
 class ChunkRecord:
     """One chunk of a document and the shard that holds its rows.
@@ -94,7 +97,7 @@ class FileRecord:
             raise ValueError(f"{self.name!r} names no file of the document's folder")
 
     @classmethod
-    def of(cls, role: FileRole, data: bytes | bytearray) -> FileRecord:
+    def of(cls, role: FileRole, data: _Data) -> FileRecord:
         """The record of a new file.
 
         The name holds the beginning of the digest, so a document that is committed again never overwrites a file
