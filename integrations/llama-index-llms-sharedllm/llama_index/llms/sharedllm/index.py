@@ -21,6 +21,8 @@ from llama_index.core.utils import get_tqdm_iterable
 from llama_index.llms.sharedllm.base import SharedLLM
 from llama_index.llms.sharedllm.chat_engine import SharedLLMChatEngine, condenses, window_memory
 from llama_index.llms.sharedllm.documents import is_blank, kept_of, to_core
+from llama_index.llms.sharedllm.filters import Filters
+from llama_index.llms.sharedllm.options import several
 from llama_index.llms.sharedllm.query_engine import SharedLLMQueryEngine
 from llama_index.llms.sharedllm.retriever import SharedLLMRetriever
 
@@ -172,25 +174,46 @@ class SharedLLMIndex:
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
-    def as_llm(self, *, ref_doc_ids: Sequence[str] | None = None, **fields: Any) -> SharedLLM:
-        """The model bound to this index; ``fields`` of ``SharedLLM`` (max_tokens, budget, ...)."""
+    def as_llm(
+        self, *, ref_doc_ids: Sequence[str] | None = None, filters: Filters | None = None, **fields: Any
+    ) -> SharedLLM:
+        """The model with this index.
+
+        Args:
+            ref_doc_ids: documents to answer from; None: all.
+            filters: metadata that they must have: ``MetadataFilters``, ``{"year": "2024"}`` or
+                ``{"year": ["2023", "2024"]}``, or a function of the metadata.
+            fields: of ``SharedLLM`` (max_tokens, temperature, stop, budget, relevance_floor, ...).
+
+        Raises:
+            ConfigError: ``llm``, or a filter that cannot be honoured.
+        """
         if "llm" in fields:
             raise core.ConfigError(
                 "llm cannot be honoured: the answers come from the model that the documents were read with.",
                 remedy="Leave it out, or make the index with that model.",
             )
-        documents = None if ref_doc_ids is None else list(ref_doc_ids)
+        for here, there, given in (("ref_doc_ids", "documents", ref_doc_ids), ("filters", "where", filters)):
+            if given is not None and fields.get(there) is not None:
+                raise core.ConfigError(f"{here} and {there} are one setting, given twice.", remedy=f"Give {here}.")
+            if given is not None:
+                fields[there] = several(given) if there == "documents" else given
         fields.setdefault("callback_manager", self._callback_manager)
-        return SharedLLM(index=self.core, documents=documents, **fields)
+        return SharedLLM(index=self.core, **fields)
 
     def as_retriever(
-        self, *, similarity_top_k: int = 5, ref_doc_ids: Sequence[str] | None = None
+        self,
+        *,
+        similarity_top_k: int = 5,
+        ref_doc_ids: Sequence[str] | None = None,
+        filters: Filters | None = None,
     ) -> SharedLLMRetriever:
-        """The nearest passages as nodes; generates nothing."""
+        """The nearest passages as nodes, without generating anything; arguments as for ``as_query_engine``."""
         return SharedLLMRetriever(
             self.core,
             similarity_top_k=similarity_top_k,
             ref_doc_ids=ref_doc_ids,
+            filters=filters,
             callback_manager=self._callback_manager,
         )
 
@@ -200,17 +223,20 @@ class SharedLLMIndex:
         streaming: bool = False,
         similarity_top_k: int = 5,
         ref_doc_ids: Sequence[str] | None = None,
+        filters: Filters | None = None,
         **fields: Any,
     ) -> SharedLLMQueryEngine:
         """Answers with source nodes.
 
         Args:
             streaming: give streaming responses.
-            similarity_top_k: most source nodes; how much is injected is ``budget``, in rows.
-            ref_doc_ids: documents to answer from; None: all.
-            fields: of ``SharedLLM`` (max_tokens, temperature, stop, budget, relevance_floor, ...).
+            similarity_top_k: maximum number of source nodes; ``budget`` sets how much is injected, in rows.
+            ref_doc_ids, filters, fields: see ``as_llm``.
+
+        Raises:
+            ConfigError: see ``as_llm``.
         """
-        llm = self.as_llm(ref_doc_ids=ref_doc_ids, max_citations=similarity_top_k, **fields)
+        llm = self.as_llm(ref_doc_ids=ref_doc_ids, filters=filters, max_citations=similarity_top_k, **fields)
         return SharedLLMQueryEngine(llm, streaming=streaming)
 
     def as_chat_engine(
