@@ -10,7 +10,7 @@ from langchain_sharedllm import (
 from pydantic import ValidationError
 from tiny_models import ALWAYS
 
-from sharedllm_docs import ConfigError, RetrievalConfig, SharedLLMError
+from sharedllm_docs import ConfigError, GenerationConfig, RetrievalConfig, SharedLLMError
 
 QUESTION = "Where does the heron stand?"
 
@@ -51,14 +51,14 @@ def test_sampling_follows_temperature_and_seed(plain):
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({"tools": []}, "tools"),
-        ({"logit_bias": {}}, "logit_bias"),
-        ({"max_new_tokens": 3}, "Use max_tokens"),
+        ({"max_new_tokens": 3, "max_tokens": 3}, "both given"),
         ({"model": "gpt-4"}, "gpt-4"),
-        ({"n": 2}, "n=2"),
-        ({"documents": ["a"]}, "without documents"),
-        ({"settings": ALWAYS}, "without documents"),
+        ({"documents": ["a"]}, "documents is given to a model without documents"),
+        ({"retrieval": ALWAYS}, "retrieval is given to a model without documents"),
+        ({"where": {"a": "b"}}, "where is given to a model without documents"),
+        ({"budget": 3}, "budget is given to a model without documents"),
         ({"timeout": -1}, "timeout=-1"),
+        ({"timeout": True}, "timeout=True"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(plain, given, named):
@@ -66,13 +66,37 @@ def test_what_cannot_be_honoured_is_refused_by_name(plain, given, named):
         plain.invoke("Hello", **given)
 
 
+@pytest.mark.parametrize("name", ["tools", "logit_bias", "n", "max_completion_tokens", "settings"])
+@pytest.mark.parametrize("kind", ["chat", "plain"])
+def test_an_unknown_keyword_is_the_core_s_error_with_all_known_ones(kind, name, request):
+    with pytest.raises(ConfigError, match=f"Unknown setting '{name}' .known: .*max_new_tokens"):
+        request.getfixturevalue(kind).invoke(QUESTION, **{name: 2})
+
+
+def test_settings_of_the_model_and_of_the_call(index):
+    """The core's keywords in both places; a call's config replaces the model's, its keywords change it."""
+    own = ChatSharedLLM(index=index, generation=GenerationConfig(max_new_tokens=6), retrieval=ALWAYS, budget=64)
+
+    def shape(**options):
+        said = own.invoke(QUESTION, **options)
+        citations = len(said.response_metadata["citations"])
+        return said.usage_metadata["input_token_details"]["cache_read"], said.usage_metadata["output_tokens"], citations
+
+    rows, tokens, citations = shape()
+    assert (tokens, citations > 1) == (6, True)
+    assert 0 < rows <= 64
+    assert shape(budget=16, max_tokens=2, max_citations=1) == (16, 2, 1)
+    assert shape(max_new_tokens=3)[1] == 3
+    assert shape(generation=GenerationConfig(max_new_tokens=4))[1] == 4
+    assert shape(retrieval=RetrievalConfig(relevance_floor=0, budget=32, evidence_tokens=0))[0] == 32
+    assert shape(temperature=None, budget=None) == shape()
+
+
 def test_arguments_about_documents_are_checked(chat):
     with pytest.raises(UnsupportedArgumentError, match=r"Give \['birds\.pdf'\]"):
         chat.invoke(QUESTION, documents="birds.pdf")
-    with pytest.raises(UnsupportedArgumentError, match="no RetrievalConfig"):
-        chat.invoke(QUESTION, settings={"budget": 3})
-    few = RetrievalConfig(relevance_floor=0, max_citations=1, budget=16)
-    assert len(chat.invoke(QUESTION, settings=few).response_metadata["citations"]) == 1
+    with pytest.raises(ConfigError, match="no RetrievalConfig"):
+        chat.invoke(QUESTION, retrieval={"budget": 3})
 
 
 def test_values_out_of_bounds_are_the_core_s_errors(plain):
@@ -89,7 +113,8 @@ def test_values_out_of_bounds_are_the_core_s_errors(plain):
         ({"max_retries": -1}, "max_retries"),
         ({"frequency_penalty": 1}, "frequency_penalty"),
         ({"documents": ["a"]}, "index"),
-        ({"settings": ALWAYS}, "index"),
+        ({"budget": 3}, "index"),
+        ({"where": {"a": {"$gt": 3}}}, "operator"),
     ],
 )
 def test_a_wrong_constructor_argument_is_told_at_once(llm, given, named):

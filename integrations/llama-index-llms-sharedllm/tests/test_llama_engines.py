@@ -49,8 +49,7 @@ class Scripted(CustomLLM):
 
 def test_a_response_has_the_injected_passages_as_source_nodes(index):
     response = index.as_query_engine(similarity_top_k=2, **EASY).query(QUESTION)
-    settings = core.RetrievalConfig(budget=64, relevance_floor=0, max_citations=2)
-    expected = index.core.ask(QUESTION, retrieval=settings, generation=core.GenerationConfig(max_new_tokens=8))
+    expected = index.core.ask(QUESTION, budget=64, relevance_floor=0, max_citations=2, max_new_tokens=8)
     assert isinstance(response, Response)
     assert str(response) == expected.text
     best = response.source_nodes[0]

@@ -94,9 +94,8 @@ def _allowed(key: str, value: Any) -> Fits:
 
 
 def _check_value(given: MetadataFilter) -> None:
-    needs = _NEEDS.get(given.operator, (str, int, float))
+    needs, wanted = _NEEDS.get(given.operator, ((str, int, float), "a string or a number"))
     if not isinstance(given.value, needs):
-        wanted = {(list,): "a list", (str,): "a string"}.get(needs, "a string or a number")
         raise ConfigError(
             f"The filter on {given.key!r} compares by {given.operator.value!r} with {given.value!r}; "
             f"it takes {wanted}.",
@@ -168,7 +167,10 @@ OPERATORS: dict[FilterOperator, Callable[[Any, Any], bool]] = {
     ),
 }
 """What compares a stored value with the filter's."""
-_NEEDS: dict[FilterOperator, tuple[type, ...]] = {
-    **dict.fromkeys((FilterOperator.IN, FilterOperator.NIN, FilterOperator.ANY, FilterOperator.ALL), (list,)),
-    **dict.fromkeys((FilterOperator.TEXT_MATCH, FilterOperator.TEXT_MATCH_INSENSITIVE), (str,)),
+_OF_LISTS = (FilterOperator.IN, FilterOperator.NIN, FilterOperator.ANY, FilterOperator.ALL)
+_OF_TEXTS = (FilterOperator.TEXT_MATCH, FilterOperator.TEXT_MATCH_INSENSITIVE)
+_NEEDS: dict[FilterOperator, tuple[tuple[type, ...], str]] = {
+    **dict.fromkeys(_OF_LISTS, ((list,), "a list")),
+    **dict.fromkeys(_OF_TEXTS, ((str,), "a string")),
 }
+"""Types of the filter's value, and what to call them; a string or a number for the other operators."""

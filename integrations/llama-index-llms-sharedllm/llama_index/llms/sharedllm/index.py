@@ -193,11 +193,12 @@ class SharedLLMIndex:
                 "llm cannot be honoured: the answers come from the model that the documents were read with.",
                 remedy="Leave it out, or make the index with that model.",
             )
-        for here, there, given in (("ref_doc_ids", "documents", ref_doc_ids), ("filters", "where", filters)):
-            if given is not None and fields.get(there) is not None:
-                raise core.ConfigError(f"{here} and {there} are one setting, given twice.", remedy=f"Give {here}.")
-            if given is not None:
-                fields[there] = several(given) if there == "documents" else given
+        scope = {"documents": several(ref_doc_ids), "where": filters}
+        for name, value in scope.items():
+            if value is not None and fields.get(name) is not None:
+                here = "ref_doc_ids" if name == "documents" else "filters"
+                raise core.ConfigError(f"{here} and {name} are one setting, given twice.", remedy=f"Give {here}.")
+        fields |= {name: value for name, value in scope.items() if value is not None}
         fields.setdefault("callback_manager", self._callback_manager)
         return SharedLLM(index=self.core, **fields)
 
