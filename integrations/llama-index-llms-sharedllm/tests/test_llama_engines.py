@@ -189,7 +189,7 @@ def test_chat_history_given_and_modes_refused(index):
     assert [m.content for m in chat.chat_history] == ["Hello", "Hi."]
     chat.chat("Who waits?", chat_history=history[:1])
     assert [m.content for m in chat.chat_history][:2] == ["Hello", "Who waits?"]
-    with pytest.raises(core.ConfigError, match="'react' is not there"):
+    with pytest.raises(core.ConfigError, match="Unknown chat_mode 'react'"):
         index.as_chat_engine(ChatMode.REACT)
     with pytest.raises(core.ConfigError, match="leaves no room for a conversation"):
         index.as_chat_engine(max_tokens=4000)

@@ -192,7 +192,7 @@ def test_retriever_async_and_refusals(index):
     ]
     with pytest.raises(core.ConfigError, match="k=0"):
         index.as_retriever(similarity_top_k=0).retrieve(QUESTION)
-    with pytest.raises(core.ConfigError, match="brings embedding, which cannot be honoured"):
+    with pytest.raises(core.ConfigError, match="has embedding, which cannot be honoured"):
         retriever.retrieve(QueryBundle(QUESTION, embedding=[0.0]))
     with pytest.raises(core.ConfigError, match="neither MetadataFilters nor a mapping"):
         index.as_retriever(filters=[])

@@ -286,10 +286,10 @@ def test_wrong_constructions_are_refused(tiny, index, tmp_path):
 
 
 def test_messages_that_cannot_be_taken_are_refused(plain, bound):
-    with pytest.raises(core.ConfigError, match="role 'tool' cannot be taken"):
+    with pytest.raises(core.ConfigError, match="role 'tool' cannot be read"):
         plain.chat([ChatMessage(role="tool", content="42")])
     picture = ChatMessage(role="user", blocks=[ImageBlock(url="https://example.org/heron.png")])
-    with pytest.raises(core.ConfigError, match="ImageBlock cannot be taken"):
+    with pytest.raises(core.ConfigError, match="ImageBlock cannot be read"):
         bound.chat([picture])
     with pytest.raises(core.ConfigError, match="last message is from 'assistant'"):
         bound.chat(TURNS[:-1])

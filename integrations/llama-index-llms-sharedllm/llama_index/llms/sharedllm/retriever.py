@@ -1,4 +1,4 @@
-"""A retriever over the leaves of an index: the passages themselves, nothing generated."""
+"""A retriever over the leaves of an index; it generates nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SharedLLMRetriever(BaseRetriever):
         similarity_top_k: maximum number of passages.
         ref_doc_ids: documents to search; None searches all.
         filters: metadata that they must have: ``MetadataFilters``, a mapping of values, or a function.
-        callback_manager: told of every retrieval.
+        callback_manager: receives an event for every retrieval.
 
     Raises:
         ConfigError: a filter that cannot be honoured; when asked, ``similarity_top_k`` below 1, or a query with its
@@ -65,7 +65,7 @@ def plain_query(query: QueryBundle) -> str:
     """The words of a query.
 
     Raises:
-        ConfigError: it asks for what is not honoured: texts, a vector or a picture in place of its words.
+        ConfigError: it has texts, a vector or a picture in place of its words.
     """
     asked = {
         "custom_embedding_strs": query.custom_embedding_strs is not None,
@@ -75,7 +75,7 @@ def plain_query(query: QueryBundle) -> str:
     for name, given in asked.items():
         if given:
             raise ConfigError(
-                f"The query brings {name}, which cannot be honoured: passages are chosen by its words.",
+                f"The query has {name}, which cannot be honoured: passages are chosen by its words.",
                 remedy="Give query_str alone.",
             )
     return query.query_str
