@@ -75,21 +75,30 @@ def test_an_unknown_keyword_is_the_core_s_error_with_all_known_ones(kind, name, 
 
 def test_settings_of_the_model_and_of_the_call(index):
     """The core's keywords in both places; a call's config replaces the model's, its keywords change it."""
-    own = ChatSharedLLM(index=index, generation=GenerationConfig(max_new_tokens=6), retrieval=ALWAYS, budget=64)
+    six = GenerationConfig(max_new_tokens=6)
+    own = ChatSharedLLM(index=index, generation=six, retrieval=ALWAYS, budget=64)
 
-    def shape(**options):
-        said = own.invoke(QUESTION, **options)
-        citations = len(said.response_metadata["citations"])
-        return said.usage_metadata["input_token_details"]["cache_read"], said.usage_metadata["output_tokens"], citations
+    def same(given, **core):
+        """Whether the answer under a call's options is the core's under these."""
+        said, answer = own.invoke(QUESTION, **given), index.core.ask(QUESTION, **core)
+        facts = said.usage_metadata, said.response_metadata
+        return said.content == answer.text and (
+            facts[0]["input_token_details"]["cache_read"],
+            facts[0]["output_tokens"],
+            len(facts[1]["citations"]),
+        ) == (answer.counts.rows, answer.counts.answer_tokens, len(answer.citations))
 
-    rows, tokens, citations = shape()
-    assert (tokens, citations > 1) == (6, True)
-    assert 0 < rows <= 64
-    assert shape(budget=16, max_tokens=2, max_citations=1) == (16, 2, 1)
-    assert shape(max_new_tokens=3)[1] == 3
-    assert shape(generation=GenerationConfig(max_new_tokens=4))[1] == 4
-    assert shape(retrieval=RetrievalConfig(relevance_floor=0, budget=32, evidence_tokens=0))[0] == 32
-    assert shape(temperature=None, budget=None) == shape()
+    defaults = {"retrieval": ALWAYS, "budget": 64, "max_new_tokens": 6}
+    few = {"budget": 16, "max_citations": 1}
+    whole = RetrievalConfig(relevance_floor=0, budget=32, evidence_tokens=0)
+    assert same({}, **defaults)
+    assert same({"max_tokens": 2, **few}, **defaults | few | {"max_new_tokens": 2})
+    assert same({"max_new_tokens": 1}, **defaults | {"max_new_tokens": 1})
+    assert same({"generation": GenerationConfig(max_new_tokens=2)}, **defaults | {"max_new_tokens": 2})
+    assert same({"retrieval": whole}, retrieval=whole, max_new_tokens=6)
+    assert same({"temperature": None, "budget": None}, **defaults)
+    assert not same({}, **defaults | few)
+    assert not same({}, **defaults | {"max_new_tokens": 1})
 
 
 def test_arguments_about_documents_are_checked(chat):

@@ -57,7 +57,7 @@ def test_readme_runs_on_the_tiny_model(tiny_default, capsys):
 
 def test_the_table_of_arguments_is_the_constructor_s():
     rows = re.search(r"^\| constructor \|.*?\n\n", README, re.MULTILINE | re.DOTALL)[0]
-    names = {name for row in rows.splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    names = {name for row in rows.strip().splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
     wholes = set(re.findall(r"`(\w+)=\w+Config", rows))
     own = set(ChatSharedLLM.model_fields) - set(BaseChatModel.model_fields)
     assert names | wholes == own - {"api_key"}

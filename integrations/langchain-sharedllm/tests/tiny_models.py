@@ -13,14 +13,8 @@ from langchain_core.documents import Document
 from langchain_core.messages import AIMessageChunk
 
 from sharedllm_docs import RetrievalConfig, SharedLLM
-from tests.tiny_text import save_embedder, save_model, tiny_profile
+from tests.tiny_text import PAGES, save_embedder, save_model, tiny_profile
 
-PAGES = (
-    "The heron stands in the river and waits for fish.",
-    "Copper melts at a higher temperature than tin does.",
-    "A sonnet has fourteen lines, most often in iambic pentameter.",
-    "The lighthouse keeper writes the weather into a blue book every evening at nine.",
-)
 ALWAYS = RetrievalConfig(relevance_floor=0, budget=128)
 """The random embedder's cosines mean nothing: every question is answered."""
 

@@ -216,19 +216,26 @@ def test_settings_of_the_model_and_of_the_call(index):
     assert own.metadata.num_output == 6
     assert SharedLLM(llm=own.core_llm, max_new_tokens=5).metadata.num_output == 5
 
-    def shape(**options):
-        answer = own.complete(QUESTION, **options).raw["answer"]
-        return answer.counts.rows, answer.counts.answer_tokens, len(answer.citations)
+    def same(given, **core_options):
+        """Whether the answer under a call's options is the core's under these."""
+        answer, expected = own.complete(QUESTION, **given).raw["answer"], index.core.ask(QUESTION, **core_options)
+        pairs = [
+            (each.text, each.citations, each.counts.rows, each.counts.answer_tokens) for each in (answer, expected)
+        ]
+        return pairs[0] == pairs[1]
 
-    assert shape() == (64, 6, 1)
-    assert shape(budget=16, max_tokens=2, max_citations=2) == (16, 2, 2)
-    assert shape(generation=core.GenerationConfig(max_new_tokens=3)) == (64, 3, 1)
-    rows, _, citations = shape(retrieval=core.RetrievalConfig(budget=32, relevance_floor=0), evidence_tokens=0)
-    assert rows == 32
-    assert citations > 1
-    assert own.complete(QUESTION, selector="right-half").raw["answer"].counts.rows > 0
+    defaults = {"retrieval": ALWAYS, "max_citations": 1, "max_new_tokens": 6}
+    few = {"budget": 16, "max_citations": 2, "selector": "right-half"}
+    whole = core.RetrievalConfig(budget=32, relevance_floor=0, evidence_tokens=0)
+    assert same({}, **defaults)
+    assert same({"max_tokens": 2, **few}, **defaults | few | {"max_new_tokens": 2})
+    assert same({"generation": core.GenerationConfig(max_new_tokens=3)}, **defaults | {"max_new_tokens": 3})
+    assert same({"retrieval": whole}, retrieval=whole, max_new_tokens=6)
+    assert same({"temperature": None, "budget": None}, **defaults)
+    assert not same({}, **defaults | few)
+    assert not same({}, **defaults | {"max_new_tokens": 1})
     own.budget = 24  # settings may be changed later
-    assert shape()[0] == 24
+    assert same({}, **defaults | {"budget": 24})
 
 
 def test_settings_survive_serialisation(index, tiny):

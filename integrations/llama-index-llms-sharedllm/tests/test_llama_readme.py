@@ -88,7 +88,7 @@ def test_the_table_of_the_readme_names_what_is_there():
 def test_the_table_of_operators_names_all_of_them():
     text = (PROJECT / "README.md").read_text(encoding="utf-8")
     rows = re.search(r"^\| operator \|.*?\n\n", text, re.M | re.S)[0]
-    named = {name for row in rows.splitlines()[2:] for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
+    named = {name for row in rows.strip().splitlines()[2:] for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
     assert named == {operator.value for operator in FilterOperator}
 
 
