@@ -241,11 +241,11 @@ def test_settings_of_the_model_and_of_the_call(index):
 def test_settings_survive_serialisation(index, tiny):
     filters = MetadataFilters(filters=[MetadataFilter(key="page_label", value="2")])
     own = SharedLLM(index.core.url, llm=tiny, where=filters, budget=32, relevance_floor=0, max_tokens=4)
-    fields = own.model_dump(exclude={"callback_manager"})
-    again = SharedLLM(fields.pop("index_dir"), llm=tiny, **fields)
+    again = SharedLLM.from_dict(own.to_dict(), llm=tiny)
     assert again.where == filters
     assert again.complete(QUESTION).raw["citations"] == own.complete(QUESTION).raw["citations"]
-    assert SharedLLM(llm=tiny, **SharedLLM(llm=tiny).model_dump(exclude={"callback_manager"})).complete("Hello").text
+    assert {c.document for c in again.complete(QUESTION).raw["citations"]} == {"birds-2"}
+    assert SharedLLM.from_dict(SharedLLM(llm=tiny).to_dict(), llm=tiny).complete("Hello").text
 
 
 @pytest.mark.parametrize(
