@@ -12,6 +12,9 @@ QUICK ?=
 BENCH_OUT ?= .cache/bench$(if $(QUICK),-quick)
 BENCH_ARGS ?=
 PYTEST_ARGS ?=
+# test workers, one thread each; WORKERS=0 runs everything in one process, as a debugger wants it
+WORKERS ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 LLAMA_INDEX := integrations/llama-index-llms-sharedllm
 LANGCHAIN := integrations/langchain-sharedllm
@@ -49,10 +52,10 @@ ask: env
 	@$(BIN)/sharedllm-docs ask "$(Q)" --file "$(PDF)" --index "$(INDEX)"
 
 test: env
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(PYTEST) $(PYTEST_ARGS)
 
 test-fast: env
-	$(BIN)/python -m pytest -m "not e2e and not slow" $(PYTEST_ARGS)
+	$(PYTEST) -m "not e2e and not slow" $(PYTEST_ARGS)
 
 test-integrations: env
 	$(BIN)/python -m pytest $(LLAMA_INDEX)/tests $(PYTEST_ARGS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 
 from sharedllm_docs.errors import ConfigError, EvaluationError
 from tests.evaluation_helpers import prose
-from tests.tiny_text import save_embedder, save_model, tiny_base, tiny_tokenizer
+from tests.tiny_text import tiny_base, tiny_tokenizer
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))  # scripts import their neighbours
 
@@ -36,11 +37,10 @@ TEXT_PEERS = "full_prefill,streaming,rag"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(saved, tmp_path_factory):
     """A tiny model and embedder, and a text, in folders."""
     folder = tmp_path_factory.mktemp("bench")
-    save_model(folder / "model")
-    save_embedder(folder / "embedder")
+    shutil.copytree(saved, folder, dirs_exist_ok=True)
     (folder / "prose.txt").write_text(prose(400), encoding="utf-8")
     return folder
 

@@ -39,11 +39,6 @@ PAGES = (
 )
 
 
-@pytest.fixture(scope="module")
-def llm():
-    return tiny_llm()
-
-
 @pytest.fixture
 def index(tmp_path, llm):
     made = Index.create(tmp_path / "index", llm)

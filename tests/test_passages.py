@@ -20,8 +20,8 @@ SHORT = GenerationConfig(max_new_tokens=4)
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory):
-    made = Index.create(tmp_path_factory.mktemp("passages") / "index", tiny_llm())
+def index(tmp_path_factory, llm):
+    made = Index.create(tmp_path_factory.mktemp("passages") / "index", llm)
     made.add(Document.from_text(pages=PAGES, name="three", metadata={"author": "Nobody", "title": "Three"}))
     made.add(Document.from_text("Tin comes from the mines of Cornwall.", name="tin"))
     return made
