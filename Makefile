@@ -14,7 +14,7 @@ BENCH_ARGS ?=
 PYTEST_ARGS ?=
 # test workers, one thread each; WORKERS=0 runs everything in one process, as a debugger wants it
 WORKERS ?= 2
-PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
+PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 
 LLAMA_INDEX := integrations/llama-index-llms-sharedllm
 LANGCHAIN := integrations/langchain-sharedllm
@@ -52,14 +52,15 @@ ask: env
 	@$(BIN)/sharedllm-docs ask "$(Q)" --file "$(PDF)" --index "$(INDEX)"
 
 test: env
-	$(PYTEST) $(PYTEST_ARGS)
+	$(BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
 test-fast: env
-	$(PYTEST) -m "not e2e and not slow" $(PYTEST_ARGS)
+	$(BIN)/python $(PYTEST) -m "not e2e and not slow" $(PYTEST_ARGS)
 
+test-integrations: export OMP_NUM_THREADS = 1
 test-integrations: env
-	$(BIN)/python -m pytest $(LLAMA_INDEX)/tests $(PYTEST_ARGS)
-	cd $(LANGCHAIN) && $(abspath $(BIN))/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python $(PYTEST) $(LLAMA_INDEX)/tests $(PYTEST_ARGS)
+	cd $(LANGCHAIN) && $(abspath $(BIN))/python $(PYTEST) $(PYTEST_ARGS)
 
 notebooks: env
 	$(BIN)/python notebooks/run.py --check

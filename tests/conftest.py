@@ -6,6 +6,7 @@ Fixtures of the whole run are read-only. A test that changes an index or a folde
 from __future__ import annotations
 
 import gc
+import multiprocessing
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,8 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext
+
     from sharedllm_docs import SharedLLM
     from sharedllm_docs.store import IndexStore
 
@@ -52,6 +55,16 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_embedder(folder / "embedder")
     tiny_adapter(tiny_base(), lower=True).save(folder / "adapter")
     return folder
+
+
+@pytest.fixture(scope="session")
+def processes() -> ForkServerContext:
+    """Processes that start at once: the server they are forked from has imported what they run."""
+    if os.name == "nt":
+        pytest.skip("needs fork servers and SIGKILL")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.fault_worker", "tests.store_helpers"])
+    return context
 
 
 @pytest.fixture(params=["local", "memory"])

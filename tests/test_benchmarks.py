@@ -147,6 +147,7 @@ def test_tables_and_growth_of_the_untrained_profile(made, tmp_path, monkeypatch)
     assert grown[1]["disk_bytes"] > 1.7 * grown[0]["disk_bytes"]
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own(made, tmp_path):
     """The real thing once: another process tells what it took, and its memory is its own."""
     assert bench.main(arguments(made, tmp_path, "--quick", "--sizes", "300", "--peers", "streaming")) == 0
@@ -367,6 +368,7 @@ def test_the_table_shows_medians_spread_reasons_and_growth(tmp_path):
     assert all(path.stat().st_size > 1000 for path in drawn)
 
 
+@pytest.mark.slow
 def test_an_environment_that_cannot_be_made_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("SHAREDLLM_DOCS_CACHE", str(tmp_path))
     assert python_of(PEERS["prefix"], print, build=True) == sys.executable
