@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import replace
 
 import pytest
@@ -13,11 +12,16 @@ from sharedllm_docs.evaluation import calibrate as module
 from sharedllm_docs.evaluation.calibrate import AskedOf, calibrate_layers, read_questions
 from tests.cli_run import good, json_of, run
 from tests.evaluation_helpers import prose
-from tests.tiny_text import tiny_document, tiny_llm, tiny_sharedllm_profile
+from tests.tiny_text import save_model, tiny_document, tiny_llm, tiny_sharedllm_profile
 
 FACT = "The zebra is kept in the seventh barn behind the old mill by the river."
 DOCUMENT = tiny_document(prose(30, 1), f"{prose(5, 2)} {FACT} {prose(5, 3)}", name="farm.txt")
 ASKED = AskedOf("Where is the zebra kept?", "in the seventh barn", FACT)
+
+
+@pytest.fixture(scope="module")
+def llm():
+    return tiny_llm()
 
 
 def losses_by(monkeypatch, rule):
@@ -90,9 +94,9 @@ def test_questions_are_read(tmp_path):
 
 
 @pytest.fixture(scope="module")
-def files(saved, tmp_path_factory):
+def files(tmp_path_factory):
     folder = tmp_path_factory.mktemp("calibrate")
-    shutil.copytree(saved / "model", folder / "model")
+    save_model(folder / "model")
     (folder / "farm.txt").write_text(DOCUMENT.text)
     (folder / "q.jsonl").write_text(json.dumps(vars(ASKED)))
     return folder
