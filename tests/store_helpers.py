@@ -230,8 +230,6 @@ def main(arguments: list[str]) -> None:
     if command == "golden":
         shutil.rmtree(GOLDEN, ignore_errors=True)
         write_golden(GOLDEN)
-    elif command == "write-until-dead":
-        write_until_dead(rest[0], int(rest[1]), int(rest[2]))
     elif command == "write-some":
         write_some(rest[0], int(rest[1]))
     elif command == "read-until":

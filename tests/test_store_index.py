@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,22 +28,11 @@ from tests.store_helpers import (
     fingerprint_of,
     flip,
     ids_of,
-    new_url,
     snapshot,
     tiny_profile,
 )
 
 PROFILE = tiny_profile()
-
-
-@pytest.fixture(params=["local", "memory"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield from new_url(request.param, tmp_path)
-
-
-@pytest.fixture
-def store(url: str) -> IndexStore:
-    return IndexStore.create(url, fingerprint_of(PROFILE), {"model": "tiny"})
 
 
 # -- opening ------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -24,23 +24,12 @@ from tests.store_helpers import (
     fingerprint_of,
     flip,
     ids_of,
-    new_url,
     put,
     rows_of,
     tiny_profile,
 )
 
 PROFILE = tiny_profile()
-
-
-@pytest.fixture(params=["local", "memory"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield from new_url(request.param, tmp_path)
-
-
-@pytest.fixture
-def store(url: str) -> IndexStore:
-    return IndexStore.create(url, fingerprint_of(PROFILE), {"model": "tiny"})
 
 
 # -- reuse --------------------------------------------------------------------------------------------------------
