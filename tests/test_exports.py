@@ -45,8 +45,8 @@ def classes_in(hint: Any) -> Iterator[type]:
 
 def public_callables(cls: type) -> Iterator[tuple[str, Any]]:
     for name, member in vars(cls).items():
-        if name.startswith("_") and name not in ("__init__", "__iter__", "__next__", "__aiter__", "__anext__"):
-            continue
+        if name.startswith("_") and name not in ("__iter__", "__next__", "__aiter__", "__anext__"):
+            continue  # not ``__init__``: users make these by ``open``, ``from_pretrained`` and the like
         if isinstance(member, property):
             yield name, member.fget
         elif isinstance(member, (staticmethod, classmethod)):
@@ -76,7 +76,9 @@ def reached() -> dict[type, str]:
 def test_everything_the_public_classes_take_and_return_is_exported() -> None:
     found = reached()
     names = {cls.__name__ for cls in found}
-    assert {"AddedDocument", "Citation", "Issue", "Passage", "RetrievalConfig", "AskOptions"} <= names, "the walk stopped"
+    assert {"AddedDocument", "Citation", "Issue", "Passage", "RetrievalConfig", "AskOptions"} <= names, (
+        "the walk stopped"
+    )
     missing = {cls.__name__: place for cls, place in found.items() if cls.__name__ not in sharedllm_docs.__all__}
     assert missing == {}
     for cls in found:

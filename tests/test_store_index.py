@@ -20,7 +20,7 @@ from sharedllm_docs.errors import (
     StoreError,
 )
 from sharedllm_docs.store import IndexStore
-from sharedllm_docs.store.files import open_files
+from sharedllm_docs.store.opening import open_files
 from sharedllm_docs.store.records import DocumentRecord
 from tests.store_helpers import (
     CREATED,

@@ -241,5 +241,7 @@ def test_steps_follow_one_another() -> None:
 
 
 def test_every_earlier_schema_leads_to_the_current_one() -> None:
-    assert module.SCHEMA == MIGRATIONS.current
-    assert set(MIGRATIONS.steps) == {(kind, start) for kind in ("index", "document") for start in range(1, module.SCHEMA)}
+    assert MIGRATIONS.current == module.SCHEMA
+    assert set(MIGRATIONS.steps) == {
+        (kind, start) for kind in ("index", "document") for start in range(1, module.SCHEMA)
+    }

@@ -17,7 +17,7 @@ from sharedllm_docs.errors import (
     DocumentNotFoundError,
 )
 from sharedllm_docs.store import IndexStore
-from sharedllm_docs.store.files import open_files
+from sharedllm_docs.store.opening import open_files
 from tests.store_helpers import (
     add,
     check_document,
@@ -209,7 +209,11 @@ def test_prune_removes_leftovers_of_interrupted_writes(tmp_path: Path) -> None:
     record = add(store, "a.txt", ids_of(1, 64), profile=PROFILE)
     unfinished = tmp_path / "documents" / ("0" * 64)
     unfinished.mkdir()
-    leftovers = [tmp_path / ".tmp-1", unfinished / "text-0123456789abcdef.json", (tmp_path / record.chunks[0].path).parent / ".tmp-2"]
+    leftovers = [
+        tmp_path / ".tmp-1",
+        unfinished / "text-0123456789abcdef.json",
+        (tmp_path / record.chunks[0].path).parent / ".tmp-2",
+    ]
     for path in leftovers:
         path.write_bytes(b"12345")
     (tmp_path / "mine.txt").write_text("not the store's")

@@ -72,7 +72,9 @@ def test_where_chooses_documents(index: Index, where: Where, names: set[str]) ->
 def test_where_that_nothing_fits_names_the_keys_there(index: Index, where: Where) -> None:
     with pytest.raises(DocumentNotFoundError) as caught:
         index.search(QUESTION, where=where)
-    assert f"None of the 4 documents fits where={where!r} (metadata keys there: author, kind, year)" in str(caught.value)
+    assert f"None of the 4 documents fits where={where!r} (metadata keys there: author, kind, year)" in str(
+        caught.value
+    )
     assert "index.add(..., metadata={...})" in caught.value.remedy
 
 
@@ -101,7 +103,9 @@ def test_where_of_a_wrong_type_is_refused(index: Index, where: Any, message: str
 def test_documents_and_where_must_both_hold(index: Index) -> None:
     assert searched(index, documents=["birds", "metals"], where={"year": "2024"}) == {"metals"}
     assert searched(index, documents=["metals", "poems"], where={"year": "2024"}) == {"metals", "poems"}
-    with pytest.raises(DocumentNotFoundError, match=r"None of the 1 documents fits .*\(metadata keys there: kind, year\)"):
+    with pytest.raises(
+        DocumentNotFoundError, match=r"None of the 1 documents fits .*\(metadata keys there: kind, year\)"
+    ):
         index.search(QUESTION, documents=["birds"], where={"year": "2024"})
     with pytest.raises(DocumentNotFoundError, match="no document 'nothing'"):
         index.search(QUESTION, documents=["nothing"], where={"year": "2024"})
