@@ -96,7 +96,7 @@ def test_readers_of_an_old_index_write_nothing(old: Path, monkeypatch: pytest.Mo
 
 def test_the_text_of_an_old_index_is_read_once(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read, paths = LocalFiles.read, []
-    monkeypatch.setattr(LocalFiles, "read", lambda self, path: paths.append(path) or read(self, path))
+    monkeypatch.setattr(LocalFiles, "read", lambda self, path: (paths.append(path), read(self, path))[1])
     store = IndexStore.open(old)
     for _ in range(3):
         store.documents()
