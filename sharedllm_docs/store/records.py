@@ -35,9 +35,6 @@ def manifest_path(key: str) -> str:
     return f"{document_folder(key)}/manifest.json"
 
 
-_Data = bytes | bytearray  # named here, where ``bytes`` is not yet a field
-
-
 @dataclass(frozen=True)
 class ChunkRecord:
     """One chunk of a document and the shard that holds its rows.
@@ -97,11 +94,7 @@ class FileRecord:
             raise ValueError(f"{self.name!r} names no file of the document's folder")
 
     @classmethod
-<<<<<<< HEAD
-    def of(cls, role: FileRole, data: _Data) -> FileRecord:
-=======
     def of(cls, role: FileRole, data: Buffer) -> FileRecord:
->>>>>>> store
         """The record of a new file.
 
         The name holds the beginning of the digest, so a document that is committed again never overwrites a file
