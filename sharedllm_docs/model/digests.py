@@ -18,6 +18,15 @@ def json_digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hex."""
+    hasher = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
 def weights_digest(weights: Mapping[str, Any]) -> str:
     """SHA-256 over name, dtype, shape and bytes of every tensor, in order of name."""
     import torch

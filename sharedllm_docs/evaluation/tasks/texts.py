@@ -11,7 +11,7 @@ from pathlib import Path
 from sharedllm_docs.errors import EvaluationError
 from sharedllm_docs.evaluation.tasks.options import TaskOptions
 from sharedllm_docs.evaluation.tasks.pdfqa.data import find_pdf
-from sharedllm_docs.model.zoo import file_sha256
+from sharedllm_docs.model.digests import file_sha256
 
 ROWS = ".jsonl.gz"
 HELD_OUT = "test"
