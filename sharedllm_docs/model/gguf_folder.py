@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +120,7 @@ def _sources(file: Path, model: Any) -> dict[str, _Source]:
     if tied and _HEAD in there:
         there[_EMBEDDING] = max(there[_EMBEDDING], there[_HEAD], key=lambda one: one.n_bytes)
     sources = {}
-    for name in model.state_dict():
+    for name, wanted in model.state_dict().items():
         if tied and name == "lm_head.weight":
             continue
         stem, _, suffix = name.rpartition(".")
@@ -129,8 +129,15 @@ def _sources(file: Path, model: Any) -> dict[str, _Source]:
             raise UnsupportedModelError(
                 f"The GGUF file lacks the weight {found} ({name}).", remedy="Use a file of the whole model."
             )
+        source = _Source(there[found])
+        if source.shape != list(wanted.shape):  # a setting that transformers does not take from the file
+            raise UnsupportedModelError(
+                f"The GGUF file's weight {found} has the shape {source.shape}, its config asks for "
+                f"{list(wanted.shape)}.",
+                remedy="Use the model's folder in transformers' format.",
+            )
         heads = _interleaved_heads(found, model.config)
-        sources[name] = _Source(there[found], _row_order(there[found], heads) if heads else None)
+        sources[name] = replace(source, order=_row_order(there[found], heads)) if heads else source
     return sources
 
 
