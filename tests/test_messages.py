@@ -61,7 +61,7 @@ def test_bad_messages_are_refused_by_name():
     for nothing in ([], [Message("user", "  ")]):
         with pytest.raises(EmptyQuestionError, match="hold no text"):
             chat_ids(tiny_tokenizer(), nothing)
-    with pytest.raises(QuestionError, match="no character"):
+    with pytest.raises(QuestionError, match="not a character"):
         chat_ids(tiny_tokenizer(), [Message("user", "\udce9")])
 
 

@@ -136,7 +136,7 @@ class Adapter:
         if unknown:
             raise AdapterError(
                 f"The adapter holds {unknown[0]}, which layers {layers.start + 1}..{layers.stop} have no place for.",
-                remedy="Use profile and weights of the same training run.",
+                remedy="Use the profile and the weights of the same training run.",
             )
         for layer in layers:
             prefix = f"layers.{layer}.cross_attn."
