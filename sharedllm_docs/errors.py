@@ -163,7 +163,7 @@ class DiskBudgetError(StoreError):
 
 
 class QuestionError(SharedLLMError, ValueError):
-    """The question cannot be answered as it was asked. Base class of the errors below."""
+    """A question cannot be taken as it was asked. Base class of errors about questions."""
 
     exit_code = 6
 
@@ -190,7 +190,7 @@ class NotMeasurableError(EvaluationError):
 
 
 class InterruptedIngestion(SharedLLMError):  # noqa: N818 - an interruption, not an error
-    """Ingestion was interrupted (Ctrl-C). Encoded chunks are kept; adding the same document again resumes."""
+    """Ingestion was interrupted. Encoded chunks are kept; adding the same document again resumes."""
 
     exit_code = 130
 
