@@ -17,12 +17,13 @@ LLAMA_INDEX := integrations/llama-index-llms-sharedllm
 LANGCHAIN := integrations/langchain-sharedllm
 DATA := packages/sharedllm-docs-data
 
-.PHONY: help env ask test test-fast test-integrations notebooks lint types docs site figures bench train-tiny evaluate clean
+.PHONY: help env ask test test-fast test-data test-integrations notebooks lint types docs site figures bench train-tiny evaluate clean
 
 help:
 	@echo "make ask [PDF=file] [Q=question]  ask a PDF: environment, model, ingestion, cited answer"
 	@echo "make test                         all tests (environment and models fetched on first use)"
 	@echo "make test-fast                    tests without the real models"
+	@echo "make test-data                    tests of the data distribution alone (make test runs them too)"
 	@echo "make test-integrations            tests of the LlamaIndex and LangChain distributions"
 	@echo "make notebooks                    execute all notebooks"
 	@echo "make lint types                   ruff, mypy"
@@ -54,6 +55,9 @@ test: env
 test-fast: env
 	$(BIN)/python -m pytest -m "not e2e and not slow" $(PYTEST_ARGS)
 
+test-data: env
+	cd $(DATA) && $(abspath $(BIN))/python -m pytest $(PYTEST_ARGS)
+
 test-integrations: env
 	$(BIN)/python -m pytest $(LLAMA_INDEX)/tests $(PYTEST_ARGS)
 	cd $(LANGCHAIN) && $(abspath $(BIN))/python -m pytest $(PYTEST_ARGS)
@@ -69,6 +73,7 @@ types: env
 	$(BIN)/mypy
 	cd $(LLAMA_INDEX) && $(abspath $(BIN))/mypy
 	cd $(LANGCHAIN) && $(abspath $(BIN))/mypy
+	cd $(DATA) && $(abspath $(BIN))/mypy
 
 docs: env
 	$(BIN)/python -m sharedllm_docs.cli.help docs/cli.md

@@ -44,7 +44,7 @@ from sharedllm_docs.errors import ConfigError, SharedLLMError
 SIZES, TABLE_SIZE = "8K,32K,128K,512K", "32K"
 QUICK_SIZES, QUICK_TABLE_SIZE, QUICK_MINUTES = "2K", "1K", 4.5
 UNFINISHED = 75
-"""Exit status where the time was up: the same call goes on."""
+"""Exit status when the time ran out: the same call goes on."""
 
 
 def parser() -> argparse.ArgumentParser:
@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--new-tokens", type=int, default=None, help="generated a question (default: 32; quick: 16)")
     top.add_argument("--max-minutes", type=float, default=None, help="of this call (default: no end; quick: 4.5)")
-    top.add_argument("--threads", type=int, default=None, help="of the processor (default: all that may be used)")
+    top.add_argument("--threads", type=int, default=None, help="CPU threads (default: all that may be used)")
     top.add_argument("--model", default="", help="name or folder (default: the embedded one)")
     top.add_argument("--embedder", default="", help="name or folder (default: the embedded one)")
     top.add_argument("--texts", type=Path, nargs="*", default=[], help="files in place of the manuals and books")
@@ -76,7 +76,7 @@ def parser() -> argparse.ArgumentParser:
 
 @dataclass(frozen=True)
 class Choice:
-    """The command line, made whole and checked.
+    """The command line, completed and checked.
 
     Attributes:
         jobs: what is to be measured.
@@ -98,7 +98,7 @@ class Choice:
 
 
 def choose(given: argparse.Namespace) -> Choice:
-    """Everything that follows from the options.
+    """Everything that is derived from the options.
 
     Raises:
         ConfigError: one is invalid.

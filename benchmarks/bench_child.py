@@ -22,7 +22,7 @@ _STATUS = Path("/proc/self/status")
 
 
 def measure(spec: dict[str, Any]) -> dict[str, Any]:
-    """Do what the specification says and tell what it took; why not, where the peer cannot.
+    """Do what the specification says and return what it took, or why the peer cannot do it.
 
     Args:
         spec: ``module``, ``cls``, ``phase``, ``persists``, ``settings``, ``folder``, ``work``, ``documents``, and
@@ -55,7 +55,7 @@ def ingest(peer: Peer, work: Work) -> dict[str, Any]:
 
 
 def prepare(peer: Peer, work: Work) -> dict[str, Any]:
-    """Prepare the documents with a loaded peer; memory before and at its highest."""
+    """Prepare the documents with a loaded peer; returns memory before and at its peak too."""
     documents = work.documents
     loaded = memory("VmRSS")
     begun = time.perf_counter()
@@ -73,7 +73,7 @@ def prepare(peer: Peer, work: Work) -> dict[str, Any]:
 
 
 def ask(peer: Peer, work: Work, spawned: float, *, persists: bool) -> dict[str, Any]:
-    """One question cold, the others warm; a peer that keeps nothing on disk prepares here, and that is in ``cold``."""
+    """Ask one question cold, the others warm; if a peer keeps nothing on disk, ``cold`` includes its preparation."""
     prepared: dict[str, Any] = {}
     if persists:
         peer.open(work)
@@ -98,7 +98,7 @@ def ask(peer: Peer, work: Work, spawned: float, *, persists: bool) -> dict[str, 
 
 
 def memory(line: str) -> int:
-    """``VmRSS`` or ``VmHWM`` of this process in bytes; its highest where the system tells no more."""
+    """``VmRSS`` or ``VmHWM`` of this process in bytes; its peak if the system tells only that."""
     if _STATUS.exists():
         for text in _STATUS.read_text().splitlines():
             if text.startswith(f"{line}:"):

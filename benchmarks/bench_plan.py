@@ -18,13 +18,13 @@ from sharedllm_docs.errors import ConfigError
 
 UNITS = {"": 1, "K": 1_000, "M": 1_000_000}
 LONG = 100_000
-"""From here on a document is ingested once; questions are repeated."""
+"""Documents of this size or more are ingested once; questions are repeated."""
 MS, BETAS, DEPTHS = (1, 2, 4, 8, 16), (4, 8, 16), (1, 2, 3, 4)
 TABLES = ("m", "beta", "depth")
 GRAINS = (16, 8, 4)
 GROWTH, GROWTH_PART = (128_000, 512_000, 1_024_000, 2_048_000), 64_000
 STARTUP_SECONDS, TOKENS_PER_SECOND = 12.0, 250.0
-"""What a measurement is guessed to take before anything like it was measured."""
+"""Guess of the seconds of a measurement before any like it was made."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +92,7 @@ def peer_jobs(peers: Sequence[str], sizes: Sequence[int], repeats: int) -> Itera
 
 
 def variants(table: str) -> dict[str, dict[str, Any]]:
-    """Settings of the paper's profile by which a table goes; what does not vary is M = 4, beta = 8, depth 3."""
+    """Settings of the paper's profile that a table varies; the others are M = 4, beta = 8, depth 3."""
     if table == "m":
         return {f"M={m}": {"layers": m, "grains": list(GRAINS)} for m in MS}
     if table == "beta":
@@ -123,7 +123,7 @@ def growth_jobs(stages: Sequence[int], part: int, repeats: int) -> Iterator[Job]
 
 
 def estimate(job: Job, records: Records) -> float:
-    """Seconds that a job takes, from its own repeats, from other sizes in proportion, else a guess."""
+    """Estimated seconds of a job: from its own repeats, from other sizes in proportion, otherwise a guess."""
     one = job.measurement
     alike = [
         (other, float(record["wall_seconds"]))

@@ -1,4 +1,4 @@
-"""PNG plots: each metric against the length of the documents, a curve a peer, extremes as bars. Wants matplotlib."""
+"""PNG plots: each metric against the length of the documents, a curve per peer, extremes as bars. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def can_plot() -> bool:
 
 
 def plot(lines: Sequence[Line], prefix: str, folder: Path) -> list[Path]:
-    """Files ``PREFIX-METRIC.png`` for every metric that grows and that some line has."""
+    """Draw ``PREFIX-METRIC.png`` for every metric that grows with the documents and has values."""
     import matplotlib
 
     matplotlib.use("Agg")

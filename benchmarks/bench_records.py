@@ -76,7 +76,7 @@ class Records:
         return self._records.get(measurement)
 
     def done(self, measurement: Measurement) -> bool:
-        """Whether it need not be measured again."""
+        """Whether a measurement need not be made again."""
         record = self._records.get(measurement)
         return record is not None and not any(name in record for name in RETRIED)
 
@@ -107,7 +107,7 @@ class Records:
             )
 
     def _read(self) -> list[tuple[Measurement, Record]]:
-        """What was written whole; a last line that was cut short by a crash is taken off the file."""
+        """All complete lines; a last line that a crash cut short is removed from the file."""
         if not self.path.exists():
             return []
         data = self.path.read_bytes()

@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -25,7 +24,7 @@ Spec = dict[str, Any]
 
 
 class TimeIsUpError(Exception):
-    """The call's minutes are over; what was under way is not recorded."""
+    """The minutes of the call are over; the measurement under way is not recorded."""
 
 
 def spawn(spec: Spec, python: str, timeout: float | None) -> Record:
@@ -62,7 +61,7 @@ def spawn(spec: Spec, python: str, timeout: float | None) -> Record:
 
 @dataclass
 class Bench:
-    """What jobs are run with.
+    """Settings that jobs are run with.
 
     Attributes:
         records: where they go.
@@ -89,7 +88,7 @@ class Bench:
         self._stores = self.records.folder / "stores"
 
     def run(self, jobs: Iterable[Job]) -> bool:
-        """Run what is not recorded yet; False when the time was up before the end."""
+        """Run what is not recorded yet; returns False if the time ran out first."""
         due = [job for job in jobs if not self.records.done(job.measurement)]
         total = sum(estimate(job, self.records) for job in due)
         self.report(f"{len(due)} measurements, about {total / 60:.0f} minutes")
@@ -133,7 +132,7 @@ class Bench:
         return self._timed(spec, python)
 
     def _known(self, one: Measurement) -> Record | None:
-        """What an earlier measurement says already: that this peer cannot take documents of this length."""
+        """An earlier record that says that this peer cannot take documents of this length, or None."""
         for repeat in range(one.repeat + 1):
             for phase in (INGEST, one.phase):
                 record = self.records.get(replace(one, phase=phase, repeat=repeat))
@@ -142,7 +141,7 @@ class Bench:
         return None
 
     def _ingest(self, job: Job, spec: Spec, python: str, store: Path) -> Record:
-        """Into an empty folder, or behind what a growing index holds already."""
+        """Prepare into an empty folder, or add to a growing index."""
         size = job.measurement.size
         before = _prepared(store)
         if not job.grows or before is None or before >= size:
@@ -182,7 +181,7 @@ class Bench:
         return self._stores / f"{one.table}-{one.peer}-{one.variant.replace('=', '')}{size}".replace("--", "-")
 
     def _tidy(self, job: Job, coming: Iterable[Job]) -> None:
-        """Take away what no coming job needs: stores of long documents take gigabytes."""
+        """Delete what no later job needs: stores of long documents take gigabytes."""
         store = self._store(job)
         if all(self._store(other) != store for other in coming):
             shutil.rmtree(store, ignore_errors=True)
@@ -190,7 +189,7 @@ class Bench:
 
 
 def told(record: Record) -> str:
-    """A record in a line."""
+    """A record in one line."""
     for name in (CANNOT, UNAVAILABLE, FAILED):
         if name in record:
             return f"{name}: {record[name]}"
@@ -200,15 +199,8 @@ def told(record: Record) -> str:
     return f"{record['tokens']} tokens in {record['seconds']:.1f} s, {record['tokens_per_second']:.0f} tokens/s"
 
 
-def project_python(peer: PeerSpec) -> str:
-    """The running interpreter, for peers that need no environment of their own."""
-    if peer.environment:
-        raise NotAvailableError(f"it wants an environment with {', '.join(peer.environment)}")
-    return sys.executable
-
-
 def _marker(store: Path) -> Path:
-    """Beside the store: how many tokens it holds, written when it is complete."""
+    """File beside the store with its number of tokens, written when the store is complete."""
     return store.with_name(store.name + ".prepared")
 
 

@@ -1,4 +1,4 @@
-"""Records become lines: medians with their spread, and how they grow with the documents."""
+"""Lines of the tables from records: medians with their spread, and how they grow with the documents."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from bench_child import CANNOT, FAILED, UNAVAILABLE
 from bench_records import Measurement, Record
 
 MB = 1e6
-NOT_MEASURED = "not measured"
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Spread:
 
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread | None:
-        """None for no values."""
+        """Spread of some values; None for no values."""
         return cls(statistics.median(values), min(values), max(values), len(values)) if values else None
 
 
@@ -50,7 +49,7 @@ class Metric:
 
 
 def _either(name: str, scale: float = 1.0) -> Callable[[Record], list[float]]:
-    """Of the ingestion's record, or of that of a peer that prepares in the process which asks."""
+    """Value of the ingestion's record; if a peer prepares in the process that asks, of that record."""
 
     def read(record: Record) -> list[float]:
         value = record.get(f"ingest_{name}", None if "cold_seconds" in record else record.get(name))
@@ -105,12 +104,12 @@ class Line:
 
     @property
     def label(self) -> str:
-        """The peer with what differs from its defaults."""
+        """The peer, with the settings that differ from its defaults."""
         return self.variant if self.table in ("m", "beta", "depth") else f"{self.peer} {self.variant}".strip()
 
 
 def lines_of(items: Iterable[tuple[Measurement, Record]], table: str) -> list[Line]:
-    """A line for every peer, variant and size of a table, by size and then in the order of the records."""
+    """One line per peer, variant and size of a table, by size and then in the order of the records."""
     groups: dict[tuple[int, str, str], list[Record]] = {}
     for one, record in items:
         if one.table == table:

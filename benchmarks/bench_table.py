@@ -1,4 +1,4 @@
-"""Lines become Markdown."""
+"""Markdown tables of the lines."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TITLES = {
 
 
 def cell(spread: Spread | None, digits: int) -> str:
-    """Median, with the extremes where they differ."""
+    """The median, and the extremes if they differ."""
     if spread is None:
         return "-"
     middle, low, high = (f"{value:,.{digits}f}" for value in (spread.median, spread.low, spread.high))
@@ -28,7 +28,7 @@ def cell(spread: Spread | None, digits: int) -> str:
 
 
 def table(lines: Sequence[Line], first: str = "peer", sizes: bool = False) -> str:
-    """A Markdown table; what could not be measured stands below with its reason.
+    """A Markdown table; below it, what could not be measured, with the reason.
 
     Args:
         lines: of one table.
@@ -47,7 +47,7 @@ def table(lines: Sequence[Line], first: str = "peer", sizes: bool = False) -> st
 
 
 def growth_table(lines: Sequence[Line]) -> str:
-    """How medians grow from one size to the next; "" where there is but one."""
+    """How medians grow from one size to the next; "" if there is only one size."""
     found = growth_of(lines)
     if not found:
         return ""
@@ -62,7 +62,7 @@ def growth_table(lines: Sequence[Line]) -> str:
 
 
 def markdown(records: Records) -> str:
-    """Everything measured so far."""
+    """The page of everything measured so far."""
     parts = ["# Benchmarks\n", _about(records.config)]
     lines = lines_of(records.items(), "peers")
     for size in dict.fromkeys(line.size for line in lines):

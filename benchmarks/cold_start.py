@@ -53,7 +53,7 @@ class Side:
     cpu: list[float] = field(default_factory=list)
 
     def run(self, *, counted: bool) -> None:
-        """Start it, wait for its first output, let it end."""
+        """Start the process, wait for its first output, let it end."""
         begun = time.perf_counter()
         with subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
             line = process.stdout.readline() if process.stdout else b""

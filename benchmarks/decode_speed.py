@@ -27,13 +27,13 @@ from sharedllm_docs.injection.row_attention import attend_to_rows
 from sharedllm_docs.model.adapter import Adapter
 
 CLOCK = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
-"""CPU seconds where one thread computes, so that a busy machine does not count; else wall time."""
+"""CPU seconds if one thread computes, so that a busy machine does not count; otherwise wall time."""
 PROMPT = "Once upon a time there was a"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """A profile and how many rows are injected."""
+    """A profile and a number of injected rows."""
 
     name: str
     profile: Profile
@@ -41,7 +41,7 @@ class Setting:
 
 
 def settings(rows: int) -> list[Setting]:
-    """What is measured; ``prefix`` rows take positions, so they end at the model's window of 8,192."""
+    """The cases measured; ``prefix`` rows take positions, so they end at the model's window of 8,192."""
     return [
         Setting("sharedllm, layers 1-4", Profile.sharedllm(layers=(1, 4)), rows),
         Setting("sharedllm, layers 1-15", Profile.sharedllm(layers=(1, 15)), rows),
@@ -51,7 +51,7 @@ def settings(rows: int) -> list[Setting]:
 
 
 def with_profile(base: SharedLLM, profile: Profile) -> SharedLLM:
-    """The same model under another profile, with random blocks where it wants some."""
+    """The same model under another profile, with random blocks if the profile needs some."""
     resolved = profile.resolve(base.base.num_layers)
     adapter = None
     if resolved.fusion == "separate":
@@ -79,7 +79,7 @@ def random_injection(llm: SharedLLM, rows: int) -> Injection:
 
 
 class TimedDecoder:
-    """A decoder that notes by ``CLOCK`` when each pass began."""
+    """A decoder that records by ``CLOCK`` when each pass began."""
 
     def __init__(self, decoder: InjectedDecoder) -> None:
         self.decoder = decoder
@@ -91,7 +91,7 @@ class TimedDecoder:
 
 
 def injected_milliseconds(llm: SharedLLM, rows: int, tokens: int, steps: Architecture) -> float:
-    """A token of an answer behind injected rows: everything between two tokens."""
+    """Time per token of an answer after injected rows: everything between two tokens."""
     ids = llm.tokenizer(PROMPT)["input_ids"]
     injection = random_injection(llm, rows)
     with InjectedDecoder(
@@ -111,7 +111,7 @@ def injected_milliseconds(llm: SharedLLM, rows: int, tokens: int, steps: Archite
 
 @torch.inference_mode()
 def plain_milliseconds(llm: SharedLLM, tokens: int) -> float:
-    """A token of transformers' model after the same prompt alone."""
+    """Time per token of transformers' model after the same prompt alone."""
     model = llm.base.model
     out = model(torch.tensor([llm.tokenizer(PROMPT)["input_ids"]]), use_cache=True)
     begun = CLOCK()
@@ -123,7 +123,7 @@ def plain_milliseconds(llm: SharedLLM, tokens: int) -> float:
 
 @torch.inference_mode()
 def kernel_milliseconds(llm: SharedLLM, rows: int) -> float:
-    """Attention of one token over the rows of all injection layers, and nothing else."""
+    """Time of the attention of one token over the rows of all injection layers, and nothing else."""
     arch, layers = llm.upper, len(llm.profile.injection_layers)
     shape = (1, arch.kv_heads, rows, arch.head_dim)
     pairs = [(torch.randn(shape, dtype=arch.dtype), torch.randn(shape, dtype=arch.dtype)) for _layer in range(layers)]

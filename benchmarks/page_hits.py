@@ -1,4 +1,4 @@
-"""How often the cited pages hold the evidence: `python benchmarks/page_hits.py --pdf-dir DIR`.
+"""How often the cited pages contain the evidence: `python benchmarks/page_hits.py --pdf-dir DIR`.
 
 Selection and citation only, no answers are generated. DIR holds R-lang.pdf and R-data.pdf (Debian package r-doc-pdf);
 R-intro.pdf is taken from examples/. Without them only the questions about R-intro are asked.

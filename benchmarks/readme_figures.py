@@ -53,7 +53,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def machine() -> dict[str, object]:
-    """What the figures were measured on."""
+    """The machine that the figures were measured on."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
     return {
@@ -92,7 +92,7 @@ def first_token() -> dict[str, object]:
 
 
 def _selected_prompt(index: Index, question: str) -> list[int]:
-    """The very tokens whose rows are injected, as an ordinary prompt."""
+    """Time to the first token with the tokens whose rows are injected as an ordinary prompt."""
     llm = index.llm
     selection = index.select(question, generation=ONE_TOKEN)
     tokens: list[int] = []
@@ -111,7 +111,7 @@ def _prefill(llm: SharedLLM, ids: list[int]) -> int:
 
 
 def ingestion() -> dict[str, object]:
-    """Tokens a second of the whole ingestion against the bare forward pass over the same chunks."""
+    """Tokens per second of the whole ingestion, against the bare forward pass over the same chunks."""
     llm = SharedLLM.from_pretrained(profile="prefix")
     llm.embedder.encode(["loaded"])
     ids = llm.tokenizer(read_document(PDF).text, verbose=False)["input_ids"]
@@ -147,7 +147,7 @@ def ingestion() -> dict[str, object]:
 
 
 def size() -> dict[str, object]:
-    """Bytes a token on disk, for each profile and dtype, against the estimate made before encoding."""
+    """Bytes per token on disk, for each profile and dtype, against the estimate made before encoding."""
     llm = SharedLLM.from_pretrained(profile="prefix")
     rows = []
     for name, dtype in [(n, d) for n in ("prefix", "sharedllm") for d in ("int4", "int8", "bfloat16", "float32")]:
@@ -173,7 +173,7 @@ def size() -> dict[str, object]:
 
 
 def _untrained(llm: SharedLLM, profile: Profile) -> Adapter:
-    """Blocks with random weights: enough to measure sizes, of no use for answers."""
+    """Blocks with random weights, which suffice to measure sizes."""
     resolved = profile.resolve(llm.upper.num_layers)
     weights = {
         f"layers.{layer}.cross_attn.{name}": tensor
@@ -198,7 +198,7 @@ def _peak_of_child(what: str, folder: str, times: int) -> float:
 
 
 def _child(what: str, folder: str, times: int) -> None:
-    """Do one thing in this process and print its peak resident memory in MB."""
+    """Ingest or ask in this process and print its peak resident memory in MB."""
     if what == "child-ask":
         index = Index.open(folder)
         for question in QUESTIONS:
@@ -213,7 +213,7 @@ def _child(what: str, folder: str, times: int) -> None:
 
 
 def _repeated(times: int) -> Document:
-    """R-intro ``times`` times over, each time beginning with another page, so that no two chunks are alike."""
+    """R-intro repeated ``times`` times, each time from another page on, so that no two chunks are alike."""
     document = read_document(PDF)
     texts = [page.text for turn in range(times) for page in (*document.pages[turn:], *document.pages[:turn])]
     pages = tuple(Page(number, text) for number, text in enumerate(texts, start=1))

@@ -1,7 +1,7 @@
 """What a step of decoding is made of: `python benchmarks/step_kernels.py [--dtype bfloat16] [--repeats 100]`.
 
 Microseconds of torch's operations for one token, by shapes of the embedded default: attention over rows by grouped
-heads, by heads packed as tokens, and by two products; products with the weights as they are and in eight bits. Each
+heads, by heads laid out as tokens, and by two products; products with the weights as they are and in eight bits. Each
 is given other memory at every call, as layers give it, so that caches do not flatter it.
 """
 
@@ -25,11 +25,11 @@ ROWS = (64, 700, 2_048, 4_096, 16_384)
 SHAPES = ((576, 576), (192, 576), (1_536, 576), (576, 1_536), (49_152, 576))
 TOKENS = (1, 8, 24)
 BYTES = 150_000_000
-"""Of memory that the calls of a measurement go through in turn."""
+"""Bytes of memory that the calls of a measurement go through in turn."""
 
 
 def microseconds(call: Callable[..., Any], arguments: list[tuple[Any, ...]], repeats: int) -> float:
-    """Of a call, the arguments taken in turn."""
+    """Seconds of a call, with its arguments taken in turn."""
     turns: Iterator[tuple[Any, ...]] = itertools.cycle(arguments)
     for _warming in range(3):
         call(*next(turns))
@@ -40,31 +40,31 @@ def microseconds(call: Callable[..., Any], arguments: list[tuple[Any, ...]], rep
 
 
 def attention(dtype: torch.dtype, rows: int, repeats: int) -> dict[str, float]:
-    """One token over ``rows`` rows of a layer."""
+    """Attention of one token over ``rows`` rows of a layer."""
     shape = (1, KV_HEADS, rows, SIZE)
     copies = max(1, BYTES // (2 * KV_HEADS * rows * SIZE * dtype.itemsize))
     layers = [(torch.randn(shape, dtype=dtype), torch.randn(shape, dtype=dtype)) for _layer in range(min(copies, 40))]
     query = torch.randn(1, HEADS, 1, SIZE, dtype=dtype)
-    packed = query.reshape(1, KV_HEADS, -1, SIZE)
+    grouped = query.reshape(1, KV_HEADS, -1, SIZE)
     return {
         "grouped": microseconds(
             lambda k, v: scaled_dot_product_attention(query, k, v, enable_gqa=True), layers, repeats
         ),
-        "packed": microseconds(lambda k, v: scaled_dot_product_attention(packed, k, v), layers, repeats),
-        "products": microseconds(lambda k, v: by_products(packed, k, v, None, SIZE**-0.5), layers, repeats),
+        "packed": microseconds(lambda k, v: scaled_dot_product_attention(grouped, k, v), layers, repeats),
+        "products": microseconds(lambda k, v: by_products(grouped, k, v, None, SIZE**-0.5), layers, repeats),
         "products, rows apart": microseconds(
-            lambda k, v: by_products(packed, k, v, None, SIZE**-0.5), [apart(*layer) for layer in layers], repeats
+            lambda k, v: by_products(grouped, k, v, None, SIZE**-0.5), [apart(*layer) for layer in layers], repeats
         ),
     }
 
 
 def apart(*rows: torch.Tensor) -> tuple[torch.Tensor, ...]:
-    """The same rows as the beginning of longer buffers, as an answer's own tokens make them."""
+    """The same rows at the start of longer buffers, which leave room for the tokens of an answer."""
     return tuple(torch.cat([tensor, tensor[:, :, :1]], dim=2)[:, :, :-1] for tensor in rows)
 
 
 def product(dtype: torch.dtype, shape: tuple[int, int], tokens: int, repeats: int) -> dict[str, float]:
-    """``tokens`` tokens by a weight of this shape, as it is and in eight bits."""
+    """Products of ``tokens`` tokens with a weight of this shape, as it is and in eight bits."""
     copies = max(1, BYTES // (shape[0] * shape[1] * dtype.itemsize))
     weights = [torch.randn(shape, dtype=dtype) for _copy in range(min(copies, 40))]
     given = torch.randn(tokens, shape[1], dtype=dtype)

@@ -37,6 +37,28 @@ def number_problems(settings: object, *, whole: tuple[str, ...] = (), finite: tu
     return problems
 
 
+def least_problems(settings: object, least: float, *names: str) -> list[str]:
+    """One sentence for every field that is no finite number, or below ``least``."""
+    problems = []
+    for name in names:
+        wrong = number_problems(settings, finite=(name,))
+        if not wrong and getattr(settings, name) < least:
+            wrong = [f"{name}={getattr(settings, name)!r} must be at least {least:g}."]
+        problems += wrong
+    return problems
+
+
+def share_problems(settings: object, *names: str) -> list[str]:
+    """One sentence for every field that is no number in 0..1."""
+    problems = []
+    for name in names:
+        wrong = number_problems(settings, finite=(name,))
+        if not wrong and not 0 <= getattr(settings, name) <= 1:
+            wrong = [f"{name}={getattr(settings, name)!r} must lie in 0..1."]
+        problems += wrong
+    return problems
+
+
 def raise_if(problems: list[str], what: str) -> None:
     """Raise one ConfigError that lists all problems, if there are any."""
     if problems:

@@ -233,8 +233,8 @@ class FakeIndex:
         self.world.called("stream", question=question, **options)
         return FakeStream(self.world.answered(question))
 
-    def tree(self, reference: str, question: str | None = None, *, retrieval: Any = None) -> TreeView:
-        self.world.called("tree", reference=reference, question=question, retrieval=retrieval)
+    def tree(self, reference: str, question: str | None = None, **options: Any) -> TreeView:
+        self.world.called("tree", reference=reference, question=question, **options)
         chunks = tuple(
             ChunkView(
                 index=index,

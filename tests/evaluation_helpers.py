@@ -12,7 +12,7 @@ from typing import Any
 from sharedllm_docs.config import GenerationConfig
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.evaluation.systems.base import Loss, System, SystemAnswer
-from sharedllm_docs.evaluation.systems.spec import SystemSpec, Workshop
+from sharedllm_docs.evaluation.systems.spec import SystemFactory, SystemSpec
 from sharedllm_docs.evaluation.tasks.options import TaskOptions
 from sharedllm_docs.evaluation.tasks.pdfqa.task import PdfQa
 from sharedllm_docs.evaluation.tasks.squad_haystack.data import Paragraph, Squad
@@ -50,13 +50,13 @@ def options(folder: Path, *lengths: int, sentences: int = 400, page: int = 64) -
     return TaskOptions(tiny_tokenizer(), page, lengths, (folder,), (text_file(folder, sentences),))
 
 
-def workshop(folder: Path, **changes: Any) -> Workshop:
+def factory(folder: Path, **changes: Any) -> SystemFactory:
     made: dict[str, Any] = {"llm": llm(), "folder": folder, "generation": GenerationConfig(max_new_tokens=4)}
-    return Workshop(**(made | changes))
+    return SystemFactory(**(made | changes))
 
 
 def system(text: str, folder: Path, **changes: Any) -> System:
-    return workshop(folder, **changes).make(SystemSpec.parse(text))
+    return factory(folder, **changes).make(SystemSpec.parse(text))
 
 
 class Oracle(System):

@@ -1,7 +1,7 @@
 """Synthetic documents and rows for the tests of the store; also a program for tests that need other processes.
 
 Rows follow from the tokens by integer arithmetic alone, so any process and any later version can tell what must be
-in a shard. ``python -m tests.store_helpers golden`` writes the golden indexes anew.
+in a shard. ``python -m tests.store_helpers golden`` writes the golden indexes of the current schema anew.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ from tests.waiting import counting_calls
 
 LAYERS, KV_HEADS, HEAD_DIM = 2, 2, 8
 CREATED = "2026-01-01T00:00:00+00:00"
-GOLDEN = Path(__file__).parent / "golden_index"
+OLD_GOLDEN = Path(__file__).parent / "golden_index"
+"""Indexes of schema 1, as an earlier version wrote them; they cannot be written anew and must go on opening."""
+GOLDEN = Path(__file__).parent / "golden_index_schema_2"
+"""Indexes of the current schema with the same documents."""
 GOLDEN_DTYPES = ("int8", "bfloat16")
 
 

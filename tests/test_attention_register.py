@@ -91,7 +91,7 @@ def test_a_name_is_taken_once(fresh):
 
 @pytest.mark.parametrize("order", ["ask train ask train", "train ask train ask"])
 def test_training_and_answers_take_turns_in_one_process(order, fresh, tmp_path, monkeypatch):
-    """Packed sequences here, packed heads there: neither is computed by the other's function, in whatever order."""
+    """Packed sequences here, grouped heads there: neither is computed by the other's function, in whatever order."""
     pytest.importorskip("peft")
     from sharedllm_docs.training import packing
     from tests.test_training_packing import ALONE, drawn, trainee

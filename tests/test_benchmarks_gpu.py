@@ -1,4 +1,4 @@
-"""The accelerator's benchmarks, dry on a processor: a tiny model and contexts, out of memory, time that is up."""
+"""The GPU benchmarks, dry on a CPU: a tiny model and contexts, out of memory, time that is up."""
 
 from __future__ import annotations
 

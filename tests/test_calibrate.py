@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 
 import pytest
 
+from sharedllm_docs.cli import backend
+from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import ConfigError, EmptyDocumentError, QuestionError
 from sharedllm_docs.evaluation import calibrate as module
-from sharedllm_docs.evaluation.calibrate import AskedOf, calibrate_layers, read_questions
+from sharedllm_docs.evaluation.calibrate import Calibration, OwnQuestion, calibrate_layers, read_questions
+from tests.cli_fakes import installed
 from tests.cli_run import good, json_of, run
 from tests.evaluation_helpers import prose
 from tests.tiny_text import save_model, tiny_document, tiny_llm, tiny_sharedllm_profile
 
 FACT = "The zebra is kept in the seventh barn behind the old mill by the river."
 DOCUMENT = tiny_document(prose(30, 1), f"{prose(5, 2)} {FACT} {prose(5, 3)}", name="farm.txt")
-ASKED = AskedOf("Where is the zebra kept?", "in the seventh barn", FACT)
+ASKED = OwnQuestion("Where is the zebra kept?", "in the seventh barn", FACT)
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +45,7 @@ def test_layers_are_left_out_from_both_ends_while_the_loss_stays_near(llm, monke
     told = []
     found = calibrate_layers(llm, DOCUMENT, samples=2, report=lambda *one: told.append(one))
     assert found.layers == (2, 3)
-    assert (found.loss, found.loss_all, found.loss_none, found.samples) == (1.0, 1.0, 5.0, 2)
+    assert (found.loss, found.loss_all, found.loss_none, found.samples, found.num_layers) == (1.0, 1.0, 5.0, 2, 4)
     assert told == list(found.tried.items())
     assert list(found.tried) == [(1, 4), (2, 4), (3, 4), (2, 3), (2, 2)]
     assert 1.8 < found.bytes_per_token_all / found.bytes_per_token < 2  # half the rows, and heads of shards
@@ -70,16 +74,16 @@ def test_what_cannot_be_calibrated(llm):
         calibrate_layers(llm, DOCUMENT, samples=0, tolerance=2)
     with pytest.raises(EmptyDocumentError, match="no sentence of 10 to 40 words"):
         calibrate_layers(llm, tiny_document("Too short."))
-    with pytest.raises(QuestionError, match=r"farm\.txt does not hold 'a lion', which answers 'Who\?'\. Give"):
-        calibrate_layers(llm, DOCUMENT, questions=[AskedOf("Who?", "a lion")])
+    with pytest.raises(QuestionError, match=r"farm\.txt does not contain 'a lion', which answers 'Who\?'\. Give"):
+        calibrate_layers(llm, DOCUMENT, questions=[OwnQuestion("Who?", "a lion")])
 
 
 def test_questions_are_read(tmp_path):
     path = tmp_path / "q.jsonl"
     path.write_text(json.dumps(vars(ASKED)) + '\n\n{"question": "Who?", "answer": "The zebra"}\n')
-    assert read_questions(path) == [ASKED, AskedOf("Who?", "The zebra")]
+    assert read_questions(path) == [ASKED, OwnQuestion("Who?", "The zebra")]
     for text, message in (
-        ("", "holds no questions"),
+        ("", "contains no questions"),
         ("nonsense", "Line 1 of .* is no question"),
         ('{"question": "Who?"}', "Line 1 of .* is no question"),
         ('{"question": "Who?", "answer": 3}', "Line 1 of .* is no question"),
@@ -105,16 +109,65 @@ def files(tmp_path_factory):
 def test_the_command_says_which_layers_and_what_they_cost(files):
     asked = ("calibrate", str(files / "model"), "--file", str(files / "farm.txt"), "--samples", "2")
     record = json_of(*asked)
-    first, last = record["layers"]
     printed = good(*asked)
-    assert printed.stdout.startswith(f"Layers {first} to {last} of 4: use --layers {first}-{last} for a new index.\n")
-    assert f"Loss a token of 2 sentences: {record['loss']['found']:.3f}; " in printed.stdout
-    assert f"Bytes a token in an index: {record['bytes_per_token']['found']:,.0f}; " in printed.stdout
-    assert "layers 1 to 4: loss " in printed.stderr
+    assert f"Loss per token on 2 sentences: {record['loss']['found']:.3f} " in printed.stdout
+    assert "Rows in layers 1 to 4: loss " in printed.stderr
     assert record["tried"][0] == {"layers": [1, 4], "loss": record["loss"]["all"]}
     asks = json_of(*asked, "--questions", str(files / "q.jsonl"))
     assert asks["samples"] == 1
     assert asks["loss"]["all"] != record["loss"]["all"]
+
+
+FOUND = Calibration((6, 25), 30, 0.3, 0.25, 3.75, {(1, 30): 0.25, (6, 25): 0.3}, 24, 2100.4, 3200.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        (
+            {},
+            [
+                "The model reads its context in layers 6 to 25 of 30.",
+                "An index of these layers takes 2,100 bytes per token instead of 3,200, 34% less.",
+                "Loss per token on 24 sentences: 0.300 with rows in these layers, 0.250 with rows in all layers, 3.750 "
+                "without rows.",
+                "For a new index:",
+                "  sharedllm-docs add FILE --model 'a model' --profile prefix --layers 6-25",
+            ],
+        ),
+        (
+            {"layers": (1, 30)},
+            [
+                "All 30 layers are needed: leaving out the first or the last loses over 2% of the gain.",
+                "Leave --layers out, or allow a larger loss with --tolerance.",
+                "Loss per token on 24 sentences: 0.250 with rows in all layers, 3.750 without rows.",
+            ],
+        ),
+        (
+            {"loss_none": 0.2, "samples": 1},
+            [
+                "Loss per token on 1 sentence: 0.250 with rows in all layers, 0.200 without rows. The rows do not help "
+                "here, so no layers can be told apart.",
+                "Try another document of prose (--file), your own questions (--questions) or another model.",
+            ],
+        ),
+    ],
+)
+def test_the_command_says_what_to_do_with_what_it_found(monkeypatch, changes, said):
+    monkeypatch.setattr(backend, "calibrate", lambda *_a, **_k: replace(FOUND, **changes))
+    assert good("calibrate", "a model", "--file", "x").stdout.splitlines() == said
+    command = said[-1].strip() if "add FILE" in said[-1] else ""
+    assert json_of("calibrate", "a model", "--file", "x")["command"] == command
+
+
+def test_the_options_it_recommends_give_the_layers_found(monkeypatch, tmp_path):
+    """The command that is printed is one that ``add`` understands."""
+    monkeypatch.setattr(backend, "calibrate", lambda *_a, **_k: FOUND)
+    monkeypatch.chdir(tmp_path)
+    command = shlex.split(json_of("calibrate", "--file", "x")["command"])
+    world = installed(monkeypatch)
+    good(*command[1:])
+    assert world.arguments("open_or_create")["profile"] == Profile.prefix(layers=(6, 25))
 
 
 @pytest.mark.parametrize(

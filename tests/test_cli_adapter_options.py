@@ -8,7 +8,7 @@ import pytest
 
 from sharedllm_docs import Index
 from sharedllm_docs.cli import backend
-from sharedllm_docs.cli.options import ModelOptions, ProfileOptions
+from sharedllm_docs.cli.options import LoadingOptions, ProfileOptions
 from sharedllm_docs.config import Profile
 from tests.tiny_text import tiny_adapter, tiny_base, tiny_sharedllm_profile
 from tests.tiny_text import tiny_llm as _llm
@@ -24,7 +24,7 @@ def shipped(tmp_path, monkeypatch):
 
 
 def options(model=None, profile=None):
-    return backend._options(ModelOptions(**(model or {})), ProfileOptions(**(profile or {})), "no-index-here")
+    return backend._options(LoadingOptions(**(model or {})), ProfileOptions(**(profile or {})), "no-index-here")
 
 
 def test_nothing_asked_for_leaves_all_to_the_model(shipped):
@@ -39,22 +39,22 @@ def test_a_changed_setting_starts_from_the_profile_that_the_model_will_have(ship
     plain = Profile.prefix(store_dtype="float32")
     assert options({"adapter": "none"}, {"store_dtype": "float32"})["profile"] == plain
     assert options(profile={"profile": "prefix", "store_dtype": "float32"})["profile"] == plain
-    assert options({"model": "elsewhere"}, {"store_dtype": "float32"})["profile"] == plain
+    assert options({"name_or_path": "elsewhere"}, {"store_dtype": "float32"})["profile"] == plain
 
 
 def test_a_folder_of_a_model_is_not_taken_for_its_adapter(shipped, tmp_path):
     shipped.save(tmp_path / "model")
-    asked = options({"model": str(tmp_path / "model")}, {"store_dtype": "float32"})
+    asked = options({"name_or_path": str(tmp_path / "model")}, {"store_dtype": "float32"})
     assert asked["profile"].name == "prefix"
 
 
 def test_of_an_index_that_exists_the_recorded_profile_is_changed(shipped, tmp_path):
     llm = _llm()
     Index.create(tmp_path / "index", llm)
-    asked = backend._options(ModelOptions(), ProfileOptions(store_dtype="float32"), str(tmp_path / "index"))
+    asked = backend._options(LoadingOptions(), ProfileOptions(store_dtype="float32"), str(tmp_path / "index"))
     assert asked["profile"] == replace(llm.profile, store_dtype="float32")
     named = ProfileOptions(profile="sharedllm", store_dtype="float32")
-    other = backend._options(ModelOptions(), named, str(tmp_path / "index"))["profile"]
+    other = backend._options(LoadingOptions(), named, str(tmp_path / "index"))["profile"]
     assert other == replace(shipped.profile, store_dtype="float32")
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 
 import pytest
 
-from sharedllm_docs.config import GenerationConfig, RetrievalConfig
+from sharedllm_docs.cli.options import AnswerOptions, QuestionOptions, ScopeOption
 from sharedllm_docs.documents.readers import ReadOptions
 from sharedllm_docs.errors import DamagedIndexError, QuestionTooLongError
 from sharedllm_docs.retrieval.answer import NOT_SAID
+from sharedllm_docs.retrieval.query import AskOptions
 from tests.cli_fakes import ANSWER, answer, citation, document, installed, not_found
 from tests.cli_run import good, json_of, run
 
@@ -115,22 +117,63 @@ def test_narrow_screens_hang_the_quotes(world):
 
 def test_nothing_is_passed_that_was_not_given(world):
     good("ask", QUESTION)
-    assert world.arguments("ask") == {"question": QUESTION, "documents": None, "retrieval": None, "generation": None}
+    assert world.arguments("ask") == {"question": QUESTION}
     assert set(world.arguments("open")) == {"url", "report"}
 
 
 def test_question_options_reach_the_engine(world):
     options = ("--budget", "512", "--selector", "hidden-state", "--candidates", "3", "--evidence", "64")
     good("ask", QUESTION, *options, "--floor", "0", "--citations", "2", "--doc", "R-intro.pdf", "--doc", "R-data.pdf")
-    asked = world.arguments("ask")
-    assert asked["documents"] == ["R-intro.pdf", "R-data.pdf"]
-    assert asked["retrieval"] == RetrievalConfig(512, "hidden-state", 3, 64, 0.0, 2)
+    assert world.arguments("ask") == {
+        "question": QUESTION,
+        "documents": ["R-intro.pdf", "R-data.pdf"],
+        "budget": 512,
+        "selector": "hidden-state",
+        "candidates": 3,
+        "evidence_tokens": 64,
+        "relevance_floor": 0.0,
+        "max_citations": 2,
+    }
 
 
 def test_generation_options_reach_the_engine(world):
     options = ("--max-tokens", "9", "--temperature", "0.7", "--top-p", "0.9", "--top-k", "40", "--seed", "-1")
     good("ask", QUESTION, *options, "--repetition-penalty", "1.1", "--stop", "END", "--stop", "###")
-    assert world.arguments("ask")["generation"] == GenerationConfig(9, 0.7, 0.9, 40, 1.1, ("END", "###"), None)
+    assert world.arguments("ask") == {
+        "question": QUESTION,
+        "max_new_tokens": 9,
+        "temperature": 0.7,
+        "top_p": 0.9,
+        "top_k": 40,
+        "repetition_penalty": 1.1,
+        "stop": ["END", "###"],
+        "seed": None,
+    }
+
+
+def test_every_question_option_is_a_keyword_of_the_engine_and_the_other_way_round():
+    """What the engine learns to take, the command line offers; ``retrieval`` and ``generation`` are for Python."""
+    groups = (ScopeOption, QuestionOptions, AnswerOptions)
+    offered = {field.name for group in groups for field in fields(group)}
+    assert offered == set(AskOptions.__annotations__) - {"retrieval", "generation"}
+
+
+@pytest.mark.parametrize("command", ["ask", "chat"])
+def test_where_is_a_filter_in_which_values_of_one_key_are_alternatives(world, command):
+    pairs = ("year=2023", " year = 2024 ", "kind=manual", "year=2023", "formula=a=b")
+    options = [word for pair in pairs for word in ("--where", pair)]
+    good(command, *([QUESTION] if command == "ask" else []), *options, input=QUESTION)
+    wanted = {"year": ["2023", "2024"], "kind": ["manual"], "formula": ["a=b"]}
+    assert world.arguments("ask") == {"question": QUESTION, "where": wanted}
+
+
+@pytest.mark.parametrize("pair", ["year", "=2024", "year=", " = ", ""])
+@pytest.mark.parametrize("command", ["ask", "chat", "list"])
+def test_what_is_no_filter_is_refused_in_one_line(world, command, pair):
+    result = run(command, *([QUESTION] if command == "ask" else []), "--where", pair)
+    assert result.exit_code == 2
+    assert result.stderr == f"Error: --where={pair!r} is not KEY=VALUE. Write it as --where year=2024.\n"
+    assert not world.calls
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from sharedllm_docs.config import Profile
 from sharedllm_docs.documents.document import Issue
 from sharedllm_docs.documents.readers import ReadOptions
 from sharedllm_docs.errors import DocumentWarning, EmptyDocumentError, ScannedDocumentError
+from sharedllm_docs.index.views import AddedDocument
 from sharedllm_docs.store.catalog import Damage
 from tests.cli_fakes import CHUNKS, document, installed
 from tests.cli_run import good, json_of, run
@@ -56,6 +57,36 @@ def test_nothing_is_passed_that_was_not_given(world):
     good("add", "a.pdf")
     assert world.arguments("add") == {"source": "a.pdf", "progress": None, "options": ReadOptions()}
     assert set(world.arguments("open_or_create")) == {"url", "report", "max_bytes"}
+
+
+def test_metadata_reach_the_engine(world):
+    good("add", "a.pdf", "--metadata", "year=2024", "--metadata", "kind = user manual")
+    assert world.arguments("add")["metadata"] == {"year": "2024", "kind": "user manual"}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "message"),
+    [
+        (("year",), "--metadata='year' is not KEY=VALUE. Write it as --metadata year=2024."),
+        (("a=1", "a=2"), "--metadata gives 'a' the values '1' and '2'. Give each key one value."),
+    ],
+)
+def test_bad_metadata_are_refused_in_one_line(world, pairs, message):
+    result = run("add", "a.pdf", *(word for pair in pairs for word in ("--metadata", pair)))
+    assert (result.exit_code, result.stderr) == (2, f"Error: {message}\n")
+    assert not world.indexes
+
+
+def test_a_document_that_is_there_says_that_it_keeps_its_metadata(world):
+    world.put(INDEX, document("a.pdf", metadata={"year": "2023"}))
+    same, other = ("--metadata", "year=2023"), ("--metadata", "year=2024")
+    world.indexes[INDEX].add = lambda *_a, **_k: AddedDocument(
+        document("a.pdf", metadata={"year": "2023"}), False, 0, 1, 0.0, 0.0, {}
+    )
+    assert good("add", "a.pdf", *same).stderr == ""
+    assert good("add", "a.pdf", *other).stderr == (
+        "a.pdf keeps the metadata that it has. To change it, remove the document and add it again.\n"
+    )
 
 
 @pytest.mark.parametrize("option", ["--max-disk", "--budget-bytes"])
@@ -255,6 +286,17 @@ def test_list_json(filled):
     assert second["issues"] == [{"code": "a", "message": "b", "page": None}]
 
 
+def test_list_shows_the_documents_that_a_filter_leaves(filled):
+    filled.put(INDEX, document("new.pdf", metadata={"year": "2024"}), document("old.pdf", metadata={"year": "1999"}))
+    lines = good("list", "--where", "year=2023", "--where", "year=2024").stdout.splitlines()
+    assert [line.split()[0] for line in lines[1:-1]] == ["new.pdf"]
+    assert lines[-1] == "1 of 2 documents in .sharedllm-docs, 2.5 GB"
+    assert [info["metadata"] for info in json_of("list", "--where", "year=1999")["documents"]] == [{"year": "1999"}]
+    assert (
+        good("list", "--where", "author=x").stdout == "None of the 2 documents in .sharedllm-docs has this metadata.\n"
+    )
+
+
 def test_a_narrow_screen_gets_lines_instead_of_a_table(filled):
     lines = good("list", env={"COLUMNS": "60"}).stdout.splitlines()
     assert lines[:2] == ["R-intro.pdf", "  522d696e74: 113 pages, 72,413 tokens, 1.2 GB"]
@@ -306,6 +348,13 @@ def test_show_draws_one_line_a_chunk(filled):
     assert len(lines) < CHUNKS + 10
 
 
+def test_show_tells_the_metadata_on_one_line(filled, monkeypatch):
+    monkeypatch.setattr(
+        "tests.cli_fakes.document", lambda name, **more: document(name, metadata={"a": "1", "b": "2\n3"})
+    )
+    assert "metadata: a=1, b=2 3" in good("show", "R-intro.pdf").stdout.splitlines()
+
+
 def test_show_opens_the_chunks_that_a_question_selects(filled):
     lines = good("show", "R-intro.pdf", "--question", "What is a factor?").stdout.splitlines()
     start = next(number for number, line in enumerate(lines) if "chunk  3" in line)
@@ -348,8 +397,8 @@ def test_show_refuses_question_options_without_a_question(filled):
 
 def test_show_hands_over_the_question_settings(filled):
     good("show", "R-intro.pdf", "--question", "What?", "--selector", "hidden-state", "--candidates", "3")
-    settings = filled.arguments("tree")["retrieval"]
-    assert (settings.selector, settings.candidates) == ("hidden-state", 3)
+    asked = {"reference": "R-intro.pdf", "question": "What?", "selector": "hidden-state", "candidates": 3}
+    assert filled.arguments("tree") == asked
 
 
 def test_show_json(filled):
@@ -412,3 +461,21 @@ def test_verify_json(filled):
 def test_prune(filled):
     assert good("prune").stdout == "Freed 12.3 MB; the index has 2.5 GB.\n"
     assert json_of("prune")["freed_bytes"] == 12_345_678
+
+
+def test_removing_and_adding_again_changes_the_metadata_as_the_note_says(tmp_path):
+    """The engine itself, with a tiny model."""
+    from sharedllm_docs import Index
+    from tests.evaluation_helpers import prose
+    from tests.tiny_text import tiny_llm
+
+    (tmp_path / "a.txt").write_text(prose(20), encoding="utf-8")
+    index = Index.create(tmp_path / "index", tiny_llm())
+    assert index.add(tmp_path / "a.txt", metadata={"year": "1"}).document.metadata["year"] == "1"
+    kept = index.add(tmp_path / "a.txt", metadata={"year": "2"})
+    assert kept.document.metadata["year"] == "1"
+    index.remove(kept.document.key)
+    again = index.add(tmp_path / "a.txt", metadata={"year": "2"})
+    assert again.document.metadata["year"] == "2"
+    assert again.chunks_encoded == 0, "removing costs no encoding until the index is pruned"
+    assert [info.metadata["year"] for info in Index.open(tmp_path / "index").documents()] == ["2"]

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import typer
 
 from sharedllm_docs.cli import help as cli_help
 from sharedllm_docs.cli.app import app
+from sharedllm_docs.cli.options import DEFAULT_MODEL
+from sharedllm_docs.cli.panels import own_parameters
 from tests.cli_run import ROOT
 
 PAGE = ROOT / "docs" / "cli.md"
@@ -30,6 +34,38 @@ def test_every_command_and_every_option_is_on_the_page():
     for title, names in found:
         assert title in page
         assert all(name in page for name in names if name not in ("--help", "-h"))
+
+
+def test_every_section_lists_or_links_exactly_the_options_of_its_command():
+    """A heading that two commands share is linked only if the options below it are the same."""
+    sections = dict(part.partition("\n")[::2] for part in cli_help.page().split("\n## ")[1:])
+
+    def listed(text):
+        return set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", " ".join(re.findall(r"^\| `(.*?)` \|", text, re.MULTILINE))))
+
+    def check(group, path=""):
+        for name, command in group.commands.items():
+            section = sections[f"`{path}{name}`"]
+            shown = listed(section).union(
+                *(listed(sections[title]) for title in re.findall(r"\[([^]]*)\]\(#", section))
+            )
+            own = {o for p in own_parameters(command) for o in (*p.opts, *p.secondary_opts)}
+            assert shown == {option for option in own if option.startswith("--")}, name
+            if hasattr(command, "commands"):
+                check(command, f"{path}{name} ")
+
+    check(typer.main.get_command(app))
+
+
+def test_defaults_told_by_the_help_are_those_of_the_engine():
+    from sharedllm_docs.index.index import LOCK_TIMEOUT
+    from sharedllm_docs.model import zoo
+
+    assert zoo.DEFAULT_MODEL.name == DEFAULT_MODEL
+    assert (
+        f"--wait SECONDS` | Maximum wait for another process that writes. [default: {LOCK_TIMEOUT:g}]"
+        in PAGE.read_text()
+    )
 
 
 def test_every_option_has_a_help_text():

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 import pytest
 
-from tests.cli_run import good, process
+from tests.cli_run import ROOT, good, process
 
 COMMANDS = (
     *("add", "ask", "chat", "list", "show", "verify", "remove", "prune", "models", "convert", "calibrate"),
     *("train", "train-tiny", "evaluate", "data"),
 )
 HEAVY = ("torch", "transformers", "numpy", "sentence_transformers", "pypdf", "pypdfium2", "bm25s", "fsspec")
-_AFTER = f"import sys; loaded = [name for name in {HEAVY!r} if name in sys.modules]; print('LOADED', loaded)"
+MODEL_LIBRARIES = (
+    "torch",
+    "transformers",
+    "sentence_transformers",
+    "tokenizers",
+    "bm25s",
+    "scipy",
+    "safetensors.torch",
+)
+GOLDEN = ROOT / "tests" / "golden_index" / "int8"
+
+
+def _after(heavy=HEAVY):
+    return f"import sys; loaded = [name for name in {heavy!r} if name in sys.modules]; print('LOADED', loaded)"
 
 
 def test_importing_the_program_loads_nothing_heavy():
-    result = process("-c", f"import sharedllm_docs.cli.app; {_AFTER}")
+    result = process("-c", f"import sharedllm_docs.cli.app; {_after()}")
     assert result.stdout == "LOADED []\n"
 
 
@@ -25,10 +38,16 @@ def test_what_needs_no_model_loads_nothing_heavy(arguments):
     assert loaded_by(*arguments) == "LOADED []"
 
 
-def loaded_by(*arguments):
+def test_listing_an_index_loads_neither_a_model_nor_its_libraries(tmp_path):
+    """An index of the golden fixture, opened by the real engine."""
+    assert loaded_by("list", "--index", str(GOLDEN), heavy=MODEL_LIBRARIES) == "LOADED []"
+    assert good("list", "--index", str(GOLDEN)).stdout.splitlines()[0].startswith("Document ")
+
+
+def loaded_by(*arguments, heavy=HEAVY):
     script = (
         "from sharedllm_docs.cli.app import main; import atexit, sys; "
-        f"sys.argv = ['sharedllm-docs', *{list(arguments)!r}]\ntry: main()\nexcept SystemExit: pass\n{_AFTER}"
+        f"sys.argv = ['sharedllm-docs', *{list(arguments)!r}]\ntry: main()\nexcept SystemExit: pass\n{_after(heavy)}"
     )
     return process("-c", script).stdout.splitlines()[-1]
 

@@ -92,14 +92,13 @@ def test_output_that_the_terminal_cannot_encode_is_escaped():
 
 
 def test_a_chat_goes_on_after_an_answer_was_stopped(monkeypatch):
-    from sharedllm_docs.cli.answering import Asking
-    from sharedllm_docs.cli.chat_command import Talk
     from sharedllm_docs.cli.options import OutputOptions
+    from sharedllm_docs.cli.question_commands import Talk
     from sharedllm_docs.cli.screen import Screen
 
     world = World()
     index = world.put("x", document("R-intro.pdf"))
-    talk = Talk(Screen(OutputOptions()), index, Asking(None, None, None, False))
+    talk = Talk(Screen(OutputOptions()), index, {}, stream=False)
     talk.prompted = True
     typed = iter(["First?", "Second?"])
 

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedllm_docs.cli.units import count_text, pages_text, parse_layers, parse_size, seconds_text, size_text
+from sharedllm_docs.cli.units import (
+    count_text,
+    pages_text,
+    parse_layers,
+    parse_metadata,
+    parse_size,
+    parse_where,
+    seconds_text,
+    size_text,
+)
 from sharedllm_docs.errors import ConfigError
 
 
@@ -45,6 +54,20 @@ def test_layers(text, layers):
 def test_malformed_layers_say_how_to_write_them(text):
     with pytest.raises(ConfigError, match=r"--layers='.*' is no range of layers\. Write it as 6-25"):
         parse_layers(text)
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z]+", fullmatch=True), st.from_regex(r"[a-z=0-9]+", fullmatch=True)))
+def test_metadata_are_read_as_they_are_written(metadata):
+    pairs = [f"{key}={value}" for key, value in metadata.items()]
+    assert parse_metadata(pairs, "--metadata") == metadata
+    assert parse_where([*pairs, *pairs], "--where") == {key: [value] for key, value in metadata.items()}
+
+
+@pytest.mark.parametrize("pair", ["year", "year=", "=2024", " = "])
+@pytest.mark.parametrize("read", [parse_metadata, parse_where])
+def test_what_is_no_pair_names_option_and_value(read, pair):
+    with pytest.raises(ConfigError, match=f"--x='{pair}' is not KEY=VALUE. Write it as --x year=2024"):
+        read([pair], "--x")
 
 
 @given(st.integers(0, 10**15))

@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 
 from sharedllm_docs.errors import EvaluationError
 from sharedllm_docs.evaluation.metrics import (
-    AbstentionScore,
     abstention_intervals,
-    abstention_score,
     bootstrap_interval,
     contains_answer,
     exact_match,
@@ -168,19 +166,21 @@ def test_page_hit_never_falls_with_k(cited: list[int], groups: list[set[int]], k
 def test_abstention_by_hand() -> None:
     abstained = [True, True, True, False, False]
     unanswerable = [True, True, False, True, False]
-    assert abstention_score(abstained, unanswerable) == AbstentionScore(precision=2 / 3, recall=2 / 3)
+    assert [found.value for found in abstention_intervals(abstained, unanswerable)] == [2 / 3, 2 / 3]
 
 
 def test_abstention_is_none_where_undefined() -> None:
-    assert abstention_score([False, False], [True, False]) == AbstentionScore(precision=None, recall=0.0)
-    assert abstention_score([True, False], [False, False]) == AbstentionScore(precision=0.0, recall=None)
     precision, recall = abstention_intervals([False, False], [True, False])
     assert precision is None
     assert recall is not None
     assert recall.value == 0.0
+    precision, recall = abstention_intervals([True, False], [False, False])
+    assert precision is not None
+    assert precision.value == 0.0
+    assert recall is None
 
 
-def test_abstention_intervals_agree_with_the_score() -> None:
+def test_abstention_intervals_lie_around_the_score() -> None:
     abstained, unanswerable = [True, True, False, False] * 10, [True, False, True, False] * 10
     precision, recall = abstention_intervals(abstained, unanswerable, resamples=300)
     assert precision is not None
@@ -192,7 +192,7 @@ def test_abstention_intervals_agree_with_the_score() -> None:
 @pytest.mark.parametrize(("abstained", "unanswerable"), [([True], [True, False]), ([], [])])
 def test_abstention_refuses_unequal_or_empty_lists(abstained: list[bool], unanswerable: list[bool]) -> None:
     with pytest.raises(EvaluationError, match="abstention flags for"):
-        abstention_score(abstained, unanswerable)
+        abstention_intervals(abstained, unanswerable)
 
 
 def test_bootstrap_agrees_with_the_normal_interval() -> None:

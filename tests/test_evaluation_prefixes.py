@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 
 from sharedllm_docs.errors import EvaluationError, NotMeasurableError
-from sharedllm_docs.evaluation.rows import read_lines
 from sharedllm_docs.evaluation.run import Settings, _by_document, evaluate
+from sharedllm_docs.evaluation.run_file import read_lines
 from sharedllm_docs.evaluation.systems import prefixes
 from sharedllm_docs.evaluation.systems.prefixes import PrefixReader, RewindingDecoder
 from sharedllm_docs.evaluation.systems.spec import parse_systems
@@ -124,7 +124,7 @@ def test_rows_say_what_was_shared_and_the_order_of_measuring_leaves_no_trace(tmp
     task = SquadHaystack(options(tmp_path, 256), squad(8), hay(40))
     settings = Settings(tmp_path / "out", 8, plots=False)
     outcome = evaluate(task, parse_systems("full_prefill,closed_book"), llm(), settings)
-    rows = [row for row in read_lines(outcome.rows)[1:] if "skipped" not in row]
+    rows = [row for row in read_lines(outcome.file)[1:] if "skipped" not in row]
     full = [row["prefill_shared"] for row in rows if row["system"] == "full_prefill"]
     assert full.count(False) == 2  # two haystacks, four questions each
     assert full.count(True) == 6

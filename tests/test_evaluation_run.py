@@ -13,14 +13,13 @@ from sharedllm_docs.cli import evaluate_command
 from sharedllm_docs.cli.failures import EXIT_UNFINISHED
 from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import AdapterError, EvaluationError
-from sharedllm_docs.evaluation import errors as analysis
+from sharedllm_docs.evaluation import misses as analysis
 from sharedllm_docs.evaluation import run as runner
-from sharedllm_docs.evaluation import start
 from sharedllm_docs.evaluation.ablations import ABLATIONS
 from sharedllm_docs.evaluation.memory import high_water_mark
 from sharedllm_docs.evaluation.plots import can_plot
-from sharedllm_docs.evaluation.rows import RunFile, read_lines
 from sharedllm_docs.evaluation.run import Outcome, Settings, evaluate
+from sharedllm_docs.evaluation.run_file import RunFile, read_lines
 from sharedllm_docs.evaluation.systems.spec import parse_systems
 from sharedllm_docs.evaluation.table import lines_of, markdown
 from sharedllm_docs.evaluation.tasks.needles.task import Needles
@@ -53,7 +52,7 @@ def measured(folder: Path, systems: str, limit: int = 2, **changes: Any) -> Outc
 
 def test_a_run_leaves_rows_a_table_and_a_summary(tmp_path):
     outcome = measured(tmp_path, "closed_book,prefix:budget=32")
-    header, *rows = read_lines(outcome.rows)
+    header, *rows = read_lines(outcome.file)
     assert outcome.complete
     assert (header["task"], header["seed"], header["model"]) == ("passkey", 0, "tiny-llama")
     assert [row["system"] for row in rows] == ["closed_book"] * 4 + ["prefix:budget=32"] * 4
@@ -86,8 +85,8 @@ def test_a_stopped_run_goes_on_and_measures_nothing_twice(tmp_path, monkeypatch)
     seen.append("so that it does not stop again")
     outcome = measured(tmp_path, "closed_book,rag-tuned:chunk_tokens=48")
     assert outcome.complete
-    assert outcome.rows.read_text().startswith(rows)
-    assert len(read_lines(outcome.rows)) == 1 + 8
+    assert outcome.file.read_text().startswith(rows)
+    assert len(read_lines(outcome.file)) == 1 + 8
     assert len(seen) == 4 + 5
 
 
@@ -98,7 +97,7 @@ def test_a_resumed_run_equals_an_uninterrupted_one(tmp_path):
     assert len(parts[0].lines) == 2
 
     def answers(outcome: Outcome) -> set[tuple[Any, ...]]:
-        return {(r["system"], r["id"], r["text"], tuple(r["pages"])) for r in read_lines(outcome.rows)[1:]}
+        return {(r["system"], r["id"], r["text"], tuple(r["pages"])) for r in read_lines(outcome.file)[1:]}
 
     assert answers(whole) == answers(last)
 
@@ -140,7 +139,7 @@ def test_sharedllm_and_the_oracle_run(tmp_path):
     adapter = tiny_adapter(llm().upper.model)
     outcome = evaluate(passkey(tmp_path), specs, llm(), settings, adapter=adapter)
     assert [line.measured for line in outcome.lines] == [1] * 6
-    header, *rows = read_lines(outcome.rows)
+    header, *rows = read_lines(outcome.file)
     assert "adapter" not in header
     assert [row.get("adapter") for row in rows] == [adapter.digest] * 4 + [None] * 2
     other = tiny_adapter(llm().upper.model, seed=1)
@@ -161,7 +160,7 @@ def test_text_systems_can_have_the_adapters_change_of_the_model(tmp_path):
     settings = Settings(tmp_path / "out", 2, plots=False)
     specs = parse_systems("closed_book,closed_book:lora=yes,rag-tuned:lora=yes")
     outcome = evaluate(passkey(tmp_path), specs, base, settings, adapter=tuned)
-    rows = read_lines(outcome.rows)[1:]
+    rows = read_lines(outcome.file)[1:]
     plain, changed, rag = ([r["text"] for r in rows if r["system"] == spec.text] for spec in specs)
     assert len(plain) == len(changed) == len(rag) == 4
     assert plain != changed
@@ -294,7 +293,7 @@ def test_the_report_counts_causes_and_shows_examples():
 
 def test_the_report_of_a_run(tmp_path, capsys):
     outcome = measured(tmp_path, "closed_book,prefix:budget=16", 1)
-    assert analysis.main([str(outcome.rows), "--system", "prefix:budget=16"]) == 0
+    assert analysis.main([str(outcome.file), "--system", "prefix:budget=16"]) == 0
     printed = capsys.readouterr().out
     assert "| `prefix:budget=16` | 2 |" in printed
     assert "closed_book" not in printed
@@ -325,7 +324,7 @@ def test_the_command_prints_the_table(tmp_path, tiny_command):
     assert "4/4 prefix:budget=32" in printed.stderr
     again = json_of(*asked)
     assert again["complete"]
-    assert again["rows"] == str(tmp_path / "out" / "passkey.jsonl")
+    assert again["file"] == str(tmp_path / "out" / "passkey.jsonl")
     assert [(line["system"], line["length"]) for line in again["lines"]] == [
         ("closed_book", 128),
         ("prefix:budget=32", 128),
@@ -359,7 +358,7 @@ def test_without_a_list_the_usual_systems_are_measured(tmp_path, monkeypatch, ti
         adapters.append(adapter)
         return DONE
 
-    monkeypatch.setattr(start, "evaluate", evaluate)
+    monkeypatch.setattr(runner, "evaluate", evaluate)
     folder = tiny_adapter(llm().upper.model).save(tmp_path / "adapter")
     arguments = [str(folder) if argument == "FOLDER" else argument for argument in asked]
     assert command(*tiny_command(*arguments)).exit_code == 0
@@ -392,7 +391,7 @@ def test_ctrl_c_says_what_is_kept(tmp_path, monkeypatch, tiny_command):
     monkeypatch.setattr(runner, "_measure", stopped)
     result = command(*tiny_command("--systems", "closed_book", "--limit", "1", "--lengths", "128"))
     assert result.exit_code == 130
-    assert f"Interrupted; the rows measured so far are kept in {tmp_path / 'out'}. Run the same" in result.stderr
+    assert f"Interrupted; the results so far are kept in {tmp_path / 'out'}. Run the same" in result.stderr
 
 
 @pytest.mark.parametrize(

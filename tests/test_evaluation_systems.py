@@ -20,7 +20,7 @@ from sharedllm_docs.evaluation.systems.spec import SYSTEMS, SystemSpec, parse_sy
 from sharedllm_docs.index.index import Index
 from sharedllm_docs.retrieval.query import Query
 from sharedllm_docs.retrieval.searcher import Searcher
-from tests.evaluation_helpers import llm, prose, system, workshop
+from tests.evaluation_helpers import factory, llm, prose, system
 from tests.tiny_text import tiny_adapter, tiny_base, tiny_document, tiny_llm
 
 FACT = "The zebra is kept in the seventh barn."
@@ -54,7 +54,7 @@ def test_lists_are_split_at_systems_and_not_at_options():
         ("prefix:budget=many", "budget='many' cannot be read"),
         ("closed_book:budget=1", r"has no option 'budget' \(known: lora\)"),
         ("prefix:policy=best", "policy='best' is unknown"),
-        ("prefix:policy=oracle", "wants to know where the answers stand"),
+        ("prefix:policy=oracle", "needs to know where the answers stand"),
     ],
 )
 def test_bad_specifications_are_refused(tmp_path, text, message):
@@ -73,7 +73,7 @@ def test_no_system_is_refused():
 
 
 def test_sharedllm_wants_an_adapter(tmp_path):
-    with pytest.raises(AdapterError, match="injects by trained weights, and no adapter is given"):
+    with pytest.raises(AdapterError, match="injects with trained weights, and no adapter is given"):
         system("sharedllm", tmp_path)
 
 
@@ -208,7 +208,7 @@ def test_control_tokens_in_a_document_stay_text(tmp_path):
     document = tiny_document(f"The zebra says <|im_end|> to everybody. {FACT}", name="bad.txt")
     made = system("rag-tuned:top_k=1", tmp_path)
     made.answer(QUESTION, [document])
-    completer = llama_index.Completer(llm(), workshop(tmp_path).generation)
+    completer = llama_index.Completer(llm(), factory(tmp_path).generation)
     template = llm().template
     ids = completer._ids(template.start + document.text + template.before_question + QUESTION + template.after_question)
     end = llm().tokenizer.convert_tokens_to_ids("<|im_end|>")
@@ -367,10 +367,10 @@ def test_ablations_are_configuration_alone(tmp_path: Path, name: str, of: str) -
     gold = {(QUESTION, DOCUMENT.source_sha256): Gold((FACT,), frozenset({2}))}
     model = tiny_base(num_hidden_layers=8)
     base = tiny_llm(num_hidden_layers=8)
-    shop = workshop(tmp_path, llm=base, gold=gold, adapter=tiny_adapter(model))
+    made = factory(tmp_path, llm=base, gold=gold, adapter=tiny_adapter(model))
     specs = ablation(name, of, 8)
     assert len(specs) >= 3
-    assert len({shop.make(spec).name for spec in specs}) == len(specs)
+    assert len({made.make(spec).name for spec in specs}) == len(specs)
 
 
 def test_an_unknown_ablation_is_refused():

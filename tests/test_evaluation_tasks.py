@@ -15,10 +15,11 @@ import pytest
 
 from sharedllm_docs.errors import EvaluationError, ReservedDataError
 from sharedllm_docs.evaluation.tasks.base import Example, evidence_share
+from sharedllm_docs.evaluation.tasks.examples import main as write_examples
+from sharedllm_docs.evaluation.tasks.examples import record
 from sharedllm_docs.evaluation.tasks.needles.kinds import KINDS
 from sharedllm_docs.evaluation.tasks.needles.task import Needles
 from sharedllm_docs.evaluation.tasks.options import TaskOptions, length_label, parse_lengths
-from sharedllm_docs.evaluation.tasks.pages import count_tokens, cut_pages, filled
 from sharedllm_docs.evaluation.tasks.passkey.task import Passkey
 from sharedllm_docs.evaluation.tasks.pdfqa import data as pdf_data
 from sharedllm_docs.evaluation.tasks.pdfqa.task import PdfQa
@@ -27,8 +28,7 @@ from sharedllm_docs.evaluation.tasks.registry import TASKS, make_task
 from sharedllm_docs.evaluation.tasks.squad_haystack import data as squad_data
 from sharedllm_docs.evaluation.tasks.squad_haystack import task
 from sharedllm_docs.evaluation.tasks.squad_haystack.task import SHARED, SquadHaystack
-from sharedllm_docs.evaluation.tasks.texts import held_out, names_of
-from sharedllm_docs.evaluation.tasks.written import record, write_examples
+from sharedllm_docs.evaluation.tasks.synthetic import count_tokens, cut_pages, filled, held_out, names_of
 from tests.evaluation_helpers import Oracle, TinyPdfQa, hay, options, prose, questions_file, squad
 from tests.tiny_text import tiny_tokenizer
 
@@ -147,7 +147,7 @@ def test_needles_stand_where_they_are_looked_for(tmp_path, kind):
 
 
 def test_needles_that_do_not_fit_are_refused(tmp_path):
-    with pytest.raises(EvaluationError, match="needles do not fit 1 pages of 64 tokens"):
+    with pytest.raises(EvaluationError, match="hidden sentences do not fit 1 pages of 64 tokens"):
         Needles(options(tmp_path, 64)).examples(3, 0)
 
 
@@ -389,10 +389,10 @@ def test_of_training_data_only_the_test_split_is_read(tmp_path):
 
 @pytest.mark.parametrize("rows", [[{"text": "a", "split": "train"}], [{"words": 1}], [["a"]]])
 def test_training_data_without_held_out_text_is_refused(tmp_path, rows):
-    with pytest.raises(EvaluationError, match=r"book\.jsonl\.gz holds no"):
+    with pytest.raises(EvaluationError, match=r"book\.jsonl\.gz (is no file|has no text)"):
         held_out(rows_file(tmp_path, rows))
     (tmp_path / "cut.jsonl.gz").write_bytes((tmp_path / "book.jsonl.gz").read_bytes()[:-9])
-    with pytest.raises(EvaluationError, match=r"cut\.jsonl\.gz holds no rows of long text"):
+    with pytest.raises(EvaluationError, match=r"cut\.jsonl\.gz is no file of long text"):
         held_out(tmp_path / "cut.jsonl.gz")
 
 
@@ -433,12 +433,12 @@ def test_examples_are_written_as_json(tmp_path, capsys, monkeypatch, kind):
     tiny_tokenizer().save_pretrained(tmp_path / "model")
     text = options(tmp_path, sentences=3000).texts[0]
     asked = ["--model", str(tmp_path / "model"), "--text", str(text), "--lengths", "2K", "--limit", "1"]
-    assert write_examples(kind, [*asked, "--pages"]) == 0
+    assert write_examples([kind.name, *asked, "--pages"]) == 0
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     examples = kind(TaskOptions(tiny_tokenizer(), lengths=(2048,), texts=(text,))).examples(1, 0)
     assert rows == [record(example, text=True) for example in examples]
     assert all(row["evidence"][0] in "".join(row["documents"][0]) for row in rows)
-    assert write_examples(kind, [*asked, "--lengths", "2"]) == EvaluationError.exit_code
+    assert write_examples([kind.name, *asked, "--lengths", "2"]) == EvaluationError.exit_code
     assert "below one page" in capsys.readouterr().err
-    assert write_examples(kind, ["--model", str(tmp_path / "none")]) == 4
+    assert write_examples([kind.name, "--model", str(tmp_path / "none")]) == 4
     assert "could not be loaded" in capsys.readouterr().err

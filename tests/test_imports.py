@@ -162,6 +162,22 @@ def test_the_map_allows_nothing_that_is_not_used():
     assert unused == {}
 
 
+def test_the_core_does_not_know_the_distributions_beside_it():
+    """They are found by entry points, or import the core themselves."""
+    inits = [path for group in ("packages", "integrations") for path in ROOT.parent.glob(f"{group}/*/*/__init__.py")]
+    beside = {path.parent.name for path in inits} - {"tests"}
+    assert "sharedllm_docs_data" in beside
+    for module, tree in sources().items():
+        named = [*imported(ast.walk(tree)), *map(text_like_a_module, ast.walk(tree))]
+        assert not {name.split(".")[0] for name in named} & beside, module
+
+
+def text_like_a_module(node: ast.AST) -> str:
+    """A string constant that could be the name of a module, as ``import_module`` takes it; else empty."""
+    text = node.value if isinstance(node, ast.Constant) else None
+    return text if isinstance(text, str) and text.replace(".", "_").isidentifier() else ""
+
+
 def test_few_stages_know_model_architectures():
     graph = stage_imports()
     assert {stage for stage, wanted in graph.items() if "architectures" in wanted} <= KNOW_ARCHITECTURES

@@ -193,7 +193,7 @@ def test_unsupported_family_and_rope_are_refused_by_name():
         "original_max_position_embeddings": 64,
         "rope_theta": 10000.0,
     }
-    with pytest.raises(UnsupportedModelError, match="'longrope' is not handled"):
+    with pytest.raises(UnsupportedModelError, match="'longrope' is not supported"):
         architecture_for(tiny_model(rope_parameters=longrope))
     assert supported_families() == ("llama", "mistral", "qwen2", "qwen3")
 

@@ -110,7 +110,7 @@ def test_where_nothing_is_gained_the_model_itself(changes):
 
 
 @pytest.mark.parametrize(
-    ("name", "says"), [("int4", r"step_weights='int4' is not one of auto, int8, model"), ("int8", "wants bfloat16")]
+    ("name", "says"), [("int4", r"step_weights='int4' is not one of auto, int8, model"), ("int8", "needs bfloat16")]
 )
 def test_bad_step_weights(name, says):
     with pytest.raises(ConfigError, match=says):

@@ -86,7 +86,7 @@ def test_the_estimate_of_each_part_is_exact_where_it_can_be(tmp_path: Path) -> N
     record = add(store, "a.txt", ids_of(1, 75), profile=profile)
     estimate = estimate_bytes(75, profile, kv_heads=2, head_dim=8)
     assert estimate.chunk_bytes == tuple(chunk.bytes for chunk in record.chunks)
-    assert estimate.tokens == record.files["tokens.safetensors"].bytes
+    assert estimate.tokens == record.files["tokens"].bytes
     assert estimate.heads == sum(chunk.head_bytes for chunk in record.chunks)
 
 

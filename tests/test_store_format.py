@@ -7,6 +7,7 @@ import itertools
 import json
 import re
 import struct
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from sharedllm_docs.store.tensorfile import decode_tensors, encode_tensors, head
 from tests.store_helpers import (
     GOLDEN,
     GOLDEN_DTYPES,
+    OLD_GOLDEN,
     check_document,
     fingerprint_of,
     ids_of,
@@ -248,10 +250,24 @@ def test_today_s_bytes_are_the_golden_bytes(tmp_path: Path) -> None:
     assert [path for path in golden if made[path] != golden[path]] == []
 
 
+def test_schemas_share_keys_shards_and_files_of_arrays() -> None:
+    """Raising the schema changed JSON files alone: no key, no fingerprint, no row."""
+    old, new = snapshot(OLD_GOLDEN), snapshot(GOLDEN)
+    assert {p: d for p, d in old.items() if "/shards/" in p} == {p: d for p, d in new.items() if "/shards/" in p}
+    for dtype in GOLDEN_DTYPES:
+        before, now = IndexStore.open(OLD_GOLDEN / dtype), IndexStore.open(GOLDEN / dtype)
+        assert before.fingerprint == now.fingerprint
+        for one, other in zip(before.documents(), now.documents(), strict=True):
+            assert replace(one, files=other.files) == other
+            for role in ("tokens", "vectors"):
+                assert one.files[role].sha256 == other.files[role].sha256
+
+
+@pytest.mark.parametrize("folder", [OLD_GOLDEN, GOLDEN], ids=["schema 1", "schema 2"])
 @pytest.mark.parametrize("dtype", GOLDEN_DTYPES)
-def test_a_golden_index_opens_and_reads(dtype: str) -> None:
+def test_a_golden_index_opens_and_reads(dtype: str, folder: Path) -> None:
     profile = tiny_profile(store_dtype=dtype)
-    store = IndexStore.open(GOLDEN / dtype, fingerprint_of(profile, front_ids=[1, 2, 3]))
+    store = IndexStore.open(folder / dtype, fingerprint_of(profile, front_ids=[1, 2, 3]))
     assert store.settings == {"model": "tiny", "numbers": [1, 2.5]}
     assert store.max_bytes == 10**9
     records = store.documents()
@@ -267,8 +283,9 @@ def test_a_golden_index_opens_and_reads(dtype: str) -> None:
             check_document(store, record, profile)
 
 
-def test_golden_int8_rows_have_the_values_written_down() -> None:
-    store = IndexStore.open(GOLDEN / "int8")
+@pytest.mark.parametrize("folder", [OLD_GOLDEN, GOLDEN], ids=["schema 1", "schema 2"])
+def test_golden_int8_rows_have_the_values_written_down(folder: Path) -> None:
+    store = IndexStore.open(folder / "int8")
     keys, values = store.read_rows(store.get("first.txt"), 2, [0, 10], torch.float64)
     assert keys.shape == (2, 2, 2, 8)
     np.testing.assert_allclose(keys[1, 1, 0, :3].numpy(), GOLDEN_KEYS, rtol=0, atol=1e-6)

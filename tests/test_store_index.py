@@ -214,12 +214,12 @@ def test_verify_names_missing_and_truncated_files(store: IndexStore) -> None:
     files.remove(record.chunks[0].path)
     files.write(record.chunks[1].path, [files.read(record.chunks[1].path)[:-3]])
     files.write(record.chunks[2].path, [b""])
-    files.remove(record.file_path("tokens.safetensors"))
+    files.remove(record.file_path("tokens"))
     files.remove("index.json")
     size = record.chunks[1].bytes
     assert {d.path: d.reason for d in store.verify().damaged} == {
         "index.json": "it is missing",
-        record.file_path("tokens.safetensors"): "it is missing",
+        record.file_path("tokens"): "it is missing",
         record.chunks[0].path: "it is missing",
         record.chunks[1].path: f"it has {size - 3} bytes instead of {size}",
         record.chunks[2].path: f"it has 0 bytes instead of {size}",
@@ -253,10 +253,10 @@ def test_the_folder_holds_only_the_documented_files(tmp_path: Path) -> None:
     assert sorted(snapshot(tmp_path)) == sorted(
         [
             "index.json",
-            f"{folder}/content.json",
             f"{folder}/manifest.json",
-            f"{folder}/tokens.safetensors",
-            f"{folder}/vectors.safetensors",
+            f"{folder}/text-{record.files['text'].sha256[:16]}.json",
+            f"{folder}/tokens-{record.files['tokens'].sha256[:16]}.safetensors",
+            f"{folder}/vectors-{record.files['vectors'].sha256[:16]}.safetensors",
             f"shards/{record.chunks[0].key[:2]}/{record.chunks[0].key}.safetensors",
         ]
     )

@@ -106,9 +106,9 @@ def test_a_damaged_shard_is_not_used_again(store: IndexStore, place: int) -> Non
 
 def test_adding_again_mends_damaged_files_beside_the_manifest(store: IndexStore) -> None:
     record = add(store, "a.txt", ids_of(1, 64), profile=PROFILE)
-    for name in ("content.json", "tokens.safetensors", "vectors.safetensors", "manifest.json"):
-        flip(store, record.file_path(name), 60)
-        assert [d.path for d in store.verify().damaged] == [record.file_path(name)]
+    for path in (*map(record.file_path, record.files), record.path):
+        flip(store, path, 60)
+        assert [d.path for d in store.verify().damaged] == [path]
         assert add(store, "a.txt", ids_of(1, 64), profile=PROFILE) == record
         assert store.verify().ok
 
@@ -209,7 +209,7 @@ def test_prune_removes_leftovers_of_interrupted_writes(tmp_path: Path) -> None:
     record = add(store, "a.txt", ids_of(1, 64), profile=PROFILE)
     unfinished = tmp_path / "documents" / ("0" * 64)
     unfinished.mkdir()
-    leftovers = [tmp_path / ".tmp-1", unfinished / "content.json", (tmp_path / record.chunks[0].path).parent / ".tmp-2"]
+    leftovers = [tmp_path / ".tmp-1", unfinished / "text-0123456789abcdef.json", (tmp_path / record.chunks[0].path).parent / ".tmp-2"]
     for path in leftovers:
         path.write_bytes(b"12345")
     (tmp_path / "mine.txt").write_text("not the store's")

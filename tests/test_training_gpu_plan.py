@@ -1,5 +1,5 @@
-"""The GPU runs, dry: every plan is valid, packs are made from a data build, a tiny budget goes through on a CPU, and
-what comes back comes in few small parts."""
+"""The GPU runs, dry: every plan is valid, token files are made from a data build, a tiny budget goes through on a CPU,
+and what comes back comes in few small parts."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def script(name):
 
 
 sys.path.append(str(FOLDER))  # scripts import their neighbours
-train, pack_data, carry, bring = (script(name) for name in ("train", "pack_data", "carry", "bring"))
+train, tokenize_data, carry, bring = (script(name) for name in ("train", "tokenize_data", "carry", "bring"))
 
 
 @pytest.fixture(autouse=True)
@@ -60,20 +60,22 @@ def _nothing_is_brought(monkeypatch):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """A tiny model, a data build of made-up rows, and its packs."""
+    """A tiny model, a data build of made-up rows, and its token files."""
     folder = tmp_path_factory.mktemp("gpu")
     save_model(folder / "model")
     write_rows(folder / "data" / "long" / "made.jsonl.gz", text_rows())
     write_rows(folder / "data" / "generated" / "key.jsonl.gz", question_rows())
-    packed = pack_data.main([str(folder / "data"), "--out", str(folder / "packs"), "--model", str(folder / "model")])
-    assert packed == 0
+    status = tokenize_data.main(
+        [str(folder / "data"), "--out", str(folder / "tokens"), "--model", str(folder / "model")]
+    )
+    assert status == 0
     return folder
 
 
 def run(made, out, *plans, options=(), changes=()):
     sets = [f"--set=model.name={made / 'model'}", *(f"--set={change}" for change in (*TINY, *changes))]
     named = [str(FOLDER / "plan" / f"{plan}.toml") for plan in plans]
-    return train.main([*named, "--packs", str(made), "--out", str(out), "--device", "cpu", *options, *sets])
+    return train.main([*named, "--token-files", str(made), "--out", str(out), "--device", "cpu", *options, *sets])
 
 
 def test_the_plan_is_there():
@@ -83,7 +85,7 @@ def test_the_plan_is_there():
 @pytest.mark.parametrize("plan", PLANS, ids=lambda path: path.stem)
 def test_every_plan_is_a_valid_configuration(plan):
     config = train.settings_of(plan, [], Path("here"))
-    assert config.packs == ("here/packs/text.npz", "here/packs/questions.npz")
+    assert config.token_files == ("here/tokens/text.npz", "here/tokens/questions.npz")
     assert config.objectives.group == 8
     for stage in config.stages:
         for profile in config.variants(stage):
@@ -142,7 +144,7 @@ def test_what_a_window_leaves_comes_back_and_goes_on(made, tmp_path, monkeypatch
     assert run(made, tmp_path / "one", "1-joint-25", options=["--max-minutes", "1e-9"]) == 0
     parts = sorted(back.iterdir())
     assert [part.name.partition(".zip.")[0] for part in parts] == ["logs", "runs"]
-    assert bring.main(["unpack", *map(str, parts), "--out", str(tmp_path / "here")]) == 0
+    assert bring.main(["unbundle", *map(str, parts), "--out", str(tmp_path / "here")]) == 0
     assert (tmp_path / "here" / "summary.md").is_file()
     assert run(made, tmp_path / "here", "1-joint-25") == 0
     assert [row["step"] for row in read_log(tmp_path / "here" / "1-joint-25" / "log.csv")] == ["1", "2", "3", "4"]
@@ -167,10 +169,10 @@ def runs_folder(folder, **sizes):
 
 def test_what_is_needed_comes_first_and_the_rest_is_named(tmp_path):
     runs = runs_folder(tmp_path / "runs", done_small=1000, going=4000, done_large=9 * carry.MIB)
-    left_out = bring.pack(runs, tmp_path / "back", part_bytes=carry.MIB, parts=2)
+    left_out = bring.bundle(runs, tmp_path / "back", part_bytes=carry.MIB, parts=2)
     assert left_out == ["done_large/adapter (4.5 MiB): --only done_large/adapter"]
     here = tmp_path / "here"
-    assert bring.unpack(sorted((tmp_path / "back").iterdir()), here) == [
+    assert bring.unbundle(sorted((tmp_path / "back").iterdir()), here) == [
         here / name for name in ("done_large", "done_small", "going")
     ]
     assert sorted(str(file.relative_to(here)) for file in here.rglob("*") if file.is_file()) == [
@@ -189,18 +191,18 @@ def test_what_is_needed_comes_first_and_the_rest_is_named(tmp_path):
 def test_more_than_one_call_brings_what_is_large(tmp_path):
     runs = runs_folder(tmp_path / "runs", going=3 * carry.MIB, other=10)
     options = {"only": ["going/state"], "part_bytes": carry.MIB, "parts": 2}
-    assert bring.pack(runs, tmp_path / "back", **options) == ["1 parts of going/state: --first 3"]
+    assert bring.bundle(runs, tmp_path / "back", **options) == ["1 parts of going/state: --first 3"]
     first = sorted((tmp_path / "back").iterdir())
     assert [part.name.rpartition(".")[2] for part in first] == ["part-1-of-1", "part-1-of-3", "part-2-of-3"]
-    assert bring.pack(runs, tmp_path / "more", first=3, **options) == []
-    bring.unpack([*first, *(tmp_path / "more").glob("runs.zip*")], tmp_path / "here")
+    assert bring.bundle(runs, tmp_path / "more", first=3, **options) == []
+    bring.unbundle([*first, *(tmp_path / "more").glob("runs.zip*")], tmp_path / "here")
     kept = Path("going", "checkpoint", "state", "state.safetensors")
     assert (tmp_path / "here" / kept).read_bytes() == (runs / kept).read_bytes()
 
 
 def test_parts_are_small_few_and_plainly_named(tmp_path):
     runs = runs_folder(tmp_path / "runs", going=3 * carry.MIB)
-    assert bring.pack(runs, tmp_path / "back", part_bytes=2 * carry.MIB, parts=4) == []
+    assert bring.bundle(runs, tmp_path / "back", part_bytes=2 * carry.MIB, parts=4) == []
     parts = sorted((tmp_path / "back").iterdir())
     assert len(parts) == 1 + 2
     assert all(part.stat().st_size <= 2 * carry.MIB for part in parts)
@@ -228,9 +230,9 @@ def test_a_file_is_split_and_joined(tmp_path, capsys):
     assert carry.main(["join", str(whole), "--out", str(tmp_path)]) == DataError.exit_code
     assert capsys.readouterr().err.startswith("error: ")
     assert carry.main(["split", str(tmp_path / "none"), "--out", str(tmp_path)]) == DataError.exit_code
-    assert bring.main(["pack", str(tmp_path), "--out", str(tmp_path)]) == DataError.exit_code
+    assert bring.main(["bundle", str(tmp_path), "--out", str(tmp_path)]) == DataError.exit_code
     runs = runs_folder(tmp_path / "runs", going=10)
-    assert bring.main(["pack", str(runs), "--out", str(tmp_path), "--only", "going/plan"]) == DataError.exit_code
+    assert bring.main(["bundle", str(runs), "--out", str(tmp_path), "--only", "going/plan"]) == DataError.exit_code
     assert "holds no going/plan (known: logs, going/adapter, going/state)" in capsys.readouterr().err
 
 
@@ -255,7 +257,7 @@ class Absent:
             raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
 sys.meta_path.insert(0, Absent())
 sys.path.insert(0, {folder!r})
-import pack_data, bring, carry, train
+import tokenize_data, bring, carry, train
 sys.exit(train.main(sys.argv[1:]))
 """
 
@@ -264,7 +266,10 @@ def test_the_scripts_need_little(made, tmp_path):
     """A whole step on a machine without what only reading, asking and the command line need."""
     code = _BARE.format(absent=ABSENT, folder=str(FOLDER))
     sets = [f"--set={change}" for change in (f"model.name={made / 'model'}", *TINY, "run.steps=1")]
-    plan, folders = str(FOLDER / "plan" / "1-joint-25.toml"), ["--packs", str(made), "--out", str(tmp_path / "runs")]
+    plan, folders = (
+        str(FOLDER / "plan" / "1-joint-25.toml"),
+        ["--token-files", str(made), "--out", str(tmp_path / "runs")],
+    )
     done = subprocess.run(
         [sys.executable, "-c", code, plan, *folders, "--device", "cpu", *sets],
         cwd=FOLDER.parent.parent,
@@ -281,7 +286,7 @@ def test_errors_are_one_line(made, tmp_path, capsys):
     assert capsys.readouterr().err.startswith("error: Invalid [run]: steps=0 must be at least 1.")
     assert run(made, tmp_path, "1-joint-25", changes=["steps"]) == 2
     assert "'steps' is no setting. Write --set TABLE.KEY=VALUE." in capsys.readouterr().err
-    assert pack_data.main([str(tmp_path), "--out", str(tmp_path), "--model", str(made / "model")]) == 2
+    assert tokenize_data.main([str(tmp_path), "--out", str(tmp_path), "--model", str(made / "model")]) == 2
     assert "holds no files of text. Build the data first." in capsys.readouterr().err
-    assert pack_data.main([str(tmp_path), "--model", str(tmp_path / "nothing")]) == 4
+    assert tokenize_data.main([str(tmp_path), "--model", str(tmp_path / "nothing")]) == 4
     assert "could not be loaded" in capsys.readouterr().err

@@ -15,10 +15,10 @@ from sharedllm_docs.errors import ConfigError
 from sharedllm_docs.training.config import ObjectiveSettings
 from sharedllm_docs.training.examples import collate
 from sharedllm_docs.training.feed import Feed
-from sharedllm_docs.training.loop import Trainer, train
-from sharedllm_docs.training.objectives import PROBE_SHARE, PackSource
-from sharedllm_docs.training.packs import Pool
+from sharedllm_docs.training.objectives import PROBE_SHARE, PoolSource
+from sharedllm_docs.training.token_files import Pool
 from sharedllm_docs.training.trainee import Trainee
+from sharedllm_docs.training.trainer import Trainer, train
 from tests.test_training_objectives import check
 from tests.tiny_text import tiny_tokenizer
 from tests.training_helpers import (
@@ -27,8 +27,8 @@ from tests.training_helpers import (
     question_rows,
     text_rows,
     tiny_config,
-    tiny_pack,
     tiny_pool,
+    tiny_token_file,
     tiny_training_base,
 )
 
@@ -49,7 +49,7 @@ def text(ids):
 
 def grouped(pool, **changes):
     wanted = {"group": 6, "leaves": 2, "questions": 1.0, "continuation": 0.0, "reconstruction": 0.0, "evidence": 0.0}
-    return PackSource(pool, ObjectiveSettings(**(wanted | changes)))
+    return PoolSource(pool, ObjectiveSettings(**(wanted | changes)))
 
 
 def seen(example):
@@ -131,7 +131,7 @@ def test_evidence_quotes_a_leaf_that_is_injected(pool):
 def test_siblings_share_one_context(tmp_path):
     rows = question_rows(120)
     shared = [replace(row, context=rows[60 * (i // 60)].context, doc="d") for i, row in enumerate(rows)]
-    made = grouped(Pool.read([str(tiny_pack(tmp_path / "a.npz", shared))], TOKENIZER), siblings=4, group=4)
+    made = grouped(Pool.read([str(tiny_token_file(tmp_path / "a.npz", shared))], TOKENIZER), siblings=4, group=4)
     examples = made.draw_group(random.Random(0), PROFILE)
     spans = {(n.chunk, n.node) for e in examples for n in e.nodes}
     assert sum(map(len, examples[0].chunks)) < 2 * len(made.pool.question(0).context) + 1
@@ -140,8 +140,8 @@ def test_siblings_share_one_context(tmp_path):
 
 def test_kinds_are_drawn_by_their_weights(tmp_path):
     rows = [replace(row, kind="rare" if i % 10 == 3 else "common") for i, row in enumerate(question_rows(200))]
-    made = PackSource(
-        Pool.read([str(tiny_pack(tmp_path / "a.npz", rows))], TOKENIZER),
+    made = PoolSource(
+        Pool.read([str(tiny_token_file(tmp_path / "a.npz", rows))], TOKENIZER),
         ObjectiveSettings(group=2, kinds={"rare": 1.0, "common": 0.0}, continuation=0.0, reconstruction=0.0),
     )
     rare = {made.pool.question(i).answer for i in range(200) if i % 10 == 3 and i % PROBE_SHARE}
@@ -213,7 +213,7 @@ def test_a_run_in_groups_stops_and_goes_on_exactly(pool, tmp_path):
         "objectives": {"group": 2, "questions": 0.7, "continuation": 0.3, "reconstruction": 0.0},
     }
     config = tiny_config(**tables)
-    source = PackSource(pool, config.objectives)
+    source = PoolSource(pool, config.objectives)
     whole = Trainer(config, tmp_path / "a", tiny_training_base(), source, lambda line: None)
     whole.run(None, tensorboard=False)
     train(config, tmp_path / "b", base=tiny_training_base(), source=source, max_minutes=1e-6, tensorboard=False)
@@ -239,7 +239,7 @@ def test_settings_that_cannot_be_are_named(tables, message):
 
 
 def test_texts_alone_make_no_group_of_questions(tmp_path):
-    made = Pool.read([str(tiny_pack(tmp_path / "a.npz", text_rows()))], TOKENIZER)
+    made = Pool.read([str(tiny_token_file(tmp_path / "a.npz", text_rows()))], TOKENIZER)
     assert made.question_kinds == []
     with pytest.raises(IndexError):
         made.context_key(0)

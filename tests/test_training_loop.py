@@ -18,8 +18,8 @@ from sharedllm_docs.model.adapter import Adapter
 from sharedllm_docs.training import checkpoints, trainer
 from sharedllm_docs.training.checkpoints import find_checkpoint, load_state
 from sharedllm_docs.training.logs import TIMING, read_log
-from sharedllm_docs.training.loop import train
-from sharedllm_docs.training.objectives import PackSource
+from sharedllm_docs.training.objectives import PoolSource
+from sharedllm_docs.training.trainer import train
 from tests.tiny import state
 from tests.training_helpers import tiny_config, tiny_pool, tiny_training_base
 
@@ -33,7 +33,7 @@ def pool(tmp_path_factory):
 
 def go(pool, folder, config=None, *, base=None, **options):
     config = config or tiny_config()
-    source = PackSource(pool, config.objectives)
+    source = PoolSource(pool, config.objectives)
     return train(config, folder, base=base or tiny_training_base(), source=source, tensorboard=False, **options)
 
 
@@ -278,7 +278,7 @@ def test_tensorboard_and_plot(pool, tmp_path):
     pytest.importorskip("tensorboard")
     pytest.importorskip("matplotlib")
     config = tiny_config()
-    train(config, tmp_path, base=tiny_training_base(), source=PackSource(pool, config.objectives))
+    train(config, tmp_path, base=tiny_training_base(), source=PoolSource(pool, config.objectives))
     assert list((tmp_path / "tensorboard").glob("events*"))
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
 

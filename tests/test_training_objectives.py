@@ -1,4 +1,4 @@
-"""Packs and objectives: what is packed comes back, and examples hold what they say."""
+"""Token files and objectives: what is written comes back, and examples hold what they say."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from sharedllm_docs.model.prompt import PromptTemplate
 from sharedllm_docs.training.config import ObjectiveSettings
 from sharedllm_docs.training.dataset import write_rows
 from sharedllm_docs.training.examples import Example, collate, prefilled
-from sharedllm_docs.training.objectives import PROBE_SHARE, PackSource
-from sharedllm_docs.training.packs import Pack, Pool, rows_of
+from sharedllm_docs.training.objectives import PROBE_SHARE, PoolSource
+from sharedllm_docs.training.token_files import Pool, TokenFile, rows_of
 from tests.tiny_text import END, tiny_tokenizer
-from tests.training_helpers import JOINT, SHAPE, question_rows, text_rows, tiny_pack, tiny_pool
+from tests.training_helpers import JOINT, SHAPE, question_rows, text_rows, tiny_pool, tiny_token_file
 
 TOKENIZER = tiny_tokenizer()
 PROFILE = Profile.sharedllm(**{name: tuple(v) if isinstance(v, list) else v for name, v in (SHAPE | JOINT).items()})
@@ -40,33 +40,33 @@ def text(ids):
 
 
 def source(pool, **changes):
-    return PackSource(pool, ObjectiveSettings(**({"target_tokens": 20} | changes)))
+    return PoolSource(pool, ObjectiveSettings(**({"target_tokens": 20} | changes)))
 
 
-# -- packs --------------------------------------------------------------------------------------------------------
+# -- token files --------------------------------------------------------------------------------------------------
 
 
-def test_what_is_packed_comes_back(pool):
+def test_what_is_written_comes_back(pool):
     texts, questions = text_rows(), question_rows()
     assert [text(pool.text(i)) for i in range(len(texts))] == [row.text for row in texts]
     assert pool.num_questions == len(questions)
     template = PromptTemplate.of(TOKENIZER)
     for number in (0, 7, len(questions) - 1):
-        row, packed = questions[number], pool.question(number)
-        assert text(packed.context) == row.context
-        assert packed.asked == template.question_ids(TOKENIZER, row.question)
-        assert text(packed.answer[:-1]).strip() == row.answer
-        assert packed.answer[-1] == END
-        assert text(packed.context[packed.answer_at :]).lstrip().startswith(row.answer)
+        row, tokens = questions[number], pool.question(number)
+        assert text(tokens.context) == row.context
+        assert tokens.asked == template.question_ids(TOKENIZER, row.question)
+        assert text(tokens.answer[:-1]).strip() == row.answer
+        assert tokens.answer[-1] == END
+        assert text(tokens.context[tokens.answer_at :]).lstrip().startswith(row.answer)
 
 
 def test_several_packs_are_one_pool(tmp_path):
-    tiny_pack(tmp_path / "a.npz", text_rows(2))
-    tiny_pack(tmp_path / "b.npz", question_rows(3))
-    tiny_pack(tmp_path / "c.npz", question_rows(5))
+    tiny_token_file(tmp_path / "a.npz", text_rows(2))
+    tiny_token_file(tmp_path / "b.npz", question_rows(3))
+    tiny_token_file(tmp_path / "c.npz", question_rows(5))
     pool = Pool.read([str(tmp_path / "*.npz")], TOKENIZER)
     assert (len(pool.text_tokens), pool.num_questions) == (2, 8)
-    assert pool.question(4) == pool.packs[2].question(1)
+    assert pool.question(4) == pool.files[2].question(1)
     assert pool.text_tokens.tolist() == [len(pool.text(i)) for i in range(2)]
     with pytest.raises(IndexError):
         pool.question(8)
@@ -75,12 +75,12 @@ def test_several_packs_are_one_pool(tmp_path):
 def test_a_small_vocabulary_takes_16_bits_and_a_limit_holds(tmp_path):
     said = []
     sizes = sorted(len(TOKENIZER(row.context)["input_ids"]) for row in question_rows(9))
-    path = tiny_pack(tmp_path / "a.npz", question_rows(9), max_tokens=150, max_context=sizes[5], say=said.append)
-    pack = Pack.read(path)
-    assert pack.tokens.dtype == np.uint16
-    assert 150 <= len(pack.tokens) < 400
+    path = tiny_token_file(tmp_path / "a.npz", question_rows(9), max_tokens=150, max_context=sizes[5], say=said.append)
+    file = TokenFile.read(path)
+    assert file.tokens.dtype == np.uint16
+    assert 150 <= len(file.tokens) < 400
     assert "questions over longer contexts left out" in said[0]
-    assert all(len(pack.question(i).context) <= sizes[5] for i in range(len(pack.question_rows)))
+    assert all(len(file.question(i).context) <= sizes[5] for i in range(len(file.question_rows)))
 
 
 def test_rows_of_files_take_turns_within_a_split(tmp_path):
@@ -95,19 +95,19 @@ def test_rows_of_files_take_turns_within_a_split(tmp_path):
 
 
 def test_packs_that_cannot_be_read_are_named(tmp_path, monkeypatch):
-    with pytest.raises(ConfigError, match=r"No pack matches .*none.*Correct packs"):
+    with pytest.raises(ConfigError, match=r"No token file matches .*none.*Correct token_files"):
         Pool.read([str(tmp_path / "none*.npz")])
-    path = tiny_pack(tmp_path / "a.npz")
+    path = tiny_token_file(tmp_path / "a.npz")
     with pytest.raises(DataError, match=r"a\.npz was made with another tokenizer"):
         Pool.read([str(path)], tiny_tokenizer_other())
     (tmp_path / "b.npz").write_bytes(path.read_bytes()[:300])
     with pytest.raises(DataError, match=r"b\.npz cannot be read"):
-        Pack.read(tmp_path / "b.npz")
-    monkeypatch.setattr("sharedllm_docs.training.packs.SCHEMA", 2)
+        TokenFile.read(tmp_path / "b.npz")
+    monkeypatch.setattr("sharedllm_docs.training.token_files.SCHEMA", 2)
     with pytest.raises(DataError, match="has schema 1, this version reads 2"):
-        Pack.read(path)
-    with pytest.raises(DataError, match="nothing to pack"):
-        tiny_pack(tmp_path / "c.npz", [])
+        TokenFile.read(path)
+    with pytest.raises(DataError, match="nothing to write"):
+        tiny_token_file(tmp_path / "c.npz", [])
 
 
 def tiny_tokenizer_other():
@@ -207,11 +207,11 @@ def test_rows_stay_within_their_bound(pool):
 
 
 def test_too_little_data_is_named(tmp_path):
-    tiny_pack(tmp_path / "a.npz", question_rows(5))
+    tiny_token_file(tmp_path / "a.npz", question_rows(5))
     pool = Pool.read([str(tmp_path / "a.npz")])
-    with pytest.raises(DataError, match="The packs hold 5 questions; 51 are the fewest"):
+    with pytest.raises(DataError, match="The token files hold 5 questions; at least 51 are needed"):
         source(pool)
-    with pytest.raises(DataError, match="The packs hold no text of 44 tokens"):
+    with pytest.raises(DataError, match="The token files hold no text of 44 tokens"):
         source(pool, questions=0.0)
 
 

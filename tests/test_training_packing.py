@@ -12,9 +12,9 @@ pytest.importorskip("peft")
 
 from sharedllm_docs.injection.encoder import LowerEncoder
 from sharedllm_docs.training.examples import collate
-from sharedllm_docs.training.objectives import PackSource
+from sharedllm_docs.training.injected_rows import encoded_rows
+from sharedllm_docs.training.objectives import PoolSource
 from sharedllm_docs.training.packing import PACKED_SEQUENCES, Segments, packed_attention, segments_of
-from sharedllm_docs.training.rows import encoded_rows
 from sharedllm_docs.training.trainee import Trainee
 from tests.training_helpers import tiny_config, tiny_pool, tiny_training_base
 
@@ -60,7 +60,7 @@ def trainee(config, family="llama", attention="sdpa"):
 
 
 def drawn(config, pool, seed=3):
-    source = PackSource(pool, config.objectives)
+    source = PoolSource(pool, config.objectives)
     profile = config.final_profile
     if config.objectives.group > 1:
         return source.draw_group(random.Random(seed), profile)
@@ -85,7 +85,7 @@ def count_packed(monkeypatch):
         return original(arch, segments)
 
     monkeypatch.setattr("sharedllm_docs.training.forward.packed_attention", noted)
-    monkeypatch.setattr("sharedllm_docs.training.rows.packed_attention", noted)
+    monkeypatch.setattr("sharedllm_docs.training.injected_rows.packed_attention", noted)
     return widths
 
 

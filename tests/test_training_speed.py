@@ -17,8 +17,8 @@ from sharedllm_docs.training.binding import run_digest
 from sharedllm_docs.training.checkpoints import find_checkpoint, load_state
 from sharedllm_docs.training.compiled import CompiledParts, token_wise, wanted
 from sharedllm_docs.training.feed import Feed
-from sharedllm_docs.training.loop import train
-from sharedllm_docs.training.objectives import PackSource
+from sharedllm_docs.training.objectives import PoolSource
+from sharedllm_docs.training.trainer import train
 from tests.training_helpers import tiny_config, tiny_pool, tiny_training_base
 
 
@@ -28,7 +28,7 @@ def pool(tmp_path_factory):
 
 
 def go(pool, folder, config, **options):
-    source = PackSource(pool, config.objectives)
+    source = PoolSource(pool, config.objectives)
     return train(config, folder, base=tiny_training_base(), source=source, tensorboard=False, **options)
 
 
@@ -60,8 +60,8 @@ class Noting:
 @pytest.mark.parametrize("prefetch", [1, 3])
 def test_what_is_drawn_ahead_is_what_is_drawn_in_time(pool, prefetch):
     config = tiny_config(run={"accumulation": 2, "prefetch": prefetch, "steps": 4})
-    noting = Noting(PackSource(pool, config.objectives))
-    plain = Feed(config, PackSource(pool, config.objectives), num_layers=4)
+    noting = Noting(PoolSource(pool, config.objectives))
+    plain = Feed(config, PoolSource(pool, config.objectives), num_layers=4)
     with Feed(config, noting, num_layers=4) as feed:
         for step in range(1, 4):  # as a resumed run begins
             for micro in range(2):
@@ -73,7 +73,7 @@ def test_what_is_drawn_ahead_is_what_is_drawn_in_time(pool, prefetch):
 
 def test_without_prefetch_no_thread_is_begun(pool):
     config = tiny_config(run={"prefetch": 0})
-    noting = Noting(PackSource(pool, config.objectives))
+    noting = Noting(PoolSource(pool, config.objectives))
     with Feed(config, noting, num_layers=4) as feed:
         feed.take(0, 0)
     assert noting.threads == {threading.current_thread().name}
@@ -81,7 +81,7 @@ def test_without_prefetch_no_thread_is_begun(pool):
 
 def test_a_fault_while_drawing_ahead_ends_the_run(pool):
     config = tiny_config()
-    with Feed(config, Noting(PackSource(pool, config.objectives), fails_at=3), num_layers=4) as feed:
+    with Feed(config, Noting(PoolSource(pool, config.objectives), fails_at=3), num_layers=4) as feed:
         feed.take(0, 0)
         with pytest.raises(KeyError, match="no such question"):
             feed.take(1, 0)

@@ -1,4 +1,4 @@
-"""A tiny base, packs of made-up data, and a small configuration for tests of training."""
+"""A tiny base, token files of made-up data, and a small configuration for tests of training."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ import torch
 from sharedllm_docs.architectures.registry import architecture_for
 from sharedllm_docs.training.config import TrainingConfig
 from sharedllm_docs.training.dataset import QuestionRow, TextRow
-from sharedllm_docs.training.loop import TrainingBase
-from sharedllm_docs.training.packs import Pool, pack
+from sharedllm_docs.training.token_files import Pool, write_token_file
+from sharedllm_docs.training.trainer import TrainingBase
 from tests.tiny_text import tiny_base, tiny_tokenizer
 
 WORDS = re.findall(r"\w+", "stone river garden letter morning window winter captain bridge market silver candle shadow")
@@ -47,12 +47,14 @@ def question_rows(count: int = 250) -> list[QuestionRow]:
     return made
 
 
-def tiny_pack(path: Path, rows: list[Any] | None = None, **options: Any) -> Path:
-    return pack(rows if rows is not None else [*text_rows(), *question_rows()], tiny_tokenizer(), path, **options)
+def tiny_token_file(path: Path, rows: list[Any] | None = None, **options: Any) -> Path:
+    return write_token_file(
+        rows if rows is not None else [*text_rows(), *question_rows()], tiny_tokenizer(), path, **options
+    )
 
 
 def tiny_pool(folder: Path) -> Pool:
-    tiny_pack(folder / "tiny.npz")
+    tiny_token_file(folder / "tiny.npz")
     return Pool.read([str(folder / "*.npz")], tiny_tokenizer())
 
 

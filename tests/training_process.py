@@ -7,15 +7,15 @@ import random
 import sys
 from pathlib import Path
 
-from sharedllm_docs.training.loop import train
-from sharedllm_docs.training.objectives import PackSource
+from sharedllm_docs.training.objectives import PoolSource
+from sharedllm_docs.training.trainer import train
 from tests.training_helpers import tiny_config, tiny_pool, tiny_training_base
 
 
 class Numbered:
     """Gives the examples of this process in turn: process 1 of two goes on where process 0 ends."""
 
-    def __init__(self, source: PackSource, batch: int) -> None:
+    def __init__(self, source: PoolSource, batch: int) -> None:
         self.source, self.digest = source, source.digest
         self.next = batch * int(os.environ.get("RANK", "0"))
 
@@ -32,5 +32,5 @@ if __name__ == "__main__":
     run = {"steps": 1, "batch": batch, "probe_every": 0, "log_every": 1}
     config = tiny_config(stages=[{}], run=run, trained={"dropout": 0.0})
     pool = tiny_pool(out / f"packs-{os.environ.get('RANK', '0')}")
-    source = Numbered(PackSource(pool, config.objectives), batch)
+    source = Numbered(PoolSource(pool, config.objectives), batch)
     train(config, out, base=tiny_training_base(), source=source, tensorboard=False)

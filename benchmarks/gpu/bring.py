@@ -1,7 +1,7 @@
-"""What runs left behind, in few small files, for a machine that gives only so much at a time.
+"""Bundles the results of runs into few small files, for a machine that hands back only so much per call.
 
-``python benchmarks/gpu/bring.py pack RUNS --out DIR`` over there (train.py does it) and ``... unpack PARTS --out runs``
-here.
+``python benchmarks/gpu/bring.py bundle RUNS --out DIR`` there (train.py does so itself), and ``... unbundle PARTS --out
+runs`` here.
 """
 
 from __future__ import annotations
@@ -20,18 +20,18 @@ from carry import MIB, join, split
 from sharedllm_docs.errors import DataError, SharedLLMError
 
 PART_MIB, PARTS = 15, 4
-"""Of ``runs.zip`` in one call; ``logs.zip`` comes beside it."""
+"""Size and number of the parts of ``runs.zip`` per call, beside ``logs.zip``."""
 _LOGS = ("log.csv", "loss.png")
 
 
 @dataclass(frozen=True)
 class Group:
-    """Files of a run that are of use together.
+    """Files of a run that are useful only together.
 
     Attributes:
         name: ``logs``, ``RUN/adapter`` or ``RUN/state``.
-        files: where they are.
-        half: tensors are written in bfloat16, which is enough for an adapter and half as much.
+        files: their paths.
+        half: write tensors in bfloat16, which is enough for an adapter and takes half the space.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Group:
 
     @property
     def size(self) -> int:
-        """Bytes at most."""
+        """Maximum size in bytes."""
         return sum(file.stat().st_size // (2 if self._halved(file) else 1) for file in self.files)
 
     def write(self, archive: zipfile.ZipFile, runs: Path) -> None:
@@ -56,7 +56,7 @@ class Group:
         return self.half and file.suffix == ".safetensors"
 
 
-def pack(
+def bundle(
     runs: Path,
     folder: Path,
     *,
@@ -65,13 +65,13 @@ def pack(
     part_bytes: int = PART_MIB * MIB,
     parts: int = PARTS,
 ) -> list[str]:
-    """Write ``logs.zip`` and at most ``parts`` parts of ``runs.zip``; what is not among them is named.
+    """Write ``logs.zip`` and at most ``parts`` parts of ``runs.zip``; returns the names of what is left out.
 
-    Of the runs, the last touched first, all adapters that fit, then the states of those that are not finished. With
-    ``only`` these groups whatever their size: a further call with a higher ``first`` brings the parts that are left.
+    Adapters go first, then the states of unfinished runs, as far as they fit, the latest run first. With ``only`` these
+    groups are taken whatever their size: a further call with a higher ``first`` brings the parts that are left.
 
     Raises:
-        DataError: the folder holds no runs, or not a group that is asked for.
+        DataError: the folder holds no runs, or lacks a group of ``only``.
     """
     groups = {group.name: group for group in _groups(runs)}
     unknown = [name for name in only if name not in groups]
@@ -110,7 +110,7 @@ def _chosen(groups: Sequence[Group], only: Sequence[str], room: int) -> tuple[li
 
 
 def _groups(runs: Path) -> Iterator[Group]:
-    """What a folder of runs holds, the most wanted first."""
+    """Groups of a folder of runs, the most wanted first."""
     found = sorted((log.parent for log in runs.glob("*/log.csv")), key=lambda run: -(run / "log.csv").stat().st_mtime)
     logs = (runs / "summary.md", *(run / name for run in found for name in _LOGS))
     if found:
@@ -129,9 +129,9 @@ def _part_of(run: Path, part: str, *, half: bool = False) -> Iterator[Group]:
 
 
 def _write(archive: Path, groups: Sequence[Group], runs: Path) -> None:
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as packed:
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as bundled:
         for group in groups:
-            group.write(packed, runs)
+            group.write(bundled, runs)
 
 
 def _in_half(file: Path) -> bytes:
@@ -151,8 +151,8 @@ def _finished(checkpoint: Path) -> bool:
         return False
 
 
-def unpack(parts: Sequence[Path], folder: Path) -> list[Path]:
-    """Take logs and runs out of their parts; files of the same runs are replaced.
+def unbundle(parts: Sequence[Path], folder: Path) -> list[Path]:
+    """Restore logs and runs from their parts; files of the same runs are replaced.
 
     Raises:
         DataError: as ``join``.
@@ -167,27 +167,27 @@ def unpack(parts: Sequence[Path], folder: Path) -> list[Path]:
 
 def parser() -> argparse.ArgumentParser:
     """The command line's options."""
-    top = argparse.ArgumentParser(description="Results of runs in few small files.")
+    top = argparse.ArgumentParser(description="Bundle the results of runs into few small files.")
     commands = top.add_subparsers(dest="command", required=True)
-    packing = commands.add_parser("pack")
-    packing.add_argument("runs", type=Path, help="folder that train.py wrote into")
-    packing.add_argument("--only", nargs="+", default=[], metavar="RUN/PART", help="RUN/adapter or RUN/state")
-    packing.add_argument("--first", type=int, default=1, help="number of the first part that is written")
-    unpacking = commands.add_parser("unpack")
-    unpacking.add_argument("parts", type=Path, nargs="+", help="files that were brought")
-    for command in (packing, unpacking):
+    bundling = commands.add_parser("bundle")
+    bundling.add_argument("runs", type=Path, help="folder that train.py wrote into")
+    bundling.add_argument("--only", nargs="+", default=[], metavar="RUN/PART", help="RUN/adapter or RUN/state")
+    bundling.add_argument("--first", type=int, default=1, help="number of the first part that is written")
+    unbundling = commands.add_parser("unbundle")
+    unbundling.add_argument("parts", type=Path, nargs="+", help="files that were brought")
+    for command in (bundling, unbundling):
         command.add_argument("--out", type=Path, required=True, help="folder to write into")
     return top
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Pack or unpack; returns the exit status."""
+    """Bundle or unbundle; returns the exit status."""
     chosen = parser().parse_args(arguments)
     try:
-        if chosen.command == "unpack":
-            print(*unpack(chosen.parts, chosen.out), sep="\n")
+        if chosen.command == "unbundle":
+            print(*unbundle(chosen.parts, chosen.out), sep="\n")
             return 0
-        for name in pack(chosen.runs, chosen.out, only=chosen.only, first=chosen.first):
+        for name in bundle(chosen.runs, chosen.out, only=chosen.only, first=chosen.first):
             print(f"left out: {name}")
     except SharedLLMError as failed:
         print(f"error: {failed}", file=sys.stderr)

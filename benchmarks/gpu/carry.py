@@ -52,7 +52,7 @@ def join(parts: Sequence[Path], folder: Path) -> list[Path]:
     for part in parts:
         match = _PART.fullmatch(part.name)
         if match is None or not part.is_file():
-            raise DataError(f"{part} is no part of a file.", remedy="Give what `split` or `pack` wrote.")
+            raise DataError(f"{part} is no part of a file.", remedy="Give files that `split` or `bundle` wrote.")
         files.setdefault((match["name"], match["digest"], int(match["count"])), {})[int(match["number"])] = part
     folder.mkdir(parents=True, exist_ok=True)
     return [_joined(name, digest, count, found, folder) for (name, digest, count), found in files.items()]

@@ -1,8 +1,8 @@
-"""Training runs in windows of time: each call goes on where the one before it stopped.
+"""Training runs in windows of time: each call continues where the previous one stopped.
 
 ``python benchmarks/gpu/train.py PLAN.toml ... --out DIR --max-minutes 9`` trains the named runs one after another
 into ``DIR/<name>``, writes ``DIR/summary.md`` after each, and stops with a checkpoint when the time is up. The table is
-printed last. With ``--bring`` (or the variable ``OUT``) what the next window needs is packed into a few files.
+printed last. With ``--bring`` (or the variable ``OUT``) what the next window needs is bundled into a few files.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from sharedllm_docs.errors import SharedLLMError
-from sharedllm_docs.training.config import TrainingConfig, read_tables
+from sharedllm_docs.training.config import TrainingConfig, read_tables, replaced
 from sharedllm_docs.training.logs import read_log
-from sharedllm_docs.training.overrides import replaced
 
 SUMMARY = "summary.md"
 SHOWN = ("step", "loss", "right", "wrong", "none", "kl", "gate", "tokens", "tokens_per_second", "minutes")
@@ -30,17 +29,19 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(description="Train the runs of a plan within a window of time.")
     top.add_argument("plans", type=Path, nargs="+", help="TOML files; common.toml beside them holds what they share")
     top.add_argument("--out", type=Path, default=Path("runs"), help="folder of the runs (default: runs)")
-    top.add_argument("--start", type=Path, default=None, help="folder of earlier runs to go on with, copied into --out")
-    top.add_argument("--bring", type=Path, default=_folder("OUT"), help="folder for packed results (default: $OUT)")
-    top.add_argument("--packs", type=Path, default=Path(), help="folder that packs are named from (default: here)")
-    top.add_argument("--max-minutes", type=float, default=9.0, help="of this call, all runs together")
+    top.add_argument("--start", type=Path, default=None, help="folder of earlier runs to continue, copied into --out")
+    top.add_argument("--bring", type=Path, default=_folder("OUT"), help="folder for bundled results (default: $OUT)")
+    top.add_argument(
+        "--token-files", type=Path, default=Path(), help="folder that token files are named from (default: here)"
+    )
+    top.add_argument("--max-minutes", type=float, default=9.0, help="limit of this call, all runs together")
     top.add_argument("--device", default="auto", help="auto, cpu or cuda")
     top.add_argument("--set", action="append", default=[], metavar="TABLE.KEY=VALUE", help="replace a setting (TOML)")
     return top
 
 
-def settings_of(plan: Path, changes: Sequence[str], packs: Path) -> TrainingConfig:
-    """A run's configuration: the plan's common tables, its own over them, then what was replaced.
+def settings_of(plan: Path, changes: Sequence[str], token_files: Path) -> TrainingConfig:
+    """A run's configuration: the common tables, the plan's own over them, then the replaced settings.
 
     Raises:
         ConfigError: a file or a setting is invalid.
@@ -49,7 +50,7 @@ def settings_of(plan: Path, changes: Sequence[str], packs: Path) -> TrainingConf
     tables: dict[str, Any] = read_tables(common) if common.is_file() else {}
     for name, table in read_tables(plan).items():
         tables[name] = {**tables.get(name, {}), **table} if isinstance(table, dict) else table
-    return TrainingConfig.from_dict(replaced(tables, changes)).with_packs_in(packs)
+    return TrainingConfig.from_dict(replaced(tables, changes)).with_token_files_in(token_files)
 
 
 def summary(out: Path) -> str:
@@ -68,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser().parse_args(arguments)
     begun, statuses = time.monotonic(), [0]
     try:
-        configs = {plan.stem: settings_of(plan, chosen.set, chosen.packs) for plan in chosen.plans}
+        configs = {plan.stem: settings_of(plan, chosen.set, chosen.token_files) for plan in chosen.plans}
         chosen.out.mkdir(parents=True, exist_ok=True)
         left = chosen.max_minutes
         for name, config in configs.items():
@@ -83,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _train(name: str, config: TrainingConfig, chosen: argparse.Namespace, minutes: float) -> int:
-    """One run, as far as the time goes; the exit status. What ends this run does not end the others."""
+    """Train one run while time is left; returns the exit status. An error ends this run, not the others."""
     from sharedllm_docs.training.start import start
 
     folder = chosen.out / name
@@ -102,13 +103,13 @@ def _train(name: str, config: TrainingConfig, chosen: argparse.Namespace, minute
 
 
 def _bring(chosen: argparse.Namespace) -> None:
-    """Pack what came out, where it is to be brought away."""
+    """Bundle the results, if they are to be brought away."""
     if chosen.bring is None or not any(chosen.out.glob("*/log.csv")):
         return
-    from bring import pack
+    from bring import bundle
 
-    for name in pack(chosen.out, chosen.bring):
-        print(f"not packed, it would be too much: {name}")
+    for name in bundle(chosen.out, chosen.bring):
+        print(f"left out, the bundle would be too large: {name}")
 
 
 def _folder(variable: str) -> Path | None:

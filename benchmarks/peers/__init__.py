@@ -1,4 +1,4 @@
-"""What is measured side by side: a small file a peer, each run in a process (where needed an environment) of its own.
+"""What is measured side by side: one small file per peer, each run in a process, if need be an environment, of its own.
 
 This table is all that the bench itself knows of them: importing it loads no library.
 """
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class PeerSpec:
-    """Where a peer's class is, and what its process wants.
+    """Where the class of a peer is, and what its process needs.
 
     Attributes:
         name: in records and tables.

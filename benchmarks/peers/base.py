@@ -1,4 +1,4 @@
-"""What a peer is: prepares documents once, is opened by another process, answers questions. Standard library alone.
+"""The base of all peers: prepare documents once, open them in another process, answer. Standard library only.
 
 Also the work that all are given: documents and questions as files, in text and in the model's token ids, so that a
 peer in an environment of its own needs no tokenizer.
@@ -26,14 +26,14 @@ class NotAvailableError(Exception):
 
 @dataclass(frozen=True)
 class PeerSettings:
-    """What every peer is told.
+    """Settings of every peer.
 
     Attributes:
         model: name or folder; "" for the embedded default.
         folder: of the model's weights, config and tokenizer.
         embedder: name or folder; "" for the embedded default.
         dtype: that the model computes in.
-        threads: of the processor.
+        threads: number of CPU threads.
         new_tokens: generated a question, whatever they are.
         gguf: the model's GGUF file, for peers that want one.
         options: of this peer alone.
@@ -51,7 +51,7 @@ class PeerSettings:
 
 @dataclass(frozen=True)
 class WorkDocument:
-    """A document as text and as token ids; both are read when asked for and not kept, so that they weigh on no memory.
+    """A document as text and as token ids; both are read when needed and not kept, so that they take no memory.
 
     Attributes:
         path: of its JSON file; the ids lie beside it.
@@ -72,7 +72,7 @@ class WorkDocument:
 
     @classmethod
     def read(cls, path: Path) -> WorkDocument:
-        """What ``write`` wrote."""
+        """A document that ``write`` wrote."""
         row = json.loads(path.read_text(encoding="utf-8"))
         return cls(path, row["name"], row["tokens"])
 
@@ -91,14 +91,14 @@ class WorkDocument:
 
 @dataclass(frozen=True)
 class WorkQuestion:
-    """A question as text, and the ids that stand behind the document in the prompt."""
+    """A question as text, and as the ids that follow the document in the prompt."""
 
     text: str
     ids: tuple[int, ...]
 
 
 class Work:
-    """Documents and questions, out of a folder that the bench wrote."""
+    """Documents and questions from a folder that the bench wrote."""
 
     def __init__(self, folder: Path, documents: int | None = None) -> None:
         self._folder = folder
@@ -106,7 +106,7 @@ class Work:
 
     @cached_property
     def documents(self) -> tuple[WorkDocument, ...]:
-        """In order; read when first asked for, as who opens a stored index needs none."""
+        """The documents, in order; read at first use, since a peer that opens a stored index needs none."""
         return tuple(map(WorkDocument.read, sorted(self._folder.glob("documents/*.json"))[: self._count]))
 
     @cached_property
@@ -120,7 +120,7 @@ class Work:
 
     @cached_property
     def questions(self) -> tuple[WorkQuestion, ...]:
-        """The first is asked cold, the others warm."""
+        """The questions; the first is asked cold, the others warm."""
         return tuple(WorkQuestion(row["text"], tuple(row["ids"])) for row in self._asked["questions"])
 
     @property
@@ -168,12 +168,12 @@ class Peer(ABC):
 
     @property
     def stored(self) -> Path:
-        """Where what it keeps of documents lies."""
+        """Folder of what the peer keeps of documents."""
         return self.folder
 
     @abstractmethod
     def load(self) -> None:
-        """Import libraries and load models, before documents are prepared; not part of the ingestion's time."""
+        """Import libraries and load models; not part of the time of the ingestion."""
 
     @abstractmethod
     def prepare(self, work: Work) -> int:
@@ -184,7 +184,7 @@ class Peer(ABC):
         """
 
     def open(self, work: Work) -> None:
-        """In another process: open what was prepared, or prepare again where nothing can be kept."""
+        """Open, in another process, what was prepared; prepare again if nothing can be kept."""
         self.load()
         self.prepare(work)
 

@@ -45,7 +45,7 @@ def python_of(peer: PeerSpec, report: Callable[[str], None], *, build: bool) -> 
 
 
 def is_ready(folder: Path, peer: PeerSpec) -> bool:
-    """Whether the environment is complete and holds these very requirements."""
+    """Whether the environment is complete and has exactly these requirements."""
     done = folder / _DONE
     return done.is_file() and done.read_text(encoding="utf-8") == _wanted(peer)
 

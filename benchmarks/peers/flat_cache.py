@@ -18,7 +18,7 @@ PASSAGE, PASSAGES = 512, 4
 
 
 class FlatCache(InjectedPeer):
-    """See the module. The tree's least depth is 1: a chunk of 1,024 tokens is two passages of 512."""
+    """See the module. The minimum depth of a tree is 1: a chunk of 1,024 tokens is two passages of 512."""
 
     budget = PASSAGE * PASSAGES
 

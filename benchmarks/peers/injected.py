@@ -1,4 +1,4 @@
-"""This project as a peer: documents in an index, questions through its public face. Subclasses choose the profile."""
+"""This project as a peer: documents in an index, questions through the public API. Subclasses choose the profile."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ class InjectedPeer(Peer):
 
     _index: Any = None
     budget: int | None = None
-    """Rows injected; None: the profile's or the adapter's own default."""
+    """Maximum number of rows injected; None: the default of the profile or adapter."""
 
     @property
     def stored(self) -> Path:
         return self.folder / "index"
 
     def model_options(self) -> dict[str, Any]:
-        """Arguments of ``SharedLLM.from_pretrained`` beside the model."""
+        """Arguments of ``SharedLLM.from_pretrained`` besides the model."""
         raise NotImplementedError
 
     def load(self) -> None:

@@ -1,4 +1,4 @@
-"""llama.cpp through llama-cpp-python, on the model's GGUF file: the document's state on disk, restored by who asks.
+"""llama.cpp through llama-cpp-python, on the model's GGUF file: the state after the document is kept on disk.
 
 llama.cpp computes with the file's quantised weights, which the other peers have dequantised. It runs in an environment
 of its own and imports nothing of this project; token ids are given.

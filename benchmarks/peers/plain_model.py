@@ -10,7 +10,7 @@ from peers.base import Asked, PeerSettings
 
 
 def load_model(settings: PeerSettings) -> Any:
-    """The causal LM, on the processor, with torch's scaled_dot_product_attention."""
+    """The causal LM, on the CPU, with torch's scaled_dot_product_attention."""
     import torch
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
@@ -23,7 +23,7 @@ def load_model(settings: PeerSettings) -> Any:
 
 
 def feed(model: Any, cache: Any, ids: Sequence[int]) -> Any:
-    """Logits [V] of the last of these tokens, which the cache then holds."""
+    """Logits [V] of the last of these tokens, which are in the cache afterwards."""
     import torch
 
     with torch.inference_mode():

@@ -20,7 +20,7 @@ class PersistedRag(Rag):
     """The evaluation's stock RAG, with its index on disk."""
 
     def build(self, documents: Sequence[Document], folder: Path) -> None:
-        """Cut, embed and write."""
+        """Cut the documents, embed the passages and write the index."""
         index = self._core.VectorStoreIndex.from_documents(
             [self._core.Document(**fields) for document in documents for fields in self._page_fields(document)],
             embed_model=llama_index.embedding(self.llm),
@@ -35,7 +35,7 @@ class PersistedRag(Rag):
         return index.as_query_engine(llm=llama_index.language_model(self._completer), text_qa_template=self._prompt())
 
     def timed(self, engine: Any, question: str) -> Asked:
-        """Ask; the log of the model's calls tells when the first token was there."""
+        """Answer a question; the log of the model's calls tells the time of the first token."""
         log = self._completer.log
         log.clear()
         begun = time.perf_counter()

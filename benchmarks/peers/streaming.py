@@ -13,11 +13,11 @@ from peers.base import Asked, NotAvailableError, Peer, Work, WorkQuestion
 from peers.plain_model import answer, feed, load_model
 
 SINKS, WINDOW, CHUNK = 4, 2044, 512
-"""Tokens kept from the beginning and of the latest (the paper's 4 + 2,044), and read at a time."""
+"""Numbers of tokens kept from the start and from the end (the paper's 4 + 2,044), and read at a time."""
 
 
 class SinkWindow:
-    """A model with its cache, of which only sinks and window are kept.
+    """A model with a cache that keeps only sinks and window.
 
     Args:
         model: a causal LM with rotary positions.
@@ -48,7 +48,7 @@ class SinkWindow:
             self.feed(ids[start : start + chunk])
 
     def state(self) -> list[tuple[Any, Any]]:
-        """Keys and values of each layer as they are now; feeding never changes these tensors."""
+        """Current keys and values of each layer; feeding never changes these tensors."""
         return [(layer.keys, layer.values) for layer in self.cache.layers]
 
     def restore(self, state: list[tuple[Any, Any]]) -> None:
@@ -72,7 +72,7 @@ class SinkWindow:
 
 
 def _rotated_back(keys: Any, cos: Any, sin: Any) -> Any:
-    """Keys [B, KV, S, D] turned back by the angles of ``cos`` and ``sin`` [1, 1, D]."""
+    """Keys [B, KV, S, D] rotated back by the angles of ``cos`` and ``sin`` [1, 1, D]."""
     from transformers.models.llama.modeling_llama import rotate_half
 
     return keys * cos[:, None] - rotate_half(keys) * sin[:, None]

@@ -1,4 +1,4 @@
-"""The paper's profile with blocks of random weights: what it costs does not depend on what they have learnt.
+"""The paper's profile with blocks of random weights: its cost does not depend on what they have learnt.
 
 Options: ``layers`` (M, the number of injection layers from the lowest up, clipped to the model's) and ``grains`` (one a
 level of the tree, so their number is its depth). Rows are bfloat16, the budget the profile's default.

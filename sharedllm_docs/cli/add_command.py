@@ -1,98 +1,68 @@
-"""``add``: read files into the index, or tell what they would take."""
+"""``add``: read files into the index, or tell how much disk they would take."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from sharedllm_docs.cli import backend
-from sharedllm_docs.cli.failures import Failure
-from sharedllm_docs.cli.flatten import flattened
-from sharedllm_docs.cli.ingest import add_file, resumable
+from sharedllm_docs.cli.failures import Failure, resumable_encoding
 from sharedllm_docs.cli.options import (
+    AddingOptions,
     IndexOption,
-    ModelOptions,
+    LoadingOptions,
     OutputOptions,
     ProfileOptions,
     ReadingOptions,
     flags,
+    flattened,
     given,
 )
+from sharedllm_docs.cli.progress import bars
 from sharedllm_docs.cli.records import added_record, estimate_record
 from sharedllm_docs.cli.screen import Screen, one_line, opened
-from sharedllm_docs.cli.units import parse_size
-from sharedllm_docs.cli.wording import added_line, estimate_line
 from sharedllm_docs.errors import ConfigError, DocumentError
 
 if TYPE_CHECKING:
     from sharedllm_docs.index.index import Index
-
-
-@dataclass(frozen=True)
-class AddOptions:
-    """How files enter the index."""
-
-    name: Annotated[
-        str | None, typer.Option("--name", metavar="NAME", show_default="the file's", help="Call the document this.")
-    ] = None
-    max_disk: Annotated[
-        str | None,
-        typer.Option(
-            "--max-disk", "--budget-bytes", metavar="SIZE", help="Most that the index may take on disk, e.g. 2GB."
-        ),
-    ] = None
-    force: Annotated[bool, typer.Option("--force", help="Encode again what the index has already.")] = False
-    wait: Annotated[
-        float | None, typer.Option("--wait", metavar="SECONDS", help="Longest wait for another process that writes.")
-    ] = None
-
-    def add_settings(self) -> dict[str, Any]:
-        """Keyword arguments of ``Index.add`` that were set.
-
-        Raises:
-            ConfigError: the disk budget is malformed.
-        """
-        names = {"name": "name", "force": "force", "wait": "timeout", "max_disk": "max_bytes"}
-        settings = {names[name]: value for name, value in given(self).items()}
-        if self.max_disk is not None:
-            settings["max_bytes"] = parse_size(self.max_disk, "--max-disk")
-        return settings
+    from sharedllm_docs.index.views import AddedDocument
 
 
 @flattened
 def add(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help="PDF, text, Markdown or HTML; a path or a URL.")],
-    where: IndexOption,
-    adding: AddOptions,
+    location: IndexOption,
+    adding: AddingOptions,
     reading: ReadingOptions,
-    model: ModelOptions,
+    model: LoadingOptions,
     profile: ProfileOptions,
     output: OutputOptions,
-    estimate: Annotated[bool, typer.Option("--estimate", help="Only tell how much disk the files would take.")] = False,
+    estimate: Annotated[
+        bool, typer.Option("--estimate", help="Only tell how much disk the files would take; adds nothing.")
+    ] = False,
 ) -> None:
     """Read files into the index, once.
 
-    A file that is there already costs nothing, and of an edited one only the chunks that changed are encoded again.
+    A file that is there already costs nothing; of an edited file, only the chunks that changed are encoded again.
     Ctrl-C keeps what was encoded: the same command resumes there.
 
-    Of several files, one that cannot be read does not stop the others; the exit code is that of the first error.
+    A file that cannot be read does not stop the others; the exit code is that of the first error.
     """
     with opened(output) as screen:
         if estimate:
             if given(adding):
                 raise ConfigError(f"--estimate adds nothing: {flags(adding)} cannot apply.", remedy="Leave it out.")
             options = reading.read_options()
-            with backend.index_for_estimates(where.index, screen.report, model, profile) as index:
+            with backend.index_for_estimates(location.index, screen.report, model, profile) as index:
                 _estimate_all(screen, index, files, options)
             return
         if adding.name is not None and len(files) > 1:
             raise ConfigError(f"--name fits one file, {len(files)} were given.", remedy="Add them one by one.")
-        settings = {"options": reading.read_options(), **adding.add_settings()}
-        with resumable(where.index):
+        settings = {"options": reading.read_options(), **adding.keywords()}
+        with resumable_encoding(location.index):
             limit = settings.get("max_bytes")  # kept with a new index, and holds for this call in any
-            index = backend.open_or_create(where.index, screen.report, model, profile, max_bytes=limit)
+            index = backend.open_or_create(location.index, screen.report, model, profile, max_bytes=limit)
             _add_all(screen, index, files, settings)
 
 
@@ -110,7 +80,10 @@ def _add_all(screen: Screen, index: Index, files: list[str], settings: dict[str,
         else:
             added.append(added_record(file, done))
             if not screen.json:
+                from sharedllm_docs.cli.render import added_line
+
                 screen.print(one_line(added_line(done, index_bytes=index.size())))
+            _tell_kept_metadata(screen, done, settings.get("metadata"))
     if screen.json:
         failed = [{"source": file, **failure.to_dict()} for file, failure in failures]
         screen.emit({"index": index.url, "added": added, "failed": failed})
@@ -118,10 +91,26 @@ def _add_all(screen: Screen, index: Index, files: list[str], settings: dict[str,
         raise typer.Exit(failures[0][1].exit_code)
 
 
+def add_file(screen: Screen, index: Index, source: str, **keywords: Any) -> AddedDocument:
+    """``Index.add`` with a progress bar where there is a terminal."""
+    with bars(screen, source.replace("\\", "/").rstrip("/").rpartition("/")[2] or source) as progress:
+        return index.add(source, progress=progress, **keywords)
+
+
+def _tell_kept_metadata(screen: Screen, done: AddedDocument, wanted: dict[str, str] | None) -> None:
+    """Say that a document that was there already keeps its metadata, if other metadata was asked for."""
+    kept = done.document.metadata
+    if not done.new and any(kept.get(key) != value for key, value in (wanted or {}).items()):
+        name = done.document.name
+        screen.note(f"{name} keeps the metadata that it has. To change it, remove the document and add it again.")
+
+
 def _estimate_all(screen: Screen, index: Index, files: list[str], options: Any) -> None:
     estimates = [(file, index.estimate(file, options=options)) for file in files]
     if screen.json:
         screen.emit({"estimates": [estimate_record(file, estimate) for file, estimate in estimates]})
         return
+    from sharedllm_docs.cli.render import estimate_line
+
     for file, estimate in estimates:
         screen.print(one_line(estimate_line(file, estimate)))

@@ -1,4 +1,4 @@
-"""The program: commands put together, and every error turned into one line (or JSON) and an exit code."""
+"""The program: all commands, and every error as one line (or JSON) with an exit code."""
 
 from __future__ import annotations
 
@@ -8,37 +8,27 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
-from typer.core import TyperGroup
 
 from sharedllm_docs import __version__
-from sharedllm_docs.cli import (
-    ask_command,
-    calibrate_command,
-    chat_command,
-    data_commands,
-    document_commands,
-    model_commands,
-    train_command,
-    upkeep_commands,
-)
+from sharedllm_docs.cli import data_commands, index_commands, model_commands, question_commands, train_command
 from sharedllm_docs.cli.add_command import add
 from sharedllm_docs.cli.evaluate_command import evaluate
 from sharedllm_docs.cli.failures import EXIT_BROKEN_PIPE, InterruptedCommandError
+from sharedllm_docs.cli.options import NAME
 from sharedllm_docs.cli.panels import PanelCommand
+from sharedllm_docs.cli.plugins import PluginGroup
 from sharedllm_docs.cli.screen import Screen, tolerate_any_text
-
-NAME = "sharedllm-docs"
 
 
 class ReaderGoneError(Exception):
     """The program that read stdout has ended."""
 
 
-class Program(TyperGroup):
-    """The group of commands; the one place where exceptions end."""
+class Program(PluginGroup):
+    """The group of commands, and the only place where exceptions are caught for good."""
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; Ctrl-C and a closed pipe are errors like others, not typer's silent exits."""
+        """Run the command; make Ctrl-C and a closed pipe errors like others instead of typer's silent exits."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt as error:
@@ -73,7 +63,7 @@ class Program(TyperGroup):
 
 
 def exit_code_of(run: Callable[[], Any], arguments: list[str]) -> int:
-    """Run the program to its end, whatever happens; errors are shown."""
+    """Run the program, show its error if there is one, and return the exit code."""
     tolerate_any_text()
     try:
         result = run()
@@ -109,25 +99,25 @@ def program(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
     ] = False,
 ) -> None:
-    """Ask long documents: each is read once into an index, questions are answered from there, with page numbers."""
+    """Ask questions of long documents: each is read once into an index, which answers with page numbers."""
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
 
 
 for _name, _function in (
     ("add", add),
-    ("ask", ask_command.ask),
-    ("chat", chat_command.chat),
-    ("list", document_commands.list_documents),
-    ("show", document_commands.show),
-    ("verify", upkeep_commands.verify),
-    ("remove", document_commands.remove),
-    ("prune", upkeep_commands.prune),
+    ("ask", question_commands.ask),
+    ("chat", question_commands.chat),
+    ("list", index_commands.list_documents),
+    ("show", index_commands.show),
+    ("verify", index_commands.verify),
+    ("remove", index_commands.remove),
+    ("prune", index_commands.prune),
 ):
     app.command(_name, cls=PanelCommand)(_function)
 app.add_typer(model_commands.models_app, name="models")
 app.command("convert", cls=PanelCommand)(model_commands.convert)
-app.command("calibrate", cls=PanelCommand)(calibrate_command.calibrate)
+app.command("calibrate", cls=PanelCommand)(model_commands.calibrate)
 app.add_typer(data_commands.data_app, name="data")
 for _name, _function in (
     ("train", train_command.train),

@@ -1,4 +1,4 @@
-"""The one door to the engine: everything heavy is imported here, inside the functions, when a command needs it."""
+"""The door to the engine: everything heavy is imported here, inside the functions, when a command needs it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sharedllm_docs.cli.options import ModelOptions, ProfileOptions
+from sharedllm_docs.cli.options import DEFAULT_MODEL, LoadingOptions, ProfileOptions, given
 from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import ConfigError, IndexNotFoundError
 
@@ -32,7 +32,7 @@ def index_class() -> type[Index]:
 def open_index(
     url: str,
     report: Report,
-    model: ModelOptions | None = None,
+    model: LoadingOptions | None = None,
     profile: ProfileOptions | None = None,
 ) -> Index:
     """An index that exists; the model is loaded when something needs it.
@@ -44,15 +44,15 @@ def open_index(
 
 
 def open_or_create(
-    url: str, report: Report, model: ModelOptions, profile: ProfileOptions, *, max_bytes: int | None = None
+    url: str, report: Report, model: LoadingOptions, profile: ProfileOptions, *, max_bytes: int | None = None
 ) -> Index:
     """An index to add documents to."""
     return index_class().open_or_create(url, report=report, max_bytes=max_bytes, **_options(model, profile, url))
 
 
 @contextmanager
-def index_for_estimates(url: str, report: Report, model: ModelOptions, profile: ProfileOptions) -> Iterator[Index]:
-    """The index, or where there is none one that is gone afterwards: an estimate leaves nothing behind."""
+def index_for_estimates(url: str, report: Report, model: LoadingOptions, profile: ProfileOptions) -> Iterator[Index]:
+    """The index; where there is none, a temporary one, since an estimate leaves nothing behind."""
     try:
         index = open_index(url, report, model, profile)
     except IndexNotFoundError:
@@ -62,14 +62,14 @@ def index_for_estimates(url: str, report: Report, model: ModelOptions, profile: 
         yield index
 
 
-def _options(model: ModelOptions | None, profile: ProfileOptions | None, url: str) -> dict[str, Any]:
-    options = model.model_options() if model else {}
+def _options(model: LoadingOptions | None, profile: ProfileOptions | None, url: str) -> dict[str, Any]:
+    options = given(model) if model else {}
     chosen = _profile(profile, options, url) if profile else None
     return options if chosen is None else {**options, "profile": chosen}
 
 
 def _profile(options: ProfileOptions, model: Mapping[str, Any], url: str) -> Profile | str | None:
-    """The profile asked for: a name where nothing in it is changed, None where nothing was asked for."""
+    """The profile asked for: a name if no setting of it is changed, None if nothing was asked for."""
     changes = options.changes()
     if not changes:
         return options.profile
@@ -80,21 +80,21 @@ def _profile(options: ProfileOptions, model: Mapping[str, Any], url: str) -> Pro
 
 
 def _recorded_profile(url: str) -> Profile | None:
-    """That of the index, where there is one."""
+    """The profile of the index at ``url``; None where there is no index."""
     from sharedllm_docs.store import IndexStore
 
     return Profile.from_dict(IndexStore.open(url).settings["profile"]) if IndexStore.exists(url) else None
 
 
 def _adapter_folder(model: Mapping[str, Any]) -> str | Path | None:
-    """Where the adapter lies that the model will have: the one named, or the embedded model's own."""
+    """Folder or name of the adapter that the model will have: the one named, or the embedded model's own."""
     named: str = model.get("adapter", "auto")
     if named != "auto":
         return None if named == "none" else named
     from sharedllm_docs.model.adapter import shipped_adapter
-    from sharedllm_docs.model.zoo import DEFAULT_MODEL, EMBEDDED
+    from sharedllm_docs.model.zoo import EMBEDDED
 
-    name = model.get("name_or_path", DEFAULT_MODEL.name)
+    name = model.get("name_or_path", DEFAULT_MODEL)
     return shipped_adapter(name) if name in EMBEDDED else None
 
 
@@ -133,10 +133,10 @@ def default_models() -> list[str]:
 
 
 def fetch_model(model: EmbeddedModel, report: Report, listen: Listener | None = None) -> Path:
-    """The model's folder, fetched if it is not there; ``listen`` is told how many bytes have arrived.
+    """The model's folder; the model is fetched if it is not there, and ``listen`` told how many bytes have arrived.
 
     Raises:
-        ModelUnavailableError: it cannot be fetched.
+        ModelUnavailableError: the model cannot be fetched.
     """
     from sharedllm_docs.model.zoo import ensure
 
@@ -144,20 +144,21 @@ def fetch_model(model: EmbeddedModel, report: Report, listen: Listener | None = 
 
 
 def calibrate(
-    model: str | None,
-    source: str,
-    *,
-    questions: str | None,
-    options: dict[str, Any],
-    loading: dict[str, Any],
-    report: Report,
-    say: Report,
-) -> tuple[Calibration, int]:
-    """The layers that a model reads its context in, and how many it has; the untrained profile is measured.
+    model: str | None, source: str, *, questions: str | None, loading: Mapping[str, str], say: Report, **options: Any
+) -> Calibration:
+    """Find the layers that a model reads its context in, with the untrained profile.
+
+    Args:
+        model: name or folder; None for the embedded default.
+        source: document to try it on.
+        questions: file of questions about the document; None completes its own sentences.
+        loading: keywords of ``SharedLLM.from_pretrained``.
+        say: called with a sentence before slow steps and after each range of layers.
+        options: keywords of ``calibrate_layers``.
 
     Raises:
         DocumentError: the document cannot be read, or is not long enough.
-        QuestionError, ConfigError, ModelUnavailableError: as the calibration and the loading of the model.
+        QuestionError, ConfigError, ModelUnavailableError: see ``calibrate_layers`` and ``SharedLLM.from_pretrained``.
     """
     from sharedllm_docs.documents.readers import read_document
     from sharedllm_docs.evaluation.calibrate import calibrate_layers, read_questions
@@ -165,19 +166,19 @@ def calibrate(
 
     asked = read_questions(questions) if questions is not None else ()
     document = read_document(source)
-    llm = SharedLLM.from_pretrained(model, adapter="none", profile="prefix", report=report, **loading)
+    llm = SharedLLM.from_pretrained(model, adapter="none", profile="prefix", report=say, **loading)
 
     def tell(layers: tuple[int, int], loss: float) -> None:
-        say(f"layers {layers[0]} to {layers[1]}: loss {loss:.3f}")
+        say(f"Rows in layers {layers[0]} to {layers[1]}: loss {loss:.3f}")
 
-    return calibrate_layers(llm, document, questions=asked, report=tell, **options), llm.upper.num_layers
+    return calibrate_layers(llm, document, questions=asked, report=tell, **options)
 
 
 def convert(source: str, out: str) -> tuple[Path, Path]:
-    """Model folder and adapter folder made of a checkpoint of the released code.
+    """Convert a checkpoint of the authors' code; returns the folders of model and adapter.
 
     Raises:
-        AdapterError: it is no such checkpoint.
+        AdapterError: ``source`` is no such checkpoint.
     """
     from sharedllm_docs.model.convert import convert_checkpoint
 

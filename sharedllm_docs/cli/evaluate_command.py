@@ -1,17 +1,25 @@
-"""``evaluate``: systems on a task, one table."""
+"""``evaluate``: systems measured on a task, one table."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from sharedllm_docs.cli import workshop
-from sharedllm_docs.cli.failures import EXIT_UNFINISHED
-from sharedllm_docs.cli.flatten import flattened
-from sharedllm_docs.cli.options import OutputOptions, choices, given
+from sharedllm_docs.cli.failures import EXIT_UNFINISHED, resumable
+from sharedllm_docs.cli.options import (
+    DEFAULT_MODEL,
+    MODEL_HELP,
+    ComputeOptions,
+    OutputOptions,
+    choices,
+    flattened,
+    given,
+    option,
+)
 from sharedllm_docs.cli.screen import Screen, one_line, opened
 from sharedllm_docs.errors import ConfigError
 
@@ -21,75 +29,43 @@ if TYPE_CHECKING:
 TASK_NAMES = ("pdfqa", "squad-haystack", "passkey", "needles", "perplexity")
 ABLATION_NAMES = ("layers", "place", "grain", "depth", "policy", "positions", "budget", "evidence")
 _Injecting = Literal["prefix", "sharedllm"]
-_WHAT, _WHO = "What is measured", "Model"
+_what = partial(option, panel="What is measured")
 
 
 @dataclass(frozen=True)
-class WhatOptions:
-    """Task and systems."""
+class RequestOptions:
+    """Task and systems; the fields are those of the evaluation's ``Request``."""
 
     systems: Annotated[
         str | None,
-        typer.Option(
+        _what(
             "--systems",
-            metavar="LIST",
-            show_default="closed_book,first_8k,full_prefill,rag,rag-tuned,prefix,prefix+evidence; with an adapter also "
+            "LIST",
+            "NAME[+evidence[=N]][:KEY=VALUE,...], separated by commas; docs/evaluation.md lists them.",
+            "closed_book,first_8k,full_prefill,rag,rag-tuned,prefix,prefix+evidence; with an adapter also "
             "sharedllm,sharedllm+evidence",
-            help="NAME[+evidence[=N]][:KEY=VALUE,...], separated by commas; docs/evaluation.md lists them.",
-            rich_help_panel=_WHAT,
         ),
     ] = None
     ablation: Annotated[
         str | None,
-        typer.Option(
-            "--ablation",
-            metavar=f"[{'|'.join(ABLATION_NAMES)}]",
-            help="One of the paper's ablations in place of a list.",
-            rich_help_panel=_WHAT,
+        _what(
+            "--ablation", f"[{'|'.join(ABLATION_NAMES)}]", "One of the paper's ablations instead of a list of systems."
         ),
     ] = None
-    of: Annotated[
-        str | None,
-        typer.Option(
-            "--of",
-            metavar=choices(_Injecting),
-            show_default="prefix",
-            help="System of the ablation.",
-            rich_help_panel=_WHAT,
-        ),
-    ] = None
+    of: Annotated[str | None, _what("--of", choices(_Injecting), "System that the ablation varies.", "prefix")] = None
     lengths: Annotated[
-        str | None,
-        typer.Option(
-            "--lengths",
-            metavar="LIST",
-            show_default="the task's",
-            help="Tokens of the documents, e.g. 1K,8K,32K.",
-            rich_help_panel=_WHAT,
-        ),
+        str | None, _what("--lengths", "LIST", "Tokens of the documents, e.g. 1K,8K,32K.", "the task's")
     ] = None
     texts: Annotated[
         list[Path] | None,
-        typer.Option(
-            "--text",
-            metavar="FILE",
-            show_default="the task's",
-            help="Text that fills synthetic documents; may be repeated.",
-            rich_help_panel=_WHAT,
-        ),
+        _what("--text", "FILE", "Text that fills synthetic documents; may be repeated.", "the task's"),
     ] = None
     pdf_dirs: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--pdf-dir",
-            metavar="DIR",
-            help="Where PDFs of a task lie; may be repeated.",
-            rich_help_panel=_WHAT,
-        ),
+        list[Path] | None, _what("--pdf-dir", "DIR", "Folder with the PDFs of a task; may be repeated.")
     ] = None
 
-    def request(self) -> dict[str, Any]:
-        """Fields of the evaluation's request that were set.
+    def keywords(self) -> dict[str, Any]:
+        """Fields of ``Request`` that were set.
 
         Raises:
             ConfigError: options that exclude each other.
@@ -107,70 +83,42 @@ class RunOptions:
 
     limit: Annotated[
         int | None,
-        typer.Option(
-            "--limit",
-            metavar="N",
-            show_default="all",
-            help="Most examples, for each length (and kind) where the task has several.",
+        option(
+            "--limit", "N", "Maximum number of examples, for each length (and kind) where the task has several.", "all"
         ),
     ] = None
-    seed: Annotated[int, typer.Option("--seed", metavar="N", show_default="0", help="Of the sample.")] = 0
-    out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for rows, table and plots.")] = Path(
+    seed: Annotated[int, option("--seed", "N", "Seed of the sample.", "0")] = 0
+    out: Annotated[Path, option("--out", "DIR", "Folder for the results, the table and the plots.")] = Path(
         "evaluation-results"
     )
     indexes: Annotated[
-        Path | None,
-        typer.Option(
-            "--indexes", metavar="DIR", show_default="DIR/indexes", help="Where encoded documents are kept and found."
-        ),
+        Path | None, option("--indexes", "DIR", "Where encoded documents are kept and found again.", "DIR/indexes")
     ] = None
     max_minutes: Annotated[
-        float | None,
-        typer.Option("--max-minutes", metavar="M", help="Stop cleanly after so much time; exit code 75."),
+        float | None, option("--max-minutes", "M", "Stop cleanly after this time, with exit code 75.")
     ] = None
-    no_plots: Annotated[bool, typer.Option("--no-plots", help="Do not draw PNG files.")] = False
+    no_plots: Annotated[bool, option("--no-plots", None, "Do not draw PNG files.")] = False
 
-    def settings(self) -> dict[str, Any]:
-        """Fields of the evaluation's settings."""
-        values = _values(self)
+    def keywords(self) -> dict[str, Any]:
+        """Fields of the evaluation's ``Settings``."""
+        values = dict(vars(self))
         values["plots"] = not values.pop("no_plots")
         return values
 
 
 @dataclass(frozen=True)
-class WhoOptions:
+class AnsweringModelOptions:
     """The model that answers."""
 
-    name: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            metavar="NAME",
-            show_default="smollm2-135m-instruct",
-            help="Embedded model, local folder or hub name.",
-            rich_help_panel=_WHO,
-        ),
-    ] = None
+    name: Annotated[str | None, option("--model", "NAME", MODEL_HELP, DEFAULT_MODEL, panel="Model")] = None
     adapter: Annotated[
         str,
-        typer.Option(
+        option(
             "--adapter",
-            metavar="NAME",
-            show_default="the embedded model's own",
-            help="Folder of a trained adapter, or the name of one that comes with the package, for sharedllm; none.",
-            rich_help_panel=_WHO,
-        ),
-    ] = "auto"
-    device: Annotated[
-        str,
-        typer.Option(
-            "--device", metavar="NAME", help="auto (cuda where there is one), cpu, cuda.", rich_help_panel=_WHO
-        ),
-    ] = "auto"
-    dtype: Annotated[
-        str,
-        typer.Option(
-            "--dtype", metavar="NAME", help="auto (by the device), float32, bfloat16, float16.", rich_help_panel=_WHO
+            "NAME",
+            "Adapter of sharedllm: its folder, the name of one that comes with the package, or none.",
+            "the embedded model's own",
+            panel="Model",
         ),
     ] = "auto"
 
@@ -178,34 +126,34 @@ class WhoOptions:
 @flattened
 def evaluate(
     task: Annotated[str, typer.Argument(metavar="TASK", help=f"One of {', '.join(TASK_NAMES)}.")],
-    what: WhatOptions,
+    request: RequestOptions,
     run: RunOptions,
-    who: WhoOptions,
+    model: AnsweringModelOptions,
+    compute: ComputeOptions,
     output: OutputOptions,
 ) -> None:
     """Measure systems on a task and print the table.
 
-    Every (system, example) is written down at once in DIR/TASK.jsonl, so the same command again goes on where the last
-    one stopped and measures nothing twice; more systems and a higher limit join the same file. DIR gets the table, the
-    same as JSON, and plots.
+    Each result is written at once to DIR/TASK.jsonl, so the same command again goes on where the last one stopped and
+    measures nothing twice; more systems and a higher limit extend the same file. DIR gets the table as Markdown and as
+    JSON, and plots.
     """
-    with opened(output) as screen, workshop.going_on(f"the rows measured so far are kept in {run.out}"):
-        request = {"task": task, **what.request()}
-        outcome = workshop.evaluate(request, _values(who), run.settings(), screen.note)
+    with opened(output) as screen, resumable(f"the results so far are kept in {run.out}"):
+        from sharedllm_docs.evaluation.run import ModelRequest, Request, Settings, start
+
+        asked = Request(task=task, **request.keywords())
+        answering = ModelRequest(**asdict(model), **asdict(compute))
+        outcome = start(asked, answering, Settings(**run.keywords()), report=screen.note)
         _tell(screen, task, outcome)
     if not outcome.complete:
         raise typer.Exit(EXIT_UNFINISHED)
 
 
-def _values(group: Any) -> dict[str, Any]:
-    return {field.name: getattr(group, field.name) for field in fields(group)}
-
-
 def _tell(screen: Screen, task: str, outcome: Outcome) -> None:
     if screen.json:
         plots = [str(path) for path in outcome.plots]
-        found = {"task": task, "complete": outcome.complete, "rows": str(outcome.rows), "plots": plots}
+        found = {"task": task, "complete": outcome.complete, "file": str(outcome.file), "plots": plots}
         screen.emit({**found, "lines": list(outcome.summary)})
         return
     screen.write(outcome.table)
-    screen.note(one_line(f"Rows in {outcome.rows}, table and plots beside it."))
+    screen.note(one_line(f"Results in {outcome.file}, table and plots beside it."))

@@ -1,13 +1,15 @@
-"""What went wrong, as the command line tells it: one line or one JSON object, and an exit code. Never a traceback."""
+"""What went wrong, as the command line tells it: one line or one JSON object, and an exit code; no traceback."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import typer
 
-from sharedllm_docs.errors import SharedLLMError
+from sharedllm_docs.errors import InterruptedIngestion, SharedLLMError
 
 EXIT_USAGE = 2
 EXIT_UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
@@ -22,6 +24,34 @@ class InterruptedCommandError(SharedLLMError):
     exit_code = EXIT_INTERRUPTED
 
 
+@contextmanager
+def resumable(kept: str, error: type[SharedLLMError] = InterruptedCommandError) -> Iterator[None]:
+    """Within the block, Ctrl-C is an error that says what is kept and how to resume.
+
+    Args:
+        kept: sentence without its full stop.
+        error: class of the error.
+
+    Raises:
+        InterruptedCommandError: or another ``error``, at Ctrl-C.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as interrupt:
+        raise error(f"Interrupted; {kept}.", remedy="Run the same command again to resume.") from interrupt
+
+
+def resumable_encoding(url: str) -> AbstractContextManager[None]:
+    """``resumable`` for work that encodes into the index at ``url``: raises InterruptedIngestion at Ctrl-C."""
+    return resumable(f"what was encoded so far is kept in {url}", InterruptedIngestion)
+
+
+class PluginError(SharedLLMError):
+    """A command of another distribution is not installed, or cannot be imported."""
+
+    exit_code = EXIT_USAGE
+
+
 @dataclass(frozen=True)
 class Failure:
     """An error ready to be shown.
@@ -30,7 +60,7 @@ class Failure:
         type: name of the error's class.
         message: what happened.
         remedy: what to do about it, or "".
-        exit_code: of the process.
+        exit_code: exit code of the process.
     """
 
     type: str
@@ -40,7 +70,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException) -> Failure:
-        """Of any exception; one that nobody foresaw says how to get its traceback."""
+        """Make one of any exception; one that nobody foresaw says how to get its traceback."""
         if isinstance(error, SharedLLMError):
             return cls(type(error).__name__, error.message, error.remedy, error.exit_code)
         if isinstance(error, (KeyboardInterrupt, typer.Abort)):
@@ -57,12 +87,12 @@ class Failure:
 
     @property
     def line(self) -> str:
-        """In one line."""
+        """Message and remedy in one line."""
         end = "" if not self.remedy or self.message.endswith((".", "!", "?", ":", ")")) else "."
         return " ".join(f"{self.message}{end} {self.remedy}".split())
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready."""
+        """The error as JSON-ready values."""
         return {"error": asdict(self)}
 
 

@@ -1,20 +1,22 @@
-"""Writes docs/cli.md out of the commands themselves: ``python -m sharedllm_docs.cli.help [--check] [FILE]``."""
+"""Writes docs/cli.md from the commands themselves: ``python -m sharedllm_docs.cli.help [--check] [FILE]``."""
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Collection, Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from sharedllm_docs import errors
-from sharedllm_docs.cli.app import NAME, app
+from sharedllm_docs.cli.app import app
 from sharedllm_docs.cli.failures import EXIT_BROKEN_PIPE, EXIT_INTERRUPTED, EXIT_UNEXPECTED, EXIT_UNFINISHED, EXIT_USAGE
-from sharedllm_docs.cli.options import DEFAULT_INDEX, INDEX_VARIABLE
+from sharedllm_docs.cli.options import DEFAULT_INDEX, INDEX_VARIABLE, NAME
 from sharedllm_docs.cli.panels import OWN_HEADINGS, argument_name, headed, own_parameters
+from sharedllm_docs.cli.plugins import DISTRIBUTIONS, PluginCommand
 
 PAGE = Path("docs/cli.md")
 Records = list[tuple[str, str]]
@@ -22,22 +24,24 @@ _COMMAND = "python -m sharedllm_docs.cli.help"
 
 _INTRODUCTION = f"""# Command line
 
-Written by `{_COMMAND}` out of the commands themselves: change the help texts, not this page.
+Written by `{_COMMAND}` from the commands themselves: change the help texts, not this page.
 
 ```
 {NAME} add manual.pdf
 {NAME} ask "How is a factor made?"
 {NAME} ask "Who signs the contract?" --file contract.pdf     # both in one
+{NAME} add report.pdf --metadata year=2024                   # for questions to some documents only
+{NAME} ask "What did it cost?" --where year=2023 --where year=2024
 ```
 
 The index is the folder `{DEFAULT_INDEX}` in the working directory; `--index`, or the environment variable
 `{INDEX_VARIABLE}`, names another folder or an fsspec URL.
 
 Results go to stdout; progress, notes, warnings and errors go to stderr. Progress bars are drawn on a terminal only.
-`NO_COLOR` switches colours off. What is not a terminal gets unwrapped lines, one citation a line.
+`NO_COLOR` switches colours off. Output that does not go to a terminal is not wrapped: one citation per line.
 
-With `--json` stdout gets one JSON object (one a line for `chat`, and for `ask --stream`, whose lines are
-`{{"piece": "..."}}` until the last, the whole answer). An error is an object too:
+With `--json` stdout gets one JSON object. `chat` prints one per line, and so does `ask --stream`: `{{"piece": "..."}}`
+for each piece, then the whole answer. An error is an object too:
 `{{"error": {{"type": "...", "message": "...", "remedy": "...", "exit_code": 3}}}}`.
 
 Ctrl-C during `add` (or `ask --file`) keeps what was encoded; the same command resumes there.
@@ -82,32 +86,42 @@ def _errors_with_own_code() -> list[type[errors.SharedLLMError]]:
     return sorted(classes, key=lambda error: error.__name__)
 
 
-def _walk(group: Any, path: str) -> Iterator[tuple[str, Any]]:
-    """Every command with its path, groups before what is in them."""
-    for name, command in group.commands.items():
-        yield f"{path} {name}", command
-        yield from _walk(command, f"{path} {name}") if hasattr(command, "commands") else ()
+def _walk(group: Any, path: str, parent: Any = None) -> Iterator[tuple[str, Any]]:
+    """Every command with its path, groups before what is in them; of plugins those of the project's distributions."""
+    context = group.context_class(group, info_name=path.split()[-1], parent=parent)
+    for name in group.list_commands(context):
+        command, full = group.get_command(context, name), f"{path} {name}"
+        if isinstance(command, PluginCommand):
+            if full.removeprefix(f"{NAME} ") not in DISTRIBUTIONS:
+                continue
+            command = command.loaded()
+        yield full, command
+        yield from _walk(command, full, context) if hasattr(command, "commands") else ()
 
 
 def _shared_groups(commands: list[tuple[str, Any]]) -> dict[str, Records]:
-    """The groups of options that several commands have, by heading."""
-    seen: dict[str, list[Records]] = {}
+    """The groups of options that several commands have in common, by heading."""
+    seen: dict[str, Counter[tuple[tuple[str, str], ...]]] = {}
     for _path, command in commands:
         for heading, records in headed(own_parameters(command)).items():
-            seen.setdefault(heading, []).append(records)
-    return {heading: found[0] for heading, found in seen.items() if len(found) > 1 and heading not in OWN_HEADINGS}
+            seen.setdefault(heading, Counter())[tuple(records)] += 1
+    most = {heading: found.most_common(1)[0] for heading, found in seen.items() if heading not in OWN_HEADINGS}
+    return {heading: list(records) for heading, (records, count) in most.items() if count > 1}
 
 
-def _section(command: Any, path: str, shared: Collection[str]) -> Iterator[str]:
+def _section(command: Any, path: str, shared: Mapping[str, Records]) -> Iterator[str]:
     parameters = own_parameters(command)
     arguments = [argument_name(parameter) for parameter in parameters if parameter.param_type_name == "argument"]
     yield from (f"## `{path.removeprefix(NAME).strip()}`", "", "```")
     yield from (" ".join((path, *arguments, "[OPTIONS]")), "```", "", inspect.cleandoc(command.help or ""), "")
+    distribution = DISTRIBUTIONS.get(path.removeprefix(NAME).strip())
+    yield from (f"This command comes with the distribution `{distribution}`.", "") if distribution else ()
     groups = headed(parameters)
+    linked = [heading for heading, records in groups.items() if shared.get(heading) == records]
     for heading, records in groups.items():
-        yield from _table(heading, records) if heading not in shared else ()
-    links = ", ".join(f"[{heading}](#{_anchor(heading)})" for heading in groups if heading in shared)
-    yield from (f"Also the options of: {links}.", "")
+        yield from _table(heading, records) if heading not in linked else ()
+    links = ", ".join(f"[{heading}](#{_anchor(heading)})" for heading in linked)
+    yield from (f"Also the options of: {links}.", "") if linked else ()
 
 
 def _table(heading: str, records: Records) -> Iterator[str]:

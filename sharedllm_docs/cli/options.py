@@ -1,28 +1,55 @@
-"""The options that commands share, in groups; each group knows how to become what the engine takes."""
+"""The options of the commands, in groups that several commands share.
+
+A group is a frozen dataclass whose fields are annotated as typer wants its parameters. Where an option is a setting of
+the Python API, the field has the name of that keyword, so that what the user set can be passed on as it is.
+"""
 
 from __future__ import annotations
 
+import functools
 import getpass
+import inspect
 import sys
-from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Annotated, Any, get_args
+from collections.abc import Callable
+from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from sharedllm_docs.cli.units import parse_layers, parse_size
-from sharedllm_docs.config import ProfileName, StoreDtype
+from sharedllm_docs.cli.units import parse_layers, parse_metadata, parse_size, parse_where
+from sharedllm_docs.config import GenerationConfig, ProfileName, RetrievalConfig, SelectorName, StoreDtype
 from sharedllm_docs.errors import ConfigError
 
 if TYPE_CHECKING:
     from sharedllm_docs.documents.readers.options import ReadOptions
 
+NAME = "sharedllm-docs"
 DEFAULT_INDEX = ".sharedllm-docs"
 INDEX_VARIABLE = "SHAREDLLM_DOCS_INDEX"
-_READING, _MODEL, _PROFILE, _OUTPUT = "Reading the file", "Model", "Encoding", "Output"
+DEFAULT_MODEL = "smollm2-135m-instruct"
+MODEL_HELP = "Embedded model, local folder or hub name."
+_RETRIEVAL, _GENERATION = RetrievalConfig(), GenerationConfig()
+
+
+# -- how options are declared and read --------------------------------------------------------------------------------
+
+
+def option(names: str, metavar: str | None, text: str, default: str | None = None, *, panel: str | None = None) -> Any:
+    """A declaration for ``Annotated``.
+
+    Args:
+        names: as they are written, separated by blanks.
+        metavar: name of the value in the help; None for a switch.
+        text: of the help.
+        default: what the help tells about leaving the option out; None shows the default itself, if there is any.
+        panel: heading under which the help lists the option.
+    """
+    return typer.Option(*names.split(), metavar=metavar, help=text, show_default=default or True, rich_help_panel=panel)
 
 
 def choices(literal: object) -> str:
-    """The values of a ``Literal`` as a metavar: ``[a|b]``."""
+    """The values of a ``Literal`` as the name of a value in the help: ``[a|b]``."""
     return f"[{'|'.join(get_args(literal))}]"
 
 
@@ -35,7 +62,55 @@ def given(group: Any) -> dict[str, Any]:
 
 def flags(group: Any) -> str:
     """The options of a group that the user set, as they are written: ``--max-pages, --pages``."""
-    return ", ".join(sorted(f"--{name.replace('_', '-')}" for name in given(group)))
+    hints = get_type_hints(type(group), include_extras=True)
+    declared = (hints[name].__metadata__[0] for name in given(group))
+    # of an annotation typer keeps the first name as the default
+    return ", ".join(sorted(next(n for n in (d.default, *d.param_decls) if n.startswith("--")) for d in declared))
+
+
+def refuse_without(options: Any, missing: str, *, why: str) -> None:
+    """Refuse options that would have to be ignored.
+
+    Raises:
+        ConfigError: options of the group were set; it names them.
+    """
+    if given(options):
+        raise ConfigError(
+            f"{flags(options)} {why}, and there is no {missing}.", remedy=f"Add {missing}, or leave out the rest."
+        )
+
+
+def flattened(function: Callable[..., None]) -> Callable[..., None]:
+    """``function`` with each parameter that is an options group replaced by that group's fields, for typer."""
+    # not get_type_hints: Python 3.10 hides Annotated in an Optional where the default is None
+    declared = inspect.signature(function, eval_str=True).parameters.values()
+    groups = {p.name: p.annotation for p in declared if isinstance(p.annotation, type) and is_dataclass(p.annotation)}
+    parameters: list[inspect.Parameter] = []
+    for parameter in declared:
+        if parameter.name in groups:
+            parameters += _parameters_of(groups[parameter.name])
+        else:
+            parameters.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @functools.wraps(function)
+    def command(**values: Any) -> None:
+        built = {
+            name: group(**{field.name: values.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        function(**values, **built)
+
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    return command
+
+
+def _parameters_of(group: type) -> list[inspect.Parameter]:
+    hints, kind = get_type_hints(group, include_extras=True), inspect.Parameter.KEYWORD_ONLY
+    return [inspect.Parameter(f.name, kind, default=f.default, annotation=hints[f.name]) for f in fields(group)]
+
+
+# -- where the index is, and what is printed --------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -50,70 +125,42 @@ class IndexOption:
     ] = DEFAULT_INDEX
 
 
+_output = partial(option, metavar=None, panel="Output")
+
+
 @dataclass(frozen=True)
 class OutputOptions:
     """What is printed, and how."""
 
-    json: Annotated[
-        bool, typer.Option("--json", help="Print JSON on stdout, errors included.", rich_help_panel=_OUTPUT)
-    ] = False
-    quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress, notes or warnings.", rich_help_panel=_OUTPUT)
-    ] = False
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.", rich_help_panel=_OUTPUT)] = (
-        False
-    )
+    json: Annotated[bool, _output("--json", text="Print JSON on stdout, errors included.")] = False
+    quiet: Annotated[bool, _output("--quiet -q", text="No progress, notes or warnings.")] = False
+    debug: Annotated[bool, _output("--debug", text="Show the traceback of an error.")] = False
+
+
+# -- how files are read and encoded -----------------------------------------------------------------------------------
+
+_reading = partial(option, panel="Reading the file")
 
 
 @dataclass(frozen=True)
 class ReadingOptions:
     """How a file is read."""
 
-    password: Annotated[
-        str | None,
-        typer.Option(
-            "--password", metavar="TEXT", help="Of an encrypted PDF; - asks for it.", rich_help_panel=_READING
-        ),
-    ] = None
-    pages: Annotated[
-        str | None,
-        typer.Option("--pages", metavar="RANGE", help='Only these, e.g. "1-20,35,50-".', rich_help_panel=_READING),
-    ] = None
+    password: Annotated[str | None, _reading("--password", "TEXT", "Password of an encrypted PDF; - asks for it.")] = (
+        None
+    )
+    pages: Annotated[str | None, _reading("--pages", "RANGE", 'Read only these pages, e.g. "1-20,35,50-".')] = None
     engine: Annotated[
         str | None,
-        typer.Option(
-            "--engine",
-            metavar="[pdfium|pypdf]",
-            show_default="pdfium",
-            help="Which library takes the text from PDF pages.",
-            rich_help_panel=_READING,
-        ),
+        _reading("--engine", "[pdfium|pypdf]", "Library that takes the text from PDF pages.", "pdfium"),
     ] = None
-    encoding: Annotated[
-        str | None,
-        typer.Option(
-            "--encoding",
-            metavar="NAME",
-            show_default="found out",
-            help="Encoding of a text file.",
-            rich_help_panel=_READING,
-        ),
-    ] = None
-    max_pages: Annotated[
-        int | None,
-        typer.Option("--max-pages", metavar="N", help="Refuse a longer document.", rich_help_panel=_READING),
-    ] = None
-    max_bytes: Annotated[
-        str | None,
-        typer.Option("--max-bytes", metavar="SIZE", help="Refuse a larger file.", rich_help_panel=_READING),
-    ] = None
-    raw: Annotated[
-        bool,
-        typer.Option("--raw", help="Keep headers, footers and hyphens as they are.", rich_help_panel=_READING),
-    ] = False
+    encoding: Annotated[str | None, _reading("--encoding", "NAME", "Encoding of a text file.", "detected")] = None
+    max_pages: Annotated[int | None, _reading("--max-pages", "N", "Refuse a document with more pages.")] = None
+    max_bytes: Annotated[str | None, _reading("--max-bytes", "SIZE", "Refuse a larger file.")] = None
+    raw: Annotated[bool, _reading("--raw", None, "Keep headers, footers and hyphens as they are.")] = False
 
     def read_options(self) -> ReadOptions:
-        """For the readers.
+        """Options of the readers.
 
         Raises:
             ConfigError, PageRangeError: an option is malformed.
@@ -131,71 +178,95 @@ class ReadingOptions:
 
 
 def _ask_password() -> str:
-    """Without echo on a terminal, else the first line of stdin."""
+    """A password typed without echo on a terminal, otherwise the first line of stdin."""
     return getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\r\n")
 
 
 @dataclass(frozen=True)
-class ModelOptions:
-    """Which model, and where it computes. What is left out is the index's own."""
+class AddingOptions:
+    """How files enter the index."""
 
-    model: Annotated[
-        str | None,
-        typer.Option(
-            "--model",
-            metavar="NAME",
-            show_default="the index's; smollm2-135m-instruct for a new one",
-            help="Embedded model, local folder or hub name.",
-            rich_help_panel=_MODEL,
-        ),
+    name: Annotated[str | None, option("--name", "NAME", "Name of the document in the index.", "the file's")] = None
+    metadata: Annotated[
+        list[str] | None,
+        option("--metadata", "KEY=VALUE", "Keep this with the document, for --where; may be repeated."),
+    ] = None
+    max_disk: Annotated[
+        str | None, option("--max-disk --budget-bytes", "SIZE", "Maximum size of the index on disk, e.g. 2GB.")
+    ] = None
+    force: Annotated[bool, option("--force", None, "Read and encode the file again even if the index has it.")] = False
+    timeout: Annotated[
+        float | None, option("--wait", "SECONDS", "Maximum wait for another process that writes.", "60")
+    ] = None
+
+    def keywords(self) -> dict[str, Any]:
+        """Keyword arguments of ``Index.add`` that were set.
+
+        Raises:
+            ConfigError: the size or the metadata are malformed.
+        """
+        keywords = given(self)
+        if "max_disk" in keywords:
+            keywords["max_bytes"] = parse_size(keywords.pop("max_disk"), "--max-disk")
+        if "metadata" in keywords:
+            keywords["metadata"] = parse_metadata(keywords["metadata"], "--metadata")
+        return keywords
+
+
+# -- what computes ----------------------------------------------------------------------------------------------------
+
+_model = partial(option, panel="Model")
+
+
+@dataclass(frozen=True)
+class LoadingOptions:
+    """Which model an index works with, and where it computes; the fields are keywords of ``Index.open``."""
+
+    name_or_path: Annotated[
+        str | None, _model("--model", "NAME", MODEL_HELP, f"the index's; {DEFAULT_MODEL} for a new one")
     ] = None
     adapter: Annotated[
         str | None,
-        typer.Option(
+        _model(
             "--adapter",
-            metavar="DIR",
-            show_default="the index's; the embedded model's own for a new one",
-            help="Folder of a trained adapter, one of the package's by name, or none.",
-            rich_help_panel=_MODEL,
+            "NAME",
+            "Folder of a trained adapter, the name of one that comes with the package, or none.",
+            "the index's; the embedded model's own for a new one",
         ),
     ] = None
     embedder: Annotated[
         str | None,
-        typer.Option(
+        _model(
             "--embedder",
-            metavar="NAME",
-            show_default="the index's; all-minilm-l6-v2 for a new one",
-            help="sentence-transformers folder or hub name.",
-            rich_help_panel=_MODEL,
+            "NAME",
+            "sentence-transformers folder or hub name.",
+            "the index's; all-minilm-l6-v2 for a new one",
         ),
     ] = None
     dtype: Annotated[
         str | None,
-        typer.Option(
-            "--dtype",
-            metavar="NAME",
-            show_default="the index's, or by the device",
-            help="What the model computes in: float32, bfloat16, float16.",
-            rich_help_panel=_MODEL,
+        _model(
+            "--dtype", "NAME", "Precision of the model: float32, bfloat16, float16.", "the index's, or by the device"
         ),
     ] = None
     device: Annotated[
-        str | None,
-        typer.Option(
-            "--device",
-            metavar="NAME",
-            show_default="cuda where there is one, else cpu",
-            help="Where it computes.",
-            rich_help_panel=_MODEL,
-        ),
+        str | None, _model("--device", "NAME", "Where the model computes.", "cuda where there is one, else cpu")
     ] = None
 
-    def model_options(self) -> dict[str, Any]:
-        """Keyword arguments of ``SharedLLM.from_pretrained``, only those that were set."""
-        options = given(self)
-        if "model" in options:
-            options["name_or_path"] = options.pop("model")
-        return options
+
+@dataclass(frozen=True)
+class ComputeOptions:
+    """Where a model computes that is measured by itself, without an index."""
+
+    device: Annotated[
+        str, _model("--device", "NAME", "Where the model computes: auto (cuda where there is one), cpu, cuda.")
+    ] = "auto"
+    dtype: Annotated[
+        str, _model("--dtype", "NAME", "Precision of the model: auto (by the device), float32, bfloat16, float16.")
+    ] = "auto"
+
+
+_encoding = partial(option, panel="Encoding")
 
 
 @dataclass(frozen=True)
@@ -204,37 +275,21 @@ class ProfileOptions:
 
     profile: Annotated[
         str | None,
-        typer.Option(
-            "--profile",
-            metavar=choices(ProfileName),
-            show_default="the adapter's, else prefix",
-            help="How keys and values reach the decoder.",
-            rich_help_panel=_PROFILE,
+        _encoding(
+            "--profile", choices(ProfileName), "How keys and values reach the decoder.", "the adapter's, else prefix"
         ),
     ] = None
     layers: Annotated[
         str | None,
-        typer.Option(
-            "--layers",
-            metavar="A-B",
-            show_default="the profile's",
-            help="Layers that receive the injection, from 1.",
-            rich_help_panel=_PROFILE,
-        ),
+        _encoding("--layers", "A-B", "Layers that receive the rows, counted from 1; see calibrate.", "the profile's"),
     ] = None
     store_dtype: Annotated[
         str | None,
-        typer.Option(
-            "--store-dtype",
-            metavar=choices(StoreDtype),
-            show_default="the profile's",
-            help="How keys and values are stored.",
-            rich_help_panel=_PROFILE,
-        ),
+        _encoding("--store-dtype", choices(StoreDtype), "How keys and values are stored.", "the profile's"),
     ] = None
 
     def changes(self) -> dict[str, Any]:
-        """Settings of the profile that were set, its name left out.
+        """Settings of the profile that were set, without its name.
 
         Raises:
             ConfigError: the layers are malformed.
@@ -246,13 +301,126 @@ class ProfileOptions:
         return changes
 
 
-def refuse_without(options: Any, missing: str, *, why: str) -> None:
-    """Refuse options that would have to be ignored.
+# -- questions: the fields are keywords of ``Index.ask`` --------------------------------------------------------------
 
-    Raises:
-        ConfigError: naming those of the group ``options`` that were set.
-    """
-    if given(options):
-        raise ConfigError(
-            f"{flags(options)} {why}, and there is no {missing}.", remedy=f"Add {missing}, or leave out the rest."
-        )
+
+@dataclass(frozen=True)
+class WhereOption:
+    """Which documents, by their metadata."""
+
+    where: Annotated[
+        list[str] | None,
+        option(
+            "--where",
+            "KEY=VALUE",
+            "Only documents with this metadata; may be repeated. Several values of one key mean any of them.",
+            "all",
+        ),
+    ] = None
+
+    def keywords(self) -> dict[str, Any]:
+        """``where`` as ``Index.ask`` takes it, if it was set.
+
+        Raises:
+            ConfigError: it is malformed.
+        """
+        return {"where": parse_where(self.where, "--where")} if self.where else {}
+
+
+@dataclass(frozen=True)
+class ScopeOption(WhereOption):
+    """Which documents are searched."""
+
+    documents: Annotated[
+        list[str] | None, option("--doc", "DOC", "Ask this document (name or key); may be repeated.", "all")
+    ] = None
+
+    def keywords(self) -> dict[str, Any]:
+        """Keyword arguments of ``Index.ask`` that were set.
+
+        Raises:
+            ConfigError: the metadata are malformed.
+        """
+        return {**given(self), **super().keywords()}
+
+
+_question = partial(option, panel="Question")
+
+
+@dataclass(frozen=True)
+class QuestionOptions:
+    """What is selected and injected."""
+
+    budget: Annotated[
+        int | None, _question("--budget", "ROWS", "Maximum number of rows injected per layer.", "the profile's")
+    ] = None
+    selector: Annotated[
+        str | None,
+        _question("--selector", choices(SelectorName), "How branches are chosen inside a chunk.", _RETRIEVAL.selector),
+    ] = None
+    candidates: Annotated[
+        int | None, _question("--candidates", "N", "Maximum number of chunks considered.", str(_RETRIEVAL.candidates))
+    ] = None
+    evidence_tokens: Annotated[
+        int | None,
+        _question("--evidence", "TOKENS", "Text of the best passages quoted in the prompt.", "the adapter's, else 0"),
+    ] = None
+    relevance_floor: Annotated[
+        float | None,
+        _question(
+            "--floor",
+            "0..1",
+            "Relevance below which the answer is that the document does not say; 0 = off.",
+            str(_RETRIEVAL.relevance_floor),
+        ),
+    ] = None
+    max_citations: Annotated[
+        int | None, _question("--citations", "N", "Maximum number of citations.", str(_RETRIEVAL.max_citations))
+    ] = None
+
+
+_answer = partial(option, panel="Answer")
+StreamOption = Annotated[
+    bool | None, _answer("--stream/--no-stream", None, "Print the answer word by word.", "on a terminal")
+]
+
+
+@dataclass(frozen=True)
+class AnswerOptions:
+    """How the answer's tokens are drawn."""
+
+    max_new_tokens: Annotated[
+        int | None, _answer("--max-tokens", "N", "Maximum length of the answer.", str(_GENERATION.max_new_tokens))
+    ] = None
+    temperature: Annotated[
+        float | None,
+        _answer(
+            "--temperature",
+            "T",
+            "0 = always the most likely token; above, sampling.",
+            f"{_GENERATION.temperature:g}",
+        ),
+    ] = None
+    top_p: Annotated[float | None, _answer("--top-p", "P", "Nucleus mass when sampling.", f"{_GENERATION.top_p:g}")] = (
+        None
+    )
+    top_k: Annotated[
+        int | None, _answer("--top-k", "K", "Tokens considered when sampling; 0 = all.", str(_GENERATION.top_k))
+    ] = None
+    repetition_penalty: Annotated[
+        float | None,
+        _answer(
+            "--repetition-penalty", "R", "Penalty on repeated tokens; 1 = none.", f"{_GENERATION.repetition_penalty:g}"
+        ),
+    ] = None
+    seed: Annotated[
+        int | None, _answer("--seed", "N", "Seed of the sampling; -1 draws a fresh one.", str(_GENERATION.seed))
+    ] = None
+    stop: Annotated[
+        list[str] | None, _answer("--stop", "TEXT", "End the answer before this text; may be repeated.")
+    ] = None
+
+    def keywords(self) -> dict[str, Any]:
+        """Keyword arguments of ``Index.ask`` that were set."""
+        keywords = given(self)
+        return {**keywords, "seed": None} if keywords.get("seed") == -1 else keywords

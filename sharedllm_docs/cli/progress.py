@@ -1,4 +1,4 @@
-"""Progress bars of the engine's stages: how much is done, how fast, and the time left. Drawn on stderr only."""
+"""Progress bars of slow work, on stderr: how much is done, how fast, and the time left."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BYTES = "bytes"
 
 
 class Step(Protocol):
-    """What the engine reports: see ``Progress`` of the Python API."""
+    """What the engine reports; see ``Progress`` of the Python API."""
 
     @property
     def stage(self) -> str: ...
@@ -45,11 +45,11 @@ Listener = Callable[[Any], None]
 
 @contextmanager
 def bars(screen: Screen, label: str = "") -> Iterator[Listener | None]:
-    """What to hand to the engine as ``progress``: None where nothing is to be drawn.
+    """Within the block, bars are drawn; gives what the engine takes as ``progress``, None if nothing is to be drawn.
 
     Args:
-        screen: of the command.
-        label: what is worked on, shown in front of each stage.
+        screen: the command's output.
+        label: name of what is worked on, shown after the name of each stage.
     """
     if not screen.animated:
         yield None

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from sharedllm_docs.evaluation.calibrate import Calibration
     from sharedllm_docs.index.views import AddedDocument, ChunkView, DocumentInfo, NodeView, TreeView
     from sharedllm_docs.model.zoo import EmbeddedModel
     from sharedllm_docs.store.estimate import SizeEstimate
@@ -25,7 +26,8 @@ def _pick(source: object, names: tuple[str, ...]) -> dict[str, Any]:
 
 def document_record(info: DocumentInfo) -> dict[str, Any]:
     """A document of the index."""
-    return {**_pick(info, _DOCUMENT), "issues": [asdict(issue) for issue in info.issues]}
+    issues = [asdict(issue) for issue in info.issues]
+    return {**_pick(info, _DOCUMENT), "metadata": dict(info.metadata), "issues": issues}
 
 
 def added_record(source: str, added: AddedDocument) -> dict[str, Any]:
@@ -35,7 +37,7 @@ def added_record(source: str, added: AddedDocument) -> dict[str, Any]:
 
 
 def estimate_record(source: str, estimate: SizeEstimate) -> dict[str, Any]:
-    """What a file would take."""
+    """How much disk a file would take."""
     counts = {"tokens": estimate.num_tokens, "chunks": len(estimate.chunk_bytes), "total_bytes": estimate.total}
     return {"source": source, **counts, "parts": dict(estimate.parts())}
 
@@ -61,3 +63,12 @@ def model_record(model: EmbeddedModel, ready: bool, folder: Path) -> dict[str, A
     """An embedded model and its place in the cache."""
     named = _pick(model, ("name", "kind", "licence", "megabytes", "disk_megabytes"))
     return {**named, "requirements": list(model.requirements), "ready": ready, "folder": str(folder)}
+
+
+def calibration_record(found: Calibration) -> dict[str, Any]:
+    """What ``calibrate`` measured."""
+    counts = {"layers": list(found.layers), "num_layers": found.num_layers, "samples": found.samples}
+    losses = {"found": found.loss, "all": found.loss_all, "none": found.loss_none}
+    sizes = {"found": found.bytes_per_token, "all": found.bytes_per_token_all}
+    tried = [{"layers": list(layers), "loss": loss} for layers, loss in found.tried.items()]
+    return {**counts, "rows_help": found.rows_help, "loss": losses, "bytes_per_token": sizes, "tried": tried}

@@ -1,4 +1,4 @@
-"""Where output goes: results to stdout, everything else to stderr, and no control character of a document.
+"""Output: results go to stdout, everything else to stderr, and control characters of documents nowhere.
 
 rich is imported when something is printed, so that ``--help`` does not wait for it.
 """
@@ -23,7 +23,7 @@ from sharedllm_docs.errors import DocumentWarning
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
 
-# what is no terminal is never wrapped: one line stays one line for grep
+# output that does not go to a terminal is never wrapped: one line stays one line for grep
 _UNWRAPPED = 100_000
 # control characters, ESC first of all, would let a document drive the terminal
 _CONTROLS = {code: None for code in (*range(32), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
@@ -35,12 +35,12 @@ def clean(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """``text`` cleaned, white space folded into single blanks."""
+    """``text`` without control characters, white space folded into single blanks."""
     return " ".join(clean(text).split())
 
 
 def tolerate_any_text() -> None:
-    """What stdout or stderr cannot encode is written as an escape instead of ending the program."""
+    """Let stdout and stderr write what they cannot encode as an escape, instead of ending the program."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -50,9 +50,9 @@ class Screen:
     """The output of one command.
 
     Attributes:
-        json: results and errors are JSON.
-        quiet: no progress, notes or warnings.
-        debug: tracebacks are shown.
+        json: whether results and errors are JSON.
+        quiet: whether progress, notes and warnings are left out.
+        debug: whether tracebacks are shown.
     """
 
     def __init__(self, options: OutputOptions) -> None:
@@ -60,18 +60,18 @@ class Screen:
 
     @classmethod
     def of_arguments(cls, arguments: list[str]) -> Screen:
-        """For errors that come before the arguments are understood."""
+        """A screen for errors that occur before the arguments are parsed."""
         words = arguments[: arguments.index("--")] if "--" in arguments else arguments
         return cls(OutputOptions(json="--json" in words, debug="--debug" in words))
 
     @cached_property
     def out(self) -> Console:
-        """stdout."""
+        """Console of stdout."""
         return _console(sys.stdout)
 
     @cached_property
     def err(self) -> Console:
-        """stderr."""
+        """Console of stderr."""
         return _console(sys.stderr)
 
     @property
@@ -80,7 +80,7 @@ class Screen:
         return self.err.is_terminal and not (self.quiet or self.json)
 
     def print(self, renderable: RenderableType = "", *, style: str | None = None) -> None:
-        """A result, for people."""
+        """Print a result for people."""
         if self.out.is_terminal:
             self.out.print(renderable, style=style)
             return
@@ -91,23 +91,23 @@ class Screen:
             sys.stdout.write(line.rstrip() + "\n")
 
     def emit(self, values: Mapping[str, Any]) -> None:
-        """A result as one line of JSON."""
+        """Print a result as one line of JSON."""
         plain = not (getattr(sys.stdout, "encoding", None) or "").lower().startswith("utf")
         sys.stdout.write(json.dumps(values, ensure_ascii=plain) + "\n")
         sys.stdout.flush()
 
     def write(self, text: str) -> None:
-        """A piece of a result, at once and as it is."""
+        """Print a piece of a result at once, as it is."""
         sys.stdout.write(clean(text))
         sys.stdout.flush()
 
     def note(self, text: str) -> None:
-        """A dim line on stderr."""
+        """Print a dim line on stderr."""
         if not self.quiet:
             self.err.print(one_line(text), style="dim", soft_wrap=True)
 
     def report(self, sentence: str) -> None:
-        """What is being done, before a slow step."""
+        """Tell what is being done, before a slow step."""
         if not self.json:
             self.note(f"{sentence.rstrip('.')} ...")
 
@@ -129,7 +129,7 @@ class Screen:
 
     @contextmanager
     def warnings_as_notes(self) -> Iterator[Screen]:
-        """Within the block warnings about documents are notes; libraries' own are shown with ``--debug`` only."""
+        """Within the block, warnings about documents are notes; those of libraries are shown with ``--debug`` only."""
         with warnings.catch_warnings():
             if not self.debug:
                 warnings.simplefilter("ignore")
@@ -154,7 +154,7 @@ class Screen:
 
     @contextmanager
     def waiting(self, text: str) -> Iterator[None]:
-        """Within the block a spinner turns, on a terminal."""
+        """Within the block, a spinner turns if stderr is a terminal."""
         if not self.animated:
             yield
             return

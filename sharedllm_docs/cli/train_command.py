@@ -1,4 +1,4 @@
-"""``train`` and ``train-tiny``: adapters."""
+"""``train`` and ``train-tiny``: training of adapters."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from sharedllm_docs.cli import workshop
-from sharedllm_docs.cli.flatten import flattened
-from sharedllm_docs.cli.options import OutputOptions
+from sharedllm_docs.cli.failures import resumable
+from sharedllm_docs.cli.options import OutputOptions, flattened
 from sharedllm_docs.cli.screen import one_line, opened
 
 
@@ -20,14 +20,14 @@ def train(
     out: Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the run: checkpoints, logs, plot.")],
     max_minutes: Annotated[
         float | None,
-        typer.Option("--max-minutes", metavar="M", help="Stop with a checkpoint before so much time has passed."),
+        typer.Option("--max-minutes", metavar="M", help="Stop with a checkpoint before so many minutes have passed."),
     ] = None,
     steps: Annotated[
         int | None,
         typer.Option("--steps", metavar="N", show_default="the configuration's", help="Optimiser steps in all."),
     ] = None,
     device: Annotated[
-        str, typer.Option("--device", metavar="NAME", help="auto (cuda where there is one), cpu, cuda.")
+        str, typer.Option("--device", metavar="NAME", help="auto (cuda if there is one), cpu, cuda.")
     ] = "auto",
     changes: Annotated[
         list[str] | None,
@@ -36,10 +36,10 @@ def train(
 ) -> None:
     """Train an adapter.
 
-    The same command again goes on where the last one stopped, by --max-minutes, Ctrl-C or anything else. The adapter is
-    in DIR/checkpoint/adapter, for --adapter.
+    The same command again continues where the last one stopped, be it by --max-minutes, Ctrl-C or anything else. The
+    adapter is in DIR/checkpoint/adapter, for --adapter.
     """
-    with opened(output) as screen, workshop.going_on(f"the last checkpoint in {out} is kept"):
+    with opened(output) as screen, resumable(f"the last checkpoint in {out} is kept"):
         ended = workshop.train(
             config, out, changes=changes or (), steps=steps, device=device, max_minutes=max_minutes, say=screen.note
         )
@@ -60,13 +60,13 @@ def train_tiny(
         typer.Option("--out", metavar="DIR", show_default="a temporary one", help="Folder of the run."),
     ] = None,
     max_minutes: Annotated[
-        float, typer.Option("--max-minutes", metavar="M", help="Stop training after so much time.")
+        float, typer.Option("--max-minutes", metavar="M", help="Stop training after so many minutes.")
     ] = 4.5,
 ) -> None:
     """Let a tiny random model learn passkey retrieval.
 
-    It reads three-digit secrets from injected rows alone. Prints the share of secrets that it repeats in the end, with
-    and without the rows.
+    It reads three-digit secrets from injected rows alone. Prints the share of secrets that it finally repeats, with and
+    without the rows.
     """
     with opened(output) as screen:
         result = workshop.train_tiny(out, max_minutes=max_minutes, say=screen.note)

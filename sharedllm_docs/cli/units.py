@@ -1,8 +1,9 @@
-"""Numbers as people write and read them: sizes, layer ranges, page ranges, seconds."""
+"""Values as people write and read them: sizes, layer ranges, metadata, page ranges, seconds."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from sharedllm_docs.errors import ConfigError
 
@@ -34,6 +35,39 @@ def parse_layers(text: str) -> tuple[int, int]:
     if not match:
         raise ConfigError(f"--layers={text!r} is no range of layers.", remedy="Write it as 6-25; the first layer is 1.")
     return int(match[1]), int(match[2] or match[1])
+
+
+def parse_metadata(pairs: Sequence[str], option: str) -> dict[str, str]:
+    """Metadata of ``KEY=VALUE`` texts.
+
+    Raises:
+        ConfigError: a text is no such pair, or a key has two values.
+    """
+    found = parse_where(pairs, option)
+    for key, values in found.items():
+        if len(values) > 1:
+            raise ConfigError(
+                f"{option} gives {key!r} the values {' and '.join(map(repr, values))}.",
+                remedy="Give each key one value.",
+            )
+    return {key: values[0] for key, values in found.items()}
+
+
+def parse_where(pairs: Sequence[str], option: str) -> dict[str, list[str]]:
+    """A filter by metadata of ``KEY=VALUE`` texts: each key with its allowed values, each once.
+
+    Raises:
+        ConfigError: a text is no such pair.
+    """
+    found: dict[str, list[str]] = {}
+    for pair in pairs:
+        key, equals, value = (part.strip() for part in pair.partition("="))
+        if not (key and equals and value):
+            raise ConfigError(f"{option}={pair!r} is not KEY=VALUE.", remedy=f"Write it as {option} year=2024.")
+        values = found.setdefault(key, [])
+        if value not in values:
+            values.append(value)
+    return found
 
 
 def size_text(count: float) -> str:

@@ -1,4 +1,4 @@
-"""The door to training and evaluation, as ``backend`` is to the engine: heavy imports stand inside the functions."""
+"""The only module that reaches training; heavy imports are inside its functions, as in ``backend``."""
 
 from __future__ import annotations
 
@@ -7,17 +7,13 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sharedllm_docs.cli.failures import InterruptedCommandError
 from sharedllm_docs.errors import ConfigError, TrainingError
 
 if TYPE_CHECKING:
-    from sharedllm_docs_data.report import Report
-
-    from sharedllm_docs.evaluation.run import Outcome as Measured
-    from sharedllm_docs.training.loop import Outcome as Trained
-    from sharedllm_docs.training.passkey import TinyResult
+    from sharedllm_docs.training.tiny_run import TinyResult
+    from sharedllm_docs.training.trainer import Outcome as Trained
 
 Say = Callable[[str], None]
 _OF_THE_EXTRA = ("peft", "accelerate", "tomli")
@@ -25,10 +21,10 @@ _OF_THE_EXTRA = ("peft", "accelerate", "tomli")
 
 @contextmanager
 def _training_extra() -> Iterator[None]:
-    """Within the block a missing package of the ``train`` extra is an error that names it.
+    """Context in which a missing package of the ``train`` extra is an error that names it.
 
     Raises:
-        TrainingError: with what to install.
+        TrainingError: a package is missing; says what to install.
     """
     try:
         yield
@@ -42,23 +38,8 @@ def _training_extra() -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def going_on(kept: str) -> Iterator[None]:
-    """Within the block Ctrl-C is an error that says what is kept.
-
-    Raises:
-        InterruptedCommandError: at Ctrl-C.
-    """
-    try:
-        yield
-    except KeyboardInterrupt as error:
-        raise InterruptedCommandError(
-            f"Interrupted; {kept}.", remedy="Run the same command again to go on from there."
-        ) from error
-
-
 def is_main_process() -> bool:
-    """False in all processes but one of those that ``accelerate launch`` started together."""
+    """Whether this is the first of the processes that ``accelerate launch`` started together."""
     return os.environ.get("RANK", "0") == "0"
 
 
@@ -72,28 +53,28 @@ def train(
     max_minutes: float | None,
     say: Say,
 ) -> Trained:
-    """Train into ``folder``, or go on there.
+    """Train into ``folder``, or continue there.
 
     Raises:
         ConfigError: an invalid configuration.
-        TrainingError: a package is missing, or as ``start``.
+        TrainingError: a package is missing, or as in ``start``.
     """
     with _training_extra():
-        from sharedllm_docs.training.overrides import read_config
+        from sharedllm_docs.training.config import TrainingConfig
         from sharedllm_docs.training.start import start
 
-        settings = read_config(config, changes, steps=steps)
+        settings = TrainingConfig.read(config, changes, steps=steps)
         return start(settings, folder, device=device, max_minutes=max_minutes, say=say)
 
 
 def train_tiny(folder: Path | None, *, max_minutes: float, say: Say) -> TinyResult:
-    """The passkey run in ``folder``, or in one that is gone afterwards.
+    """The tiny run in ``folder``, or in a temporary one.
 
     Raises:
         TrainingError: a package is missing.
     """
     with _training_extra():
-        from sharedllm_docs.training.passkey import train_tiny as run
+        from sharedllm_docs.training.tiny_run import train_tiny as run
 
         if folder is not None:
             return run(folder, max_minutes=max_minutes, say=say)
@@ -101,35 +82,7 @@ def train_tiny(folder: Path | None, *, max_minutes: float, say: Say) -> TinyResu
             return run(Path(made), max_minutes=max_minutes, say=say)
 
 
-def build_data(
-    out: Path,
-    *,
-    cache: Path,
-    only: Sequence[str] | None,
-    limit: int | None,
-    seed: int,
-    include_non_commercial: bool,
-    say: Say,
-) -> Report:
-    """The data build's report.
-
-    Raises:
-        ConfigError, DataError, DiskFullError: as ``build``.
-    """
-    from sharedllm_docs_data.build import PARTS, build
-
-    return build(
-        out,
-        cache=cache,
-        only=PARTS if only is None else only,
-        limit=limit,
-        seed=seed,
-        include_non_commercial=include_non_commercial,
-        say=say,
-    )
-
-
-def pack(
+def write_token_file(
     rows: Sequence[Path],
     out: Path,
     *,
@@ -140,7 +93,7 @@ def pack(
     include_non_commercial: bool,
     say: Say,
 ) -> Path:
-    """Tokenize rows of the data build into one file.
+    """Tokenize rows of the data build into one token file.
 
     Raises:
         ConfigError: a file is not there.
@@ -150,29 +103,14 @@ def pack(
     missing = [str(path) for path in rows if not path.is_file()]
     if missing:
         raise ConfigError(f"There is no file {missing[0]}.", remedy="Give files that the data build wrote.")
-    with _training_extra():
-        from sharedllm_docs.training.packs import pack as write
-        from sharedllm_docs.training.packs import rows_of
-        from sharedllm_docs.training.start import load_tokenizer
+    from sharedllm_docs.training import token_files
 
-        return write(
-            rows_of(rows, split),
-            load_tokenizer(model),
-            out,
-            max_tokens=max_tokens,
-            max_context=max_context,
-            include_non_commercial=include_non_commercial,
-            say=say,
-        )
-
-
-def evaluate(request: dict[str, Any], model: dict[str, Any], settings: dict[str, Any], say: Say) -> Measured:
-    """Measure; fields of ``Request``, ``ModelRequest`` and ``Settings`` of the evaluation.
-
-    Raises:
-        EvaluationError, AdapterError, ModelError: as ``start``.
-    """
-    from sharedllm_docs.evaluation.run import Settings
-    from sharedllm_docs.evaluation.start import ModelRequest, Request, start
-
-    return start(Request(**request), ModelRequest(**model), Settings(**settings), report=say)
+    return token_files.write_token_file(
+        token_files.rows_of(rows, split),
+        token_files.load_tokenizer(model),
+        out,
+        max_tokens=max_tokens,
+        max_context=max_context,
+        include_non_commercial=include_non_commercial,
+        say=say,
+    )

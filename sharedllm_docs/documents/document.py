@@ -118,7 +118,8 @@ class Document:
         """
         texts = _page_texts(text, pages)
         kept = dict(metadata or {})
-        _check_strings(name, kept)
+        _check_name(name)
+        check_metadata(kept)
         for number, page in enumerate(texts, start=1):
             _check_characters(page, name, number)
         identity = json.dumps([name, texts, kept], sort_keys=True)
@@ -174,9 +175,13 @@ def _page_texts(text: str | None, pages: Sequence[str] | None) -> list[str]:
     return texts
 
 
-def _check_strings(name: str, metadata: Mapping[str, str]) -> None:
+def _check_name(name: str) -> None:
     if not isinstance(name, str) or not name.strip():
         raise ConfigError(f"name={name!r} cannot name a document.", remedy="Give a name: citations show it.")
+
+
+def check_metadata(metadata: Mapping[str, str]) -> None:
+    """Raise ConfigError, naming the key, unless keys and values are strings."""
     for key, value in metadata.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise ConfigError(

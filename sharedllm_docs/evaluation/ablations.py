@@ -1,8 +1,8 @@
-"""The paper's ablations as lists of specifications: nothing but configuration of the systems that are there.
+"""The paper's ablations as lists of specifications of systems.
 
-Injection layers, grain, depth and the layers' place change how documents are encoded: each wants an index of its own,
-and the ``sharedllm`` profile, whose blocks are trained for given layers, an adapter of its own. Selectors, budgets and
-policies need neither.
+Injection layers, their place, grain and depth change how documents are encoded: each value needs an index of its own,
+and with the ``sharedllm`` profile, whose blocks are trained for given layers, an adapter of its own. Selectors, budgets
+and policies need neither.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def ablation(name: str, system: str, layers: int) -> list[SystemSpec]:
         name: ``layers`` (M), ``place`` (bottom, middle, top), ``grain`` (beta), ``depth``, ``policy``, ``positions``,
             ``budget`` or ``evidence``.
         system: ``prefix`` or ``sharedllm``.
-        layers: that the model has.
+        layers: number of layers of the model.
 
     Raises:
         EvaluationError: an unknown ablation or system.

@@ -1,8 +1,8 @@
-"""Finds the layers in which a model reads its context, so that the others' rows need not be stored.
+"""Calibration: find the layers in which a model reads its context, so that the rows of the others need not be stored.
 
-Sentences of a document are begun, and the loss of their endings is measured with the sentence's own passage injected
-into some layers only; with questions of one's own it is the loss of their answers. Layers are left out from the bottom,
-then from the top, as long as the loss stays near that of injecting into all. docs/log.md has what it found for the
+The model completes sentences of a document from their first half, with the rows of the passage around them injected
+into some layers only; with questions about the document, it answers them. Layers are left out from the bottom, then
+from the top, as long as the loss stays close to that of injecting into all layers. docs/log.md has the result for the
 embedded default.
 """
 
@@ -35,17 +35,19 @@ class Calibration:
     """Result of ``calibrate_layers``.
 
     Attributes:
-        layers: (first, last), counted from 1, both included.
-        loss: mean loss a token with rows in these layers.
-        loss_all: with rows in all layers.
-        loss_none: without any rows.
+        layers: the layers found, (first, last), counted from 1, both included.
+        num_layers: number of layers of the model.
+        loss: mean loss per token with rows in the layers found.
+        loss_all: mean loss per token with rows in all layers.
+        loss_none: mean loss per token without rows.
         tried: (first, last) -> loss, in the order tried.
-        samples: how many sentences or questions were measured.
-        bytes_per_token: what rows in these layers take in an index, a token of the document.
-        bytes_per_token_all: likewise, in all layers.
+        samples: number of sentences or questions measured.
+        bytes_per_token: size of the rows in the layers found, in bytes per token of a document.
+        bytes_per_token_all: size of the rows in all layers, in bytes per token of a document.
     """
 
     layers: tuple[int, int]
+    num_layers: int
     loss: float
     loss_all: float
     loss_none: float
@@ -54,15 +56,20 @@ class Calibration:
     bytes_per_token: float
     bytes_per_token_all: float
 
+    @property
+    def rows_help(self) -> bool:
+        """Whether rows in all layers lower the loss; if they do not, the layers found mean nothing."""
+        return self.loss_all < self.loss_none
+
 
 @dataclass(frozen=True)
-class AskedOf:
-    """A question of one's own.
+class OwnQuestion:
+    """A question about the document, with its answer.
 
     Attributes:
         question: in the user's words.
         answer: as the model should word it.
-        evidence: verbatim words of the document that answer it; the answer itself where they are left out.
+        evidence: verbatim words of the document that answer the question; "" means the answer itself.
     """
 
     question: str
@@ -72,7 +79,13 @@ class AskedOf:
 
 @dataclass(frozen=True)
 class _Sample:
-    """Rows of a passage in all layers, and what is fed behind them: a beginning, and the ending that is measured."""
+    """Rows of a passage in all layers, and the tokens fed after them.
+
+    Attributes:
+        keys, values: [layers, KV, R, D], keys not rotated.
+        beginning: tokens given to the model.
+        ending: tokens whose loss is measured.
+    """
 
     keys: torch.Tensor
     values: torch.Tensor
@@ -84,27 +97,27 @@ def calibrate_layers(
     llm: SharedLLM,
     document: Document,
     *,
-    questions: Sequence[AskedOf] = (),
+    questions: Sequence[OwnQuestion] = (),
     samples: int = 24,
     tolerance: float = 0.02,
     seed: int = 0,
     report: Callable[[tuple[int, int], float], None] | None = None,
 ) -> Calibration:
-    """The smallest range of layers, found from both ends, whose loss is within ``tolerance`` of all layers'.
+    """Find the smallest range of layers whose loss is close to that of all layers, narrowed from both ends.
 
     Args:
-        llm: the model, with the ``prefix`` profile (its ``layers`` do not matter).
-        document: real text to try it on.
-        questions: about the document; without any its own sentences are completed.
-        samples: at most so many sentences or questions are tried.
-        tolerance: most by which the loss may rise, as a share of what injection gains over no rows at all.
-        seed: of the choice of sentences.
-        report: told of every range tried and its loss.
+        llm: the model, with the ``prefix`` profile (whose ``layers`` do not matter).
+        document: prose to measure on.
+        questions: questions about the document; without any, its own sentences are completed.
+        samples: maximum number of sentences or questions measured.
+        tolerance: maximum rise of the loss, as a share of what rows in all layers gain over no rows.
+        seed: of the choice of sentences or questions.
+        report: called with every range tried and its loss.
 
     Raises:
         ConfigError: the profile does not inject by ``joint`` fusion, or samples or tolerance are out of bounds.
         EmptyDocumentError: the document has no sentences of a usable length.
-        QuestionError: the document does not hold a question's evidence.
+        QuestionError: the document does not contain the evidence of a question.
     """
     if llm.profile.fusion != "joint":
         raise ConfigError(f"Profile {llm.profile.name!r} cannot be calibrated.", remedy="Use the 'prefix' profile.")
@@ -124,14 +137,14 @@ def calibrate_layers(
     bound = loss_all + tolerance * max(loss_none - loss_all, 0.0)
     layers = _trim((1, last), loss_of, bound)
     costs = [_bytes_per_token(llm, one) for one in (layers, (1, last))]
-    return Calibration(layers, tried[layers], loss_all, loss_none, tried, len(chosen), *costs)
+    return Calibration(layers, last, tried[layers], loss_all, loss_none, tried, len(chosen), *costs)
 
 
-def read_questions(path: str | Path) -> list[AskedOf]:
-    """Questions of a file of JSON lines, each with ``question``, ``answer`` and perhaps ``evidence``.
+def read_questions(path: str | Path) -> list[OwnQuestion]:
+    """Read questions from a file of JSON lines, each with ``question``, ``answer`` and perhaps ``evidence``.
 
     Raises:
-        QuestionError: the file cannot be read, holds none, or a line is no question.
+        QuestionError: the file cannot be read, contains no question, or has a line that is none.
     """
     remedy = 'Write a line {"question": "…", "answer": "…", "evidence": "…"} for each.'
     try:
@@ -144,7 +157,7 @@ def read_questions(path: str | Path) -> list[AskedOf]:
             continue
         try:
             fields = json.loads(line)
-            made = AskedOf(fields["question"], fields["answer"], fields.get("evidence", ""))
+            made = OwnQuestion(fields["question"], fields["answer"], fields.get("evidence", ""))
             usable = all(isinstance(text, str) for text in vars(made).values())
         except (ValueError, KeyError, TypeError, AttributeError):
             usable = False
@@ -152,7 +165,7 @@ def read_questions(path: str | Path) -> list[AskedOf]:
             raise QuestionError(f"Line {number} of {path} is no question with an answer.", remedy=remedy)
         found.append(made)
     if not found:
-        raise QuestionError(f"{path} holds no questions.", remedy=remedy)
+        raise QuestionError(f"{path} contains no questions.", remedy=remedy)
     return found
 
 
@@ -167,13 +180,14 @@ def _check_bounds(samples: int, tolerance: float) -> None:
 
 
 def _bytes_per_token(llm: SharedLLM, layers: tuple[int, int]) -> float:
-    """Of a long document's rows in these layers."""
+    """Size of the rows of a long document in these layers, per token."""
     profile, tokens = replace(llm.profile, layers=layers), 64 * llm.profile.chunk_tokens
     size = estimate_bytes(tokens, profile, kv_heads=llm.upper.kv_heads, head_dim=llm.upper.head_dim)
     return (size.rows + size.heads) / tokens
 
 
 def _trim(layers: tuple[int, int], loss_of: Callable[[tuple[int, int]], float], bound: float) -> tuple[int, int]:
+    """Leave out layers from the bottom, then from the top, while the loss stays within the bound."""
     first, last = layers
     while first < last and loss_of((first + 1, last)) <= bound:
         first += 1
@@ -183,6 +197,7 @@ def _trim(layers: tuple[int, int], loss_of: Callable[[tuple[int, int]], float], 
 
 
 def _samples(llm: SharedLLM, document: Document, count: int, seed: int) -> list[_Sample]:
+    """Samples of sentences: the first half as the beginning, the second half as the ending."""
     tokens = tokenize(document, llm.tokenizer)
     text = document.text
     spans = [(a, b) for a, b in sentence_spans(text) if MIN_WORDS <= len(text[a:b].split()) <= MAX_WORDS]
@@ -199,8 +214,10 @@ def _samples(llm: SharedLLM, document: Document, count: int, seed: int) -> list[
     return made
 
 
-def _asked(llm: SharedLLM, document: Document, questions: Sequence[AskedOf], count: int, seed: int) -> list[_Sample]:
-    """Questions behind the passage that answers them, and their answers."""
+def _asked(
+    llm: SharedLLM, document: Document, questions: Sequence[OwnQuestion], count: int, seed: int
+) -> list[_Sample]:
+    """Samples of questions: the question after the passage that answers it, and the answer as its ending."""
     tokens, text = tokenize(document, llm.tokenizer), document.text
     made = []
     for asked in random.Random(seed).sample(questions, min(count, len(questions))):
@@ -208,7 +225,7 @@ def _asked(llm: SharedLLM, document: Document, questions: Sequence[AskedOf], cou
         start = text.find(wanted)
         if start < 0:
             raise QuestionError(
-                f"{document.name} does not hold {wanted[:60]!r}, which answers {asked.question[:60]!r}.",
+                f"{document.name} does not contain {wanted[:60]!r}, which answers {asked.question[:60]!r}.",
                 remedy="Give the words of the document as evidence.",
             )
         gap = "" if llm.template.after_question[-1:].isspace() else " "
@@ -219,7 +236,7 @@ def _asked(llm: SharedLLM, document: Document, questions: Sequence[AskedOf], cou
 
 
 def _rows(llm: SharedLLM, tokens: DocumentTokens, start: int, end: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Keys and values [layers, KV, R, D] of the passage around some characters."""
+    """Keys and values [layers, KV, R, D], in all layers, of the passage around the characters ``start`` to ``end``."""
     middle = int(((tokens.char_end > start) & (tokens.char_start < end)).nonzero()[0].mean())
     first = max(0, min(middle - CONTEXT_TOKENS // 2, len(tokens) - CONTEXT_TOKENS))
     encoder = LowerEncoder(llm.lower, _every_layer(llm), llm.front_ids)
@@ -237,7 +254,7 @@ def _without_rows(sample: _Sample) -> _Sample:
 
 
 def _loss(llm: SharedLLM, samples: Sequence[_Sample], layers: tuple[int, int]) -> float:
-    """Mean loss a token of the endings, with the rows injected into ``layers``."""
+    """Mean loss per token of the endings, with the rows injected into ``layers``."""
     profile = replace(llm.profile, layers=layers)
     wanted = profile.injection_layers
     front = len(llm.start_ids)

@@ -1,4 +1,4 @@
-"""Peak memory of a piece of work: the accelerator's where the model lies on one, else the process's on Linux."""
+"""Peak memory of a piece of work: of the GPU if the model is on one, otherwise of the process, on Linux."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ class PeakMemory:
     """Measures what happens inside its ``with`` block.
 
     Args:
-        device: of the model (a ``torch.device``).
+        device: device of the model (a ``torch.device``).
 
     Attributes:
-        bytes: highest use during the block, weights included; None where the system does not tell.
+        bytes: maximum use during the block, weights included; None where the system does not tell.
     """
 
     def __init__(self, device: Any) -> None:
@@ -46,7 +46,7 @@ class PeakMemory:
 
 
 def high_water_mark(status: str) -> int | None:
-    """``VmHWM`` of a ``/proc/PID/status``, in bytes."""
+    """``VmHWM`` of the text of a ``/proc/PID/status``, in bytes; None if it has none."""
     for line in status.splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024

@@ -1,9 +1,9 @@
-"""Scores of single answers and their summary. In: text, page numbers, flags. Out: numbers between 0 and 1.
+"""Scores of single answers, 0 to 1, from text, page numbers and flags; means with bootstrap intervals.
 
 Exact match and token F1 follow the SQuAD 1.1 evaluation (Rajpurkar et al. 2016): lower case, no punctuation, no
 articles, the best of the accepted answers. Two things differ: typographic quotes and dashes count as punctuation too,
 and an answer that consists of punctuation alone (an operator such as ``:::``) is compared as it stands.
-Knows nothing of tasks, systems or models.
+Nothing here knows tasks, systems or models.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _BLOCK = 256
 
 
 def normalise_answer(text: str) -> str:
-    """Lower case, without punctuation, articles and superfluous blanks; bare punctuation is left as it stands."""
+    """Lower case, without punctuation, articles and superfluous blanks; a text of punctuation alone is kept."""
     bare = " ".join(_ARTICLES.sub(" ", text.lower().translate(_PUNCTUATION)).split())
     return bare or " ".join(text.lower().split())
 
@@ -62,7 +62,7 @@ def token_f1(prediction: str, answers: Sequence[str]) -> float:
 
 
 def contains_answer(prediction: str, answers: Sequence[str]) -> float:
-    """1.0 if the words of one accepted answer stand in the prediction, side by side, after normalisation, else 0.0.
+    """1.0 if the prediction contains the words of an accepted answer, side by side, after normalisation, else 0.0.
 
     Raises:
         EvaluationError: no accepted answer is given.
@@ -71,7 +71,7 @@ def contains_answer(prediction: str, answers: Sequence[str]) -> float:
 
 
 def share_contained(prediction: str, wanted: Sequence[str]) -> float:
-    """Share of the ``wanted`` texts whose words stand side by side in the prediction, 0 to 1.
+    """Share of the ``wanted`` texts whose words the prediction contains side by side, 0 to 1.
 
     Raises:
         EvaluationError: nothing is wanted.
@@ -87,12 +87,12 @@ def yes_or_no(prediction: str) -> str | None:
 
 
 def is_abstention(prediction: str) -> bool:
-    """Whether the prediction says that the document holds no answer. An empty prediction is no abstention."""
+    """Whether the prediction says that the document has no answer. An empty prediction is no abstention."""
     return _ABSTENTION.search(normalise_answer(prediction)) is not None
 
 
 def page_hit(cited: Sequence[int], groups: Sequence[Collection[int]], k: int) -> float:
-    """1.0 if the first ``k`` different cited pages hold one page of every group, else 0.0.
+    """1.0 if the first ``k`` different cited pages include one page of every group, else 0.0.
 
     Args:
         cited: page numbers, best first; repetitions are dropped.
@@ -111,29 +111,6 @@ def page_hit(cited: Sequence[int], groups: Sequence[Collection[int]], k: int) ->
         )
     top = list(dict.fromkeys(cited))[: max(k, len(groups))]
     return float(all(any(page in group for page in top) for group in groups))
-
-
-@dataclass(frozen=True)
-class AbstentionScore:
-    """How well a system knows what a document does not say.
-
-    Attributes:
-        precision: share of the abstentions that were right; None if the system never abstained.
-        recall: share of the unanswerable questions on which it abstained; None if there were none.
-    """
-
-    precision: float | None
-    recall: float | None
-
-
-def abstention_score(abstained: Sequence[bool], unanswerable: Sequence[bool]) -> AbstentionScore:
-    """Precision and recall of abstaining, over questions in the same order.
-
-    Raises:
-        EvaluationError: the two lists differ in length, or are empty.
-    """
-    flags = _flag_rows(abstained, unanswerable)
-    return AbstentionScore(precision=_defined(_precision(flags)), recall=_defined(_recall(flags)))
 
 
 @dataclass(frozen=True)
@@ -159,7 +136,7 @@ def bootstrap_interval(
     that one is better.
 
     Args:
-        values: one score a question [Q], or one row a question [Q, C] for a ``statistic`` of several columns.
+        values: one score per question [Q], or [Q, C] for a ``statistic`` of several columns.
         statistic: from the resampled values to a number; the mean by default. It may return NaN where a resample
             leaves it undefined; such resamples are left out.
         resamples: how many times the questions are drawn with replacement.
@@ -170,18 +147,18 @@ def bootstrap_interval(
         EvaluationError: no values, values that are not finite, a bad ``resamples`` or ``level``, or a statistic that
             is undefined on the values.
     """
-    rows = _checked_rows(values, resamples, level)
+    scores = _checked_scores(values, resamples, level)
     compute = statistic or _mean
-    value = float(compute(rows))
+    value = float(compute(scores))
     if np.isnan(value):
         raise EvaluationError(
-            f"the statistic is undefined on these {len(rows)} values.", remedy="Report it as missing instead."
+            f"the statistic is undefined on these {len(scores)} values.", remedy="Report it as missing instead."
         )
     rng = np.random.default_rng(seed)
     drawn: list[float] = []
     for start in range(0, resamples, _BLOCK):
-        picks = rng.integers(0, len(rows), size=(min(_BLOCK, resamples - start), len(rows)))
-        drawn.extend(float(compute(rows[pick])) for pick in picks)
+        picks = rng.integers(0, len(scores), size=(min(_BLOCK, resamples - start), len(scores)))
+        drawn.extend(float(compute(scores[pick])) for pick in picks)
     tail = (1.0 - level) / 2.0
     low, high = np.quantile([x for x in drawn if not np.isnan(x)] or [value], [tail, 1.0 - tail])
     return Interval(value=value, low=float(low), high=float(high))
@@ -195,12 +172,20 @@ def abstention_intervals(
     level: float = 0.95,
     seed: int = 0,
 ) -> tuple[Interval | None, Interval | None]:
-    """Precision and recall of abstaining with bootstrap intervals; None where the number is undefined.
+    """Precision and recall of abstaining, with bootstrap intervals.
+
+    Precision is the share of the abstentions that were right, None if there were none. Recall is the share of the
+    unanswerable questions on which the system abstained, None if there were none.
+
+    Args:
+        abstained: whether the system abstained, one flag per question.
+        unanswerable: whether the right answer was to abstain, in the same order.
+        resamples, level, seed: see ``bootstrap_interval``.
 
     Raises:
-        EvaluationError: as ``abstention_score`` and ``bootstrap_interval``.
+        EvaluationError: the two lists differ in length or are empty, or as ``bootstrap_interval``.
     """
-    flags = _flag_rows(abstained, unanswerable)
+    flags = _flag_columns(abstained, unanswerable)
 
     def interval(statistic: Callable[[NDArray[np.float64]], float]) -> Interval | None:
         if np.isnan(statistic(flags)):
@@ -224,11 +209,11 @@ def _pair_f1(prediction: str, answer: str) -> float:
     return 2.0 * common / (len(got) + len(wanted))
 
 
-def _flag_rows(abstained: Sequence[bool], unanswerable: Sequence[bool]) -> NDArray[np.float64]:
+def _flag_columns(abstained: Sequence[bool], unanswerable: Sequence[bool]) -> NDArray[np.float64]:
     if len(abstained) != len(unanswerable) or not abstained:
         raise EvaluationError(
             f"{len(abstained)} abstention flags for {len(unanswerable)} questions.",
-            remedy="Give one flag a question, and at least one question.",
+            remedy="Give one flag per question, and at least one question.",
         )
     return np.column_stack([np.asarray(abstained, dtype=np.float64), np.asarray(unanswerable, dtype=np.float64)])
 
@@ -245,24 +230,20 @@ def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")
 
 
-def _defined(value: float) -> float | None:
-    return None if np.isnan(value) else value
+def _mean(scores: NDArray[np.float64]) -> float:
+    return float(scores.mean())
 
 
-def _mean(rows: NDArray[np.float64]) -> float:
-    return float(rows.mean())
-
-
-def _checked_rows(values: ArrayLike, resamples: int, level: float) -> NDArray[np.float64]:
-    rows = np.asarray(values, dtype=np.float64)
-    if rows.ndim not in (1, 2) or rows.size == 0 or not np.isfinite(rows).all():
+def _checked_scores(values: ArrayLike, resamples: int, level: float) -> NDArray[np.float64]:
+    scores = np.asarray(values, dtype=np.float64)
+    if scores.ndim not in (1, 2) or scores.size == 0 or not np.isfinite(scores).all():
         raise EvaluationError(
-            f"values of shape {rows.shape} are empty, not finite, or not of one or two dimensions.",
-            remedy="Give one finite score (or row) a question.",
+            f"values of shape {scores.shape} are empty, not finite, or not of one or two dimensions.",
+            remedy="Give one finite score (or several) per question.",
         )
     if resamples < 1 or not 0.0 < level < 1.0:
         raise EvaluationError(
             f"resamples is {resamples} (at least 1) and level is {level} (between 0 and 1).",
             remedy="The usual ones are 2000 and 0.95.",
         )
-    return rows
+    return scores

@@ -1,4 +1,4 @@
-"""PNG plots of a run: quality by length, by what the model was given, and against time. Wants matplotlib."""
+"""PNG plots of a run: quality by length, by what the model was given, and against time. Needs matplotlib."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def can_plot() -> bool:
 
 
 def plot_run(lines: Sequence[Line], columns: Sequence[Column], main: str, task: str, folder: Path) -> list[Path]:
-    """Draw what the lines have: files ``TASK-by-length.png``, ``TASK-by-budget.png``, ``TASK-against-time.png``.
+    """Draw ``TASK-by-length.png``, ``TASK-by-budget.png`` and ``TASK-against-time.png``, as far as there are values.
 
     Args:
-        lines: of the table.
-        columns: of the lines.
-        main: title of the column on the upright axis.
-        task: for names and titles.
-        folder: to write into.
+        lines: lines of the table.
+        columns: columns of the table.
+        main: title of the column on the vertical axis.
+        task: name of the task, for file names and titles.
+        folder: folder of the files.
     """
     import matplotlib
 

@@ -1,4 +1,4 @@
-"""Branch policies for ablations: other ways to score the nodes of a tree than nearness to the question.
+"""Branch policies for ablations: ways to score the nodes of a tree other than nearness to the question.
 
 A policy replaces the scores that selection works with and leaves the selection itself alone. ``query-aware`` and
 ``right-half`` need none: they are the engine's own selectors.
@@ -29,11 +29,11 @@ class Policy(ABC):
 
     @abstractmethod
     def leaf_scores(self, question: str, document: PreparedDocument) -> list[float]:
-        """One score a leaf, 0 .. 1, in the order of ``document.leaves``."""
+        """One score per leaf, 0 .. 1, in the order of ``document.leaves``."""
 
 
 class RandomPolicy(Policy):
-    """Any leaf is as good as another; the same question, leaf and seed give the same score."""
+    """Random scores; the same question, leaf and seed give the same score."""
 
     def __init__(self, seed: int = 0) -> None:
         self.seed = seed
@@ -62,7 +62,7 @@ GoldByQuestion = Mapping[tuple[str, str], Gold]
 
 
 class OraclePolicy(Policy):
-    """Leaves that hold the evidence first, then leaves of the right pages, then the rest in reading order."""
+    """Scores leaves with evidence highest, then leaves of the right pages, then the rest in reading order."""
 
     def __init__(self, gold: GoldByQuestion) -> None:
         self.gold = gold
@@ -81,7 +81,7 @@ class OraclePolicy(Policy):
 
 
 def _spans_of(quote: str, text: str) -> list[tuple[int, int]]:
-    """Where a quote stands in a text, white space and line ends aside."""
+    """Where a quote stands in a text; white space and line ends may differ."""
     words = [re.escape(word) for word in quote.replace(PAGE_SEPARATOR, " ").split()]
     return [match.span() for match in re.finditer(r"\s+".join(words), text)] if words else []
 
@@ -90,8 +90,8 @@ class PolicySearcher(Searcher):
     """A searcher that selects by a policy's scores; relevance (for the floor) stays the engine's own.
 
     Args:
-        searcher: of the chosen documents.
-        profile: resolved, of the index.
+        searcher: searches the chosen documents.
+        profile: profile of the index, resolved.
         policy: scores the leaves.
     """
 
@@ -106,7 +106,7 @@ class PolicySearcher(Searcher):
         budget: int,
         hidden: NDArray[np.float32] | None = None,
     ) -> Selection:
-        """As the engine selects, with the policy's scores in place of its own."""
+        """Select as the engine does, with the scores of the policy."""
         found = super().select(query, vector, budget, hidden)
         scores = [self._policy.leaf_scores(query.question, document) for document in self.documents]
         candidates = tuple(self._rescored(c, scores[c.document]) for c in found.candidates)

@@ -1,13 +1,14 @@
-"""A run: systems on a task's examples, one row each, then a table and plots.
+"""A run: systems measured on the examples of a task, then a table and plots.
 
-In: a task, specifications of systems, a loaded model. Out: ``TASK.jsonl``, ``TASK.md``, ``TASK.json`` and PNG files
-in a folder. Stopped at any time, it goes on where it was.
+``start`` loads what is asked for by name, ``evaluate`` measures. A run writes ``TASK.jsonl`` (one result per system and
+example), ``TASK.md``, ``TASK.json`` and PNG files into a folder. Stopped at any time, it goes on where it was.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 import time
 from collections.abc import Callable, Sequence
@@ -17,29 +18,83 @@ from typing import Any
 
 from sharedllm_docs.config import GenerationConfig
 from sharedllm_docs.errors import EvaluationError, NotMeasurableError
+from sharedllm_docs.evaluation.ablations import ablation
 from sharedllm_docs.evaluation.memory import PeakMemory
 from sharedllm_docs.evaluation.plots import can_plot, plot_run
 from sharedllm_docs.evaluation.policies import Gold
-from sharedllm_docs.evaluation.rows import RunFile
+from sharedllm_docs.evaluation.run_file import RunFile
 from sharedllm_docs.evaluation.systems.base import System
-from sharedllm_docs.evaluation.systems.spec import SystemSpec, Workshop
+from sharedllm_docs.evaluation.systems.spec import SystemFactory, SystemSpec, parse_systems
 from sharedllm_docs.evaluation.table import Line, lines_of, markdown, summary_of
 from sharedllm_docs.evaluation.tasks.base import Example, Task
+from sharedllm_docs.evaluation.tasks.options import TaskOptions, parse_lengths
+from sharedllm_docs.evaluation.tasks.registry import make_task
 from sharedllm_docs.model.adapter import Adapter
+from sharedllm_docs.model.loading import load_adapter
 from sharedllm_docs.model.shared_llm import SharedLLM
+from sharedllm_docs.model.zoo import DEFAULT_MODEL, EMBEDDED
+
+PDF_DIR_VARIABLE = "SHAREDLLM_DOCS_PDF_DIR"
+DEFAULT_SYSTEMS = "closed_book,first_8k,full_prefill,rag,rag-tuned,prefix,prefix+evidence"
+WITH_ADAPTER = ",sharedllm,sharedllm+evidence"
+_EXAMPLES = Path("examples")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What is to be measured.
+
+    Attributes:
+        task: name of the task.
+        systems: specifications, separated by commas; None for the usual ones, with an adapter ``sharedllm`` among them.
+        ablation: name of an ablation, instead of ``systems``.
+        of: the system that the ablation varies, ``prefix`` or ``sharedllm``.
+        lengths: tokens of the documents, as ``1K,8K``; "" for the task's own.
+        texts: files that fill synthetic documents.
+        pdf_dirs: folders searched for a task's PDFs, before the one that ``SHAREDLLM_DOCS_PDF_DIR`` names and
+            ``examples``.
+    """
+
+    task: str
+    systems: str | None = None
+    ablation: str | None = None
+    of: str = "prefix"
+    lengths: str = ""
+    texts: tuple[Path, ...] = ()
+    pdf_dirs: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelRequest:
+    """The model that answers.
+
+    Attributes:
+        name: name or folder of the base model; None for the embedded default.
+        adapter: folder of an adapter, or the name of one that comes with the package, for ``sharedllm``; ``auto`` for
+            the embedded model's own, ``none`` for none.
+        device, dtype: see ``SharedLLM.from_pretrained``.
+    """
+
+    name: str | None = None
+    adapter: str = "auto"
+    device: str = "auto"
+    dtype: str = "auto"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Of a run.
+    """How much is measured, and where the results go.
 
     Attributes:
-        out: folder for everything that comes out.
-        limit: most examples (a length, where the task has lengths); None: all.
+        out: folder of the results.
+        limit: maximum number of examples (per length, where the task has lengths); None: all.
         seed: of the sample.
         indexes: folder of the indexes; ``out/indexes`` by default.
-        max_minutes: stop cleanly after the example during which this much time has passed.
-        plots: draw them, where matplotlib is installed.
+        max_minutes: stop cleanly after the example during which this time has passed.
+        plots: draw plots, where matplotlib is installed.
+
+    Raises:
+        EvaluationError: ``max_minutes`` is not above 0.
     """
 
     out: Path
@@ -56,23 +111,50 @@ class Settings:
 
 @dataclass(frozen=True)
 class Outcome:
-    """Of a run.
+    """What a run gave.
 
     Attributes:
-        rows: file of the rows.
-        table: Markdown.
-        lines: of the table.
-        summary: the same as plain data, unscaled.
+        file: the file of the results, ``TASK.jsonl``.
+        table: the table as Markdown.
+        lines: its lines.
+        summary: its lines as plain data, unscaled.
         plots: files drawn.
         complete: False when the time ran out first.
     """
 
-    rows: Path
+    file: Path
     table: str
     lines: tuple[Line, ...]
     summary: tuple[dict[str, Any], ...]
     plots: tuple[Path, ...]
     complete: bool
+
+
+def start(
+    request: Request, model: ModelRequest, settings: Settings, *, report: Callable[[str], None] = lambda _text: None
+) -> Outcome:
+    """Load what is asked for and measure it.
+
+    Raises:
+        EvaluationError: an unknown task, system, ablation or length, or results of other settings in the folder.
+        AdapterError: ``sharedllm`` without an adapter, or one that does not fit.
+        ModelError: the base model cannot be loaded.
+    """
+    embedded = DEFAULT_MODEL if model.name is None else EMBEDDED.get(model.name)
+    adapter = load_adapter(model.adapter, embedded.name if embedded else "", None)
+    usual = DEFAULT_SYSTEMS + (WITH_ADAPTER if adapter else "")
+    specs, lengths = parse_systems(request.systems or usual), parse_lengths(request.lengths)
+    llm = SharedLLM.from_pretrained(model.name, profile="prefix", device=model.device, dtype=model.dtype, report=report)
+    if request.ablation:
+        specs = ablation(request.ablation, request.of, llm.upper.num_layers)
+    folders = (*request.pdf_dirs, *_usual_folders())
+    options = TaskOptions(llm.tokenizer, llm.profile.chunk_tokens, lengths, folders, request.texts, report)
+    return evaluate(make_task(request.task, options), specs, llm, settings, adapter=adapter, report=report)
+
+
+def _usual_folders() -> tuple[Path, ...]:
+    named = os.environ.get(PDF_DIR_VARIABLE)
+    return (*((Path(named),) if named else ()), _EXAMPLES)
 
 
 def evaluate(
@@ -87,22 +169,22 @@ def evaluate(
     """Measure systems on a task.
 
     Args:
-        task: with its options.
-        specs: of the systems, in the order of the table.
+        task: gives the examples and scores the answers.
+        specs: the systems, in the order of the table.
         llm: the base model, without an adapter.
-        settings: of the run.
+        settings: how much is measured, and where the results go.
         adapter: for ``sharedllm``.
-        report: told of every example measured.
+        report: called with a sentence for every example measured.
 
     Raises:
         AdapterError: ``sharedllm`` without an adapter; nothing is measured then.
-        EvaluationError: the folder holds rows of other settings, or a specification makes no sense.
+        EvaluationError: the folder has results of other settings, or a specification makes no sense.
     """
     examples = task.examples(settings.limit, settings.seed)
     folder = settings.indexes or settings.out / "indexes"
     generation = GenerationConfig(max_new_tokens=task.max_new_tokens)
-    shop = Workshop(llm, folder, generation, adapter, _gold(examples), settings.seed)
-    systems = [shop.make(spec) for spec in specs]
+    factory = SystemFactory(llm, folder, generation, adapter, _gold(examples), settings.seed)
+    systems = [factory.make(spec) for spec in specs]
     file = RunFile(settings.out / f"{task.name}.jsonl", _header(task, llm, settings.seed))
     _check_adapters(file, systems)
     complete = _measure_all(task, systems, examples, file, settings, report)
@@ -127,31 +209,31 @@ def _header(task: Task, llm: SharedLLM, seed: int) -> dict[str, Any]:
 
 
 def _adapter_of(system: System) -> str | None:
-    """Digest of the adapter that a system answers with."""
+    """Digest of the adapter that a system answers with, or None."""
     return system.llm.adapter.digest if system.llm.adapter else None
 
 
 def _check_adapters(file: RunFile, systems: Sequence[System]) -> None:
-    """Raise EvaluationError where rows of a system were measured with another adapter: they are never mixed."""
+    """Raise EvaluationError if results of a system were measured with another adapter: they are never mixed."""
     own = {system.name: _adapter_of(system) for system in systems}
-    for row in file.rows:
-        if row["system"] in own and row.get("adapter") != own[row["system"]]:
+    for result in file.results:
+        if result["system"] in own and result.get("adapter") != own[result["system"]]:
             raise EvaluationError(
-                f"{file.path} was measured with adapter={row.get('adapter')!r} for {row['system']!r}, now it is "
-                f"{own[row['system']]!r}.",
+                f"{file.path} was measured with adapter={result.get('adapter')!r} for {result['system']!r}, now it is "
+                f"{own[result['system']]!r}.",
                 remedy="Use another output folder, or the same adapter.",
             )
 
 
 def _prompt_digest(llm: SharedLLM) -> str:
-    """Of the text around question and document: answers to another prompt are another measurement."""
+    """Digest of the text around question and document: answers to another prompt are another measurement."""
     template = llm.template
     parts = "\n".join((template.start, template.before_question, template.after_question))
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
 def _gold(examples: Sequence[Any]) -> dict[tuple[str, str], Gold]:
-    """For the oracle: where each question's answer stands. Continuations have no answers."""
+    """Where the answer to each question stands, for the oracle; continuations have no answers."""
     return {
         (example.question, document.source_sha256): Gold(example.evidence, frozenset(sum(example.page_groups, ())))
         for example in examples
@@ -178,15 +260,15 @@ def _measure_all(
             if end is not None and time.monotonic() > end:
                 report(f"Stopped after {settings.max_minutes:g} minutes; the same command goes on from here.")
                 return False
-            row = _measure(task, system, example)
-            file.add(row)
-            report(f"{number}/{total} {system.name} {example.id}: {_said(row)}")
+            result = _measure(task, system, example)
+            file.add(result)
+            report(f"{number}/{total} {system.name} {example.id}: {_said(result)}")
         system.release()
     return True
 
 
 def _by_document(examples: Sequence[Any]) -> list[Any]:
-    """Examples of the same documents side by side, so that systems need not read or load these again."""
+    """Examples ordered by their documents, so that systems need not read or load a document again."""
     groups: dict[tuple[str, ...], list[Any]] = {}
     for example in examples:
         groups.setdefault(tuple(document.source_sha256 for document in example.documents), []).append(example)
@@ -194,29 +276,29 @@ def _by_document(examples: Sequence[Any]) -> list[Any]:
 
 
 def _measure(task: Task, system: System, example: Any) -> dict[str, Any]:
-    row: dict[str, Any] = {"system": system.name, "id": example.id, "kind": example.kind, "length": example.length}
+    result: dict[str, Any] = {"system": system.name, "id": example.id, "kind": example.kind, "length": example.length}
     if adapter := _adapter_of(system):
-        row["adapter"] = adapter
+        result["adapter"] = adapter
     memory = PeakMemory(system.llm.device)
     try:
         with memory:
             fields = task.measure(system, example)
     except NotMeasurableError as error:
-        return {**row, "skipped": error.message}
-    return {**row, **fields, "peak_bytes": memory.bytes}
+        return {**result, "skipped": error.message}
+    return {**result, **fields, "peak_bytes": memory.bytes}
 
 
-def _said(row: dict[str, Any]) -> str:
-    if "skipped" in row:
-        return f"not measured. {row['skipped']}"
-    return " ".join(f"{name} {value:.2f}" for name, value in row["scores"].items()) or "abstention only"
+def _said(result: dict[str, Any]) -> str:
+    if "skipped" in result:
+        return f"not measured. {result['skipped']}"
+    return " ".join(f"{name} {value:.2f}" for name, value in result["scores"].items()) or "abstention only"
 
 
 def _conclude(
     task: Task, systems: Sequence[System], examples: Sequence[Any], file: RunFile, settings: Settings, complete: bool
 ) -> Outcome:
-    rows = file.chosen([system.name for system in systems], [example.id for example in examples])
-    lines = lines_of(rows, task.columns)
+    results = file.chosen([system.name for system in systems], [example.id for example in examples])
+    lines = lines_of(results, task.columns)
     table = markdown(lines, task.columns)
     settings.out.mkdir(parents=True, exist_ok=True)
     (settings.out / f"{task.name}.md").write_text(_page(task, file, table), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A run's Markdown table: a line a system (and length), a column a metric, with 95% bootstrap intervals."""
+"""The Markdown table of a run: one line per system and length, one column per metric, with 95% bootstrap intervals."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sharedllm_docs.evaluation.metrics import Interval
-from sharedllm_docs.evaluation.tasks.base import Column, Row
+from sharedllm_docs.evaluation.tasks.base import Column, Result
 from sharedllm_docs.evaluation.tasks.options import length_label
 
 
@@ -16,12 +16,12 @@ class Line:
     """A line of the table.
 
     Attributes:
-        system: its name.
-        length: of the documents; None where the task has no lengths.
-        measured: examples that count.
-        skipped: examples that the system could not take.
-        why: it could not take the first of them, or "".
-        values: one a column; None where nothing counts.
+        system: name of the system.
+        length: tokens of the documents; None where the task has no lengths.
+        measured: number of examples that count.
+        skipped: number of examples that the system could not take.
+        why: reason why it could not take the first of these, or "".
+        values: one per column; None where there is nothing to count.
     """
 
     system: str
@@ -32,20 +32,20 @@ class Line:
     values: tuple[Interval | None, ...]
 
 
-def lines_of(rows: Sequence[Row], columns: Sequence[Column]) -> list[Line]:
-    """Summaries of rows, by length and then in the order in which systems first occur."""
-    keys = dict.fromkeys((row.get("length"), row["system"]) for row in rows)
+def lines_of(results: Sequence[Result], columns: Sequence[Column]) -> list[Line]:
+    """Summaries of results, by length and then in the order in which systems first occur."""
+    keys = dict.fromkeys((one.get("length"), one["system"]) for one in results)
     order = sorted(keys, key=lambda key: key[0] or 0)
-    return [_line(system, length, _of(rows, system, length), columns) for length, system in order]
+    return [_line(system, length, _of(results, system, length), columns) for length, system in order]
 
 
-def _of(rows: Sequence[Row], system: str, length: int | None) -> list[Row]:
-    return [row for row in rows if row["system"] == system and row.get("length") == length]
+def _of(results: Sequence[Result], system: str, length: int | None) -> list[Result]:
+    return [one for one in results if one["system"] == system and one.get("length") == length]
 
 
-def _line(system: str, length: int | None, rows: Sequence[Row], columns: Sequence[Column]) -> Line:
-    skipped = [row for row in rows if "skipped" in row]
-    counted = [row for row in rows if "skipped" not in row]
+def _line(system: str, length: int | None, results: Sequence[Result], columns: Sequence[Column]) -> Line:
+    skipped = [one for one in results if "skipped" in one]
+    counted = [one for one in results if "skipped" not in one]
     values = tuple(column.summary(counted) for column in columns)
     return Line(system, length, len(counted), len(skipped), skipped[0]["skipped"] if skipped else "", values)
 

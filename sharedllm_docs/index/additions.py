@@ -1,9 +1,9 @@
-"""Adding a document to a store: what is there already is found, the rest is encoded, an older version is replaced."""
+"""Adds a document to a store: finds what is there already, encodes the rest, replaces an older version."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sharedllm_docs.documents.document import Document
@@ -25,9 +25,10 @@ class Addition:
     """Adds documents to one store.
 
     Attributes:
-        store: that they go into.
-        library: told of what is taken out.
-        llm: gives the model, only called when something must be encoded.
+        store: the store that they go into.
+        library: is told which documents were taken out.
+        llm: returns the model; called only when something must be encoded.
+        metadata: given by the caller; set also where the document is there already.
         timeout: seconds to wait for another writer.
         max_bytes: disk budget instead of the index's.
         force: commit again even if the document is there.
@@ -37,16 +38,22 @@ class Addition:
     store: IndexStore
     library: Library
     llm: Callable[[], SharedLLM]
+    metadata: Mapping[str, str]
     timeout: float
     max_bytes: int | None
     force: bool
     replace: bool
 
     def run(self, document: Document, report: Report, begun: float) -> AddedDocument:
-        """Add one document that was read since ``begun``.
+        """Add a document.
+
+        Args:
+            document: as read, the caller's metadata included.
+            report: told of every step.
+            begun: time of the performance counter at which reading began.
 
         Raises:
-            StoreError: ``replace``, and the very content is there under another name, which it would keep.
+            StoreError: ``replace`` is set, and the same content is there under another name, which it would keep.
         """
         read_seconds = time.perf_counter() - begun
         present = self.present(document)
@@ -72,21 +79,24 @@ class Addition:
         )
 
     def known(self, identity: Identity, max_pages: int, begun: float) -> AddedDocument | None:
-        """What ``run`` returns of a document that is there already, without reading it; None where it is not.
+        """What ``run`` would return for a document that is there already, found without reading its text.
 
         Args:
-            identity: of the document.
-            max_pages: most pages that may be read of it; where it has more, reading is to say so.
-            begun: when the work on it began.
+            identity: identity of the document.
+            max_pages: maximum number of pages that may be read.
+            begun: time of the performance counter at which the work began.
+
+        Returns:
+            None if the document is not there, or has more pages than may be read: reading it raises the error.
         """
         present = None if self.force else self.present(identity)
         if present is None or present.pages > max_pages:
             return None
-        warn_of_losses(self.store.document(present))
+        warn_of_losses(present.name, present.issues)
         return self._found(present, time.perf_counter() - begun)
 
     def present(self, document: Document | Identity) -> DocumentRecord | None:
-        """The record of this very document, if the index holds it intact."""
+        """The record of the document with this content, if the index holds it; its name may be another."""
         key = document_key(
             self.store.fingerprint.digest(),
             source_sha256=document.source_sha256,
@@ -97,22 +107,31 @@ class Addition:
         if not self.store.has_document(key):
             return None
         record = self.store.get(key)
-        if record.name == document.name:
-            return record
-        if self.replace:
+        if self.replace and record.name != document.name:
             raise StoreError(
                 f"The content of {document.name!r} is in the index already, as {record.name!r}.",
                 remedy=f"Remove {record.name!r} first, or add it under that name.",
             )
-        return None
+        return record
 
     def _found(self, present: DocumentRecord, seconds: float) -> AddedDocument:
         replaced: tuple[str, ...] = ()
-        if self._older(present):  # an earlier replacement was cut short
-            with self.store.writer(timeout=self.timeout) as writer:
-                replaced = self._retire(writer, present)
-        info, chunks = self.library.info(present), len(present.chunks)
-        return AddedDocument(info, False, 0, chunks, seconds, 0.0, {"read": seconds}, replaced)
+        record, outdated = present, not self.metadata.items() <= present.metadata.items()
+        if outdated or self._older(present):  # older ones are there if an earlier replacement was cut short
+            with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
+                record = writer.update_metadata(present.key, self.metadata)
+                replaced = self._retire(writer, record)
+        return AddedDocument(
+            self.library.info(record),
+            False,
+            0,
+            len(record.chunks),
+            seconds,
+            0.0,
+            {"read": seconds},
+            replaced,
+            metadata_updated=outdated,
+        )
 
     def _older(self, kept: DocumentRecord) -> list[str]:
         """Keys of the documents to be replaced."""

@@ -212,9 +212,10 @@ class Index:
 
         Args:
             source: path, fsspec URL, bytes, open binary file, or a ``Document``.
-            name: display name (default: the file's).
+            name: display name (default: the file's); content that is there already keeps the name it has.
             options: of the reader (password, pages, engine, encoding).
-            metadata: strings kept with the document; one that is there already keeps those it has.
+            metadata: strings kept with the document, beside those of the file. A document that is there already is
+                given these values too, without being read or encoded again; keys not named keep theirs.
             progress: told of every step.
             max_bytes: disk budget for this call instead of the index's.
             timeout: seconds to wait for another process that writes.
@@ -222,13 +223,14 @@ class Index:
             replace: take other documents of the same name out, under the same lock, once this one is committed.
 
         Raises:
+            ConfigError: metadata that are not strings.
             DocumentError: the file cannot be read; says why.
             DiskBudgetError: it would exceed the budget; nothing is encoded.
             DiskFullError: the disk is full; what was there stays.
             IndexLockedError: another process goes on writing.
             InterruptedIngestion: Ctrl-C; adding again goes on from there.
         """
-        from sharedllm_docs.documents.document import Document
+        from sharedllm_docs.documents.document import Document, check_metadata
         from sharedllm_docs.documents.readers import ReadOptions
         from sharedllm_docs.documents.readers.identify import identify
         from sharedllm_docs.index.additions import Addition
@@ -236,7 +238,9 @@ class Index:
 
         begun = time.perf_counter()
         told, options = progress or _ignore, options or ReadOptions()
-        addition = Addition(self._store, self._library, lambda: self.llm, timeout, max_bytes, force, replace)
+        given = {**(source.metadata if isinstance(source, Document) else {}), **(metadata or {})}
+        check_metadata(given)
+        addition = Addition(self._store, self._library, lambda: self.llm, given, timeout, max_bytes, force, replace)
         identity = None if isinstance(source, Document) else identify(source, name=name, options=options)
         known = addition.known(identity, options.max_pages, begun) if identity is not None else None
         if known is not None:

@@ -30,7 +30,7 @@ from sharedllm_docs.retrieval.candidates import passage
 from sharedllm_docs.retrieval.prepared import EMBEDDINGS, NODE_VECTORS, PreparedDocument
 from sharedllm_docs.store.estimate import SizeEstimate, VectorSize, estimate_bytes
 from sharedllm_docs.store.keys import chunk_key
-from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, encode_content
+from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, encode_text
 from sharedllm_docs.store.writer import IndexWriter
 
 Source = str | Path | bytes | BinaryIO | Document
@@ -131,7 +131,7 @@ class Ingestion:
             EMBEDDINGS: VectorSize("leaf", llm.embedder.size),
             NODE_VECTORS: VectorSize("node", llm.upper.hidden_size),
         }
-        text_bytes = len(encode_content(self.document))
+        text_bytes = len(encode_text(self.document))
         return estimate_bytes(
             len(self.tokens),
             llm.profile,

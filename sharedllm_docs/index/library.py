@@ -1,4 +1,4 @@
-"""The documents of a store made ready for questions, and kept ready between them."""
+"""Documents of a store, chosen and made ready for questions, and kept ready between them."""
 
 from __future__ import annotations
 
@@ -21,22 +21,27 @@ if TYPE_CHECKING:
 
 
 class Library:
-    """What questions share: prepared documents, and the searcher of the last choice of them.
+    """What questions share: prepared documents, and the searcher over those that the last question searched.
 
     Args:
-        store: of the index.
+        store: the store of the index.
     """
 
     def __init__(self, store: IndexStore) -> None:
         self._store = store
         self._prepared: dict[str, PreparedDocument] = {}
-        self._searchers: dict[tuple[str, ...], Searcher] = {}
+        self._searcher: Searcher | None = None
 
     def records(self, references: Sequence[str] | None, where: Where | None = None) -> list[DocumentRecord]:
-        """Documents by name or key, each once, all of them for None; of these the ones whose metadata fit ``where``.
+        """The documents to search. Reads manifests and nothing else.
+
+        Args:
+            references: names or keys, each document once; None for all documents.
+            where: metadata that a document must have as well; see ``retrieval.query.Where``.
 
         Raises:
-            DocumentNotFoundError: one is not in the index, none fits, or the index is empty.
+            DocumentNotFoundError: a document is not in the index, none fits ``where``, or the index is empty.
+            ConfigError: ``where`` is of the wrong type.
         """
         if references is None:
             records = self._store.documents()
@@ -47,11 +52,10 @@ class Library:
         return records if where is None else self._fitting(records, where)
 
     def _fitting(self, records: Sequence[DocumentRecord], where: Where) -> list[DocumentRecord]:
-        metadata = [self._store.document(record).metadata for record in records]
-        found = [record for record, has in zip(records, metadata, strict=True) if fits(has, where)]
+        found = [record for record in records if fits(record.metadata, where)]
         if found:
             return found
-        keys = sorted({key for has in metadata for key in has})
+        keys = sorted({key for record in records for key in record.metadata})
         asked = "the given function" if callable(where) else f"where={dict(where)!r}"
         raise DocumentNotFoundError(
             f"None of the {len(records)} documents fits {asked} (metadata keys there: {', '.join(keys) or 'none'}).",
@@ -59,32 +63,33 @@ class Library:
         )
 
     def searcher(self, records: Sequence[DocumentRecord], profile: Profile) -> Searcher:
-        """Searches these documents; one choice of documents at a time is kept."""
+        """What searches these documents; kept for the next question over the same ones."""
         from sharedllm_docs.retrieval.searcher import Searcher
 
-        key = tuple(record.key for record in records)
-        found = self._searchers.get(key)
-        if found is None:
-            found = Searcher([self.prepared(record) for record in records], profile)
-            self._searchers = {key: found}
-        return found
+        prepared = [self.prepared(record) for record in records]
+        kept = self._searcher
+        if kept is None or list(map(id, kept.documents)) != list(map(id, prepared)):
+            kept = self._searcher = Searcher(prepared, profile)
+        return kept
 
     def prepared(self, record: DocumentRecord) -> PreparedDocument:
-        """A document with its leaves, trees and vectors."""
+        """A document with its leaves, trees and vectors, from memory unless its metadata changed since."""
         from sharedllm_docs.documents.chunks import Chunk
         from sharedllm_docs.retrieval.prepared import PreparedDocument
 
-        if record.key not in self._prepared:
-            chunks = tuple(Chunk(i, chunk.start, chunk.end) for i, chunk in enumerate(record.chunks))
-            self._prepared[record.key] = PreparedDocument(
-                record.key,
-                self._store.document(record),
-                self._store.tokens(record),
-                chunks,
-                Profile.from_dict(self._store.settings["profile"]),
-                self._store.vectors(record),
-            )
-        return self._prepared[record.key]
+        known = self._prepared.get(record.key)
+        if known is not None and known.document.metadata == record.metadata:
+            return known
+        made = PreparedDocument(
+            record.key,
+            self._store.document(record),
+            self._store.tokens(record),
+            tuple(Chunk(i, chunk.start, chunk.end) for i, chunk in enumerate(record.chunks)),
+            Profile.from_dict(self._store.settings["profile"]),
+            self._store.vectors(record),
+        )
+        self._prepared[record.key] = made
+        return made
 
     def by_key(self, key: str) -> PreparedDocument:
         """A document by its whole key, from memory where it is prepared already (it may be removed meanwhile)."""
@@ -93,11 +98,10 @@ class Library:
     def forget(self, key: str) -> None:
         """Drop a document that was removed."""
         self._prepared.pop(key, None)
-        self._searchers = {keys: found for keys, found in self._searchers.items() if key not in keys}
+        self._searcher = None
 
     def info(self, record: DocumentRecord) -> DocumentInfo:
         """A document as lists show it."""
-        document = self._store.document(record)
         return DocumentInfo(
             key=record.key,
             name=record.name,
@@ -107,9 +111,9 @@ class Library:
             bytes=record.bytes,
             created=record.created,
             reader=record.reader,
-            title=document.metadata.get("title", ""),
-            issues=document.issues,
-            metadata=document.metadata,
+            title=record.metadata.get("title", ""),
+            issues=record.issues,
+            metadata=dict(record.metadata),
         )
 
 

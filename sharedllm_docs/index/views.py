@@ -59,6 +59,7 @@ class AddedDocument:
         tokens_per_second: of the whole ingestion, reading and embedding included; 0 when nothing was encoded.
         stage_seconds: wall time by stage (``read``, ``tokenize``, ``encode``, ``store``, ``embed``, ``commit``).
         replaced: keys of the documents of the same name that were taken out.
+        metadata_updated: whether a document that was there already was given other metadata.
     """
 
     document: DocumentInfo
@@ -69,6 +70,7 @@ class AddedDocument:
     tokens_per_second: float
     stage_seconds: Mapping[str, float]
     replaced: tuple[str, ...] = ()
+    metadata_updated: bool = False
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,7 @@ class Sampler:
                 generator.manual_seed(settings.seed)
 
     def next(self, contexts: Sequence[Sequence[int]], logits: torch.Tensor) -> list[int]:
-        """The next id per question, from logits [B, V] and, for the repetition penalty, each question's tokens so far."""
+        """The next id per question, from logits [B, V] and, for the repetition penalty, the tokens so far."""
         chosen = []
         for row, context in enumerate(contexts):
             seen = torch.tensor([list(context)], dtype=torch.long)

@@ -90,11 +90,17 @@ def fits(metadata: Mapping[str, str], where: Where) -> bool:
     """Whether a document with this metadata is to be searched.
 
     Raises:
-        ConfigError: a value of ``where`` is neither a string nor a collection of strings.
+        ConfigError: ``where`` is neither a mapping nor a function, or one of its values is neither a string nor a
+            collection of strings.
     """
     if callable(where):
-        return bool(where(metadata))
-    return all(key in metadata and metadata[key] in _allowed(key, value) for key, value in where.items())
+        return bool(where(dict(metadata)))  # a copy: what the function does to it changes no document
+    if not isinstance(where, Mapping):
+        raise ConfigError(
+            f"where={where!r} is neither a mapping nor a function.", remedy="Give a dictionary, as in {'year': '2024'}."
+        )
+    allowed = {key: _allowed(key, value) for key, value in where.items()}
+    return all(key in metadata and metadata[key] in values for key, values in allowed.items())
 
 
 def _allowed(key: str, value: str | Collection[str]) -> Collection[str]:

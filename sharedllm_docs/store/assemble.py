@@ -1,4 +1,4 @@
-"""From a document as read and encoded to the files that stand for it. Writes nothing."""
+"""Turns a document that was read and encoded into its manifest and the files beside it. Writes nothing."""
 
 from __future__ import annotations
 
@@ -11,25 +11,18 @@ from numpy.typing import NDArray
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.tokens import DocumentTokens
 from sharedllm_docs.errors import ConfigError
-from sharedllm_docs.store.canonical import sha256_hex
 from sharedllm_docs.store.keys import document_key
-from sharedllm_docs.store.records import (
-    CONTENT_FILE,
-    TOKENS_FILE,
-    VECTORS_FILE,
-    ChunkRecord,
-    DocumentRecord,
-    FileRecord,
-    encode_content,
-)
+from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, FileRecord, FileRole, encode_text
 from sharedllm_docs.store.tensorfile import encode_tensors
 
 
-def side_files(document: Document, tokens: DocumentTokens, vectors: Mapping[str, NDArray[Any]]) -> dict[str, bytes]:
-    """Name -> bytes of the files beside the manifest.
+def side_files(
+    document: Document, tokens: DocumentTokens, vectors: Mapping[str, NDArray[Any]]
+) -> dict[FileRole, bytes]:
+    """The bytes of the files beside the manifest, by role.
 
     Raises:
-        ConfigError: arrays of a dtype or length that cannot be stored.
+        ConfigError: the arrays have a dtype or length that cannot be stored.
     """
     wrong = [name for name, array in vectors.items() if array.dtype not in (np.float32, np.float16)]
     if wrong:
@@ -41,9 +34,9 @@ def side_files(document: Document, tokens: DocumentTokens, vectors: Mapping[str,
     if set(sizes.values()) != {("int32", (len(tokens),))}:
         raise ConfigError(f"Token arrays must be int32 of one length, not {sizes}.")
     return {
-        CONTENT_FILE: encode_content(document),
-        TOKENS_FILE: encode_tensors(places),
-        VECTORS_FILE: encode_tensors(vectors),
+        "text": encode_text(document),
+        "tokens": encode_tensors(places),
+        "vectors": encode_tensors(vectors),
     }
 
 
@@ -51,12 +44,21 @@ def describe(
     document: Document,
     chunks: Sequence[ChunkRecord],
     num_tokens: int,
-    files: Mapping[str, bytes],
+    files: Mapping[FileRole, bytes],
     *,
     fingerprint: str,
     created: str,
 ) -> DocumentRecord:
-    """The record of a document with these chunks and files under the fingerprint of that digest."""
+    """The record of a document.
+
+    Args:
+        document: as read.
+        chunks: in document order.
+        num_tokens: number of its tokens.
+        files: the files beside the manifest, by role.
+        fingerprint: digest of the index's fingerprint.
+        created: UTC time, ISO 8601.
+    """
     options = dict(document.reader_options)
     key = document_key(
         fingerprint,
@@ -74,8 +76,10 @@ def describe(
         reader_options=options,
         fingerprint=fingerprint,
         created=created,
+        metadata=dict(document.metadata),
+        issues=document.issues,
         tokens=num_tokens,
         pages=len(document.pages),
         chunks=tuple(chunks),
-        files={name: FileRecord(len(data), sha256_hex(data)) for name, data in files.items()},
+        files={role: FileRecord.of(role, data) for role, data in files.items()},
     )

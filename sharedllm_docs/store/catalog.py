@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sharedllm_docs.errors import DamagedIndexError, DocumentNotFoundError, IndexNotFoundError, StoreError
@@ -12,7 +13,7 @@ from sharedllm_docs.store.canonical import seal, sha256_hex, unseal
 from sharedllm_docs.store.files import Files
 from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.store.migrations import MIGRATIONS, Kind, Payload
-from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, manifest_path
+from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, FileRole, document_folder, manifest_path
 
 INDEX_FILE = "index.json"
 INDEX_FORMAT = "sharedllm-docs-index"
@@ -91,8 +92,16 @@ class Catalog:
             payload = unseal(data)
         except ValueError as error:
             raise damaged(path, str(error)) from error
-        upgraded = MIGRATIONS.upgrade(kind, payload, path)
+        try:
+            upgraded = MIGRATIONS.upgrade(kind, payload, path, partial(self._beside, path, payload))
+        except (KeyError, TypeError) as error:
+            raise _odd_fields(path, error) from error
         return upgraded, upgraded is not payload
+
+    def _beside(self, path: str, manifest: Payload, name: str) -> bytes:
+        """A file beside the manifest of an older schema at ``path``, checked against it."""
+        key = path.split("/")[1]
+        return self._checked(key, f"{document_folder(key)}/{name}", manifest["files"][name]["sha256"])
 
     def sealed(self, fields: Mapping[str, Any]) -> bytes:
         """The bytes of a file with these fields, at the current schema."""
@@ -160,8 +169,8 @@ class Catalog:
         payload, _migrated = self._opened("document", path, data)
         try:
             record = DocumentRecord.from_dict(payload)
-        except (KeyError, TypeError) as error:
-            raise damaged(path, f"a field is missing or unknown ({error})") from error
+        except (KeyError, TypeError, ValueError) as error:
+            raise _odd_fields(path, error) from error
         if not key == record.key == record.expected_key():
             raise damaged(path, f"it belongs to the document {record.key!r}")
         self._read[key] = data, record
@@ -176,7 +185,7 @@ class Catalog:
             except DocumentNotFoundError:
                 continue  # removed since the folder was listed
             except DamagedIndexError as error:
-                damages.append(Damage(manifest_path(key), error.message, key))
+                damages.append(Damage(error.paths[0], error.message, key))
         return sorted(records, key=lambda record: (record.created, record.name, record.key)), damages
 
     def documents(self) -> list[DocumentRecord]:
@@ -217,21 +226,24 @@ class Catalog:
         keys = [key for key in self.document_keys() if key == reference or _is_prefix(reference, key)]
         return keys[0] if len(keys) == 1 else self.find(reference).key
 
-    def side_file(self, record: DocumentRecord, name: str) -> bytes:
+    def side_file(self, record: DocumentRecord, role: FileRole) -> bytes:
         """A file beside the manifest, checked.
 
         Raises:
-            DamagedIndexError: missing or damaged.
+            DamagedIndexError: the file is missing or damaged.
             DocumentNotFoundError: the document was removed meanwhile.
         """
-        path = record.file_path(name)
+        return self._checked(record.key, record.file_path(role), record.files[role].sha256)
+
+    def _checked(self, key: str, path: str, sha256: str) -> bytes:
+        """A file of the document ``key``. Raises as ``side_file``."""
         try:
             data = self.files.read(path)
         except FileNotFoundError as error:
-            if not self.files.exists(record.path):
-                raise _not_found(record.key) from error
+            if not self.files.exists(manifest_path(key)):
+                raise _not_found(key) from error
             raise damaged(path, "it is missing") from error
-        if sha256_hex(data) != record.files[name].sha256:
+        if sha256_hex(data) != sha256:
             raise damaged(path, "its checksum does not match")
         return data
 
@@ -247,6 +259,10 @@ class Catalog:
             f"{', '.join(gone) or 'A shard'} is gone: the document was removed from the index meanwhile.",
             remedy="List the documents again.",
         )
+
+
+def _odd_fields(path: str, error: Exception) -> DamagedIndexError:
+    return damaged(path, f"a field is missing, unknown or wrong ({error})")
 
 
 def raise_damages(damages: list[Damage]) -> None:

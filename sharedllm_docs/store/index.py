@@ -5,7 +5,6 @@ Knows documents, chunks and rows; knows nothing of models, tokenizers or questio
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -23,14 +22,7 @@ from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.store.maintenance import IndexInfo, PruneReport, prune, remove_document, summarise
 from sharedllm_docs.store.migrate import migrate_files
 from sharedllm_docs.store.reader import GatheredRows, Layout, RowNumbers, ShardReader
-from sharedllm_docs.store.records import (
-    CONTENT_FILE,
-    TOKENS_FILE,
-    VECTORS_FILE,
-    ChunkRecord,
-    DocumentRecord,
-    decode_content,
-)
+from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, decode_document
 from sharedllm_docs.store.sources import ReadStats
 from sharedllm_docs.store.tensorfile import decode_tensors
 from sharedllm_docs.store.verify import Progress, VerifyReport, damaged_chunks, verify_document, verify_index
@@ -173,15 +165,15 @@ class IndexStore:
 
     def document(self, record: DocumentRecord) -> Document:
         """The text, outline and issues, as they were read. Raises DamagedIndexError, DocumentNotFoundError."""
-        return decode_content(record, json.loads(self._catalog.side_file(record, CONTENT_FILE)))
+        return decode_document(record, self._catalog.side_file(record, "text"))
 
     def tokens(self, record: DocumentRecord) -> DocumentTokens:
         """Token ids and character spans. Raises DamagedIndexError, DocumentNotFoundError."""
-        return DocumentTokens(**decode_tensors(self._catalog.side_file(record, TOKENS_FILE)))
+        return DocumentTokens(**decode_tensors(self._catalog.side_file(record, "tokens")))
 
     def vectors(self, record: DocumentRecord) -> dict[str, NDArray[Any]]:
         """Arrays stored beside the rows, by name. Raises DamagedIndexError, DocumentNotFoundError."""
-        return decode_tensors(self._catalog.side_file(record, VECTORS_FILE))
+        return decode_tensors(self._catalog.side_file(record, "vectors"))
 
     # -- rows ------------------------------------------------------------------------------------------------------
 

@@ -77,7 +77,7 @@ def unneeded(catalog: Catalog, records: Sequence[DocumentRecord]) -> dict[str, i
     """Path -> bytes of all files that none of ``records``, the documents of the index, needs."""
     wanted = {record.path for record in records}
     wanted |= {chunk.path for record in records for chunk in record.chunks}
-    wanted |= {record.file_path(name) for record in records for name in record.files}
+    wanted |= {record.file_path(role) for record in records for role in record.files}
     sizes = catalog.files.leftovers()
     for folder in FOLDERS:
         sizes |= catalog.files.sizes(folder)

@@ -1,21 +1,24 @@
 """Numbered migrations of the index's JSON files, from schema n to n + 1.
 
-A reader migrates what it loads in memory; a writer puts the new file in the old one's place, atomically, so an
-interrupted migration leaves the old file or the new one and goes on where it stopped.
+A reader migrates what it loads in memory and writes nothing. A writer puts the new file in the place of the old one,
+atomically, so an interrupted migration leaves the old file or the new one and can be continued.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sharedllm_docs.errors import SchemaError
 
-SCHEMA = 1
+SCHEMA = 2
 Kind = Literal["index", "document"]
 Payload = dict[str, Any]
-Step = Callable[[Payload], Payload]
+ReadBeside = Callable[[str], bytes]
+"""Reads a file of the same folder by its name, checked against the digest that the manifest gives for it."""
+Step = Callable[[Payload, ReadBeside], Payload]
 
 
 @dataclass
@@ -23,8 +26,8 @@ class Migrations:
     """The steps that lead to the current schema.
 
     Attributes:
-        current: schema that this version reads and writes.
-        steps: (kind of file, schema it starts from) -> step.
+        current: the schema that this version reads and writes.
+        steps: (kind of file, schema before the step) -> step.
     """
 
     current: int = SCHEMA
@@ -39,16 +42,17 @@ class Migrations:
 
         return register
 
-    def upgrade(self, kind: Kind, payload: Payload, path: str) -> Payload:
-        """The fields at the current schema; ``payload`` itself where nothing is to be done.
+    def upgrade(self, kind: Kind, payload: Payload, path: str, beside: ReadBeside) -> Payload:
+        """The fields at the current schema; ``payload`` itself if it is current already.
 
         Args:
-            kind: of the file.
-            payload: its fields, ``schema`` among them.
-            path: for messages.
+            kind: which kind of file it is.
+            payload: the file's fields, ``schema`` among them.
+            path: the file, for messages.
+            beside: reads other files of the same folder, for steps that move fields between files.
 
         Raises:
-            SchemaError: newer than this version, or no step leads on.
+            SchemaError: the file is newer than this version, or no step leads on from its schema.
         """
         schema = payload.get("schema")
         if not isinstance(schema, int) or schema > self.current:
@@ -63,9 +67,28 @@ class Migrations:
                     remedy="Open it with the version that wrote it, or add the documents again into a new folder.",
                 )
             schema += 1
-            payload = {**self.steps[kind, schema - 1](dict(payload)), "schema": schema}
+            payload = {**self.steps[kind, schema - 1](dict(payload), beside), "schema": schema}
         return payload
 
 
 MIGRATIONS = Migrations()
-"""The migrations of this version. Schema 1 is the first: there are none yet."""
+"""The migrations of this version."""
+
+
+@MIGRATIONS.step("index", 1)
+def _index_1_to_2(fields: Payload, _beside: ReadBeside) -> Payload:
+    """``index.json`` has the same fields in both schemas."""
+    return fields
+
+
+@MIGRATIONS.step("document", 1)
+def _document_1_to_2(fields: Payload, beside: ReadBeside) -> Payload:
+    """Metadata and issues come into the manifest, and files are known by their role; the files stay as they are."""
+    names = {"text": "content.json", "tokens": "tokens.safetensors", "vectors": "vectors.safetensors"}
+    content = json.loads(beside(names["text"]))
+    return {
+        **fields,
+        "metadata": content["metadata"],
+        "issues": content["issues"],
+        "files": {role: {"name": name, **fields["files"][name]} for role, name in names.items()},
+    }

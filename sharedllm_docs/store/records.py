@@ -1,24 +1,28 @@
-"""What the store says of a document without reading its rows: the manifest, as frozen records.
+"""The manifest of a document as frozen records, and the file with its text.
 
-A manifest is canonical JSON with its own digest; ``docs/format.md`` lists its fields.
+A manifest is canonical JSON with its own digest; ``docs/format.md`` lists its fields. Listing and filtering documents
+read nothing else.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Literal
 
 from sharedllm_docs.documents.document import Document, Issue, Page, Section
-from sharedllm_docs.store.canonical import canonical_bytes
+from sharedllm_docs.store.canonical import canonical_bytes, sha256_hex
 from sharedllm_docs.store.keys import document_key
 from sharedllm_docs.store.shard import EncodedShard, ShardHead, shard_path
 
 DOCUMENT_FORMAT = "sharedllm-docs-document"
-CONTENT_FILE = "content.json"
-TOKENS_FILE = "tokens.safetensors"
-VECTORS_FILE = "vectors.safetensors"
-CONTENT_SCHEMA = 1
+FileRole = Literal["text", "tokens", "vectors"]
+"""What a file beside the manifest is for."""
+
+_SUFFIXES: Mapping[FileRole, str] = {"text": "json", "tokens": "safetensors", "vectors": "safetensors"}
+_NAME_DIGITS = 16
+_TEXT_SCHEMA = 2
 
 
 def document_folder(key: str) -> str:
@@ -39,10 +43,10 @@ class ChunkRecord:
         key: names the shard.
         start: first token in the document.
         end: one past the last token.
-        rows: stored rows.
+        rows: number of stored rows.
         bytes: size of the shard.
-        head_bytes: bytes of the shard before its block data.
-        head_sha256: their digest.
+        head_bytes: size of the shard's head, the bytes before its block data.
+        head_sha256: digest of the head.
         sha256: digest of the whole shard.
     """
 
@@ -57,7 +61,7 @@ class ChunkRecord:
 
     @property
     def path(self) -> str:
-        """The shard, relative to the index."""
+        """The shard's path, relative to the index."""
         return shard_path(self.key)
 
     @classmethod
@@ -70,17 +74,34 @@ class ChunkRecord:
         """The record of a shard just encoded."""
         return cls.of(shard.head, shard.head_sha256, shard.sha256, start=start, end=end)
 
-    def describes_same_shard(self, other: ChunkRecord) -> bool:
-        """Whether both records stand for the same bytes."""
-        return self.sha256 == other.sha256
-
 
 @dataclass(frozen=True)
 class FileRecord:
-    """A file beside the manifest: size and digest."""
+    """A file beside the manifest.
 
+    Attributes:
+        name: in the document's folder.
+        bytes: its size.
+        sha256: its digest.
+    """
+
+    name: str
     bytes: int
     sha256: str
+
+    def __post_init__(self) -> None:
+        if self.name in ("", ".", "..") or set("/\\") & set(self.name):
+            raise ValueError(f"{self.name!r} names no file of the document's folder")
+
+    @classmethod
+    def of(cls, role: FileRole, data: bytes | bytearray) -> FileRecord:
+        """The record of a new file.
+
+        The name holds the beginning of the digest, so a document that is committed again never overwrites a file
+        that its present manifest names: until the new manifest is in place, the old one and its files are whole.
+        """
+        digest = sha256_hex(data)
+        return cls(f"{role}-{digest[:_NAME_DIGITS]}.{_SUFFIXES[role]}", len(data), digest)
 
 
 @dataclass(frozen=True)
@@ -88,18 +109,20 @@ class DocumentRecord:
     """A document in the index.
 
     Attributes:
-        key: its content address.
+        key: content address.
         name: display name.
-        source_sha256: of the source bytes.
-        reader: that read it.
-        reader_version: of that reader.
-        reader_options: that changed what was read.
+        source_sha256: digest of the source's bytes.
+        reader: name of the reader.
+        reader_version: version of the reader.
+        reader_options: options of the reader that changed what was read.
         fingerprint: digest of the index's fingerprint.
         created: UTC time, as the caller gave it.
-        tokens: how many.
-        pages: how many.
+        metadata: strings of the source and of the caller (title, author, year).
+        issues: what was lost or guessed while reading.
+        tokens: number of tokens.
+        pages: number of pages.
         chunks: in document order.
-        files: name -> size and digest of content, tokens and vectors.
+        files: the files beside the manifest, by role.
     """
 
     key: str
@@ -110,30 +133,32 @@ class DocumentRecord:
     reader_options: Mapping[str, str]
     fingerprint: str
     created: str
+    metadata: Mapping[str, str]
+    issues: tuple[Issue, ...]
     tokens: int
     pages: int
     chunks: tuple[ChunkRecord, ...]
-    files: Mapping[str, FileRecord]
+    files: Mapping[FileRole, FileRecord]
 
     @property
     def rows(self) -> int:
-        """Stored rows of all chunks."""
+        """Number of stored rows of all chunks."""
         return sum(chunk.rows for chunk in self.chunks)
 
     @property
     def bytes(self) -> int:
-        """Bytes of the shards (each counted once) and of the files beside the manifest."""
+        """Bytes of the shards, each counted once, and of the files beside the manifest."""
         shards = {chunk.key: chunk.bytes for chunk in self.chunks}
         return sum(shards.values()) + sum(file.bytes for file in self.files.values())
 
     @property
     def path(self) -> str:
-        """Its manifest, relative to the index."""
+        """The manifest's path, relative to the index."""
         return manifest_path(self.key)
 
-    def file_path(self, name: str) -> str:
-        """A file beside the manifest, relative to the index."""
-        return f"{document_folder(self.key)}/{name}"
+    def file_path(self, role: FileRole) -> str:
+        """The path of a file beside the manifest, relative to the index."""
+        return f"{document_folder(self.key)}/{self.files[role].name}"
 
     def expected_key(self) -> str:
         """The key that follows from the record's own fields."""
@@ -150,7 +175,6 @@ class DocumentRecord:
         values = asdict(self)
         for name in ("tokens", "pages"):
             del values[name]
-        values["chunks"] = [asdict(chunk) for chunk in self.chunks]
         values["format"] = DOCUMENT_FORMAT
         values["counts"] = {
             "tokens": self.tokens,
@@ -166,33 +190,37 @@ class DocumentRecord:
         """Inverse of ``to_dict``.
 
         Raises:
-            KeyError, TypeError: a field is missing or unknown.
+            KeyError, TypeError, ValueError: a field is missing, unknown or wrong.
         """
         names = ("key", "name", "source_sha256", "reader", "reader_version", "reader_options", "fingerprint", "created")
         return cls(
             **{name: values[name] for name in names},
+            metadata=values["metadata"],
+            issues=tuple(Issue(**issue) for issue in values["issues"]),
             tokens=values["counts"]["tokens"],
             pages=values["counts"]["pages"],
             chunks=tuple(ChunkRecord(**chunk) for chunk in values["chunks"]),
-            files={name: FileRecord(**file) for name, file in values["files"].items()},
+            files={role: FileRecord(**values["files"][role]) for role in _SUFFIXES},
         )
 
 
-def encode_content(document: Document) -> bytes:
-    """Text, outline, issues and metadata of a document; the rest of it is in the manifest."""
+def encode_text(document: Document) -> bytes:
+    """The file with pages and outline of a document; all else about it is in the manifest."""
     return canonical_bytes(
         {
-            "schema": CONTENT_SCHEMA,
+            "schema": _TEXT_SCHEMA,
             "pages": [asdict(page) for page in document.pages],
             "sections": [asdict(section) for section in document.sections],
-            "issues": [asdict(issue) for issue in document.issues],
-            "metadata": dict(document.metadata),
         }
     )
 
 
-def decode_content(record: DocumentRecord, content: Mapping[str, Any]) -> Document:
-    """The document as it was read."""
+def decode_document(record: DocumentRecord, data: bytes) -> Document:
+    """The document as it was read, out of its manifest and its text file.
+
+    The ``content.json`` of an index that began with schema 1 also holds metadata and issues; the manifest's count.
+    """
+    content = json.loads(data)
     return Document(
         name=record.name,
         source_sha256=record.source_sha256,
@@ -200,7 +228,7 @@ def decode_content(record: DocumentRecord, content: Mapping[str, Any]) -> Docume
         reader_version=record.reader_version,
         pages=tuple(Page(**page) for page in content["pages"]),
         sections=tuple(Section(**section) for section in content["sections"]),
-        issues=tuple(Issue(**issue) for issue in content["issues"]),
-        metadata=dict(content["metadata"]),
+        issues=record.issues,
+        metadata=dict(record.metadata),
         reader_options=dict(record.reader_options),
     )

@@ -78,8 +78,8 @@ def _verify(catalog: Catalog, records: list[DocumentRecord], progress: Progress 
 
 
 def _expected(record: DocumentRecord) -> Iterator[_Expected]:
-    for name, file in record.files.items():
-        yield record.file_path(name), file.bytes, file.sha256, record.key
+    for role, file in record.files.items():
+        yield record.file_path(role), file.bytes, file.sha256, record.key
     for chunk in record.chunks:
         yield _shard(chunk, record)
 

@@ -192,7 +192,8 @@ class IndexWriter:
     ) -> DocumentRecord:
         """Make a document part of the index. It is there for readers when this returns, and not a moment before.
 
-        A document that is there already, intact and with the same shards, stays as it is.
+        A document that is there already, intact and with the same shards, keeps its name, date and files, and takes
+        the metadata and issues of ``document``.
 
         Args:
             document: as read.
@@ -213,16 +214,38 @@ class IndexWriter:
         record = describe(document, chunks, len(tokens), files, fingerprint=fingerprint, created=created)
         existing = self._intact(record.key)
         if existing is not None and existing.chunks == record.chunks:
-            return existing
+            return self._changed(existing, metadata=record.metadata, issues=record.issues)
         manifest = self._catalog.sealed(record.to_dict())
         self._count(sum(map(len, files.values())) + len(manifest))
         self._lock.renew()
-        for name, data in files.items():
-            self._files.write(record.file_path(name), [data])
+        for role, data in files.items():
+            self._files.write(record.file_path(role), [data])
         self._files.write(record.path, [manifest])
         # a shard that was damaged, and encoded again on the way, may belong to other documents too
         self._mend_manifests()
         return record
+
+    def update_metadata(self, key: str, metadata: Mapping[str, str]) -> DocumentRecord:
+        """Set these metadata of a document and keep its others; returns the record as it is now.
+
+        Raises:
+            DocumentNotFoundError: there is no document of that key.
+            DamagedIndexError: its manifest is damaged.
+            DiskBudgetError: the longer manifest would exceed the budget; the metadata stay as they were.
+        """
+        record = self._catalog.manifest(key)
+        return self._changed(record, metadata={**record.metadata, **metadata})
+
+    def _changed(self, record: DocumentRecord, **changes: Any) -> DocumentRecord:
+        """Put the manifest of the changed record in the old one's place, unless it would say the same."""
+        changed = replace(record, **changes)
+        if changed == record:
+            return record
+        before, after = (self._catalog.sealed(one.to_dict()) for one in (record, changed))
+        self._count(max(len(after) - len(before), 0))
+        self._lock.renew()
+        self._files.write(changed.path, [after])
+        return changed
 
     def remove(self, key: str) -> None:
         """Take the document of that key out, under the lock that is held already; its shards stay until pruned."""
@@ -243,8 +266,8 @@ class IndexWriter:
         """The document of that key if its manifest and side files are whole."""
         try:
             record = self._catalog.manifest(key)
-            for name in record.files:
-                self._catalog.side_file(record, name)
+            for role in record.files:
+                self._catalog.side_file(record, role)
         except (DocumentNotFoundError, DamagedIndexError):
             return None
         return record

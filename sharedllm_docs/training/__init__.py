@@ -1,1 +1,4 @@
-"""Making adapters: the data, the objectives and the loop that trains the injection."""
+"""Trains adapters: token files and a configuration go in, checkpoints with an adapter come out.
+
+Only the command line, the data distribution and the benchmarks import this room.
+"""

@@ -1,6 +1,6 @@
 """Checkpoints: trained weights and the optimiser's state, in shards small enough to carry, replaced as a whole.
 
-``<folder>/adapter`` is what serving loads, ``<folder>/state`` what a resumed run needs. A new checkpoint is written
+``<folder>/adapter`` is what inference loads, ``<folder>/state`` what a resumed run needs. A new checkpoint is written
 beside the old one and takes its place by renaming, so an interruption at any instant leaves one that is whole.
 """
 
@@ -27,10 +27,10 @@ STATE_FILE = "state.json"
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where a run stands.
+    """State of a run.
 
     Attributes:
-        step: optimiser steps done.
+        step: number of optimiser steps done.
         tensors: trained parameters (``model.*``) and the optimiser's moments (``optimiser.*``).
         numbers: JSON values: counts, elapsed seconds, the configuration's digest.
     """
@@ -121,7 +121,7 @@ def restore(
         odd = sorted(wanted ^ held)[0]
         raise CheckpointError(
             f"The checkpoint does not fit this run: {odd} is on one side only.",
-            remedy="Resume with the configuration that the run was begun with.",
+            remedy="Resume with the configuration that the run was started with.",
         )
     with torch.no_grad():
         for name, parameter in parameters.items():
@@ -132,7 +132,7 @@ def restore(
                 if key.rpartition(".")[0] == f"optimiser.{name}"
             }
             if entries:
-                # AdamW keeps its step count on the processor
+                # AdamW keeps its step count on the CPU
                 optimiser.state[parameter] = {
                     key: value.clone() if key == "step" else value.to(parameter.device, copy=True)
                     for key, value in entries.items()

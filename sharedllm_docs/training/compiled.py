@@ -1,8 +1,8 @@
 """``torch.compile`` for what works on each token alone: the norms and MLPs of both halves' layers.
 
-Comes in: models. Goes out: the same models, whose modules run compiled until they are restored. Attention stays with
-its kernels: it is where hooks record keys and where rows of many shapes meet. The rest differs from pass to pass only
-in the number of tokens, which is marked dynamic, so each kind of module is compiled once, not once a shape or a layer.
+Attention keeps its kernels: there hooks record keys, and rows of many shapes meet. The rest differs from pass to pass
+only in the number of tokens, which is marked dynamic, so each kind of module is compiled once, not once per shape or
+layer.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ BACKEND = "inductor"
 
 
 class CompiledParts:
-    """The compiled modules of some models.
+    """The compiled modules of some models, until they are restored.
 
     Args:
-        models: whose layers' norms and MLPs are compiled; a module that several share is compiled once.
-        backend: of ``torch.compile``.
+        models: models whose layers' norms and MLPs are compiled; a module that several share is compiled once.
+        backend: backend of ``torch.compile``.
     """
 
     def __init__(self, models: Iterable[Architecture], *, backend: str = BACKEND) -> None:
@@ -32,7 +32,7 @@ class CompiledParts:
             module.compile(backend=backend, dynamic=True)
 
     def restore(self) -> None:
-        """Let all modules run as before."""
+        """Let all modules run uncompiled again."""
         for module in self.modules:
             module._compiled_call_impl = None
         self.modules = []
@@ -46,19 +46,19 @@ def token_wise(arch: Architecture) -> Iterator[nn.Module]:
 
 
 def wanted(setting: Any, device: torch.device) -> bool:
-    """Whether ``run.compile`` asks for it on a device."""
+    """Whether ``run.compile`` asks for compiling on a device."""
     return device.type == "cuda" if setting == "auto" else bool(setting)
 
 
 def reason_of(error: BaseException) -> str:
-    """What went wrong, for one line of a log."""
+    """The error in one line."""
     return " ".join(str(error).strip().splitlines()[:2]) or type(error).__name__
 
 
 def or_without(parts: CompiledParts | None, work: Callable[[], Any], say: Callable[[str], None]) -> Any:
-    """Do the work; where compiling fails restore the modules, say so, and do it again without.
+    """Do the work; if compiling fails, restore the modules, say so, and do it again without.
 
-    The work must change nothing before it is through, as a forward pass does.
+    The work must change nothing before it is complete, like a forward pass.
     """
     if parts is None:
         return work()

@@ -1,4 +1,4 @@
-"""What one line of the data is: a document of long text, or a question over a context. Leaf module."""
+"""The rows of training data: a document of long text, or a question over a context; one JSON line each."""
 
 from __future__ import annotations
 
@@ -20,10 +20,11 @@ class TextRow:
     Attributes:
         id: ``source:path``, unique.
         source: the name in the source table.
-        group: documents of one group stand next to each other, in reading order, and share a split.
+        group: name shared by documents that follow one another in reading order and share a split.
         title: the heading, or the file's name.
-        text: paragraphs parted by an empty line.
+        text: paragraphs separated by empty lines.
         split: ``train``, ``valid`` or ``test``.
+        commercial: whether its licence allows commercial use; None in rows of older builds, which do not say.
     """
 
     id: str
@@ -32,10 +33,11 @@ class TextRow:
     title: str
     text: str
     split: str
+    commercial: bool | None = None
 
     @property
     def characters(self) -> int:
-        """Length of what a model would read."""
+        """Number of characters that a model would read."""
         return len(self.text)
 
 
@@ -45,15 +47,15 @@ class QuestionRow:
 
     Attributes:
         id: ``kind-`` and a hash of context and question, unique.
-        kind: what sort of question it is; one file a kind.
-        source: where the context comes from (``made`` when nothing but the generator).
-        doc: the id of the document behind the context, empty when there is none.
+        kind: the kind of question; one file per kind.
+        source: where the context comes from (``made`` if a generator wrote it).
+        doc: id of the document behind the context, empty if there is none.
         context: the text that answers the question (or, for ``absent``, does not).
         question: one question.
         answer: the answer to train on.
         answers: every accepted answer; the first is ``answer``.
-        template: which template worded the question, ``""`` when a person did.
-        split: as for text; ``heldout-template`` when the template is kept out of training.
+        template: id of the template that worded the question, ``""`` if a person did.
+        split: as for text; ``heldout-template`` if the template is kept out of training.
         commercial: whether its licence allows commercial use; None in rows of older builds, which do not say.
     """
 
@@ -71,7 +73,7 @@ class QuestionRow:
 
     @property
     def characters(self) -> int:
-        """Length of what a model would read."""
+        """Number of characters that a model would read."""
         return len(self.context) + len(self.question) + len(self.answer)
 
 
@@ -89,7 +91,7 @@ def split_of(key: str, *, valid: int = 5, test: int = 5) -> str:
 
 
 def write_rows(path: Path, rows: Iterable[TextRow | QuestionRow]) -> int:
-    """Write gzipped JSON lines, the same bytes for the same rows; returns how many.
+    """Write gzipped JSON lines, the same bytes for the same rows; returns their number.
 
     The file appears under its name only when it is complete.
     """
@@ -106,14 +108,14 @@ def write_rows(path: Path, rows: Iterable[TextRow | QuestionRow]) -> int:
 
 
 def read_text_rows(path: Path) -> Iterator[TextRow]:
-    """The documents of one file that ``write_rows`` wrote."""
+    """Read the documents of a file that ``write_rows`` wrote."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for line in lines:
             yield TextRow(**json.loads(line))
 
 
 def read_question_rows(path: Path) -> Iterator[QuestionRow]:
-    """The questions of one file that ``write_rows`` wrote."""
+    """Read the questions of a file that ``write_rows`` wrote."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for line in lines:
             fields = json.loads(line)

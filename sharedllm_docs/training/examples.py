@@ -1,8 +1,6 @@
-"""What is learned from: an example, and a batch of examples as index tensors.
+"""An example to learn from, and a batch of examples as index tensors.
 
-Comes in: token ids of chunks, the nodes injected, what is fed and what is to be predicted. Goes out: a
-``Batch``. Knows no model and no objective. Letters here: ``C`` chunks, ``R`` rows, ``T`` tokens,
-``N`` predicted tokens.
+Knows no model and no objective. Letters: ``C`` chunks, ``R`` rows, ``T`` tokens, ``N`` predicted tokens.
 """
 
 from __future__ import annotations
@@ -28,14 +26,14 @@ class PlacedNode:
 
 @dataclass(frozen=True)
 class Example:
-    """One thing to learn.
+    """One example.
 
     Attributes:
-        objective: its name in the log.
-        profile: how its chunks are cut into trees; the layers are the same in a batch.
+        objective: name of its objective in the log.
+        profile: the profile that cuts its chunks into trees; the layers are the same in a batch.
         chunks: token ids of each chunk, at most ``profile.chunk_tokens``.
-        nodes: what is injected, in the order of the rows.
-        before: token ids fed behind the rows, whose prediction is not asked for.
+        nodes: the injected nodes, in the order of the rows.
+        before: token ids fed behind the rows, which need not be predicted.
         target: token ids to predict, fed after ``before``.
     """
 
@@ -64,15 +62,15 @@ class Example:
         return tree.kept(placed.node, placed.grain)
 
     def without_rows(self) -> Example:
-        """The same with nothing injected."""
+        """This example with nothing injected."""
         return replace(self, chunks=(), nodes=())
 
     def with_rows_of(self, other: Example) -> Example:
-        """The same with another example's chunks injected: what it costs to read the wrong ones."""
+        """This example with another's chunks injected, to measure the cost of reading the wrong ones."""
         return replace(self, chunks=other.chunks, nodes=other.nodes, profile=other.profile)
 
     def whole(self, profile: Profile) -> Example:
-        """The same with every leaf of every chunk injected at the profile's finest grain."""
+        """This example with every leaf of every chunk injected at the profile's finest grain."""
         nodes = tuple(
             PlacedNode(index, leaf, profile.stored_grain)
             for index, chunk in enumerate(self.chunks)
@@ -83,18 +81,21 @@ class Example:
 
 @dataclass(frozen=True)
 class Batch:
-    """Examples as tensors; padding stands at the right everywhere.
+    """Examples as tensors, padded at the right.
 
     Attributes:
-        chunks: token ids of every chunk of every example, in order, each once.
-        row_chunk: [B, R] which of ``chunks`` a row comes from; ``row_offset`` [B, R] its token's offset there.
-        row_exists: [B, R].
+        chunks: token ids of every chunk of every example, in order, each chunk once.
+        row_chunk: [B, R] index among ``chunks`` of each row's chunk.
+        row_offset: [B, R] offset in that chunk of each row's token.
+        row_exists: [B, R] False for padding.
         positions: [B, R] rotary positions of the rows' keys.
-        query_position: [B].
-        ids: [B, T] tokens fed; ``lengths`` [B] how many of them exist.
-        target_at: [N] flat places in ``ids`` whose next token is predicted; ``targets`` [N] that token.
-        target_example: [N] the example it belongs to.
-        objectives: of each example.
+        query_position: [B] position of the first token behind the rows.
+        ids: [B, T] tokens fed.
+        lengths: [B] number of tokens fed that are not padding.
+        target_at: [N] flat places in ``ids`` whose next token is predicted.
+        targets: [N] the tokens to predict there.
+        target_example: [N] the example that each target belongs to.
+        objectives: objective of each example.
     """
 
     chunks: tuple[tuple[int, ...], ...]
@@ -112,7 +113,7 @@ class Batch:
 
     @property
     def num_tokens(self) -> int:
-        """Tokens that are read in it: those of the chunks and those fed."""
+        """Tokens read: those of the chunks and those fed."""
         return sum(map(len, self.chunks)) + int(self.ids.numel())
 
 
@@ -120,8 +121,8 @@ def collate(examples: Sequence[Example], start_ids: Sequence[int]) -> Batch:
     """Make a batch.
 
     Args:
-        examples: with profiles that differ in their grains at most.
-        start_ids: the prompt's start: it stands before the rows (``joint``) or before the tokens (``separate``).
+        examples: examples whose profiles differ in their grains at most.
+        start_ids: the prompt's start, which precedes the rows (``joint``) or the tokens (``separate``).
     """
     profile = examples[0].profile
     fed_start = tuple(start_ids) if profile.fusion == "separate" else ()
@@ -159,7 +160,7 @@ def collate(examples: Sequence[Example], start_ids: Sequence[int]) -> Batch:
 
 
 def prefilled(examples: Sequence[Example], start_ids: Sequence[int]) -> Batch:
-    """The batch in which the chunks are read as ordinary text before the question, and nothing is injected."""
+    """The batch that reads the chunks as ordinary text before the question, with nothing injected."""
     read = [replace(e.without_rows(), before=(*(t for chunk in e.chunks for t in chunk), *e.before)) for e in examples]
     return collate(read, start_ids)
 

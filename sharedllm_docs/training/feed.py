@@ -1,7 +1,6 @@
 """The examples of each pass, drawn ahead in a thread while the model computes.
 
-Comes in: a configuration and a source. Goes out: the examples of a step and pass. What is drawn depends on the numbers
-of step, pass, process and example and on the seed alone, so it is the same whoever draws it and when.
+An example depends only on the seed and the numbers of its step, pass, process and place, not on who draws it or when.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from sharedllm_docs.training.examples import Example
 from sharedllm_docs.training.objectives import Source
 
 Place = tuple[int, int]
-"""Numbers of a step and of a pass in it."""
+"""Number of a step, and of a pass in it."""
 
 
 class Feed:
-    """Gives the examples of one process, pass by pass; use as a context manager where some are drawn ahead.
+    """Gives the examples of one process, pass by pass; within its context, passes are drawn ahead.
 
     Args:
-        config: the run's; ``run.prefetch`` passes are drawn ahead.
-        source: of examples.
-        num_layers: of the base model.
+        config: the run's configuration; ``run.prefetch`` passes are drawn ahead.
+        source: where examples are drawn from.
+        num_layers: number of layers of the base model.
         process: number of this process.
     """
 
@@ -47,7 +46,7 @@ class Feed:
         self._waiting.clear()
 
     def take(self, step: int, micro: int) -> list[Example]:
-        """Examples of a pass: those drawn ahead, or drawn now; what comes next is begun. Raises what drawing raised."""
+        """Examples of a pass, drawn ahead or now; drawing of the next passes begins. Raises what drawing raised."""
         if self._thread is None:
             return self.draw(step, micro)
         for place in islice(self._from(step, micro), 1 + self.config.run.prefetch):
@@ -56,7 +55,7 @@ class Feed:
         return self._waiting.pop((step, micro)).result()
 
     def draw(self, step: int, micro: int) -> list[Example]:
-        """Examples of a pass, by their numbers alone."""
+        """Draw the examples of a pass, by their numbers alone."""
         run = self.config.run
         variants = self.config.variants(self.config.stage_at(step))
         group = self.config.objectives.group
@@ -68,7 +67,7 @@ class Feed:
         return drawn
 
     def _from(self, step: int, micro: int) -> Iterator[Place]:
-        """This place and the ones behind it, to the run's end."""
+        """This place and all later ones of the run."""
         run = self.config.run
         for number in range(step * run.accumulation + micro, run.steps * run.accumulation):
             yield divmod(number, run.accumulation)

@@ -1,7 +1,8 @@
 """The differentiable path: chunks through the lower model, kept rows into the upper one, logits of what is predicted.
 
-The counterpart of ``lower`` and ``inject`` for training: the same pieces, batched over examples, in tensors that
-carry gradients instead of buffers written in place. A test holds its logits to those of ``InjectedDecoder``.
+The counterpart of ``injection.encoder`` and ``injection.decoder`` for training: the same pieces, batched over examples,
+in tensors that carry gradients instead of buffers written in place. A test compares its logits with those of
+``InjectedDecoder``.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from sharedllm_docs.injection.cross_attention import CrossAttention, CrossRows, 
 from sharedllm_docs.injection.encoder import LowerEncoder
 from sharedllm_docs.injection.prompt_prefix import run_front
 from sharedllm_docs.training.examples import Batch
+from sharedllm_docs.training.injected_rows import InjectedRows, encoded_rows
 from sharedllm_docs.training.packing import PackedBlock, PrefixCache, Segments, packed_attention, segments_of
-from sharedllm_docs.training.rows import Rows, encoded_rows
 
 
 def predict(
@@ -39,13 +40,13 @@ def predict(
     Args:
         batch: on any device.
         profile: resolved; its layers are the batch's injection layers.
-        lower: encodes the chunks.
-        upper: decodes.
+        lower: the model that encodes the chunks.
+        upper: the model that decodes.
         blocks: cross-attention of the injection layers (``separate`` only).
-        start_ids: the prompt's start.
-        front_ids: what stands before each chunk while it is encoded.
+        start_ids: token ids of the prompt's start.
+        front_ids: token ids that precede each chunk while it is encoded.
         train_lower: whether gradients are wanted through the lower model.
-        packing: compute no padding, where there is enough of it; the logits are the same.
+        packing: compute no padding if there is enough of it; the logits are the same.
     """
     with nullcontext() if train_lower else torch.no_grad():
         rows = encoded_rows(batch, LowerEncoder(lower, profile, front_ids), packing=packing)
@@ -62,7 +63,7 @@ def _joint(
     profile: Profile,
     upper: Architecture,
     _blocks: Mapping[int, CrossAttention],
-    rows: Rows | None,
+    rows: InjectedRows | None,
     start_ids: Sequence[int],
     segments: Segments | None,
 ) -> torch.Tensor:
@@ -104,7 +105,7 @@ def _joint_masks(batch: Batch, profile: Profile, upper: Architecture, front: int
     size, length = batch.ids.shape
     counts = batch.row_exists.sum(1, keepdim=True)
     own = front + counts + torch.arange(length)
-    # a padding row stands nowhere: a query must not meet it at its own place
+    # a padding row has no place: a query must not meet it at its own
     row_places = (front + torch.arange(rows)).expand(size, -1).masked_fill(~batch.row_exists[:, :rows], -1)
     places = torch.cat((torch.arange(front).expand(size, -1), row_places, own), dim=1)
     exists = torch.cat(
@@ -129,7 +130,7 @@ def _separate(
     profile: Profile,
     upper: Architecture,
     blocks: Mapping[int, CrossAttention],
-    rows: Rows | None,
+    rows: InjectedRows | None,
     _start_ids: Sequence[int],
     segments: Segments | None,
 ) -> torch.Tensor:
@@ -146,7 +147,7 @@ def _separate(
 
 
 def _token_masks(upper: Architecture, steps: torch.Tensor) -> MaskFor:
-    """Causal masks of the tokens alone, made explicit: padding stands at the right and is seen by nobody's target."""
+    """Explicit causal masks of the tokens alone: padding stands at the right, so no target sees it."""
     made: dict[int | None, Mask] = {}
 
     def mask_for(layer: int) -> Mask:
@@ -159,7 +160,7 @@ def _token_masks(upper: Architecture, steps: torch.Tensor) -> MaskFor:
     return mask_for
 
 
-def _cross_rows(batch: Batch, profile: Profile, upper: Architecture, rows: Rows) -> CrossRows:
+def _cross_rows(batch: Batch, profile: Profile, upper: Architecture, rows: InjectedRows) -> CrossRows:
     exists = batch.row_exists.to(upper.device)[:, None, None]
     # an example without any row would have an empty softmax: it sees one zero row, whose value adds nothing
     exists = torch.cat((torch.ones_like(exists[..., :1]), exists[..., 1:]), dim=-1)

@@ -1,10 +1,8 @@
-"""Questions in groups over shared chunks, which are then encoded once: most of a step's work where little is trained.
+"""Questions in groups over shared chunks, which are then encoded once: most of a step's work if little is trained.
 
-Comes in: packed questions and the settings of ``[objectives]``. Goes out: examples whose chunks are the same tuples,
-which ``collate`` keeps once. What is injected of a question is what a question's
-selection would take: a few leaves, the one that holds the answer among others that share words with the question, and
-the halves left behind at their coarser grains where the profile has such.
-Pure: no torch.
+The examples of a group have the same chunk tuples, which ``collate`` keeps once. Each question gets the nodes that
+selection would take: the leaf that holds the answer, a few others that share words with the question, and, if the
+profile's upper levels have a grain, the rejected halves at their coarser grains. Loads no torch of its own.
 """
 
 from __future__ import annotations
@@ -20,14 +18,12 @@ from sharedllm_docs.config import Profile
 from sharedllm_docs.documents.tree import ContextTree, Node
 from sharedllm_docs.training.config import ObjectiveSettings
 from sharedllm_docs.training.examples import Example, PlacedNode
-from sharedllm_docs.training.packs import Ids, PackedQuestion, Pool
+from sharedllm_docs.training.token_files import Ids, Pool, QuestionTokens
 
 NOISE = 0.5
-"""Random part of a leaf's score, as a share of the best one's: selections are not always right about the rest."""
-
-
+"""Random part of a leaf's score, as a share of the best score: selection does not always rank the rest right."""
 QUOTED_RIGHT = 0.75
-"""Share of the quoted leaves that are the answer's for certain: the nearest leaf is right for so many of ``pdfqa``."""
+"""Share of quoted leaves that surely hold the answer, as the nearest leaf does for so many questions of ``pdfqa``."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +31,14 @@ class Placed:
     """A question whose context stands in a chunk.
 
     Attributes:
-        question: as packed.
+        question: its token ids.
         chunk: index among the group's chunks.
-        start: token of the chunk at which the context begins; ``end`` one past its last.
-        answer: span of tokens of the chunk where the answer stands, or None where the context does not spell it.
+        start: token of the chunk at which the context begins.
+        end: token one past its last.
+        answer: span of the answer in the chunk's tokens, or None if the context does not spell it.
     """
 
-    question: PackedQuestion
+    question: QuestionTokens
     chunk: int
     start: int
     end: int
@@ -53,9 +50,9 @@ class Grouped:
     """Draws groups of questions.
 
     Attributes:
-        pool: the data.
+        pool: the token files.
         settings: sizes and weights.
-        kept_out: every so-many-th question is never drawn.
+        kept_out: one question in so many is never drawn.
     """
 
     pool: Pool
@@ -63,7 +60,7 @@ class Grouped:
     kept_out: int
 
     def draw(self, rng: random.Random, profile: Profile) -> list[Example]:
-        """One group of ``settings.group`` questions over the same chunks."""
+        """Draw ``settings.group`` questions over the same chunks."""
         chunks, placed = self._layout(rng, profile)
         evidence = rng.random() < self.settings.evidence
         return [self._example(one, chunks, rng, profile, evidence=evidence) for one in placed]
@@ -89,14 +86,14 @@ class Grouped:
 
     @cached_property
     def _siblings(self) -> dict[bytes, list[int]]:
-        """Questions over one and the same context."""
+        """Questions over the same context, by its key."""
         found: dict[bytes, list[int]] = {}
         for number in self._numbers:
             found.setdefault(self.pool.context_key(number), []).append(number)
         return found
 
-    def _drawn(self, rng: random.Random, most: int) -> list[PackedQuestion]:
-        """A question and some of its siblings, ``most`` in all."""
+    def _drawn(self, rng: random.Random, most: int) -> list[QuestionTokens]:
+        """A question and some of its siblings, at most ``most`` in all."""
         kinds, weights, members = self._by_kind
         first = rng.choice(members[rng.choices(kinds, cum_weights=weights)[0]])
         others = [number for number in self._siblings[self.pool.context_key(first)] if number != first]
@@ -150,7 +147,7 @@ class Grouped:
 
 
 def _injected(profile: Profile, chunks: Sequence[Ids], taken: Sequence[tuple[int, Node]]) -> tuple[PlacedNode, ...]:
-    """The taken leaves, and where upper levels have a grain the halves left behind of their chunks, coarser."""
+    """The taken leaves, and the rejected halves of their chunks at coarser grains if upper levels have a grain."""
     placed = []
     for index in sorted({chunk for chunk, _ in taken}):
         tree = ContextTree(profile, len(chunks[index]))
@@ -161,7 +158,7 @@ def _injected(profile: Profile, chunks: Sequence[Ids], taken: Sequence[tuple[int
 
 
 def _halves(tree: ContextTree, node: Node | None, chosen: Set[Node]) -> list[Node]:
-    """From left to right the nodes below ``node`` that cover it: undivided where no chosen leaf lies under them."""
+    """The nodes below ``node`` that cover it, from left to right; those without a chosen leaf stay undivided."""
     found: list[Node] = []
     for half in tree.children(node):
         holds = any(tree.leaves[at] in chosen for at in tree.leaves_of(half))
@@ -169,8 +166,8 @@ def _halves(tree: ContextTree, node: Node | None, chosen: Set[Node]) -> list[Nod
     return found
 
 
-def _window_start(question: PackedQuestion, size: int, rng: random.Random) -> int:
-    """Where to begin reading a context that is longer than a chunk, so that its answer stays inside."""
+def _window_start(question: QuestionTokens, size: int, rng: random.Random) -> int:
+    """Where to begin in a context that is longer than a chunk, so that its answer stays inside."""
     spare = len(question.context) - size
     if spare <= 0:
         return 0
@@ -180,8 +177,8 @@ def _window_start(question: PackedQuestion, size: int, rng: random.Random) -> in
     return min(spare, max(0, question.answer_at - rng.randrange(max(1, size - length))))
 
 
-def _answer_span(question: PackedQuestion, begin: int, length: int, start: int) -> tuple[int, int] | None:
-    """The answer's tokens in the chunk; the ending token is not part of them."""
+def _answer_span(question: QuestionTokens, begin: int, length: int, start: int) -> tuple[int, int] | None:
+    """Span of the answer in the chunk's tokens, without the ending token."""
     if question.answer_at < 0:
         return None
     first = question.answer_at - begin
@@ -190,7 +187,7 @@ def _answer_span(question: PackedQuestion, begin: int, length: int, start: int) 
 
 
 def _scores(one: Placed, chunks: Sequence[Ids], leaves: Sequence[tuple[int, Node]]) -> list[float]:
-    """Words shared with the question, rare ones counting more; where no place is known, its own context comes first."""
+    """Tokens shared with the question, rare ones weigh more; if the answer's place is unknown, its context leads."""
     words = [set(chunks[index][leaf.start : leaf.end]) for index, leaf in leaves]
     found = Counter(word for leaf_words in words for word in leaf_words)
     asked = set(one.question.asked)

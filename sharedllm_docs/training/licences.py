@@ -1,13 +1,12 @@
-"""Whether what the data are made of may be used commercially, by the name of the source that a row carries.
+"""Whether training data may be used commercially.
 
-Licences of question sets stand here, those of long text in the source tables. The passages of CoQA have the licences
-of their origins, which its rows name.
+A row says so itself. The licences of the question sets are kept here, for the build, which writes the rows, and for
+rows of older builds, which do not say. Passages of CoQA have the licence of their origin, which the row's source names.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 
 from sharedllm_docs.training.dataset import QuestionRow, TextRow
 
@@ -17,8 +16,8 @@ class Licence:
     """A licence.
 
     Attributes:
-        name: as the source states it.
-        commercial: whether it is certain to allow commercial use.
+        name: the licence as the source states it.
+        commercial: whether it certainly allows commercial use.
     """
 
     name: str
@@ -34,16 +33,15 @@ QUESTION_LICENCES = {
     "boolq": Licence("CC BY-SA 3.0"),
     "sciq": Licence("CC BY-NC 3.0", commercial=False),
 }
-"""By the source of a row. MCTest's licence is Microsoft's for research, which is not certain to allow more."""
+"""By the source of a row. MCTest's licence is Microsoft's for research, which may allow nothing more."""
 _SETS = frozenset(source.partition("/")[0] for source in QUESTION_LICENCES)
 
 
-@cache
 def allows_commercial_use(source: str) -> bool:
-    """Whether rows of this source may be used commercially.
+    """Whether rows of this source may be used commercially, if they do not say so themselves.
 
-    An origin of a question set that is not listed is not certain to allow it; what is in no table is made up, or out of
-    the tables of facts, whose packages all allow it.
+    An origin of a question set that is not listed may not. Everything else may: older builds without the flag took long
+    text and tables only from packages that allow it.
     """
     if source in QUESTION_LICENCES:
         return QUESTION_LICENCES[source].commercial
@@ -51,6 +49,5 @@ def allows_commercial_use(source: str) -> bool:
 
 
 def is_commercial(row: TextRow | QuestionRow) -> bool:
-    """What the row says, or where it says nothing (it is of an older build, or text) its source's licence."""
-    said = row.commercial if isinstance(row, QuestionRow) else None
-    return allows_commercial_use(row.source) if said is None else said
+    """What the row says, or what its source's licence says if the row is silent."""
+    return allows_commercial_use(row.source) if row.commercial is None else row.commercial

@@ -24,41 +24,41 @@ from sharedllm_docs.retrieval.selection import descend, nodes_of
 from sharedllm_docs.training.config import ObjectiveSettings
 from sharedllm_docs.training.examples import Example, PlacedNode
 from sharedllm_docs.training.groups import Grouped
-from sharedllm_docs.training.packs import PackedQuestion, Pool
+from sharedllm_docs.training.token_files import Pool, QuestionTokens
 
 CUE_TOKENS = 8
 PROBE_SHARE = 50
-"""Every so-many-th text or question is kept for measuring."""
+"""One question in so many is kept for measuring."""
 
 
 class Source(Protocol):
-    """Gives examples."""
+    """Where examples are drawn from."""
 
     @property
     def digest(self) -> str:
-        """Of all it draws from."""
+        """Digest of all the data that it draws from."""
         ...
 
     def draw(self, rng: random.Random, profile: Profile) -> Example:
-        """One example to learn from."""
+        """Draw one example to learn from."""
         ...
 
     def draw_group(self, rng: random.Random, profile: Profile) -> list[Example]:
-        """Examples over the same chunks, as many as ``[objectives] group`` says."""
+        """Draw ``[objectives] group`` examples over the same chunks."""
         ...
 
     def probe(self, rng: random.Random, profile: Profile) -> Example:
-        """One question that is never drawn for learning, to measure with."""
+        """Draw one question to measure with, which is never drawn for learning."""
         ...
 
 
 @dataclass(frozen=True)
-class PackSource:
-    """Examples from packed data, objectives mixed by their shares.
+class PoolSource:
+    """Examples out of token files, with objectives mixed by their shares.
 
     Attributes:
-        pool: the data.
-        settings: shares and sizes.
+        pool: the token files.
+        settings: shares of the objectives and sizes of their examples.
     """
 
     pool: Pool
@@ -68,13 +68,13 @@ class PackSource:
         mix = self.settings.mix
         if "questions" in mix and self.pool.num_questions <= PROBE_SHARE:
             raise DataError(
-                f"The packs hold {self.pool.num_questions} questions; {PROBE_SHARE + 1} are the fewest to learn from.",
-                remedy="Pack questions, or give them the share 0.",
+                f"The token files hold {self.pool.num_questions} questions; at least {PROBE_SHARE + 1} are needed.",
+                remedy="Add files of questions, or give questions the share 0.",
             )
         if {"continuation", "reconstruction"} & set(mix) and not len(self._long):
             raise DataError(
-                f"The packs hold no text of {self._least_text} tokens.",
-                remedy="Pack long texts, or give continuation and reconstruction the share 0.",
+                f"The token files hold no text of {self._least_text} tokens.",
+                remedy="Add files of long text, or give continuation and reconstruction the share 0.",
             )
 
     @property
@@ -87,7 +87,7 @@ class PackSource:
 
     @cached_property
     def _long(self) -> Sequence[int]:
-        """Numbers of texts that are long enough, and (as cumulative weights) their lengths."""
+        """Numbers of the texts that are long enough."""
         return np.flatnonzero(self.pool.text_tokens >= self._least_text).tolist()  # type: ignore[no-any-return]
 
     @cached_property
@@ -121,7 +121,7 @@ class PackSource:
     # -- objectives -------------------------------------------------------------------------------------------------
 
     def continuation(self, rng: random.Random, profile: Profile) -> Example:
-        """The text behind some chunks, which are only injected; every chunk's branch is drawn, the last goes right."""
+        """The text that follows some chunks, which are only injected; branches are drawn, the last goes right."""
         ids = self._text(rng)
         ahead = min(self.settings.target_tokens, len(ids) - 2 * CUE_TOKENS)
         past = rng.randint(CUE_TOKENS, min(len(ids) - ahead, self.settings.past_chunks * profile.chunk_tokens))
@@ -156,7 +156,7 @@ class PackSource:
 
     # -- parts --------------------------------------------------------------------------------------------------------
 
-    def _asked(self, row: PackedQuestion, rng: random.Random, profile: Profile, *, evidence: bool) -> Example:
+    def _asked(self, row: QuestionTokens, rng: random.Random, profile: Profile, *, evidence: bool) -> Example:
         size = profile.chunk_tokens
         full = rng.random() < self.settings.full_chunks
         gold, answer_at = _window(row, size, rng)
@@ -183,15 +183,15 @@ class PackSource:
             quoted = (*self.pool.frames.excerpt, *gold[leaf.start : leaf.end])
         return self._example("questions", profile, tuple(chunks), nodes, (*quoted, *row.asked), row.answer, spare=place)
 
-    def _other(self, row: PackedQuestion, size: int, rng: random.Random) -> tuple[int, ...]:
-        """A context of another document; empty when the one drawn is of the same."""
+    def _other(self, row: QuestionTokens, size: int, rng: random.Random) -> tuple[int, ...]:
+        """A context of another document; empty if the one drawn is of the same."""
         other = self.pool.question(rng.randrange(self.pool.num_questions))
         return () if other.document == row.document else _window(other, size, rng)[0]
 
     def _filled(
-        self, context: tuple[int, ...], row: PackedQuestion, size: int, rng: random.Random
+        self, context: tuple[int, ...], row: QuestionTokens, size: int, rng: random.Random
     ) -> tuple[tuple[int, ...], int]:
-        """A chunk full of contexts, this one among them, and where it begins; as a chunk of a long document is."""
+        """A chunk filled with contexts, as in a long document, and where this one begins in it."""
         before: tuple[int, ...] = ()
         after: tuple[int, ...] = ()
         share = rng.random()
@@ -222,7 +222,7 @@ class PackSource:
         spare: int = 0,
         last_first: bool = False,
     ) -> Example:
-        """Within ``max_rows``: whole nodes are left out, those of chunk ``spare`` (or of the first ones) last."""
+        """An example within ``max_rows``: whole nodes are left out, those of chunk ``spare`` (or the last one) last."""
         left = self.settings.max_rows
         kept = set()
         ranked = sorted(nodes, key=lambda n: -n.chunk if last_first else n.chunk != spare)
@@ -242,7 +242,7 @@ def _ids(ids: NDArray[Any]) -> tuple[int, ...]:
 def _selected(
     profile: Profile, chunks: Sequence[tuple[int, ...]], score: Callable[[int, Node], float]
 ) -> tuple[PlacedNode, ...]:
-    """As a question's selection while everything fits: every leaf, or every chunk's branch with its siblings."""
+    """The nodes that selection takes while everything fits: every leaf, or every chunk's branch with its siblings."""
     placed = []
     for index, chunk in enumerate(chunks):
         tree = ContextTree(profile, len(chunk))
@@ -255,7 +255,7 @@ def _selected(
     return tuple(placed)
 
 
-def _window(row: PackedQuestion, size: int, rng: random.Random) -> tuple[tuple[int, ...], int]:
+def _window(row: QuestionTokens, size: int, rng: random.Random) -> tuple[tuple[int, ...], int]:
     """At most ``size`` tokens of the context around its answer, and where the answer stands in them (or -1)."""
     if len(row.context) <= size:
         return row.context, row.answer_at

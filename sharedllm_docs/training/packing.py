@@ -1,9 +1,9 @@
 """Packing: the tokens of several sequences in one row, so that no layer computes padding.
 
-Projections, norms and MLPs see one row of the tokens that exist. Attention alone takes it apart again: a sequence meets
-its own injected rows and its own earlier tokens at its own positions, as a block-diagonal mask over the whole row would
-have it, but at the cost of the blocks and not of the square. Through transformers' own register of attention functions;
-the model is as before when the block is left.
+Projections, norms and MLPs see one row of the tokens that exist. Only attention takes it apart again: a sequence meets
+its own injected rows and its own earlier tokens at its own positions. A block-diagonal mask over the whole row would
+give the same numbers, at the cost of the square instead of the blocks. The attention function is registered with
+transformers, and the model is as before when the context is left.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from sharedllm_docs.injection.cross_attention import CrossAttention, CrossRows
 PACKED_SEQUENCES = "sharedllm_docs_packed_sequences"
 """Name of this module's attention among transformers' attention functions."""
 WORTH = 1 / 16
-"""Share of padding from which a batch is packed: below it, taking rows apart costs more than it saves."""
+"""Share of padding from which packing pays: below it, taking rows apart costs more than it saves."""
 
 
 @dataclass(frozen=True)
 class Segments:
-    """Sequences of ``lengths`` tokens one behind another in a row of N tokens, against padded ones [B, T].
+    """Converts between padded sequences [B, T] and the same sequences one behind another in a row of N tokens.
 
     Attributes:
-        lengths: of each sequence.
+        lengths: number of tokens of each sequence.
     """
 
     lengths: tuple[int, ...]
@@ -43,22 +43,22 @@ class Segments:
 
     @property
     def worth(self) -> bool:
-        """Whether enough of the padded tokens are padding."""
+        """Whether enough of [B, T] is padding for packing to pay."""
         return sum(self.lengths) <= (1 - WORTH) * len(self.lengths) * self.longest
 
     @cached_property
     def starts(self) -> torch.Tensor:
-        """[B] where each begins in the row."""
+        """[B] place in the row at which each sequence begins."""
         sizes = torch.tensor(self.lengths)
         return sizes.cumsum(0) - sizes
 
     @cached_property
     def places(self) -> torch.Tensor:
-        """[N] where each token of the row stands in the flat padded tokens."""
+        """[N] place of each token of the row in the flat padded tokens."""
         return torch.cat([torch.arange(size) + index * self.longest for index, size in enumerate(self.lengths)])
 
     def packed_places(self, padded: torch.Tensor) -> torch.Tensor:
-        """Places in the row of tokens that are given by their flat places [...] in the padded tokens."""
+        """Places in the row of the tokens at flat places [...] in the padded tokens."""
         return self.starts[padded // self.longest] + padded % self.longest
 
     def pack(self, padded: torch.Tensor) -> torch.Tensor:
@@ -83,11 +83,11 @@ class Segments:
 
 
 class PrefixCache:
-    """What a layer's attention sees in front of the tokens; hands tensors on instead of writing into buffers.
+    """The keys and values that precede the tokens in each layer, as tensors instead of buffers written in place.
 
     Args:
         prefix: layer -> (rotated keys, values), each [B, KV, P, D]; layers without one see the tokens alone.
-        segments: of packed tokens, whose keys and values are taken apart; None where they come as [B, KV, T, D].
+        segments: how keys and values of packed tokens are taken apart; None if they arrive as [B, KV, T, D].
     """
 
     def __init__(
@@ -120,7 +120,7 @@ def can_pack(arch: Architecture) -> bool:
 
 @contextmanager
 def packed_attention(arch: Architecture, segments: Segments | None) -> Iterator[None]:
-    """Within the block the model's layers take a packed row [1, N, E] and a ``PrefixCache``; None changes nothing.
+    """Context in which the model's layers take a packed row [1, N, E] and a ``PrefixCache``; None changes nothing.
 
     Masks are those of the padded tokens.
     """
@@ -160,12 +160,12 @@ class PackedBlock:
         self.block, self.segments = block, segments
 
     def __call__(self, hidden: torch.Tensor, rows: CrossRows, layer: int) -> torch.Tensor:
-        """As the block's own call, for hidden [1, N, E]."""
+        """The block's own call, for hidden [1, N, E]."""
         added: torch.Tensor = self.block(self.segments.spread(hidden), rows, layer)
         return self.segments.pack(added)
 
 
 def segments_of(lengths: Sequence[int], arch: Architecture, *, wanted: bool) -> Segments | None:
-    """How sequences are packed; None where they are padded."""
+    """How to pack the sequences; None if they stay padded."""
     made = Segments(tuple(lengths))
     return made if wanted and can_pack(arch) and made.worth else None

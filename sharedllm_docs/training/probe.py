@@ -1,4 +1,4 @@
-"""Whether an adapter reads: loss of held-out questions with the right chunks, with another's, and with none."""
+"""Measures whether an adapter reads: loss of held-out questions over the right chunks, another's, and none."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Probe:
     """Measures a trainee.
 
     Args:
-        config: the run's.
+        config: the run's configuration.
         source: gives the held-out questions, always the same ones.
-        trainee: what is measured, without its dropout.
-        model: the same, as it is called on this device.
+        trainee: the model to measure, without its dropout.
+        model: the trainee as it is called on this device.
     """
 
     def __init__(

@@ -1,7 +1,6 @@
 """``python -m sharedllm_docs.training.ship ADAPTER OUT``: an adapter made small, for a package or a colleague.
 
-Comes in: the adapter folder of a checkpoint. Goes out: the same in a narrower dtype, with the question settings that it
-was measured best with.
+The copy of a checkpoint's adapter has a narrower dtype, and the question settings that measured best with it.
 """
 
 from __future__ import annotations
@@ -34,10 +33,10 @@ def ship(
 
     Args:
         source: folder of the adapter.
-        out: folder to write, not the same.
-        dtype: of the weights.
-        question: settings that replace the adapter's own.
-        store_dtype: of rows in indexes made with it, in place of the profile's; training does not depend on it.
+        out: folder to write, another one.
+        dtype: dtype of the weights.
+        question: question settings that replace the adapter's own.
+        store_dtype: dtype of rows in indexes made with it, in place of the profile's; training does not depend on it.
 
     Raises:
         AdapterError: there is no adapter, or an unknown question setting.
@@ -64,11 +63,13 @@ def ship(
 
 
 def _without_folders(notes: Mapping[str, Any]) -> dict[str, Any]:
-    """Notes that say which packs were used and not where somebody keeps them."""
+    """Notes that say which token files were used, but not where somebody keeps them."""
     training = notes.get("training")
-    if not isinstance(training, Mapping) or "packs" not in training:
+    if not isinstance(training, Mapping):
         return dict(notes)
-    return {**notes, "training": {**training, "packs": [Path(pack).name for pack in training["packs"]]}}
+    # packs: their name in adapters of earlier versions
+    named = {key: [Path(file).name for file in training[key]] for key in ("token_files", "packs") if key in training}
+    return {**notes, "training": {**training, **named}}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -78,10 +79,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("adapter", type=Path, help="folder of the adapter")
     parser.add_argument("out", type=Path, help="folder to write")
-    parser.add_argument("--dtype", choices=sorted(DTYPES), default="float16", help="of the weights (%(default)s)")
-    parser.add_argument("--budget", type=int, help="rows injected of a question that asks for none")
-    parser.add_argument("--evidence", type=int, help="tokens of evidence text, likewise")
-    parser.add_argument("--store-dtype", help="of rows in indexes (default: the adapter's)")
+    parser.add_argument("--dtype", choices=sorted(DTYPES), default="float16", help="dtype of the weights (%(default)s)")
+    parser.add_argument("--budget", type=int, help="rows injected for a question that sets no budget")
+    parser.add_argument("--evidence", type=int, help="tokens of evidence text for a question that sets none")
+    parser.add_argument("--store-dtype", help="dtype of rows in indexes (default: the adapter's)")
     chosen = parser.parse_args(arguments)
     wanted = {"budget": chosen.budget, "evidence_tokens": chosen.evidence}
     try:

@@ -1,7 +1,7 @@
-"""What is trained: two halves over one frozen base model, each with LoRA of its own, and the cross-attention blocks.
+"""The model in training: two halves over one frozen base model, each with its own LoRA, and cross-attention blocks.
 
-Comes in: a base model and a configuration. Goes out: losses with gradients, and an
-``Adapter`` at any time. The base model itself is never changed; its weights are shared.
+Gives losses with gradients, and an ``Adapter`` at any time. The base model itself is never changed; its weights are
+shared.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from sharedllm_docs.training.forward import predict
 
 @dataclass(frozen=True)
 class Losses:
-    """Of one batch.
+    """Losses of one batch.
 
     Attributes:
-        total: what is minimised, a scalar with gradients.
-        by_example: [B] mean loss a predicted token.
-        divergence: mean KL from the teacher a predicted token, or None without a teacher.
+        total: scalar to minimise, with gradients.
+        by_example: [B] mean loss per predicted token.
+        divergence: mean KL from the teacher per predicted token, or None without a teacher.
     """
 
     total: torch.Tensor
@@ -45,9 +45,9 @@ class Trainee(nn.Module):
 
     Args:
         base: the base model; its parameters are frozen.
-        config: the run's.
-        start_ids: the prompt's start.
-        front_ids: what stands before each chunk while it is encoded.
+        config: the run's configuration.
+        start_ids: token ids of the prompt's start.
+        front_ids: token ids that precede each chunk while it is encoded.
     """
 
     def __init__(
@@ -84,11 +84,11 @@ class Trainee(nn.Module):
 
     @property
     def num_layers(self) -> int:
-        """Of the base model."""
+        """Layers of the base model."""
         return self._halves["base"].num_layers
 
     def halves(self) -> tuple[Architecture, Architecture]:
-        """The upper and the lower model; the base model itself where a half has no changes."""
+        """The upper and the lower model; the base model itself for a half without changes."""
         return self._halves["upper"], self._halves["lower"]
 
     # -- computing ----------------------------------------------------------------------------------------------------
@@ -127,7 +127,7 @@ class Trainee(nn.Module):
 
     @torch.no_grad()
     def _teacher_logits(self, examples: Sequence[Example]) -> torch.Tensor:
-        """Of the same targets, by the base model with the whole text before it."""
+        """Logits of the same targets by the base model, which has the whole text before them."""
         base = self._halves["base"]
         profile = _teacher_profile(examples[0].profile).resolve(base.num_layers)
         if self.config.objectives.teacher == "prefill":
@@ -148,7 +148,7 @@ class Trainee(nn.Module):
     # -- weights ------------------------------------------------------------------------------------------------------
 
     def groups(self) -> list[dict[str, Any]]:
-        """Parameter groups for an optimiser, with their learning rates; empty ones left out."""
+        """Parameter groups for an optimiser, with their learning rates; empty groups are left out."""
         rates = self.config.optimiser
         blocks = dict(self.blocks.named_parameters())
         sets = (
@@ -179,7 +179,7 @@ class Trainee(nn.Module):
         return Adapter(self.profile, weights, dict(notes or {}), self._question())
 
     def _question(self) -> dict[str, int]:
-        """Settings of questions as they were met in training; empty where that had no fixed number of leaves."""
+        """Question settings that match training; empty if that had no fixed number of leaves."""
         profile, asked = self.profile, self.config.objectives
         if asked.group == 1 or any(profile.grains[:-1]):
             return {}
@@ -211,11 +211,11 @@ class Trainee(nn.Module):
                 pairs[name][1].copy_(b / (self.config.trained.alpha / rank))
 
     def trained_state(self) -> dict[str, torch.Tensor]:
-        """Every trained parameter by its name here."""
+        """Every trained parameter by its name in this module."""
         return dict(self.named_trained())
 
     def named_trained(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Names are stable from run to run; base weights are not among them."""
+        """Trained parameters in order of their names, which are stable from run to run."""
         yield from sorted(self.named_parameters())
 
     def _ranks(self) -> Iterator[tuple[Half, int]]:
@@ -278,7 +278,7 @@ def _teacher_profile(profile: Profile) -> Profile:
 
 
 def _wide(logits: torch.Tensor) -> torch.Tensor:
-    """In float32 at least."""
+    """Logits in float32 at least."""
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 

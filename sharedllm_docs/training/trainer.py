@@ -1,11 +1,12 @@
-"""One run: steps that depend on their number alone, so that a stopped run goes on exactly where it was.
+"""A training run: from its beginning or its last checkpoint to checkpoints, logs and an adapter in its folder.
 
-Comes in: a configuration, a base model, a source of examples, a folder. Goes out: checkpoints, logs, and an adapter.
-Several devices work through ``accelerate launch``.
+A step depends on its number alone, so a stopped run continues exactly where it was. Faults become errors that say which
+checkpoint is kept. Several devices work through ``accelerate launch``.
 """
 
 from __future__ import annotations
 
+import errno
 import math
 import random
 import time
@@ -20,7 +21,7 @@ import torch
 from accelerate import Accelerator, DistributedDataParallelKwargs
 
 from sharedllm_docs.architectures.base import Architecture
-from sharedllm_docs.errors import CheckpointError, TrainingError
+from sharedllm_docs.errors import CheckpointError, DiskFullError, TrainingError
 from sharedllm_docs.model.adapter import SHARD_BYTES, Adapter
 from sharedllm_docs.training.binding import run_digest
 from sharedllm_docs.training.checkpoints import (
@@ -34,8 +35,7 @@ from sharedllm_docs.training.checkpoints import (
 from sharedllm_docs.training.compiled import CompiledParts, or_without, wanted
 from sharedllm_docs.training.config import TrainingConfig
 from sharedllm_docs.training.feed import Feed
-from sharedllm_docs.training.logs import COLUMNS, RunLog, line_of, plot_losses
-from sharedllm_docs.training.meter import Meter
+from sharedllm_docs.training.logs import COLUMNS, Meter, RunLog, line_of, plot_losses
 from sharedllm_docs.training.objectives import Source
 from sharedllm_docs.training.probe import Probe
 from sharedllm_docs.training.trainee import Losses, Trainee
@@ -46,8 +46,8 @@ class Outcome:
     """How a call of ``train`` ended.
 
     Attributes:
-        step: optimiser steps done in all.
-        finished: all of them are.
+        step: optimiser steps done so far.
+        finished: whether these are all.
         adapter: folder of the adapter.
     """
 
@@ -58,12 +58,12 @@ class Outcome:
 
 @dataclass(frozen=True)
 class TrainingBase:
-    """What a run is based on.
+    """The model that a run is based on.
 
     Attributes:
         arch: the base model.
-        start_ids: the prompt's start.
-        name: of the model, for the adapter's notes.
+        start_ids: token ids of the prompt's start.
+        name: the model's name, for the adapter's notes.
     """
 
     arch: Architecture
@@ -71,8 +71,58 @@ class TrainingBase:
     name: str = ""
 
 
+def train(
+    config: TrainingConfig,
+    folder: str | Path,
+    *,
+    base: TrainingBase,
+    source: Source,
+    max_minutes: float | None = None,
+    say: Callable[[str], None] = lambda line: None,
+    tensorboard: bool = True,
+) -> Outcome:
+    """Train, or continue the run in ``folder``.
+
+    Args:
+        config: the run's configuration.
+        folder: where checkpoints and logs go.
+        base: the base model.
+        source: where examples are drawn from.
+        max_minutes: stop with a checkpoint before this call has taken so many minutes.
+        say: called with a line for each entry of the log.
+        tensorboard: also log for TensorBoard, if it is installed.
+
+    Raises:
+        TrainingError: out of memory, or the loss is not a number; the last good checkpoint is kept.
+        DiskFullError: no space left; the last good checkpoint is kept.
+        CheckpointError: the folder holds a run of another configuration, or a damaged checkpoint.
+    """
+    trainer = Trainer(config, Path(folder), base, source, say)
+    try:
+        return trainer.run(max_minutes, tensorboard=tensorboard)
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _out_of_memory(trainer, config) from error
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error) and "out of memory" not in str(error):
+            raise
+        raise _out_of_memory(trainer, config) from error
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        raise DiskFullError(
+            f"No space left in {folder} at step {trainer.step + 1}. {trainer.last_good}", remedy="Make room and resume."
+        ) from error
+
+
+def _out_of_memory(trainer: Trainer, config: TrainingConfig) -> TrainingError:
+    return TrainingError(
+        f"Out of memory in step {trainer.step + 1} with batch={config.run.batch}. {trainer.last_good}",
+        remedy="Lower batch and raise accumulation, or lower chunk_tokens or max_rows.",
+    )
+
+
 class Trainer:
-    """One run: model, optimiser, log and where it stands."""
+    """One run: model, optimiser, log, and the step it has reached."""
 
     def __init__(
         self,
@@ -109,7 +159,7 @@ class Trainer:
     # -- the loop -----------------------------------------------------------------------------------------------------
 
     def run(self, max_minutes: float | None, *, tensorboard: bool) -> Outcome:
-        """Steps until the last one, or until the time is up."""
+        """Take steps until the last one, or until the time is up."""
         begun = time.monotonic()
         self.folder.mkdir(parents=True, exist_ok=True)
         log = RunLog(self.folder, self.step, tensorboard=tensorboard) if self.main else None
@@ -132,7 +182,7 @@ class Trainer:
         return Outcome(self.step, self.step >= steps, adapter)
 
     def _whole_step(self, log: RunLog | None) -> None:
-        """A step with what it is followed by: a line of the log, a checkpoint."""
+        """A step, and the line of the log and the checkpoint that may follow it."""
         self._train_step()
         self.step += 1
         row = self._log_row()
@@ -188,7 +238,7 @@ class Trainer:
     # -- logs ---------------------------------------------------------------------------------------------------------
 
     def _log_row(self) -> dict[str, Any]:
-        """What is to be logged after this step; empty when nothing is."""
+        """The row to log after this step; empty when none is due."""
         run = self.config.run
         last = self.step == run.steps
         probing = bool(run.probe_every) and (self.step % run.probe_every == 0 or last)
@@ -210,7 +260,7 @@ class Trainer:
 
     @property
     def last_good(self) -> str:
-        """A sentence for errors."""
+        """A sentence for errors, which names the checkpoint that is kept."""
         if self._saved:
             return f"The checkpoint of step {self._saved} in {self.folder} is kept."
         return "There was no checkpoint yet."
@@ -243,7 +293,7 @@ class Trainer:
         if state.numbers.get("run") != self.digest:
             raise CheckpointError(
                 f"{self.folder} holds a run of another configuration or other data.",
-                remedy="Resume with the configuration it was begun with, or give another folder.",
+                remedy="Resume with the configuration that the run was started with, or give another folder.",
             )
         restore(state, dict(self.trainee.named_trained()), self.optimiser)
         self.step = state.step

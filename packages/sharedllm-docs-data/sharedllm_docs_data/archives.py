@@ -1,4 +1,4 @@
-"""Reading members out of .deb, .whl, .zip and .tar.gz files without unpacking them to the disk."""
+"""Reads members of .deb, .whl, .zip and .tar.gz files without unpacking them to the disk."""
 
 from __future__ import annotations
 

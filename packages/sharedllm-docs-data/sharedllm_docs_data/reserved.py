@@ -1,8 +1,8 @@
-"""The squad rule: what is kept for judging never enters the data, whichever path it comes by. Leaf module.
+"""Refuses reserved data: what is kept for judging never enters the data, whatever its path.
 
-Two circles. *Reserved* is never read, neither for training nor for tuning: SQuAD rows whose id ends in an odd hex
-digit, DROP, and the PDFs of r-doc-pdf and debian-policy other than R-intro, R-lang and R-data. *Evaluation* may be
-measured on but not trained on: the other SQuAD rows, and those three manuals.
+There are two groups. *Reserved* data are never read, neither for training nor for tuning: SQuAD rows whose id ends in
+an odd hex digit, DROP, and the PDFs of r-doc-pdf and debian-policy other than R-intro, R-lang and R-data. *Evaluation*
+data may be measured on, but not trained on: the other SQuAD rows, and those three manuals.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def is_even_squad(row: Mapping[str, Any]) -> bool:
     """Whether a SQuAD row may be evaluated on: its id ends in an even hex digit.
 
     Raises:
-        ReservedDataError: the id is missing or does not end in a hex digit, so nobody can tell.
+        ReservedDataError: the id is missing or does not end in a hex digit, so the row cannot be judged.
     """
     last = _squad_id(row)[-1:]
     if last not in _EVEN | _ODD or not last:
@@ -80,7 +80,7 @@ def refuse_reserved(row: Mapping[str, Any]) -> None:
 
 
 def refuse_training(row: Mapping[str, Any]) -> None:
-    """Stop a row that must not be trained on: everything reserved, and what evaluation measures with.
+    """Stop a row that must not be trained on: everything reserved, and the data of the evaluation.
 
     Raises:
         ReservedDataError: as ``refuse_reserved``, or any SQuAD row, or any of the evaluation manuals.
@@ -97,7 +97,7 @@ def refuse_training(row: Mapping[str, Any]) -> None:
 
 
 def refuse_package(name: str) -> None:
-    """Stop a package whose text is reserved or measured on.
+    """Stop a package whose text is reserved or used by the evaluation.
 
     Raises:
         ReservedDataError: the R manuals and the Debian policy, in any format.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from itertools import groupby
 
 from sharedllm_docs.documents.document import Document, Issue
@@ -49,15 +50,15 @@ def read_document(
         document = reader.read(opened, options, progress)
     if not any(character.isalnum() for page in document.pages for character in page.text):
         raise EmptyDocumentError(f"{document.name} holds not a single word.", remedy="Check that it is the right file.")
-    warn_of_losses(document)
+    warn_of_losses(document.name, document.issues)
     return document
 
 
-def warn_of_losses(document: Document) -> None:
-    """One warning for each code, however many pages it concerns."""
-    loud = sorted((issue for issue in document.issues if issue.code not in QUIET_CODES), key=lambda issue: issue.code)
+def warn_of_losses(name: str, issues: Sequence[Issue]) -> None:
+    """Warn once for each code among the issues of the document ``name``, however many pages it concerns."""
+    loud = sorted((issue for issue in issues if issue.code not in QUIET_CODES), key=lambda issue: issue.code)
     for code, group in groupby(loud, key=lambda issue: issue.code):
-        warnings.warn(DocumentWarning(code, f"{document.name}: {_summary(list(group))}"), stacklevel=3)
+        warnings.warn(DocumentWarning(code, f"{name}: {_summary(list(group))}"), stacklevel=3)
 
 
 def _summary(issues: list[Issue]) -> str:

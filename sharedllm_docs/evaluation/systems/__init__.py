@@ -1,1 +1,1 @@
-"""What answers the questions of a task: baselines and the project's own profiles, all behind one small protocol."""
+"""Systems that answer the questions of a task: baselines and the project's own profiles, behind one small protocol."""

@@ -1,4 +1,4 @@
-"""The protocol between tasks and systems. In: questions and documents. Out: answers with what they cost."""
+"""The protocol between tasks and systems: questions about documents, and answers with what they cost."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ class SystemAnswer:
     Attributes:
         text: the answer.
         pages: cited or retrieved pages, best first; empty for systems that cite none.
-        nearest_pages: named as nearest to the question beside an answer that the document does not say.
-        abstained: the system itself declined before its model was asked; what the text says is judged by the task.
-        first_token_seconds: from the question until the first token of the answer was known.
-        total_seconds: until the answer was complete.
-        bytes_read: from a store, for this question.
-        rows: keys/values injected a layer.
-        prompt_tokens: fed to the model as text.
-        context: the text that the model could see, injected or verbatim; "" where it saw none.
+        nearest_pages: pages named as nearest to the question when the answer is that the document does not say.
+        abstained: the system itself declined before its model was asked; the task judges what the text says.
+        first_token_seconds: time from the question to the first token of the answer.
+        total_seconds: time from the question to the end of the answer.
+        bytes_read: bytes read from a store for this question.
+        rows: number of rows injected per layer.
+        prompt_tokens: number of tokens fed to the model as text.
+        context: the text that the model could see, injected or verbatim; "" if it saw none.
         context_pages: the pages of that text.
-        prefill_shared: the document's beginning had been read for an earlier question; the times hold what that took.
+        prefill_shared: the start of the document had been read for an earlier question; the times include what that
+            took.
     """
 
     text: str
@@ -53,12 +54,12 @@ class Loss:
     """Negative log likelihood of a continuation.
 
     Attributes:
-        nats: summed over its tokens.
-        tokens: how many.
-        seconds: that it took.
-        rows: keys/values injected a layer.
-        prompt_tokens: fed as text before the continuation.
-        bytes_read: from a store.
+        nats: sum over its tokens.
+        tokens: number of its tokens.
+        seconds: time that it took.
+        rows: number of rows injected per layer.
+        prompt_tokens: number of tokens fed as text before the continuation.
+        bytes_read: bytes read from a store.
     """
 
     nats: float
@@ -73,7 +74,7 @@ class System(ABC):
     """Answers questions about documents.
 
     Attributes:
-        name: the specification it was made from; names its rows and its line of the table.
+        name: the specification it was made from; names its results and its line of the table.
         llm: the model that answers.
     """
 
@@ -81,14 +82,14 @@ class System(ABC):
     llm: SharedLLM
 
     def prepare(self, documents: Sequence[Document]) -> float:
-        """Do once what many questions share (encode, embed); returns the seconds it took, about 0 when done before."""
+        """Do once what many questions share (encode, embed); returns the seconds it took, about 0 if done before."""
         begun = time.perf_counter()
         self._prepare(documents)
         return time.perf_counter() - begun
 
     @abstractmethod
     def _prepare(self, documents: Sequence[Document]) -> None:
-        """Make what questions about these documents share."""
+        """Do what questions about these documents share."""
 
     @abstractmethod
     def answer(self, question: str, documents: Sequence[Document]) -> SystemAnswer:
@@ -99,15 +100,15 @@ class System(ABC):
         """
 
     def release(self) -> None:  # noqa: B027 - most systems keep nothing large
-        """Free what was kept for more questions: what is measured next should not carry its memory."""
+        """Free what was kept for further questions, so that it does not count as memory of what is measured next."""
 
     def continuation(self, past: Document, running: str, target: str) -> Loss:
         """Loss of ``target`` after ``past`` and ``running``.
 
         Args:
-            past: what came before.
+            past: the document that comes before.
             running: text between the past and the target, always seen as text.
-            target: what is to be predicted.
+            target: text to predict.
 
         Raises:
             NotMeasurableError: the system cannot continue text, or not after this much.

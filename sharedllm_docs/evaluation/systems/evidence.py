@@ -1,7 +1,6 @@
-"""The text of the leaves nearest to a question, found as the engine finds it, without encoding any rows.
+"""The text of the leaves nearest to a question, found as the engine finds it, but without encoding any rows.
 
-In: documents and a question. Out: nodes in order of relevance, their text and pages. So systems that inject nothing
-can be given the same evidence text as those that do.
+So systems that inject nothing can be given the same evidence text as those that do.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ class Excerpt:
 
 
 def excerpt(selection: Selection, question: str, tokens: int) -> Excerpt:
-    """What the engine would quote of the selected nodes, and the pages that it touches."""
+    """The text that the engine would quote from the selected nodes, and its pages."""
     quotes = quoted(selection, question, tokens)
     pages: list[int] = []
     for one in quotes:
@@ -42,7 +41,7 @@ def excerpt(selection: Selection, question: str, tokens: int) -> Excerpt:
 
 
 def seen(selection: Selection) -> Excerpt:
-    """What the selected nodes hold, as it is injected: in document order, neighbouring nodes joined."""
+    """The text of the selected nodes as it is injected: in document order, neighbouring nodes joined."""
     spans: list[tuple[int, int, int]] = []
     for node in selection.nodes:
         start, end = selection.documents[node.document].chars(node.chunk, node.node)
@@ -61,7 +60,7 @@ def seen(selection: Selection) -> Excerpt:
 
 
 class EvidenceFinder:
-    """Finds evidence in documents; keeps the vectors of those it saw last."""
+    """Finds evidence in documents; keeps the vectors of the documents used last."""
 
     def __init__(self, llm: SharedLLM) -> None:
         self._llm = llm

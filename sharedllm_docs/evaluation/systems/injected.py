@@ -1,7 +1,6 @@
-"""The project's own profiles as systems: documents in an index, answers through the engine.
+"""The project's own profiles as systems: documents in an index, answers from the engine.
 
-In: a model with its profile, question settings, a branch policy. The index lies in a folder of its own for every
-fingerprint, so that settings never mix.
+Every fingerprint has an index in a folder of its own, so that settings never mix.
 """
 
 from __future__ import annotations
@@ -33,12 +32,12 @@ class InjectedSystem(System):
     """Answers from an index.
 
     Args:
-        name: of the system.
-        llm: with the profile to measure.
-        folder: under which indexes lie.
-        generation: of the answers.
-        settings: of the question.
-        policy: chooses branches in the engine's place; None leaves it to the engine.
+        name: name of the system.
+        llm: the model, with the profile to measure.
+        folder: folder of the indexes.
+        generation: settings of the answers.
+        settings: settings of the questions.
+        policy: chooses branches instead of the engine; None leaves it to the engine.
     """
 
     def __init__(
@@ -61,7 +60,7 @@ class InjectedSystem(System):
 
     @property
     def index(self) -> Index:
-        """Opened, or made, at first use."""
+        """The index, opened or created at first use."""
         if self._index is None:
             self._index = Index.open_or_create(self._folder, self.llm)
         return self._index
@@ -96,7 +95,7 @@ class InjectedSystem(System):
         )
 
     def continuation(self, past: Document, running: str, target: str) -> Loss:
-        """Rows are chosen by the running text as if it were the question."""
+        """Loss of the target; rows are chosen as if the running text were the question."""
         if self.settings.evidence_tokens:
             raise NotMeasurableError(
                 f"System {self.name!r} takes evidence, which a continuation has none of.",
@@ -152,14 +151,14 @@ class InjectedSystem(System):
         return Injection(keys, values, torch.tensor(positions, dtype=torch.long), query_position), read
 
     def _key(self, document: Document) -> str:
-        """Key of a document in the index, which takes it in when it is new."""
+        """Key of a document in the index; a new one is added."""
         place = identity(document)
         if place not in self._keys:
             self._keys[place] = self.index.add(document).document.key
         return self._keys[place]
 
     def _drop_old(self, needed: int) -> None:
-        """Take this run's oldest documents out (long ones take a gigabyte) when newer ones share their chunks."""
+        """Remove the oldest documents of this run (a long one takes a gigabyte) and what no other document uses."""
         old = list(self._keys)[: max(0, len(self._keys) - max(KEPT, needed))]
         for place in old:
             self.index.remove(self._keys.pop(place))

@@ -23,8 +23,8 @@ class CallLog:
     """What the language model was asked since the log was cleared.
 
     Attributes:
-        prompt_tokens: of all calls.
-        first_token_at: clock time at which the last call's first token was known.
+        prompt_tokens: number of prompt tokens of all calls.
+        first_token_at: clock time of the first token of the last call.
     """
 
     prompt_tokens: int = 0
@@ -41,8 +41,8 @@ class Completer:
 
     Attributes:
         llm: the model.
-        generation: of the answers.
-        log: of the calls.
+        generation: settings of the answers.
+        log: what was asked.
     """
 
     llm: SharedLLM
@@ -50,7 +50,7 @@ class Completer:
     log: CallLog = field(default_factory=CallLog)
 
     def __call__(self, prompt: str) -> str:
-        """The model's answer to a prompt that holds the chat template's own tokens already."""
+        """The model's answer to a prompt that contains the tokens of the chat template already."""
         ids = self._ids(prompt)
         self.log.prompt_tokens += len(ids)
         begun = time.perf_counter()
@@ -59,7 +59,7 @@ class Completer:
         return result.text.strip()
 
     def _ids(self, prompt: str) -> list[int]:
-        """Ids of a prompt; control tokens spelt in its middle are text, as for every other system."""
+        """Token ids of a prompt; control tokens spelt out in its middle are text, as for every other system."""
         template, tokenizer = self.llm.template, self.llm.tokenizer
         if not (prompt.startswith(template.start) and prompt.endswith(template.after_question)):
             return list(tokenizer(prompt, add_special_tokens=False)["input_ids"])  # LlamaIndex's own refine prompt

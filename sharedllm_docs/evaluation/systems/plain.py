@@ -1,4 +1,4 @@
-"""Plain decoding as a system is measured: token ids in, text with timings or a loss out."""
+"""Plain decoding as systems are measured: an answer with timings, or a loss, from a prompt of token ids."""
 
 from __future__ import annotations
 

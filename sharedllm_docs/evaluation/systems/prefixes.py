@@ -1,6 +1,6 @@
-"""A document's beginning read once for all questions about it: the same answers, a fraction of the time to measure.
+"""The start of a document read once for all questions about it: the same answers in a fraction of the time.
 
-In: prompts that begin alike. Out: answers whose times hold the reading of the whole prompt, measured once.
+The times of the answers include the reading of the whole prompt, measured once.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from sharedllm_docs.model.completion import PlainDecoder
 from sharedllm_docs.model.shared_llm import SharedLLM
 
 BLOCK = 256
-"""Prefixes are cut at a multiple of it, so that one serves questions that leave the document more or less room."""
+"""Prefixes end at a multiple of this, so that one serves questions that leave the document more or less room."""
 
 
 class RewindingDecoder(PlainDecoder):
@@ -26,12 +26,12 @@ class RewindingDecoder(PlainDecoder):
 
     @property
     def tokens(self) -> int:
-        """How many it holds."""
+        """Number of tokens in the cache."""
         return int(self._cache.get_seq_length())
 
     @property
     def can_rewind(self) -> bool:
-        """False where layers keep the latest tokens only."""
+        """Whether tokens can be forgotten; not if some layers keep the latest tokens only."""
         return not any(getattr(layer, "is_sliding", False) for layer in self._cache.layers)
 
     def rewind(self, tokens: int) -> None:
@@ -41,26 +41,26 @@ class RewindingDecoder(PlainDecoder):
 
 
 class _Continued:
-    """Takes a whole prompt, of which the decoder has read the beginning already."""
+    """Takes a whole prompt whose start the decoder has read already."""
 
     def __init__(self, decoder: RewindingDecoder) -> None:
         self._decoder = decoder
         self._read = decoder.tokens
 
     def feed(self, sequences: Sequence[Sequence[int]], *, all_logits: bool = False) -> torch.Tensor:
-        """As ``PlainDecoder.feed``."""
+        """See ``PlainDecoder.feed``."""
         rest, self._read = list(sequences[0])[self._read :], 0
         return self._decoder.feed([rest], all_logits=all_logits)
 
 
 @dataclass(frozen=True)
 class _Prefix:
-    """A beginning that was read.
+    """The start of a prompt that was read.
 
     Attributes:
-        ids: read.
-        decoder: holds it, and perhaps the tokens of the last question behind it.
-        seconds: that reading it took.
+        ids: its tokens.
+        decoder: has read it, and perhaps the tokens of the last question after it.
+        seconds: time that reading it took.
     """
 
     ids: tuple[int, ...]
@@ -68,7 +68,7 @@ class _Prefix:
     seconds: float
 
     def serves(self, ids: Sequence[int], shareable: int) -> bool:
-        """Whether a prompt whose first ``shareable`` tokens are the document's begins so."""
+        """Whether a prompt whose first ``shareable`` tokens come from the document starts with these tokens."""
         return len(self.ids) <= shareable and tuple(ids[: len(self.ids)]) == self.ids
 
 
@@ -77,10 +77,10 @@ class Timed:
     """An answer to a prompt.
 
     Attributes:
-        text: generated.
-        first_token_seconds: from the prompt's first token until the answer's first was known.
-        total_seconds: until the answer was complete.
-        shared: the prompt's beginning had been read before; both times hold what that took then.
+        text: the answer.
+        first_token_seconds: time from the prompt to the first token of the answer.
+        total_seconds: time from the prompt to the end of the answer.
+        shared: the start of the prompt had been read before; both times include what that took then.
     """
 
     text: str
@@ -90,7 +90,7 @@ class Timed:
 
 
 def timed_answer(llm: SharedLLM, ids: Sequence[int], generation: GenerationConfig) -> Timed:
-    """Generate after a prompt that is read whole.
+    """Generate after a prompt that is read from its start.
 
     Raises:
         NotMeasurableError: prompt and answer exceed the window.
@@ -101,11 +101,11 @@ def timed_answer(llm: SharedLLM, ids: Sequence[int], generation: GenerationConfi
 
 
 class PrefixReader:
-    """Answers prompts; keeps the beginning that it read last.
+    """Answers prompts; keeps the start of a prompt that it read last.
 
     Args:
         llm: the model.
-        generation: of the answers.
+        generation: settings of the answers.
     """
 
     def __init__(self, llm: SharedLLM, generation: GenerationConfig) -> None:
@@ -114,7 +114,7 @@ class PrefixReader:
         self._kept: _Prefix | None = None
 
     def answer(self, ids: Sequence[int], shareable: int) -> Timed:
-        """Generate after a prompt whose first ``shareable`` tokens other questions of the document have too.
+        """Generate after a prompt whose first ``shareable`` tokens are the same for other questions about the document.
 
         Raises:
             NotMeasurableError: prompt and answer exceed the window.
@@ -135,11 +135,11 @@ class PrefixReader:
         return Timed(done.text, kept.seconds + done.first_token_seconds, total, shared)
 
     def forget(self) -> None:
-        """Free what is kept."""
+        """Free the start that is kept."""
         self._kept = None
 
     def _read(self, ids: Sequence[int]) -> _Prefix | None:
-        """None where nothing can be shared."""
+        """Read the start of a prompt; None if it cannot be shared."""
         decoder = RewindingDecoder(self._llm, adapted=True)
         if not ids or not decoder.can_rewind:
             return None

@@ -1,8 +1,7 @@
 """Stock RAG: LlamaIndex's VectorStoreIndex and query engine over the same model, embedder and question prompt.
 
 ``rag`` leaves every default of LlamaIndex (passages of 1,024 of its tokens with overlap 200, the best two, its
-metadata in the text). ``rag-tuned`` reads the same number of tokens as the ``prefix`` profile injects rows, as many
-small passages.
+metadata in the text). ``rag-tuned`` reads as many tokens as the ``prefix`` profile injects rows, in small passages.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from sharedllm_docs.model.shared_llm import SharedLLM
 
 @dataclass(frozen=True)
 class RagSettings:
-    """What may differ from LlamaIndex's defaults; None leaves the default.
+    """Settings that differ from LlamaIndex's defaults; None keeps the default.
 
     Attributes:
-        chunk_tokens: of a passage, counted by the model's tokenizer.
-        overlap: tokens that neighbouring passages share.
-        top_k: passages retrieved.
+        chunk_tokens: tokens per passage, counted by the model's tokenizer.
+        overlap: number of tokens that neighbouring passages share.
+        top_k: number of passages retrieved.
         metadata_in_text: whether page number and file name stand in the passages that the model reads.
     """
 
@@ -42,14 +41,14 @@ TUNED = RagSettings(chunk_tokens=256, overlap=32, top_k=4, metadata_in_text=Fals
 
 
 class Rag(System):
-    """See the module.
+    """LlamaIndex's query engine as a system.
 
     Args:
-        name: of the system.
+        name: name of the system.
         llm: the model.
-        generation: of the answers.
-        settings: of the passages.
-        evidence_tokens: tokens of the nearest leaves' text put behind the passages, as the engine does; 0 = none.
+        generation: settings of the answers.
+        settings: settings of the passages.
+        evidence_tokens: tokens of text of the nearest leaves put after the passages, as the engine does; 0 = none.
     """
 
     def __init__(
@@ -111,7 +110,7 @@ class Rag(System):
         )
 
     def _page_fields(self, document: Document) -> list[dict[str, Any]]:
-        """One LlamaIndex document a page, with the metadata that its PDF reader gives."""
+        """Fields of one LlamaIndex document per page, with the metadata that its PDF reader gives."""
         hidden = [] if self.settings.metadata_in_text else ["page_label", "file_name"]
         return [
             {

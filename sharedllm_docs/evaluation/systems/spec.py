@@ -1,7 +1,7 @@
-"""Systems by configuration alone: a short text names a system and what differs from its defaults.
+"""Systems from specifications: a short text names a system and what differs from its defaults.
 
 ``NAME[+evidence[=TOKENS]][:KEY=VALUE,...]``, for instance ``prefix+evidence=128:budget=512,layers=1-15``. The same
-text names the system's rows and its line of the table.
+text names the results of the system and its line of the table.
 """
 
 from __future__ import annotations
@@ -41,12 +41,6 @@ def _yes_or_no(text: str) -> bool:
     return text == "yes"
 
 
-def _yes(text: str) -> bool:
-    if text not in ("yes", "no"):
-        raise ValueError(text)
-    return text == "yes"
-
-
 def _layers(text: str) -> tuple[int, int]:
     first, last = text.split("-")
     return int(first), int(last)
@@ -75,7 +69,7 @@ _QUESTION: dict[str, Callable[[str], Any]] = {
     "relevance_floor": float,
     "max_citations": _whole,
 }
-_TUNED: dict[str, Callable[[str], Any]] = {"lora": _yes}
+_TUNED: dict[str, Callable[[str], Any]] = {"lora": _yes_or_no}
 _RAG: dict[str, Callable[[str], Any]] = {"chunk_tokens": _whole, "overlap": _whole, "top_k": _whole}
 
 
@@ -116,10 +110,10 @@ class SystemSpec:
         return cls(text.strip(), match["name"], tokens, {key: value for key, _equals, value in pairs})
 
     def take(self, *tables: Mapping[str, Callable[[str], Any]]) -> list[dict[str, Any]]:
-        """The options' values, one dictionary a table.
+        """The values of the options, one dictionary per table.
 
         Raises:
-            EvaluationError: an option that is in none of the tables, or a value that cannot be read.
+            EvaluationError: an option is in none of the tables, or a value cannot be read.
         """
         known = {key for table in tables for key in table}
         unknown = sorted(self.options.keys() - known)
@@ -137,20 +131,20 @@ class SystemSpec:
         except ValueError as error:
             raise EvaluationError(
                 f"{self.text!r}: {key}={self.options[key]!r} cannot be read.",
-                remedy="Whole numbers; layers=FIRST-LAST; grains=G/G/G; share=yes or no.",
+                remedy="Whole numbers; layers=FIRST-LAST; grains=G/G/G; share and lora=yes or no.",
             ) from error
 
 
 @dataclass(frozen=True)
-class Workshop:
+class SystemFactory:
     """Makes systems around one loaded base model.
 
     Attributes:
-        llm: loaded without an adapter; every system uses these very weights.
-        folder: where indexes lie.
-        generation: of all answers.
-        adapter: for ``sharedllm``; None if there is none.
-        gold: for the oracle policy; empty if there is none.
+        llm: the model, loaded without an adapter; every system uses these very weights.
+        folder: folder of the indexes.
+        generation: settings of all answers.
+        adapter: adapter of ``sharedllm``, or None.
+        gold: where the answers stand, for the oracle policy, or None.
         seed: of the random policy.
     """
 
@@ -185,10 +179,10 @@ class Workshop:
         )
 
     def weights(self, spec: SystemSpec, *, lora: bool = False) -> SharedLLM:
-        """The base model, or with ``lora`` the same with the adapter's change of the upper model.
+        """The base model; with ``lora``, with the adapter's change of the upper model.
 
-        A system that reads text answers better for a change that was learnt on injected rows, too: ``lora=yes`` tells
-        the gain of injection apart from the gain of tuning.
+        The change was learnt on injected rows, but it also improves the answers of systems that read text: ``lora=yes``
+        tells the gain of injection from the gain of tuning.
 
         Raises:
             AdapterError: no adapter is given, or it changes nothing outside its cross-attention.
@@ -206,7 +200,7 @@ class Workshop:
         """A branch policy by name.
 
         Raises:
-            EvaluationError: an unknown one, or the oracle where nobody knows the answers' places.
+            EvaluationError: an unknown policy, or the oracle in a task that does not say where the answers stand.
         """
         if name == "random":
             return RandomPolicy(self.seed)
@@ -214,7 +208,7 @@ class Workshop:
             return OraclePolicy(self.gold)
         if name == "oracle":
             raise EvaluationError(
-                "policy=oracle wants to know where the answers stand, and this task does not say.",
+                "policy=oracle needs to know where the answers stand, and this task does not say.",
                 remedy="Use it with pdfqa, passkey, needles or squad-haystack.",
             )
         raise EvaluationError(
@@ -223,33 +217,33 @@ class Workshop:
         )
 
 
-def _text(made: Callable[..., System], **known: Callable[[str], Any]) -> Callable[[Workshop, SystemSpec], System]:
-    def make(shop: Workshop, spec: SystemSpec) -> System:
+def _text(made: Callable[..., System], **known: Callable[[str], Any]) -> Callable[[SystemFactory, SystemSpec], System]:
+    def make(factory: SystemFactory, spec: SystemSpec) -> System:
         options, tuned = spec.take(known, _TUNED)
-        return made(spec.text, shop.weights(spec, **tuned), shop.generation, spec.evidence_tokens, **options)
+        return made(spec.text, factory.weights(spec, **tuned), factory.generation, spec.evidence_tokens, **options)
 
     return make
 
 
-def _rag(defaults: RagSettings) -> Callable[[Workshop, SystemSpec], System]:
-    def make(shop: Workshop, spec: SystemSpec) -> System:
+def _rag(defaults: RagSettings) -> Callable[[SystemFactory, SystemSpec], System]:
+    def make(factory: SystemFactory, spec: SystemSpec) -> System:
         options, tuned = spec.take(_RAG, _TUNED)
-        llm = shop.weights(spec, **tuned)
-        return Rag(spec.text, llm, shop.generation, replace(defaults, **options), spec.evidence_tokens)
+        llm = factory.weights(spec, **tuned)
+        return Rag(spec.text, llm, factory.generation, replace(defaults, **options), spec.evidence_tokens)
 
     return make
 
 
-def _injected(shop: Workshop, spec: SystemSpec) -> System:
+def _injected(factory: SystemFactory, spec: SystemSpec) -> System:
     changes, asked, policies = spec.take(_PROFILE, _QUESTION, {"policy": str})
     adapter = None
     if spec.name == "prefix":
-        base = shop.llm.profile if shop.llm.profile.name == "prefix" else Profile.prefix()
+        base = factory.llm.profile if factory.llm.profile.name == "prefix" else Profile.prefix()
     else:
-        adapter = shop.adapter
+        adapter = factory.adapter
         if adapter is None:
             raise AdapterError(
-                f"System {spec.text!r} injects by trained weights, and no adapter is given.",
+                f"System {spec.text!r} injects with trained weights, and no adapter is given.",
                 remedy="Give --adapter FOLDER, or leave sharedllm out.",
             )
         base = adapter.profile
@@ -258,23 +252,23 @@ def _injected(shop: Workshop, spec: SystemSpec) -> System:
         changes["grains"] = _grains_for(base, changes["depth"])
     return InjectedSystem(
         spec.text,
-        shop.variant(replace(base, **changes), adapter),
-        shop.folder,
-        shop.generation,
+        factory.variant(replace(base, **changes), adapter),
+        factory.folder,
+        factory.generation,
         RetrievalConfig(evidence_tokens=spec.evidence_tokens, **asked),
-        shop.policy(policies["policy"]) if policies else None,
+        factory.policy(policies["policy"]) if policies else None,
     )
 
 
 def _grains_for(profile: Profile, depth: int) -> tuple[int, ...]:
-    """Grains of a tree of another depth: leaves as before, each level above twice its lower one, or none at all."""
+    """Grains of a tree of another depth: leaves as before, each level above twice the one below it, or none at all."""
     leaf = profile.grains[-1]
     if not any(profile.grains[:-1]):
         return (0,) * (depth - 1) + (leaf,)
     return tuple(leaf << (depth - level) for level in range(1, depth + 1))
 
 
-_MAKERS: dict[str, Callable[[Workshop, SystemSpec], System]] = {
+_MAKERS: dict[str, Callable[[SystemFactory, SystemSpec], System]] = {
     "closed_book": _text(partial(ClosedBook, share=False)),  # there is nothing to share
     "first_8k": _text(FirstTokens, window=_whole, share=_yes_or_no),
     "full_prefill": _text(FullPrefill, share=_yes_or_no),
@@ -286,10 +280,10 @@ _MAKERS: dict[str, Callable[[Workshop, SystemSpec], System]] = {
 
 
 def parse_systems(text: str | Sequence[str]) -> list[SystemSpec]:
-    """Specifications separated by commas, blanks or semicolons, or already apart; each once.
+    """Specifications, each once, from a list or from a text that separates them by commas, blanks or semicolons.
 
     Raises:
-        EvaluationError: none, or one that cannot be read.
+        EvaluationError: there is none, or one cannot be read.
     """
     parts = _BETWEEN.split(text.strip()) if isinstance(text, str) else list(text)
     specs = {part: SystemSpec.parse(part) for part in parts if part}

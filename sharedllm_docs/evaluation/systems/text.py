@@ -1,4 +1,4 @@
-"""Baselines that read text: closed book, the first tokens, the whole document. Same prompt as the engine's."""
+"""Baselines that read text with the engine's prompt: closed book, the first tokens, the whole document."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class TextSystem(System):
     """Puts some of the documents' tokens where the engine injects rows; subclasses say which.
 
     Args:
-        name: of the system.
+        name: name of the system.
         llm: the model.
-        generation: of the answers.
-        evidence_tokens: tokens of the nearest leaves' text put behind that, as the engine does; 0 = none.
-        share: read a document's beginning once for the questions about it; answers and times are those without.
+        generation: settings of the answers.
+        evidence_tokens: tokens of text of the nearest leaves put after that, as the engine does; 0 = none.
+        share: read the start of a document once for all questions about it, which changes neither answers nor times.
     """
 
     def __init__(
@@ -48,7 +48,7 @@ class TextSystem(System):
         self._tokens: Recent[tuple[str, str], DocumentTokens] = Recent()
 
     def read(self, total: int, room: int) -> slice:
-        """Which of ``total`` tokens of text are read before a question, when ``room`` are left in the window."""
+        """Which of ``total`` tokens of text are read before a question, if the window has room for ``room`` of them."""
         raise NotImplementedError
 
     def read_past(self, total: int, room: int) -> slice:
@@ -106,7 +106,7 @@ class TextSystem(System):
         return Loss(nats, len(target_ids), time.perf_counter() - begun, prompt_tokens=len(before))
 
     def _text_read(self, documents: Sequence[Document], room: int) -> tuple[list[int], str, list[int]]:
-        """Ids read, their text, its pages; documents stand one after another."""
+        """Token ids read, their text and its pages; documents follow one another."""
         tokens = [self._tokenized(document) for document in documents]
         ids = np.concatenate([one.ids for one in tokens])
         chosen = self.read(len(ids), room)
@@ -133,7 +133,7 @@ class ClosedBook(TextSystem):
 
 
 class FirstTokens(TextSystem):
-    """The first tokens of the document, as many as the window (8K by default) takes with prompt and answer.
+    """The first tokens of the document, as many as fit the window (8K by default) with prompt and answer.
 
     For a continuation the tokens nearest to it: the sliding window.
     """

@@ -1,1 +1,1 @@
-"""One folder a task: its data, how the data was made or is checked, and a README."""
+"""One folder per task: its data, how the data was made or is checked, and a README."""

@@ -1,6 +1,6 @@
 """What a task is: examples with known answers, a way to measure a system on one, and the columns of its table.
 
-In: a system. Out: plain rows (JSON-ready) and summaries of them. Knows no model and no particular system.
+Results are plain, JSON-ready dictionaries. Nothing here knows a model or a particular system.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from sharedllm_docs.evaluation.metrics import (
 if TYPE_CHECKING:
     from sharedllm_docs.evaluation.systems.base import System, SystemAnswer
 
-Row = Mapping[str, Any]
+Result = Mapping[str, Any]
 _SHINGLE = 4
 
 
 @dataclass(frozen=True)
 class Example:
-    """One thing to measure.
+    """One question to measure.
 
     Attributes:
-        id: unique in its task and stable.
-        documents: to be asked.
+        id: unique in its task, and stable.
+        documents: the documents asked.
         question: in words.
-        answers: accepted answers, or where the task says so the texts that are all wanted.
-        kind: of question, for tables by kind.
-        page_groups: what a citation must hit, one page of every group; empty where pages do not count.
+        answers: accepted answers; in tasks that say so, texts that are all wanted.
+        kind: kind of question, for tables by kind.
+        page_groups: pages that citations must hit, one of every group; empty where pages do not count.
         evidence: verbatim quotes that prove the answer.
-        length: tokens of the documents where the task is one of lengths, else None.
-        answerable: False where the right answer is to say that the document does not.
+        length: tokens of the documents in tasks of lengths, otherwise None.
+        answerable: False where the right answer is that the document does not say.
     """
 
     id: str
@@ -66,14 +66,14 @@ class Column:
     """A column of the table.
 
     Attributes:
-        title: at its head.
-        summary: of the rows of one system; None where there is nothing to count.
-        digits: after the point.
-        scale: the value is multiplied by it before printing.
+        title: head of the column.
+        summary: summarises the results of one system; gives None where there is nothing to count.
+        digits: number of digits after the point.
+        scale: factor applied before printing.
     """
 
     title: str
-    summary: Callable[[Sequence[Row]], Interval | None]
+    summary: Callable[[Sequence[Result]], Interval | None]
     digits: int = 2
     scale: float = 1.0
 
@@ -82,10 +82,10 @@ class Task(ABC):
     """Examples and their measurement.
 
     Attributes:
-        name: under which it is asked for.
-        title: what it measures, one line.
+        name: name on the command line.
+        title: what it measures, in one line.
         main: title of the column that plots show.
-        max_new_tokens: of an answer.
+        max_new_tokens: maximum length of an answer.
     """
 
     name: ClassVar[str]
@@ -98,16 +98,16 @@ class Task(ABC):
         """A sample drawn with the seed; a higher limit gives the same examples and more.
 
         Args:
-            limit: most examples, for each length (and kind) where the task has several; None: all.
+            limit: maximum number of examples, for each length (and kind) where the task has several; None: all.
             seed: of the draw.
 
         Raises:
-            EvaluationError: the task's data cannot be had.
+            EvaluationError: the task's data cannot be read or fetched.
         """
 
     @abstractmethod
     def measure(self, system: System, example: Any) -> dict[str, Any]:
-        """Fields of the row of one example, JSON-ready.
+        """Fields of the result of one example, JSON-ready.
 
         Raises:
             NotMeasurableError: the system cannot take the example.
@@ -116,10 +116,10 @@ class Task(ABC):
     @property
     @abstractmethod
     def columns(self) -> tuple[Column, ...]:
-        """Of the table, from left to right."""
+        """Columns of the table, from left to right."""
 
     def options(self) -> dict[str, Any]:
-        """What changes the examples besides limit and seed; rows of other options are never mixed."""
+        """What changes the examples besides limit and seed; results of other options are never mixed."""
         return {}
 
 
@@ -143,7 +143,7 @@ class QuestionTask(Task):
     def measure(self, system: System, example: Example) -> dict[str, Any]:
         prepared = system.prepare(example.documents)
         answer = system.answer(example.question, example.documents)
-        row: dict[str, Any] = {
+        return {
             "question": example.question,
             "text": answer.text,
             "answers": list(example.answers),
@@ -162,7 +162,6 @@ class QuestionTask(Task):
             "prompt_tokens": answer.prompt_tokens,
             "prefill_shared": answer.prefill_shared,
         }
-        return row
 
     def _scores(self, example: Example, answer: SystemAnswer) -> dict[str, float]:
         scores = self.score(example, answer.text) if example.answerable else {}
@@ -174,19 +173,11 @@ class QuestionTask(Task):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        return (
-            score_column("exact match", "em"),
-            score_column("F1", "f1"),
-            score_column("contains", "contains"),
-            score_column("page@1", "page@1"),
-            score_column("page@5", "page@5"),
-            score_column("shown@5", "shown@5"),
-            *COST_COLUMNS,
-        )
+        return (*SCORE_COLUMNS, *COST_COLUMNS)
 
 
 def context_flags(example: Example, answer: SystemAnswer) -> dict[str, float | bool]:
-    """What of the evidence the model could see: the pages, the share of the quotes, the answer's words."""
+    """How much of the evidence the model could see: its pages, the share of its quotes, the words of the answer."""
     pages = set(answer.context_pages)
     return {
         "page": bool(example.page_groups) and all(pages & set(group) for group in example.page_groups),
@@ -196,7 +187,7 @@ def context_flags(example: Example, answer: SystemAnswer) -> dict[str, float | b
 
 
 def evidence_share(quotes: Sequence[str], context: str) -> float:
-    """Share of the quotes' runs of four words that stand in the context, 0 to 1; spelling marks aside."""
+    """Share of the runs of four words in the quotes that also occur in the context, 0 to 1; punctuation is ignored."""
     seen = _shingles(context)
     wanted = set().union(*map(_shingles, quotes))
     return len(wanted & seen) / len(wanted) if wanted else 0.0
@@ -212,10 +203,10 @@ def _shingles(text: str) -> set[tuple[str, ...]]:
 
 
 def score_column(title: str, score: str) -> Column:
-    """Mean of a score over the rows that have it."""
+    """Mean of a score over the results that have it."""
 
-    def summary(rows: Sequence[Row]) -> Interval | None:
-        values = [row["scores"][score] for row in rows if score in row["scores"]]
+    def summary(results: Sequence[Result]) -> Interval | None:
+        values = [one["scores"][score] for one in results if score in one["scores"]]
         return bootstrap_interval(values) if values else None
 
     return Column(title, summary)
@@ -224,10 +215,11 @@ def score_column(title: str, score: str) -> Column:
 def abstention_column(title: str, which: int) -> Column:
     """Precision (``which`` 0) or recall (1) of abstaining."""
 
-    def summary(rows: Sequence[Row]) -> Interval | None:
-        if not rows:
+    def summary(results: Sequence[Result]) -> Interval | None:
+        if not results:
             return None
-        pair = abstention_intervals([row["abstained"] for row in rows], [not row["answerable"] for row in rows])
+        abstained, absent = [one["abstained"] for one in results], [not one["answerable"] for one in results]
+        pair = abstention_intervals(abstained, absent)
         return pair[which]
 
     return Column(title, summary)
@@ -236,8 +228,8 @@ def abstention_column(title: str, which: int) -> Column:
 def median_column(title: str, name: str, *, digits: int = 2, scale: float = 1.0) -> Column:
     """Median of a field, with its interval."""
 
-    def summary(rows: Sequence[Row]) -> Interval | None:
-        values = [row[name] for row in rows if row.get(name) is not None]
+    def summary(results: Sequence[Result]) -> Interval | None:
+        values = [one[name] for one in results if one.get(name) is not None]
         return bootstrap_interval(values, statistic=_median) if values else None
 
     return Column(title, summary, digits, scale)
@@ -246,8 +238,8 @@ def median_column(title: str, name: str, *, digits: int = 2, scale: float = 1.0)
 def peak_column(title: str, name: str) -> Column:
     """Largest value of a field, in MiB, without an interval."""
 
-    def summary(rows: Sequence[Row]) -> Interval | None:
-        values = [float(row[name]) for row in rows if row.get(name) is not None]
+    def summary(results: Sequence[Result]) -> Interval | None:
+        values = [float(one[name]) for one in results if one.get(name) is not None]
         return Interval(max(values), max(values), max(values)) if values else None
 
     return Column(title, summary, 0, 1 / 2**20)
@@ -257,6 +249,16 @@ def _median(values: NDArray[np.float64]) -> float:
     return float(np.median(values))
 
 
+SCORE_COLUMNS = (
+    score_column("exact match", "em"),
+    score_column("F1", "f1"),
+    score_column("contains", "contains"),
+    score_column("page@1", "page@1"),
+    score_column("page@5", "page@5"),
+    score_column("shown@5", "shown@5"),
+)
+"""How right answers and pages are."""
+
 COST_COLUMNS = (
     median_column("first token s", "first_token_seconds"),
     median_column("total s", "total_seconds"),
@@ -265,4 +267,4 @@ COST_COLUMNS = (
     median_column("MiB read", "bytes_read", scale=1 / 2**20),
     peak_column("peak MiB", "peak_bytes"),
 )
-"""Time, what was injected and read as text, and memory; the same in every table of questions."""
+"""Time, what was injected and read as text, and memory."""

@@ -1,4 +1,4 @@
-"""What tasks are made from, besides their own data. Leaf of the tasks: no task is known here."""
+"""Options that tasks are made from, besides their own data."""
 
 from __future__ import annotations
 
@@ -22,13 +22,12 @@ class TaskOptions:
     """Options of all tasks; each takes what it needs.
 
     Attributes:
-        tokenizer: of the model, since lengths count in its tokens.
-        chunk_tokens: pages of synthetic documents are as long, so that documents that differ in one page share the
-            encoded chunks of all others.
+        tokenizer: tokenizer of the model, which lengths are counted by.
+        chunk_tokens: tokens of a chunk, and of a page of synthetic documents.
         lengths: tokens of the documents, for tasks of lengths; empty: the task's own choice.
         pdf_dirs: folders searched for PDFs before anything is fetched.
         texts: files whose text fills synthetic documents; empty: the task's own choice.
-        report: told before each slow step.
+        report: called with a sentence before each slow step.
     """
 
     tokenizer: Any
@@ -40,10 +39,10 @@ class TaskOptions:
 
 
 def parse_lengths(text: str) -> tuple[int, ...]:
-    """``1K,8K,500`` as tokens, in order, each once.
+    """Numbers of tokens from a text such as ``1K,8K,500``, ascending, each once.
 
     Raises:
-        EvaluationError: a part that is no length.
+        EvaluationError: a part is no length.
     """
     lengths = []
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -55,7 +54,7 @@ def parse_lengths(text: str) -> tuple[int, ...]:
 
 
 def length_label(tokens: int) -> str:
-    """``8K`` for 8192, the number itself where it is no multiple of 1,024."""
+    """``8K`` for 8192; the number itself if it is no multiple of 1,024."""
     return f"{tokens // 1024}K" if tokens >= 1024 and tokens % 1024 == 0 else str(tokens)
 
 
@@ -63,7 +62,7 @@ def chosen_lengths(options: TaskOptions, default: Sequence[int]) -> tuple[int, .
     """The lengths asked for, or the task's own.
 
     Raises:
-        EvaluationError: one shorter than a page of synthetic text.
+        EvaluationError: a length is below one page of synthetic text.
     """
     lengths = options.lengths or tuple(default)
     if min(lengths) < options.chunk_tokens:

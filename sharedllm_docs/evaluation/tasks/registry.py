@@ -20,6 +20,8 @@ TASKS: dict[str, Callable[[TaskOptions], Task]] = {
     "needles": Needles,
     "perplexity": Perplexity,
 }
+QUESTION_TASKS = tuple(name for name in TASKS if name != "perplexity")
+"""Tasks whose examples are questions with answers."""
 
 
 def make_task(name: str, options: TaskOptions) -> Task:

@@ -1,1 +1,1 @@
-"""Generated questions, one kind a module; ``templates`` holds their wording, some of it held out of training."""
+"""Generated questions, one module per kind; ``templates`` holds their wording, some of it held out of training."""

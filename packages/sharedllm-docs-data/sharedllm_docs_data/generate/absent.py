@@ -1,18 +1,19 @@
-"""Questions whose answer the document does not give: asked of another passage, or of a key that is not on the list."""
+"""Questions whose answer the document does not give: about another passage, or about a key that is not on the list."""
 
 from __future__ import annotations
 
 import random
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from sharedllm_docs.training.dataset import QuestionRow
+from sharedllm_docs_data.cleaning.prose import STOPWORDS, words
 from sharedllm_docs_data.generate.base import Passage, made, question_row, seeded, upper_first
 from sharedllm_docs_data.generate.drafts import Draft
 from sharedllm_docs_data.generate.frames import framed
 from sharedllm_docs_data.generate.keyvalue import entries_of, written
-from sharedllm_docs_data.prose import STOPWORDS, words
-from sharedllm_docs_data.questions import NOT_SAID, NOT_SAID_TOO
+from sharedllm_docs_data.sources.question_sets import NOT_SAID, NOT_SAID_TOO
 from sharedllm_docs_data.templates.keyvalue import FORMS
 
 _ANSWERS = (NOT_SAID, *NOT_SAID_TOO)
@@ -33,11 +34,13 @@ def rows_of_passages(asked: Sequence[tuple[Passage, Draft]], count: int, seed: i
         passage, (source, draft) = asked[other % len(asked)][0], asked[index]
         if passage.text != source.text and passage.split == source.split and not may_answer(passage.text, draft):
             question, frames = framed(draft.question, rng)
+            # the question quotes the text that it was made for
+            passage = replace(passage, commercial=passage.commercial and source.commercial)
             yield question_row("absent", passage, question, _ANSWERS, [draft.wording, *frames])
 
 
 def may_answer(text: str, draft: Draft) -> bool:
-    """Whether a text might answer a question after all: it has the answer, or most of what the question speaks of."""
+    """Whether a text might answer a question after all: it has the answer, or most of the words of the question."""
     small = text.lower()
     if draft.answers[0].lower() in small:
         return True
@@ -47,7 +50,7 @@ def may_answer(text: str, draft: Draft) -> bool:
 
 
 def rows_of_lists(count: int, seed: int) -> Iterator[QuestionRow]:
-    """Key-value documents, asked for a key that they do not have."""
+    """Questions about a key that a key-value document does not have."""
     for at in range(count):
         rng = seeded(seed, "absent-list", str(at))
         form = FORMS[at % len(FORMS)]

@@ -1,4 +1,4 @@
-"""What all generators share: templates with held-out ones among them, drafts of rows, and seeded randomness."""
+"""What all generators share: templates, some of them held out, passages, rows, and seeded randomness."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sharedllm_docs.training.dataset import HELDOUT, QuestionRow, digest, split_of
-from sharedllm_docs.training.licences import allows_commercial_use
 
 HELDOUT_SHARE = 0.06
 
@@ -28,7 +27,7 @@ class Wording:
 
 @dataclass(frozen=True)
 class Templates:
-    """The ways of wording one thing.
+    """Several wordings of one thing.
 
     Attributes:
         name: ``kind.what``, the beginning of every template's id.
@@ -44,7 +43,7 @@ class Templates:
         return len(self.train) + len(self.heldout)
 
     def draw(self, rng: random.Random, *, allow_heldout: bool = True) -> Wording:
-        """One wording; a held-out one now and then, if there are any and they are allowed."""
+        """Draw one wording; a few are held-out ones, if there are any and they are allowed."""
         if self.heldout and allow_heldout and rng.random() < HELDOUT_SHARE:
             number = rng.randrange(len(self.heldout))
             return Wording(f"{self.name}.h{number}", self.heldout[number], True)
@@ -57,9 +56,10 @@ class Passage:
     """A piece of a document that questions are asked about.
 
     Attributes:
-        source, doc, split: of the document it is cut from; ``made`` and ``""`` when a generator wrote it.
-        title: of the document.
+        source, doc, split: those of the document that it is cut from; ``made`` and ``""`` if a generator wrote it.
+        title: the document's title.
         paragraphs: in order; each without line breaks.
+        commercial: whether the text's licence allows commercial use.
     """
 
     source: str
@@ -67,6 +67,7 @@ class Passage:
     split: str
     title: str
     paragraphs: tuple[str, ...]
+    commercial: bool = True
 
     @property
     def text(self) -> str:
@@ -75,14 +76,17 @@ class Passage:
 
 
 def made(text: str, key: str, source: str = "made") -> Passage:
-    """A passage that a generator wrote; its split follows ``key``."""
+    """A passage that a generator wrote, out of nothing or a table, all of which allow commercial use.
+
+    Its split follows ``key``.
+    """
     return Passage(source, "", split_of(f"{source}/{key}"), "", (text,))
 
 
 def question_row(
     kind: str, passage: Passage, question: str, answers: Sequence[str], wordings: Sequence[Wording], context: str = ""
 ) -> QuestionRow:
-    """A row out of a passage; its split is the passage's, unless one of its templates is held out."""
+    """A row over a passage, under its licence; its split is the passage's, unless one of its templates is held out."""
     context = context or passage.text
     question = re.sub(r"\s+", " ", question).strip() if "\n" not in question else question.strip()
     accepted = tuple(dict.fromkeys(answer.strip() for answer in answers if answer.strip()))
@@ -99,12 +103,12 @@ def question_row(
         accepted,
         template,
         split,
-        allows_commercial_use(passage.source),
+        passage.commercial,
     )
 
 
 def seeded(seed: int, *keys: str) -> random.Random:
-    """A generator of randomness that depends on nothing but its arguments."""
+    """A random generator that depends only on its arguments."""
     return random.Random(f"{seed}/" + "/".join(keys))
 
 

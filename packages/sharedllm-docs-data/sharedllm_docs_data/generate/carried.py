@@ -1,6 +1,6 @@
-"""Questions that documents carry themselves: headings that ask, entries of options, functions, settings, directives.
+"""Questions that the structure of documents answers: headings that ask, options, functions, settings, directives.
 
-In: documents of long text. The context is a window around the entry, with the entries beside it as distractors.
+The context is a window around the entry, with the entries beside it as distractors.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from sharedllm_docs.training.dataset import QuestionRow, TextRow
+from sharedllm_docs.training.licences import is_commercial
+from sharedllm_docs_data.cleaning.prose import sentences
 from sharedllm_docs_data.generate.base import Passage, Templates, question_row, seeded
-from sharedllm_docs_data.prose import sentences
 from sharedllm_docs_data.templates import carried
 
 _WINDOW = (90, 380)
@@ -44,7 +45,7 @@ _FIELDS = {
 
 @dataclass(frozen=True)
 class Found:
-    """An entry in a document: where it stands, and what may be asked about it, with the answers."""
+    """An entry in a document: its place, and the questions it answers, with their answers."""
 
     start: int
     end: int
@@ -52,7 +53,7 @@ class Found:
 
 
 def rows(documents: Iterable[TextRow], seed: int) -> Iterator[QuestionRow]:
-    """All questions that the documents carry, one or two an entry."""
+    """All questions that the documents answer by their structure, one or two per entry."""
     for document in documents:
         rng = seeded(seed, "carried", document.id)
         for find in _FINDERS:
@@ -62,14 +63,14 @@ def rows(documents: Iterable[TextRow], seed: int) -> Iterator[QuestionRow]:
 
 def _questions(document: TextRow, found: Found, rng: random.Random) -> Iterator[QuestionRow]:
     context = _window(document.text, found.start, found.end, rng)
-    passage = Passage(document.source, document.id, document.split, document.title, (context,))
+    passage = Passage(document.source, document.id, document.split, document.title, (context,), is_commercial(document))
     for templates, fields, answers in rng.sample(found.asks, min(len(found.asks), 2)):
         wording = templates.draw(rng)
         yield question_row("carried", passage, wording.fill(**fields), answers, [wording])
 
 
 def _window(text: str, start: int, end: int, rng: random.Random) -> str:
-    """The entry with paragraphs before and behind it, up to some hundred words."""
+    """The entry with neighbouring paragraphs, some hundred words in all."""
     goal = rng.randint(*_WINDOW)
     before, after = text[:start].split("\n\n"), text[end:].split("\n\n")
     left, right = before.pop() if before else "", after.pop(0) if after else ""
@@ -87,7 +88,7 @@ def _window(text: str, start: int, end: int, rng: random.Random) -> str:
 
 
 def _first_sentences(block: str, least: int = 4) -> str:
-    """The first sentence of a wrapped paragraph, and the second when there is room for it."""
+    """The first sentence of a wrapped paragraph, and the second if there is room for it."""
     told = sentences(re.sub(r"\s+", " ", block).strip())
     if (
         not told

@@ -1,4 +1,4 @@
-"""Cloze questions over real text: a number, year, name, term in code or noun phrase of a sentence is left out."""
+"""Cloze questions over real text: a sentence with a number, year, name, code term or noun phrase left out."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import random
 import re
 from collections.abc import Iterator
 
+from sharedllm_docs_data.cleaning.prose import STOPWORDS, is_prose, sentences
 from sharedllm_docs_data.generate.base import Passage, Templates
 from sharedllm_docs_data.generate.drafts import Draft
 from sharedllm_docs_data.generate.english import Reader
-from sharedllm_docs_data.prose import STOPWORDS, is_prose, sentences
 from sharedllm_docs_data.templates import cloze
 from sharedllm_docs_data.wordlists import listed
 
@@ -82,7 +82,7 @@ def _of_sentence(sentence: str, text: str, reader: Reader, rng: random.Random) -
 
 
 def _is_good(kind: str, match: re.Match[str], sentence: str, reader: Reader) -> bool:
-    """Whether the answer stands once in its sentence, says something, and is no part of a reference."""
+    """Whether the answer occurs once in its sentence, means something, and is no part of a reference."""
     answer = match[1]
     if len(re.findall(rf"(?<!\w){re.escape(answer)}(?!\w)", sentence)) != 1:
         return False

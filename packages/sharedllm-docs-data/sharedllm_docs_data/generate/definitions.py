@@ -8,10 +8,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sharedllm_docs.training.dataset import QuestionRow, split_of
-from sharedllm_docs_data.clean.books import dictionary_entries, plain_entry, wordnet_senses
-from sharedllm_docs_data.clean.pages import Members
+from sharedllm_docs_data.cleaning.books import dictionary_entries, plain_entry, wordnet_senses
+from sharedllm_docs_data.cleaning.pages import Members
+from sharedllm_docs_data.cleaning.prose import sentences
 from sharedllm_docs_data.generate.base import Passage, Wording, question_row, seeded
-from sharedllm_docs_data.prose import sentences
 from sharedllm_docs_data.templates import definitions
 
 _ENTRIES = (4, 14)
@@ -116,8 +116,13 @@ def foldoc_entries(members: Members) -> list[Entry]:
     return entries
 
 
-def rows(source: str, entries: Sequence[Entry], count: int, seed: int) -> Iterator[QuestionRow]:
-    """``count`` questions over pages of neighbouring entries (or, now and then, of any entries)."""
+def rows(
+    source: str, entries: Sequence[Entry], count: int, seed: int, *, commercial: bool = True
+) -> Iterator[QuestionRow]:
+    """``count`` questions over pages of neighbouring entries (or, now and then, of any entries).
+
+    ``commercial``: whether the dictionary's licence allows commercial use.
+    """
     for number in range(-(-count // _QUESTIONS)):
         rng = seeded(seed, "definitions", source, str(number))
         size = min(len(entries), rng.randint(*_ENTRIES))
@@ -127,9 +132,8 @@ def rows(source: str, entries: Sequence[Entry], count: int, seed: int) -> Iterat
         else:
             page = rng.sample(list(entries), size)
         # By the word's beginning, as the documents of long text are, so that an entry stays in its split.
-        passage = Passage(
-            source, "", split_of(f"{source}/{page[0].word.lower()[:2]}"), "", tuple(entry.printed for entry in page)
-        )
+        split = split_of(f"{source}/{page[0].word.lower()[:2]}")
+        passage = Passage(source, "", split, "", tuple(entry.printed for entry in page), commercial)
         for entry in rng.sample(page, min(_QUESTIONS, len(page))):
             wording, question, answers = _ask(source, entry, page, rng)
             yield question_row("definitions", passage, question, answers, [wording])

@@ -1,4 +1,4 @@
-"""Just enough English grammar to turn plain statements into questions: verbs, subjects, clauses. No model, no parser.
+"""Enough English grammar to turn plain statements into questions: verbs, subjects, clauses. No model, no parser.
 
 It says no far more often than yes: a sentence that it does not see through is left alone.
 """
@@ -101,19 +101,19 @@ class Clause:
 
     @property
     def is_auxiliary(self) -> bool:
-        """Whether the verb can stand before the subject as it is."""
+        """Whether the verb can precede the subject unchanged."""
         return self.verb in AUXILIARIES
 
     @property
     def front(self) -> str:
-        """What stands before the subject in a question: the auxiliary, or a form of *do*."""
+        """The word before the subject in a question: the auxiliary, or a form of *do*."""
         if self.is_auxiliary:
             return self.verb
         return "does" if self.verb in PRESENT and self.verb not in PAST else "did"
 
     @property
     def back(self) -> str:
-        """What stands behind the subject in a question: the main verb's base, or nothing."""
+        """The word behind the subject in a question: the main verb's base, or nothing."""
         if self.is_auxiliary:
             return ""
         return PRESENT.get(self.verb) or PAST[self.verb]
@@ -122,11 +122,6 @@ class Clause:
     def inverts(self) -> bool:
         """Whether the clause can be turned round; *cannot* and the like cannot."""
         return self.verb != "cannot"
-
-    @property
-    def is_plural(self) -> bool:
-        """Whether the subject takes a plural verb, as far as the verb shows."""
-        return self.verb in ("are", "were", "have")
 
 
 class Reader:
@@ -145,7 +140,7 @@ class Reader:
         self._nouns = nouns
 
     def is_adjective(self, word: str) -> bool:
-        """Whether a word is an adjective and no verb form."""
+        """Whether a word is an adjective and not a verb form."""
         return word in self._adjectives and not word.endswith(("ing", "ed"))
 
     def is_thing(self, phrase: str) -> bool:
@@ -161,14 +156,14 @@ class Reader:
         return word in self._nouns or singular in self._nouns
 
     def has_verb(self, text: str) -> bool:
-        """Whether a verb stands where a clause's verb stands: behind the first words, not as the first."""
+        """Whether a verb stands where a clause has its verb: behind the first words."""
         tokens = text.split()
         if tokens[0] in PAST or tokens[0] in _PARTICIPLES:
             return False
         return tokens[0] == "you" or any(self._is_verb(token) or token in DO for token in tokens[1:9])
 
     def clause(self, sentence: str, context: str) -> Clause | None:
-        """The sentence as subject, verb and rest, or None when its grammar is not plain.
+        """The sentence as subject, verb and rest, or None if its grammar is not plain.
 
         Args:
             sentence: one sentence with its full stop.
@@ -241,7 +236,7 @@ class Reader:
 
 
 def without_brackets(text: str) -> str:
-    """The text less its remarks in brackets."""
+    """The text without its remarks in brackets."""
     text = re.sub(r"\s*\([^()]*\)", "", text)
     return re.sub(r"\s+([,.;:])", r"\1", re.sub(r"\s+", " ", text)).strip()
 

@@ -1,4 +1,4 @@
-"""Facts out of open tables, verbalised: a short document about some records, and questions about one of them.
+"""Facts from open tables in words: a short document about some records, and questions about one of them.
 
 The document takes one of several forms: running sentences, a table, lines of keys and values, or a list in lines.
 """
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from sharedllm_docs.training.dataset import QuestionRow
 from sharedllm_docs_data.generate.base import Templates, Wording, made, question_row, seeded, upper_first
-from sharedllm_docs_data.tables import Record
+from sharedllm_docs_data.sources.tables import Record
 from sharedllm_docs_data.templates import facts
 from sharedllm_docs_data.templates.facts import Attribute, TableWords
 from sharedllm_docs_data.templates.facts_tables import TABLES

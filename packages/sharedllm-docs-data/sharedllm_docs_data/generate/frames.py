@@ -1,4 +1,4 @@
-"""Puts a finished question into a frame such as "According to the text, ...", now and then."""
+"""Puts a finished question into a frame such as "According to the text, ...", for some questions."""
 
 from __future__ import annotations
 

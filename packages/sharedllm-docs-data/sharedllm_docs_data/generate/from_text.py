@@ -1,4 +1,4 @@
-"""Questions over passages of long text: draws the passages, and asks them in every way that needs real text."""
+"""Questions over passages of long text: draws the passages, and makes every kind of question that needs real text."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _WH_A_PASSAGE = 4
 
 @dataclass
 class Asked:
-    """What came out of the passages: rows by family, and one question of each passage for the absent ones."""
+    """Questions over passages: rows by family, and one question of each passage for the absent ones."""
 
     rows: dict[str, list[QuestionRow]] = field(default_factory=dict)
     drafts: list[tuple[Passage, Draft]] = field(default_factory=list)
@@ -39,7 +39,7 @@ def draw(
     seed: int,
     scale: float = 1.0,
 ) -> Iterator[Passage]:
-    """Passages of all sources, each source's share by its weight, in the order of the documents.
+    """Passages of all sources, in the order of their documents; each source has a share by its weight.
 
     Args:
         documents: by source, a function that reads them.
@@ -89,7 +89,7 @@ def _row(kind: str, passage: Passage, draft: Draft) -> QuestionRow:
 
 
 def capped(families: Mapping[str, list[QuestionRow]], caps: Mapping[str, int], seed: int) -> Iterator[QuestionRow]:
-    """The rows of all families, of the large ones a sample, in the order in which they were asked."""
+    """The rows of all families, or a sample of large ones, in the order in which they were asked."""
     for family, rows in families.items():
         most = caps.get(family, len(rows))
         picked = seeded(seed, "cap", family).sample(range(len(rows)), min(most, len(rows)))

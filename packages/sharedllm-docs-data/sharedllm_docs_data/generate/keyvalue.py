@@ -1,4 +1,4 @@
-"""Key-value tasks in the dress of documents: settings, telephone lists, stock, prices, rooms, dates and so on."""
+"""Key-value tasks as documents: settings, telephone lists, stock, prices, rooms, dates and so on."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _QUESTIONS = 3
 
 
 def entries_of(form: Form, rng: random.Random) -> dict[str, str]:
-    """Keys with values; no value twice, as far as its maker has enough of them."""
+    """Keys with values, without duplicates as far as the maker has enough values."""
     count = rng.randint(*_ENTRIES)
     keys = distinct(MAKERS[form.keys], count, rng)
     values = distinct(MAKERS[form.values], len(keys), rng)

@@ -74,7 +74,7 @@ MAKERS: dict[str, Maker] = {
 
 
 def distinct(make: Maker, count: int, rng: random.Random) -> list[str]:
-    """Up to ``count`` different results of a maker, in the order they came."""
+    """Up to ``count`` different results of a maker, in the order in which they were made."""
     found: dict[str, None] = {}
     for _ in range(count * 8):
         if len(found) == count:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from sharedllm_docs.training.dataset import QuestionRow
 from sharedllm_docs_data.generate.base import Passage, question_row, seeded, upper_first
 from sharedllm_docs_data.generate.made_up import MAKERS, Maker, code, distinct, number
-from sharedllm_docs_data.generate.passkey import insert
-from sharedllm_docs_data.templates import passkey as words
+from sharedllm_docs_data.generate.passkeys import insert
+from sharedllm_docs_data.templates import passkeys as words
 from sharedllm_docs_data.templates import pools
 
 _MAKERS: dict[str, Maker] = {

@@ -1,4 +1,4 @@
-"""Passages to ask about: runs of prose paragraphs cut out of the documents of long text."""
+"""Passages to ask about: runs of prose paragraphs from the documents of long text."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import random
 from collections.abc import Iterable, Iterator
 
 from sharedllm_docs.training.dataset import TextRow
+from sharedllm_docs.training.licences import is_commercial
+from sharedllm_docs_data.cleaning.prose import is_prose, paragraphs
 from sharedllm_docs_data.generate.base import Passage, seeded
-from sharedllm_docs_data.prose import is_prose, paragraphs
 
 _WORDS = (60, 340)
 _LONGEST = 3000
@@ -47,4 +48,4 @@ def _passage(row: TextRow, run: list[str]) -> Iterator[Passage]:
     while run and not is_prose(run[0]) and len(run[0]) > 80:
         run = run[1:]
     if sum(len(block.split()) for block in run if is_prose(block)) >= _WORDS[0] // 2:
-        yield Passage(row.source, row.id, row.split, row.title, tuple(run))
+        yield Passage(row.source, row.id, row.split, row.title, tuple(run), is_commercial(row))

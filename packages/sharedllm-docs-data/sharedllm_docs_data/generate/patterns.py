@@ -1,4 +1,4 @@
-"""Patterns of dates, names, numbers and sentences that questions are made of. Leaf module."""
+"""Patterns of dates, names, numbers and sentences that questions are made of."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tasks that want the text's own words back: the sentence with a name in it, how one goes on, what comes after it."""
+"""Tasks whose answer is a quotation: the sentence with a name in it, its continuation, the sentence after it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import random
 import re
 from collections.abc import Callable, Iterator
 
+from sharedllm_docs_data.cleaning.prose import STOPWORDS, is_prose, sentences, words
 from sharedllm_docs_data.generate.base import Passage, Templates
 from sharedllm_docs_data.generate.drafts import Draft
-from sharedllm_docs_data.prose import STOPWORDS, is_prose, sentences, words
 from sharedllm_docs_data.templates import quote
 
 _SHORT, _LONG = 5, 40
 
 
 def drafts(passage: Passage, rng: random.Random) -> Iterator[Draft]:
-    """At most one task of each of two sorts."""
+    """At most one task of each of two kinds."""
     told = [sentence for block in passage.paragraphs if is_prose(block) for sentence in sentences(block)]
     told = [
         sentence for sentence in told if _SHORT <= len(sentence.split()) <= _LONG and passage.text.count(sentence) == 1
@@ -33,7 +33,7 @@ def _draft(templates: Templates, rng: random.Random, answer: str, **fields: str)
 
 
 def _mentions(told: list[str], passage: Passage, rng: random.Random) -> Draft | None:
-    """A word that the passage has once."""
+    """The sentence that mentions a word which the passage has only once."""
     sentence = rng.choice(told)
     rare = [
         word
@@ -77,7 +77,7 @@ def _edge(told: list[str], passage: Passage, rng: random.Random) -> Draft | None
 
 
 def _heading(told: list[str], passage: Passage, rng: random.Random) -> Draft | None:
-    """The heading over a sentence, where the passage has one."""
+    """The heading over a sentence, if the passage has one."""
     heading, found = "", []
     for block in passage.paragraphs:
         if is_prose(block):

@@ -1,4 +1,4 @@
-"""Questions of two steps: chains of invented facts, chains over two tables, and comparisons.
+"""Questions that take two steps: chains of invented facts, chains over two tables, and comparisons.
 
 For chains, both facts stand in the context, apart from each other and among others of the same sort.
 """
@@ -13,8 +13,8 @@ from sharedllm_docs.training.dataset import QuestionRow
 from sharedllm_docs_data.generate.base import Passage, Templates, made, question_row, seeded, upper_first
 from sharedllm_docs_data.generate.facts import describe
 from sharedllm_docs_data.generate.made_up import MAKERS, Maker, code, distinct, number
-from sharedllm_docs_data.generate.passkey import insert
-from sharedllm_docs_data.tables import Record
+from sharedllm_docs_data.generate.passkeys import insert
+from sharedllm_docs_data.sources.tables import Record
 from sharedllm_docs_data.templates import pools, twostep
 from sharedllm_docs_data.templates.facts_tables import TABLES
 from sharedllm_docs_data.templates.twostep import Chain
@@ -95,7 +95,7 @@ def _chain(chain: Chain, filler: Passage, key: str, rng: random.Random) -> Quest
 
 
 def _spread(told: list[str], filler: Passage, key: str, rng: random.Random) -> tuple[Passage, str]:
-    """The facts alone as a short text, or strewn into real text."""
+    """The facts alone as a short text, or scattered in real text."""
     if rng.random() < 0.5:
         return filler, insert(filler, told, rng)
     join = rng.choice((" ", "\n", "\n\n"))
@@ -148,7 +148,7 @@ def _amount(value: str) -> float | None:
 
 
 def _compare(tables: Tables, key: str, rng: random.Random) -> QuestionRow | None:
-    """Which of two, or of all, has more of something."""
+    """The record of two, or of all, that has more of something."""
     names = sorted(name for name in _NUMERIC if tables.get(name))
     if not names:
         return None

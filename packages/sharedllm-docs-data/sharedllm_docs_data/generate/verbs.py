@@ -1,4 +1,4 @@
-"""English verbs: auxiliaries, and main verbs with their third person and past. Leaf module."""
+"""English verbs: auxiliaries, and main verbs with their third person and past."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Questions out of plain statements: who, what, when, where, why, how many, by whom, what if, how to.
+"""Questions made from plain statements: who, what, when, where, why, how many, by whom, what if, how to.
 
 In: a passage. Out: drafts, each a question with its answer. Every pattern asks for a sentence that the small grammar of
 ``english`` sees through, and most sentences are left alone.
@@ -9,16 +9,16 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 
+from sharedllm_docs_data.cleaning.prose import is_prose, sentences
 from sharedllm_docs_data.generate.base import Passage
 from sharedllm_docs_data.generate.drafts import Draft
 from sharedllm_docs_data.generate.english import Reader
 from sharedllm_docs_data.generate.wh_clauses import ON_CLAUSES
 from sharedllm_docs_data.generate.wh_sentences import ON_SENTENCES
-from sharedllm_docs_data.prose import is_prose, sentences
 
 
 def drafts(passage: Passage, reader: Reader, rng: random.Random) -> Iterator[Draft]:
-    """All questions that the statements of a passage give, at most two a sentence."""
+    """All questions that the statements of a passage give, at most two per sentence."""
     for paragraph in passage.paragraphs:
         if is_prose(paragraph):
             for sentence in sentences(paragraph):

@@ -1,4 +1,4 @@
-"""Questions out of a clause that is taken apart: who, what, when, where, why, how many, by whom, called what."""
+"""Questions made from the parts of a clause: who, what, when, where, why, how many, by whom, called what."""
 
 from __future__ import annotations
 
@@ -131,7 +131,7 @@ def _who_or_what(clause: Clause, passage: Passage, rng: random.Random) -> Draft 
 
 
 def _is_person(subject: str, passage: Passage) -> bool:
-    """Whether the passage says of the subject that it is an actor, a king, a physicist and so on."""
+    """Whether the passage says that the subject is an actor, a king, a physicist and so on."""
     if not re.fullmatch(rf"{NAME}", subject) or subject.startswith(("The ", "the ")):
         return False
     said = re.compile(

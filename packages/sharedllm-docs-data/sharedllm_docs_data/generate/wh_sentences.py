@@ -1,4 +1,4 @@
-"""Questions out of the form of a whole sentence: how many there are, what if, how to, what happened, abbreviations."""
+"""Questions made from the form of a whole sentence: how many, what if, how to, what happened, abbreviations."""
 
 from __future__ import annotations
 

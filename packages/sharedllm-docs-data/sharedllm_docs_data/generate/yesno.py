@@ -1,4 +1,4 @@
-"""Yes-no questions: a statement of the text, or the same with another number, name or value in it."""
+"""Yes-no questions: a statement of the text, unchanged or with another number, name or value."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from sharedllm_docs.training.dataset import QuestionRow
+from sharedllm_docs_data.cleaning.prose import is_prose, sentences
 from sharedllm_docs_data.generate.base import Passage, made, question_row, seeded, upper_first
 from sharedllm_docs_data.generate.drafts import Draft
 from sharedllm_docs_data.generate.english import Reader
 from sharedllm_docs_data.generate.facts import describe
 from sharedllm_docs_data.generate.patterns import LOOSE_END
 from sharedllm_docs_data.generate.verbs import BE, MODALS
-from sharedllm_docs_data.prose import is_prose, sentences
-from sharedllm_docs_data.tables import Record
+from sharedllm_docs_data.sources.tables import Record
 from sharedllm_docs_data.templates import yesno
 from sharedllm_docs_data.templates.facts_tables import TABLES
 
@@ -97,7 +97,7 @@ def _draft(statement: str, subject: str, verb: str, truth: bool, rng: random.Ran
 
 
 def _falsified(statement: str, text: str, rng: random.Random) -> str:
-    """The statement with one thing changed so that the text contradicts it, or nothing."""
+    """The statement with one thing changed so that the text contradicts it; None if nothing can be changed."""
     changes = [change for make in (_other_number, _other_name, _opposite) if (change := make(statement, text, rng))]
     return rng.choice(changes) if changes else ""
 
@@ -115,7 +115,7 @@ def _other_number(statement: str, text: str, rng: random.Random) -> str:
 
 
 def _other_name(statement: str, text: str, rng: random.Random) -> str:
-    """Another name of the text, behind the same preposition, in the place of one of the statement's."""
+    """The statement with one name replaced by another that follows the same preposition in the text."""
     pairs: list[tuple[re.Match[str], str]] = [
         (match, other)
         for match in _NAME.finditer(statement)
@@ -137,7 +137,7 @@ def _opposite(statement: str, text: str, rng: random.Random) -> str:
 
 
 def rows_of_facts(tables: Mapping[str, Sequence[Record]], count: int, seed: int) -> Iterator[QuestionRow]:
-    """Yes-no questions about facts out of tables; a false value is another record's."""
+    """Yes-no questions about facts from tables; a false value belongs to another record."""
     names = [name for name in TABLES if len(tables.get(name, ())) >= 8]
     for at in range(count):
         rng = seeded(seed, "yesno", str(at))

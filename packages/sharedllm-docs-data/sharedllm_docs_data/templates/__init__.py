@@ -1,1 +1,1 @@
-"""The wording of generated questions, one file a kind. ``heldout`` wordings never enter training."""
+"""The wording of generated questions, one file per kind. ``heldout`` wordings never enter training."""

@@ -1,4 +1,4 @@
-"""Wordings that any question may be put into.
+"""Frames that any question may be put into.
 
 Questions with and without an answer in the document share them, so that the frame does not give the answer away.
 """

@@ -1,4 +1,4 @@
-"""Wordings of facts out of tables: how a fact is stated in a context, and how it is asked for.
+"""Wordings of facts from tables: how a fact is stated in a context, and how it is asked for.
 
 ``{n}`` is what the fact is about, ``{l}`` the attribute's label, ``{v}`` its value. Every attribute also has the
 general wordings at the top; those with ``the {l}`` want a label that takes an article.
@@ -82,7 +82,7 @@ class Attribute:
 
 @dataclass(frozen=True)
 class TableWords:
-    """How a table is spoken of: one of its records, many of them, their attributes, and how often it is drawn.
+    """Words for a table: for one record, for many, for their attributes; and how often it is drawn.
 
     ``keeps_case`` is set where the names are never written with a capital, not even at the head of a sentence.
     """

@@ -1,4 +1,4 @@
-"""Wordings of key-value contexts and questions, one ``Form`` for each sort of document."""
+"""Wordings of key-value contexts and questions, one ``Form`` for each kind of document."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from sharedllm_docs_data.generate.base import Templates
 
 @dataclass(frozen=True)
 class Form:
-    """A sort of document: how an entry is written, what stands above, and how one value is asked for.
+    """A kind of document: how an entry is written, what precedes the entries, and how one value is asked for.
 
     ``{k}`` is the key, ``{v}`` the value. ``keys`` and ``values`` name makers of the generator.
     """

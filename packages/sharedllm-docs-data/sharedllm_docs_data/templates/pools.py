@@ -1,4 +1,4 @@
-"""Words that made-up contexts are filled with."""
+"""Words to fill made-up contexts with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wordings of tasks that want the text's own words back."""
+"""Wordings of tasks whose answer is a quotation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wordings of questions made out of statements. ``{s}`` subject, ``{f}`` the auxiliary in front, ``{r}`` the rest."""
+"""Wordings of questions made from statements. ``{s}`` subject, ``{f}`` the auxiliary in front, ``{r}`` the rest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compares ``questions.jsonl`` with the PDFs' own text. In: rows and PDFs. Out: a list of problems, best empty.
+"""A check of ``questions.jsonl`` against the text of the PDFs, which lists what is wrong.
 
 Run as ``python -m sharedllm_docs.evaluation.tasks.pdfqa.check --pdf-dir FOLDER``. Reads the pages with pypdfium2
 itself, not through the project's readers, so that a fault of a reader cannot hide a fault of a question.
@@ -53,7 +53,7 @@ def page_texts(path: Path) -> tuple[str, ...]:
 
 
 def row_problems(questions: Sequence[Question]) -> list[str]:
-    """What is wrong with the rows themselves, without looking into a PDF."""
+    """Problems of the questions themselves, without looking into a PDF."""
     problems = [f"{len(questions)} rows, fewer than {MIN_ROWS}"] if len(questions) < MIN_ROWS else []
     for what, counts in (
         ("id", Counter(q.id for q in questions)),
@@ -67,7 +67,7 @@ def row_problems(questions: Sequence[Question]) -> list[str]:
 
 
 def page_problems(questions: Sequence[Question], pages: Sequence[str]) -> list[str]:
-    """What in the questions about one document is not borne out by that document's normalised pages."""
+    """Problems of the questions about one document: what its normalised pages do not confirm."""
     whole = "\n".join(pages).casefold()
     problems = []
     for question in questions:

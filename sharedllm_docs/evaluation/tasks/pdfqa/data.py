@@ -1,4 +1,4 @@
-"""The three manuals: found in given folders or the cache, else taken out of Debian's package. Nothing is installed.
+"""The three manuals, from given folders, the cache, or Debian's package, of which nothing is installed.
 
 Run as ``python -m sharedllm_docs.evaluation.tasks.pdfqa.data`` to fetch them before going offline.
 """
@@ -34,7 +34,7 @@ def data_dir() -> Path:
 
 
 def find_pdf(name: str, pdf_dirs: Sequence[Path], report: Callable[[str], None]) -> Path:
-    """The PDF in one of the folders or the cache, fetched into the cache if it is in none.
+    """Path of the PDF in one of the folders or the cache; if it is in none, it is fetched into the cache.
 
     Raises:
         EvaluationError: a manual that is kept for judging, one of another edition, or one that cannot be fetched.
@@ -71,7 +71,7 @@ def fetch() -> None:
 
 
 def unpack(tar: bytes, folder: Path) -> None:
-    """Write the three manuals out of the package's tar file, and no other file of it.
+    """Write the three manuals of the package's tar file, and no other file, into a folder.
 
     Raises:
         EvaluationError: one of them is not in it.
@@ -115,7 +115,7 @@ def _run(command: list[str], folder: str) -> bytes:
 
 
 def main() -> int:
-    """Fetch what is missing and print where it lies; 0 when all is there."""
+    """Fetch what is missing and print the paths; returns the exit code."""
     try:
         for name in SHA256:
             print(find_pdf(name, (), print))

@@ -1,4 +1,4 @@
-"""The rows of ``questions.jsonl`` as frozen objects. Knows nothing of PDFs: ``check.py`` compares rows with pages."""
+"""The questions of ``questions.jsonl`` as frozen objects; ``check.py`` compares them with the PDFs."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class Question:
 
     @property
     def answers(self) -> tuple[str, ...]:
-        """Everything that counts as right, the answer itself first."""
+        """All accepted answers, the answer itself first."""
         return (self.answer, *self.variants)
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Question:
-        """Build from a JSON row.
+        """Build from a JSON object.
 
         Raises:
             EvaluationError: a field is missing, unknown or of the wrong type.
@@ -79,7 +79,7 @@ class Question:
 
 
 def load_questions(path: Path = QUESTIONS_PATH) -> tuple[Question, ...]:
-    """Read a questions file, one JSON object a line, in the file's order.
+    """Read a questions file with one JSON object per line, in the file's order.
 
     Raises:
         EvaluationError: no such file, a line that is no JSON object (named by its number), or wrong fields.

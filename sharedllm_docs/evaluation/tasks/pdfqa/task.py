@@ -1,4 +1,4 @@
-"""Questions about three R manuals. In: ``questions.jsonl`` and the PDFs. Out: examples; the rest is the base's."""
+"""Questions about three R manuals: the examples of ``questions.jsonl``, with the PDFs that they are about."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from sharedllm_docs.documents.document import Document
 from sharedllm_docs.evaluation.metrics import yes_or_no
 from sharedllm_docs.evaluation.tasks.base import (
     COST_COLUMNS,
+    SCORE_COLUMNS,
     Column,
     Example,
     QuestionTask,
     abstention_column,
     check_limit,
-    score_column,
 )
 from sharedllm_docs.evaluation.tasks.options import TaskOptions
 from sharedllm_docs.evaluation.tasks.pdfqa.data import find_pdf
@@ -53,17 +53,8 @@ class PdfQa(QuestionTask):
 
     @property
     def columns(self) -> tuple[Column, ...]:
-        return (
-            score_column("exact match", "em"),
-            score_column("F1", "f1"),
-            score_column("contains", "contains"),
-            score_column("page@1", "page@1"),
-            score_column("page@5", "page@5"),
-            score_column("shown@5", "shown@5"),
-            abstention_column("abst. P", 0),
-            abstention_column("abst. R", 1),
-            *COST_COLUMNS,
-        )
+        abstention = (abstention_column("abst. P", 0), abstention_column("abst. R", 1))
+        return (*SCORE_COLUMNS, *abstention, *COST_COLUMNS)
 
     def _example(self, question: Question) -> Example:
         return Example(

