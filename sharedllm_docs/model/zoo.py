@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -161,7 +162,7 @@ def ensure(
             says now and then how far a large download is.
 
     Raises:
-        ModelUnavailableError: it cannot be fetched (offline), or the hash does not match.
+        ModelUnavailableError: it cannot be fetched (offline), the hash does not match, or the disk is full.
     """
     from filelock import FileLock
 
@@ -186,6 +187,14 @@ def ensure(
             with suppress(OSError):  # parts that arrived stay
                 work.rmdir()
             raise
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            needed = max(2 * model.megabytes, model.megabytes + model.disk_megabytes)
+            raise ModelUnavailableError(
+                f"The disk of {folder.parent} is full; fetching and converting {model.name} takes {needed:,} MB there.",
+                remedy="Free some space, or name another folder in SHAREDLLM_DOCS_CACHE. What was fetched is kept.",
+            ) from error
     return folder
 
 
