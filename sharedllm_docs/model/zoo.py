@@ -100,6 +100,7 @@ QWEN_CODER_HALF = EmbeddedModel(
     dtype="bfloat16",
     tied=True,
     end_tokens=("<|im_end|>", "<|endoftext|>"),
+    layers=None,  # fewer cost more than noise: docs/log.md, "Layers that Qwen2.5-Coder-0.5B reads in"
 )
 QWEN_CODER_ONE_AND_A_HALF = EmbeddedModel(
     name="qwen2.5-coder-1.5b-instruct",
