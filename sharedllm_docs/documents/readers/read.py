@@ -13,7 +13,7 @@ from sharedllm_docs.documents.readers.source import SourceLike, open_source
 from sharedllm_docs.errors import DocumentWarning, EmptyDocumentError
 
 # Worth keeping with the document, not worth a warning.
-QUIET_CODES = frozenset({"blank-page", "outline-entry-lost"})
+QUIET_CODES = frozenset({"blank-page", "outline-entry-lost", "running-lines"})
 
 _DEFAULTS = ReadOptions()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sharedllm_docs.documents.cleaning import CLEANING_VERSION, clean_pages
 from sharedllm_docs.documents.document import Document, Page
-from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
+from sharedllm_docs.documents.readers.base import Progress, choose_pages, cleaning_issues, make_document
 from sharedllm_docs.documents.readers.decode import decode, looks_like_text
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.source import Source
@@ -39,7 +39,12 @@ class TextReader:
         texts = split_pages(text)
         numbers = choose_pages(source.name, len(texts), options)
         pages = [texts[number - 1] for number in numbers]
-        cleaned = clean_pages(pages, numbers=numbers, layout=False) if options.clean else pages
+        cleaned = pages
+        if options.clean:
+            cleaned, removed = clean_pages(
+                pages, numbers=numbers, layout=False, keep_running_lines=options.keep_running_lines
+            )
+            issues = [*issues, *cleaning_issues(pages, cleaned, numbers, removed)]
         read = [Page(number, page) for number, page in zip(numbers, cleaned, strict=True)]
         if progress is not None:
             progress(len(read), len(read))

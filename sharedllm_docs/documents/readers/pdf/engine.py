@@ -2,13 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Protocol
 
+from sharedllm_docs.documents.cleaning import MARGIN_LINES
 from sharedllm_docs.errors import EncryptedDocumentError
 
 
 class EngineError(Exception):
     """A PDF library could not do what it was asked; the message is its reason. Never leaves the PDF reader."""
+
+
+@dataclass(frozen=True)
+class PageText:
+    """Raw text of a page, and what the engine knows of its layout.
+
+    Attributes:
+        text: lines as the engine gives them out.
+        margins: number of lines at the start and at the end of ``text`` that stand in a margin of the page, at most
+            ``MARGIN_LINES`` each; that many where the layout is not known.
+        scanned: whether a picture covers the page and hardly any text stands on it.
+        hidden: number of words left out because no viewer shows them.
+        undecoded: share of the letters whose font does not say which letters they are, 0 to 1.
+    """
+
+    text: str
+    margins: tuple[int, int] = (MARGIN_LINES, MARGIN_LINES)
+    scanned: bool = False
+    hidden: int = 0
+    undecoded: float = 0.0
 
 
 class Engine(Protocol):
@@ -17,7 +39,7 @@ class Engine(Protocol):
     name: str
     count: int
 
-    def text(self, index: int) -> str:
+    def text(self, index: int) -> PageText:
         """Raw text of a page. Raises EngineError."""
         ...
 

@@ -12,7 +12,7 @@ from typing import Any
 import pypdf
 
 from sharedllm_docs.documents.cleaning import clean_characters
-from sharedllm_docs.documents.readers.pdf.engine import EngineError, encrypted
+from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText, encrypted
 from sharedllm_docs.documents.readers.source import Source
 
 _METADATA = ("Title", "Author", "Subject", "Keywords", "Creator", "Producer", "CreationDate", "ModDate")
@@ -88,13 +88,13 @@ class PypdfFile:
             self.close()
             raise
 
-    def text(self, index: int) -> str:
+    def text(self, index: int) -> PageText:
         """Raw text of a page. A page of which pypdf complains and finds nothing counts as failed."""
         with _converted(), collected_logs() as complaints:
             text = self._reader.pages[index].extract_text()
         if complaints and not text.strip():
             raise EngineError(complaints[0])
-        return text
+        return PageText(text)
 
     def has_content(self, index: int) -> bool:
         """Whether the page has a content stream that is not empty."""
