@@ -294,7 +294,7 @@ def test_every_issue_code_is_documented() -> None:
 
 
 def test_the_documented_reader_works() -> None:
-    (example,) = re.findall(r"```python\n(from sharedllm_docs\.document.*?)```", DOCS, re.DOTALL)
+    (example,) = re.findall(r"```python\n(from sharedllm_docs\.documents\.document import.*?)```", DOCS, re.DOTALL)
     exec(compile(example, "docs/documents.md", "exec"), {})
     try:
         document = read_document(b"1\n00:00 --> 00:01\nHello", name="film.srt")

@@ -41,10 +41,8 @@ _LONE = re.compile(
     rf"^\W*(?P<word>{_PAGE_WORD}\s*)?(?P<number>{_NUMBER})(?:\s*(?:of|von|de|/)\s*\d+)?\s*[页頁]?\W*$", re.IGNORECASE
 )
 _AT_START = re.compile(rf"^\W*(?P<number>{_NUMBER})(?P<gap>{_APART}|[ \t]+)(?P<title>\S.*)$")
-_AT_END = re.compile(
-    rf"^(?P<title>.*[^\s|•·,])(?P<gap>{_APART}|[ \t]+|,[ \t]*)(?P<word>{_PAGE_WORD}\s*)?(?P<number>{_NUMBER})\W*$",
-    re.IGNORECASE,
-)
+_AT_END = re.compile(rf"^(?P<title>.*[^\s|•·,])(?P<gap>{_APART}|,?[ \t]+)(?P<number>{_NUMBER})\W*$", re.IGNORECASE)
+_WORDED = re.compile(rf"^.*\S\W*[\s\[(]{_PAGE_WORD}\s*(?P<number>{_NUMBER})\W*$", re.IGNORECASE)  # "Miller [Page 3]"
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 
 
@@ -108,18 +106,20 @@ def _ends_with_title(text: str, titles: Collection[str]) -> bool:
 def _page_number_of(line: str, titles: Collection[str]) -> tuple[str, str] | None:
     """(form, number) of a line that has the looks of a page number, alone or set apart from a title; else None.
 
-    Forms: ``page`` ("Page 3"), ``lone``, ``start`` and ``end`` ("My Book   3"). A number with one space before it is
+    Forms: ``page`` ("Page 3"), ``lone``, ``worded`` ("Miller [Page 3]"), ``start`` and ``end`` ("My Book   3"). A number with one space before it is
     part of its line ("Day 3"), unless a page word or a title of the outline shows what it is.
     """
     lone = _LONE.match(line)
     if lone:
         return ("page" if lone["word"] else "lone"), lone["number"]
+    worded = _WORDED.match(line)
+    if worded:
+        return "worded", worded["number"]
     for form, pattern in (("start", _AT_START), ("end", _AT_END)):
         match = pattern.match(line)
         if match is None:
             continue
-        apart = re.fullmatch(_APART, match["gap"]) is not None or bool(match.groupdict().get("word"))
-        if apart or _ends_with_title(match["title"], titles):
+        if re.fullmatch(_APART, match["gap"]) or _ends_with_title(match["title"], titles):
             return form, match["number"]
     return None
 
@@ -149,29 +149,28 @@ def _page_numbered(edges: Sequence[Edge], pages: int, titles: Collection[str]) -
     return running
 
 
-def _repeated(edges: Sequence[Edge]) -> set[int]:
-    """Rules 1 and 2: pages whose edge line stands on many others, but for the first of them."""
-    pages: defaultdict[str, list[Edge]] = defaultdict(list)
+def _repeated(edges: Sequence[Edge]) -> tuple[set[int], set[int]]:
+    """Rules 1 and 2: pages whose edge line (words, or a rule of dashes) stands on many, and the first ones of these."""
+    pages: defaultdict[str, list[int]] = defaultdict(list)
+    numbers = {edge.index: edge.number for edge in edges}
     for edge in edges:
-        if any(c.isalpha() for c in edge.line):
-            pages[" ".join(edge.line.casefold().split())].append(edge)
-    running: set[int] = set()
+        if any(c.isalpha() for c in edge.line) or not any(c.isalnum() for c in edge.line):
+            pages[" ".join(edge.line.casefold().split())].append(edge.index)
+    same: set[int] = set()
+    first: set[int] = set()
     for line, found in pages.items():
         if len(found) >= max(MIN_PAGES, HALF * len(edges)):
-            running.update(edge.index for edge in found[1:])
-        if sum(c.isalpha() for c in line) < 4:
+            same.update(found)
+            first.add(found[0])
             continue
-        gaps = [i for i in range(1, len(found)) if found[i].number - found[i - 1].number > 2]
+        if sum(not c.isdigit() and not c.isspace() for c in line) < 4:
+            continue
+        gaps = [i for i in range(1, len(found)) if numbers[found[i]] - numbers[found[i - 1]] > 2]
         for start, stop in pairwise([0, *gaps, len(found)]):
             if stop - start >= MIN_RUN:
-                running.update(edge.index for edge in found[start + 1 : stop])
-    return running
-
-
-def _position(lines: Sequence[str], last: bool) -> int | None:
-    """Position of the first (or last) line that is not blank."""
-    order = range(len(lines) - 1, -1, -1) if last else range(len(lines))
-    return next((i for i in order if lines[i].strip()), None)
+                same.update(found[start:stop])
+                first.add(found[start])
+    return same, first
 
 
 class _Pages:
@@ -192,46 +191,56 @@ class _Pages:
         self.headings = [{fold(title) for title in known} for known in headings] or [set[str]()] * len(pages)
         self.titles = {fold(title) for title in titles}.union(*self.headings)
         self.margins = margins or [(MARGIN_LINES, MARGIN_LINES)] * len(pages)
-        self.removed: list[RunningLine] = []
+        self.gone: list[set[int]] = [set() for _ in pages]
 
     def take_off(self, last: bool) -> None:
-        """Remove the running lines at the bottom (``last``) or at the top of every page."""
-        taken: list[list[tuple[int, int, str]]] = [[] for _ in self.lines]  # (round, position, line)
-        repeated: list[set[int]] = []
-        for depth in range(MARGIN_LINES + 1):
-            edges, positions = self._edges(last, depth)
+        """Mark the running lines at the bottom (``last``) or at the top of every page, from the edge inwards."""
+        outer = [self._outer_lines(index, last) for index in range(len(self.lines))]
+        passed: list[list[tuple[int, str]]] = [[] for _ in self.lines]  # (position, why) of each page's running lines
+        for _ in range(MARGIN_LINES + 1):
+            edges = [
+                Edge(index, self.numbers[index], self.labels[index], self.lines[index][outer[index][len(done)]].strip())
+                for index, done in enumerate(passed)
+                if len(done) < len(outer[index])
+            ]
             numbered = _page_numbered(edges, len(self.lines), self.titles)
-            same = _repeated(edges)
-            known = {edge.index for edge in edges if self._is_heading(edge)}
-            repeated.append(same - known - numbered)
-            if depth == MARGIN_LINES:
-                break
-            running = (numbered | same) - known
-            if not running:
-                break
-            for index in running:
-                position = positions[index]
-                taken[index].append((depth, position, self.lines[index].pop(position)))
-        copies = repeated[MARGIN_LINES] if len(repeated) > MARGIN_LINES else set[int]()
-        for index, lines in enumerate(taken):
-            for depth, position, line in reversed(lines):
-                if index in copies and index in repeated[depth]:
-                    self.lines[index].insert(position, line)
-                else:
-                    self.removed.append(RunningLine(self.numbers[index], line.strip()))
+            same, first = _repeated(edges)
+            for edge in edges:
+                why = "number" if edge.index in numbered else "first" if edge.index in first else "same"
+                if edge.index in numbered | same and not self._is_heading(edge):
+                    done = passed[edge.index]
+                    done.append((outer[edge.index][len(done)], why))
+        for index, done in enumerate(passed):
+            copies = len(done) > MARGIN_LINES and done[-1][1] != "number"
+            wanted = {"number"} if copies else {"number", "same"}
+            self.gone[index].update(position for position, why in done[:MARGIN_LINES] if why in wanted)
 
-    def _edges(self, last: bool, depth: int) -> tuple[list[Edge], dict[int, int]]:
-        """The outermost lines that stand in a margin, and their positions on their pages."""
-        edges, positions = [], {}
-        for index, lines in enumerate(self.lines):
-            position = _position(lines, last)
-            # one line beyond the margin's may be looked at without geometry, to recognise copies of a form
-            allowed = self.margins[index][last]
-            if position is None or len(lines[position]) > LONGEST or depth >= allowed + (allowed == MARGIN_LINES):
-                continue
-            positions[index] = position
-            edges.append(Edge(index, self.numbers[index], self.labels[index], lines[position].strip()))
-        return edges, positions
+    def _outer_lines(self, index: int, last: bool) -> list[int]:
+        """Positions of the lines that may be running, from the edge inwards.
+
+        Where all of ``MARGIN_LINES`` may be, one more is looked at: pages that are the same there too are copies of
+        one form.
+        """
+        lines, allowed = self.lines[index], self.margins[index][last]
+        order = range(len(lines) - 1, -1, -1) if last else range(len(lines))
+        found = [position for position in order if lines[position].strip() and position not in self.gone[index]]
+        found = found[: allowed + (allowed == MARGIN_LINES)]
+        return found[: next((i for i, position in enumerate(found) if len(lines[position]) > LONGEST), len(found))]
+
+    def removed(self) -> list[RunningLine]:
+        """The marked lines, in order."""
+        return [
+            RunningLine(self.numbers[index], self.lines[index][position].strip())
+            for index, gone in enumerate(self.gone)
+            for position in sorted(gone)
+        ]
+
+    def kept(self) -> list[str]:
+        """The pages without them."""
+        return [
+            "\n".join(line for position, line in enumerate(lines) if position not in gone)
+            for lines, gone in zip(self.lines, self.gone, strict=True)
+        ]
 
     def _is_heading(self, edge: Edge) -> bool:
         return not _LONE.match(edge.line) and _ends_with_title(edge.line, self.headings[edge.index])
@@ -264,6 +273,4 @@ def strip_running_lines(
     work = _Pages(pages, numbers, labels, headings, titles, margins)
     for last in (False, True):
         work.take_off(last)
-    order = {number: place for place, number in enumerate(work.numbers)}
-    removed = sorted(work.removed, key=lambda line: order[line.page])
-    return ["\n".join(lines) for lines in work.lines], removed
+    return work.kept(), work.removed()
