@@ -21,7 +21,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from sharedllm_docs.documents.cleaning.marks import level
+from sharedllm_docs.documents.cleaning.marks import level, roman
 
 MIN_PAGES = 4  # fewer pages prove nothing about repetition, nor about a sequence of numbers
 HALF = 0.5  # share of the pages for rule 1
@@ -82,14 +82,7 @@ def number_value(token: str) -> int | None:
         return int(token)
     values = [_ROMAN[letter] for letter in token.casefold()]
     total = sum(-v if any(w > v for w in values[i + 1 : i + 2]) else v for i, v in enumerate(values))
-    return total if _to_roman(total) == token.casefold() else None
-
-
-def _to_roman(value: int) -> str:
-    digits = ""
-    for letters, worth in (("c", 100), ("xc", 90), ("l", 50), ("xl", 40), ("x", 10), ("ix", 9), ("v", 5), ("iv", 4)):
-        digits, value = digits + letters * (value // worth), value % worth
-    return digits + "i" * value
+    return total if roman(total) == token.casefold() else None
 
 
 def fold(text: str) -> str:
