@@ -290,10 +290,10 @@ def test_pictures_among_the_pages() -> None:
 def test_page_where_pdfium_fails_is_read_by_pypdf(monkeypatch: pytest.MonkeyPatch) -> None:
     text = PdfiumFile.text
 
-    def failing(self: PdfiumFile, index: int) -> str:
+    def failing(self: PdfiumFile, index: int, *fields: object) -> object:
         if index == 1:
             raise EngineError("no luck")
-        return text(self, index)
+        return text(self, index, *fields)  # type: ignore[arg-type]
 
     monkeypatch.setattr(PdfiumFile, "text", failing)
     with pytest.warns(DocumentWarning, match=r"page-fallback: .* read by pypdf \(pdfium: no luck\)"):

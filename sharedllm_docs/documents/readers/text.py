@@ -20,7 +20,7 @@ class TextReader:
     """Plain text of any encoding; also takes files of unknown name that look like text."""
 
     name = "text"
-    version = f"1+clean{CLEANING_VERSION}"
+    version = f"2+clean{CLEANING_VERSION}"
     suffixes = (".txt", ".text")
     takes = frozenset({"encoding"})
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from sharedllm_docs.documents.cleaning import MARGIN_LINES
+from sharedllm_docs.documents.readers.pdf.fields import Field
 from sharedllm_docs.errors import EncryptedDocumentError
 
 
@@ -33,14 +35,19 @@ class PageText:
     undecoded: float = 0.0
 
 
+def listed(fields: Sequence[Field]) -> str:
+    """Fields as lines of their own, for the end of a page: ``Name: value``."""
+    return "".join(f"\n{field.name}: {field.value}" for field in fields)
+
+
 class Engine(Protocol):
     """One open PDF. Page indices count from 0."""
 
     name: str
     count: int
 
-    def text(self, index: int) -> PageText:
-        """Raw text of a page. Raises EngineError."""
+    def text(self, index: int, fields: Sequence[Field] = ()) -> PageText:
+        """Raw text of a page, the values of its form fields and notes among it. Raises EngineError."""
         ...
 
     def has_content(self, index: int) -> bool:

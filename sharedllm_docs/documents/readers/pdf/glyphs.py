@@ -19,7 +19,8 @@ from typing import Any
 import pypdfium2.raw as pdfium_c
 
 from sharedllm_docs.documents.cleaning import MARGIN_LINES, lower, raise_
-from sharedllm_docs.documents.readers.pdf.engine import PageText
+from sharedllm_docs.documents.readers.pdf.engine import PageText, listed
+from sharedllm_docs.documents.readers.pdf.fields import Field
 
 _FIXED_PITCH = 1  # bit of the PDF font descriptor's flags
 _FIXED_NAME = re.compile(r"mono|courier|typewriter|consol|menlo|monaco|fixed|tt\d", re.IGNORECASE)
@@ -69,8 +70,12 @@ class Glyphs:
         self._x, self._y = ctypes.c_double(), ctypes.c_double()
         self._colour = tuple(ctypes.c_uint() for _ in range(4))
 
-    def page_text(self) -> PageText:
-        """Text as a reader of the page sees it, with what is known of its layout."""
+    def page_text(self, fields: Sequence[Field] = ()) -> PageText:
+        """Text as a reader of the page sees it, with what is known of its layout.
+
+        Args:
+            fields: filled form fields and notes; a field's value follows the line that labels it, others stand last.
+        """
         hidden = self._hidden_words()
         visible = sum(end - start for start, end in _gaps(hidden, len(self.text)))
         lines = [line for line in self._lines() if not _inside(hidden, line.start, line.start + len(line.text))]
@@ -81,10 +86,12 @@ class Glyphs:
             *(edit for edit in self._marks() if not _inside(hidden, edit.start, edit.end)),
             *(_Edit(place, place, "  ") for place in gaps),
         ]
+        filled, unlabelled = self._fill([line for line in lines if line.text.strip()], fields)
+        text = _apply(self.text, [*edits, *filled]).replace("\r\n", "\n")
         return PageText(
-            text=_apply(self.text, edits).replace("\r\n", "\n"),
-            margins=(min(lead, MARGIN_LINES), min(trail, MARGIN_LINES)),
-            scanned=visible <= _FEW_LETTERS and self._is_covered,
+            text=(text + listed(unlabelled)).lstrip("\n") if unlabelled else text,
+            margins=(min(lead, MARGIN_LINES), 0 if unlabelled else min(trail, MARGIN_LINES)),
+            scanned=visible <= _FEW_LETTERS and not fields and self._is_covered,
             hidden=len(hidden),
             undecoded=self._undecoded(),
         )
@@ -275,6 +282,25 @@ class Glyphs:
             return
         if self._box(after)[0] - self._box(before)[1] > _WIDE_GAP * self._size(before):
             yield space
+
+    def _fill(self, lines: Sequence[_Line], fields: Sequence[Field]) -> tuple[list[_Edit], list[Field]]:
+        """The fields' values behind the lines that label them, and the fields that no line labels."""
+        starts = [index for line in lines if (index := self._index(line.start)) is not None] if fields else []
+        origins = [self._origin(index) for index in starts]
+        labelled: list[tuple[int, float, str]] = []
+        others: list[Field] = []
+        for field in fields:
+            beside = [
+                (field.left - x, line)
+                for line, (x, y) in zip(lines, origins, strict=False)
+                if len(starts) == len(lines) and x < field.left and field.bottom - 2 <= y <= field.top + 2
+            ]
+            if beside and not field.is_note:
+                line = min(beside, key=lambda found: found[0])[1]
+                labelled.append((line.start + len(line.text.rstrip()), field.left, field.value))
+            else:
+                others.append(field)
+        return [_Edit(place, place, f" {value}") for place, _, value in sorted(labelled)], others
 
     # -- raised and lowered marks
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 
 import pypdfium2
 import pypdfium2.raw as pdfium_c
 
 from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText, encrypted
+from sharedllm_docs.documents.readers.pdf.fields import Field
 from sharedllm_docs.documents.readers.pdf.glyphs import Glyphs
 from sharedllm_docs.documents.readers.source import Source
 
@@ -35,7 +37,7 @@ class PdfiumFile:
                 raise EngineError(str(error)) from error
             self.count = len(self._document)
 
-    def text(self, index: int) -> PageText:
+    def text(self, index: int, fields: Sequence[Field] = ()) -> PageText:
         """Raw text of a page as a viewer shows it: code indented, raised marks raised, hidden words left out."""
         with _LOCK:
             try:
@@ -43,7 +45,7 @@ class PdfiumFile:
                 try:
                     textpage = page.get_textpage()
                     try:
-                        return Glyphs(page, textpage).page_text()
+                        return Glyphs(page, textpage).page_text(fields)
                     finally:
                         textpage.close()
                 finally:

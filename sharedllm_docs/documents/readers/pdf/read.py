@@ -14,6 +14,7 @@ from sharedllm_docs.documents.document import Document, Issue, Page
 from sharedllm_docs.documents.readers.base import Progress, Reader, choose_pages, cleaning_issues, make_document
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText
+from sharedllm_docs.documents.readers.pdf.fields import Field
 from sharedllm_docs.documents.readers.pdf.open import OpenedPdf, open_pdf
 from sharedllm_docs.documents.readers.pdf.outline import locate_sections
 from sharedllm_docs.documents.readers.pdf.pypdf_file import OutlineEntry, collected_logs
@@ -86,6 +87,8 @@ def _structure(opened: OpenedPdf) -> tuple[_Structure, list[Issue]]:
         labels = pypdf_file.labels()
     with part("metadata"):
         metadata = pypdf_file.metadata()
+    with part("form"):
+        issues.extend(pypdf_file.unread())
     with part("outline"):
         entries, lost = pypdf_file.outline()
         if lost:
@@ -97,10 +100,11 @@ def _page_text(opened: OpenedPdf, number: int) -> tuple[PageText, list[Issue]]:
     """Raw text of a page from the first engine that finds any, and what there is to say about it."""
     engines = opened.engines
     failures: list[str] = []
+    fields = _fields(opened, number)
     drawn, hidden = False, 0
     for position, engine in enumerate(engines):
         try:
-            page = engine.text(number - 1)
+            page = engine.text(number - 1, fields)
             hidden = max(hidden, page.hidden)
             if page.text.strip():
                 issues = _page_issues(page, number)
@@ -121,6 +125,14 @@ def _page_text(opened: OpenedPdf, number: int) -> tuple[PageText, list[Issue]]:
         message = f"the page cannot be read and is left empty ({'; '.join(failures)})"
         return PageText(""), [*lost, Issue("page-failed", message, number)]
     return PageText(""), [*lost, Issue("blank-page", "the page is blank", number)]
+
+
+def _fields(opened: OpenedPdf, number: int) -> list[Field]:
+    """Filled form fields and notes of a page; none where the file's structure is damaged there."""
+    try:
+        return opened.structure.fields(number - 1) if opened.structure is not None else []
+    except EngineError:
+        return []
 
 
 def _page_issues(page: PageText, number: int) -> list[Issue]:
