@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import unicodedata
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -301,3 +302,33 @@ def test_the_documented_reader_works() -> None:
         assert (document.reader, document.text) == ("subtitles", "1\n00:00 --> 00:01\nHello")
     finally:
         unregister(readers()[0])
+
+
+@pytest.mark.parametrize("name", ["~notes.txt", "~$fares.txt", "~", "~root.txt"])
+def test_files_whose_names_begin_with_a_tilde(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / name).write_text("The toll bridge.")
+    monkeypatch.chdir(tmp_path)
+    for source in (name, f"./{name}", Path(name), tmp_path / name):
+        assert read_document(source, name="a.txt").text == "The toll bridge."
+    assert read_document(f"./{name}").name == name
+
+
+def test_a_home_folder_is_found_and_an_unknown_user_is_a_missing_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("at home")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert read_document("~/a.txt").text == "at home"
+    for missing in ("~nobody-of-that-name/a.txt", "~missing.txt"):
+        with pytest.raises(DocumentNotFoundError, match="There is no file ~"):
+            read_document(missing)
+
+
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+@pytest.mark.parametrize("typed", ["NFC", "NFD"])
+def test_names_in_either_form_of_unicode(stored: str, typed: str, tmp_path: Path) -> None:
+    name = "\u00dcbersicht Gr\u00f6\u00dfe.txt"
+    (tmp_path / unicodedata.normalize(stored, name)).write_text("The silo.")  # type: ignore[arg-type]
+    document = read_document(tmp_path / unicodedata.normalize(typed, name))  # type: ignore[arg-type]
+    assert document.name == name

@@ -15,7 +15,7 @@ from sharedllm_docs.documents.cleaning.characters import (
 )
 from sharedllm_docs.documents.cleaning.hyphens import join_across_pages, join_hyphens, join_word, vocabulary
 from sharedllm_docs.documents.cleaning.lines import clean_layout, limit_blank_lines
-from sharedllm_docs.documents.cleaning.marks import lower, raise_, roman
+from sharedllm_docs.documents.cleaning.marks import lower, raised_behind, roman
 from sharedllm_docs.documents.cleaning.running import MARGIN_LINES, RunningLine, fold, strip_running_lines
 
 # Part of every reader's version: raise it when a rule changes what comes out.
@@ -36,7 +36,7 @@ __all__ = [
     "limit_blank_lines",
     "lower",
     "normalise_line_breaks",
-    "raise_",
+    "raised_behind",
     "restore_soft_breaks",
     "restore_tex_codes",
     "roman",

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 _PLAIN = "0123456789+-\u2212\u2013"
 _RAISE = str.maketrans(_PLAIN, "⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻⁻⁻")
 _LOWER = str.maketrans(_PLAIN, "₀₁₂₃₄₅₆₇₈₉₊₋₋₋")
+_MINUS = str.maketrans("\u2212\u2013", "--")
+_TEN = re.compile(r"(?<![\d.,])10\Z")
 _LEVEL = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹₀₁₂₃₄₅₆₇₈₉", "01234567890123456789")
 
 _ROMAN = (
@@ -16,6 +20,13 @@ _ROMAN = (
 def raise_(text: str) -> str:
     """``text`` with its digits and signs as superscripts; other characters stay."""
     return text.translate(_RAISE)
+
+
+def raised_behind(before: str, mark: str) -> str:
+    """A raised ``mark`` as it is written behind ``before``: powers of ten as ``10^6``, others as superscripts."""
+    if _TEN.search(before):
+        return "^" + mark.translate(_MINUS)
+    return raise_(mark)
 
 
 def lower(text: str) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Protocol, runtime_checkable
 
 from sharedllm_docs.documents.cleaning import RunningLine
@@ -14,6 +16,21 @@ from sharedllm_docs.errors import ConfigError, DocumentTooLargeError
 
 # Called with (pages done, pages to read) after each page.
 Progress = Callable[[int, int], None]
+
+# Where ``running_lines`` has the lines put that cleaning removes.
+_listed: ContextVar[list[RunningLine] | None] = ContextVar("listed", default=None)
+
+
+@contextlib.contextmanager
+def listed_lines() -> Iterator[list[RunningLine]]:
+    """The running lines that readers remove inside the block, as a list that grows."""
+    lines: list[RunningLine] = []
+    token = _listed.set(lines)
+    try:
+        yield lines
+    finally:
+        _listed.reset(token)
+
 
 # Options that only some formats know; the others are common to all readers.
 SPECIAL_OPTIONS = frozenset({"password", "engine", "encoding"})
@@ -115,6 +132,9 @@ def cleaning_issues(
         numbers: the pages' numbers.
         removed: the running lines.
     """
+    listed = _listed.get()
+    if listed is not None:
+        listed.extend(removed)
     issues = []
     if removed:
         pages = len({line.page for line in removed})

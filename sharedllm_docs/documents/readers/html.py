@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING
 
-from sharedllm_docs.documents.cleaning import CLEANING_VERSION, clean_characters, limit_blank_lines, lower, raise_, roman
+from sharedllm_docs.documents.cleaning import CLEANING_VERSION, clean_characters, limit_blank_lines, lower, raised_behind, roman
 from sharedllm_docs.documents.document import Document, Page, Section
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
 from sharedllm_docs.documents.readers.decode import decode, looks_like_text
@@ -129,13 +129,14 @@ class _Builder:
 
         Lowered digits stay plain behind a letter (``H2O``). A raised letter behind a digit gets a ``^``.
         """
-        mark, before = "".join(self.parts[start:]), "".join(self.parts[:start])[-1:]
+        mark, before = "".join(self.parts[start:]), "".join(self.parts[:start])[-4:]
         match = _MARK.fullmatch(mark)
         if match is None:
-            power = up and before.isdigit() and mark.strip().isalpha() and mark.strip().lower() not in _ORDINALS
+            power = up and before[-1:].isdigit() and mark.strip().isalpha() and mark.strip().lower() not in _ORDINALS
             self.parts[start:] = [f"^{mark.strip()}" if power else mark]
-        elif up or before.isdigit():
-            self.parts[start:] = [raise_(match["digits"]) if up else lower(match["digits"])]
+        elif up or before[-1:].isdigit():
+            digits = match["digits"]
+            self.parts[start:] = [raised_behind(before, digits) if up else lower(digits)]
 
     def flush(self) -> None:
         """End the current block, if it has any text."""

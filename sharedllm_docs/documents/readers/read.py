@@ -1,12 +1,13 @@
-"""The one entry point: bytes from anywhere in, a ``Document`` out."""
+"""The one entry point: reads bytes from anywhere into a ``Document``."""
 
 from __future__ import annotations
 
 import warnings
 from itertools import groupby
 
+from sharedllm_docs.documents.cleaning import RunningLine
 from sharedllm_docs.documents.document import Document, Issue
-from sharedllm_docs.documents.readers.base import Progress, check_options
+from sharedllm_docs.documents.readers.base import Progress, check_options, listed_lines
 from sharedllm_docs.documents.readers.options import ReadOptions, format_pages
 from sharedllm_docs.documents.readers.registry import reader_for
 from sharedllm_docs.documents.readers.source import SourceLike, open_source
@@ -51,6 +52,20 @@ def read_document(
         raise EmptyDocumentError(f"{document.name} holds not a single word.", remedy="Check that it is the right file.")
     warn_of_losses(document)
     return document
+
+
+def running_lines(
+    source: SourceLike, *, name: str | None = None, options: ReadOptions = _DEFAULTS
+) -> tuple[RunningLine, ...]:
+    """The headers, footers and page numbers that reading this document leaves out, in order, with their pages.
+
+    Reads the document anew; arguments and errors are those of ``read_document``. ``ReadOptions(keep_running_lines=True)``
+    keeps the lines in the text.
+    """
+    with listed_lines() as lines, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DocumentWarning)
+        read_document(source, name=name, options=options)
+    return tuple(lines)
 
 
 def warn_of_losses(document: Document) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import pypdfium2.raw as pdfium_c
 
-from sharedllm_docs.documents.cleaning import MARGIN_LINES, lower, raise_
+from sharedllm_docs.documents.cleaning import MARGIN_LINES, lower, raised_behind
 from sharedllm_docs.documents.readers.pdf.engine import PageText, listed
 from sharedllm_docs.documents.readers.pdf.fields import Field
 
@@ -314,7 +314,7 @@ class Glyphs:
         first, last = self._neighbour(start, -1), self._neighbour(end - 1, 1)
         if self._even([*measured.values(), first, last]):
             return
-        base = first
+        base, run = first, start  # run: where the raised characters up to here begin
         for place in range(start, end):
             here = measured[place]
             beside = base or next((m for p, m in measured.items() if p > place and m and here and m[1] > here[1]), last)
@@ -322,15 +322,20 @@ class Glyphs:
                 continue
             rise = _rise(here, beside)
             if not rise:
-                base = here
+                base, run = here, place + 1
                 continue
             character = self.text[place]
             if character.isdecimal() or (character in _SIGNS and self.text[place + 1 : place + 2].isdecimal()):
-                written = raise_(character) if rise > 0 else self._lowered(place, start, end)
+                written = self._raised(run, place) if rise > 0 else self._lowered(place, start, end)
                 yield _Edit(place, place + 1, written)
                 if place + 1 == end and self.text[end : end + 2] == "\r\n" and self._goes_on(here, beside, end + 2):
                     glue = "" if self.text[end + 2 : end + 3] in (" ", *".,;:)") else " "
                     yield _Edit(end, end + 2, glue)
+
+    def _raised(self, run: int, place: int) -> str:
+        """One of the raised characters that begin at ``run``, as all of them are written together."""
+        written = raised_behind(self.text[max(0, run - 4) : run], self.text[run : place + 1])
+        return written if place == run else written[-1]
 
     def _lowered(self, place: int, start: int, end: int) -> str:
         """A lowered digit stays plain (``H2O``), unless another digit stands beside it (``log10 5`` set close)."""
