@@ -27,7 +27,7 @@ ANY_TEXT = st.text(st.characters(exclude_categories=()), max_size=200)
 LINES = st.text(st.sampled_from("ab -.,1\n\t\u00ad\ufffe\ufb01"), max_size=120)
 
 
-def clean_pages(pages: list[str], **options: bool) -> list[str]:
+def clean_pages(pages: list[str], **options: Any) -> list[str]:
     return clean_and_list(pages, **options)[0]
 
 
@@ -331,7 +331,9 @@ def test_lone_numbers_of_pages_far_apart() -> None:
     assert strip_running_lines(few) == few
 
 
-@pytest.mark.parametrize("footer", ["Page {}", "Seite {}", "- {} -", "{} / 9", "Notes on Fruit | {}", "Miller [Page {}]"])
+@pytest.mark.parametrize(
+    "footer", ["Page {}", "Seite {}", "- {} -", "{} / 9", "Notes on Fruit | {}", "Miller [Page {}]"]
+)
 def test_forms_of_page_numbers(footer: str) -> None:
     pages = [f"{body(i)}\n{footer.format(i)}" for i in range(1, 9)]
     stripped, removed = strip_and_list(pages)

@@ -55,7 +55,9 @@ def test_raised_marks_are_no_digits_of_the_number_before_them(parts: list[tuple[
 
 
 def test_a_footnote_that_opens_with_its_raised_mark() -> None:
-    assert marked(("3", 3, 6), ("Only for plants built before 1990.", 0, 9)) == "\u00b3Only for plants built before 1990."
+    assert (
+        marked(("3", 3, 6), ("Only for plants built before 1990.", 0, 9)) == "\u00b3Only for plants built before 1990."
+    )
 
 
 # -- text that no viewer shows
@@ -250,7 +252,9 @@ def test_what_is_removed_is_counted_listed_and_can_be_kept() -> None:
 
 
 def test_a_page_that_cleaning_empties_is_told() -> None:
-    pages = [put("A head of all pages", y=800) + "".join(put(line, y=600) for line in prose(i)[:1]) for i in range(1, 6)]
+    pages = [
+        put("A head of all pages", y=800) + "".join(put(line, y=600) for line in prose(i)[:1]) for i in range(1, 6)
+    ]
     pages[3] = put("A head of all pages", y=800)
     with pytest.warns(DocumentWarning, match="page-emptied: .*cleaning left nothing of the page"):
         document = read_document(drawn_pdf(pages), name="sample.pdf")

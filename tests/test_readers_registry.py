@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import unicodedata
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path

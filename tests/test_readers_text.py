@@ -227,7 +227,9 @@ def test_markdown_headings_are_sections_and_the_text_stays() -> None:
         ("Quoted heading", 1, "> # Quoted heading"),
     ]
     assert document.metadata == {"title": "A guide", "tags": "one, two", "nested.a": "1", "draft": "False"}
-    assert document.text.startswith("title: A guide\ntags: [one, two]\nnested: {a: 1}\ndraft: false\n\n# Getting *started*")
+    assert document.text.startswith(
+        "title: A guide\ntags: [one, two]\nnested: {a: 1}\ndraft: false\n\n# Getting *started*"
+    )
     assert "```sh\n# no heading\n```" in document.text
     assert document.issues == ()
 
@@ -352,7 +354,9 @@ def test_html_declares_its_encoding(head: str, encoding: str) -> None:
     assert document.issues == ()
 
 
-@pytest.mark.parametrize("label", ["iso-8859-1", "latin1", "l1", "us-ascii", "ansi_x3.4-1968", "cp1252", "windows-1252"])
+@pytest.mark.parametrize(
+    "label", ["iso-8859-1", "latin1", "l1", "us-ascii", "ansi_x3.4-1968", "cp1252", "windows-1252"]
+)
 def test_labels_that_browsers_read_as_windows_1252(label: str) -> None:
     document = read(f'<meta charset="{label}"><p>\u201c5 \u20ac\u201d'.encode("cp1252"), name="a.html")
     assert document.text == "\u201c5 \u20ac\u201d"
@@ -383,7 +387,9 @@ def test_html_with_end_tags_left_out_loses_nothing(markup: str, text: str | None
 
 
 def test_xhtml_closes_its_empty_elements() -> None:
-    page = '<?xml version="1.0"?><html><head><title/><script src="a.js"/></head><body><p>A <a id="x"/>b<br/>c</p></body>'
+    page = (
+        '<?xml version="1.0"?><html><head><title/><script src="a.js"/></head><body><p>A <a id="x"/>b<br/>c</p></body>'
+    )
     assert read(page, name="a.xhtml").text == "A b\nc"
 
 

@@ -25,7 +25,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     return spans
 
 
-_ITEM = re.compile(r"[ \t]*(?:[-\u2010-\u2015•▪➢✓*·◦‣▶○●■□–—]|\(?\w{1,3}[.)])[ \t]+\S")
+_ITEM = re.compile(r"[ \t]*(?:[-\u2010-\u2015•▪➢✓*·◦‣▶○●■□]|\(?\w{1,3}[.)])[ \t]+\S")
 _NUMBER_LINE = re.compile(r"(?:^|(?<=\n))[ \t]*(\(?\w{1,3}[.)])\Z")
 _OPENS = re.compile(r"[ \t]*[^\w\s]*[^\W_a-zß-öø-ÿ]")
 _NARROW = 45  # characters: where no line is longer, the text is a slide, a form or a list

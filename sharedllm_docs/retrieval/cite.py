@@ -14,7 +14,6 @@ from sharedllm_docs.retrieval.prepared import Leaf, PreparedDocument
 from sharedllm_docs.retrieval.searcher import Selection
 from sharedllm_docs.retrieval.selection import SelectedNode
 
-
 _LOOK = 16
 """Leaves, best first, in which the answer is looked for when the best one does not hold it."""
 _AROUND = 600
@@ -89,7 +88,7 @@ def _quotes(offered: Iterable[_Offered], question: str, answer: str) -> Iterator
 
 
 def _spans(document: Document, start: int, end: int) -> list[tuple[int, int]]:
-    """The sentences and lines that share a character with ``[start, end)``; none goes over a page break that ends it."""
+    """The sentences and lines that share a character with ``[start, end)``; a page break ends those that do not go on."""
     spans: list[tuple[int, int]] = []
     first, last = (bisect.bisect_right(document.page_starts, place) - 1 for place in (start, end - 1))
     for index in range(max(0, first - 1), min(len(document.pages), last + 2)):

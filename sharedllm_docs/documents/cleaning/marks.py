@@ -1,4 +1,7 @@
-"""Numbers in other letters: Roman ones, and raised and lowered digits as Unicode writes them: ``250`` with a raised 3 is ``250³``, never ``2503``."""
+"""Numbers in other letters: Roman ones, and raised and lowered digits.
+
+``250`` with a raised 3 is ``250³``, never ``2503``.
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ knows is never removed, and nothing is removed from a document of a single page.
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -99,8 +99,9 @@ def _ends_with_title(text: str, titles: Collection[str]) -> bool:
 def _page_number_of(line: str, titles: Collection[str]) -> tuple[str, str] | None:
     """(form, number) of a line that has the looks of a page number, alone or set apart from a title; else None.
 
-    Forms: ``page`` ("Page 3"), ``lone``, ``worded`` ("Miller [Page 3]"), ``start`` and ``end`` ("My Book   3"). A number with one space before it is
-    part of its line ("Day 3"), unless a page word or a title of the outline shows what it is.
+    Forms: ``page`` ("Page 3"), ``lone``, ``worded`` ("Miller [Page 3]"), ``start`` and ``end`` ("My Book   3"). A
+    number with one space before it is part of its line ("Day 3"), unless a page word or a title of the outline shows
+    what it is.
     """
     lone = _LONE.match(line)
     if lone:

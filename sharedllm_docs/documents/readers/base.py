@@ -144,7 +144,9 @@ def cleaning_issues(
         )
         issues.append(Issue("running-lines", message))
     emptied = [
-        number for number, before, after in zip(numbers, raw, cleaned, strict=True) if before.strip() and not after.strip()
+        number
+        for number, before, after in zip(numbers, raw, cleaned, strict=True)
+        if before.strip() and not after.strip()
     ]
     message = "cleaning left nothing of the page: it held running lines or unprintable characters only"
     return [*issues, *(Issue("page-emptied", message, number) for number in emptied)]

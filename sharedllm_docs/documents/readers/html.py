@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING
 
-from sharedllm_docs.documents.cleaning import CLEANING_VERSION, clean_characters, limit_blank_lines, lower, raised_behind, roman
+from sharedllm_docs.documents.cleaning import (
+    CLEANING_VERSION,
+    clean_characters,
+    limit_blank_lines,
+    lower,
+    raised_behind,
+    roman,
+)
 from sharedllm_docs.documents.document import Document, Page, Section
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
 from sharedllm_docs.documents.readers.decode import decode, looks_like_text
@@ -24,7 +31,9 @@ _CHARSET = re.compile(
 _LOOKS_LIKE = re.compile(
     rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
-_DROPPED_TAGS = "script style nav template noscript svg iframe object canvas head select textarea annotation annotation-xml"
+_DROPPED_TAGS = (
+    "script style nav template noscript svg iframe object canvas head select textarea annotation annotation-xml"
+)
 _DROPPED = frozenset(_DROPPED_TAGS.split())
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _BLOCK_TAGS = """
@@ -41,7 +50,7 @@ _STRUCK_OPEN, _STRUCK_CLOSE = "[struck out: ", "]"
 _DISCLOSES = ("aria-expanded", "aria-controls", "data-bs-toggle", "data-toggle")  # a button that opens a text
 _TITLES = frozenset(_HEADINGS) | {"summary", "dt", "legend", "caption"}
 _MARK = re.compile(r"\s*(?P<digits>[\d+\-\u2212\u2013]*\d[\d+\-\u2212\u2013,]*)\s*")
-_ORDINALS = frozenset("st nd rd th er re e ème eme o a os as".split())
+_ORDINALS = frozenset(["st", "nd", "rd", "th", "er", "re", "e", "ème", "eme", "o", "a", "os", "as"])
 _EMPTY_ELEMENT = re.compile(
     r"<(?P<name>(?!(?:area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr)\b)[a-z][\w:.-]*)"
     r"(?P<rest>(?:\s[^<>]*)?)/>",

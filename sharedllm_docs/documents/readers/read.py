@@ -59,8 +59,8 @@ def running_lines(
 ) -> tuple[RunningLine, ...]:
     """The headers, footers and page numbers that reading this document leaves out, in order, with their pages.
 
-    Reads the document anew; arguments and errors are those of ``read_document``. ``ReadOptions(keep_running_lines=True)``
-    keeps the lines in the text.
+    Reads the document anew; arguments and errors are those of ``read_document``. To keep the lines in the text, read
+    with ``ReadOptions(keep_running_lines=True)``.
     """
     with listed_lines() as lines, warnings.catch_warnings():
         warnings.simplefilter("ignore", DocumentWarning)
