@@ -1,4 +1,4 @@
-"""Sentences of a text, what can be quoted of it, and sentences that the grid of leaves cuts. Pure."""
+"""Sentences of a text, the parts that can be quoted, and sentences that the grid of leaves cuts. Pure."""
 
 from __future__ import annotations
 

@@ -67,7 +67,7 @@ class _Offered:
 
 @dataclass(frozen=True)
 class _Found:
-    """A leaf and what is quoted of it; the quote's places count in the document's text."""
+    """A leaf and its quote, whose places count in the document's text."""
 
     offered: _Offered
     quote: Quote
@@ -88,7 +88,7 @@ def _quotes(offered: Iterable[_Offered], question: str, answer: str) -> Iterator
 
 
 def _spans(document: Document, start: int, end: int) -> list[tuple[int, int]]:
-    """The sentences and lines that share a character with ``[start, end)``; a page break ends those that do not go on."""
+    """The sentences and lines that share a character with ``[start, end)``; a page break ends all that do not go on."""
     spans: list[tuple[int, int]] = []
     first, last = (bisect.bisect_right(document.page_starts, place) - 1 for place in (start, end - 1))
     for index in range(max(0, first - 1), min(len(document.pages), last + 2)):

@@ -1,4 +1,4 @@
-"""Cleaning of page texts, before the canonical text of a document is fixed: pure functions, text in, text out.
+"""Cleaning of page texts, before the canonical text of a document is fixed. Pure functions of text.
 
 Because nothing is changed afterwards, a character position in ``Document.text`` needs no map back to the page.
 """

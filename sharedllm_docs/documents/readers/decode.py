@@ -151,7 +151,7 @@ def _try(data: bytes, encoding: str) -> tuple[str, list[Issue]] | None:
 
 
 def _guess(data: bytes, name: str) -> tuple[str, list[Issue]]:
-    """Whatever encoding makes the most sense of the bytes."""
+    """The text in the encoding that fits the bytes best."""
     if not looks_like_text(data[:_SAMPLE]):
         message = f"{name} is not text: it holds bytes that no text encoding uses."
         raise UnknownFormatError(message, remedy=_CHECK)
