@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.readers import ReadOptions, read_document
+from sharedllm_docs.documents.readers.text import margins
 from sharedllm_docs.errors import (
     ConfigError,
     DamagedDocumentError,
@@ -170,6 +171,27 @@ def test_running_lines_of_paged_text() -> None:
     pages = [f"RFC 99 Fruit Protocol\n\n{word} is the word\n\nMiller [Page {i}]" for i, word in enumerate("abcdef", 1)]
     document = read("\f".join(pages))
     assert [page.text for page in document.pages][1:] == [f"{word} is the word" for word in "bcdef"]
+
+
+def test_last_lines_that_no_blank_line_sets_off_are_content() -> None:
+    pages = [f"Voucher {1000 + i}\nCabin {i * 7}\nDeposit 40 EUR" for i in range(1, 7)]
+    document = read("\f".join(pages))
+    assert [page.text for page in document.pages] == pages
+    assert document.issues == ()
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("Head\n\nbody\nbody\n\n- 3 -", (1, 1)),
+        ("\n\nHead\nmore\n \n\nbody\n\nfoot\n\n", (2, 1)),
+        ("a\nb\nc", (0, 0)),
+        ("a\nb\nc\nd\ne\n\nfoot", (0, 1)),
+        ("", (0, 0)),
+    ],
+)
+def test_lines_set_off_by_blank_lines(page: str, expected: tuple[int, int]) -> None:
+    assert margins(page) == expected
 
 
 def test_text_uncleaned() -> None:
@@ -482,7 +504,7 @@ def test_raised_marks_in_html(markup: str, text: str) -> None:
 )
 def test_struck_out_text_is_marked(struck: str) -> None:
     assert read(f"<p>It costs {struck} 62<del></del> crowns.", name="a.html").text == (
-        "It costs [struck out: 80] 62 crowns."
+        "It costs [deleted: 80] 62 crowns."
     )
 
 
