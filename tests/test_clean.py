@@ -324,6 +324,16 @@ def test_a_title_of_the_outline_shows_a_number_beside_it() -> None:
     assert strip_running_lines(pages, titles=["2 Fruit trees", "Fruit trees"]) == [body(i) for i in range(8)]
 
 
+def test_page_numbers_inside_of_headings() -> None:
+    heads = ["Methods", "Results", "Methods", "Findings", "An appendix"]
+    pages = [f"{head}\n{i + 8}\n{body(i)}" for i, head in enumerate(heads, start=1)]
+    stripped, removed = strip_and_list(pages)
+    assert stripped == [f"{head}\n{body(i)}" for i, head in enumerate(heads, start=1)]
+    assert [line.text for line in removed] == ["9", "10", "11", "12", "13"]
+    values = [f"{head}\n{value}\n{body(i)}" for i, (head, value) in enumerate(zip(heads, [4, 2, 3, 9, 7], strict=True))]
+    assert strip_running_lines(values) == values
+
+
 def test_lone_numbers_of_pages_far_apart() -> None:
     pages = [body(i) + (f"\n{i - 6}" if i % 9 == 8 else "") for i in range(1, 100)]
     assert strip_running_lines(pages) == [body(i) for i in range(1, 100)]

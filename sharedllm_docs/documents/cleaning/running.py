@@ -189,11 +189,12 @@ class _Pages:
 
     def take_off(self, last: bool) -> None:
         """Mark the running lines at the bottom (``last``) or at the top of every page, from the edge inwards."""
+        self._mark_numbers(last)
         outer = [self._outer_lines(index, last) for index in range(len(self.lines))]
         passed: list[list[tuple[int, str]]] = [[] for _ in self.lines]  # (position, why) of each page's running lines
         for _ in range(MARGIN_LINES + 1):
             edges = [
-                Edge(index, self.numbers[index], self.labels[index], self.lines[index][outer[index][len(done)]].strip())
+                self._edge(index, outer[index][len(done)])
                 for index, done in enumerate(passed)
                 if len(done) < len(outer[index])
             ]
@@ -208,6 +209,21 @@ class _Pages:
             copies = len(done) > MARGIN_LINES and done[-1][1] != "number"
             wanted = {"number"} if copies else {"number", "same"}
             self.gone[index].update(position for position, why in done[:MARGIN_LINES] if why in wanted)
+
+    def _mark_numbers(self, last: bool) -> None:
+        """Mark page numbers that stand the same number of lines from the edge, whatever stands outside of them."""
+        outer = [self._outer_lines(index, last) for index in range(len(self.lines))]
+        for depth in range(1, MARGIN_LINES):
+            edges = [
+                self._edge(index, lines[depth])
+                for index, lines in enumerate(outer)
+                if depth < len(lines) and _LONE.match(self.lines[index][lines[depth]].strip())
+            ]
+            for index in _page_numbered(edges, len(self.lines), ()):
+                self.gone[index].add(outer[index][depth])
+
+    def _edge(self, index: int, position: int) -> Edge:
+        return Edge(index, self.numbers[index], self.labels[index], self.lines[index][position].strip())
 
     def _outer_lines(self, index: int, last: bool) -> list[int]:
         """Positions of the lines that may be running, from the edge inwards.
