@@ -49,7 +49,7 @@ def read_document(
         check_options(reader, options)
         document = reader.read(opened, options, progress)
     if not any(character.isalnum() for page in document.pages for character in page.text):
-        raise EmptyDocumentError(f"{document.name} holds not a single word.", remedy="Check that it is the right file.")
+        raise EmptyDocumentError(f"{document.name} holds no words.", remedy="Check that it is the right file.")
     warn_of_losses(document)
     return document
 

@@ -60,5 +60,5 @@ class Engine(Protocol):
 def encrypted(name: str, password: str | None) -> EncryptedDocumentError:
     """The error for a missing or a wrong password."""
     if password is None:
-        return EncryptedDocumentError(f"{name} is encrypted and wants a password.", remedy="Give its password.")
+        return EncryptedDocumentError(f"{name} is encrypted and needs a password.", remedy="Give its password.")
     return EncryptedDocumentError(f"The password given for {name} is wrong.", remedy="Check the password.")

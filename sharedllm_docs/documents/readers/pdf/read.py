@@ -1,4 +1,4 @@
-"""Reads an opened PDF: takes the text page by page, cleans it, places the sections.
+"""Reads an opened PDF: takes the text page by page, cleans it and places the sections.
 
 Every loss is an issue; only a document of which nothing can be read is an error.
 """
