@@ -79,7 +79,8 @@ def drawn_pdf(
     """A PDF of pages whose content streams are given, for what ``make_pdf`` cannot draw.
 
     Args:
-        contents: content stream of each page; fonts are /F1 (Helvetica) and /F2 (Courier).
+        contents: content stream of each page; fonts are /F1 (Helvetica), /F2 (Courier)
+            and /F3, whose exclamation mark is a fraction bar.
         page: further entries of every page's dictionary, such as a crop box.
         catalog: further entries of the catalogue.
         extra: further objects, by their numbers (from 100 on, to be safe).
@@ -91,12 +92,13 @@ def drawn_pdf(
         2: f"<< /Type /Pages /Kids [{kids}] /Count {len(contents)} >>".encode(),
         3: b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
         4: b"<< /Type /Font /Subtype /Type1 /BaseFont /Courier /Encoding /WinAnsiEncoding >>",
+        98: b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding << /Differences [33 /fraction] >> >>",
         **(extra or {}),
     }
     for number, content in enumerate(contents):
         objects[5 + 2 * number] = (
             f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents {6 + 2 * number} 0 R "
-            f"/Resources << /Font << /F1 3 0 R /F2 4 0 R >> >> {page} >>"
+            f"/Resources << /Font << /F1 3 0 R /F2 4 0 R /F3 98 0 R >> >> {page} >>"
         ).encode()
         objects[6 + 2 * number] = _stream(content.encode("cp1252"), broken=False, compress=False)
     return _file(objects, info or {})

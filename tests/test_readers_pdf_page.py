@@ -54,6 +54,12 @@ def test_raised_marks_are_no_digits_of_the_number_before_them(parts: list[tuple[
     assert marked(*parts) == text
 
 
+@pytest.mark.parametrize(("before", "text"), [("up to ", "up to 1\u20444 inch"), ("all 3", "all 3 1\u20444 inch")])
+def test_fractions_are_no_raised_marks(before: str, text: str) -> None:
+    shown = f"/F1 11 Tf ({before}) Tj /F1 7 Tf 4 Ts (1) Tj /F3 11 Tf 0 Ts (!) Tj /F1 7 Tf (4) Tj /F1 11 Tf ( inch) Tj"
+    assert read(drawn_pdf([f"BT 1 0 0 1 72 700 Tm {shown} ET"])).text == text
+
+
 def test_a_footnote_that_opens_with_its_raised_mark() -> None:
     assert (
         marked(("3", 3, 6), ("Only for plants built before 1990.", 0, 9)) == "\u00b3Only for plants built before 1990."

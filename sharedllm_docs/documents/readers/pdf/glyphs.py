@@ -33,10 +33,11 @@ _COVERS = 0.6  # share of the page from which pictures count as its scan
 _FEW_LETTERS = 120  # text of a stamp, not of a page
 _SAMPLE = 400  # characters in which fonts without a Unicode map are looked for
 _WHITE = 0xFE  # of 255, from which red, green and blue together are white
-_INVISIBLE_MODES = (pdfium_c.FPDF_TEXTRENDERMODE_INVISIBLE, pdfium_c.FPDF_TEXTRENDERMODE_CLIP)
+_INVISIBLE_MODES = (pdfium_c.FPDF_TEXTRENDERMODE_INVISIBLE,)
 
 _WORD = re.compile(r"\S+")
 _WITH_DIGIT = re.compile(r"\S*\d\S*")
+_FRACTION = re.compile(r"\d*\s*\u2044")
 _SIGNS = frozenset("+-\u2212\u2013")
 _EDGE_NUMBER = re.compile(r"^(?:\d{1,5}|[ivxlc]{1,8})( )\S|\S( )(?:\d{1,5}|[ivxlc]{1,8})\s*$", re.IGNORECASE)
 
@@ -329,11 +330,17 @@ class Glyphs:
                 written = self._raised(run, place) if rise > 0 else self._lowered(place, start, end)
                 yield _Edit(place, place + 1, written)
                 if place + 1 == end and self.text[end : end + 2] == "\r\n" and self._goes_on(here, beside, end + 2):
-                    glue = "" if self.text[end + 2 : end + 3] in (" ", *".,;:)") else " "
+                    glue = "" if self.text[end + 2 : end + 3] in (" ", *".,;:)\u2044") else " "
                     yield _Edit(end, end + 2, glue)
 
     def _raised(self, run: int, place: int) -> str:
-        """One of the raised characters that begin at ``run``, as all of them are written together."""
+        """One of the raised characters that begin at ``run``, as all of them are written together.
+
+        The upper half of a fraction stays plain, apart from a number before it (three and a half is not 31 halves).
+        """
+        if _FRACTION.match(self.text, place + 1):
+            apart = place == run and self.text[max(0, run - 1) : run].isdecimal()
+            return f" {self.text[place]}" if apart else self.text[place]
         written = raised_behind(self.text[max(0, run - 4) : run], self.text[run : place + 1])
         return written if place == run else written[-1]
 
