@@ -332,3 +332,21 @@ def test_names_in_either_form_of_unicode(stored: str, typed: str, tmp_path: Path
     (tmp_path / unicodedata.normalize(stored, name)).write_text("The silo.")  # type: ignore[arg-type]
     document = read_document(tmp_path / unicodedata.normalize(typed, name))  # type: ignore[arg-type]
     assert document.name == name
+
+
+@pytest.mark.parametrize("error", [RecursionError("too deep"), KeyError("x"), ValueError("odd\n value"), OSError()])
+def test_whatever_a_reader_raises_is_a_document_error(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*given: object) -> Document:
+        raise error
+
+    monkeypatch.setattr("sharedllm_docs.documents.readers.text.TextReader.read", failing)
+    with pytest.raises(DamagedDocumentError, match=rf"a\.txt cannot be read: the text reader .*{type(error).__name__}"):
+        read_document(b"some text", name="a.txt")
+
+
+def test_what_progress_raises_comes_through() -> None:
+    def stop(done: int, total: int) -> None:
+        raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        read_document(b"some text", name="a.txt", progress=stop)
