@@ -47,9 +47,12 @@ if TYPE_CHECKING:
     from sharedllm_docs.retrieval.answer import Timings as Timings
     from sharedllm_docs.retrieval.passages import Passage as Passage
     from sharedllm_docs.retrieval.prepared import PreparedDocument as PreparedDocument
+    from sharedllm_docs.retrieval.query import DOCUMENT_OPTIONS as DOCUMENT_OPTIONS
     from sharedllm_docs.retrieval.query import AskOptions as AskOptions
     from sharedllm_docs.retrieval.query import Query as Query
     from sharedllm_docs.retrieval.query import Where as Where
+    from sharedllm_docs.retrieval.query import ask_options as ask_options
+    from sharedllm_docs.retrieval.query import with_defaults as with_defaults
     from sharedllm_docs.retrieval.searcher import Selection as Selection
     from sharedllm_docs.retrieval.selection import CandidateChunk as CandidateChunk
     from sharedllm_docs.retrieval.selection import SelectedNode as SelectedNode
@@ -73,6 +76,7 @@ _EXPORTS = {
     "ConfigError": "errors",
     "ContextTree": "documents.tree",
     "Counts": "retrieval.answer",
+    "DOCUMENT_OPTIONS": "retrieval.query",
     "Damage": "store.catalog",
     "Document": "documents.document",
     "DocumentInfo": "index.views",
@@ -107,6 +111,8 @@ _EXPORTS = {
     "TreeView": "index.views",
     "VerifyReport": "store.verify",
     "Where": "retrieval.query",
+    "ask_options": "retrieval.query",
+    "with_defaults": "retrieval.query",
 }
 __all__ = [*_EXPORTS, "__version__"]
 

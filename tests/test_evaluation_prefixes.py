@@ -67,8 +67,8 @@ def test_answers_are_those_without_sharing(tmp_path, name, family):
 
 def test_logits_agree_with_those_of_one_reading():
     ids = llm().tokenizer(DOCUMENTS[0].text)["input_ids"][:200]
-    whole = RewindingDecoder(llm()).feed([ids])
-    parts = RewindingDecoder(llm())
+    whole = RewindingDecoder(llm().upper, llm().lock).feed([ids])
+    parts = RewindingDecoder(llm().upper, llm().lock)
     parts.feed([ids[:150]])
     parts.feed([[1, 2, 3, 4]])
     parts.rewind(150)

@@ -55,7 +55,7 @@ def test_an_adapter_is_for_documents_and_leaves_plain_generation_alone(llm):
     assert tuned.complete(PROMPT, generation=SHORT).text == llm.complete(PROMPT, generation=SHORT).text
     assert tuned.chat(TURNS, generation=SHORT).text == llm.chat(TURNS, generation=SHORT).text
     ids = tuned.tokenizer(PROMPT)["input_ids"]
-    plain, adapted = (PlainDecoder(tuned, adapted=adapted).feed([ids]) for adapted in (False, True))
+    plain, adapted = (PlainDecoder(arch, tuned.lock).feed([ids]) for arch in (tuned.base, tuned.upper))
     assert not torch.allclose(plain, adapted)
 
 

@@ -15,7 +15,15 @@ from sharedllm_docs.config import (
     generation_of,
 )
 from sharedllm_docs.errors import ConfigError, EmptyQuestionError, QuestionError
-from sharedllm_docs.retrieval.query import AskOptions, Query, ScopeOptions, fits
+from sharedllm_docs.retrieval.query import (
+    DOCUMENT_OPTIONS,
+    AskOptions,
+    Query,
+    ScopeOptions,
+    ask_options,
+    fits,
+    with_defaults,
+)
 
 
 @pytest.mark.parametrize(
@@ -113,3 +121,39 @@ def test_metadata_fit_a_filter(where, fit):
 def test_a_filter_of_other_values_is_refused(value):
     with pytest.raises(ConfigError, match=r"where\['year'\]=.* neither a string nor a collection of strings"):
         fits(METADATA, {"year": value})
+
+
+def test_one_string_is_no_list_of_documents():
+    with pytest.raises(ConfigError, match=r"documents='a\.pdf' is one string\. Give \['a\.pdf'\]"):
+        Query.of("Why?", {"documents": "a.pdf"})
+
+
+def test_settings_of_frameworks_become_keywords():
+    given = {"max_tokens": 5, "stop": "x", "budget": None, "seed": None, "where": "by year"}
+    assert ask_options(given, where=lambda name: {"year": name}) == {
+        "max_new_tokens": 5,
+        "stop": ["x"],
+        "seed": None,
+        "where": {"year": "by year"},
+    }
+    assert ask_options({"where": {"year": "2024"}}) == {"where": {"year": "2024"}}
+    with pytest.raises(ConfigError, match="given twice"):
+        ask_options({"max_tokens": 5, "max_new_tokens": 5})
+
+
+def test_keywords_of_a_call_win_over_those_of_the_model():
+    own = {"budget": 9, "generation": GenerationConfig(seed=3), "temperature": 0.5, "documents": ["a"]}
+    query = Query.of("Why?", with_defaults(own, {"budget": 64, "where": {"year": "2024"}}))
+    assert query == Query(
+        "Why?",
+        RetrievalConfig(budget=64),
+        GenerationConfig(seed=3, temperature=0.5),
+        documents=["a"],
+        where={"year": "2024"},
+    )
+    whole = RetrievalConfig(max_citations=1)
+    assert Query.of("Why?", with_defaults(own, {"retrieval": whole})).retrieval == whole
+
+
+def test_keywords_that_need_documents_are_the_others_of_ask():
+    assert set(AskOptions.__annotations__) == DOCUMENT_OPTIONS | set(GenerationOptions.__annotations__)

@@ -19,7 +19,7 @@ import torch
 from sharedllm_docs.architectures.base import Architecture
 from sharedllm_docs.architectures.devices import device_of, dtype_of
 from sharedllm_docs.architectures.registry import architecture_for
-from sharedllm_docs.config import Profile, generation_of
+from sharedllm_docs.config import GenerationConfig, Profile, generation_of
 from sharedllm_docs.documents.tokens import check_tokenizer
 from sharedllm_docs.errors import AdapterError
 from sharedllm_docs.injection.cross_attention import CrossAttention
@@ -28,11 +28,11 @@ from sharedllm_docs.injection.encoder import LowerEncoder
 from sharedllm_docs.injection.generate import end_tokens
 from sharedllm_docs.injection.prompt_prefix import FrontState, front_state
 from sharedllm_docs.model.adapter import Adapter, Half
-from sharedllm_docs.model.completion import Completion, chat, complete
+from sharedllm_docs.model.completion import Completion, prompt_ids, stream
 from sharedllm_docs.model.digests import NO_FILES, Snapshot, remembered, tokenizer_digest, weights_digest
 from sharedllm_docs.model.embedder import Embedder
 from sharedllm_docs.model.loading import absolute, adapter_source, choose_profile, load_adapter, load_model
-from sharedllm_docs.model.messages import Message
+from sharedllm_docs.model.messages import NEXT_TURN, Message, chat_ids
 from sharedllm_docs.model.prompt import PromptTemplate
 from sharedllm_docs.model.zoo import DEFAULT_MODEL, EMBEDDED, ensure
 from sharedllm_docs.store.fingerprint import Fingerprint
@@ -244,7 +244,7 @@ class SharedLLM:
 
     def stream_complete(self, prompt: str, **options: Unpack[GenerationOptions]) -> Stream[Completion]:
         """``complete``, streamed: iterate over the text, then take ``.result``."""
-        return complete(self, prompt, generation_of(options))
+        return self._continued(prompt_ids(self.tokenizer, prompt), generation_of(options))
 
     def astream_complete(self, prompt: str, **options: Unpack[GenerationOptions]) -> AsyncStream[Completion]:
         """``stream_complete`` for ``async for``, computed in a thread."""
@@ -265,7 +265,10 @@ class SharedLLM:
 
     def stream_chat(self, messages: Sequence[Message], **options: Unpack[GenerationOptions]) -> Stream[Completion]:
         """``chat``, streamed."""
-        return chat(self, messages, generation_of(options))
+        ids, generation = chat_ids(self.tokenizer, messages), generation_of(options)
+        if not getattr(self.tokenizer, "chat_template", None):
+            generation = replace(generation, stop=(*generation.stop, NEXT_TURN))
+        return self._continued(ids, generation)
 
     def astream_chat(
         self, messages: Sequence[Message], **options: Unpack[GenerationOptions]
@@ -276,6 +279,9 @@ class SharedLLM:
     async def achat(self, messages: Sequence[Message], **options: Unpack[GenerationOptions]) -> Completion:
         """``chat`` in a thread."""
         return await to_thread(lambda: self.chat(messages, **options))
+
+    def _continued(self, ids: Sequence[int], generation: GenerationConfig) -> Stream[Completion]:
+        return stream(self.base, self.lock, self.tokenizer, ids, generation, self.end_ids)
 
     # -- parts that the engine uses ---------------------------------------------------------------------------------
 

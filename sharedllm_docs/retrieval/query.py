@@ -38,6 +38,10 @@ class AskOptions(ScopeOptions, GenerationOptions, total=False):
     """Keywords of ``Index.ask`` and its relatives; one that is not given keeps its default."""
 
 
+DOCUMENT_OPTIONS = frozenset(AskOptions.__annotations__) - frozenset(GenerationOptions.__annotations__)
+"""Keywords that have a meaning only where documents are searched."""
+
+
 @dataclass(frozen=True)
 class Query:
     """A question, checked, with its settings: made once and passed from the index to the search and the model.
@@ -53,6 +57,7 @@ class Query:
     Raises:
         EmptyQuestionError: the question has no words.
         QuestionError: it holds what is no character.
+        ConfigError: ``documents`` is a string instead of a list of strings.
     """
 
     question: str
@@ -66,6 +71,8 @@ class Query:
         if not self.question.strip():
             raise EmptyQuestionError(f"The question {self.question!r} is empty.", remedy="Ask something.")
         check_text(self.question, "question")
+        if isinstance(self.documents, str):  # it would be read letter by letter
+            raise ConfigError(f"documents={self.documents!r} is one string.", remedy=f"Give [{self.documents!r}].")
 
     @classmethod
     def of(cls, question: str, options: Mapping[str, Any], *, conversation: str = "") -> Query:
@@ -111,3 +118,38 @@ def _allowed(key: str, value: str | Collection[str]) -> Collection[str]:
             remedy="Give text, as in {'year': '2024'}, or a function for other comparisons.",
         )
     return values
+
+
+def ask_options(given: Mapping[str, Any], *, where: Callable[[Any], Where | None] | None = None) -> dict[str, Any]:
+    """Settings as LLM frameworks give them, as keywords of ``AskOptions``.
+
+    ``max_tokens`` stands for ``max_new_tokens``, one string for a list of stop strings, and None for a setting that is
+    not given, except for ``seed``, where None draws a fresh one. Names are checked where the keywords are used.
+
+    Args:
+        given: settings by name.
+        where: translates a framework's metadata filter, given as ``where``.
+
+    Raises:
+        ConfigError: ``max_tokens`` and ``max_new_tokens`` are both given.
+    """
+    options = {name: value for name, value in given.items() if value is not None or name == "seed"}
+    if {"max_tokens", "max_new_tokens"} <= set(options):
+        raise ConfigError("max_tokens and max_new_tokens are one setting, given twice.", remedy="Give max_tokens.")
+    if "max_tokens" in options:
+        options["max_new_tokens"] = options.pop("max_tokens")
+    if isinstance(options.get("stop"), str):
+        options["stop"] = [options["stop"]]
+    if where is not None and "where" in options:
+        options["where"] = where(options["where"])
+    return options
+
+
+def with_defaults(own: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
+    """Keywords of one call over those of the object that is called; a keyword or a whole config of the call wins."""
+    return {
+        "retrieval": config_of(RetrievalConfig, own.get("retrieval"), own),
+        "generation": config_of(GenerationConfig, own.get("generation"), own),
+        **{name: own[name] for name in ("documents", "where") if name in own},
+        **call,
+    }

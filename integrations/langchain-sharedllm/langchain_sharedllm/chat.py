@@ -17,13 +17,22 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict, Field, PrivateAttr, SecretStr, SkipValidation
 
 from langchain_sharedllm.errors import UnsupportedArgumentError
-from langchain_sharedllm.filters import Filter
+from langchain_sharedllm.filters import Filter, where_of
 from langchain_sharedllm.messages import split_question, turns
 from langchain_sharedllm.opening import IndexLike, load_model, open_index
-from langchain_sharedllm.options import KEYWORDS, OF_DOCUMENTS, core_options, with_defaults
 from langchain_sharedllm.results import of_answer, of_completion
 from langchain_sharedllm.streams import begin, trimmed, within
-from sharedllm_docs import AsyncStream, GenerationConfig, Index, RetrievalConfig, Stream
+from sharedllm_docs import (
+    DOCUMENT_OPTIONS,
+    AskOptions,
+    AsyncStream,
+    GenerationConfig,
+    Index,
+    RetrievalConfig,
+    Stream,
+    ask_options,
+    with_defaults,
+)
 
 if TYPE_CHECKING:
     from sharedllm_docs import SharedLLM
@@ -32,6 +41,7 @@ else:  # the class brings torch with it, which is loaded at the first call
 
 DEFAULT_MODEL = "smollm2-135m-instruct"
 """What the core loads when no model is named."""
+KEYWORDS = frozenset(AskOptions.__annotations__) | {"max_tokens"}
 
 
 class ChatSharedLLM(BaseChatModel):
@@ -44,8 +54,8 @@ class ChatSharedLLM(BaseChatModel):
     ``sharedllm_docs.AskOptions``) in their place, ``max_tokens`` for ``max_new_tokens``, and ``timeout``.
 
     Raises:
-        UnsupportedArgumentError: see ``core_options``; a setting of documents without an index; another ``model``.
-        ConfigError: an unknown keyword in a call (all known ones are named), or a value out of its bounds.
+        UnsupportedArgumentError: a setting of documents without an index, or another ``model``.
+        ConfigError: an unknown keyword (all known ones are named), a value out of its bounds, one setting given twice.
         SharedLLMError: no such index, another model than the index's, a question beyond the window, ...
     """
 
@@ -255,13 +265,13 @@ class ChatSharedLLM(BaseChatModel):
 
     def _options(self, stop: Sequence[str] | None, call: Mapping[str, Any]) -> dict[str, Any]:
         """The core's keywords for one call, and ``timeout``: the model's own, replaced by what the call gives."""
-        own = core_options({name: getattr(self, name) for name in self.model_fields_set & (KEYWORDS | {"max_tokens"})})
-        given = core_options({"stop": stop, **call})
+        own = ask_options({name: getattr(self, name) for name in self.model_fields_set & KEYWORDS}, where=where_of)
+        given = ask_options({"stop": stop, **call}, where=where_of)
         self._check_call(given)
         timeout = given.pop("timeout", self.timeout)
         options = with_defaults(own, {name: given[name] for name in given if name not in ("model", "stream")})
         if not self.has_index:
-            for name in sorted({*own, *given} & OF_DOCUMENTS):
+            for name in sorted({*own, *given} & DOCUMENT_OPTIONS):
                 raise UnsupportedArgumentError(
                     f"{name} is given to a model without documents.", remedy="Make it with index=FOLDER."
                 )

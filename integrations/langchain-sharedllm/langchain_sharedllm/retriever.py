@@ -13,7 +13,6 @@ from pydantic import ConfigDict, Field, PrivateAttr, SkipValidation
 from langchain_sharedllm.documents import from_passage
 from langchain_sharedllm.filters import Filter, where_of
 from langchain_sharedllm.opening import IndexLike, open_index
-from langchain_sharedllm.options import several
 from sharedllm_docs import Index, Where
 
 
@@ -87,6 +86,6 @@ class SharedLLMRetriever(BaseRetriever):
     def _search(self, k: int | None, documents: Sequence[str] | None, filter: Filter | None) -> _Search:
         return {
             "k": self.k if k is None else k,
-            "documents": several(self.documents if documents is None else documents),
+            "documents": self.documents if documents is None else documents,
             "where": where_of(self.filter if filter is None else filter),
         }

@@ -51,7 +51,7 @@ def test_sampling_follows_temperature_and_seed(plain):
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({"max_new_tokens": 3, "max_tokens": 3}, "both given"),
+        ({"max_new_tokens": 3, "max_tokens": 3}, "given twice"),
         ({"model": "gpt-4"}, "gpt-4"),
         ({"documents": ["a"]}, "documents is given to a model without documents"),
         ({"retrieval": ALWAYS}, "retrieval is given to a model without documents"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from langchain_core.documents import Document
-from langchain_sharedllm import SharedLLMRetriever, UnsupportedArgumentError
+from langchain_sharedllm import SharedLLMRetriever
 from pydantic import ValidationError
 from tiny_models import PAGES
 
@@ -64,7 +64,7 @@ def test_wrong_arguments_are_told(index, tmp_path):
         SharedLLMRetriever(index=index).invoke(QUESTION, k=0)
     with pytest.raises(ValidationError, match="top_k"):
         SharedLLMRetriever(index=index, top_k=3)
-    with pytest.raises(UnsupportedArgumentError, match="one string"):
+    with pytest.raises(ConfigError, match="one string"):
         SharedLLMRetriever(index=index).invoke(QUESTION, documents="birds.pdf")
     with pytest.raises(TypeError, match="search_type"):
         SharedLLMRetriever(index=index).invoke(QUESTION, search_type="mmr")

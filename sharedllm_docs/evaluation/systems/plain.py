@@ -29,7 +29,7 @@ def plain_answer(llm: SharedLLM, ids: Sequence[int], generation: GenerationConfi
         NotMeasurableError: prompt and answer exceed the window.
     """
     check_window(llm, len(ids) + generation.max_new_tokens, "The prompt with its answer")
-    return finished(generate(PlainDecoder(llm, adapted=True), [ids], llm.tokenizer, generation, llm.end_ids))[0]
+    return finished(generate(PlainDecoder(llm.upper, llm.lock), [ids], llm.tokenizer, generation, llm.end_ids))[0]
 
 
 def plain_loss(llm: SharedLLM, before: Sequence[int], target: Sequence[int]) -> float:
@@ -39,7 +39,7 @@ def plain_loss(llm: SharedLLM, before: Sequence[int], target: Sequence[int]) -> 
         NotMeasurableError: both together exceed the window.
     """
     check_window(llm, len(before) + len(target), "The text with its continuation")
-    decoder = PlainDecoder(llm, adapted=True)
+    decoder = PlainDecoder(llm.upper, llm.lock)
     last = decoder.feed([before])  # the past's logits but the last are never materialised
     rest = decoder.feed([target[:-1]], all_logits=True)[0] if len(target) > 1 else last[:0]
     return loss_of(torch.cat([last, rest]), target)

@@ -140,7 +140,7 @@ class PrefixReader:
 
     def _read(self, ids: Sequence[int]) -> _Prefix | None:
         """Read the start of a prompt; None if it cannot be shared."""
-        decoder = RewindingDecoder(self._llm, adapted=True)
+        decoder = RewindingDecoder(self._llm.upper, self._llm.lock)
         if not ids or not decoder.can_rewind:
             return None
         begun = time.perf_counter()

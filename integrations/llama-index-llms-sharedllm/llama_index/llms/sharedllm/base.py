@@ -22,9 +22,8 @@ from llama_index.core.bridge.pydantic import ConfigDict, Field, PrivateAttr
 from llama_index.core.llms.callbacks import llm_chat_callback, llm_completion_callback
 from llama_index.core.llms.llm import LLM
 
-from llama_index.llms.sharedllm.filters import Filters
+from llama_index.llms.sharedllm.filters import Filters, where_of
 from llama_index.llms.sharedllm.messages import split_question, to_turns
-from llama_index.llms.sharedllm.options import KEYWORDS, OF_DOCUMENTS, core_options, with_defaults
 from llama_index.llms.sharedllm.responses import (
     Streamed,
     achat_pieces,
@@ -33,6 +32,8 @@ from llama_index.llms.sharedllm.responses import (
     completion_pieces,
     said,
 )
+
+KEYWORDS = frozenset(core.AskOptions.__annotations__) | {"max_tokens"}
 
 
 class SharedLLM(LLM):
@@ -108,7 +109,7 @@ class SharedLLM(LLM):
         if index is not None and index_dir is not None:
             raise core.ConfigError("index_dir and index are both given.", remedy="Give one of them.")
         if "max_new_tokens" in fields:
-            fields["max_tokens"] = core_options(fields)["max_new_tokens"]
+            fields["max_tokens"] = core.ask_options(fields)["max_new_tokens"]
             del fields["max_new_tokens"]
         url = index.url if index is not None else str(index_dir) if index_dir is not None else None
         super().__init__(**{"index_dir": url, **fields})
@@ -213,12 +214,12 @@ class SharedLLM(LLM):
 
     def _options(self, call: dict[str, Any]) -> dict[str, Any]:
         """The core's keywords for one call: this model's own, and in their place what the call gives."""
-        own = core_options({name: getattr(self, name) for name in self.model_fields_set & (KEYWORDS | {"max_tokens"})})
-        given = core_options(call)
-        options = with_defaults(own, given)
+        own = core.ask_options({name: getattr(self, name) for name in self.model_fields_set & KEYWORDS}, where=where_of)
+        given = core.ask_options(call, where=where_of)
+        options = core.with_defaults(own, given)
         if self.index_dir is not None:
             return options
-        for name in sorted({*own, *given} & OF_DOCUMENTS):
+        for name in sorted({*own, *given} & core.DOCUMENT_OPTIONS):
             raise core.ConfigError(f"{name} is given to a model without an index.", remedy="Give it index_dir.")
         del options["retrieval"]
         return options

@@ -22,7 +22,6 @@ from llama_index.llms.sharedllm.base import SharedLLM
 from llama_index.llms.sharedllm.chat_engine import SharedLLMChatEngine, condenses, window_memory
 from llama_index.llms.sharedllm.documents import is_blank, kept_of, to_core
 from llama_index.llms.sharedllm.filters import Filters
-from llama_index.llms.sharedllm.options import several
 from llama_index.llms.sharedllm.query_engine import SharedLLMQueryEngine
 from llama_index.llms.sharedllm.retriever import SharedLLMRetriever
 
@@ -197,7 +196,7 @@ class SharedLLMIndex:
                 "llm cannot be honoured: the answers come from the model that the documents were read with.",
                 remedy="Leave it out, or make the index with that model.",
             )
-        scope = {"documents": several(ref_doc_ids), "where": filters}
+        scope = {"documents": ref_doc_ids, "where": filters}
         for name, value in scope.items():
             if value is not None and fields.get(name) is not None:
                 here = "ref_doc_ids" if name == "documents" else "filters"

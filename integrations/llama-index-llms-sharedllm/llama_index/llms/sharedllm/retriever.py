@@ -12,7 +12,6 @@ from sharedllm_docs import ConfigError, Index, Where
 
 from llama_index.llms.sharedllm.filters import Filters, where_of
 from llama_index.llms.sharedllm.nodes import to_node
-from llama_index.llms.sharedllm.options import several
 
 
 class _Scope(TypedDict):
@@ -47,7 +46,7 @@ class SharedLLMRetriever(BaseRetriever):
     ) -> None:
         super().__init__(callback_manager=callback_manager)
         self._index = index
-        self._scope: _Scope = {"documents": several(ref_doc_ids), "where": where_of(filters)}
+        self._scope: _Scope = {"documents": ref_doc_ids, "where": where_of(filters)}
         self.similarity_top_k = similarity_top_k
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
