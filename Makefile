@@ -12,6 +12,9 @@ QUICK ?=
 BENCH_OUT ?= .cache/bench$(if $(QUICK),-quick)
 BENCH_ARGS ?=
 PYTEST_ARGS ?=
+# test workers, one thread each; WORKERS=0 runs everything in one process, as a debugger wants it
+WORKERS ?= 2
+PYTEST := -m pytest -n $(WORKERS) --dist worksteal
 
 LLAMA_INDEX := integrations/llama-index-llms-sharedllm
 LANGCHAIN := integrations/langchain-sharedllm
@@ -50,17 +53,18 @@ ask: env
 	@$(BIN)/sharedllm-docs ask "$(Q)" --file "$(PDF)" --index "$(INDEX)"
 
 test: env
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python $(PYTEST) $(PYTEST_ARGS)
 
 test-fast: env
-	$(BIN)/python -m pytest -m "not e2e and not slow" $(PYTEST_ARGS)
+	$(BIN)/python $(PYTEST) -m "not e2e and not slow" $(PYTEST_ARGS)
 
 test-data: env
 	cd $(DATA) && $(abspath $(BIN))/python -m pytest $(PYTEST_ARGS)
 
+test-integrations: export OMP_NUM_THREADS = 1
 test-integrations: env
-	$(BIN)/python -m pytest $(LLAMA_INDEX)/tests $(PYTEST_ARGS)
-	cd $(LANGCHAIN) && $(abspath $(BIN))/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python $(PYTEST) $(LLAMA_INDEX)/tests $(PYTEST_ARGS)
+	cd $(LANGCHAIN) && $(abspath $(BIN))/python $(PYTEST) $(PYTEST_ARGS)
 
 notebooks: env
 	$(BIN)/python notebooks/run.py --check

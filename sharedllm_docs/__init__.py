@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from sharedllm_docs.documents.document import Page as Page
     from sharedllm_docs.documents.document import Section as Section
     from sharedllm_docs.documents.readers import ReadOptions as ReadOptions
+    from sharedllm_docs.documents.tree import ContextTree as ContextTree
+    from sharedllm_docs.documents.tree import Node as Node
     from sharedllm_docs.errors import ConfigError as ConfigError
     from sharedllm_docs.errors import DocumentNotFoundError as DocumentNotFoundError
     from sharedllm_docs.errors import SharedLLMError as SharedLLMError
+    from sharedllm_docs.index.engine import Engine as Engine
     from sharedllm_docs.index.index import AddOptions as AddOptions
     from sharedllm_docs.index.index import Index as Index
     from sharedllm_docs.index.ingest import Progress as Progress
@@ -43,9 +46,13 @@ if TYPE_CHECKING:
     from sharedllm_docs.retrieval.answer import Counts as Counts
     from sharedllm_docs.retrieval.answer import Timings as Timings
     from sharedllm_docs.retrieval.passages import Passage as Passage
+    from sharedllm_docs.retrieval.prepared import PreparedDocument as PreparedDocument
     from sharedllm_docs.retrieval.query import AskOptions as AskOptions
+    from sharedllm_docs.retrieval.query import Query as Query
     from sharedllm_docs.retrieval.query import Where as Where
     from sharedllm_docs.retrieval.searcher import Selection as Selection
+    from sharedllm_docs.retrieval.selection import CandidateChunk as CandidateChunk
+    from sharedllm_docs.retrieval.selection import SelectedNode as SelectedNode
     from sharedllm_docs.store.catalog import Damage as Damage
     from sharedllm_docs.store.estimate import SizeEstimate as SizeEstimate
     from sharedllm_docs.store.verify import VerifyReport as VerifyReport
@@ -59,31 +66,38 @@ _EXPORTS = {
     "Answer": "retrieval.answer",
     "AskOptions": "retrieval.query",
     "AsyncStream": "streams",
+    "CandidateChunk": "retrieval.selection",
     "ChunkView": "index.views",
     "Citation": "retrieval.answer",
     "Completion": "model.completion",
     "ConfigError": "errors",
+    "ContextTree": "documents.tree",
     "Counts": "retrieval.answer",
     "Damage": "store.catalog",
     "Document": "documents.document",
     "DocumentInfo": "index.views",
     "DocumentNotFoundError": "errors",
     "Embedder": "model.embedder",
+    "Engine": "index.engine",
     "GenerationConfig": "config",
     "GenerationOptions": "config",
     "Index": "index.index",
     "Issue": "documents.document",
     "Message": "model.messages",
     "ModelOptions": "model.loading",
+    "Node": "documents.tree",
     "NodeView": "index.views",
     "Page": "documents.document",
     "Passage": "retrieval.passages",
+    "PreparedDocument": "retrieval.prepared",
     "Profile": "config",
     "Progress": "index.ingest",
+    "Query": "retrieval.query",
     "ReadOptions": "documents.readers",
     "RetrievalConfig": "config",
     "RetrievalOptions": "config",
     "Section": "documents.document",
+    "SelectedNode": "retrieval.selection",
     "Selection": "retrieval.searcher",
     "SharedLLM": "model.shared_llm",
     "SharedLLMError": "errors",

@@ -6,12 +6,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 from sharedllm_docs.documents.document import Issue
 from sharedllm_docs.errors import DocumentNotFoundError, EmptyQuestionError, IndexNotFoundError
 from sharedllm_docs.index.index import AddedDocument
-from sharedllm_docs.index.ingest import Progress
 from sharedllm_docs.index.views import ChunkView, DocumentInfo, NodeView, TreeView
 from sharedllm_docs.retrieval.answer import NOT_SAID, Answer, Citation, Counts, Timings
 from sharedllm_docs.store.catalog import Damage
@@ -21,6 +20,15 @@ from sharedllm_docs.store.verify import VerifyReport
 ANSWER = "Use rev(x), which returns the elements in reverse order."
 QUOTE = "rev(x) reverses the\nelements of x."
 CHUNKS = 80
+
+
+class Progress(NamedTuple):
+    """In place of ``sharedllm_docs.Progress``, whose module loads torch; ``test_conftest`` compares the fields."""
+
+    stage: str
+    done: int
+    total: int
+    unit: str
 
 
 def document(name: str, key: str = "", **changes: Any) -> DocumentInfo:

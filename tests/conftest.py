@@ -1,8 +1,84 @@
-"""No test depends on how fast the machine is: Hypothesis sets no time to an example."""
+"""What all tests share: how a parallel worker computes, how Hypothesis draws, and fixtures made once.
+
+Fixtures of the whole run are read-only. A test that changes an index or a folder copies it or makes its own.
+"""
 
 from __future__ import annotations
 
+import gc
+import multiprocessing
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
 from hypothesis import settings
 
+if TYPE_CHECKING:
+    from multiprocessing.context import ForkServerContext
+
+    from sharedllm_docs import SharedLLM
+    from sharedllm_docs.store import IndexStore
+
+# One thread for each of several workers, and for the processes their tests start. torch reads this when it is loaded.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+
+# No test depends on how fast the machine is: an example has no deadline. "ci" draws the same examples in every run.
 settings.register_profile("any-machine", deadline=None)
-settings.load_profile("any-machine")
+settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "any-machine"))
+
+
+def pytest_collection_finish() -> None:
+    """Spare the garbage collector what collection has loaded: it stays, and a full pass over it takes a second."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def llm() -> SharedLLM:
+    """The tiny random model with the hash embedder. Read-only."""
+    from tests.tiny_text import tiny_llm
+
+    return tiny_llm()
+
+
+@pytest.fixture(scope="session")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the tiny ``model``, an ``embedder`` and an ``adapter``, each in its folder. Read-only."""
+    from tests.tiny_text import save_embedder, save_model, tiny_adapter, tiny_base
+
+    folder = tmp_path_factory.mktemp("saved")
+    save_model(folder / "model")
+    save_embedder(folder / "embedder")
+    tiny_adapter(tiny_base(), lower=True).save(folder / "adapter")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def processes() -> ForkServerContext:
+    """Processes that start at once: the server they are forked from has imported what they run."""
+    if os.name == "nt":
+        pytest.skip("needs fork servers and SIGKILL")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.fault_worker", "tests.store_helpers"])
+    return context
+
+
+@pytest.fixture(params=["local", "memory"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where a new index can be made: in a folder, and in fsspec's memory."""
+    from tests.store_helpers import new_url
+
+    yield from new_url(request.param, tmp_path)
+
+
+@pytest.fixture
+def store(url: str) -> IndexStore:
+    """An empty index of ``tests.store_helpers.tiny_profile``, in a folder and in memory."""
+    from sharedllm_docs.store import IndexStore
+    from tests.store_helpers import fingerprint_of, tiny_profile
+
+    return IndexStore.create(url, fingerprint_of(tiny_profile()), {"model": "tiny"})

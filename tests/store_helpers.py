@@ -27,7 +27,7 @@ from sharedllm_docs.documents.tokens import DocumentTokens
 from sharedllm_docs.documents.tree import ContextTree, RowLayout
 from sharedllm_docs.errors import DocumentNotFoundError
 from sharedllm_docs.store import DocumentRecord, Fingerprint, IndexStore, IndexWriter, chunk_key
-from sharedllm_docs.store.files import open_files
+from sharedllm_docs.store.opening import open_files
 from tests.waiting import counting_calls
 
 LAYERS, KV_HEADS, HEAD_DIM = 2, 2, 8
@@ -230,8 +230,6 @@ def main(arguments: list[str]) -> None:
     if command == "golden":
         shutil.rmtree(GOLDEN, ignore_errors=True)
         write_golden(GOLDEN)
-    elif command == "write-until-dead":
-        write_until_dead(rest[0], int(rest[1]), int(rest[2]))
     elif command == "write-some":
         write_some(rest[0], int(rest[1]))
     elif command == "read-until":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 
 from sharedllm_docs.errors import ConfigError, EvaluationError
 from tests.evaluation_helpers import prose
-from tests.tiny_text import save_embedder, save_model, tiny_base, tiny_tokenizer
+from tests.tiny_text import tiny_base, tiny_tokenizer
 
 sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))  # scripts import their neighbours
 
@@ -36,11 +37,10 @@ TEXT_PEERS = "full_prefill,streaming,rag"
 
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(saved, tmp_path_factory):
     """A tiny model and embedder, and a text, in folders."""
     folder = tmp_path_factory.mktemp("bench")
-    save_model(folder / "model")
-    save_embedder(folder / "embedder")
+    shutil.copytree(saved, folder, dirs_exist_ok=True)
     (folder / "prose.txt").write_text(prose(400), encoding="utf-8")
     return folder
 
@@ -147,6 +147,7 @@ def test_tables_and_growth_of_the_untrained_profile(made, tmp_path, monkeypatch)
     assert grown[1]["disk_bytes"] > 1.7 * grown[0]["disk_bytes"]
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own(made, tmp_path):
     """The real thing once: another process tells what it took, and its memory is its own."""
     assert bench.main(arguments(made, tmp_path, "--quick", "--sizes", "300", "--peers", "streaming")) == 0
@@ -367,6 +368,7 @@ def test_the_table_shows_medians_spread_reasons_and_growth(tmp_path):
     assert all(path.stat().st_size > 1000 for path in drawn)
 
 
+@pytest.mark.slow
 def test_an_environment_that_cannot_be_made_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("SHAREDLLM_DOCS_CACHE", str(tmp_path))
     assert python_of(PEERS["prefix"], print, build=True) == sys.executable

@@ -69,28 +69,28 @@ def test_a_dry_run_measures_every_method_and_prints_the_table_last(tmp_path, cap
 
 def test_out_of_memory_is_a_result_and_the_call_goes_on(tmp_path, monkeypatch):
     def failing(self, work):
-        if len(work.context) > 1000:
+        if len(work.context) > 100:
             raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 9 GiB.")
         return original(self, work)
 
     original = bench_methods.FullPrefill.read
     monkeypatch.setattr(bench_methods.FullPrefill, "read", failing)
-    assert run(tmp_path, "--sizes", "1K,2K,3K") == 0
+    assert run(tmp_path, "--sizes", "100,200,300") == 0
     prefill = [row["result"] for row in rows(tmp_path) if row["peer"] == "full_prefill"]
     assert "read_seconds" in prefill[0]
     assert prefill[1] == {"out_of_memory": "CUDA out of memory. Tried to allocate 9 GiB."}
-    assert prefill[2] == {"out_of_memory": "already at 2K"}
+    assert prefill[2] == {"out_of_memory": "already at 200"}
     assert len(rows(tmp_path)) == 3 * len(METHODS)
-    assert "| tiny sdpa | 3K | `full_prefill` | out of memory | - |" in (tmp_path / "results.md").read_text()
+    assert "| tiny sdpa | 300 | `full_prefill` | out of memory | - |" in (tmp_path / "results.md").read_text()
 
 
 def test_a_call_goes_on_from_what_came_back(tmp_path, capsys):
-    assert run(tmp_path / "one", "--sizes", "1K", "--max-minutes", "0") == bench.UNFINISHED
-    assert run(tmp_path / "one", "--sizes", "1K") == 0
-    assert run(tmp_path / "two", "--sizes", "1K,2K", "--start", tmp_path / "one") == 0
+    assert run(tmp_path / "one", "--sizes", "100", "--max-minutes", "0") == bench.UNFINISHED
+    assert run(tmp_path / "one", "--sizes", "100") == 0
+    assert run(tmp_path / "two", "--sizes", "100,200", "--start", tmp_path / "one") == 0
     assert rows(tmp_path / "two")[: len(METHODS)] == rows(tmp_path / "one")
-    assert [row["size"] for row in rows(tmp_path / "two")] == [1000] * 4 + [2000] * 4
-    assert run(tmp_path / "two", "--sizes", "1K", "--budget", "7") == 2
+    assert [row["size"] for row in rows(tmp_path / "two")] == [100] * 4 + [200] * 4
+    assert run(tmp_path / "two", "--sizes", "100", "--budget", "7") == 2
     assert "budget 1024, now 7" in capsys.readouterr().err
     assert run(tmp_path / "two", "--repeats", "0") == 2
     assert run(tmp_path / "three", "--device", "nowhere") == 2
@@ -153,6 +153,7 @@ sys.exit(bench.main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_the_script_needs_little(tmp_path):
     """On a machine without what only reading, looking up and the command line need."""
     code = _BARE.format(absent=ABSENT, folder=str(FOLDER / "gpu"))

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
 from tests.cli_run import good, json_of, run
-from tests.tiny_text import save_embedder, save_model
 
 TEXT = """# Birds
 
@@ -22,11 +22,10 @@ ASK = ("ask", QUESTION, "--floor", "0", "--max-tokens", "6")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory):
+def home(saved, tmp_path_factory):
     """A folder with a model, an embedder and a document whose name has a blank."""
     folder = tmp_path_factory.mktemp("home of a user")
-    save_model(folder / "model")
-    save_embedder(folder / "embedder")
+    shutil.copytree(saved, folder, dirs_exist_ok=True)
     (folder / "two things.md").write_text(TEXT, encoding="utf-8")
     return folder
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.cli_run import ROOT, good, process
@@ -52,13 +54,35 @@ def loaded_by(*arguments, heavy=HEAVY):
     return process("-c", script).stdout.splitlines()[-1]
 
 
-@pytest.mark.parametrize("command", [None, *COMMANDS])
-def test_help_is_there_and_loads_nothing_heavy(command):
+@pytest.fixture(scope="module")
+def helps():
+    """Command -> exit code, help, and the heavy modules that are loaded; all commands in one process."""
+    script = (
+        "from sharedllm_docs.cli.app import main; import contextlib, io, json, sys\n"
+        f"shown = {{}}\nfor command in {['', *COMMANDS]!r}:\n"
+        "    sys.argv, out = ['sharedllm-docs', *command.split(), '--help'], io.StringIO()\n"
+        "    with contextlib.redirect_stdout(out):\n"
+        "        try: code = main()\n"
+        "        except SystemExit as stopped: code = stopped.code\n"
+        f"    shown[command] = code, out.getvalue(), [name for name in {HEAVY!r} if name in sys.modules]\n"
+        "print(json.dumps(shown))"
+    )
+    return json.loads(process("-c", script).stdout)
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_there_and_loads_nothing_heavy(helps, command):
     """What it takes to show it is the time to load modules: ``python -X importtime`` tells it on any machine."""
-    result = process("-m", "sharedllm_docs", *([command] if command else []), "--help")
+    code, shown, loaded = helps[command]
+    assert code in (None, 0)
+    assert shown.startswith(f"Usage: sharedllm-docs {command or '[OPTIONS]'}")
+    assert loaded == []
+
+
+def test_the_package_runs_as_a_program():
+    result = process("-m", "sharedllm_docs", "ask", "--help")
     assert result.returncode == 0
-    assert result.stdout.startswith(f"Usage: sharedllm-docs {command or '[OPTIONS]'}")
-    assert loaded_by(*([command] if command else []), "--help") == "LOADED []"
+    assert result.stdout.startswith("Usage: sharedllm-docs ask")
 
 
 def test_without_a_command_the_help_is_shown():

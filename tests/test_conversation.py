@@ -17,11 +17,6 @@ QUESTION = "Where does it stand?"
 TEXT = "The heron stands in the river and waits for fish. Copper melts at a higher temperature than tin does. " * 4
 
 
-@pytest.fixture(scope="module")
-def llm():
-    return tiny_llm()
-
-
 @pytest.fixture
 def index(tmp_path, llm):
     made = Index.create(tmp_path / "index", llm)

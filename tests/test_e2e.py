@@ -136,12 +136,14 @@ def test_rows_in_few_bits_are_near_what_was_encoded(llm, index):
     """Of the real model's rows: mean relative error of keys and values as stored against as encoded."""
     import torch
 
+    from sharedllm_docs.store import IndexStore
     from sharedllm_docs.store.formats import FORMATS
     from sharedllm_docs.store.quantise import as_array
 
-    record = index._store.documents()[0]
-    stored = index._store.read_rows(record, 0, list(range(256)), torch.float32)
-    ids = index._store.tokens(record).ids[:1024].tolist()
+    store = IndexStore.open(index.url)
+    record = store.documents()[0]
+    stored = store.read_rows(record, 0, list(range(256)), torch.float32)
+    ids = store.tokens(record).ids[:1024].tolist()
     encoded = llm.encoder.encode([ids])[0]
     exact = [rows.float() for rows in (encoded.keys, encoded.values)]
     errors = {"index": [_relative(made, whole[:256]) for made, whole in zip(stored, exact, strict=True)]}

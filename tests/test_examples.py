@@ -13,7 +13,6 @@ import pytest
 import sharedllm_docs
 from sharedllm_docs import Index, SharedLLM
 from tests.cli_run import process
-from tests.tiny_text import save_embedder, save_model
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
@@ -24,17 +23,10 @@ COPPER = "Copper melts at a higher temperature than tin does.\n"
 each = pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
 
 
-@pytest.fixture(scope="module")
-def models(tmp_path_factory):
-    """A tiny model and an embedder, in folders."""
-    folder = tmp_path_factory.mktemp("models")
-    return save_model(folder / "tiny"), save_embedder(folder / "embedder")
-
-
 @pytest.fixture
-def tiny_default(models, monkeypatch, tmp_path):
+def tiny_default(saved, monkeypatch, tmp_path):
     """The tiny model and embedder in place of the embedded ones; an empty working directory."""
-    model, embedder = models
+    model, embedder = saved / "model", saved / "embedder"
     load = SharedLLM.from_pretrained
 
     def from_pretrained(_cls, name_or_path=None, **options):
@@ -121,7 +113,7 @@ def test_own_model_by_its_folder(tiny_default, tmp_path, monkeypatch, capsys):
     said = capsys.readouterr().out
     assert f"{tiny_default}: float32 on cpu, a window of 4096 tokens" in said
     assert '\nbirds.md, page 1: "' in said
-    assert Index.open(".index/tiny").settings["model"] == str(tiny_default)
+    assert Index.open(".index/model").settings["model"] == str(tiny_default)
 
 
 @pytest.mark.parametrize(

@@ -192,6 +192,21 @@ def test_no_module_imports_itself_in_a_circle():
         pytest.fail(" -> ".join(error.args[1]))
 
 
+@pytest.mark.parametrize("room", ["store", "index"])
+def test_no_two_modules_know_each_other(room):
+    """Not even by imports in functions or for types."""
+    graph = {
+        name: {target for target in own(imported(ast.walk(tree))) if stage_of(target) == room} - {name, room}
+        for name, tree in sources().items()
+        if stage_of(name) == room and name != room
+    }
+    assert len(graph) > 4
+    try:
+        tuple(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
 # -- what importing does ------------------------------------------------------------------------------------------
 
 

@@ -22,10 +22,12 @@ from sharedllm_docs.errors import (
     StoreError,
 )
 from sharedllm_docs.index.engine import Engine
+from sharedllm_docs.index.library import Library
 from sharedllm_docs.injection.decoder import InjectedDecoder
 from sharedllm_docs.retrieval.answer import NOT_SAID
 from sharedllm_docs.retrieval.evidence import evidence_text, quoted
 from sharedllm_docs.retrieval.query import Query
+from sharedllm_docs.store import IndexStore
 from tests.tiny_text import HashEmbedder, tiny_document, tiny_llm, tiny_profile, tiny_sharedllm_profile
 from tests.waiting import loop_watch
 
@@ -37,11 +39,6 @@ PAGES = (
     "A sonnet has fourteen lines, most often in iambic pentameter.",
     "The lighthouse keeper writes the weather into a blue book every evening at nine.",
 )
-
-
-@pytest.fixture(scope="module")
-def llm():
-    return tiny_llm()
 
 
 @pytest.fixture
@@ -62,7 +59,8 @@ def test_answer_cites_the_page_out_of_injected_nodes(index):
     answer = ask(index)
     best = answer.citations[0]
     assert (best.document, best.page) == ("birds.txt", 1)
-    document = index._library.prepared(index._store.documents()[0])
+    store = IndexStore.open(index.url)
+    document = Library(store).prepared(store.documents()[0])
     assert document.document.text[best.char_start : best.char_end].split() == best.quote.split()
     selection = index.select("Where does the heron stand?", retrieval=ALWAYS)
     injected = [document.chars(node.chunk, node.node) for node in selection.nodes]

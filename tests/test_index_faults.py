@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import signal
@@ -17,14 +16,6 @@ from tests.tiny_text import tiny_llm
 from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs fork servers and SIGKILL")
-
-
-@pytest.fixture(scope="module")
-def processes():
-    """Processes that start at once: the server they are forked from has imported everything."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.fault_worker"])
-    return context
 
 
 def ask(index, **options):

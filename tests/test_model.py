@@ -23,7 +23,6 @@ from tests.tiny import random_ids, state
 from tests.tiny_text import (
     END,
     HashEmbedder,
-    save_embedder,
     save_model,
     tiny_adapter,
     tiny_base,
@@ -39,16 +38,6 @@ WEIGHT = "model.layers.0.mlp.up_proj.weight"
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path, monkeypatch):
     monkeypatch.setenv(ENVIRONMENT_VARIABLE, str(tmp_path / "cache"))
-
-
-@pytest.fixture(scope="module")
-def saved(tmp_path_factory):
-    """Folders of a model, an embedder and an adapter; not to be changed."""
-    base = tmp_path_factory.mktemp("saved")
-    save_model(base / "model")
-    save_embedder(base / "embedder")
-    tiny_adapter(tiny_base(), lower=True).save(base / "adapter")
-    return base
 
 
 def load(folder, **options):

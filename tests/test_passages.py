@@ -8,6 +8,7 @@ import pytest
 
 from sharedllm_docs import Document, GenerationConfig, Index, Passage, RetrievalConfig
 from sharedllm_docs.errors import ConfigError, DocumentNotFoundError, EmptyQuestionError
+from sharedllm_docs.store import IndexStore
 from tests.tiny_text import tiny_llm, tiny_sharedllm_profile
 
 PAGES = (
@@ -20,16 +21,16 @@ SHORT = GenerationConfig(max_new_tokens=4)
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory):
-    made = Index.create(tmp_path_factory.mktemp("passages") / "index", tiny_llm())
+def index(tmp_path_factory, llm):
+    made = Index.create(tmp_path_factory.mktemp("passages") / "index", llm)
     made.add(Document.from_text(pages=PAGES, name="three", metadata={"author": "Nobody", "title": "Three"}))
     made.add(Document.from_text("Tin comes from the mines of Cornwall.", name="tin"))
     return made
 
 
 def text_of(index, passage):
-    document = next(d for d in map(index._library.prepared, index._store.documents()) if d.key == passage.document_key)
-    return document.document.text
+    store = IndexStore.open(index.url)
+    return store.document(store.get(passage.document_key)).text
 
 
 def test_search_returns_the_nearest_leaves_best_first(index):

@@ -21,11 +21,6 @@ PROMPT = "The heron stands in the river and"
 TURNS = (Message("system", "Be brief."), Message("user", "What melts?"))
 
 
-@pytest.fixture(scope="module")
-def llm():
-    return tiny_llm()
-
-
 def reference(llm, ids, count=8):
     """Greedy continuation by transformers."""
     made = llm.upper.model.generate(torch.tensor([list(ids)]), max_new_tokens=count, do_sample=False, pad_token_id=0)

@@ -8,13 +8,14 @@ import random
 import signal
 import subprocess
 import sys
+from multiprocessing.context import ForkServerContext
 from pathlib import Path
 
 import pytest
 
 from sharedllm_docs.errors import IndexLockedError
 from sharedllm_docs.store import IndexStore
-from tests.store_helpers import add, check_document, fingerprint_of, ids_of, tiny_profile
+from tests.store_helpers import add, check_document, fingerprint_of, ids_of, tiny_profile, write_until_dead
 from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).parents[1]
@@ -37,16 +38,19 @@ def finish(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize("runs", [5, pytest.param(50, marks=pytest.mark.slow)])
-def test_killed_writers_leave_an_index_that_opens_and_is_whole(runs: int, tmp_path: Path) -> None:
+def test_killed_writers_leave_an_index_that_opens_and_is_whole(
+    runs: int, processes: ForkServerContext, tmp_path: Path
+) -> None:
     folder = tmp_path / "index"
     IndexStore.create(folder, fingerprint_of(PROFILE))
     kept = add(IndexStore.open(folder), "kept.txt", ids_of(7, 100), profile=PROFILE, created="0")
     chance = random.Random(runs)
     seen = 0
     for run in range(1, runs + 1):
-        process = start("write-until-dead", str(folder), str(run), str(chance.randint(1, CALLS)))
-        process.communicate(timeout=PATIENCE)
-        assert process.returncode == -signal.SIGKILL, "it was writing until it died"
+        process = processes.Process(target=write_until_dead, args=(str(folder), run, chance.randint(1, CALLS)))
+        process.start()
+        process.join(PATIENCE)
+        assert process.exitcode == -signal.SIGKILL, "it was writing until it died"
         store = IndexStore.open(folder)
         report = store.verify()
         assert report.ok, report.damaged
@@ -65,6 +69,7 @@ def test_killed_writers_leave_an_index_that_opens_and_is_whole(runs: int, tmp_pa
     assert store.verify().ok
 
 
+@pytest.mark.slow
 def test_two_writers_and_four_readers_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "index"
     IndexStore.create(folder, fingerprint_of(PROFILE))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from sharedllm_docs.errors import (
     StoreError,
 )
 from sharedllm_docs.store import IndexStore
-from sharedllm_docs.store.files import open_files
+from sharedllm_docs.store.opening import open_files
 from sharedllm_docs.store.records import DocumentRecord
 from tests.store_helpers import (
     CREATED,
@@ -29,22 +28,11 @@ from tests.store_helpers import (
     fingerprint_of,
     flip,
     ids_of,
-    new_url,
     snapshot,
     tiny_profile,
 )
 
 PROFILE = tiny_profile()
-
-
-@pytest.fixture(params=["local", "memory"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield from new_url(request.param, tmp_path)
-
-
-@pytest.fixture
-def store(url: str) -> IndexStore:
-    return IndexStore.create(url, fingerprint_of(PROFILE), {"model": "tiny"})
 
 
 # -- opening ------------------------------------------------------------------------------------------------------
@@ -260,3 +248,38 @@ def test_the_folder_holds_only_the_documented_files(tmp_path: Path) -> None:
             f"shards/{record.chunks[0].key[:2]}/{record.chunks[0].key}.safetensors",
         ]
     )
+
+
+def test_listing_reads_each_manifest_once_and_nothing_else(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand documents of which there is nothing but the manifest: no text, no tokens, no vectors, no shard."""
+    from sharedllm_docs.index.index import Index
+    from sharedllm_docs.store.catalog import Catalog
+    from sharedllm_docs.store.files import LocalFiles
+
+    count = 10_000
+    store = IndexStore.create(tmp_path, fingerprint_of(PROFILE), {"profile": PROFILE.to_dict()})
+    record = add(store, "0.txt", ids_of(1, 32), profile=PROFILE)
+    store.remove(record.key)
+    store.prune()
+    catalog = Catalog(LocalFiles(tmp_path))
+    for number in range(count):
+        other = replace(record, name=f"{number}.txt", source_sha256=f"{number:064x}", metadata={"title": str(number)})
+        other = replace(other, key=other.expected_key())
+        path = tmp_path / other.path
+        path.parent.mkdir(parents=True)
+        path.write_bytes(catalog.sealed(other.to_dict()))
+    index = Index.open(tmp_path)
+    read, paths = LocalFiles.read, []
+    monkeypatch.setattr(LocalFiles, "read", lambda self, path: (paths.append(path), read(self, path))[1])
+    for method in ("map", "read_ranges"):
+        monkeypatch.setattr(LocalFiles, method, lambda *_: pytest.fail("a shard was opened"))
+    listed = index.documents()
+    assert len(paths) == len(set(paths)) == len(listed) == count
+    assert all(path.endswith("/manifest.json") for path in paths)
+    assert {info.title for info in listed} == {str(number) for number in range(count)}
+    paths.clear()
+    assert index.document(listed[7].key) == listed[7]
+    assert len(paths) == 1
+    paths.clear()
+    assert index.document(listed[7].name) == listed[7]
+    assert len(paths) == len(set(paths)) == count

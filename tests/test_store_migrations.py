@@ -96,7 +96,7 @@ def test_readers_of_an_old_index_write_nothing(old: Path, monkeypatch: pytest.Mo
 
 def test_the_text_of_an_old_index_is_read_once(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read, paths = LocalFiles.read, []
-    monkeypatch.setattr(LocalFiles, "read", lambda self, path: paths.append(path) or read(self, path))
+    monkeypatch.setattr(LocalFiles, "read", lambda self, path: (paths.append(path), read(self, path))[1])
     store = IndexStore.open(old)
     for _ in range(3):
         store.documents()
@@ -241,5 +241,7 @@ def test_steps_follow_one_another() -> None:
 
 
 def test_every_earlier_schema_leads_to_the_current_one() -> None:
-    assert module.SCHEMA == MIGRATIONS.current
-    assert set(MIGRATIONS.steps) == {(kind, start) for kind in ("index", "document") for start in range(1, module.SCHEMA)}
+    assert MIGRATIONS.current == module.SCHEMA
+    assert set(MIGRATIONS.steps) == {
+        (kind, start) for kind in ("index", "document") for start in range(1, module.SCHEMA)
+    }

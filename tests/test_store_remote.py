@@ -18,8 +18,8 @@ from sharedllm_docs.errors import DamagedIndexError, IndexLockedError, StoreErro
 from sharedllm_docs.store import DocumentRecord, IndexStore
 from sharedllm_docs.store.bytecache import ByteCache, BytesDisk
 from sharedllm_docs.store.canonical import seal
-from sharedllm_docs.store.files import open_files
 from sharedllm_docs.store.locks import RENEW_SECONDS, STALE_SECONDS, RemoteLock
+from sharedllm_docs.store.opening import open_files
 from sharedllm_docs.store.remote import RemoteFiles
 from tests.store_helpers import add, check_document, fingerprint_of, ids_of, tiny_profile
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,30 +18,19 @@ from sharedllm_docs.errors import (
     DocumentNotFoundError,
 )
 from sharedllm_docs.store import IndexStore
-from sharedllm_docs.store.files import open_files
+from sharedllm_docs.store.opening import open_files
 from tests.store_helpers import (
     add,
     check_document,
     fingerprint_of,
     flip,
     ids_of,
-    new_url,
     put,
     rows_of,
     tiny_profile,
 )
 
 PROFILE = tiny_profile()
-
-
-@pytest.fixture(params=["local", "memory"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield from new_url(request.param, tmp_path)
-
-
-@pytest.fixture
-def store(url: str) -> IndexStore:
-    return IndexStore.create(url, fingerprint_of(PROFILE), {"model": "tiny"})
 
 
 # -- reuse --------------------------------------------------------------------------------------------------------
@@ -209,7 +199,11 @@ def test_prune_removes_leftovers_of_interrupted_writes(tmp_path: Path) -> None:
     record = add(store, "a.txt", ids_of(1, 64), profile=PROFILE)
     unfinished = tmp_path / "documents" / ("0" * 64)
     unfinished.mkdir()
-    leftovers = [tmp_path / ".tmp-1", unfinished / "text-0123456789abcdef.json", (tmp_path / record.chunks[0].path).parent / ".tmp-2"]
+    leftovers = [
+        tmp_path / ".tmp-1",
+        unfinished / "text-0123456789abcdef.json",
+        (tmp_path / record.chunks[0].path).parent / ".tmp-2",
+    ]
     for path in leftovers:
         path.write_bytes(b"12345")
     (tmp_path / "mine.txt").write_text("not the store's")
@@ -250,3 +244,29 @@ def test_a_missing_shard_that_a_document_wants_is_damage(store: IndexStore) -> N
     with pytest.raises(DamagedIndexError, match="is damaged: it is missing") as caught:
         store.read_rows(record, 0, [0], torch.float32)
     assert caught.value.paths == (record.chunks[0].path,)
+
+
+def test_a_commit_cut_short_leaves_the_old_document_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Files of other bytes come beside the old ones, whose manifest holds until the new one is in place."""
+    from sharedllm_docs.errors import StoreError
+    from sharedllm_docs.store.files import LocalFiles
+
+    store = IndexStore.create(tmp_path, fingerprint_of(PROFILE))
+    ids = ids_of(1, 64)
+    record = add(store, "a.txt", ids, profile=PROFILE)
+    flip(store, record.file_path("text"), 60)  # so that it is committed again
+    write = LocalFiles.write
+
+    def failing(self: LocalFiles, path: str, buffers: Any) -> None:
+        if path.endswith("manifest.json"):
+            raise StoreError("the power went out")
+        write(self, path, buffers)
+
+    vectors = {"leaf_embeddings": np.ones((3, 4), dtype=np.float32), "node_vectors": np.ones((2, 3), dtype=np.float16)}
+    with monkeypatch.context() as patch:
+        patch.setattr(LocalFiles, "write", failing)
+        patch.setattr("tests.store_helpers.vectors_of", lambda _ids: vectors)
+        with pytest.raises(StoreError, match="power"):
+            add(store, "a.txt", ids, profile=PROFILE)
+    assert store.verify().ok
+    check_document(store, store.get("a.txt"), PROFILE)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,6 @@ from tests.store_helpers import (
     document_of,
     fingerprint_of,
     ids_of,
-    new_url,
     put,
     tiny_profile,
     tokens_of,
@@ -38,16 +36,6 @@ from tests.store_helpers import (
 from tests.waiting import PATIENCE
 
 PROFILE = tiny_profile()
-
-
-@pytest.fixture(params=["local", "memory"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield from new_url(request.param, tmp_path)
-
-
-@pytest.fixture
-def store(url: str) -> IndexStore:
-    return IndexStore.create(url, fingerprint_of(PROFILE), {"model": "tiny"})
 
 
 # -- the writer ---------------------------------------------------------------------------------------------------

@@ -262,6 +262,7 @@ sys.exit(train.main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_the_scripts_need_little(made, tmp_path):
     """A whole step on a machine without what only reading, asking and the command line need."""
     code = _BARE.format(absent=ABSENT, folder=str(FOLDER))

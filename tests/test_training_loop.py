@@ -64,12 +64,18 @@ def stop_after(monkeypatch, step, error=StopError):
 # -- resume -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("fusion", [None, SEPARATE], ids=["joint", "separate"])
+@pytest.fixture(scope="module", params=[None, SEPARATE], ids=["joint", "separate"])
+def uninterrupted(request, pool, tmp_path_factory):
+    """Configuration, folder and outcome of a run that nothing stopped."""
+    config = tiny_config(request.param, run={"accumulation": 2}, objectives={"teacher": "prefill"})
+    folder = tmp_path_factory.mktemp("whole")
+    return config, folder, go(pool, folder, config)
+
+
 @pytest.mark.parametrize("killed_after", [2, 3, 5])
-def test_a_resumed_run_equals_the_uninterrupted_one(pool, tmp_path, monkeypatch, fusion, killed_after):
+def test_a_resumed_run_equals_the_uninterrupted_one(uninterrupted, pool, tmp_path, monkeypatch, killed_after):
     """Bit for bit: weights, moments, log; killed at a checkpoint, and between two (what came after it is redone)."""
-    config = tiny_config(fusion, run={"accumulation": 2}, objectives={"teacher": "prefill"})
-    whole = go(pool, tmp_path / "whole", config)
+    config, folder, whole = uninterrupted
     with monkeypatch.context() as patch:
         stop_after(patch, killed_after)
         with pytest.raises(StopError):
@@ -77,11 +83,11 @@ def test_a_resumed_run_equals_the_uninterrupted_one(pool, tmp_path, monkeypatch,
     assert load_state(find_checkpoint(tmp_path / "parts")).step == killed_after // 2 * 2
     parts = go(pool, tmp_path / "parts", config)
     assert (whole.step, whole.finished) == (parts.step, parts.finished) == (6, True)
-    expected, found = tensors(tmp_path / "whole"), tensors(tmp_path / "parts")
+    expected, found = tensors(folder), tensors(tmp_path / "parts")
     assert expected.keys() == found.keys()
     assert sum(name.startswith("optimiser.") for name in expected) > 20
     assert all(torch.equal(expected[name], found[name]) for name in expected)
-    assert rows_without_time(tmp_path / "whole") == rows_without_time(tmp_path / "parts")
+    assert rows_without_time(folder) == rows_without_time(tmp_path / "parts")
     assert Adapter.load(whole.adapter).digest == Adapter.load(parts.adapter).digest
 
 

@@ -30,7 +30,11 @@ def adapter(scale=1.0, **question):
         f"upper.lora.{NAME}.A": scale * torch.randn(2, width),
         f"upper.lora.{NAME}.B": scale * torch.randn(heads, 2),
     }
-    notes = {"base": "tiny", "training": {"packs": ["/home/somebody/packs/a.npz"], "stages": []}}
+    folder = "/home/somebody/tokens"
+    notes = {
+        "base": "tiny",
+        "training": {"token_files": [f"{folder}/a.npz"], "packs": [f"{folder}/b.npz"], "stages": []},
+    }
     return Adapter(PROFILE, weights, notes, question)
 
 
@@ -42,7 +46,7 @@ def test_a_shipped_adapter_is_the_same_but_narrower(tmp_path, capsys):
     assert made.digest in capsys.readouterr().out
     assert made.profile == source.profile
     assert dict(made.question) == {"budget": 64, "evidence_tokens": 16}
-    assert made.notes == {"base": "tiny", "training": {"packs": ["a.npz"], "stages": []}}
+    assert made.notes == {"base": "tiny", "training": {"token_files": ["a.npz"], "packs": ["b.npz"], "stages": []}}
     for name, tensor in made.weights.items():
         assert tensor.dtype == torch.float16
         torch.testing.assert_close(tensor.float(), source.weights[name], rtol=1e-3, atol=1e-3)

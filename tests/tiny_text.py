@@ -23,6 +23,13 @@ from sharedllm_docs.model.embedder import Embedder
 from sharedllm_docs.model.shared_llm import SharedLLM
 from tests.tiny import tiny_model
 
+PAGES = (
+    "The heron stands in the river and waits for fish.",
+    "Copper melts at a higher temperature than tin does.",
+    "A sonnet has fourteen lines, most often in iambic pentameter.",
+    "The lighthouse keeper writes the weather into a blue book every evening at nine.",
+)
+"""Pages of different words, for questions that belong to one of them."""
 SPECIAL = ("<s>", "<|im_start|>", "<|im_end|>")
 BOS, START, END = range(len(SPECIAL))
 MERGES = (

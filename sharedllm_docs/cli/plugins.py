@@ -132,4 +132,6 @@ def _origin(plugin: EntryPoint) -> str:
 
 
 def _summary(plugin: EntryPoint) -> str:
-    return (plugin.dist.metadata.get("Summary") if plugin.dist is not None else None) or f"From {_origin(plugin)}."
+    if plugin.dist is None or "Summary" not in plugin.dist.metadata:
+        return f"From {_origin(plugin)}."
+    return plugin.dist.metadata["Summary"]

@@ -11,7 +11,7 @@ import mmap
 import os
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -191,27 +191,6 @@ class LocalFiles(Files):
         with _disk_errors(f"Creating the folder {self.root}"):
             _make_folder(self.root)
         return LocalLock(self.root / LOCK_NAME)
-
-
-def open_files(url: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Files:
-    """The files of an index at a local path, a ``file://`` URL or any other fsspec URL.
-
-    Args:
-        url: where the index is.
-        storage_options: passed to the remote file system (credentials, endpoints); none for a local path.
-
-    Raises:
-        StoreError: no such protocol, or its package is not installed.
-    """
-    text = os.fspath(url)
-    protocol, separator, rest = text.partition("://")
-    if not separator or protocol in ("file", "local"):
-        if storage_options:
-            raise StoreError(f"storage_options mean nothing for the local path {text}.", remedy="Leave them out.")
-        return LocalFiles(rest if separator else text)
-    from sharedllm_docs.store.remote import RemoteFiles
-
-    return RemoteFiles.at(text, storage_options or {})
 
 
 def _write_all(file: Any, buffers: Buffers) -> None:

@@ -178,11 +178,11 @@ class Int4Format(RowFormat):
                 f"store_dtype='int4' keeps two numbers a byte, but the model's heads have {dims} dimensions.",
                 remedy="Use store_dtype='int8'.",
             )
-        packed = (rows, layers, heads, dims // 2)
+        nibbles = (rows, layers, heads, dims // 2)  # two codes a byte
         return sort_specs(
             (
-                TensorSpec("keys", "I8", packed),
-                TensorSpec("values", "I8", packed),
+                TensorSpec("keys", "I8", nibbles),
+                TensorSpec("values", "I8", nibbles),
                 TensorSpec("key_scale", "F16", (rows, layers, heads)),
                 TensorSpec("value_scale", "F16", (rows, layers, heads)),
                 TensorSpec("key_spread", "F32", (layers, heads, dims)),

@@ -17,10 +17,11 @@ from sharedllm_docs.errors import ConfigError, StoreError
 from sharedllm_docs.store.budget import check_budget, check_free_space, present_bytes
 from sharedllm_docs.store.canonical import normalised
 from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, IndexHead
-from sharedllm_docs.store.files import Files, open_files
+from sharedllm_docs.store.files import Files
 from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.store.maintenance import IndexInfo, PruneReport, prune, remove_document, summarise
 from sharedllm_docs.store.migrate import migrate_files
+from sharedllm_docs.store.opening import open_files
 from sharedllm_docs.store.reader import GatheredRows, Layout, RowNumbers, ShardReader
 from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, decode_document
 from sharedllm_docs.store.sources import ReadStats

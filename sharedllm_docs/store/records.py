@@ -14,7 +14,7 @@ from typing import Any, Literal
 from sharedllm_docs.documents.document import Document, Issue, Page, Section
 from sharedllm_docs.store.canonical import canonical_bytes, sha256_hex
 from sharedllm_docs.store.keys import document_key
-from sharedllm_docs.store.shard import EncodedShard, ShardHead, shard_path
+from sharedllm_docs.store.shard import Buffer, EncodedShard, ShardHead, shard_path
 
 DOCUMENT_FORMAT = "sharedllm-docs-document"
 FileRole = Literal["text", "tokens", "vectors"]
@@ -94,7 +94,7 @@ class FileRecord:
             raise ValueError(f"{self.name!r} names no file of the document's folder")
 
     @classmethod
-    def of(cls, role: FileRole, data: bytes | bytearray) -> FileRecord:
+    def of(cls, role: FileRole, data: Buffer) -> FileRecord:
         """The record of a new file.
 
         The name holds the beginning of the digest, so a document that is committed again never overwrites a file

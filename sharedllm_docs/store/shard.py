@@ -171,7 +171,7 @@ class EncodedShard:
 
 
 def encode_shard(key: str, dtype: str, keys: Any, values: Any, blocks: Sequence[tuple[int, int]]) -> EncodedShard:
-    """Pack the rows of a chunk.
+    """Encode the rows of a chunk as a shard.
 
     Args:
         key: the chunk's key.
@@ -186,9 +186,9 @@ def encode_shard(key: str, dtype: str, keys: Any, values: Any, blocks: Sequence[
     keys, values = as_array(keys), as_array(values)
     _check_rows(keys, values, blocks)
     shape: Shape = keys.shape
-    packed = row_format(dtype).pack(keys, values)
+    stored = row_format(dtype).pack(keys, values)
     draft = ShardHead(key, dtype, shape, (), "")
-    bodies = {spec.name: _bytes_of(packed[spec.name], spec) for spec in draft.specs}
+    bodies = {spec.name: _bytes_of(stored[spec.name], spec) for spec in draft.specs}
     fixed = b"".join(bodies[spec.name] for spec in draft.fixed_specs)
     head = ShardHead(key, dtype, shape, tuple(_block(draft, bodies, a, b) for a, b in blocks), sha256_hex(fixed))
     buffers: tuple[Buffer, ...] = (head.header, *(bodies[spec.name] for spec in head.specs))

@@ -128,7 +128,7 @@ class IndexWriter:
         return self._known[key]
 
     def put_chunk(self, chunk: Chunk, key: str, keys: Any, values: Any, blocks: Blocks) -> ChunkRecord:
-        """Store the rows of a chunk. Returns when they are packed; they are written in the background.
+        """Store the rows of a chunk. Returns once they are encoded; a thread writes them in the background.
 
         Args:
             chunk: its place in the document.

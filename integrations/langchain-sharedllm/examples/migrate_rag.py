@@ -66,9 +66,9 @@ def _joined(documents: list[Document]) -> str:
     return "\n\n".join(document.page_content for document in documents)
 
 
-def load(pdf: str, most: int) -> list[Document]:
+def load(pdf: str, maximum: int) -> list[Document]:
     """A document a page, as LangChain's PDF loaders give them."""
-    pages = PdfReader(pdf).pages[:most]
+    pages = PdfReader(pdf).pages[:maximum]
     return [
         Document(page_content=page.extract_text(), metadata={"source": pdf, "page": number})
         for number, page in enumerate(pages)

@@ -1,7 +1,7 @@
 """LangChain's documents as documents of the index, and passages of the index as LangChain's documents.
 
-Metadata goes in and comes out as it was: values that are not strings, and what differs from page to page, travel as
-JSON under one key of the stored document's own metadata.
+Metadata comes out as it went in. Values that are not strings, or that differ from page to page, are kept as JSON under
+one key of the stored document's metadata.
 """
 
 from __future__ import annotations
@@ -19,18 +19,19 @@ from sharedllm_docs import Document as CoreDocument
 from sharedllm_docs import Passage
 
 CARRIED = "langchain"
-"""Key of the stored document's metadata that holds the caller's as JSON, one mapping a page."""
+"""Key of the stored document's metadata under which the caller's are kept as JSON, page by page."""
 
 
 def named(documents: Sequence[Document], ids: Sequence[str] | None) -> list[str]:
-    """The id of each document: as given, else its own, else its ``source``, else a hash of its text.
+    """The id of each document: the given one, else its own, else its ``source``, else a hash of its text.
 
     Raises:
-        UnsupportedArgumentError: another number of ids than of documents, or an empty one.
+        UnsupportedArgumentError: the numbers of ids and documents differ, or an id is empty.
     """
     if ids is not None and len(ids) != len(documents):
         raise UnsupportedArgumentError(
-            f"{len(ids)} ids were given for {len(documents)} documents.", remedy="Give one id each, or none at all."
+            f"{len(ids)} ids were given for {len(documents)} documents.",
+            remedy="Give one id for each document, or none.",
         )
     names = [_name(document) for document in documents] if ids is None else list(ids)
     for place, name in enumerate(names):
@@ -40,7 +41,7 @@ def named(documents: Sequence[Document], ids: Sequence[str] | None) -> list[str]
 
 
 def grouped(documents: Sequence[Document], names: Sequence[str]) -> dict[str, list[Document]]:
-    """Documents by id, in the order of their first page; those of one id are the pages of one document."""
+    """Documents by id, in the order of their first pages; documents with the same id are the pages of one."""
     groups: dict[str, list[Document]] = {}
     for name, document in zip(names, documents, strict=True):
         groups.setdefault(name, []).append(document)
@@ -55,21 +56,28 @@ def _name(document: Document) -> str:
 
 
 def to_core(name: str, pages: Sequence[Document]) -> CoreDocument:
-    """A document of the index out of its pages.
+    """Make a document of the index from its pages.
 
     Raises:
         UnsupportedMetadataError: a value that JSON cannot hold.
     """
     texts = [page.page_content for page in pages]
-    metadata = {CARRIED: _packed(name, [page.metadata for page in pages])}
+    metadata = {**_shared_strings(pages), CARRIED: _packed(name, [page.metadata for page in pages])}
     title = pages[0].metadata.get("title")
     if isinstance(title, str) and title:
         metadata["title"] = title
     return CoreDocument.from_text(name=name, metadata=metadata, pages=texts)
 
 
+def _shared_strings(pages: Sequence[Document]) -> dict[str, str]:
+    """Single values that all pages share, as strings: what sharedllm-docs itself shows of the metadata."""
+    single = {key: value for key, value in pages[0].metadata.items() if isinstance(value, (str, int, float))}
+    shared = {key: value for key, value in single.items() if all(page.metadata.get(key) == value for page in pages)}
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in shared.items()}
+
+
 def _packed(name: str, pages: Sequence[Mapping[str, Any]]) -> str:
-    """JSON of what all pages have in common and of what each has of its own."""
+    """JSON with the metadata that all pages share, and those of each page alone."""
     try:
         texts = [
             {key: json.dumps(value, sort_keys=True, allow_nan=False) for key, value in page.items()} for page in pages
@@ -91,18 +99,18 @@ def _unpacked(text: str) -> dict[str, Any]:
     return found
 
 
-def caller_metadata(stored: Mapping[str, str], page: int) -> dict[str, Any]:
-    """What the caller said about a page (counted from 1) of a stored document."""
+def page_metadata(stored: Mapping[str, str]) -> list[dict[str, Any]]:
+    """The caller's metadata of every page of a stored document; one for all pages of a document from elsewhere."""
     if CARRIED not in stored:
-        return dict(stored)
+        return [dict(stored)]
     packed = _unpacked(stored[CARRIED])
-    return {**packed["shared"], **packed["pages"][page - 1]}
+    return [{**packed["shared"], **own} for own in packed["pages"]]
 
 
 def from_passage(passage: Passage) -> Document:
-    """A passage of the index as a document: its text, where it stands, and the caller's metadata.
+    """A passage of the index as a document: its text, its place, and the caller's metadata.
 
-    ``source`` and ``page`` are the caller's where given (loaders often count pages from 0); ``document`` and
+    ``source`` and ``page`` are the caller's if given (loaders often count pages from 0); ``document`` and
     ``page_number`` (from 1) are always the index's.
     """
     where = {
@@ -117,6 +125,7 @@ def from_passage(passage: Passage) -> Document:
         "relevance": passage.relevance,
     }
     fallback = {"source": passage.document, "page": passage.page}
-    given = caller_metadata(passage.metadata, passage.page)
+    pages = page_metadata(passage.metadata)
+    given = pages[passage.page - 1 if len(pages) > 1 else 0]
     place = f"{passage.document_key}:{passage.char_start}-{passage.char_end}"
     return Document(id=place, page_content=passage.text, metadata={**fallback, **given, **where})

@@ -1,4 +1,4 @@
-"""What can go wrong here beside the errors of sharedllm-docs itself. Each has the value, the bound and the remedy."""
+"""Errors beside those of sharedllm-docs itself. Each has the value, the bound and the remedy."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ class UnsupportedArgumentError(SharedLLMError, ValueError):
 
 
 class UnsupportedMessageError(SharedLLMError, ValueError):
-    """A message that the model cannot read: pictures, tool calls, an order without a question."""
+    """A message that the model cannot read (images, tool calls), or a conversation that ends without a question."""
 
 
 class UnsupportedMetadataError(SharedLLMError, ValueError):

@@ -1,4 +1,4 @@
-"""An index of documents for LangChain code: loaders' documents and files go in, retrievers and chat models come out."""
+"""An index of documents for LangChain: it reads loaders' documents and files, and makes retrievers and chat models."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from langchain_core.documents import Document
 
 from langchain_sharedllm.documents import grouped, named, to_core
+from langchain_sharedllm.filters import Filter
 from langchain_sharedllm.opening import IndexLike, open_index
 
 if TYPE_CHECKING:
@@ -19,18 +20,18 @@ if TYPE_CHECKING:
 
 
 class SharedLLMIndex:
-    """A folder of documents that were read once; made if it is not there yet.
+    """A folder of documents that were read once; it is made if it does not exist.
 
-    Each document has an id, which is its name in the index. Adding a document under an id that is there replaces the
-    older one; the same content again costs nothing.
+    Each document has an id, its name in the index. Adding a document under an existing id replaces the older one;
+    adding the same content again costs nothing.
 
     Args:
-        index: folder, fsspec URL, or a sharedllm-docs ``Index`` that is open already.
+        index: folder, fsspec URL, or an open ``Index`` of sharedllm-docs.
         model: name or folder of the model (default: the one that the index was made with, else the embedded one).
-        llm: a model in memory instead.
+        llm: a loaded model instead.
 
     Raises:
-        SharedLLMError: the model cannot be had, or is not the one that the index was made with.
+        SharedLLMError: the model cannot be loaded, or is not the one that the index was made with.
     """
 
     def __init__(self, index: IndexLike, *, model: str | None = None, llm: SharedLLM | None = None) -> None:
@@ -50,32 +51,32 @@ class SharedLLMIndex:
 
     @property
     def core(self) -> Index:
-        """The sharedllm-docs index beneath: questions, trees, verification, pruning."""
+        """The index of sharedllm-docs: questions, trees, verification, pruning."""
         return self._core
 
     @property
     def ids(self) -> list[str]:
-        """Of all documents, oldest first."""
+        """Ids of all documents, oldest first."""
         return [info.name for info in self._core.documents()]
 
     # -- documents --------------------------------------------------------------------------------------------------
 
     def add_documents(self, documents: Sequence[Document], *, ids: Sequence[str] | None = None) -> list[str]:
-        """Read documents into the index; give whole pages, the index splits them itself.
+        """Read documents into the index. Give whole pages; the index splits them itself.
 
-        Documents of one id are the pages of one document, in this order, and replace all pages that were there under
-        it. All metadata is kept, page by page.
+        Documents with the same id are the pages of one document, in this order, and replace all of its older pages.
+        Metadata is kept page by page.
 
         Args:
             documents: as loaders give them.
-            ids: one for each; without them a document's own id, else its ``source``, else a hash of its text.
+            ids: one for each document (default: its own id, else its ``source``, else a hash of its text).
 
         Returns:
             the id of each document.
 
         Raises:
-            UnsupportedArgumentError, UnsupportedMetadataError: of the arguments; nothing is added.
-            SharedLLMError: a document without words, a full disk, another process that goes on writing.
+            UnsupportedArgumentError, UnsupportedMetadataError: wrong ids or metadata; nothing is added.
+            SharedLLMError: a document without words, a full disk, another process that keeps writing.
         """
         names = named(documents, ids)
         made = [to_core(name, pages) for name, pages in grouped(documents, names).items()]
@@ -90,10 +91,10 @@ class SharedLLMIndex:
     def add_file(
         self, path: str | os.PathLike[str], *, id: str | None = None, metadata: dict[str, str] | None = None
     ) -> str:
-        """Read a PDF, text, Markdown or HTML file with sharedllm-docs' own readers (pages, labels and sections kept).
+        """Read a PDF, text, Markdown or HTML file with sharedllm-docs' own readers, which keep pages and sections.
 
         Args:
-            path: or fsspec URL.
+            path: of the file, or an fsspec URL.
             id: default: the file's name.
             metadata: strings kept with the document.
 
@@ -112,7 +113,7 @@ class SharedLLMIndex:
         return await asyncio.to_thread(self.add_file, path, id=id, metadata=metadata)
 
     def delete(self, ids: Sequence[str]) -> bool:
-        """Take documents out of the index; True when every one of them was there."""
+        """Take documents out of the index; True if all of them were in it."""
         keys = {info.name: info.key for info in self._core.documents()}
         there = [name for name in dict.fromkeys(ids) if name in keys]
         for name in there:
@@ -124,6 +125,26 @@ class SharedLLMIndex:
         return await asyncio.to_thread(self.delete, ids)
 
     # -- what LangChain works with ----------------------------------------------------------------------------------
+
+    def similarity_search(
+        self, query: str, k: int = 4, *, filter: Filter | None = None, documents: Sequence[str] | None = None
+    ) -> list[Document]:
+        """The best passages, as a vector store gives them; see ``langchain_sharedllm.SharedLLMRetriever``.
+
+        Args:
+            query: in words.
+            k: number of passages.
+            filter: metadata of the documents to search: ``{"year": 2024}``, ``{"year": [2023, 2024]}``, or a function
+                of the metadata.
+            documents: ids of the documents to search; None: all.
+        """
+        return self.as_retriever(k=k).invoke(query, filter=filter, documents=documents)
+
+    async def asimilarity_search(
+        self, query: str, k: int = 4, *, filter: Filter | None = None, documents: Sequence[str] | None = None
+    ) -> list[Document]:
+        """``similarity_search`` in a thread."""
+        return await self.as_retriever(k=k).ainvoke(query, filter=filter, documents=documents)
 
     def as_retriever(self, **options: Any) -> SharedLLMRetriever:
         """A retriever over this index; ``options`` are those of ``langchain_sharedllm.SharedLLMRetriever``."""

@@ -1,4 +1,4 @@
-"""LangChain's messages as turns of a conversation. Text only: what cannot be read is refused by name."""
+"""LangChain's messages as turns of a conversation. Text only: anything else is refused by name."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Opens indexes and models, so that all objects over one folder in this process share one of each.
+"""Opens indexes and models from folders and URLs, so that all objects over one folder share one of each.
 
-Comes in: a folder, a URL or something open already. Goes out: the core's own ``Index`` or ``SharedLLM``. What nobody
-holds any more is let go.
+An index or model that nothing uses any more is let go.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ _LOCK = RLock()
 
 @runtime_checkable
 class HoldsIndex(Protocol):
-    """Has an open index, as ``langchain_sharedllm.SharedLLMIndex`` does."""
+    """Anything with an open index, such as ``langchain_sharedllm.SharedLLMIndex``."""
 
     @property
     def core(self) -> Index: ...
@@ -41,13 +40,13 @@ def open_index(
     """The open index at a place; the same object for the same place and model.
 
     Args:
-        where: an index that is open already, a folder or an fsspec URL.
+        where: an open index, a folder or an fsspec URL.
         model: name or folder of the model, instead of the one that the index names.
-        llm: a model in memory instead.
-        create: make a new index where there is none.
+        llm: a loaded model instead.
+        create: make a new index if there is none.
 
     Raises:
-        UnsupportedArgumentError: it is none of these.
+        UnsupportedArgumentError: ``where`` is none of these.
         SharedLLMError: there is no index, or the model is not the one it was made with (the core's error says which).
     """
     if isinstance(where, Index):
@@ -56,7 +55,8 @@ def open_index(
         return where.core
     if not isinstance(where, (str, os.PathLike)):
         raise UnsupportedArgumentError(
-            f"index={where!r} is no place of an index.", remedy="Give a folder, a URL, a SharedLLMIndex or an Index."
+            f"index={where!r} is neither an index nor the place of one.",
+            remedy="Give a folder, a URL, a SharedLLMIndex or an Index.",
         )
     url = _place(where)
     opened = Index.open_or_create if create else Index.open
@@ -71,7 +71,7 @@ def open_index(
 
 
 def load_model(model: str | None) -> SharedLLM:
-    """A model by name or folder (None: the embedded default); the same object while somebody holds it."""
+    """A model by name or folder (None: the embedded default); the same object while it is in use."""
     from sharedllm_docs import SharedLLM
 
     with _LOCK:

@@ -1,32 +1,27 @@
-"""Pieces of text on their way: repeated starts, a time limit, white space at the ends, a thread for event loops."""
+"""Pieces of text on their way: repeated starts, a time limit, white space at the ends."""
 
 from __future__ import annotations
 
-import asyncio
-import threading
 import time
-from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
-from contextlib import closing, suppress
-from contextvars import copy_context
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from typing import TypeVar
 
 from langchain_sharedllm.errors import AnswerTimeoutError
 
-T = TypeVar("T")
 Started = TypeVar("Started", bound=Iterable[str])
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
 
 
 def begin(start: Callable[[], Started], retries: int) -> tuple[Started, Iterator[str]]:
-    """Start a stream and wait for its first piece; start again where reading files failed on the way.
+    """Start a stream and wait for its first piece; start again if reading files or a connection failed.
 
     Args:
         start: makes the stream.
-        retries: most further attempts.
+        retries: maximum number of further attempts.
 
     Returns:
-        the stream, and its pieces with the first one in front.
+        the stream, and all of its pieces.
     """
     pause = FIRST_PAUSE
     while True:
@@ -42,13 +37,13 @@ def begin(start: Callable[[], Started], retries: int) -> tuple[Started, Iterator
 
 
 def _may_pass(error: Exception) -> bool:
-    """True for a failed read or connection; what is missing stays missing."""
+    """True for a failed read or connection; a missing file stays missing."""
     cause = error.__cause__ or error
     return isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
 
 
 def within(pieces: Iterable[str], timeout: float | None, begun: float) -> Iterator[str]:
-    """The same pieces, until ``timeout`` seconds after ``begun`` (of ``time.monotonic``); looked at between pieces.
+    """The same pieces, until ``timeout`` seconds after ``begun`` (by ``time.monotonic``), checked at each piece.
 
     Raises:
         AnswerTimeoutError: a piece came too late.
@@ -64,7 +59,7 @@ def within(pieces: Iterable[str], timeout: float | None, begun: float) -> Iterat
 
 
 def trimmed(pieces: Iterable[str]) -> Iterator[str]:
-    """The same text without white space at its two ends, blank pieces left out."""
+    """The same text without white space at its ends; blank pieces are left out."""
     begun, held = False, ""
     for piece in pieces:
         text = held + piece if begun else piece.lstrip()
@@ -73,37 +68,3 @@ def trimmed(pieces: Iterable[str]) -> Iterator[str]:
         if said:
             begun = True
             yield said
-
-
-async def in_thread(start: Callable[[], Generator[T, None, None]]) -> AsyncIterator[T]:
-    """Run a generator in a thread and hand its items over as they come, so that the event loop goes on.
-
-    Leaving early, or being cancelled, stops the thread at its next item.
-    """
-    loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[tuple[str, T | BaseException | None]] = asyncio.Queue()
-    stopped = threading.Event()
-
-    def send(kind: str, value: T | BaseException | None = None) -> None:
-        with suppress(RuntimeError):  # the loop was closed: nobody listens any more
-            loop.call_soon_threadsafe(queue.put_nowait, (kind, value))
-
-    def work() -> None:
-        try:
-            with closing(start()) as items:
-                for item in items:
-                    if stopped.is_set():
-                        return
-                    send("item", item)
-            send("end")
-        except BaseException as error:  # handed over: it is raised where the items are read
-            send("error", error)
-
-    loop.run_in_executor(None, copy_context().run, work)
-    try:
-        while (received := await queue.get())[0] == "item":
-            yield received[1]  # type: ignore[misc]
-        if received[0] == "error":
-            raise received[1]  # type: ignore[misc]
-    finally:
-        stopped.set()

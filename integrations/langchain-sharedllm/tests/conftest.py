@@ -25,7 +25,7 @@ def llm():
 
 @pytest.fixture
 def loaded_pages():
-    """As a PDF loader gives them: a document a page, pages counted from 0."""
+    """Pages as a PDF loader gives them: one document each, counted from 0."""
     return pages("birds.pdf")
 
 
@@ -39,7 +39,7 @@ def index(tmp_path, llm, loaded_pages):
 @pytest.fixture
 def chat(index):
     """Answers from the index with random words."""
-    return ChatSharedLLM(index=index, settings=ALWAYS, max_tokens=12)
+    return ChatSharedLLM(index=index, retrieval=ALWAYS, max_tokens=12)
 
 
 @pytest.fixture

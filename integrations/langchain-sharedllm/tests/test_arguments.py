@@ -10,7 +10,7 @@ from langchain_sharedllm import (
 from pydantic import ValidationError
 from tiny_models import ALWAYS
 
-from sharedllm_docs import ConfigError, RetrievalConfig, SharedLLMError
+from sharedllm_docs import ConfigError, GenerationConfig, RetrievalConfig, SharedLLMError
 
 QUESTION = "Where does the heron stand?"
 
@@ -51,14 +51,14 @@ def test_sampling_follows_temperature_and_seed(plain):
 @pytest.mark.parametrize(
     ("given", "named"),
     [
-        ({"tools": []}, "tools"),
-        ({"logit_bias": {}}, "logit_bias"),
-        ({"max_new_tokens": 3}, "Use max_tokens"),
+        ({"max_new_tokens": 3, "max_tokens": 3}, "both given"),
         ({"model": "gpt-4"}, "gpt-4"),
-        ({"n": 2}, "n=2"),
-        ({"documents": ["a"]}, "without documents"),
-        ({"settings": ALWAYS}, "without documents"),
+        ({"documents": ["a"]}, "documents is given to a model without documents"),
+        ({"retrieval": ALWAYS}, "retrieval is given to a model without documents"),
+        ({"where": {"a": "b"}}, "where is given to a model without documents"),
+        ({"budget": 3}, "budget is given to a model without documents"),
         ({"timeout": -1}, "timeout=-1"),
+        ({"timeout": True}, "timeout=True"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused_by_name(plain, given, named):
@@ -66,13 +66,46 @@ def test_what_cannot_be_honoured_is_refused_by_name(plain, given, named):
         plain.invoke("Hello", **given)
 
 
+@pytest.mark.parametrize("name", ["tools", "logit_bias", "n", "max_completion_tokens", "settings"])
+@pytest.mark.parametrize("kind", ["chat", "plain"])
+def test_an_unknown_keyword_is_the_core_s_error_with_all_known_ones(kind, name, request):
+    with pytest.raises(ConfigError, match=f"Unknown setting '{name}' .known: .*max_new_tokens"):
+        request.getfixturevalue(kind).invoke(QUESTION, **{name: 2})
+
+
+def test_settings_of_the_model_and_of_the_call(index):
+    """The core's keywords in both places; a call's config replaces the model's, its keywords change it."""
+    six = GenerationConfig(max_new_tokens=6)
+    own = ChatSharedLLM(index=index, generation=six, retrieval=ALWAYS, budget=64)
+
+    def same(given, **core):
+        """Whether the answer under a call's options is the core's under these."""
+        said, answer = own.invoke(QUESTION, **given), index.core.ask(QUESTION, **core)
+        facts = said.usage_metadata, said.response_metadata
+        return said.content == answer.text and (
+            facts[0]["input_token_details"]["cache_read"],
+            facts[0]["output_tokens"],
+            len(facts[1]["citations"]),
+        ) == (answer.counts.rows, answer.counts.answer_tokens, len(answer.citations))
+
+    defaults = {"retrieval": ALWAYS, "budget": 64, "max_new_tokens": 6}
+    few = {"budget": 16, "max_citations": 1}
+    whole = RetrievalConfig(relevance_floor=0, budget=32, evidence_tokens=0)
+    assert same({}, **defaults)
+    assert same({"max_tokens": 2, **few}, **defaults | few | {"max_new_tokens": 2})
+    assert same({"max_new_tokens": 1}, **defaults | {"max_new_tokens": 1})
+    assert same({"generation": GenerationConfig(max_new_tokens=2)}, **defaults | {"max_new_tokens": 2})
+    assert same({"retrieval": whole}, retrieval=whole, max_new_tokens=6)
+    assert same({"temperature": None, "budget": None}, **defaults)
+    assert not same({}, **defaults | few)
+    assert not same({}, **defaults | {"max_new_tokens": 1})
+
+
 def test_arguments_about_documents_are_checked(chat):
     with pytest.raises(UnsupportedArgumentError, match=r"Give \['birds\.pdf'\]"):
         chat.invoke(QUESTION, documents="birds.pdf")
-    with pytest.raises(UnsupportedArgumentError, match="no RetrievalConfig"):
-        chat.invoke(QUESTION, settings={"budget": 3})
-    few = RetrievalConfig(relevance_floor=0, max_citations=1, budget=16)
-    assert len(chat.invoke(QUESTION, settings=few).response_metadata["citations"]) == 1
+    with pytest.raises(ConfigError, match="no RetrievalConfig"):
+        chat.invoke(QUESTION, retrieval={"budget": 3})
 
 
 def test_values_out_of_bounds_are_the_core_s_errors(plain):
@@ -89,7 +122,8 @@ def test_values_out_of_bounds_are_the_core_s_errors(plain):
         ({"max_retries": -1}, "max_retries"),
         ({"frequency_penalty": 1}, "frequency_penalty"),
         ({"documents": ["a"]}, "index"),
-        ({"settings": ALWAYS}, "index"),
+        ({"budget": 3}, "index"),
+        ({"where": {"a": {"$gt": 3}}}, "operator"),
     ],
 )
 def test_a_wrong_constructor_argument_is_told_at_once(llm, given, named):

@@ -3,63 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from contextlib import aclosing
 
 import pytest
-from langchain_sharedllm import ChatSharedLLM, SharedLLMIndex, SharedLLMRetriever, UnsupportedArgumentError
+from langchain_sharedllm import ChatSharedLLM, SharedLLMIndex, SharedLLMRetriever
 from tiny_models import ALWAYS
 
+from sharedllm_docs import ConfigError
+from tests.waiting import PATIENCE, LoopWatch, loop_watch
+
 QUESTION = "Where does the heron stand?"
-
-
-PATIENCE = 120.0  # seconds, for what never comes
-
-
-class LoopWatch:
-    """Stands where something is computed, and waits there until the event loop has come round once more.
-
-    So what awaits the result gets on only while the loop is free, however fast or slow the machine is.
-    """
-
-    def __init__(self):
-        self.rounds = 0
-        self.begun = asyncio.Event()
-        self._loop, self._thread = None, 0
-
-    async def __aenter__(self):
-        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
-        return self
-
-    async def __aexit__(self, *_error):
-        self._loop = None
-
-    def __call__(self, *_given):
-        if self._loop is None:
-            return
-        assert threading.get_ident() != self._thread, "this is computed in the event loop's own thread"
-        came = threading.Event()
-        self._loop.call_soon_threadsafe(self.begun.set)
-        self._loop.call_soon_threadsafe(came.set)
-        assert came.wait(PATIENCE), "the event loop stood still meanwhile"
-        self.rounds += 1
 
 
 @pytest.fixture
 def watch(llm):
     """Every question read and every step of the model waits for the event loop, while it is watched."""
-    watch = LoopWatch()
-    decoders = {id(arch): arch.model for arch in (llm.upper, llm.steps)}  # questions go by one, steps by the other
-    hooks = [model.get_input_embeddings().register_forward_pre_hook(watch) for model in decoders.values()]
-    yield watch
-    for hook in hooks:
-        hook.remove()
+    with loop_watch(llm) as watch:
+        yield watch
 
 
 @pytest.mark.parametrize("kind", ["chat", "plain"])
 async def test_the_event_loop_goes_on_while_an_answer_is_computed(kind, request, watch):
     model = request.getfixturevalue(kind)
-    async with watch:
+    with watch.watching():
         said = await model.ainvoke(QUESTION)
     assert watch.rounds >= said.usage_metadata["output_tokens"] > 0
     assert said.content == model.invoke(QUESTION).content
@@ -68,7 +34,7 @@ async def test_the_event_loop_goes_on_while_an_answer_is_computed(kind, request,
 @pytest.mark.parametrize("kind", ["chat", "plain"])
 async def test_the_event_loop_goes_on_between_streamed_pieces(kind, request, watch):
     model = request.getfixturevalue(kind)
-    async with watch:
+    with watch.watching():
         pieces = [piece async for piece in model.astream(QUESTION)]
     assert watch.rounds >= 10
     assert "".join(piece.content for piece in pieces) == model.invoke(QUESTION).content
@@ -85,7 +51,7 @@ async def test_the_event_loop_goes_on_while_passages_are_searched(index, llm, mo
     watch = LoopWatch()
     watched(monkeypatch, llm.embedder, "encode", watch)
     retriever = SharedLLMRetriever(index=index, k=2)
-    async with watch:
+    with watch.watching():
         found = await retriever.ainvoke(QUESTION)
     assert watch.rounds == 1
     assert found == retriever.invoke(QUESTION)
@@ -96,7 +62,7 @@ async def test_the_event_loop_goes_on_while_documents_are_read(tmp_path, llm, lo
     watched(monkeypatch, llm.encoder, "encode", watch)
     index = SharedLLMIndex(tmp_path / "index", llm=llm)
     many = [page.model_copy(update={"page_content": page.page_content * 8}) for page in loaded_pages]
-    async with watch:
+    with watch.watching():
         assert await index.aadd_documents(many) == ["birds.pdf"] * 4
         assert watch.rounds > 0
         assert await index.adelete(["birds.pdf"])
@@ -110,7 +76,7 @@ async def test_several_questions_at_once(chat):
 
 async def test_leaving_a_stream_early_stops_the_model(llm, watch):
     chat = ChatSharedLLM(llm=llm, max_tokens=200)
-    async with watch:
+    with watch.watching():
         async with aclosing(chat.astream(QUESTION)) as pieces:
             await anext(pieces)
         await still(watch, fewer_than=100)
@@ -118,13 +84,19 @@ async def test_leaving_a_stream_early_stops_the_model(llm, watch):
 
 async def test_a_cancelled_answer_stops_the_model(llm, watch):
     chat = ChatSharedLLM(llm=llm, max_tokens=500)
-    async with watch:
+    with watch.watching():
         answer = asyncio.create_task(chat.ainvoke(QUESTION))
-        await asyncio.wait_for(watch.begun.wait(), PATIENCE)
+        await asyncio.wait_for(begun(watch), PATIENCE)
         answer.cancel()
         with pytest.raises(asyncio.CancelledError):
             await answer
         await still(watch, fewer_than=250)
+
+
+async def begun(watch):
+    """Return once the model computes."""
+    while not watch.rounds:
+        await asyncio.sleep(0)
 
 
 async def still(watch, *, fewer_than):
@@ -134,13 +106,13 @@ async def still(watch, *, fewer_than):
 
 
 async def test_errors_come_through(chat):
-    with pytest.raises(UnsupportedArgumentError, match="tools"):
+    with pytest.raises(ConfigError, match="'tools'"):
         await chat.ainvoke(QUESTION, tools=[])
-    with pytest.raises(UnsupportedArgumentError, match="tools"):
+    with pytest.raises(ConfigError, match="'tools'"):
         [piece async for piece in chat.astream(QUESTION, tools=[])]
 
 
 async def test_abatch_answers_each(index):
-    chat = ChatSharedLLM(index=index, settings=ALWAYS, max_tokens=3)
+    chat = ChatSharedLLM(index=index, retrieval=ALWAYS, max_tokens=3)
     questions = [QUESTION, "What melts?"]
     assert [m.content for m in await chat.abatch(questions)] == [chat.invoke(q).content for q in questions]

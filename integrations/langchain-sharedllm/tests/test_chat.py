@@ -14,14 +14,14 @@ from langchain_sharedllm import (
 )
 from tiny_models import ALWAYS, whole
 
-from sharedllm_docs import GenerationConfig, Message, RetrievalConfig
+from sharedllm_docs import Message
 
 QUESTION = "Where does the heron stand?"
 
 
 def test_answer_is_the_index_s_own_with_usage_and_citations(chat, index):
     said = chat.invoke(QUESTION)
-    answer = index.core.ask(QUESTION, retrieval=ALWAYS, generation=GenerationConfig(max_new_tokens=12))
+    answer = index.core.ask(QUESTION, retrieval=ALWAYS, max_new_tokens=12)
     assert said.content == answer.text != ""
     assert said.usage_metadata == {
         "input_tokens": answer.counts.rows + answer.counts.question_tokens,
@@ -41,9 +41,7 @@ def test_answer_is_the_index_s_own_with_usage_and_citations(chat, index):
 
 def test_plain_answer_is_the_model_s_own(plain, llm):
     said = plain.invoke([SystemMessage("Be brief."), HumanMessage("Hello")])
-    own = llm.chat(
-        [Message("system", "Be brief."), Message("user", "Hello")], generation=GenerationConfig(max_new_tokens=12)
-    )
+    own = llm.chat([Message("system", "Be brief."), Message("user", "Hello")], max_new_tokens=12)
     assert said.content == own.text.strip() != ""
     assert said.usage_metadata["input_tokens"] == own.prompt_tokens
     assert said.usage_metadata["output_tokens"] == own.answer_tokens
@@ -63,7 +61,7 @@ def test_stream_gives_the_same_in_pieces(kind, request):
 
 
 def test_nothing_relevant_is_said_and_not_found(index):
-    chat = ChatSharedLLM(index=index, settings=RetrievalConfig(relevance_floor=1.0))
+    chat = ChatSharedLLM(index=index, relevance_floor=1.0)
     said = chat.invoke("Do fish melt tin?")
     assert said.content == "The document does not say."
     assert said.response_metadata["finish_reason"] == "not-found"

@@ -31,7 +31,7 @@ def test_only_the_chosen_documents_are_searched(chat, index):
     index.add_documents([Document(page_content="Tin is soft. The heron is a bird.", metadata={"source": "tin.txt"})])
     here = {c["document"] for c in chat.invoke(QUESTION, documents=["tin.txt"]).response_metadata["citations"]}
     assert here == {"tin.txt"}
-    bound = ChatSharedLLM(index=index, documents=["birds.pdf"], settings=ALWAYS, max_tokens=4)
+    bound = ChatSharedLLM(index=index, documents=["birds.pdf"], retrieval=ALWAYS, max_tokens=4)
     assert {c["document"] for c in bound.invoke(QUESTION).response_metadata["citations"]} == {"birds.pdf"}
     with pytest.raises(SharedLLMError, match=r"nowhere\.pdf"):
         chat.invoke(QUESTION, documents=["nowhere.pdf"])
@@ -58,12 +58,12 @@ def test_another_index_put_in_place_of_the_first_is_used(chat, index, tmp_path, 
 
 
 def test_what_is_no_index_is_refused(llm):
-    with pytest.raises(ValidationError, match="index=3 is no place of an index"):
+    with pytest.raises(ValidationError, match="index=3 is neither an index"):
         ChatSharedLLM(index=3)
 
 
 def test_a_cached_answer_is_forgotten_when_the_documents_change(index, loaded_pages, monkeypatch):
-    chat = ChatSharedLLM(index=index, settings=ALWAYS, max_tokens=4, cache=InMemoryCache())
+    chat = ChatSharedLLM(index=index, retrieval=ALWAYS, max_tokens=4, cache=InMemoryCache())
     asked = []
     generate = ChatSharedLLM._generate
     monkeypatch.setattr(ChatSharedLLM, "_generate", lambda *a, **k: asked.append(1) or generate(*a, **k))
@@ -77,10 +77,23 @@ def test_a_cached_answer_is_forgotten_when_the_documents_change(index, loaded_pa
     assert len(asked) == 2
 
 
+def test_a_cached_answer_belongs_to_the_documents_that_fit(index):
+    """A filter is known by the documents that it chooses: a new function may have the address of an older one."""
+    index.add_documents([Document(page_content="Tin is soft.", id="tin", metadata={"year": 2001})])
+    chat = ChatSharedLLM(index=index, retrieval=ALWAYS, max_tokens=4, cache=InMemoryCache())
+
+    def fits(metadata):
+        return metadata["year"] == fits.year
+
+    for fits.year, name in ((1999, "birds.pdf"), (2001, "tin"), (1999, "birds.pdf")):
+        cited = chat.invoke(QUESTION, where=fits).response_metadata["citations"]
+        assert {citation["document"] for citation in cited} == {name}
+
+
 def test_tokens_are_counted_by_the_model_s_own_tokenizer(plain, llm):
-    assert plain.get_num_tokens("Where?") == llm.count_tokens("Where?") == 6
+    assert plain.get_num_tokens("Where?") == llm.count_tokens("Where?") > 1
     long = [HumanMessage("a" * 100), HumanMessage("b" * 20)]
-    kept = trim_messages(long, max_tokens=40, token_counter=plain, strategy="last")
+    kept = trim_messages(long, max_tokens=60, token_counter=plain, strategy="last")
     assert kept == long[1:]
 
 

@@ -15,9 +15,10 @@ from langchain_sharedllm import (
     UnsupportedArgumentError,
     UnsupportedMetadataError,
 )
-from tiny_models import model_folder, save_model
+from tiny_models import model_folder
 
 from sharedllm_docs import Index, SharedLLMError
+from tests.tiny_text import save_model
 
 
 def passages(index, question="heron", **options):

@@ -15,7 +15,7 @@ from langchain_sharedllm import (
 )
 from tiny_models import ALWAYS
 
-from sharedllm_docs import GenerationConfig, Message, SharedLLMError
+from sharedllm_docs import Message, SharedLLMError
 
 QUESTION = "Where does the heron stand?"
 
@@ -25,8 +25,8 @@ def test_system_and_earlier_turns_reach_the_core_as_conversation(chat, index):
     said = chat.invoke([*history, HumanMessage(QUESTION)])
     answer = index.core.ask(
         QUESTION,
-        settings=ALWAYS,
-        generation=GenerationConfig(max_new_tokens=12),
+        retrieval=ALWAYS,
+        max_new_tokens=12,
         conversation=[
             Message("system", "Speak of birds."),
             Message("user", "Hello"),

@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from langchain_core.language_models import BaseChatModel
+from langchain_sharedllm import ChatSharedLLM
 from pypdf import PdfReader, PdfWriter
 from tiny_models import tiny_llm
 
@@ -37,7 +39,7 @@ def tiny_default(monkeypatch, tmp_path):
 
 
 def run_readme() -> dict[str, object]:
-    assert len(BLOCKS) == 7
+    assert len(BLOCKS) == 8
     names: dict[str, object] = {"__name__": "readme"}
     for number, block in enumerate(BLOCKS):
         exec(compile(block, f"README.md, block {number}", "exec"), names)
@@ -50,7 +52,15 @@ def test_readme_runs_on_the_tiny_model(tiny_default, capsys):
     said = capsys.readouterr().out
     assert "['R-intro.pdf', 'birds.pdf', 'rooks']" in said
     assert "1999" in said
-    assert "tools=[] cannot be honoured" in said
+    assert "Unknown setting 'tools'" in said
+
+
+def test_the_table_of_arguments_is_the_constructor_s():
+    rows = re.search(r"^\| constructor \|.*?\n\n", README, re.MULTILINE | re.DOTALL)[0]
+    names = {name for row in rows.strip().splitlines()[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    wholes = set(re.findall(r"`(\w+)=\w+Config", rows))
+    own = set(ChatSharedLLM.model_fields) - set(BaseChatModel.model_fields)
+    assert names | wholes == own - {"api_key"}
 
 
 @pytest.mark.e2e

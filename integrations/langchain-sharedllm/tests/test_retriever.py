@@ -66,8 +66,8 @@ def test_wrong_arguments_are_told(index, tmp_path):
         SharedLLMRetriever(index=index, top_k=3)
     with pytest.raises(UnsupportedArgumentError, match="one string"):
         SharedLLMRetriever(index=index).invoke(QUESTION, documents="birds.pdf")
-    with pytest.raises(TypeError, match="filter"):
-        SharedLLMRetriever(index=index).invoke(QUESTION, filter={})
+    with pytest.raises(TypeError, match="search_type"):
+        SharedLLMRetriever(index=index).invoke(QUESTION, search_type="mmr")
     with pytest.raises(SharedLLMError, match="nothing-here"):
         SharedLLMRetriever(index=tmp_path / "nothing-here")
     with pytest.raises(SharedLLMError, match="empty"):

@@ -51,7 +51,7 @@ class TestPlainChat(_Chat):
 class TestChatWithDocuments(_Chat):
     @property
     def chat_model_params(self):
-        return {"index": tiny_index(), "settings": ANY_RELEVANCE, "max_tokens": 12}
+        return {"index": tiny_index(), "retrieval": ANY_RELEVANCE, "max_tokens": 12}
 
 
 @pytest.mark.e2e
@@ -65,7 +65,7 @@ class TestPlainChatOfTheDefault(_Chat):
 class TestChatWithDocumentsOfTheDefault(_Chat):
     @property
     def chat_model_params(self):
-        return {"index": default_index(), "settings": ANY_RELEVANCE, "max_tokens": 24}
+        return {"index": default_index(), "retrieval": ANY_RELEVANCE, "max_tokens": 24}
 
 
 class _Retriever(RetrieversIntegrationTests):

@@ -54,9 +54,9 @@ class SameEmbedder(BaseEmbedding):
         return self._get_query_embedding(query)
 
 
-def load(path: Path, most: int | None) -> list[Document]:
+def load(path: Path, maximum: int | None) -> list[Document]:
     """A document for every page, as LlamaIndex's readers of PDFs give them."""
-    pages = [page.extract_text() for page in PdfReader(path).pages[:most]]
+    pages = [page.extract_text() for page in PdfReader(path).pages[:maximum]]
     return [
         Document(text=text, metadata={"file_path": str(path), "page_label": str(number)})
         for number, text in enumerate(pages, start=1)

@@ -10,13 +10,14 @@ import pytest
 from llama_index.core import Document
 
 ROOT = Path(__file__).parents[3]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(ROOT))  # the project's own tests have the models
 
-PAGES = (
-    "The heron stands in the river and waits for fish.",
-    "Copper melts at a higher temperature than tin does.",
-    "A sonnet has fourteen lines, most often in iambic pentameter.",
-)
+from tests.tiny_text import PAGES as ALL_PAGES  # noqa: E402
+from tests.tiny_text import tiny_llm  # noqa: E402
+from tests.waiting import LoopWatch  # noqa: E402
+
+PAGES = ALL_PAGES[:3]
+
 EASY = {"max_tokens": 8, "budget": 64, "relevance_floor": 0.0}
 """Engine options under which a random model always answers."""
 
@@ -32,8 +33,6 @@ def page_documents() -> list[Document]:
 @pytest.fixture(scope="session")
 def tiny():
     """A sharedllm_docs.SharedLLM around a random model."""
-    from tests.tiny_text import tiny_llm
-
     return tiny_llm()
 
 
@@ -52,7 +51,6 @@ def going_on(tiny, monkeypatch):
     Returns its result, and how often the loop came round.
     """
     from sharedllm_docs.injection.generate import Sampler
-    from tests.waiting import LoopWatch
 
     watch = LoopWatch()
 

@@ -49,8 +49,7 @@ class Scripted(CustomLLM):
 
 def test_a_response_has_the_injected_passages_as_source_nodes(index):
     response = index.as_query_engine(similarity_top_k=2, **EASY).query(QUESTION)
-    settings = core.RetrievalConfig(budget=64, relevance_floor=0, max_citations=2)
-    expected = index.core.ask(QUESTION, retrieval=settings, generation=core.GenerationConfig(max_new_tokens=8))
+    expected = index.core.ask(QUESTION, budget=64, relevance_floor=0, max_citations=2, max_new_tokens=8)
     assert isinstance(response, Response)
     assert str(response) == expected.text
     best = response.source_nodes[0]
@@ -190,7 +189,7 @@ def test_chat_history_given_and_modes_refused(index):
     assert [m.content for m in chat.chat_history] == ["Hello", "Hi."]
     chat.chat("Who waits?", chat_history=history[:1])
     assert [m.content for m in chat.chat_history][:2] == ["Hello", "Who waits?"]
-    with pytest.raises(core.ConfigError, match="'react' is not there"):
+    with pytest.raises(core.ConfigError, match="Unknown chat_mode 'react'"):
         index.as_chat_engine(ChatMode.REACT)
     with pytest.raises(core.ConfigError, match="leaves no room for a conversation"):
         index.as_chat_engine(max_tokens=4000)

@@ -110,7 +110,7 @@ def test_blank_documents_are_left_out_with_a_warning(tmp_path, tiny, caplog):
 def test_what_cannot_be_kept_is_refused(index):
     with pytest.raises(core.ConfigError, match=r"metadata of 'odd' cannot be kept: .*not JSON serializable"):
         index.insert(Document(id_="odd", text="x", metadata={"when": object()}))
-    with pytest.raises(core.ConfigError, match="'picture' holds no text"):
+    with pytest.raises(core.ConfigError, match="'picture' has no text"):
         index.insert(Document(id_="picture", image_resource=MediaResource(url="https://example.org/a.png")))
     with pytest.raises(core.SharedLLMError, match="no index at"):
         SharedLLMIndex.load("nowhere")
@@ -192,10 +192,14 @@ def test_retriever_async_and_refusals(index):
     ]
     with pytest.raises(core.ConfigError, match="k=0"):
         index.as_retriever(similarity_top_k=0).retrieve(QUESTION)
-    with pytest.raises(core.ConfigError, match="brings embedding, which cannot be honoured"):
+    with pytest.raises(core.ConfigError, match="has embedding, which cannot be honoured"):
         retriever.retrieve(QueryBundle(QUESTION, embedding=[0.0]))
-    with pytest.raises(TypeError, match="filters"):
+    with pytest.raises(core.ConfigError, match="neither MetadataFilters nor a mapping"):
         index.as_retriever(filters=[])
+    with pytest.raises(core.ConfigError, match=r"Give \['birds-1'\]"):
+        index.as_retriever(ref_doc_ids="birds-1")
+    with pytest.raises(TypeError, match="node_ids"):
+        index.as_retriever(node_ids=["a"])
 
 
 def test_engines_refuse_another_model(index, tiny):

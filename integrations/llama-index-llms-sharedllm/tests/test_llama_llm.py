@@ -8,6 +8,7 @@ from conftest import EASY
 from llama_index.core import PromptTemplate
 from llama_index.core.base.llms.types import ChatMessage, ImageBlock, MessageRole
 from llama_index.core.callbacks import CallbackManager, TokenCountingHandler
+from llama_index.core.vector_stores import MetadataFilter, MetadataFilters
 from pydantic import BaseModel, ValidationError
 
 from llama_index.llms.sharedllm import SharedLLM
@@ -19,8 +20,8 @@ TURNS = [
     ChatMessage(role="assistant", content="The heron."),
     ChatMessage(role="user", content=QUESTION),
 ]
+ALWAYS = core.RetrievalConfig(budget=64, relevance_floor=0)
 CORE_TURNS = [core.Message(turn.role.value, turn.content) for turn in TURNS]
-SHORT = core.GenerationConfig(max_new_tokens=8)
 
 
 @pytest.fixture
@@ -34,15 +35,14 @@ def bound(index):
 
 
 def core_answer(bound, question=QUESTION, **options):
-    settings = core.RetrievalConfig(budget=64, relevance_floor=0)
-    return bound.core_index.ask(question, retrieval=settings, generation=SHORT, **options)
+    return bound.core_index.ask(question, budget=64, relevance_floor=0, max_new_tokens=8, **options)
 
 
 # -- without documents --------------------------------------------------------------------------------------------
 
 
 def test_plain_answers_are_the_cores(plain, tiny):
-    expected = tiny.chat(CORE_TURNS, generation=SHORT)
+    expected = tiny.chat(CORE_TURNS, max_new_tokens=8)
     response = plain.chat(TURNS)
     assert response.message.content == expected.text
     assert response.message.role == MessageRole.ASSISTANT
@@ -56,11 +56,11 @@ def test_plain_answers_are_the_cores(plain, tiny):
 
 
 def test_complete_uses_the_template_unless_the_prompt_is_formatted(plain, tiny):
-    asked = tiny.chat([core.Message("user", QUESTION)], generation=SHORT)
+    asked = tiny.chat([core.Message("user", QUESTION)], max_new_tokens=8)
     assert plain.complete(QUESTION).text == asked.text
-    assert plain.complete(QUESTION, formatted=True).text == tiny.complete(QUESTION, generation=SHORT).text
+    assert plain.complete(QUESTION, formatted=True).text == tiny.complete(QUESTION, max_new_tokens=8).text
     shouting = SharedLLM(llm=tiny, max_tokens=8, completion_to_prompt=str.upper)
-    upper = tiny.chat([core.Message("user", QUESTION.upper())], generation=SHORT)
+    upper = tiny.chat([core.Message("user", QUESTION.upper())], max_new_tokens=8)
     assert shouting.complete(QUESTION).text == upper.text
 
 
@@ -69,7 +69,7 @@ def test_without_a_template_it_is_no_chat_model():
 
     base = SharedLLM(llm=tiny_llm(chat_template=None), max_tokens=8)
     assert not base.metadata.is_chat_model
-    assert base.complete(QUESTION).text == base.core_llm.complete(QUESTION, generation=SHORT).text
+    assert base.complete(QUESTION).text == base.core_llm.complete(QUESTION, max_new_tokens=8).text
 
 
 # -- with documents -----------------------------------------------------------------------------------------------
@@ -176,7 +176,7 @@ class Animal(BaseModel):
 def test_structured_output_goes_through_the_text_completion_program(plain, monkeypatch):
     asked = []
 
-    def scripted(self, turns, call):
+    def scripted(self, turns, options):
         asked.append(turns[-1].content)
         text = 'Here it is: {"name": "heron", "legs": 2}'
         return core.Completion(text, "stop", 5, 9, 0.1, 0.2)
@@ -210,14 +210,55 @@ def test_generation_arguments_are_honoured(bound, plain):
         assert llm.complete(QUESTION, stop=None, temperature=None).text == whole
 
 
+def test_settings_of_the_model_and_of_the_call(index):
+    """The core's keywords in both places; a call's config replaces the model's, its keywords change it."""
+    own = index.as_llm(generation=core.GenerationConfig(max_new_tokens=6), retrieval=ALWAYS, max_citations=1)
+    assert own.metadata.num_output == 6
+    assert SharedLLM(llm=own.core_llm, max_new_tokens=5).metadata.num_output == 5
+
+    def same(given, **core_options):
+        """Whether the answer under a call's options is the core's under these."""
+        answer, expected = own.complete(QUESTION, **given).raw["answer"], index.core.ask(QUESTION, **core_options)
+        pairs = [
+            (each.text, each.citations, each.counts.rows, each.counts.answer_tokens) for each in (answer, expected)
+        ]
+        return pairs[0] == pairs[1]
+
+    defaults = {"retrieval": ALWAYS, "max_citations": 1, "max_new_tokens": 6}
+    few = {"budget": 16, "max_citations": 2, "selector": "right-half"}
+    whole = core.RetrievalConfig(budget=32, relevance_floor=0, evidence_tokens=0)
+    assert same({}, **defaults)
+    assert same({"max_tokens": 2, **few}, **defaults | few | {"max_new_tokens": 2})
+    assert same({"generation": core.GenerationConfig(max_new_tokens=3)}, **defaults | {"max_new_tokens": 3})
+    assert same({"retrieval": whole}, retrieval=whole, max_new_tokens=6)
+    assert same({"temperature": None, "budget": None}, **defaults)
+    assert not same({}, **defaults | few)
+    assert not same({}, **defaults | {"max_new_tokens": 1})
+    own.budget = 24  # settings may be changed later
+    assert same({}, **defaults | {"budget": 24})
+
+
+def test_settings_survive_serialisation(index, tiny):
+    filters = MetadataFilters(filters=[MetadataFilter(key="page_label", value="2")])
+    own = SharedLLM(index.core.url, llm=tiny, where=filters, budget=32, relevance_floor=0, max_tokens=4)
+    again = SharedLLM.from_dict(own.to_dict(), llm=tiny)
+    assert again.where == filters
+    assert again.complete(QUESTION).raw["citations"] == own.complete(QUESTION).raw["citations"]
+    assert {c.document for c in again.complete(QUESTION).raw["citations"]} == {"birds-2"}
+    assert SharedLLM.from_dict(SharedLLM(llm=tiny).to_dict(), llm=tiny).complete("Hello").text
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"tools": []}, "'tools' cannot be honoured"),
-        ({"n": 2}, "'n' cannot be honoured"),
+        ({"tools": []}, r"Unknown setting 'tools' \(known: .*max_new_tokens"),
+        ({"n": 2}, "Unknown setting 'n'"),
         ({"temperature": -1}, "temperature=-1 must not be negative"),
         ({"max_tokens": 1, "max_new_tokens": 2}, "given twice"),
-        ({"documents": ["birds-1"]}, "without an index"),
+        ({"documents": ["birds-1"]}, "documents is given to a model without an index"),
+        ({"where": {"a": "b"}}, "where is given to a model without an index"),
+        ({"budget": 16}, "budget is given to a model without an index"),
+        ({"generation": {"temperature": 1}}, "is no GenerationConfig"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused(plain, options, message):
@@ -233,7 +274,16 @@ def test_wrong_constructions_are_refused(tiny, index, tmp_path):
     with pytest.raises(core.ConfigError, match="temperature=-1"):
         SharedLLM(llm=tiny, temperature=-1)
     with pytest.raises(core.ConfigError, match="relevance_floor=2"):
-        SharedLLM(llm=tiny, relevance_floor=2.0)
+        index.as_llm(relevance_floor=2.0)
+    with pytest.raises(core.ConfigError, match="relevance_floor is given to a model without an index"):
+        SharedLLM(llm=tiny, relevance_floor=0.5)
+    with pytest.raises(core.ConfigError, match=r"Give \['birds-1'\]"):
+        index.as_llm().complete(QUESTION, documents="birds-1")
+    with pytest.raises(core.ConfigError, match="given twice"):
+        SharedLLM(llm=tiny, max_tokens=3, max_new_tokens=4)
+    for given in ({"ref_doc_ids": ["a"], "documents": ["a"]}, {"filters": {"a": "b"}, "where": {"a": "b"}}):
+        with pytest.raises(core.ConfigError, match="one setting, given twice"):
+            index.as_llm(**given)
     with pytest.raises(core.ConfigError, match="without an index"):
         SharedLLM(llm=tiny, documents=["a"])
     with pytest.raises(core.ConfigError, match="both given"):
@@ -243,10 +293,10 @@ def test_wrong_constructions_are_refused(tiny, index, tmp_path):
 
 
 def test_messages_that_cannot_be_taken_are_refused(plain, bound):
-    with pytest.raises(core.ConfigError, match="role 'tool' cannot be taken"):
+    with pytest.raises(core.ConfigError, match="role 'tool' cannot be read"):
         plain.chat([ChatMessage(role="tool", content="42")])
     picture = ChatMessage(role="user", blocks=[ImageBlock(url="https://example.org/heron.png")])
-    with pytest.raises(core.ConfigError, match="ImageBlock cannot be taken"):
+    with pytest.raises(core.ConfigError, match="ImageBlock cannot be read"):
         bound.chat([picture])
     with pytest.raises(core.ConfigError, match="last message is from 'assistant'"):
         bound.chat(TURNS[:-1])

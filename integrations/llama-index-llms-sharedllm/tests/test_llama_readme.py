@@ -12,8 +12,12 @@ import pytest
 import sharedllm_docs as core
 from conftest import PAGES, ROOT
 from llama_index.core import Settings
+from llama_index.core.llms.llm import LLM
+from llama_index.core.vector_stores import FilterOperator
 
 PROJECT = Path(__file__).parents[1]
+INHERITED = set(LLM.model_fields)
+"""Fields that every LLM of LlamaIndex has."""
 BLOCKS = re.findall(r"^```python\n(.*?)^```", (PROJECT / "README.md").read_text(encoding="utf-8"), re.M | re.S)
 
 
@@ -60,7 +64,7 @@ def run_example(name: str, *arguments: str, monkeypatch) -> None:
 
 @pytest.mark.usefixtures("notes", "tiny_default")
 def test_the_readme_runs(capsys):
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
     names = run_readme()
     assert set(names["index"].ref_doc_info) == {
         str(Path(f"notes/{n}").resolve()) for n in ("heron.txt", "copper.md", "sonnet.txt")
@@ -75,8 +79,17 @@ def test_the_table_of_the_readme_names_what_is_there():
     for name in ("insert", "update_ref_doc", "refresh_ref_docs", "delete_ref_doc", "prune", "load", "insert_file"):
         assert f"{name}" in text
         assert callable(getattr(SharedLLMIndex, name))
-    fields = re.findall(r"`(budget|embedder|model_name|index_dir|relevance_floor)", text)
-    assert set(fields) <= set(SharedLLM.model_fields)
+    rows = re.search(r"^\| settings \|.*?\n\n", text, re.M | re.S)[0]
+    assert (
+        set(re.findall(r"`(\w+)[`=]", rows)) == {*SharedLLM.model_fields, "llm", "index", "max_new_tokens"} - INHERITED
+    )
+
+
+def test_the_table_of_operators_names_all_of_them():
+    text = (PROJECT / "README.md").read_text(encoding="utf-8")
+    rows = re.search(r"^\| operator \|.*?\n\n", text, re.M | re.S)[0]
+    named = {name for row in rows.strip().splitlines()[2:] for name in re.findall(r"`([^`]+)`", row.split("|")[1])}
+    assert named == {operator.value for operator in FilterOperator}
 
 
 @pytest.mark.usefixtures("notes", "tiny_default")

@@ -1,4 +1,4 @@
-"""A chat engine over an index: what was said before reaches the model, and every answer has its source nodes."""
+"""A chat engine over an index: it remembers the conversation, and every answer has its source nodes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from llama_index.llms.sharedllm.base import SharedLLM
 from llama_index.llms.sharedllm.query_engine import SharedLLMQueryEngine
 
 HISTORY_RESERVE = 1024
-"""Tokens of the window kept free of chat history: injected rows, the question and the prompt."""
+"""Tokens of the window that chat history leaves free for injected rows, the question and the prompt."""
 CONDENSING = (ChatMode.CONDENSE_QUESTION,)
 DIRECT = (ChatMode.BEST, ChatMode.CONTEXT)
 
@@ -32,16 +32,16 @@ DIRECT = (ChatMode.BEST, ChatMode.CONTEXT)
 class SharedLLMChatEngine(BaseChatEngine):
     """A conversation over documents.
 
-    Without ``condenser`` the earlier turns stand as text before the question, and passages are selected by the
-    question alone. With one, it first rewrites the question so that it stands alone, and only that is asked.
+    Without ``condenser`` the earlier turns precede the question as text, and the question alone selects passages. A
+    condenser first rewrites the question so that it can be understood alone, and only the new question is asked.
 
     Args:
-        query_engine: answers.
+        query_engine: answers the questions.
         memory: keeps the turns.
-        prefix_messages: stand before every conversation (instructions).
-        condenser: rewrites questions, or None.
-        condense_prompt: for it, with ``{chat_history}`` and ``{question}``.
-        callback_manager: told of every turn.
+        prefix_messages: messages that precede every conversation (instructions).
+        condenser: model that rewrites questions, or None.
+        condense_prompt: the condenser's prompt, with ``{chat_history}`` and ``{question}``.
+        callback_manager: receives an event for every turn.
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class SharedLLMChatEngine(BaseChatEngine):
 
     @trace_method("chat")
     def chat(self, message: str, chat_history: list[ChatMessage] | None = None) -> AgentChatResponse:
-        """Answer the next message; ``chat_history`` replaces what is remembered."""
+        """Answer the next message; ``chat_history`` replaces the memory."""
         if chat_history is not None:
             self._memory.set(chat_history)
         history = self._memory.get(input=message)
@@ -140,7 +140,7 @@ class SharedLLMChatEngine(BaseChatEngine):
 
     @property
     def chat_history(self) -> list[ChatMessage]:
-        """The turns remembered, instructions excepted."""
+        """The remembered turns, without the instructions."""
         return self._memory.get_all()
 
     def _earlier(self, history: Sequence[ChatMessage]) -> list[ChatMessage]:
@@ -161,10 +161,10 @@ def _tool_output(question: str, response: Response | StreamingResponse | AsyncSt
 
 
 def window_memory(llm: SharedLLM, history: list[ChatMessage]) -> BaseMemory:
-    """A memory of as many turns as the model's window has room for.
+    """A memory of as many turns as fit the model's window.
 
     Raises:
-        ConfigError: it has none.
+        ConfigError: the window has no room for any.
     """
     metadata, tokenizer = llm.metadata, llm.core_llm.tokenizer
     limit = metadata.context_window - metadata.num_output - HISTORY_RESERVE
@@ -182,7 +182,7 @@ def window_memory(llm: SharedLLM, history: list[ChatMessage]) -> BaseMemory:
 
 
 def condenses(mode: ChatMode | str) -> bool:
-    """Whether a chat mode rewrites questions so that they stand alone.
+    """Whether a chat mode rewrites questions so that they can be understood alone.
 
     Raises:
         ConfigError: an unknown mode.
@@ -191,7 +191,7 @@ def condenses(mode: ChatMode | str) -> bool:
     value = mode.value if isinstance(mode, ChatMode) else mode
     if value not in known:
         raise core.ConfigError(
-            f"chat_mode {value!r} is not there (known: {', '.join(known)}).",
+            f"Unknown chat_mode {value!r} (known: {', '.join(known)}).",
             remedy="For a chat without documents use SimpleChatEngine with SharedLLM().",
         )
     return value in [each.value for each in CONDENSING]

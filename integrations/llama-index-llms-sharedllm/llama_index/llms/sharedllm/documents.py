@@ -1,4 +1,4 @@
-"""LlamaIndex documents as documents of sharedllm-docs, with everything needed to give them back."""
+"""LlamaIndex documents as documents of sharedllm-docs, which keep all of their metadata."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ class Kept:
     """What a LlamaIndex document had beside its text.
 
     Attributes:
-        metadata: with their own types.
+        metadata: values with their own types.
         hash: of text and metadata; None for a document that did not come from LlamaIndex.
-        exclude_embed: keys left out for embedding.
-        exclude_llm: keys left out for the model.
+        exclude_embed: metadata keys that are left out for embedding.
+        exclude_llm: metadata keys that are left out for the model.
     """
 
     metadata: Mapping[str, Any]
@@ -33,10 +33,10 @@ class Kept:
 
 
 def to_core(document: Document) -> core.Document:
-    """A document named by its ``id_``, one page for every form feed's worth of text.
+    """A document named by its ``id_``; form feeds separate its pages.
 
     Raises:
-        ConfigError: it holds no text (a picture, a sound), or metadata that JSON cannot carry.
+        ConfigError: it has no text (an image, a sound), or metadata that JSON cannot carry.
     """
     text = _text(document)
     pages = text.split(PAGE_BREAK)
@@ -53,12 +53,18 @@ def to_core(document: Document) -> core.Document:
             f"The metadata of {document.id_!r} cannot be kept: {error}.", remedy="Give values that JSON can carry."
         ) from error
     title = document.metadata.get("title") or document.metadata.get("file_name") or ""
-    metadata = {KEPT: carried, **({"title": str(title)} if title else {})}
+    metadata = {**_as_strings(document.metadata), KEPT: carried, **({"title": str(title)} if title else {})}
     return core.Document.from_text(pages=pages, name=document.id_, metadata=metadata)
 
 
+def _as_strings(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """Single values as strings: what ``where`` of sharedllm-docs itself, and its messages, show of the metadata."""
+    single = {key: value for key, value in metadata.items() if isinstance(value, (str, int, float))}
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in single.items()}
+
+
 def kept_of(metadata: Mapping[str, str]) -> Kept:
-    """What was kept of a stored document; of one that came from elsewhere its plain strings."""
+    """What was kept of a LlamaIndex document; the metadata as it is if the document came from elsewhere."""
     if KEPT not in metadata:
         return Kept(dict(metadata))
     values = json.loads(metadata[KEPT])
@@ -71,11 +77,11 @@ def is_blank(document: Document) -> bool:
 
 
 def join_pages(documents: Sequence[Document]) -> list[Document]:
-    """Documents that are pages of one file (same ``file_path``, a ``page_label`` each) made one document a file.
+    """Join documents that are pages of one file (same ``file_path``, each with a ``page_label``): one for each file.
 
-    Readers of PDFs give a document for every page. Joined, sentences and chunks run on over page breaks and an
-    answer's page is the page's place in the file. The joined document's ``id_`` is the file's path; of the metadata
-    those that all pages share are kept. Other documents stay as they are, in their order.
+    Readers of PDFs give a document for every page. Once they are joined, sentences and chunks continue across page
+    breaks, and an answer's page is the page's place in the file. The joined document's ``id_`` is the path of the
+    file; it keeps the metadata that all pages share. Other documents stay as they are, in their order.
     """
     groups: dict[str, list[Document]] = {}
     for document in documents:
@@ -105,7 +111,7 @@ def _text(document: Document) -> str:
     resource = document.text_resource
     if resource is None or resource.text is None:
         raise core.ConfigError(
-            f"The document {document.id_!r} holds no text (a {document.class_name()}).",
+            f"The document {document.id_!r} has no text (it is a {document.class_name()}).",
             remedy="Give documents with text: the model reads nothing else.",
         )
     return resource.text

@@ -1,4 +1,4 @@
-"""``SharedLLMIndex``: LlamaIndex documents read once, kept on disk under their ``ref_doc_id``."""
+"""``SharedLLMIndex``: LlamaIndex documents, read once and kept on disk under their ``ref_doc_id``."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ from llama_index.core.utils import get_tqdm_iterable
 from llama_index.llms.sharedllm.base import SharedLLM
 from llama_index.llms.sharedllm.chat_engine import SharedLLMChatEngine, condenses, window_memory
 from llama_index.llms.sharedllm.documents import is_blank, kept_of, to_core
+from llama_index.llms.sharedllm.filters import Filters
+from llama_index.llms.sharedllm.options import several
 from llama_index.llms.sharedllm.query_engine import SharedLLMQueryEngine
 from llama_index.llms.sharedllm.retriever import SharedLLMRetriever
 
@@ -28,13 +30,13 @@ logger = logging.getLogger(__name__)
 
 
 class SharedLLMIndex:
-    """Documents of LlamaIndex in an index of sharedllm-docs. Everything is on disk as soon as a method returns.
+    """LlamaIndex documents in an index of sharedllm-docs. Everything is on disk when a method returns.
 
-    Make one with ``from_documents`` or ``load``. There are no nodes to insert: a document is read whole, and
-    the nodes of responses are made from the passages that were injected.
+    Make one with ``from_documents`` or ``load``. There are no nodes to insert: documents are read whole, and responses
+    make nodes from the passages that were injected.
 
     Attributes:
-        core: the index of sharedllm-docs underneath.
+        core: the index of sharedllm-docs.
     """
 
     def __init__(self, index: core.Index, *, callback_manager: CallbackManager | None = None) -> None:
@@ -54,17 +56,17 @@ class SharedLLMIndex:
         callback_manager: CallbackManager | None = None,
         **model_options: Any,
     ) -> SharedLLMIndex:
-        """Bring documents into the index at ``persist_dir``, which is made where there is none.
+        """Add documents to the index at ``persist_dir``, which is made if it does not exist.
 
-        What is there already is not read again: a document of the same ``id_`` and content, or (readers draw new
-        ids every time) one whose text and metadata are there under another id. Other documents in the index stay.
+        Known documents are not read again: those with the same ``id_`` and content, and (since readers draw new ids
+        every time) those whose text and metadata the index has under another id. Other documents in the index stay.
 
         Args:
-            documents: from any reader; blank ones are left out with a warning.
+            documents: from any reader; blank documents are left out with a warning.
             persist_dir: folder or fsspec URL.
-            llm: the model, loaded already; None loads the index's own or the default.
-            show_progress: a bar over the documents.
-            callback_manager: LlamaIndex's settings by default.
+            llm: the loaded model; None loads the index's own or the default.
+            show_progress: show a progress bar.
+            callback_manager: by default that of LlamaIndex's settings.
             model_options: of ``sharedllm_docs.SharedLLM.from_pretrained`` (name_or_path, adapter, device, ...).
 
         Raises:
@@ -85,21 +87,25 @@ class SharedLLMIndex:
         callback_manager: CallbackManager | None = None,
         **model_options: Any,
     ) -> SharedLLMIndex:
-        """Open the index at ``persist_dir``. Raises IndexNotFoundError (a SharedLLMError) where there is none."""
+        """Open the index at ``persist_dir``.
+
+        Raises:
+            SharedLLMError: there is none, or it is another model's.
+        """
         return cls(core.Index.open(persist_dir, _core_llm(llm), **model_options), callback_manager=callback_manager)
 
     # -- documents --------------------------------------------------------------------------------------------------
 
     @property
     def ref_doc_info(self) -> dict[str, RefDocInfo]:
-        """Metadata by ``ref_doc_id``; without node ids, as nodes are made when a question is asked."""
+        """Metadata by ``ref_doc_id``, without node ids, since nodes are made when a question is asked."""
         return {info.name: RefDocInfo(metadata=dict(kept_of(info.metadata).metadata)) for info in self._documents()}
 
     def insert(self, document: Document) -> None:
-        """Read a document; one of the same ``id_`` is replaced, and of it only changed chunks are read again.
+        """Read a document, in place of the one with the same ``id_``; only changed chunks are read again.
 
         Raises:
-            SharedLLMError: it holds no text, metadata that JSON cannot carry, or the disk or its budget is full.
+            SharedLLMError: the document has no text, or metadata that JSON cannot carry; or the disk is full.
         """
         with self._callback_manager.as_trace("insert"):
             self.core.add(to_core(document), replace=True)
@@ -109,10 +115,10 @@ class SharedLLMIndex:
     ) -> str:
         """Read a file (PDF, text, Markdown, HTML) with sharedllm-docs's own readers; returns its ``ref_doc_id``.
 
-        They keep pages, printed page labels and sections, which LlamaIndex's readers do not give.
+        Unlike LlamaIndex's readers they keep pages, printed page labels and sections.
 
         Args:
-            path: or fsspec URL.
+            path: of the file, or an fsspec URL.
             ref_doc_id: the file's name by default.
             options: of the reader: password, pages, engine, encoding.
         """
@@ -120,27 +126,27 @@ class SharedLLMIndex:
             return self.core.add(path, name=ref_doc_id, options=options, replace=True).document.name
 
     def update_ref_doc(self, document: Document) -> None:
-        """Put a document in the place of the one with its ``id_``, or insert it. There is always one of them."""
+        """Replace the document with the same ``id_``, or insert it; the index always has one of the two."""
         self.insert(document)
 
     def refresh_ref_docs(self, documents: Sequence[Document], *, show_progress: bool = False) -> list[bool]:
         """Insert documents whose ``id_`` is new, update those whose text or metadata changed.
 
         Returns:
-            for each whether it was read; False also for a blank one, which is left out with a warning.
+            whether each document was read; False also for blank ones, which are left out with a warning.
         """
         with self._callback_manager.as_trace("refresh_ref_docs"):
             return self._refresh(documents, same_content=False, show_progress=show_progress)
 
     def delete_ref_doc(self, ref_doc_id: str, delete_from_docstore: bool = True) -> None:
-        """Take a document out. Its rows stay on disk, for adding it again, until ``prune``.
+        """Take a document out. Its rows stay on disk until ``prune``, in case it is added again.
 
         Args:
-            ref_doc_id: of the document.
-            delete_from_docstore: only True: text and index are one.
+            ref_doc_id: id of the document.
+            delete_from_docstore: True only, since text and index are one.
 
         Raises:
-            DocumentNotFoundError: there is none of that id.
+            DocumentNotFoundError: there is none with that id.
             ConfigError: ``delete_from_docstore=False``.
         """
         if not delete_from_docstore:
@@ -172,25 +178,47 @@ class SharedLLMIndex:
 
     # -- asking -----------------------------------------------------------------------------------------------------
 
-    def as_llm(self, *, ref_doc_ids: Sequence[str] | None = None, **fields: Any) -> SharedLLM:
-        """The model bound to this index; ``fields`` of ``SharedLLM`` (max_tokens, budget, ...)."""
+    def as_llm(
+        self, *, ref_doc_ids: Sequence[str] | None = None, filters: Filters | None = None, **fields: Any
+    ) -> SharedLLM:
+        """The model with this index.
+
+        Args:
+            ref_doc_ids: documents to answer from; None: all.
+            filters: metadata that they must have: ``MetadataFilters``, ``{"year": "2024"}`` or
+                ``{"year": ["2023", "2024"]}``, or a function of the metadata.
+            fields: of ``SharedLLM`` (max_tokens, temperature, stop, budget, relevance_floor, ...).
+
+        Raises:
+            ConfigError: ``llm``, or a filter that cannot be honoured.
+        """
         if "llm" in fields:
             raise core.ConfigError(
                 "llm cannot be honoured: the answers come from the model that the documents were read with.",
                 remedy="Leave it out, or make the index with that model.",
             )
-        documents = None if ref_doc_ids is None else list(ref_doc_ids)
+        scope = {"documents": several(ref_doc_ids), "where": filters}
+        for name, value in scope.items():
+            if value is not None and fields.get(name) is not None:
+                here = "ref_doc_ids" if name == "documents" else "filters"
+                raise core.ConfigError(f"{here} and {name} are one setting, given twice.", remedy=f"Give {here}.")
+        fields |= {name: value for name, value in scope.items() if value is not None}
         fields.setdefault("callback_manager", self._callback_manager)
-        return SharedLLM(index=self.core, documents=documents, **fields)
+        return SharedLLM(index=self.core, **fields)
 
     def as_retriever(
-        self, *, similarity_top_k: int = 5, ref_doc_ids: Sequence[str] | None = None
+        self,
+        *,
+        similarity_top_k: int = 5,
+        ref_doc_ids: Sequence[str] | None = None,
+        filters: Filters | None = None,
     ) -> SharedLLMRetriever:
-        """The nearest passages as nodes; generates nothing."""
+        """The nearest passages as nodes, without generating anything; arguments as for ``as_query_engine``."""
         return SharedLLMRetriever(
             self.core,
             similarity_top_k=similarity_top_k,
             ref_doc_ids=ref_doc_ids,
+            filters=filters,
             callback_manager=self._callback_manager,
         )
 
@@ -200,17 +228,20 @@ class SharedLLMIndex:
         streaming: bool = False,
         similarity_top_k: int = 5,
         ref_doc_ids: Sequence[str] | None = None,
+        filters: Filters | None = None,
         **fields: Any,
     ) -> SharedLLMQueryEngine:
         """Answers with source nodes.
 
         Args:
             streaming: give streaming responses.
-            similarity_top_k: most source nodes; how much is injected is ``budget``, in rows.
-            ref_doc_ids: documents to answer from; None: all.
-            fields: of ``SharedLLM`` (max_tokens, temperature, stop, budget, relevance_floor, ...).
+            similarity_top_k: maximum number of source nodes; ``budget`` sets how much is injected, in rows.
+            ref_doc_ids, filters, fields: see ``as_llm``.
+
+        Raises:
+            ConfigError: see ``as_llm``.
         """
-        llm = self.as_llm(ref_doc_ids=ref_doc_ids, max_citations=similarity_top_k, **fields)
+        llm = self.as_llm(ref_doc_ids=ref_doc_ids, filters=filters, max_citations=similarity_top_k, **fields)
         return SharedLLMQueryEngine(llm, streaming=streaming)
 
     def as_chat_engine(
@@ -225,12 +256,12 @@ class SharedLLMIndex:
         """A conversation over the documents.
 
         Args:
-            chat_mode: ``context`` (``best``): earlier turns stand before the question; ``condense_question``: the
-                same model first rewrites the question so that it stands alone.
-            memory: keeps the turns; by default as many as the window has room for.
-            chat_history: turns to begin with.
-            system_prompt: instructions that stand before the conversation.
-            engine_options: of ``as_query_engine``, ``streaming`` excepted.
+            chat_mode: ``context`` (``best``): earlier turns precede the question; ``condense_question``: the same
+                model first rewrites the question so that it can be understood alone.
+            memory: keeps the turns; by default as many as fit the window.
+            chat_history: first turns of the conversation.
+            system_prompt: instructions that precede the conversation.
+            engine_options: of ``as_query_engine``, except ``streaming``.
 
         Raises:
             ConfigError: another mode, or ``memory`` together with ``chat_history``.

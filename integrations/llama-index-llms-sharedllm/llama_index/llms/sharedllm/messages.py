@@ -21,13 +21,13 @@ def to_turns(messages: Sequence[ChatMessage]) -> list[Message]:
     """Turns of the same roles and texts.
 
     Raises:
-        ConfigError: a role (of tools) or a block (picture, sound, ...) that the model cannot take.
+        ConfigError: a role (such as tool) or a block (image, sound, ...) that the model cannot read.
     """
     return [Message(_role(message), _text(message)) for message in messages]
 
 
 def split_question(turns: Sequence[Message]) -> tuple[str, list[Message]]:
-    """The question (the last turn, of the user) and what was said before it.
+    """The question (the last turn, by the user) and the turns before it.
 
     Raises:
         ConfigError: no turn, or the last one is not the user's.
@@ -42,7 +42,7 @@ def _role(message: ChatMessage) -> str:
     role = ROLES.get(message.role)
     if role is None:
         raise ConfigError(
-            f"A message of role {message.role.value!r} cannot be taken (known: {', '.join(r.value for r in ROLES)}).",
+            f"A message of role {message.role.value!r} cannot be read (known: {', '.join(r.value for r in ROLES)}).",
             remedy="The model calls no functions: give tool output as a user message, as ReActAgent does.",
         )
     return role
@@ -52,6 +52,6 @@ def _text(message: ChatMessage) -> str:
     for block in message.blocks:
         if not isinstance(block, TextBlock):
             raise ConfigError(
-                f"A {type(block).__name__} cannot be taken: the model reads text only.", remedy="Give text blocks."
+                f"A {type(block).__name__} cannot be read: the model reads text only.", remedy="Give text blocks."
             )
     return "\n".join(block.text for block in message.blocks if isinstance(block, TextBlock))

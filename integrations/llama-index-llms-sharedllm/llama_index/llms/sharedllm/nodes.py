@@ -1,4 +1,4 @@
-"""Passages of sharedllm-docs as LlamaIndex nodes with their page, span, score and the document they are from."""
+"""Passages of sharedllm-docs as LlamaIndex nodes with page, span, score and document."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sharedllm_docs import Citation, Index, Passage
 from llama_index.llms.sharedllm.documents import Kept, kept_of
 
 ADDED = ("page", "page_label", "section", "quote")
-"""Metadata added to a node; a document's own of the same name is kept instead."""
+"""Metadata added to a node, unless the document has metadata of the same name."""
 
 
 def cited_nodes(index: Index, citations: Sequence[Citation]) -> list[NodeWithScore]:
-    """The injected nodes that citations were taken from, best first, each with its best quote."""
+    """The injected nodes that the citations come from, best first, each with its best quote."""
     quotes: dict[tuple[str, int, int, int], str] = {}
     for citation in citations:
         quotes.setdefault((citation.document_key, citation.chunk, citation.level, citation.node), citation.quote)
@@ -24,10 +24,10 @@ def cited_nodes(index: Index, citations: Sequence[Citation]) -> list[NodeWithSco
 
 
 def to_node(passage: Passage, quote: str = "") -> NodeWithScore:
-    """A node whose id follows from its place, so that the same passage is the same node every time.
+    """A node; its id is its place, so that the same passage is the same node every time.
 
     Args:
-        passage: of an index.
+        passage: from an index.
         quote: the sentence that an answer cites, or "".
     """
     kept = kept_of(passage.metadata)
@@ -55,6 +55,6 @@ def to_node(passage: Passage, quote: str = "") -> NodeWithScore:
 
 
 def _page(passage: Passage, kept: Kept) -> int:
-    """The page in the file: a reader that gives a document for every page says it in ``page_label``."""
+    """The page in the file. Readers that give a document for every page have its number in ``page_label``."""
     label = str(kept.metadata.get("page_label", ""))
     return int(label) if kept.hash is not None and passage.page == 1 and label.isdecimal() else passage.page

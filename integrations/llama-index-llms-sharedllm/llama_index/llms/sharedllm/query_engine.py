@@ -20,19 +20,20 @@ from llama_index.llms.sharedllm.retriever import plain_query
 
 
 class SharedLLMQueryEngine(BaseQueryEngine):
-    """Answers queries through a model that is bound to an index.
+    """Answers queries with a model that has an index.
 
-    A response's ``metadata`` has the nodes' metadata by node id, and under ``"sharedllm"`` whether the documents say
-    it, relevance, why the answer ended, timings and counts. Of a streaming response the source nodes are there at
-    once (the first token has been computed by then), this part of the metadata at the end.
+    A response's ``metadata`` has the nodes' metadata by node id. Under ``"sharedllm"`` it says whether the documents
+    say it, the relevance, why the answer ended, timings and counts. A streaming response has its source nodes at once
+    (the first token has been computed by then), and this part of its metadata at the end.
 
     Args:
-        llm: bound to an index.
+        llm: a model with an index.
         streaming: whether ``query`` and ``aquery`` return streaming responses.
-        callback_manager: told of every query; the model's own is told of every call.
+        callback_manager: receives an event for every query; the model's own receives one for every call.
 
     Raises:
-        ConfigError: a model without an index, or a query that brings its own embedding or picture (when asked).
+        ConfigError: a model without an index; when asked, a query with its own embedding or picture.
+        DocumentNotFoundError: when asked, no document fits the model's choice.
     """
 
     def __init__(
@@ -47,7 +48,7 @@ class SharedLLMQueryEngine(BaseQueryEngine):
 
     @property
     def llm(self) -> SharedLLM:
-        """The bound model."""
+        """The model."""
         return self._llm
 
     # -- LlamaIndex's interface -------------------------------------------------------------------------------------
@@ -67,13 +68,13 @@ class SharedLLMQueryEngine(BaseQueryEngine):
         return response
 
     def _get_prompt_modules(self) -> dict[str, Any]:
-        """No prompts to change: the prompt's start is part of what is stored."""
+        """There are no prompts to change: the prompt's start is part of the index."""
         return {}
 
     # -- with earlier turns -----------------------------------------------------------------------------------------
 
     def answer(self, query: str, earlier: Sequence[ChatMessage] = ()) -> Response:
-        """A whole response; ``earlier`` turns stand before the query."""
+        """A whole response; ``earlier`` turns precede the query."""
         return self._whole(self._llm.chat([*earlier, ChatMessage(content=query)]))
 
     async def aanswer(self, query: str, earlier: Sequence[ChatMessage] = ()) -> Response:

@@ -18,16 +18,18 @@ from llama_index.core.base.llms.types import (
 )
 from sharedllm_docs import Answer, AsyncStream, Citation, Completion, Stream
 
+Streamed = Stream[Answer] | Stream[Completion]
+
 
 @dataclass(frozen=True)
 class Said:
-    """What the model said so far: the one shape that all responses are made from.
+    """What the model has said so far; all kinds of responses are made from it.
 
     Attributes:
         text: so far.
-        raw: goes into ``raw``.
-        extra: goes into ``additional_kwargs``.
-        delta: the last piece, None for a whole response.
+        raw: for the response's ``raw``.
+        extra: for its ``additional_kwargs``.
+        delta: the last piece; None for a whole response.
     """
 
     text: str
@@ -36,7 +38,7 @@ class Said:
     delta: str | None = None
 
     def chat(self) -> ChatResponse:
-        """As a chat response; the message itself carries text alone, so that it can go into a history."""
+        """As a chat response; its message has text only, so that it can go into a history."""
         message = ChatMessage(role=MessageRole.ASSISTANT, content=self.text)
         return ChatResponse(message=message, raw=self.raw, additional_kwargs=self.extra, delta=self.delta)
 
@@ -68,8 +70,8 @@ def said(result: Answer | Completion, delta: str | None = None) -> Said:
     return Said(result.text, {**raw, "usage": used}, extra, delta)
 
 
-def pieces_of(stream: Stream[Any]) -> Iterator[Said]:
-    """Every piece as it comes, then the whole with an empty piece: it carries the counts and the citations."""
+def pieces_of(stream: Streamed) -> Iterator[Said]:
+    """Every piece as it comes; then the whole result, with its counts and citations and an empty piece."""
     sources = stream.sources
     so_far = _SoFar()
     for piece in stream:
@@ -77,43 +79,43 @@ def pieces_of(stream: Stream[Any]) -> Iterator[Said]:
     yield said(stream.result, "")
 
 
-async def apieces_of(stream: Stream[Any]) -> AsyncIterator[Said]:
+async def apieces_of(stream: Streamed) -> AsyncIterator[Said]:
     """``pieces_of``, computed in a thread."""
     sources = stream.sources
     so_far = _SoFar()
-    waited = AsyncStream(lambda: stream)
+    waited: AsyncStream[Any] = AsyncStream(lambda: stream)
     async for piece in waited:
         for made in so_far.add(piece, sources):
             yield made
     yield said(waited.result, "")
 
 
-def chat_pieces(stream: Stream[Any]) -> ChatResponseGen:
+def chat_pieces(stream: Streamed) -> ChatResponseGen:
     """Chat responses of a stream."""
     for made in pieces_of(stream):
         yield made.chat()
 
 
-def completion_pieces(stream: Stream[Any]) -> CompletionResponseGen:
+def completion_pieces(stream: Streamed) -> CompletionResponseGen:
     """Completion responses of a stream."""
     for made in pieces_of(stream):
         yield made.completion()
 
 
-async def achat_pieces(stream: Stream[Any]) -> ChatResponseAsyncGen:
+async def achat_pieces(stream: Streamed) -> ChatResponseAsyncGen:
     """``chat_pieces`` for an event loop."""
     async for made in apieces_of(stream):
         yield made.chat()
 
 
-async def acompletion_pieces(stream: Stream[Any]) -> CompletionResponseAsyncGen:
+async def acompletion_pieces(stream: Streamed) -> CompletionResponseAsyncGen:
     """``completion_pieces`` for an event loop."""
     async for made in apieces_of(stream):
         yield made.completion()
 
 
 class _SoFar:
-    """Text so far; with sources, white space before the first word is left out, as an answer's text has none."""
+    """The text so far. White space before the first word is left out of an answer from documents."""
 
     def __init__(self) -> None:
         self.text = ""

@@ -1,15 +1,23 @@
-"""A retriever over the leaves of an index: the passages themselves, nothing generated."""
+"""A retriever over the leaves of an index; it generates nothing."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypedDict
 
 from llama_index.core.base.base_retriever import BaseRetriever
 from llama_index.core.callbacks.base import CallbackManager
 from llama_index.core.schema import NodeWithScore, QueryBundle
-from sharedllm_docs import ConfigError, Index
+from sharedllm_docs import ConfigError, Index, Where
 
+from llama_index.llms.sharedllm.filters import Filters, where_of
 from llama_index.llms.sharedllm.nodes import to_node
+from llama_index.llms.sharedllm.options import several
+
+
+class _Scope(TypedDict):
+    documents: Sequence[str] | None
+    where: Where | None
 
 
 class SharedLLMRetriever(BaseRetriever):
@@ -17,12 +25,15 @@ class SharedLLMRetriever(BaseRetriever):
 
     Args:
         index: of sharedllm-docs.
-        similarity_top_k: most passages.
+        similarity_top_k: maximum number of passages.
         ref_doc_ids: documents to search; None searches all.
-        callback_manager: told of every retrieval.
+        filters: metadata that they must have: ``MetadataFilters``, a mapping of values, or a function.
+        callback_manager: receives an event for every retrieval.
 
     Raises:
-        ConfigError: ``similarity_top_k`` below 1 (when asked), or a query that brings its own embedding or picture.
+        ConfigError: a filter that cannot be honoured; when asked, ``similarity_top_k`` below 1, or a query with its
+            own embedding or picture.
+        DocumentNotFoundError: when asked, no document fits the filters.
     """
 
     def __init__(
@@ -31,21 +42,22 @@ class SharedLLMRetriever(BaseRetriever):
         *,
         similarity_top_k: int = 5,
         ref_doc_ids: Sequence[str] | None = None,
+        filters: Filters | None = None,
         callback_manager: CallbackManager | None = None,
     ) -> None:
         super().__init__(callback_manager=callback_manager)
         self._index = index
-        self._ref_doc_ids = ref_doc_ids
+        self._scope: _Scope = {"documents": several(ref_doc_ids), "where": where_of(filters)}
         self.similarity_top_k = similarity_top_k
 
     def _retrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         query = plain_query(query_bundle)
-        found = self._index.search(query, k=self.similarity_top_k, documents=self._ref_doc_ids)
+        found = self._index.search(query, k=self.similarity_top_k, **self._scope)
         return [to_node(passage) for passage in found]
 
     async def _aretrieve(self, query_bundle: QueryBundle) -> list[NodeWithScore]:
         query = plain_query(query_bundle)
-        found = await self._index.asearch(query, k=self.similarity_top_k, documents=self._ref_doc_ids)
+        found = await self._index.asearch(query, k=self.similarity_top_k, **self._scope)
         return [to_node(passage) for passage in found]
 
 
@@ -53,7 +65,7 @@ def plain_query(query: QueryBundle) -> str:
     """The words of a query.
 
     Raises:
-        ConfigError: it asks for what is not honoured: texts, a vector or a picture in place of its words.
+        ConfigError: it has texts, a vector or a picture in place of its words.
     """
     asked = {
         "custom_embedding_strs": query.custom_embedding_strs is not None,
@@ -63,7 +75,7 @@ def plain_query(query: QueryBundle) -> str:
     for name, given in asked.items():
         if given:
             raise ConfigError(
-                f"The query brings {name}, which cannot be honoured: passages are chosen by its words.",
+                f"The query has {name}, which cannot be honoured: passages are chosen by its words.",
                 remedy="Give query_str alone.",
             )
     return query.query_str

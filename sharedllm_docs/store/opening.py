@@ -1,0 +1,30 @@
+"""Opens the files of an index, wherever they are."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from sharedllm_docs.errors import StoreError
+from sharedllm_docs.store.files import Files, LocalFiles
+from sharedllm_docs.store.remote import RemoteFiles
+
+
+def open_files(url: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Files:
+    """The files of an index at a local path, a ``file://`` URL or any other fsspec URL.
+
+    Args:
+        url: where the index is.
+        storage_options: passed to the remote file system (credentials, endpoints); none for a local path.
+
+    Raises:
+        StoreError: no such protocol, or its package is not installed.
+    """
+    text = os.fspath(url)
+    protocol, separator, rest = text.partition("://")
+    if not separator or protocol in ("file", "local"):
+        if storage_options:
+            raise StoreError(f"storage_options mean nothing for the local path {text}.", remedy="Leave them out.")
+        return LocalFiles(rest if separator else text)
+    return RemoteFiles.at(text, storage_options or {})
