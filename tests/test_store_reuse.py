@@ -16,6 +16,7 @@ from sharedllm_docs.documents.tree import ContextTree, RowLayout
 from sharedllm_docs.errors import (
     DamagedIndexError,
     DocumentNotFoundError,
+    StoreError,
 )
 from sharedllm_docs.store import IndexStore
 from sharedllm_docs.store.opening import open_files
@@ -192,6 +193,48 @@ def test_a_document_with_a_damaged_manifest_can_be_removed_but_not_pruned_around
     store.remove(bad.key)
     assert store.prune().files == 2
     assert store.verify().ok
+
+
+@pytest.mark.parametrize("reference", ["key", "prefix", "name"])
+@pytest.mark.parametrize("reopened", [False, True])
+@pytest.mark.parametrize("damage", ["flip", "cut", "empty", "a list"])
+def test_removing_a_damaged_document_touches_nothing_else(
+    store: IndexStore, damage: str, reopened: bool, reference: str
+) -> None:
+    keep = add(store, "keep.txt", ids_of(1, 64), profile=PROFILE)
+    bad = add(store, "bad.txt", ids_of(2, 64), profile=PROFILE)
+    files = open_files(store.url)
+    whole = files.read(bad.path)
+    spoilt = {"flip": whole.replace(b'"rows":', b'"rowz":'), "cut": whole[:-9], "empty": b"", "a list": b"[]"}[damage]
+    assert spoilt != whole
+    files.write(bad.path, [spoilt])
+    if reopened:
+        store = IndexStore.open(store.url)
+    before = contents(store)
+    given = {"key": bad.key, "prefix": bad.key[:8], "name": "bad.txt"}[reference]
+    if reference == "name" and damage != "flip" and reopened:
+        with pytest.raises(DamagedIndexError):  # nobody knows the name: the error says which manifest it may be
+            store.remove(given)
+        assert contents(store) == before
+        return
+    store.remove(given)
+    folder = f"documents/{bad.key}/"
+    assert contents(store) == {path: data for path, data in before.items() if not path.startswith(folder)}
+    assert store.documents() == [keep]
+
+
+def test_a_name_that_a_damaged_document_has_too_stands_for_both(store: IndexStore) -> None:
+    bad, keep = (add(store, "a.txt", ids_of(seed, 64), profile=PROFILE) for seed in (1, 2))
+    flip(store, bad.path, 50)
+    with pytest.raises(StoreError, match=f"'a.txt' stands for 2 documents: .*{bad.key[:12]}"):
+        store.remove("a.txt")
+    store.remove(bad.key)
+    assert store.get("a.txt") == keep
+
+
+def contents(store: IndexStore) -> dict[str, bytes]:
+    files = open_files(store.url)
+    return {path: files.read(path) for folder in ("documents", "shards") for path in files.sizes(folder)}
 
 
 def test_prune_removes_leftovers_of_interrupted_writes(tmp_path: Path) -> None:

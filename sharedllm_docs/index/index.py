@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from sharedllm_docs.config import Profile
-from sharedllm_docs.errors import IndexNotFoundError
+from sharedllm_docs.errors import DamagedIndexError, IndexNotFoundError
 from sharedllm_docs.index.library import Library, StoredRows
 from sharedllm_docs.index.views import AddedDocument, DocumentInfo, TreeView, tree_view
 from sharedllm_docs.model.messages import Message, transcript
@@ -273,11 +273,32 @@ class Index:
         """
         return self._library.info(self._store.get(reference))
 
+    def find_key(self, reference: str) -> str:
+        """The whole key of a document, found as by ``document``; its manifest may be damaged."""
+        return self._store.find_key(reference)
+
     def remove(self, reference: str, *, timeout: float = LOCK_TIMEOUT) -> DocumentInfo:
-        """Take a document out of the index; ``prune`` frees its rows."""
-        info = self.document(reference)
-        self._store.remove(info.key, timeout=timeout)
-        self._library.forget(info.key)
+        """Take a document out of the index; ``prune`` frees its rows.
+
+        A document whose manifest is damaged can be removed as well, by key or by the name if it can still be read.
+
+        Returns:
+            The document as it was. Of one with a damaged manifest only the key is sure, and perhaps the name; the
+            counts are 0 and the texts empty.
+
+        Raises:
+            DocumentNotFoundError: no such document.
+            StoreError: several; they are named.
+            IndexLockedError: another process goes on writing.
+        """
+        key = self.find_key(reference)
+        try:
+            info = self.document(key)
+        except DamagedIndexError:
+            name = self._store.name_of(key)
+            info = DocumentInfo(key, name, pages=0, tokens=0, chunks=0, bytes=0, created="", reader="")
+        self._store.remove(key, timeout=timeout)
+        self._library.forget(key)
         return info
 
     def prune(self, *, timeout: float = LOCK_TIMEOUT) -> int:

@@ -160,6 +160,14 @@ class IndexStore:
         """
         return self._catalog.find(reference)
 
+    def find_key(self, reference: str) -> str:
+        """The whole key of a document, found as by ``get``; its manifest may be damaged. Raises as ``get``."""
+        return self._catalog.find_key(reference)
+
+    def name_of(self, key: str) -> str:
+        """The name of a document, also from a damaged manifest; "" if it cannot be read there."""
+        return self._catalog.name_of(key)
+
     def has_document(self, key: str) -> bool:
         """Whether a document of that key is in the index (its manifest may be damaged)."""
         return self._catalog.has(key)
@@ -228,6 +236,8 @@ class IndexStore:
 
     def remove(self, reference: str, *, timeout: float = LOCK_TIMEOUT) -> PruneReport:
         """Take a document out, by key, beginning of the key or name. Its shards stay until ``prune``.
+
+        A document with a damaged manifest goes too: by key, or by the name if it can still be read.
 
         Raises:
             DocumentNotFoundError, StoreError, IndexLockedError.
