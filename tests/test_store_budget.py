@@ -15,9 +15,9 @@ from sharedllm_docs.config import Profile
 from sharedllm_docs.documents.chunks import Chunk, split_into_chunks
 from sharedllm_docs.documents.tree import ContextTree, RowLayout
 from sharedllm_docs.errors import ConfigError, DiskBudgetError, DiskFullError, StoreError
+from sharedllm_docs.sizes import size_text
 from sharedllm_docs.store import IndexStore, SizeEstimate, VectorSize, chunk_key, estimate_bytes
 from sharedllm_docs.store import files as files_module
-from sharedllm_docs.store.budget import human_bytes
 from tests.store_helpers import (
     CREATED,
     add,
@@ -111,7 +111,7 @@ def test_an_empty_document_and_an_unresolved_profile() -> None:
     [(0, "0 bytes"), (999, "999 bytes"), (1536, "1.5 kB"), (2_500_000, "2.5 MB"), (3 * 10**12, "3.0 TB")],
 )
 def test_sizes_are_readable(count: int, text: str) -> None:
-    assert human_bytes(count) == text
+    assert size_text(count) == text
 
 
 # -- the budget ---------------------------------------------------------------------------------------------------

@@ -21,9 +21,10 @@ from sharedllm_docs.cli.options import (
 from sharedllm_docs.cli.progress import bars
 from sharedllm_docs.cli.records import document_record, tree_record
 from sharedllm_docs.cli.screen import Screen, one_line, opened
-from sharedllm_docs.cli.units import count_text, size_text
+from sharedllm_docs.cli.units import count_text
 from sharedllm_docs.errors import ConfigError, DamagedIndexError
 from sharedllm_docs.retrieval.query import fits
+from sharedllm_docs.sizes import size_text
 
 if TYPE_CHECKING:
     from sharedllm_docs.index.index import Index

@@ -14,7 +14,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from sharedllm_docs.cli.screen import one_line
-from sharedllm_docs.cli.units import count_text, pages_text, seconds_text, size_text
+from sharedllm_docs.cli.units import count_text, pages_text, seconds_text
+from sharedllm_docs.sizes import size_text
 
 if TYPE_CHECKING:
     from sharedllm_docs.index.views import AddedDocument, ChunkView, DocumentInfo, NodeView, TreeView

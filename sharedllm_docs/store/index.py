@@ -19,8 +19,7 @@ from sharedllm_docs.store.canonical import normalised
 from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, IndexHead
 from sharedllm_docs.store.files import Files
 from sharedllm_docs.store.fingerprint import Fingerprint
-from sharedllm_docs.store.maintenance import IndexInfo, PruneReport, prune, remove_document, summarise
-from sharedllm_docs.store.migrate import migrate_files
+from sharedllm_docs.store.maintenance import PruneReport, migrate_files, prune, remove_document
 from sharedllm_docs.store.opening import open_files
 from sharedllm_docs.store.reader import GatheredRows, Layout, RowNumbers, ShardReader
 from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, decode_document
@@ -202,13 +201,6 @@ class IndexStore:
         """Rows of several chunks at once; see ``ShardReader.gather``."""
         return self._reader.gather(parts, dtype, layout=layout, device=device)
 
-    def read_rows(
-        self, record: DocumentRecord, chunk: int, rows: RowNumbers, dtype: torch.dtype
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Unrotated keys and values [R, Ls, KV, D] of some rows of one chunk. Raises as ``gather``."""
-        gathered = self.gather([(record.chunks[chunk], rows)], dtype, layout="rows_first")
-        return gathered.keys, gathered.values
-
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def writer(self, *, timeout: float = LOCK_TIMEOUT, max_bytes: int | None = None) -> IndexWriter:
@@ -275,10 +267,6 @@ class IndexStore:
     def total_bytes(self) -> int:
         """Bytes of the whole index on disk."""
         return present_bytes(self._files)
-
-    def info(self) -> IndexInfo:
-        """The index at a glance. Raises DamagedIndexError, naming every manifest that cannot be read."""
-        return summarise(self._catalog)
 
 
 def _check_max_bytes(max_bytes: int | None) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,10 +48,6 @@ class ReadStats:
     checked_bytes: int = 0
     fetched_bytes: int = 0
     cached_bytes: int = 0
-
-    def snapshot(self) -> ReadStats:
-        """A copy, to subtract later."""
-        return replace(self)
 
 
 class OpenShard:
