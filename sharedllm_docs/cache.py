@@ -1,4 +1,4 @@
-"""Where downloads and other things that can be lost are kept. Leaf module."""
+"""The folder for downloads and other files that can be made again. Leaf module."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ ENVIRONMENT_VARIABLE = "SHAREDLLM_DOCS_CACHE"
 
 
 def cache_dir() -> Path:
-    """The user's cache folder of this project; ``SHAREDLLM_DOCS_CACHE`` overrides it. Not created here."""
+    """The project's folder in the user's cache, or the one that ``SHAREDLLM_DOCS_CACHE`` names. It is not created."""
     override = os.environ.get(ENVIRONMENT_VARIABLE)
     if override:
         return Path(override).expanduser()

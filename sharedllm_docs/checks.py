@@ -1,4 +1,5 @@
-"""Checks of settings and texts. Settings: a sentence for every problem, so that all are reported together."""
+"""Checks of settings and texts. Checks of settings return a sentence for each problem, so that all are reported
+together."""
 
 from __future__ import annotations
 
@@ -11,7 +12,7 @@ from sharedllm_docs.errors import ConfigError, QuestionError
 
 
 def choice_problems(settings: object, choices: Mapping[str, Any]) -> list[str]:
-    """One sentence for every field whose value is not among its choices."""
+    """A sentence for each field whose value is not among its choices."""
     problems = []
     for name, literal in choices.items():
         value = getattr(settings, name)
@@ -21,12 +22,12 @@ def choice_problems(settings: object, choices: Mapping[str, Any]) -> list[str]:
 
 
 def is_int(value: object) -> bool:
-    """A whole number, which True and False are not."""
+    """Whether the value is a whole number; True and False are not."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
 def number_problems(settings: object, *, whole: tuple[str, ...] = (), finite: tuple[str, ...] = ()) -> list[str]:
-    """One sentence for every field that is no whole, or no finite, number."""
+    """A sentence for each field that is not a whole (``whole``) or finite (``finite``) number."""
     problems = []
     for name in (*whole, *finite):
         value = getattr(settings, name)
@@ -59,13 +60,13 @@ def share_problems(settings: object, *names: str) -> list[str]:
 
 
 def raise_if(problems: list[str], what: str) -> None:
-    """One ConfigError for all problems."""
+    """Raise one ConfigError that lists all problems, if there are any."""
     if problems:
         raise ConfigError(f"Invalid {what}: " + " ".join(problems), remedy="Correct these settings.")
 
 
 def checked_keys(cls: type, values: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """The values, if ``cls`` has a field for each."""
+    """The values; raises ConfigError unless ``cls`` has a field for each."""
     known = {f.name for f in fields(cls)}
     unknown = sorted(set(values) - known)
     raise_if([f"unknown setting {name!r} (known: {', '.join(sorted(known))})." for name in unknown], what)
@@ -73,11 +74,11 @@ def checked_keys(cls: type, values: Mapping[str, Any], what: str) -> dict[str, A
 
 
 def check_text(text: str, what: str) -> None:
-    """Raise QuestionError where a text holds what is no character (half of a surrogate pair)."""
+    """Raise QuestionError if a text is not valid Unicode (holds half of a surrogate pair)."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise QuestionError(
-            f"The {what} {text!r} holds {text[error.start]!r} at {error.start}, which is no character.",
+            f"The {what} {text!r} holds {text[error.start]!r} at {error.start}, which is not a character.",
             remedy="Give it as valid UTF-8.",
         ) from error

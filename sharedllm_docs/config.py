@@ -1,8 +1,8 @@
-"""Settings: frozen dataclasses, validated once, all problems reported together. Leaf module.
+"""Settings: frozen dataclasses, validated when made, with all problems reported together. Leaf module.
 
-``Profile`` fixes how a document is encoded and injected and is part of the index's fingerprint;
-``RetrievalConfig`` and ``GenerationConfig`` may differ from one question to the next. Their fields are keywords of the
-public calls as well, typed by ``RetrievalOptions`` and ``GenerationOptions``.
+``Profile`` says how documents are encoded and injected and is part of the index's fingerprint. ``RetrievalConfig`` and
+``GenerationConfig`` may differ from one question to the next; their fields are also keywords of the public calls, typed
+by ``RetrievalOptions`` and ``GenerationOptions``.
 """
 
 from __future__ import annotations
@@ -30,26 +30,26 @@ class Profile:
     """How documents are encoded into trees and how the trees reach the decoder (docs/architecture.md, two profiles).
 
     Attributes:
-        name: ``prefix`` (training-free) or ``sharedllm`` (the paper's, wants an adapter).
-        layers: injection layers (first, last), counted from 1, both included; None until resolved for a model
-            (``prefix``: all L layers, or the calibrated ones of an embedded model; ``sharedllm``: 1 .. L // 2, the
-            paper's choice for question answering).
-        chunk_tokens: tokens a chunk (paper: 1,024; 512 for question answering).
+        name: ``prefix`` (needs no training) or ``sharedllm`` (the paper's; needs an adapter).
+        layers: injection layers (first, last), counted from 1, both included. None stands for the default of the
+            model: for ``prefix`` all L layers, or the calibrated ones of an embedded model; for ``sharedllm``
+            1 .. L // 2, the paper's choice for question answering.
+        chunk_tokens: tokens per chunk (paper: 1,024; 512 for question answering).
         depth: levels of the context tree below the root.
-        grains: tokens that share one kept key/value, one entry a level from the top down; 0 = a node of that level
-            is never injected. The last entry is the stored (finest) grain and cannot be 0.
-        keep: which token of a group is kept.
+        grains: number of tokens that share one row, for each level from the top down; 0 = nodes of that level are
+            never injected. The last entry is the stored (finest) grain and cannot be 0.
+        keep: the token of each group whose row is kept.
         encoding: ``one_pass`` (a chunk runs once, coarser nodes are strided views) or ``per_node`` (every node runs
-            alone, as the authors' released code does).
-        fusion: ``joint`` (injected rows stand in front of the layer's own keys/values, one softmax) or ``separate``
+            alone, as in the authors' released code).
+        fusion: ``joint`` (injected rows precede the layer's own keys and values, under one softmax) or ``separate``
             (the paper's cross-attention block between self-attention and MLP).
         positions: rotary position of an injected key: ``token`` (consecutive), ``chunk`` (index of its chunk among
-            the injected chunks) or ``chunk+token`` (that plus the offset inside its node).
+            the injected chunks) or ``chunk+token`` (that index plus the offset inside the node).
         query_offset: added to the question's rotary position, which is the number of injected chunks, in the
-            ``separate`` fusion (the authors' released code has 1).
-        front: what stands in front of every chunk while it is encoded: the ``prompt`` start, a ``sink`` (the first
+            ``separate`` fusion (1 in the authors' released code).
+        front: tokens that precede every chunk while it is encoded: the ``prompt`` start, a ``sink`` (the first
             token of the prompt) or ``none``.
-        store_dtype: how keys and values are stored.
+        store_dtype: number format of the stored keys and values.
     """
 
     name: ProfileName = "prefix"
@@ -67,12 +67,12 @@ class Profile:
 
     @classmethod
     def prefix(cls, **changes: Any) -> Profile:
-        """The training-free profile: every layer, grain 1, rows in front of the self-attention's own."""
+        """The profile without training: all layers, grain 1, rows before the self-attention's own."""
         return cls(**checked_keys(cls, changes, "prefix profile"))
 
     @classmethod
     def sharedllm(cls, **changes: Any) -> Profile:
-        """The paper's profile: lower half of the layers, grains 16/8/4, separate cross-attention."""
+        """The paper's profile: the lower half of the layers, grains 16/8/4, separate cross-attention."""
         paper: dict[str, Any] = {
             "name": "sharedllm",
             "grains": (16, 8, 4),
@@ -85,7 +85,7 @@ class Profile:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Profile:
-        """Inverse of ``to_dict``; raises ConfigError for unknown or invalid settings."""
+        """The profile that ``to_dict`` wrote; raises ConfigError for unknown or invalid settings."""
         checked = checked_keys(cls, values, "profile")
         for name in ("layers", "grains"):
             if isinstance(checked.get(name), list):
@@ -93,7 +93,7 @@ class Profile:
         return cls(**checked)
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready settings."""
+        """The settings as JSON values."""
         values = asdict(self)
         values["layers"] = list(self.layers) if self.layers else None
         values["grains"] = list(self.grains)
@@ -135,7 +135,7 @@ class Profile:
                 f"chunk_tokens={self.chunk_tokens} must be a positive multiple of 2**depth={2**self.depth}."
             )
         if len(self.grains) != self.depth:
-            problems.append(f"grains={self.grains} must have one entry a level (depth={self.depth}).")
+            problems.append(f"grains={self.grains} must have one entry per level (depth={self.depth}).")
             return problems
         if min(self.grains) < 0 or self.grains[-1] == 0:
             problems.append(f"grains={self.grains} must not be negative and the last must be at least 1.")
@@ -157,16 +157,16 @@ class Profile:
         if self.fusion == "separate" and self.front != "none":
             problems.append(f"fusion='separate' takes no front: front must be 'none', not {self.front!r}.")
         if self.fusion == "separate" and self.name == "prefix":
-            problems.append("profile 'prefix' works by fusion='joint'.")
+            problems.append("profile 'prefix' needs fusion='joint'.")
         if self.query_offset < 0:
             problems.append(f"query_offset={self.query_offset} must not be negative.")
         return problems
 
     def resolve(self, num_layers: int) -> Profile:
-        """The same profile with ``layers`` fixed for a model of ``num_layers`` layers.
+        """The same profile with ``layers`` set for a model of ``num_layers`` layers.
 
         Raises:
-            ConfigError: the range reaches beyond the model.
+            ConfigError: the layers reach beyond the model's.
         """
         if self.layers is None:
             last = num_layers if self.name == "prefix" else max(1, num_layers // 2)
@@ -180,12 +180,12 @@ class Profile:
 
     @property
     def stored_grain(self) -> int:
-        """The finest grain, the one on disk."""
+        """The finest grain, which is the one on disk."""
         return self.grains[-1]
 
     @property
     def injection_layers(self) -> range:
-        """Zero-based indices of the layers that receive rows (needs resolved ``layers``)."""
+        """Indices of the injection layers, counted from 0; ``layers`` must be resolved."""
         if self.layers is None:
             raise ConfigError(
                 "The profile's layers are not resolved.", remedy="Call Profile.resolve(num_layers) first."
@@ -198,14 +198,14 @@ class RetrievalConfig:
     """How one question is answered from the index.
 
     Attributes:
-        budget: most key/value rows injected a layer (None: the profile's default).
-        selector: how a branch is chosen inside a candidate chunk.
-        candidates: most candidate chunks considered by branch selection.
-        evidence_tokens: tokens of the best leaves' text placed verbatim in the prompt (0 = none; None: the profile's
-            default).
-        relevance_floor: least relevance of the best leaf, 0 .. 1, below which the answer is that the document does
-            not say; 0 switches the floor off.
-        max_citations: most citations returned.
+        budget: maximum number of rows injected per layer; None for the adapter's or profile's default.
+        selector: how branch selection chooses between the halves of a node.
+        candidates: maximum number of chunks that branch selection considers.
+        evidence_tokens: tokens of the best leaves' text quoted in the prompt; 0 for none, None for the adapter's or
+            profile's default.
+        relevance_floor: minimum relevance of the best leaf, 0 .. 1; below it the answer is "The document does not
+            say." 0 switches the floor off.
+        max_citations: maximum number of citations returned.
     """
 
     budget: int | None = None
@@ -241,13 +241,13 @@ class GenerationConfig:
     """How the answer's tokens are drawn.
 
     Attributes:
-        max_new_tokens: most tokens generated.
-        temperature: 0 = greedy (deterministic); above, sampling.
-        top_p: nucleus mass, used when sampling.
-        top_k: most tokens considered when sampling (0 = all).
-        repetition_penalty: 1 = none.
-        stop: generation ends before the first of these strings.
-        seed: of the sampling, 0 .. 2**63 - 1; None draws a fresh one.
+        max_new_tokens: maximum number of tokens generated.
+        temperature: 0 for greedy decoding (deterministic); above 0 tokens are sampled.
+        top_p: probability mass of the nucleus, for sampling.
+        top_k: number of most probable tokens considered in sampling; 0 for all.
+        repetition_penalty: factor against repeated tokens; 1 for none.
+        stop: strings that end generation; the first one that appears is not part of the answer.
+        seed: seed of the sampling, 0 .. 2**63 - 1; None for a random one.
     """
 
     max_new_tokens: int = 128
@@ -286,7 +286,7 @@ class GenerationConfig:
 
 
 class RetrievalOptions(TypedDict, total=False):
-    """The fields of ``RetrievalConfig`` as keywords, and ``retrieval`` for a whole one that they change."""
+    """Fields of ``RetrievalConfig`` as keywords, and ``retrieval``, a whole one in which they replace fields."""
 
     budget: int | None
     selector: SelectorName
@@ -298,7 +298,7 @@ class RetrievalOptions(TypedDict, total=False):
 
 
 class GenerationOptions(TypedDict, total=False):
-    """The fields of ``GenerationConfig`` as keywords, and ``generation`` for a whole one that they change."""
+    """Fields of ``GenerationConfig`` as keywords, and ``generation``, a whole one in which they replace fields."""
 
     max_new_tokens: int
     temperature: float
@@ -314,7 +314,7 @@ Config = TypeVar("Config", RetrievalConfig, GenerationConfig)
 
 
 def check_options(known: type, options: Mapping[str, Any]) -> None:
-    """Raise ConfigError for keywords that ``known``, a TypedDict, does not have; all it has are named."""
+    """Raise ConfigError for keywords that ``known``, a TypedDict, does not have; the message lists those it has."""
     unknown = sorted(set(options) - set(known.__annotations__))
     if unknown:
         raise ConfigError(
@@ -324,13 +324,13 @@ def check_options(known: type, options: Mapping[str, Any]) -> None:
 
 
 def config_of(kind: type[Config], whole: Config | None, options: Mapping[str, Any]) -> Config:
-    """A config with the fields that ``options`` names; the others are those of ``whole``, or the defaults.
+    """A config with the fields in ``options``; the other fields come from ``whole``, or are the defaults.
 
     Raises:
-        ConfigError: an invalid value, or a ``whole`` of another class.
+        ConfigError: a value is invalid, or ``whole`` is of another class.
     """
     if whole is not None and not isinstance(whole, kind):
-        raise ConfigError(f"{whole!r} is no {kind.__name__}.", remedy=f"Give a {kind.__name__}, or single keywords.")
+        raise ConfigError(f"{whole!r} is not a {kind.__name__}.", remedy=f"Give a {kind.__name__}, or single keywords.")
     given = {f.name: options[f.name] for f in fields(kind) if f.name in options}
     return replace(whole or kind(), **given)
 
@@ -339,7 +339,7 @@ def generation_of(options: Mapping[str, Any]) -> GenerationConfig:
     """A ``GenerationConfig`` from the keywords of ``GenerationOptions``.
 
     Raises:
-        ConfigError: an unknown keyword, or an invalid value.
+        ConfigError: a keyword is unknown, or a value is invalid.
     """
     check_options(GenerationOptions, options)
     whole: GenerationConfig | None = options.get("generation")

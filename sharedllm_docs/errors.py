@@ -1,18 +1,18 @@
-"""Every error and warning a user can meet. Leaf module: imports nothing of the project.
+"""Every error and warning that a user can meet. Leaf module: imports nothing of the project.
 
-An error's message carries the value, the bound and the remedy. The command line prints it in one line and exits
-with the class's ``exit_code``; from Python it is an ordinary exception.
+A message holds the value, the bound and the remedy. The command line prints it in one line and exits with the class's
+``exit_code``; in Python it is an ordinary exception.
 """
 
 from __future__ import annotations
 
 
 class SharedLLMError(Exception):
-    """Base of all errors raised on purpose.
+    """Base class of all errors that the project raises on purpose.
 
     Args:
         message: what happened, with the offending value and the bound it broke.
-        remedy: what the user can do about it (one sentence).
+        remedy: one sentence that says what the user can do about it.
     """
 
     exit_code = 1
@@ -27,7 +27,7 @@ class SharedLLMError(Exception):
 
 
 class ConfigError(SharedLLMError, ValueError):
-    """One or more settings are invalid; all problems are reported together."""
+    """One or more settings are invalid; the message lists all problems."""
 
     exit_code = 2
 
@@ -36,48 +36,48 @@ class ConfigError(SharedLLMError, ValueError):
 
 
 class DocumentError(SharedLLMError):
-    """A document cannot be read. Base of the reader errors."""
+    """A document cannot be read. Base class of the readers' errors."""
 
     exit_code = 3
 
 
 class DocumentNotFoundError(DocumentError, FileNotFoundError):
-    """No such file, or the index holds no such document."""
+    """The file does not exist, or the index holds no such document."""
 
 
 class EmptyDocumentError(DocumentError):
-    """A 0-byte file, or a document without a single word."""
+    """The file is empty, or the document has no words."""
 
 
 class UnknownFormatError(DocumentError):
-    """No registered reader takes this file (or the bytes are not what the file's name says)."""
+    """No registered reader takes this file, or its bytes are not what its name says."""
 
 
 class EncryptedDocumentError(DocumentError):
-    """The document wants a password, or the password given is wrong."""
+    """The document needs a password, or the given password is wrong."""
 
 
 class DamagedDocumentError(DocumentError):
-    """Truncated or corrupt bytes from which no page can be read."""
+    """The file is truncated or corrupt, and no page can be read from it."""
 
 
 class ScannedDocumentError(DocumentError):
-    """The pages are pictures: there is no text layer."""
+    """The pages are images without a text layer."""
 
 
 class DocumentTooLargeError(DocumentError):
-    """More pages or bytes than the reader's limit."""
+    """The document has more pages or bytes than the reader's limit."""
 
 
 class PageRangeError(DocumentError, ValueError):
-    """A page range that is malformed or outside the document."""
+    """The page range is malformed or outside the document."""
 
 
 class DocumentWarning(UserWarning):
-    """Something in a document was lost or guessed, the rest is kept.
+    """Something in a document was lost or guessed; the rest was kept.
 
     Attributes:
-        code: stable short name, e.g. ``page-failed``, ``no-text-on-page``, ``encoding-guessed``.
+        code: a short, stable name, e.g. ``page-failed``, ``no-text-on-page``, ``encoding-guessed``.
     """
 
     def __init__(self, code: str, message: str) -> None:
@@ -95,22 +95,22 @@ class ModelError(SharedLLMError):
 
 
 class ModelUnavailableError(ModelError):
-    """The weights can be neither found nor fetched (offline, wrong name, failed hash check)."""
+    """The weights can be neither found nor fetched (offline, wrong name, wrong hash)."""
 
 
 class UnsupportedModelError(ModelError):
-    """A family, rope type or attention shape that the project does not handle."""
+    """The model's family, rope type, attention or tokenizer is not supported."""
 
 
 class AdapterError(ModelError):
-    """An adapter is missing where the profile needs one, or does not fit the model."""
+    """The adapter is missing, damaged, or does not fit the model or profile."""
 
 
 # -- the index ----------------------------------------------------------------------------------------------------
 
 
 class StoreError(SharedLLMError):
-    """Base of everything that concerns the index on disk."""
+    """Base class of errors about the index on disk."""
 
     exit_code = 5
 
@@ -123,7 +123,7 @@ class FingerprintMismatchError(StoreError):
     """The index was made by another model, adapter or setting.
 
     Attributes:
-        differences: field name -> (value in the index, value wanted now).
+        differences: for each field that differs, its value in the index and its value now.
     """
 
     def __init__(self, message: str, *, differences: dict[str, tuple[object, object]], remedy: str = "") -> None:
@@ -132,7 +132,11 @@ class FingerprintMismatchError(StoreError):
 
 
 class DamagedIndexError(StoreError):
-    """A checksum does not match or a file is missing. ``paths`` names the files, relative to the index."""
+    """A checksum does not match, or a file is missing.
+
+    Attributes:
+        paths: the files, relative to the index.
+    """
 
     def __init__(self, message: str, *, paths: tuple[str, ...] = (), remedy: str = "") -> None:
         self.paths = paths
@@ -140,32 +144,32 @@ class DamagedIndexError(StoreError):
 
 
 class SchemaError(StoreError):
-    """The index was written by a newer version, or no migration leads to the current schema."""
+    """The index was written by a newer version, or has no migration to the current schema."""
 
 
 class IndexLockedError(StoreError):
-    """Another process is writing and did not finish within the timeout."""
+    """Another process is writing to the index and did not finish within the timeout."""
 
 
 class DiskFullError(StoreError):
-    """No space left on the device."""
+    """The disk is full."""
 
 
 class DiskBudgetError(StoreError):
-    """Encoding would exceed the disk budget."""
+    """The document would exceed the index's disk budget."""
 
 
 # -- questions ----------------------------------------------------------------------------------------------------
 
 
 class QuestionError(SharedLLMError, ValueError):
-    """Base of what is wrong with a question."""
+    """A question cannot be taken as it was asked. Base class of errors about questions."""
 
     exit_code = 6
 
 
 class EmptyQuestionError(QuestionError):
-    """A question without a word."""
+    """The question or prompt has no words."""
 
 
 class QuestionTooLongError(QuestionError):
@@ -176,17 +180,17 @@ class QuestionTooLongError(QuestionError):
 
 
 class EvaluationError(SharedLLMError, ValueError):
-    """A task's data, a prediction or an argument of a metric is malformed."""
+    """The data of a task, a prediction or an argument of a metric is malformed."""
 
     exit_code = 7
 
 
 class NotMeasurableError(EvaluationError):
-    """A system cannot take an example: its text exceeds the window, or the system has no such ability."""
+    """A system cannot run an example: the text exceeds its window, or it lacks the ability."""
 
 
 class InterruptedIngestion(SharedLLMError):  # noqa: N818 - an interruption, not an error
-    """Ctrl-C during ingestion. What was encoded is kept; adding the same document again resumes."""
+    """Ingestion was interrupted. Encoded chunks are kept; adding the same document again resumes."""
 
     exit_code = 130
 
@@ -195,27 +199,27 @@ class InterruptedIngestion(SharedLLMError):  # noqa: N818 - an interruption, not
 
 
 class DataError(SharedLLMError):
-    """Training data cannot be built. Base of the errors of the data build."""
+    """Training data cannot be built. Base class of the errors of the data build."""
 
     exit_code = 9
 
 
 class FetchError(DataError):
-    """A package that data is made from cannot be fetched, or is not the one that is pinned."""
+    """A source package of training data cannot be fetched, or differs from the pinned one."""
 
 
 class ReservedDataError(DataError):
-    """A row or a package that is kept for judging was about to be used."""
+    """A row or package that is reserved for evaluation was about to be used for training."""
 
 
 # -- training -----------------------------------------------------------------------------------------------------
 
 
 class TrainingError(SharedLLMError):
-    """Training cannot go on: out of memory, a loss that is no number. The last good checkpoint is kept."""
+    """Training cannot go on (out of memory, or the loss is not a number). The last good checkpoint is kept."""
 
     exit_code = 11
 
 
 class CheckpointError(TrainingError):
-    """A checkpoint is damaged, or belongs to another configuration."""
+    """The checkpoint is damaged, or belongs to another configuration."""

@@ -1,4 +1,4 @@
-"""Keeps the libraries' own progress bars and notices off the terminal while they load. Leaf module."""
+"""Silences progress bars and notices of other libraries while they load something. Leaf module."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_libraries() -> Iterator[None]:
-    """Within the block transformers and huggingface_hub show no bars and log errors only; restored afterwards."""
+    """Within the block, transformers and huggingface_hub draw no bars and log errors only; restored afterwards."""
     from huggingface_hub.utils import (  # type: ignore[attr-defined]
         are_progress_bars_disabled,
         disable_progress_bars,

@@ -53,6 +53,7 @@ def citation(page: int = 7, **changes: Any) -> Citation:
         "document": "R-intro.pdf",
         "document_key": "ab" * 32,
         "page": page,
+        "last_page": changes.get("page", page),
         "page_label": "",
         "char_start": 100,
         "char_end": 140,

@@ -68,6 +68,50 @@ def make_pdf(
     return _file(objects, info or {})
 
 
+def drawn_pdf(
+    contents: Sequence[str],
+    *,
+    page: str = "",
+    catalog: str = "",
+    extra: Mapping[int, bytes] | None = None,
+    info: Mapping[str, str] | None = None,
+) -> bytes:
+    """A PDF of pages whose content streams are given, for what ``make_pdf`` cannot draw.
+
+    Args:
+        contents: content stream of each page; fonts are /F1 (Helvetica), /F2 (Courier)
+            and /F3, whose exclamation mark is a fraction bar.
+        page: further entries of every page's dictionary, such as a crop box.
+        catalog: further entries of the catalogue.
+        extra: further objects, by their numbers (from 100 on, to be safe).
+        info: metadata.
+    """
+    kids = " ".join(f"{5 + 2 * i} 0 R" for i in range(len(contents)))
+    objects: dict[int, bytes] = {
+        1: f"<< /Type /Catalog /Pages 2 0 R {catalog} >>".encode(),
+        2: f"<< /Type /Pages /Kids [{kids}] /Count {len(contents)} >>".encode(),
+        3: b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>",
+        4: b"<< /Type /Font /Subtype /Type1 /BaseFont /Courier /Encoding /WinAnsiEncoding >>",
+        98: b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding << /Differences [33 /fraction] >> >>",
+        **(extra or {}),
+    }
+    for number, content in enumerate(contents):
+        objects[5 + 2 * number] = (
+            f"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents {6 + 2 * number} 0 R "
+            f"/Resources << /Font << /F1 3 0 R /F2 4 0 R /F3 98 0 R >> >> {page} >>"
+        ).encode()
+        objects[6 + 2 * number] = _stream(content.encode("cp1252"), broken=False, compress=False)
+    return _file(objects, info or {})
+
+
+def put(text: str, x: float = 72, y: float = 780, size: float = 10, more: str = "") -> str:
+    """Content that prints ``text`` at a place; ``more`` holds operators before it, such as ``3 Tr``."""
+    return f"q BT /F1 {size} Tf 1 0 0 1 {x} {y} Tm {more} ({text}) Tj ET Q\n"
+
+
+SCAN = "q 595 0 0 842 0 0 cm BI /W 1 /H 1 /BPC 8 /CS /G ID z EI Q\n"
+
+
 def _content(lines: Sequence[str]) -> bytes:
     if tuple(lines) == (PICTURE,):
         return b"q 200 0 0 200 72 500 cm BI /W 1 /H 1 /BPC 8 /CS /G ID \x80 EI Q"

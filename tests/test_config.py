@@ -34,7 +34,7 @@ BAD_PROFILES = [
     ({"chunk_tokens": 0}, "chunk_tokens=0 must be a positive multiple"),
     ({"chunk_tokens": -8}, "chunk_tokens=-8 must be a positive multiple"),
     ({"chunk_tokens": 64.0}, "chunk_tokens=64.0 must be a whole number."),
-    ({"grains": (1,)}, "grains=(1,) must have one entry a level (depth=3)."),
+    ({"grains": (1,)}, "grains=(1,) must have one entry per level (depth=3)."),
     ({"grains": (0, 0, 0)}, "grains=(0, 0, 0) must not be negative and the last must be at least 1."),
     ({"grains": (0, -1, 1)}, "grains=(0, -1, 1) must not be negative"),
     ({"grains": [0, 0, 1]}, "grains=[0, 0, 1] must be a tuple of whole numbers."),
@@ -47,7 +47,7 @@ BAD_PROFILES = [
     ({"layers": 4}, "layers=4 must be a tuple (first, last) of whole numbers, or None."),
     ({"encoding": "per_node"}, "encoding='per_node' runs every node alone: front must be 'none', not 'prompt'."),
     ({"name": "sharedllm", "fusion": "separate"}, "fusion='separate' takes no front: front must be 'none'"),
-    ({"fusion": "separate", "front": "none"}, "profile 'prefix' works by fusion='joint'."),
+    ({"fusion": "separate", "front": "none"}, "profile 'prefix' needs fusion='joint'."),
     ({"query_offset": -1}, "query_offset=-1 must not be negative."),
     ({"query_offset": None}, "query_offset=None must be a whole number."),
 ]

@@ -78,7 +78,7 @@ def test_a_conversation_takes_room_in_the_window(index):
         ask(index, conversation=long)
     with pytest.raises(QuestionTooLongError):
         index.stream(QUESTION, conversation=long)
-    with pytest.raises(QuestionError, match="no character"):
+    with pytest.raises(QuestionError, match="not a character"):
         ask(index, conversation=[Message("user", "\udce9")])
 
 

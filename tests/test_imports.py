@@ -63,6 +63,7 @@ LIGHT = (
     "model.prompt",
     "model.messages",
     "model.zoo",
+    "model.wheels",
     "model.embedder",
     "architectures.devices",
     "index.library",

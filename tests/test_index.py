@@ -335,7 +335,7 @@ def test_memory_filesystem(llm):
 def test_errors_of_questions(index, tmp_path, llm):
     with pytest.raises(EmptyQuestionError, match="is empty"):
         ask(index, " \n")
-    with pytest.raises(QuestionError, match="which is no character"):
+    with pytest.raises(QuestionError, match="which is not a character"):
         ask(index, "what \udce9?")
     with pytest.raises(QuestionTooLongError, match=r"window of 4096.*Shorten the question"):
         ask(index, "why " * 5000)

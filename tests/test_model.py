@@ -238,7 +238,7 @@ def test_an_adapter_brings_its_profile(saved, profile):
 @pytest.mark.parametrize(
     ("profile", "message"),
     [
-        ("prefix", "The adapter's cross-attention has no place in profile 'prefix'"),
+        ("prefix", "Profile 'prefix' has no place for the adapter's cross-attention"),
         (tiny_sharedllm_profile(layers=(1, 3)), r"trained for layers \(1, 2\), not for \(1, 3\)"),
         (tiny_sharedllm_profile(layers=(2, 2)), r"trained for layers \(1, 2\), not for \(2, 2\)"),
     ],

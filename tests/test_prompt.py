@@ -86,7 +86,7 @@ def test_control_tokens_that_are_spelled_out_stay_text(name, where):
     ("template", "reason"),
     [
         ("{{ raise_exception('No roles at all') }}", "No roles at all"),
-        ("{% for message in messages %}{{ message['role'] }}{% endfor %}", "it leaves out what the user says"),
+        ("{% for message in messages %}{{ message['role'] }}{% endfor %}", "it leaves out the user's message"),
         ("{% if %}", "Expected an expression"),
     ],
 )

@@ -7,6 +7,7 @@ import io
 import re
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -294,10 +295,58 @@ def test_every_issue_code_is_documented() -> None:
 
 
 def test_the_documented_reader_works() -> None:
-    (example,) = re.findall(r"```python\n(from sharedllm_docs\.document.*?)```", DOCS, re.DOTALL)
+    (example,) = re.findall(r"```python\n(from sharedllm_docs\.documents\.document import.*?)```", DOCS, re.DOTALL)
     exec(compile(example, "docs/documents.md", "exec"), {})
     try:
         document = read_document(b"1\n00:00 --> 00:01\nHello", name="film.srt")
         assert (document.reader, document.text) == ("subtitles", "1\n00:00 --> 00:01\nHello")
     finally:
         unregister(readers()[0])
+
+
+@pytest.mark.parametrize("name", ["~notes.txt", "~$fares.txt", "~", "~root.txt"])
+def test_files_whose_names_begin_with_a_tilde(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / name).write_text("The toll bridge.")
+    monkeypatch.chdir(tmp_path)
+    for source in (name, f"./{name}", Path(name), tmp_path / name):
+        assert read_document(source, name="a.txt").text == "The toll bridge."
+    assert read_document(f"./{name}").name == name
+
+
+def test_a_home_folder_is_found_and_an_unknown_user_is_a_missing_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.txt").write_text("at home")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    assert read_document("~/a.txt").text == "at home"
+    for missing in ("~nobody-of-that-name/a.txt", "~missing.txt"):
+        with pytest.raises(DocumentNotFoundError, match="There is no file ~"):
+            read_document(missing)
+
+
+@pytest.mark.parametrize("stored", ["NFC", "NFD"])
+@pytest.mark.parametrize("typed", ["NFC", "NFD"])
+def test_names_in_either_form_of_unicode(stored: str, typed: str, tmp_path: Path) -> None:
+    name = "\u00dcbersicht Gr\u00f6\u00dfe.txt"
+    (tmp_path / unicodedata.normalize(stored, name)).write_text("The silo.")  # type: ignore[arg-type]
+    document = read_document(tmp_path / unicodedata.normalize(typed, name))  # type: ignore[arg-type]
+    assert document.name == name
+
+
+@pytest.mark.parametrize("error", [RecursionError("too deep"), KeyError("x"), ValueError("odd\n value"), OSError()])
+def test_whatever_a_reader_raises_is_a_document_error(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(*given: object) -> Document:
+        raise error
+
+    monkeypatch.setattr("sharedllm_docs.documents.readers.text.TextReader.read", failing)
+    with pytest.raises(DamagedDocumentError, match=rf"a\.txt cannot be read: the text reader .*{type(error).__name__}"):
+        read_document(b"some text", name="a.txt")
+
+
+def test_what_progress_raises_comes_through() -> None:
+    def stop(done: int, total: int) -> None:
+        raise ValueError("enough")
+
+    with pytest.raises(ValueError, match="enough"):
+        read_document(b"some text", name="a.txt", progress=stop)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import warnings
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.readers import ReadOptions, read_document
+from sharedllm_docs.documents.readers.text import margins
 from sharedllm_docs.errors import (
     ConfigError,
     DamagedDocumentError,
@@ -88,6 +90,23 @@ def test_encoding_that_does_not_fit() -> None:
         read(b"L\xe9t\xe9", encoding="utf-8")
 
 
+@pytest.mark.parametrize("text", ["Die Geb\u00fchr f\u00fcr das Caf", "Geb\u00fchr ", FRENCH * 20, JAPANESE * 5])
+@pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html"])
+@pytest.mark.parametrize("odd", [b"\xe9", b"\x96", b"\xff"])
+def test_one_odd_byte_does_not_spoil_utf8(text: str, name: str, odd: bytes) -> None:
+    with pytest.warns(DocumentWarning, match=r"bytes-replaced: .*1 byte\(s\) are not in utf-8"):
+        document = read(text.encode() + b"x" + odd + b" und mehr " + text.encode(), name=name)
+    assert [issue.code for issue in document.issues] == ["bytes-replaced"]
+    assert document.text.count("\ufffd") == 1
+    assert text.strip().split("\n")[0][:8] in document.text
+
+
+def test_a_declared_encoding_with_one_odd_byte() -> None:
+    page = f'<meta charset="windows-1251"><p>{RUSSIAN * 20}'.encode("cp1251") + b" \x98"
+    with pytest.warns(DocumentWarning, match=r"bytes-replaced: .*1 byte\(s\) are not in cp1251"):
+        assert read(page, name="a.html").text.startswith(RUSSIAN.split("\n")[0])
+
+
 def test_utf8_cut_inside_its_last_character() -> None:
     with pytest.warns(DocumentWarning, match=r"truncated: .* its last 1 byte\(s\) are left out"):
         document = read(FRENCH.strip().encode() + "\u00e9".encode()[:1])
@@ -118,7 +137,7 @@ def test_binary_is_no_text(data: bytes, name: str) -> None:
 @pytest.mark.parametrize("name", ["a.txt", "a.md", "a.html"])
 @pytest.mark.parametrize("data", [b"", b" \n\t\n", b"\xef\xbb\xbf", b"... --- ...\n"])
 def test_nothing_to_read(name: str, data: bytes) -> None:
-    with pytest.raises(EmptyDocumentError, match=r"is empty \(0 bytes\)|not a single word"):
+    with pytest.raises(EmptyDocumentError, match=r"is empty \(0 bytes\)|holds no words"):
         read(data, name=name)
 
 
@@ -152,6 +171,27 @@ def test_running_lines_of_paged_text() -> None:
     pages = [f"RFC 99 Fruit Protocol\n\n{word} is the word\n\nMiller [Page {i}]" for i, word in enumerate("abcdef", 1)]
     document = read("\f".join(pages))
     assert [page.text for page in document.pages][1:] == [f"{word} is the word" for word in "bcdef"]
+
+
+def test_last_lines_that_no_blank_line_sets_off_are_content() -> None:
+    pages = [f"Voucher {1000 + i}\nCabin {i * 7}\nDeposit 40 EUR" for i in range(1, 7)]
+    document = read("\f".join(pages))
+    assert [page.text for page in document.pages] == pages
+    assert document.issues == ()
+
+
+@pytest.mark.parametrize(
+    ("page", "expected"),
+    [
+        ("Head\n\nbody\nbody\n\n- 3 -", (1, 1)),
+        ("\n\nHead\nmore\n \n\nbody\n\nfoot\n\n", (2, 1)),
+        ("a\nb\nc", (0, 0)),
+        ("a\nb\nc\nd\ne\n\nfoot", (0, 1)),
+        ("", (0, 0)),
+    ],
+)
+def test_lines_set_off_by_blank_lines(page: str, expected: tuple[int, int]) -> None:
+    assert margins(page) == expected
 
 
 def test_text_uncleaned() -> None:
@@ -208,10 +248,36 @@ def test_markdown_headings_are_sections_and_the_text_stays() -> None:
         ("Third", 3, "### Third ###"),
         ("Quoted heading", 1, "> # Quoted heading"),
     ]
-    assert document.metadata == {"title": "A guide", "tags": "one, two", "draft": "False"}
-    assert document.text.startswith("# Getting *started*")
+    assert document.metadata == {"title": "A guide", "tags": "one, two", "nested.a": "1", "draft": "False"}
+    assert document.text.startswith(
+        "title: A guide\ntags: [one, two]\nnested: {a: 1}\ndraft: false\n\n# Getting *started*"
+    )
     assert "```sh\n# no heading\n```" in document.text
     assert document.issues == ()
+
+
+def test_nested_front_matter_can_be_asked_for() -> None:
+    text = "---\ncontact:\n  phone: 0555-0142\nfees:\n  - child: 6 crowns\n  - [1, [2]]\n# a comment\n---\n# Plan\n"
+    document = read(text, name="a.md")
+    assert document.metadata["contact.phone"] == "0555-0142"
+    assert document.metadata["fees.1.child"] == "6 crowns"
+    assert "phone: 0555-0142" in document.text
+    assert [(s.title, document.text[s.char :]) for s in document.sections] == [("Plan", "# Plan")]
+    assert document.issues == ()
+
+
+def test_front_matter_alone_and_of_a_later_page() -> None:
+    assert read("---\ntitle: Only this\n---\n", name="a.md").text == "title: Only this"
+    assert read("---\ntitle: A\n---\none\f# two\n", name="a.md", pages="2").text == "# two"
+
+
+@pytest.mark.parametrize("deep", ["a: " + "[" * 20_000, "a: " + "{b: " * 5_000, "a: &x [*x]", "- " * 5_000])
+def test_endless_front_matter_is_told_or_read(deep: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DocumentWarning)
+        document = read(f"---\n{deep}\n---\nThe body.", name="a.md")
+    assert document.text.endswith("The body.")
+    assert len(document.metadata) <= 1000
 
 
 def test_markdown_pages() -> None:
@@ -300,6 +366,8 @@ def test_html_text_as_a_reader_sees_it() -> None:
         ("<meta http-equiv=Content-Type content='text/html; charset=koi8-r'>", "koi8-r"),
         ('<?xml version="1.0" encoding="iso-8859-5"?>', "iso-8859-5"),
         ('<meta charset="utf-16">', "utf-8"),
+        ('<meta charset="x-cp1251">', "cp1251"),
+        ('<meta charset="csisolatincyrillic">', "iso-8859-5"),
     ],
 )
 def test_html_declares_its_encoding(head: str, encoding: str) -> None:
@@ -308,8 +376,136 @@ def test_html_declares_its_encoding(head: str, encoding: str) -> None:
     assert document.issues == ()
 
 
+@pytest.mark.parametrize(
+    "label", ["iso-8859-1", "latin1", "l1", "us-ascii", "ansi_x3.4-1968", "cp1252", "windows-1252"]
+)
+def test_labels_that_browsers_read_as_windows_1252(label: str) -> None:
+    document = read(f'<meta charset="{label}"><p>\u201c5 \u20ac\u201d'.encode("cp1252"), name="a.html")
+    assert document.text == "\u201c5 \u20ac\u201d"
+
+
+@pytest.mark.parametrize(("label", "codec", "text"), [("shift_jis", "cp932", "\u2460"), ("gb2312", "gbk", "\u9555")])
+def test_labels_of_wider_encodings(label: str, codec: str, text: str) -> None:
+    assert read(f'<meta charset="{label}"><p>{text}'.encode(codec), name="a.html").text == text
+
+
 def test_html_that_declares_nonsense_is_still_read() -> None:
     assert read('<meta charset="klingon"><p>caf\u00e9', name="a.html").text == "caf\u00e9"
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("<!doctype html><html><head><title>T</title><p>The room opens at 9:30.", "The room opens at 9:30."),
+        ("<html><head><meta charset=utf-8><h1>A</h1>b", "A\n\nb"),
+        ("<table><tr><th>Port<th hidden>id<th>Fare<tr><td>Oln<td hidden>17<td>11 EUR</table><p>Free", None),
+        ("<ul><li>one<li hidden>two<li>three</ul><p>four<p hidden>five<p>six", "- one\n- three\n\nfour\n\nsix"),
+        ("<select><option>no</select><p>yes", "yes"),
+        ("<dl><dt>Term<dd hidden>x<dt>Other<dd>y</dl>z", "Term\nOther\ny\n\nz"),
+    ],
+)
+def test_html_with_end_tags_left_out_loses_nothing(markup: str, text: str | None) -> None:
+    assert read(markup, name="a.html").text == (text or "Port | Fare\nOln | 11 EUR\n\nFree")
+
+
+def test_xhtml_closes_its_empty_elements() -> None:
+    page = (
+        '<?xml version="1.0"?><html><head><title/><script src="a.js"/></head><body><p>A <a id="x"/>b<br/>c</p></body>'
+    )
+    assert read(page, name="a.xhtml").text == "A b\nc"
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        '<span style="display:none">7004</span>',
+        '<span style="color: red; DISPLAY : none !important">7004</span>',
+        '<span style="visibility:hidden">7004</span>',
+        '<span aria-hidden="true">7004</span>',
+        '<span hidden="until-found">7004</span>',
+        '<span class="sortkey">7004</span>',
+        "<dialog>7004</dialog>",
+        "<button>7004</button>",
+        "<textarea>7004</textarea>",
+        "<math><semantics><annotation>7004</annotation></semantics></math>",
+    ],
+)
+def test_hidden_parts_of_html_are_not_read(hidden: str) -> None:
+    assert read(f"<p>{hidden}27,994", name="a.html").text == "27,994"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        '<span style="display:inline">7004</span>',
+        '<span aria-hidden="false">7004</span>',
+        "<dialog open>7004</dialog>",
+        '<button aria-expanded="false">7004</button>',
+        "<details><summary><button>7004</button></summary></details>",
+        "<math><mi>7004</mi></math>",
+    ],
+)
+def test_visible_parts_of_html_are_read(shown: str) -> None:
+    assert "7004" in read(f"<p>a</p>{shown}", name="a.html").text
+
+
+def test_questions_in_buttons_are_headings() -> None:
+    document = read("<h2><button>How long?</button></h2><div>45 days.</div><button>Send</button>", name="a.html")
+    assert document.text == "How long?\n\n45 days."
+    assert [section.title for section in document.sections] == ["How long?"]
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("<ol start=3><li>a<li>b</ol>", "3. a\n4. b"),
+        ("<ol><li>a<li value=7>b<li>c</ol>", "1. a\n7. b\n8. c"),
+        ("<ol reversed><li>a<li>b</ol>", "2. a\n1. b"),
+        ("<ol reversed start=10><li>a<li>b</ol>", "10. a\n9. b"),
+        ("<ol type=a start=26><li>a<li>b</ol>", "z. a\naa. b"),
+        ("<ol type=I><li>a<li>b<li type=i>c<li>d</ol>", "I. a\nII. b\niii. c\nIV. d"),
+        ("<ol start=x><li>a</ol>", "1. a"),
+        ("<ol start=-1><li>a<li>b</ol>", "-1. a\n0. b"),
+        ("<ol start=5><li>a<ul><li>b</ul><li>c</ol>", "5. a\n- b\n6. c"),
+        ("<li>a", "- a"),
+    ],
+)
+def test_list_numbers_are_those_of_the_page(markup: str, text: str) -> None:
+    assert "\n".join(filter(None, read(markup, name="a.html").text.split("\n"))) == text
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("costs 250<sup>3</sup> euros", "costs 250\u00b3 euros"),
+        ("costs 250<sup><a href=#f>3</a></sup> euros", "costs 250\u00b3 euros"),
+        ("stores 10<sup>6</sup> kWh, 10<sup>\u22126</sup>", "stores 10^6 kWh, 10^-6"),
+        ("a word<sup>2,3</sup>", "a word\u00b2,\u00b3"),
+        ("a word<sup>[3]</sup>", "a word[3]"),
+        ("H<sub>2</sub>O, log 3<sub>10</sub>", "H2O, log 3\u2081\u2080"),
+        ("the 5<sup>th</sup>, 2<sup>n</sup>, x<sup>n</sup>", "the 5th, 2^n, xn"),
+        ("<math><msup><mi>x</mi><mn>2</mn></msup></math>", "x\u00b2"),
+        ("<sup>3</sup> Only for", "\u00b3 Only for"),
+        ("a<sup></sup>b<sup>1<p>2</sup>", "ab1\n\n2"),
+    ],
+)
+def test_raised_marks_in_html(markup: str, text: str) -> None:
+    assert read(f"<div>{markup}</div>", name="a.html").text == text
+
+
+@pytest.mark.parametrize(
+    "struck",
+    [
+        "<del>80</del>",
+        "<s>80</s>",
+        "<strike>80</strike>",
+        '<span style="color:red;text-decoration: line-through">80</span>',
+    ],
+)
+def test_struck_out_text_is_marked(struck: str) -> None:
+    assert read(f"<p>It costs {struck} 62<del></del> crowns.", name="a.html").text == (
+        "It costs [deleted: 80] 62 crowns."
+    )
 
 
 def test_deeply_nested_html() -> None:

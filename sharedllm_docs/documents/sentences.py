@@ -1,4 +1,4 @@
-"""Sentences of a text, words shared with a question, and sentences that the grid of leaves cuts. Pure."""
+"""Sentences of a text, the parts that can be quoted, and sentences that the grid of leaves cuts. Pure."""
 
 from __future__ import annotations
 
@@ -23,6 +23,66 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
             spans.append((start + left, start + len(piece.rstrip())))
         start = cut[1]
     return spans
+
+
+_ITEM = re.compile(r"[ \t]*(?:[-\u2010-\u2015•▪➢✓*·◦‣▶○●■□]|\(?\w{1,3}[.)])[ \t]+\S")
+_NUMBER_LINE = re.compile(r"(?:^|(?<=\n))[ \t]*(\(?\w{1,3}[.)])\Z")
+_OPENS = re.compile(r"[ \t]*[^\w\s]*[^\W_a-zß-öø-ÿ]")
+_NARROW = 45  # characters: where no line is longer, the text is a slide, a form or a list
+_FULL = 0.65  # of the longest line, from which a line of running text may go on in the next
+
+
+def quotable_spans(text: str) -> list[tuple[int, int]]:
+    """Spans (start, end) of what can be quoted of ``text``: sentences, and lines that do not run on.
+
+    A line ends for good where the next one is an item of a list, or opens like a sentence (no lower-case letter)
+    behind a line that is too short to have been broken by a typesetter.
+    """
+    spans: list[tuple[int, int]] = []
+    longest = max(map(len, text.split("\n")))
+    for start, end in _with_numbers(text, sentence_spans(text)):
+        position = start
+        for line in text[start:end].splitlines(keepends=True):
+            following = position + len(line)
+            if following < end and _ends_line(line.rstrip(), text[following:end], longest):
+                spans.append((start, position + len(line.rstrip())))
+                start = following + len(text[following:end]) - len(text[following:end].lstrip())
+            position = following
+        spans.append((start, end))
+    return [(a, b) for a, b in spans if text[a:b].strip()]
+
+
+def _with_numbers(text: str, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The spans, where the number of a list item (``2.``) belongs to its item, not to what stands before it."""
+    moved: list[tuple[int, int]] = []
+    carried: int | None = None
+    for index, (start, end) in enumerate(spans):
+        start, carried = (start if carried is None else carried), None
+        number = _NUMBER_LINE.search(text, start, end)
+        if number and index + 1 < len(spans) and "\n" not in text[end : spans[index + 1][0]]:
+            carried, end = number.start(1), start + len(text[start : number.start()].rstrip())
+        if end > start:
+            moved.append((start, end))
+    return moved
+
+
+def _ends_line(line: str, rest: str, longest: int) -> bool:
+    """Whether ``line`` is complete, ``rest`` being what follows in the same sentence."""
+    if _ITEM.match(rest):
+        return True
+    short = longest <= _NARROW or len(line) < _FULL * longest
+    return short and _OPENS.match(rest) is not None and not line.endswith((",", "-"))
+
+
+def goes_on(before: str, after: str) -> bool:
+    """Whether a sentence runs over the page break between two texts.
+
+    It does when the first ends with no sentence, and the second opens in lower case or finishes a number or a word.
+    """
+    before, after = before.rstrip(), after.lstrip()
+    if not before or not after or before[-1] in ".!?:;":
+        return False
+    return after[0].islower() or before[-1] in "-\u2010" or (before[-1] in ",/(" and after[0].isalnum())
 
 
 @dataclass(frozen=True)

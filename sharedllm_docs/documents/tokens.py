@@ -1,8 +1,7 @@
 """Tokens of a document, each with its place in the text.
 
-Comes in: a ``Document``. Goes out: token ids with character spans in the canonical
-text. A token's page follows from its span. Pages are tokenised one by one, so memory and the effect of an edit stay
-local.
+Token ids come with character spans in the canonical text; a token's page follows from its span. Pages are tokenised one
+by one, so memory and the effect of an edit stay local.
 """
 
 from __future__ import annotations

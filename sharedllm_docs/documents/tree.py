@@ -116,7 +116,7 @@ class ContextTree:
         return kept_offsets(node.start, node.end, self.grain(node) if grain is None else grain, self.profile.keep)
 
     def num_kept(self, node: Node, grain: int | None = None) -> int:
-        """How many rows ``kept`` gives."""
+        """Number of rows that ``kept`` gives."""
         grain = self.grain(node) if grain is None else grain
         return -(-len(node) // grain) if grain else 0
 

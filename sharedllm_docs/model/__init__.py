@@ -1,5 +1,5 @@
-"""The language model and the embedder, made ready: weights, adapter, prompt, identity, plain generation.
+"""The language model and the embedder, ready for use: weights, adapter, prompt, identity, plain generation.
 
-In: a name or a folder. Out: a ``SharedLLM`` with everything an index computes with, and its fingerprint.
-Imported by index, training, evaluation and cli; imports architectures, injection and store.fingerprint.
+Takes a name or a folder and returns a ``SharedLLM`` with everything that an index computes with, and its fingerprint.
+Imported by index, training, evaluation and cli; imports architectures, documents, injection and store.fingerprint.
 """

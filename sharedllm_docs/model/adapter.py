@@ -1,4 +1,4 @@
-"""Adapters: the trained part of the ``sharedllm`` profile, as a folder of safetensors and JSON.
+"""Adapters: trained weights beside an unchanged base model, as a folder of safetensors and JSON.
 
 ``adapter_config.json`` holds the profile that the weights were trained for; ``adapter*.safetensors`` (one file or
 shards) holds ``layers.{i}.cross_attn.{q_proj,o_proj,layernorm}.weight`` (and ``gate``), ``lower.*`` weights where the
@@ -34,7 +34,7 @@ _SHARD = re.compile(r"(.+)-\d{5}-of-(\d{5})\.safetensors")
 Half = Literal["upper", "lower"]
 QUESTION_DEFAULTS = frozenset(("budget", "evidence_tokens"))
 SHIPPED = Path(__file__).parents[1] / "adapters"
-"""Adapters of embedded models, a folder each."""
+"""Adapters of embedded models that ship with the package, one folder each."""
 
 
 @dataclass(frozen=True)
@@ -42,11 +42,11 @@ class Adapter:
     """Trained weights and the profile they belong to.
 
     Attributes:
-        profile: for which they were trained.
-        weights: name -> tensor; names as in the module's docstring.
-        notes: free strings kept in the config (base model, training run).
-        question: ``budget`` and ``evidence_tokens`` that it was trained for or measured best with, for questions that
-            ask for none. Not part of the digest: no stored number depends on them.
+        profile: the profile that the weights were trained for.
+        weights: tensors by name; the module's docstring lists the names.
+        notes: free-form notes kept in the config (base model, training run).
+        question: default ``budget`` and ``evidence_tokens`` of questions, as trained for or measured best. They are not
+            part of the digest, because no stored number depends on them.
     """
 
     profile: Profile
@@ -65,7 +65,7 @@ class Adapter:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over profile and weights, independent of how they lie in files."""
+        """SHA-256 over profile and weights, however they are spread over files."""
         hasher = hashlib.sha256(json.dumps(self.profile.to_dict(), sort_keys=True).encode())
         for name in sorted(self.weights):
             tensor = self.weights[name].detach().cpu().contiguous()
@@ -75,7 +75,7 @@ class Adapter:
 
     @property
     def lower_weights(self) -> dict[str, torch.Tensor]:
-        """Whole weights of the lower model by the base model's own names; empty when it has none of its own."""
+        """Full weights of the lower model, by the base model's names; empty if it uses the base model's."""
         return {
             name[len(LOWER) :]: tensor
             for name, tensor in self.weights.items()
@@ -83,10 +83,10 @@ class Adapter:
         }
 
     def low_rank(self, half: Half) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-        """Low-rank changes of a half: the base model's weight name -> (A [rank, in], B [out, rank]).
+        """Low-rank changes of a half: (A [rank, in], B [out, rank]) by the base model's weight name.
 
         Raises:
-            AdapterError: one of the two is missing.
+            AdapterError: A or B is missing.
         """
         parts = {n[len(LORA[half]) :]: t for n, t in self.weights.items() if n.startswith(LORA[half])}
         names = sorted({name.rpartition(".")[0] for name in parts})
@@ -118,8 +118,8 @@ class Adapter:
         for name, (a, b) in low_rank.items():
             start = changed.get(name, own[name].detach())
             wide = torch.promote_types(start.dtype, torch.float32)
-            # the product's own memory takes the sum: the bits of W + B A, without a second matrix of that size; and
-            # in the model's dtype at once, or all of them would be there in float32 before the first is narrowed
+            # the sum goes into the memory of the product: the same bits as W + B A without another matrix of that
+            # size. Each weight is narrowed at once, or all of them would be held in float32 at the same time
             changed[name] = (b.to(start.device, wide) @ a.to(start.device, wide)).add_(start).to(own[name].dtype)
         return changed
 
@@ -135,8 +135,8 @@ class Adapter:
         unknown = sorted(name for name in self.weights if not name.startswith(known))
         if unknown:
             raise AdapterError(
-                f"The adapter holds {unknown[0]}, for which layers {layers.start + 1}..{layers.stop} have no place.",
-                remedy="Use the profile and the weights of one and the same training.",
+                f"The adapter holds {unknown[0]}, which layers {layers.start + 1}..{layers.stop} have no place for.",
+                remedy="Use the profile and the weights of the same training run.",
             )
         for layer in layers:
             prefix = f"layers.{layer}.cross_attn."
@@ -166,10 +166,10 @@ class Adapter:
 
     @classmethod
     def load(cls, folder: str | Path) -> Adapter:
-        """Read an adapter from a folder, or one that comes with the package by its name.
+        """Read an adapter from a folder, or by the name of one that ships with the package.
 
         Raises:
-            AdapterError: no adapter there, or its files are damaged.
+            AdapterError: there is no adapter, or its files are damaged.
         """
         folder = adapter_folder(folder)
         config, files = folder / CONFIG_FILE, sorted(folder.glob("adapter*.safetensors"))
@@ -193,36 +193,36 @@ class Adapter:
 
 
 def shipped_adapter(name: str) -> Path | None:
-    """Folder of the adapter of that name that comes with the package; None if there is none.
+    """Folder of the shipped adapter with this name; None if there is none.
 
-    An embedded model's own one has the model's name.
+    The adapter of an embedded model has the model's name.
     """
     folder = SHIPPED / name
     return folder if (folder / CONFIG_FILE).is_file() else None
 
 
 def shipped_names() -> list[str]:
-    """Names of the adapters that come with the package."""
+    """Names of the adapters that ship with the package."""
     return sorted(path.parent.name for path in SHIPPED.glob(f"*/{CONFIG_FILE}"))
 
 
 def adapter_folder(name_or_path: str | Path) -> Path:
-    """A folder as it is, or where an adapter that comes with the package lies, by its name."""
+    """The given folder if it exists, otherwise the folder of the shipped adapter with this name."""
     folder = Path(name_or_path)
     return folder if folder.exists() else shipped_adapter(str(name_or_path)) or folder
 
 
 def _missing_shards(names: set[str]) -> list[str]:
-    """Of numbered shards those that are not there though others are."""
+    """Missing shards of a numbered set."""
     found = [match for name in names if (match := _SHARD.fullmatch(name))]
     wanted = {f"{m[1]}-{number:05d}-of-{m[2]}.safetensors" for m in found for number in range(1, int(m[2]) + 1)}
     return sorted(wanted - names)
 
 
 def write_shards(tensors: Mapping[str, torch.Tensor], folder: Path, stem: str, shard_bytes: int) -> list[Path]:
-    """Write tensors as ``stem.safetensors``, or as numbered shards where they exceed ``shard_bytes``.
+    """Write tensors as ``stem.safetensors``, or as numbered shards if they exceed ``shard_bytes``.
 
-    A tensor is never split, so one that is larger has a shard to itself. Older files of the same stem are removed.
+    Tensors are never split; one that is larger than that gets a shard of its own. Older files of the stem are removed.
     """
     shards: list[dict[str, torch.Tensor]] = [{}]
     size = 0

@@ -1,7 +1,4 @@
-"""Plain generation: the base model on token ids, without any injection.
-
-Comes in: a prompt or messages. Goes out: a ``Completion``, whole or piece by piece. Knows no documents.
-"""
+"""Plain generation: the base model continues a prompt or answers messages, without documents or injection."""
 
 from __future__ import annotations
 
@@ -27,15 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Completion:
-    """What the model said.
+    """A text that the model generated.
 
     Attributes:
-        text: without stop string and special tokens.
+        text: the text, without stop string and special tokens.
         finish_reason: ``stop`` or ``length``.
-        prompt_tokens: fed, the template's own included.
-        answer_tokens: generated.
-        first_token_seconds: from the call until the first token was known.
-        total_seconds: until the last one was.
+        prompt_tokens: number of tokens in the prompt, including those of the chat template.
+        answer_tokens: number of tokens generated.
+        first_token_seconds: seconds until the first token.
+        total_seconds: seconds until the last token.
     """
 
     text: str
@@ -50,12 +47,12 @@ class Completion:
 
 
 class PlainDecoder:
-    """The model with transformers' own cache (``Decoder``, one sequence).
+    """A ``Decoder`` of one sequence that uses transformers' own cache.
 
     Args:
         llm: the model.
-        adapted: with an adapter's change of the upper model, which was learnt for answers out of injected rows; else
-            the base model as it is.
+        adapted: use the upper model with the adapter's changes, which were trained for answers from injected rows;
+            otherwise the base model.
     """
 
     def __init__(self, llm: SharedLLM, *, adapted: bool = False) -> None:
@@ -65,7 +62,7 @@ class PlainDecoder:
 
     @torch.inference_mode()
     def feed(self, sequences: Sequence[Sequence[int]], *, all_logits: bool = False) -> torch.Tensor:
-        """Logits [1, V] of the last token ([1, S, V] with ``all_logits``)."""
+        """Feed token ids; logits [1, V] of the last token, or [1, S, V] with ``all_logits``."""
         ids = torch.tensor([list(sequences[0])], device=self._llm.device)
         lock: AbstractContextManager[Any] = self._llm.lock
         with lock:
@@ -77,12 +74,12 @@ class PlainDecoder:
 
 
 def complete(llm: SharedLLM, prompt: str, generation: GenerationConfig) -> Stream[Completion]:
-    """Go on with a prompt as it stands: no template, special tokens that it spells are special.
+    """Continue a prompt as it stands, without a template; special tokens written in it count as special tokens.
 
     Raises:
         EmptyQuestionError: the prompt has no words.
-        QuestionError: it holds what is no character.
-        QuestionTooLongError: prompt and answer exceed the window.
+        QuestionError: the prompt is not valid Unicode.
+        QuestionTooLongError: prompt and answer exceed the model's window.
     """
     if not prompt.strip():
         raise EmptyQuestionError(f"The prompt {prompt!r} is empty.", remedy="Say something.")
@@ -91,7 +88,7 @@ def complete(llm: SharedLLM, prompt: str, generation: GenerationConfig) -> Strea
 
 
 def chat(llm: SharedLLM, messages: Sequence[Message], generation: GenerationConfig) -> Stream[Completion]:
-    """Answer the last of these messages through the chat template; see ``chat_ids``."""
+    """Answer the last message through the chat template; see ``chat_ids``."""
     ids = chat_ids(llm.tokenizer, messages)
     if not getattr(llm.tokenizer, "chat_template", None):
         generation = replace(generation, stop=(*generation.stop, NEXT_TURN))
@@ -99,10 +96,10 @@ def chat(llm: SharedLLM, messages: Sequence[Message], generation: GenerationConf
 
 
 def stream(llm: SharedLLM, ids: Sequence[int], generation: GenerationConfig) -> Stream[Completion]:
-    """Generate after token ids, piece by piece; refused before anything is computed.
+    """Generate text after these token ids, streamed. The length is checked before anything is computed.
 
     Raises:
-        QuestionTooLongError: prompt and answer exceed the window.
+        QuestionTooLongError: prompt and answer exceed the model's window.
     """
     check_window(llm, len(ids), generation.max_new_tokens)
 

@@ -1,8 +1,8 @@
 """Converts checkpoints of the authors' released code into a model folder and an adapter.
 
 Such a checkpoint names its weights ``model.layers.i.…`` (upper model), ``model.layers.i.cross_attn.{q_proj,o_proj,
-layernorm}.weight``, ``encoder.layers.i.…`` (lower model) and ``lm_head.weight``, and keeps ``kept_per_node`` rows a
-node at a uniform stride, every node encoded alone.
+layernorm}.weight``, ``encoder.layers.i.…`` (lower model) and ``lm_head.weight``. It keeps ``kept_per_node`` rows per
+node at a uniform stride, and encodes every node alone.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ def convert_checkpoint(source: str | Path, out: str | Path) -> tuple[Path, Path]
     """Convert the checkpoint in folder ``source`` (``config.json`` and ``*.safetensors``).
 
     Args:
-        source: folder of the released code's checkpoint.
+        source: folder of the checkpoint.
         out: folder for the result (created): ``out/model`` in Hugging Face's format and ``out/adapter``.
 
     Returns:
-        the two folders, as ``SharedLLM.from_pretrained`` takes them.
+        the model folder and the adapter folder, as ``SharedLLM.from_pretrained`` takes them.
 
     Raises:
-        AdapterError: files are missing or damaged, or the weights are not of this kind.
+        AdapterError: files are missing or damaged, or the folder holds another kind of checkpoint.
     """
     source, out = Path(source), Path(out)
     settings, weights = _read(source)
@@ -68,7 +68,7 @@ def _read(source: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
         raise AdapterError(f"The checkpoint in {source} is damaged: {error}", remedy="Fetch it again.") from error
     if not any(".cross_attn." in name for name in weights):
         raise AdapterError(
-            f"The checkpoint in {source} has no cross_attn weights, so it is no SharedLLM checkpoint.",
+            f"The checkpoint in {source} has no cross_attn weights, so it is not a SharedLLM checkpoint.",
             remedy="An ordinary model needs no conversion: give its folder to SharedLLM.from_pretrained.",
         )
     return settings, weights
@@ -89,7 +89,7 @@ def _profile(settings: dict[str, Any]) -> Profile:
 
 
 def _lower(weights: dict[str, torch.Tensor], profile: Profile) -> dict[str, torch.Tensor]:
-    """The lower model's weights that differ from the base model's (none when they are the same)."""
+    """Weights of the lower model if any of them differs from the base model's, otherwise none."""
     assert profile.layers is not None
     own = {n.replace("encoder.", "model.", 1): t for n, t in weights.items() if n.startswith("encoder.")}
     last = profile.injection_layers.stop

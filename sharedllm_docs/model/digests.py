@@ -1,4 +1,4 @@
-"""Digests of models: what an index is bound to is the weights, not a name."""
+"""Digests of weights and tokenizers: an index is bound to them, not to a model's name."""
 
 from __future__ import annotations
 
@@ -18,8 +18,17 @@ def json_digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, hex."""
+    hasher = hashlib.sha256()
+    with path.open("rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            hasher.update(block)
+    return hasher.hexdigest()
+
+
 def weights_digest(weights: Mapping[str, Any]) -> str:
-    """SHA-256 over name, dtype, shape and bytes of every tensor, in order of name."""
+    """SHA-256 over name, dtype, shape and bytes of every tensor, sorted by name."""
     import torch
 
     hasher = hashlib.sha256()
@@ -34,7 +43,7 @@ def weights_digest(weights: Mapping[str, Any]) -> str:
 def tokenizer_digest(tokenizer: Any) -> str:
     """SHA-256 over everything that decides how text becomes ids (vocabulary, merges, normalisation)."""
     backend = json.loads(tokenizer.backend_tokenizer.to_str())
-    # truncation and padding are switched by whoever called the tokenizer last; they are not part of it
+    # truncation and padding change with every call, so they do not identify the tokenizer
     backend.pop("truncation", None)
     backend.pop("padding", None)
     return json_digest(backend)
@@ -42,14 +51,14 @@ def tokenizer_digest(tokenizer: Any) -> str:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Files as they stand, taken before anything is loaded from them.
+    """The state of some files, taken before anything is loaded from them.
 
-    A file counts as unchanged while its path, size, inode and nanosecond modification time are.
+    A file counts as unchanged while its path, size, inode and modification time (in nanoseconds) stay the same.
 
     Attributes:
-        folder: where they are; None for no files.
-        patterns: as in ``pathlib.Path.glob``.
-        stats: path, size, modification time and inode of each; nothing where one of them cannot be looked at.
+        folder: the folder of the files; None for no files.
+        patterns: patterns of their names, as in ``pathlib.Path.glob``.
+        stats: path, size, modification time and inode of each file; empty if any of them cannot be read.
     """
 
     folder: Path | None = None
@@ -58,7 +67,7 @@ class Snapshot:
 
     @classmethod
     def of(cls, folder: Path, *patterns: str) -> Snapshot:
-        """Of what matches a pattern now; of no files where there is no such folder."""
+        """The state now of the files that match a pattern; without files if the folder does not exist."""
         folder = folder.absolute()
         try:
             files = sorted({file for pattern in patterns for file in folder.glob(pattern)})
@@ -67,7 +76,7 @@ class Snapshot:
             return cls(folder, patterns)
 
     def unchanged(self) -> bool:
-        """Whether a snapshot taken now is the same."""
+        """Whether the files are still in this state."""
         return self.folder is None or Snapshot.of(self.folder, *self.patterns) == self
 
 
@@ -75,15 +84,15 @@ NO_FILES = Snapshot()
 
 
 def remembered(files: Snapshot, extra: str, compute: Callable[[], str]) -> str:
-    """``compute()``, kept in the user's cache as long as the files stay as they were.
+    """The digest that ``compute`` returns, kept in the user's cache for as long as the files do not change.
 
-    Nothing is remembered, or taken from memory, once they are no longer as in the snapshot: what was loaded may be of
-    either state. The memory can be lost: anything wrong with it leads to computing again.
+    If the files changed since the snapshot, the cache is neither read nor written, because what was loaded may come
+    from either state. A missing or damaged entry of the cache is computed again.
 
     Args:
-        files: as they were before anything was loaded from them.
-        extra: what else the digest depends on.
-        compute: the digest of what was loaded.
+        files: the state of the files before anything was loaded from them.
+        extra: whatever else the digest depends on.
+        compute: computes the digest of what was loaded.
     """
     if not files.stats or not files.unchanged():
         return compute()

@@ -1,5 +1,4 @@
-"""Dense vectors of leaf texts and questions: the embedded default by transformers alone, any other model by
-sentence-transformers."""
+"""Embeds leaf texts and questions: the default embedder with transformers alone, any other by sentence-transformers."""
 
 from __future__ import annotations
 
@@ -20,11 +19,11 @@ BATCH = 32
 
 
 class Embedder:
-    """The embedded default or a sentence-transformers model, loaded at first use.
+    """The default embedder or any sentence-transformers model, loaded at first use.
 
     Args:
-        name_or_path: None for the embedded default, a local folder or a hub name.
-        device: as in torch.
+        name_or_path: None for the default, a local folder or a hub name.
+        device: a torch device, e.g. ``cpu``.
         report: called with a sentence before a download.
     """
 
@@ -39,7 +38,7 @@ class Embedder:
         self._files: Snapshot | None = None
 
     def _source(self) -> str:
-        """Folder or hub name. Before anything is loaded from a folder, its weights' files are looked at."""
+        """Folder or hub name. The state of the weight files is noted before anything is loaded from them."""
         embedded = EMBEDDED.get(self.name)
         source = str(ensure(embedded, report=self._report)) if embedded else self.name
         if self._files is None:
@@ -64,7 +63,7 @@ class Embedder:
         return self._model
 
     def _check_files(self) -> None:
-        """What was loaded must be what the digest was given for, where one was given before."""
+        """Refuse weights whose files changed after the digest was taken."""
         if self._digest is not None and self._files is not None and not self._files.unchanged():
             raise ModelUnavailableError(
                 f"The files of the embedder {self.name!r} changed after its digest was taken.",
@@ -89,17 +88,17 @@ class Embedder:
 
     @property
     def size(self) -> int:
-        """Dimensions of a vector."""
+        """Dimensions of the vectors."""
         return int(self._load().get_embedding_dimension())
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors [len(texts), size]; texts longer than the embedder's window are cut by it."""
+        """Unit vectors [len(texts), size]; texts longer than the embedder's window are cut."""
         with self._fast():
             vectors = self._load().encode(list(texts), batch_size=BATCH)
         return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)
 
     def _fast(self) -> AbstractContextManager[Any]:
-        """bfloat16 matrix units where there are any: twice as fast, vectors within a cosine of 0.9999."""
+        """bfloat16 where the CPU has instructions for it: twice as fast, vectors within a cosine of 0.9999."""
         import torch
 
         kind = torch.device(self.device).type
@@ -107,7 +106,7 @@ class Embedder:
 
 
 class _SentenceTransformers:
-    """Any model of sentence-transformers, used as ``SentenceVectors`` is."""
+    """Any sentence-transformers model, with the interface of ``SentenceVectors``."""
 
     def __init__(self, source: str, device: str) -> None:
         from sentence_transformers import SentenceTransformer
@@ -116,7 +115,7 @@ class _SentenceTransformers:
         self.state_dict = self.model.state_dict
 
     def get_embedding_dimension(self) -> int:
-        """Numbers in a vector; the method had another name in earlier versions."""
+        """Dimensions of the vectors; earlier versions of the library have another name for the method."""
         model = self.model
         return int((getattr(model, "get_embedding_dimension", None) or model.get_sentence_embedding_dimension)())
 

@@ -1,8 +1,4 @@
-"""What a name or folder stands for: base model and tokenizer, adapter, profile.
-
-Comes in: arguments of ``SharedLLM.from_pretrained``. Goes out: loaded parts, and how to find
-them again. Knows no halves and no documents.
-"""
+"""Loads what the arguments of ``SharedLLM.from_pretrained`` name: base model and tokenizer, adapter, profile."""
 
 from __future__ import annotations
 
@@ -19,7 +15,7 @@ from sharedllm_docs.quiet import quiet_libraries
 
 
 class ModelOptions(TypedDict, total=False):
-    """Keywords of ``SharedLLM.from_pretrained``, which describes them."""
+    """Keywords of ``SharedLLM.from_pretrained``; described there."""
 
     name_or_path: str | Path | None
     adapter: str | Path | Adapter | None
@@ -31,7 +27,7 @@ class ModelOptions(TypedDict, total=False):
 
 
 def load_adapter(adapter: str | Path | Adapter | None, model: str, profile: Profile | str | None) -> Adapter | None:
-    """The adapter asked for; ``auto``: the embedded model's own where the profile is left to it or is its kind."""
+    """The adapter asked for. ``auto`` is the embedded model's own if the profile is left open or is ``sharedllm``."""
     if adapter is None or isinstance(adapter, Adapter):
         return adapter
     if adapter == "auto":
@@ -42,24 +38,24 @@ def load_adapter(adapter: str | Path | Adapter | None, model: str, profile: Prof
 
 
 def adapter_source(adapter: str | Path | Adapter | None, loaded: Adapter | None) -> str | None:
-    """How to find the adapter again: ``auto`` for the one that comes with the package."""
+    """The argument that loads the same adapter again: ``auto`` for the one that ships with the package."""
     if loaded is None or isinstance(adapter, Adapter):
         return None
     return "auto" if adapter == "auto" else absolute(adapter)
 
 
 def absolute(name: str | Path | None) -> str | None:
-    """A local path made absolute, so that it still leads there from another folder; names stay as they are."""
+    """An existing path made absolute, so that it works from another folder; hub names stay as they are."""
     if name is None:
         return None
     return str(Path(name).resolve()) if Path(name).exists() else str(name)
 
 
 def choose_profile(profile: Profile | str | None, adapter: Adapter | None) -> Profile:
-    """The profile asked for: by itself, by name, or the adapter's.
+    """The profile asked for, as an object or by name; otherwise the adapter's, or ``prefix``.
 
     Raises:
-        ConfigError: an unknown name.
+        ConfigError: the name is unknown.
     """
     if isinstance(profile, Profile):
         return profile
@@ -73,7 +69,7 @@ def choose_profile(profile: Profile | str | None, adapter: Adapter | None) -> Pr
 
 
 def load_model(source: str, device: torch.device, dtype: torch.dtype) -> tuple[Any, Any]:
-    """Model and tokenizer of a folder or hub name.
+    """Load model and tokenizer from a folder or by hub name.
 
     Raises:
         ModelUnavailableError: they can be neither found nor fetched, or weights are missing.
@@ -98,7 +94,7 @@ def load_model(source: str, device: torch.device, dtype: torch.dtype) -> tuple[A
 
 
 def _attention(device: torch.device) -> str:
-    """flash-attn when installed and on CUDA, else torch's scaled_dot_product_attention."""
+    """flash-attn if installed and on CUDA, otherwise torch's ``scaled_dot_product_attention``."""
     if device.type == "cuda":
         from transformers.utils import is_flash_attn_2_available
 

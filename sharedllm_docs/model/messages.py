@@ -1,8 +1,5 @@
-"""Turns of a conversation as text and as token ids. Pure: loads no model.
-
-Comes in: ``Message``. Goes out: the lines that stand before a question (``transcript``), or the ids of a
-whole chat in the tokenizer's own template (``chat_ids``).
-"""
+"""Messages of a conversation, as lines before a question (``transcript``) or as token ids of a whole chat in the
+tokenizer's own template (``chat_ids``). Loads no model."""
 
 from __future__ import annotations
 
@@ -15,19 +12,19 @@ from sharedllm_docs.errors import ConfigError, EmptyQuestionError, UnsupportedMo
 
 ROLES = ("system", "user", "assistant")
 NEXT_TURN = "\nUser:"
-"""Ends an answer where no chat template does: a model may go on with a turn of its own."""
+"""Ends an answer where there is no chat template: a model may otherwise go on and write the next question."""
 
 
 @dataclass(frozen=True)
 class Message:
-    """One turn.
+    """One message of a conversation.
 
     Attributes:
         role: ``system``, ``user`` or ``assistant``.
-        content: its text.
+        content: the text.
 
     Raises:
-        ConfigError: another role, or a content that is no text.
+        ConfigError: the role is another one, or the content is not a string.
     """
 
     role: str
@@ -45,7 +42,7 @@ class Message:
 
 
 def transcript(messages: Sequence[Message]) -> str:
-    """The turns as lines ``Role: text``, blank ones left out; "" when there is none."""
+    """The messages as lines ``Role: text``, without blank ones; "" if there are none."""
     for message in messages:
         check_text(message.content, "message")
     said = [message for message in messages if message.content.strip()]
@@ -55,13 +52,14 @@ def transcript(messages: Sequence[Message]) -> str:
 def chat_ids(tokenizer: Any, messages: Sequence[Message]) -> tuple[int, ...]:
     """Token ids of a chat, up to where the answer begins.
 
-    A system message that the template refuses or leaves out stands at the head of the next user message. What a
-    message spells is text: it never ends its turn. Without a template the turns are lines ``Role: text``.
+    A system message that the template refuses or leaves out is put at the head of the next user message. Special
+    tokens written in a message are plain text, so a message cannot end its own turn. Without a template the messages
+    become lines ``Role: text``.
 
     Raises:
-        EmptyQuestionError: nothing is said.
-        QuestionError: a message holds what is no character.
-        UnsupportedModelError: the template refuses the turns, or leaves one out.
+        EmptyQuestionError: all messages are blank.
+        QuestionError: a message is not valid Unicode.
+        UnsupportedModelError: the template refuses the messages, or leaves one out.
     """
     spoken = transcript(messages)
     if not spoken:
@@ -73,13 +71,13 @@ def chat_ids(tokenizer: Any, messages: Sequence[Message]) -> tuple[int, ...]:
     if not any(token in message.content for message in messages for token in tokenizer.all_special_tokens):
         return tuple(tokenizer("".join(pieces), add_special_tokens=False, verbose=False)["input_ids"])
     found: list[int] = []
-    for index, piece in enumerate(pieces):  # template and content take turns
+    for index, piece in enumerate(pieces):  # template and content alternate
         found.extend(_text_ids(tokenizer, piece) if index % 2 else _template_ids(tokenizer, piece))
     return tuple(found)
 
 
 def _text_ids(tokenizer: Any, text: str) -> tuple[int, ...]:
-    """Ids of text in which special tokens are only spelt."""
+    """Ids of a text in which special tokens count as plain text."""
     encoded = tokenizer(text, add_special_tokens=False, split_special_tokens=True, verbose=False)
     return tuple(encoded["input_ids"])
 
@@ -89,7 +87,7 @@ def _template_ids(tokenizer: Any, text: str) -> tuple[int, ...]:
 
 
 def _rendered(tokenizer: Any, messages: Sequence[Message]) -> list[str]:
-    """The chat in pieces: template text and contents by turns, template text first and last."""
+    """The chat in pieces: template text and contents alternate, template text first and last."""
     try:
         return _render(tokenizer, messages)
     except UnsupportedModelError:
@@ -112,13 +110,13 @@ def _render(tokenizer: Any, messages: Sequence[Message]) -> list[str]:
     for mark, message in zip(marks, messages, strict=True):
         before, found, rest = rest.partition(mark)
         if not found:
-            raise _refused(f"it leaves out what {message.role} says")
+            raise _refused(f"it leaves out the {message.role} message")
         pieces += [before, message.content.strip()]
     return [*pieces, rest]
 
 
 def _without_system(messages: Sequence[Message]) -> list[Message]:
-    """System messages put at the head of the user message that follows; a user message of their own if none does."""
+    """The messages with each system message moved to the head of the next user message, or to a last one of its own."""
     made: list[Message] = []
     waiting: list[str] = []
     for message in messages:
@@ -135,5 +133,5 @@ def _without_system(messages: Sequence[Message]) -> list[Message]:
 def _refused(reason: str) -> UnsupportedModelError:
     return UnsupportedModelError(
         f"The tokenizer's chat template cannot take these messages: {reason.rstrip('.')}.",
-        remedy="Give turns that it takes (most want user and assistant by turns), or another model.",
+        remedy="Give messages that it takes (most templates want user and assistant to alternate), or another model.",
     )

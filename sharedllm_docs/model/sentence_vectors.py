@@ -1,7 +1,7 @@
-"""The embedded default embedder by transformers alone: a BERT encoder, its token vectors averaged and normalised.
+"""The default embedder with transformers alone: a BERT encoder whose token vectors are averaged and normalised.
 
-The same vectors as sentence-transformers makes of the same folder, bit for bit, without importing what it brings along
-(docs/log.md, speed). Comes in: texts. Goes out: unit vectors. Knows one kind of model and says so of others.
+The vectors are, bit for bit, those of sentence-transformers for the same folder, without its slow import (docs/log.md,
+speed). Other kinds of models are refused.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class SentenceVectors:
     """A sentence-transformers folder of a BERT encoder with mean pooling.
 
     Args:
-        folder: with ``modules.json``, weights and ``tokenizer.json``.
-        device: as in torch.
+        folder: holds ``modules.json``, weights and ``tokenizer.json``.
+        device: a torch device, e.g. ``cpu``.
 
     Raises:
-        ValueError: the folder is of another kind; says what it is.
-        OSError: a file of it is missing.
+        ValueError: the model is of another kind; the message names it.
+        OSError: a file is missing.
     """
 
     def __init__(self, folder: Path, *, device: str = "cpu") -> None:
@@ -42,18 +42,19 @@ class SentenceVectors:
         self.tokenizer.enable_padding(pad_id=self.model.config.pad_token_id)
 
     def get_embedding_dimension(self) -> int:
-        """Numbers in a vector."""
+        """Dimensions of the vectors."""
         return int(self.model.config.hidden_size)
 
     def state_dict(self) -> Mapping[str, torch.Tensor]:
-        """Weights by the names that sentence-transformers gives them: digests of either are the same."""
+        """Weights under the names that sentence-transformers gives them, so that digests are the same either way."""
         return {f"0.model.{name}": tensor for name, tensor in self.model.state_dict().items()}
 
     @torch.inference_mode()
     def encode(self, texts: Sequence[str], *, batch_size: int) -> torch.Tensor:
-        """Unit vectors [len(texts), E]; texts beyond the encoder's window are cut. Longest first: little padding."""
+        """Unit vectors [len(texts), E]; texts longer than the encoder's window are cut."""
         if not texts:
             return torch.zeros(0, self.get_embedding_dimension(), device=self.device)
+        # longest first, so that texts of a batch have similar lengths and need little padding
         order = np.argsort([-len(text) for text in texts])
         batches = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
         made = torch.cat([self._encode_batch([texts[place] for place in batch]) for batch in batches])
@@ -70,12 +71,12 @@ class SentenceVectors:
         wide = torch.promote_types(hidden.dtype, torch.float32)
         shares = mask.unsqueeze(-1).to(hidden.dtype)
         mean = (hidden * shares).sum(1, dtype=wide) / shares.sum(1, dtype=wide).clamp(min=1e-9)
-        # twice, as sentence-transformers does: by its last module and by ``normalize_embeddings``
+        # normalised twice, as in sentence-transformers: by its last module and by ``normalize_embeddings``
         return normalize(normalize(mean.to(hidden.dtype), dim=1), dim=1)
 
 
 def _check_kind(folder: Path) -> None:
-    """Refuse what would need more than the code above."""
+    """Refuse models that need more than the code above does."""
     modules = [module["type"].rpartition(".")[2] for module in _settings(folder / "modules.json")]
     if tuple(modules) != PIPELINE:
         raise ValueError(f"its modules are {modules}, only {list(PIPELINE)} are handled here")

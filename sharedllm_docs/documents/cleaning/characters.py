@@ -1,4 +1,4 @@
-"""Character-level cleaning: any text in, text of plain, printable, NFC characters out. Keeps the line structure.
+"""Character-level cleaning: makes any text plain, printable and NFC. Keeps the line structure.
 
 Knows nothing of pages or layout. Only characters that carry no meaning of their own are changed: superscripts, math
 letters and full-width forms stay (no NFKC).

@@ -1,4 +1,4 @@
-"""Words broken over two lines: joined, with or without the hyphen. Pure text in, text out.
+"""Words broken over two lines: joined, with or without the hyphen. Pure functions of text.
 
 A hyphen at a line end is either the typesetter's (``an-\\nalyzed``) or the author's (``low-\\nlevel``). The document
 itself is the best witness, so the decision is made against its own vocabulary; see ``join_word``.

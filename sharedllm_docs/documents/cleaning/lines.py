@@ -1,4 +1,4 @@
-"""Line-level cleaning of text that was laid out on pages: pure text in, text out.
+"""Line-level cleaning of text that was laid out on pages. Pure functions of text.
 
 One line stays one line, save where a line break stands in front of a lone full stop or comma.
 """

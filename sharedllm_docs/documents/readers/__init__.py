@@ -1,11 +1,11 @@
-"""Readers: documents of several formats in, ``Document`` out.
+"""Readers: each turns documents of one format into a ``Document``.
 
 ``read_document`` is the way in; ``register`` adds a format. See docs/documents.md.
 """
 
 from sharedllm_docs.documents.readers.base import Progress, Reader, make_document
 from sharedllm_docs.documents.readers.options import ReadOptions, parse_pages
-from sharedllm_docs.documents.readers.read import read_document
+from sharedllm_docs.documents.readers.read import read_document, running_lines
 from sharedllm_docs.documents.readers.registry import reader_for, readers, register, unregister
 from sharedllm_docs.documents.readers.source import Source, SourceLike
 
@@ -21,5 +21,6 @@ __all__ = [
     "reader_for",
     "readers",
     "register",
+    "running_lines",
     "unregister",
 ]

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Callable, Mapping, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from typing import Protocol, runtime_checkable
 
+from sharedllm_docs.documents.cleaning import RunningLine
 from sharedllm_docs.documents.document import Document, Issue, Page, Section
 from sharedllm_docs.documents.readers.options import ReadOptions, format_pages, select_pages
 from sharedllm_docs.documents.readers.source import Source
@@ -13,6 +16,21 @@ from sharedllm_docs.errors import ConfigError, DocumentTooLargeError
 
 # Called with (pages done, pages to read) after each page.
 Progress = Callable[[int, int], None]
+
+# Where ``running_lines`` has the lines put that cleaning removes.
+_listed: ContextVar[list[RunningLine] | None] = ContextVar("listed", default=None)
+
+
+@contextlib.contextmanager
+def listed_lines() -> Iterator[list[RunningLine]]:
+    """The running lines that readers remove inside the block, as a list that grows."""
+    lines: list[RunningLine] = []
+    token = _listed.set(lines)
+    try:
+        yield lines
+    finally:
+        _listed.reset(token)
+
 
 # Options that only some formats know; the others are common to all readers.
 SPECIAL_OPTIONS = frozenset({"password", "engine", "encoding"})
@@ -96,10 +114,42 @@ def recorded_options(reader: Reader, options: ReadOptions, pages: str) -> dict[s
     """
     return {
         "clean": str(options.clean).lower(),
+        **({"keep_running_lines": "true"} if options.clean and options.keep_running_lines else {}),
         **({"engine": options.engine} if "engine" in reader.takes else {}),
         **({"encoding": codecs.lookup(options.encoding).name} if options.encoding else {}),
         **({"pages": pages} if pages else {}),
     }
+
+
+def cleaning_issues(
+    raw: Sequence[str], cleaned: Sequence[str], numbers: Sequence[int], removed: Sequence[RunningLine]
+) -> list[Issue]:
+    """What cleaning took away: the number of running lines, and each page that it left without a word.
+
+    Args:
+        raw: page texts as they came.
+        cleaned: the same pages, cleaned.
+        numbers: the pages' numbers.
+        removed: the running lines.
+    """
+    listed = _listed.get()
+    if listed is not None:
+        listed.extend(removed)
+    issues = []
+    if removed:
+        pages = len({line.page for line in removed})
+        message = (
+            f"{len(removed)} running header(s), footer(s) and page number(s) on {pages} page(s) are left out; "
+            "keep_running_lines keeps them, running_lines() lists them"
+        )
+        issues.append(Issue("running-lines", message))
+    emptied = [
+        number
+        for number, before, after in zip(numbers, raw, cleaned, strict=True)
+        if before.strip() and not after.strip()
+    ]
+    message = "cleaning left nothing of the page: it held running lines or unprintable characters only"
+    return [*issues, *(Issue("page-emptied", message, number) for number in emptied)]
 
 
 def make_document(

@@ -21,6 +21,7 @@ _MARKS = (
 )
 _TEXT_CONTROLS = frozenset(b"\t\n\v\f\r\x08\x1a\x1b")
 _SAMPLE = 1 << 16  # bytes that are looked at before a guess
+_FEW_BAD = 2  # bad bytes for which as many good characters are proof of UTF-8; for more it takes four times as many
 _MAX_CONTROLS = 0.02  # share of control bytes above which bytes are no text
 
 # Single-byte encodings by use: where the guess is a near tie, these are the likelier ones.
@@ -99,14 +100,39 @@ def _strict(data: bytes, name: str, encoding: str) -> str:
 
 
 def _find_out(data: bytes, name: str, declared: Sequence[str]) -> tuple[str, list[Issue]]:
-    """Byte order mark, what the document declares, UTF-8, zeros of plain UTF-16, and a guess at last."""
+    """Byte order mark, what the document declares, UTF-8, zeros of plain UTF-16, UTF-8 with flaws, a guess at last."""
     marked, bare = _marked(data), _bare_utf16(data[:HEAD_BYTES])
     for encoding in [marked] if marked else [*declared, *([bare] if bare else ["utf-8"])]:
         decoded = _try(data, encoding)
         if decoded is not None:
             text, issues = decoded
             return text, [*issues, *([_guessed(encoding)] if encoding == bare else [])]
+    for encoding in [marked] if marked else [*declared, "utf-8"]:
+        flawed = _flawed(data, encoding)
+        if flawed is not None:
+            return flawed
     return _guess(data, name)
+
+
+def _flawed(data: bytes, encoding: str) -> tuple[str, list[Issue]] | None:
+    """The text with U+FFFD for bytes that do not fit, or None when too many do not for it to be this encoding.
+
+    Bytes of another encoding hardly ever form characters of UTF-8 by chance: a few bad bytes among good characters
+    were pasted, or damaged. Of other encodings nearly any bytes are characters, so one in a hundred is enough to doubt.
+    """
+    try:
+        text = data.decode(encoding, "replace")
+    except (LookupError, UnicodeError):
+        return None
+    bad = text.count("\ufffd") - data.count(b"\xef\xbf\xbd")
+    good = sum(character > "\x7f" for character in text) - bad
+    enough = max(1, 4 * bad if bad > _FEW_BAD else bad) if encoding.startswith("utf") else 100 * bad
+    if bad < 1 or good < enough:
+        return None
+    if encoding.startswith("utf") or looks_like_text(data[:_SAMPLE]):
+        message = f"{bad} byte(s) are not in {encoding}, in which the rest of the file is; U+FFFD stands for each"
+        return text, [Issue("bytes-replaced", message)]
+    return None
 
 
 def _try(data: bytes, encoding: str) -> tuple[str, list[Issue]] | None:
@@ -125,7 +151,7 @@ def _try(data: bytes, encoding: str) -> tuple[str, list[Issue]] | None:
 
 
 def _guess(data: bytes, name: str) -> tuple[str, list[Issue]]:
-    """Whatever encoding makes the most sense of the bytes."""
+    """The text in the encoding that fits the bytes best."""
     if not looks_like_text(data[:_SAMPLE]):
         message = f"{name} is not text: it holds bytes that no text encoding uses."
         raise UnknownFormatError(message, remedy=_CHECK)
@@ -144,7 +170,7 @@ def _guess(data: bytes, name: str) -> tuple[str, list[Issue]]:
 
 
 def _signs_in_words(text: str) -> int:
-    """How many signs such as a paragraph mark stand between two letters: hardly one in the right encoding."""
+    """Number of signs such as a paragraph mark between two letters: hardly one in the right encoding."""
     return len(_SIGN_IN_WORD.findall(text[:_SAMPLE]))
 
 

@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING
 
-from sharedllm_docs.documents.cleaning import CLEANING_VERSION, clean_characters, limit_blank_lines
+from sharedllm_docs.documents.cleaning import (
+    CLEANING_VERSION,
+    clean_characters,
+    limit_blank_lines,
+    lower,
+    raised_behind,
+    roman,
+)
 from sharedllm_docs.documents.document import Document, Page, Section
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
 from sharedllm_docs.documents.readers.decode import decode, looks_like_text
@@ -24,7 +31,9 @@ _CHARSET = re.compile(
 _LOOKS_LIKE = re.compile(
     rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
-_DROPPED_TAGS = "script style nav template noscript svg math iframe object canvas head button select textarea dialog"
+_DROPPED_TAGS = (
+    "script style nav template noscript svg iframe object canvas head select textarea annotation annotation-xml"
+)
 _DROPPED = frozenset(_DROPPED_TAGS.split())
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _BLOCK_TAGS = """
@@ -34,14 +43,24 @@ _BLOCK_TAGS = """
 _BLOCKS = frozenset(_BLOCK_TAGS.split()) | frozenset(_HEADINGS)
 _GROUPS = {"li": "list", "tr": "table", "dd": "terms", "dt": "terms"}  # no blank line inside these
 _SPACE = re.compile(r"\s+")
+_CONCEALED = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))\b", re.I)
+_STRUCK_STYLE = re.compile(r"(?:^|;)\s*text-decoration(?:-line)?\s*:[^;]*\bline-through\b", re.I)
+_STRUCK = frozenset(("del", "s", "strike"))
+_STRUCK_OPEN, _STRUCK_CLOSE = "[deleted: ", "]"
+_DISCLOSES = ("aria-expanded", "aria-controls", "data-bs-toggle", "data-toggle")  # a button that opens a text
+_TITLES = frozenset(_HEADINGS) | {"summary", "dt", "legend", "caption"}
+_MARK = re.compile(r"\s*(?P<digits>[\d+\-\u2212\u2013]*\d[\d+\-\u2212\u2013,]*)\s*")
+_ORDINALS = frozenset(["st", "nd", "rd", "th", "er", "re", "e", "ème", "eme", "o", "a", "os", "as"])
+_EMPTY_ELEMENT = re.compile(
+    r"<(?P<name>(?!(?:area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr)\b)[a-z][\w:.-]*)"
+    r"(?P<rest>(?:\s[^<>]*)?)/>",
+    re.I,
+)
+_IS_XHTML = re.compile(r"\A\s*(?:<\?xml|<!doctype[^>]*xhtml)", re.I)
 _XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*>")
 
-# What browsers read for what pages declare (WHATWG encoding standard).
-_DECLARED = {
-    **dict.fromkeys(("iso-8859-1", "latin1", "latin-1", "ascii", "us-ascii"), "windows-1252"),
-    **dict.fromkeys(("gb2312", "gbk"), "gb18030"),
-    **dict.fromkeys(("utf-16", "utf-16le", "utf-16be", "unicode"), "utf-8"),
-}
+# Python's codecs for what browsers read wider than its label says (WHATWG encoding standard).
+_WIDER = {"shift_jis": "cp932", "euc-kr": "cp949", "gbk": "gb18030", "big5": "big5hkscs"}
 _META_NAMES = ("author", "description", "keywords", "date")
 
 
@@ -62,7 +81,8 @@ class _Builder:
     clean: bool
     blocks: list[Block] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
-    lists: list[int | None] = field(default_factory=list)  # item counter of each open list, None for bullets
+    lists: list[_List] = field(default_factory=list)  # the open ones
+    raised: list[int] = field(default_factory=list)  # for each open sup and sub, where in ``parts`` it begins
     mark: str = ""  # of the list item that was opened and has no text yet
     level: int = 0
     preformatted: int = 0
@@ -83,12 +103,18 @@ class _Builder:
         self.level = _HEADINGS.get(name, self.level)
         self.preformatted += name == "pre"
         if name in ("ul", "ol"):
-            self.lists.append(0 if name == "ol" else None)
+            self.lists.append(_List.of(tag))
         elif name == "li":
-            self.mark = self._next_mark()
+            self.mark = self.lists[-1].next_mark(tag) if self.lists else "- "
+        elif _raises(tag):
+            self.raised.append(len(self.parts))
+        if _is_struck(tag):
+            self.parts.append(_STRUCK_OPEN)
 
     def close(self, tag: Tag) -> None:
         name = tag.name
+        if _is_struck(tag):
+            self._close_struck()
         if name in _BLOCKS:
             self.flush()
             self.group = ""
@@ -97,6 +123,29 @@ class _Builder:
         self.preformatted -= name == "pre"
         if name in ("ul", "ol") and self.lists:
             self.lists.pop()
+        elif _raises(tag) and self.raised:
+            self._set_mark(min(self.raised.pop(), len(self.parts)), up=name != "sub")
+
+    def _close_struck(self) -> None:
+        """End struck-out text; an empty one leaves no trace."""
+        if self.parts and self.parts[-1] == _STRUCK_OPEN:
+            self.parts.pop()
+        else:
+            self.parts.append(_STRUCK_CLOSE)
+
+    def _set_mark(self, start: int, *, up: bool) -> None:
+        """Write the digits of ``parts[start:]`` as Unicode's raised or lowered ones, so that no number grows by them.
+
+        Lowered digits stay plain behind a letter (``H2O``). A raised letter behind a digit gets a ``^``.
+        """
+        mark, before = "".join(self.parts[start:]), "".join(self.parts[:start])[-4:]
+        match = _MARK.fullmatch(mark)
+        if match is None:
+            power = up and before[-1:].isdigit() and mark.strip().isalpha() and mark.strip().lower() not in _ORDINALS
+            self.parts[start:] = [f"^{mark.strip()}" if power else mark]
+        elif up or before[-1:].isdigit():
+            digits = match["digits"]
+            self.parts[start:] = [raised_behind(before, digits) if up else lower(digits)]
 
     def flush(self) -> None:
         """End the current block, if it has any text."""
@@ -111,11 +160,80 @@ class _Builder:
             self.blocks.append(Block(self.mark + text, self.level, self.group))
             self.mark = ""
 
-    def _next_mark(self) -> str:
-        if not self.lists or self.lists[-1] is None:
+
+@dataclass
+class _List:
+    """An open list: ``number`` is that of the next item, None for bullets; ``step`` is -1 where it counts down."""
+
+    number: int | None = None
+    step: int = 1
+    style: str = "1"
+
+    @classmethod
+    def of(cls, tag: Tag) -> _List:
+        if tag.name == "ul":
+            return cls()
+        items = len(tag.find_all("li", recursive=False))
+        down = tag.has_attr("reversed")
+        start = _integer(tag.get("start"))
+        return cls((items if down else 1) if start is None else start, -1 if down else 1, str(tag.get("type") or "1"))
+
+    def next_mark(self, item: Tag) -> str:
+        """``- ``, ``3. ``, ``c. `` or ``iii. ``, and on to the next item."""
+        if self.number is None:
             return "- "
-        self.lists[-1] += 1
-        return f"{self.lists[-1]}. "
+        value = _integer(item.get("value"))
+        number = self.number if value is None else value
+        self.number = number + self.step
+        return f"{_numeral(number, str(item.get('type') or self.style))}. "
+
+
+def _integer(value: object) -> int | None:
+    try:
+        number = int(str(value))
+    except ValueError:
+        return None
+    return number if abs(number) < 1 << 31 else None
+
+
+def _numeral(number: int, style: str) -> str:
+    """The number as a list of this ``type`` shows it."""
+    if style in ("i", "I") and 0 < number < 4000:
+        text = roman(number)
+    elif style in ("a", "A") and number > 0:
+        text = ""
+        while number > 0:
+            number, rest = divmod(number - 1, 26)
+            text = chr(ord("a") + rest) + text
+    else:
+        return str(number)
+    return text.upper() if style.isupper() else text
+
+
+def _raises(tag: Tag) -> bool:
+    """Whether the tag sets its text above or below the line: sup, sub, or an exponent in MathML."""
+    if tag.name in ("sup", "sub"):
+        return True
+    if tag.parent is None or tag.parent.name != "msup":
+        return False
+    return tag.find_previous_sibling(True) is not None
+
+
+def _is_struck(tag: Tag) -> bool:
+    return tag.name in _STRUCK or _STRUCK_STYLE.search(str(tag.get("style") or "")) is not None
+
+
+def _is_left_out(tag: Tag) -> bool:
+    """Whether a reader of the page does not see this element, or only as a control of the page."""
+    if tag.name in _DROPPED or tag.has_attr("hidden") or str(tag.get("aria-hidden")).lower() == "true":
+        return True
+    if tag.name == "dialog":
+        return not tag.has_attr("open")
+    if tag.name == "button":
+        discloses = any(tag.has_attr(name) for name in _DISCLOSES)
+        return not discloses and tag.find_parent(list(_TITLES)) is None
+    classes = tag.get("class") or ()
+    return "sortkey" in classes or _CONCEALED.search(str(tag.get("style") or "")) is not None
 
 
 def _walk(root: Tag) -> Iterator[tuple[str, Tag | str]]:
@@ -130,7 +248,7 @@ def _walk(root: Tag) -> Iterator[tuple[str, Tag | str]]:
             stack.pop()
             yield "close", tag
         elif isinstance(child, Tag):
-            if child.name not in _DROPPED and not child.has_attr("hidden"):
+            if not _is_left_out(child):
                 yield "open", child
                 stack.append((child, iter(child.children)))
         elif isinstance(child, NavigableString) and not isinstance(child, PreformattedString):
@@ -138,7 +256,7 @@ def _walk(root: Tag) -> Iterator[tuple[str, Tag | str]]:
 
 
 def html_blocks(root: Tag, clean: bool) -> list[Block]:
-    """The visible text below ``root``, block by block, scripts, styles and navigation left out."""
+    """The visible text below ``root``, block by block; scripts, styles, navigation and hidden parts are left out."""
     builder = _Builder(clean)
     for event, item in _walk(root):
         if isinstance(item, str):
@@ -168,12 +286,19 @@ def join_blocks(blocks: list[Block]) -> tuple[str, list[Section]]:
 
 
 def declared_encoding(head: bytes) -> list[str]:
-    """The encoding that the page names in a meta tag or an XML declaration: none or one."""
+    """The encoding that the page names in a meta tag or an XML declaration, as browsers take it: none or one."""
     match = _CHARSET.search(head)
     if not match:
         return []
+    from webencodings import lookup
+
     name = (match[1] or match[2]).decode("ascii").lower()
-    return [_DECLARED.get(name, name)]
+    known = lookup(name)
+    if known is None:
+        return [name]
+    if known.name.startswith("utf-16"):  # a tag that could be read as ASCII is in no UTF-16
+        return ["utf-8"]
+    return [_WIDER.get(known.name, known.codec_info.name)]
 
 
 def _metadata(soup: BeautifulSoup) -> dict[str, str]:
@@ -186,7 +311,7 @@ def _metadata(soup: BeautifulSoup) -> dict[str, str]:
 
 
 class HtmlReader:
-    """HTML and XHTML through Beautiful Soup and Python's own parser, which never fails on bad markup."""
+    """HTML and XHTML through Beautiful Soup and html5lib, which closes open tags as browsers do and never fails."""
 
     name = "html"
     suffixes = (".html", ".htm", ".xhtml")
@@ -194,7 +319,8 @@ class HtmlReader:
 
     @property
     def version(self) -> str:
-        return f"1+clean{CLEANING_VERSION}+bs4-{installed_version('beautifulsoup4')}"
+        libraries = "+".join(f"{name}-{installed_version(name)}" for name in ("beautifulsoup4", "html5lib"))
+        return f"2+clean{CLEANING_VERSION}+{libraries}"
 
     def sniff(self, head: bytes, name: str) -> bool:
         """Text of an HTML name, or any text that opens like an HTML page."""
@@ -212,8 +338,10 @@ class HtmlReader:
 
         markup, issues = decode(source.read(), source.name, options.encoding, declared_encoding(source.head))
         choose_pages(source.name, 1, options)
+        if _IS_XHTML.match(markup):  # where <title/> and <a id="x"/> are whole elements
+            markup = _EMPTY_ELEMENT.sub(r"<\g<name>\g<rest>></\g<name>>", markup)
         # The comment keeps Beautiful Soup from warning about text without a single tag.
-        soup = BeautifulSoup(_XML_DECLARATION.sub("", markup) + "<!---->", "html.parser")
+        soup = BeautifulSoup(_XML_DECLARATION.sub("", markup) + "<!---->", "html5lib")
         text, sections = join_blocks(html_blocks(soup, options.clean))
         if progress is not None:
             progress(1, 1)

@@ -1,10 +1,11 @@
-"""Markdown: the text as written, its headings as sections, its front matter as metadata."""
+"""Markdown: the text as written, its headings as sections, its front matter as text and as metadata."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from itertools import accumulate, pairwise
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import accumulate, islice, pairwise
 
 from sharedllm_docs.documents.cleaning import CLEANING_VERSION, clean_text
 from sharedllm_docs.documents.document import PAGE_SEPARATOR, Document, Issue, Page, Section
@@ -15,48 +16,75 @@ from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.documents.readers.text import split_pages
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?P<yaml>.*?\n)??(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
-_SCALARS = (str, int, float, bool)
+_NOT_BREAK = re.compile(r"[^\n]")
+_MAX_KEYS, _MAX_DEPTH = 1000, 16  # of nested front matter: aliases may make it endless
 
 
-def split_front_matter(text: str) -> tuple[dict[str, str], str, list[Issue]]:
-    """Metadata, the text behind the front matter, and an issue when the front matter is no YAML mapping.
+@dataclass(frozen=True)
+class FrontMatter:
+    """What stands before the text of a Markdown file.
 
-    Only scalars and lists of scalars become metadata.
+    Attributes:
+        metadata: its values; nested ones under dotted names (``contact.phone``), lists of plain values as one string.
+        text: the lines as written, without the rules around them; "" where there is none.
+        body: the text behind it.
+        issues: one when it is no YAML; it then stays in ``body``, rules included.
     """
+
+    metadata: dict[str, str]
+    text: str
+    body: str
+    issues: list[Issue]
+
+
+def split_front_matter(text: str) -> FrontMatter:
+    """Take the front matter off a Markdown file."""
     match = _FRONT_MATTER.match(text)
     if not match:
-        return {}, text, []
+        return FrontMatter({}, "", text, [])
     import yaml  # type: ignore[import-untyped,unused-ignore]
 
     try:
         values = yaml.safe_load(match["yaml"] or "")
-    except (yaml.YAMLError, ValueError) as error:  # ValueError: impossible dates and the like
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: impossible dates and the like
         reason = " ".join(str(error).split())
-        return (
-            {},
-            text,
-            [Issue("front-matter-failed", f"the front matter is no valid YAML and stays in the text: {reason}")],
-        )
+        message = f"the front matter is no valid YAML and stays in the text: {reason}"
+        return FrontMatter({}, "", text, [Issue("front-matter-failed", message)])
     if values is None:
         values = {}
     if not isinstance(values, dict):  # a thematic break at the top, not front matter
-        return {}, text, []
-    return {str(key): _plain(value) for key, value in values.items() if _plain(value)}, text[match.end() :], []
+        return FrontMatter({}, "", text, [])
+    return FrontMatter(dict(islice(_flat(values), _MAX_KEYS)), match["yaml"] or "", text[match.end() :], [])
 
 
-def _plain(value: object) -> str:
-    """A scalar, or a list of scalars, as one string; "" for anything deeper."""
-    items = value if isinstance(value, list) else [value]
-    if any(isinstance(item, (dict, list, tuple, set)) or item is None for item in items):
-        return ""
-    return ", ".join(str(item).strip() for item in items)
+def _flat(value: object, name: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+    """(dotted name, string) of every value that is not empty."""
+    if isinstance(value, dict):
+        inner = [(f"{name}.{key}" if name else str(key), item) for key, item in value.items()]
+    elif isinstance(value, (list, tuple, set)) and any(isinstance(one, (dict, list, tuple, set)) for one in value):
+        inner = [(f"{name}.{number}", item) for number, item in enumerate(value, start=1)]
+    else:
+        items = value if isinstance(value, (list, tuple, set)) else [value]
+        text = ", ".join(str(item).strip() for item in items if item is not None)
+        if text:
+            yield name, text
+        return
+    if depth < _MAX_DEPTH:
+        for key, item in inner:
+            yield from _flat(item, key, depth + 1)
 
 
-def find_headings(pages: Sequence[Page]) -> list[Section]:
-    """A section for each heading, ATX or setext, outside code; ``char`` counts in the joined page texts."""
+def find_headings(pages: Sequence[Page], start: int = 0) -> list[Section]:
+    """A section for each heading, ATX or setext, outside code; ``char`` counts in the joined page texts.
+
+    Args:
+        pages: of the whole document.
+        start: where the first page's Markdown begins, behind the front matter.
+    """
     from markdown_it import MarkdownIt
 
     text = PAGE_SEPARATOR.join(page.text for page in pages)
+    text = _NOT_BREAK.sub(" ", text[:start]) + text[start:]
     line_starts = [0, *accumulate(len(line) + 1 for line in text.split("\n"))]
     page_starts = list(accumulate((len(page.text) + len(PAGE_SEPARATOR) for page in pages), initial=0))
     tokens = MarkdownIt("commonmark").parse(text)
@@ -72,10 +100,13 @@ def find_headings(pages: Sequence[Page]) -> list[Section]:
 
 
 class MarkdownReader:
-    """Markdown stays as it is written (its marks are readable), so that quotes match the source."""
+    """Markdown stays as it is written (its marks are readable), so that quotes match the source.
+
+    The front matter's lines open page 1, so that they can be asked for; the rules around them go.
+    """
 
     name = "markdown"
-    version = f"1+clean{CLEANING_VERSION}"
+    version = f"2+clean{CLEANING_VERSION}"
     suffixes = (".md", ".markdown")
     takes = frozenset({"encoding"})
 
@@ -91,11 +122,16 @@ class MarkdownReader:
             UnknownFormatError: when they are no text.
         """
         text, issues = decode(source.read(), source.name, options.encoding)
-        metadata, body, front_issues = split_front_matter(text)
-        texts = split_pages(body)
+        front = split_front_matter(text)
+        texts = split_pages(front.body)
         numbers = choose_pages(source.name, len(texts), options)
         clean = clean_text if options.clean else str
         pages = [Page(number, clean(texts[number - 1])) for number in numbers]
+        lines = clean(front.text)
+        start = 0
+        if lines.strip() and numbers[0] == 1:
+            start = len(lines) + 2
+            pages[0] = Page(1, f"{lines}\n\n{pages[0].text}" if pages[0].text else lines)
         if progress is not None:
             progress(len(pages), len(pages))
         return make_document(
@@ -104,7 +140,7 @@ class MarkdownReader:
             options,
             pages=pages,
             page_count=len(texts),
-            sections=find_headings(pages),
-            issues=[*issues, *front_issues],
-            metadata=metadata,
+            sections=find_headings(pages, start),
+            issues=[*issues, *front.issues],
+            metadata=front.metadata,
         )

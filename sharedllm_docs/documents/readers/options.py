@@ -75,9 +75,10 @@ class ReadOptions:
         pages: page range such as ``"1-20,35"``; None for all.
         engine: which library takes the text from PDF pages; ``pypdf`` is slower and loses more spaces.
         encoding: of a text-like file, as Python names it; None to find it out.
-        max_pages: most pages to read, of those chosen by ``pages``.
-        max_bytes: largest source, in bytes.
+        max_pages: maximum number of pages to read, of those chosen by ``pages``.
+        max_bytes: maximum size of the source, in bytes.
         clean: False to keep the text as the source has it (only line breaks are made uniform).
+        keep_running_lines: True to leave running headers, footers and page numbers in the cleaned text.
 
     Raises:
         ConfigError: naming every invalid setting.
@@ -91,6 +92,7 @@ class ReadOptions:
     max_pages: int = 20_000
     max_bytes: int = 1 << 30
     clean: bool = True
+    keep_running_lines: bool = False
 
     def __post_init__(self) -> None:
         problems = [

@@ -1,4 +1,4 @@
-"""The one entry point: bytes from anywhere in, a ``Document`` out."""
+"""The one entry point: reads bytes from anywhere into a ``Document``."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import warnings
 from collections.abc import Sequence
 from itertools import groupby
 
+from sharedllm_docs.documents.cleaning import RunningLine
 from sharedllm_docs.documents.document import Document, Issue
-from sharedllm_docs.documents.readers.base import Progress, check_options
+from sharedllm_docs.documents.readers.base import Progress, Reader, check_options, listed_lines
 from sharedllm_docs.documents.readers.options import ReadOptions, format_pages
 from sharedllm_docs.documents.readers.registry import reader_for
-from sharedllm_docs.documents.readers.source import SourceLike, open_source
-from sharedllm_docs.errors import DocumentWarning, EmptyDocumentError
+from sharedllm_docs.documents.readers.source import Source, SourceLike, open_source
+from sharedllm_docs.errors import DamagedDocumentError, DocumentWarning, EmptyDocumentError, SharedLLMError
 
 # Worth keeping with the document, not worth a warning.
-QUIET_CODES = frozenset({"blank-page", "outline-entry-lost"})
+QUIET_CODES = frozenset({"blank-page", "outline-entry-lost", "running-lines"})
 
 _DEFAULTS = ReadOptions()
 
@@ -47,11 +48,54 @@ def read_document(
             raise EmptyDocumentError(f"{opened.name} is empty (0 bytes).", remedy="Fetch or export it again.")
         reader = reader_for(opened.name, opened.head)
         check_options(reader, options)
-        document = reader.read(opened, options, progress)
+        document = _read(reader, opened, options, progress)
     if not any(character.isalnum() for page in document.pages for character in page.text):
-        raise EmptyDocumentError(f"{document.name} holds not a single word.", remedy="Check that it is the right file.")
+        raise EmptyDocumentError(f"{document.name} holds no words.", remedy="Check that it is the right file.")
     warn_of_losses(document.name, document.issues)
     return document
+
+
+def _read(reader: Reader, source: Source, options: ReadOptions, progress: Progress | None) -> Document:
+    """What the reader makes of the source; whatever else it raises becomes the error of a damaged document.
+
+    Files can be malformed in ways that no reader foresees, and one of several must not stop the others.
+    """
+    own: list[BaseException] = []  # what the caller's progress raises, to stop reading for instance
+
+    def told(done: int, total: int) -> None:
+        try:
+            if progress is not None:
+                progress(done, total)
+        except BaseException as error:
+            own.append(error)
+            raise
+
+    try:
+        return reader.read(source, options, told)
+    except (SharedLLMError, MemoryError):
+        raise
+    except Exception as error:
+        if error in own:
+            raise
+        reason = " ".join(str(error).split())[:200] or "no reason given"
+        raise DamagedDocumentError(
+            f"{source.name} cannot be read: the {reader.name} reader failed ({type(error).__name__}: {reason}).",
+            remedy="Check the file; if it opens elsewhere, report this.",
+        ) from error
+
+
+def running_lines(
+    source: SourceLike, *, name: str | None = None, options: ReadOptions = _DEFAULTS
+) -> tuple[RunningLine, ...]:
+    """The headers, footers and page numbers that reading this document leaves out, in order, with their pages.
+
+    Reads the document anew; arguments and errors are those of ``read_document``. To keep the lines in the text, read
+    with ``ReadOptions(keep_running_lines=True)``.
+    """
+    with listed_lines() as lines, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DocumentWarning)
+        read_document(source, name=name, options=options)
+    return tuple(lines)
 
 
 def warn_of_losses(name: str, issues: Sequence[Issue]) -> None:

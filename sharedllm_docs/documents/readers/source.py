@@ -1,7 +1,6 @@
 """Where a document's bytes come from: a local file, an fsspec URL, bytes in memory or an open binary file.
 
-In: whatever the caller named. Out: a ``Source`` with name, size, SHA-256 and the bytes, readable more than once.
-Knows nothing of formats.
+A ``Source`` has a name, a size, a SHA-256 and the bytes, readable more than once. Knows nothing of formats.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import hashlib
 import io
 import os
 import tempfile
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,7 +75,7 @@ def open_source(source: SourceLike, *, name: str | None, max_bytes: int) -> Iter
             with _fetched(source, max_bytes) as path:
                 yield _from_file(path, name or _last_part(source), max_bytes)
         else:
-            path = Path(source).expanduser()
+            path = find_path(source)
             found = _from_file(path, name or path.name, max_bytes)
             before = _stamp(path)
             yield found
@@ -88,9 +88,28 @@ def open_source(source: SourceLike, *, name: str | None, max_bytes: int) -> Iter
         yield _from_bytes(data, name or own_name, max_bytes)
 
 
+def find_path(source: str | Path) -> Path:
+    """The local file that a caller means, which may not exist.
+
+    ``~/...`` and ``~user/...`` name a home folder only where no file has that very name and such a user exists. A name
+    in composed Unicode finds the file in decomposed Unicode, as some systems store it, and the other way round.
+    """
+    path = Path(source)
+    if os.path.lexists(path):
+        return path
+    if len(path.parts) > 1 and path.parts[0].startswith("~"):
+        with contextlib.suppress(RuntimeError):  # no such user
+            path = path.expanduser()
+    for form in ("NFC", "NFD"):
+        other = Path(unicodedata.normalize(form, str(path)))  # type: ignore[arg-type]
+        if os.path.lexists(other):
+            return other
+    return path
+
+
 def _from_bytes(data: bytes, name: str, max_bytes: int) -> Source:
     _check_size(name, len(data), max_bytes)
-    return Source(name, len(data), hashlib.sha256(data).hexdigest(), data[:HEAD_BYTES], data=data)
+    return Source(_composed(name), len(data), hashlib.sha256(data).hexdigest(), data[:HEAD_BYTES], data=data)
 
 
 def _from_file(path: Path, name: str, max_bytes: int) -> Source:
@@ -110,7 +129,12 @@ def _from_file(path: Path, name: str, max_bytes: int) -> Source:
         raise DocumentError(
             f"{path} cannot be opened: {error.strerror or error}.", remedy="Check its permissions."
         ) from error
-    return Source(name, size, digest.hexdigest(), head, path=path)
+    return Source(_composed(name), size, digest.hexdigest(), head, path=path)
+
+
+def _composed(name: str) -> str:
+    """The name in composed Unicode (NFC), as people type it."""
+    return unicodedata.normalize("NFC", name)
 
 
 def _check_size(name: str, size: int, max_bytes: int) -> None:

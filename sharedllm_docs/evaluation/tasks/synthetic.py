@@ -22,7 +22,7 @@ from sharedllm_docs.errors import EvaluationError
 from sharedllm_docs.evaluation.tasks.base import Example, QuestionTask, check_limit
 from sharedllm_docs.evaluation.tasks.options import TaskOptions, chosen_lengths, length_label
 from sharedllm_docs.evaluation.tasks.pdfqa.data import find_pdf
-from sharedllm_docs.model.zoo import file_sha256
+from sharedllm_docs.model.digests import file_sha256
 
 TRAINING_DATA = ".jsonl.gz"
 HELD_OUT = "test"

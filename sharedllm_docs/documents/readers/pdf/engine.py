@@ -2,13 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
+from sharedllm_docs.documents.cleaning import MARGIN_LINES
+from sharedllm_docs.documents.readers.pdf.fields import Field
 from sharedllm_docs.errors import EncryptedDocumentError
 
 
 class EngineError(Exception):
     """A PDF library could not do what it was asked; the message is its reason. Never leaves the PDF reader."""
+
+
+@dataclass(frozen=True)
+class PageText:
+    """Raw text of a page, and what the engine knows of its layout.
+
+    Attributes:
+        text: lines as the engine gives them out.
+        margins: number of lines at the start and at the end of ``text`` that stand in a margin of the page, at most
+            ``MARGIN_LINES`` each; that many where the layout is not known.
+        scanned: whether a picture covers the page and hardly any text stands on it.
+        hidden: number of words left out because no viewer shows them.
+        undecoded: share of the letters whose font does not say which letters they are, 0 to 1.
+    """
+
+    text: str
+    margins: tuple[int, int] = (MARGIN_LINES, MARGIN_LINES)
+    scanned: bool = False
+    hidden: int = 0
+    undecoded: float = 0.0
+
+
+def listed(fields: Sequence[Field]) -> str:
+    """Fields as lines of their own, for the end of a page: ``Name: value``."""
+    return "".join(f"\n{field.name}: {field.value}" for field in fields)
 
 
 class Engine(Protocol):
@@ -17,8 +46,8 @@ class Engine(Protocol):
     name: str
     count: int
 
-    def text(self, index: int) -> str:
-        """Raw text of a page. Raises EngineError."""
+    def text(self, index: int, fields: Sequence[Field] = ()) -> PageText:
+        """Raw text of a page, the values of its form fields and notes among it. Raises EngineError."""
         ...
 
     def has_content(self, index: int) -> bool:
@@ -31,5 +60,5 @@ class Engine(Protocol):
 def encrypted(name: str, password: str | None) -> EncryptedDocumentError:
     """The error for a missing or a wrong password."""
     if password is None:
-        return EncryptedDocumentError(f"{name} is encrypted and wants a password.", remedy="Give its password.")
+        return EncryptedDocumentError(f"{name} is encrypted and needs a password.", remedy="Give its password.")
     return EncryptedDocumentError(f"The password given for {name} is wrong.", remedy="Check the password.")

@@ -1,4 +1,4 @@
-"""Opens a PDF with both libraries, or with the one that can, or what can be salvaged of it."""
+"""Opens a PDF with both libraries, or with the one that can, or opens what can be salvaged."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _try_open(source: Source, options: ReadOptions) -> OpenedPdf:
 
 
 def _add_structure(opened: OpenedPdf, rebuilt: Source) -> None:
-    """Where only PDFium opens the file itself, pypdf may still open what was salvaged of it."""
+    """Add pypdf, which may open what was salvaged where only PDFium opens the file itself."""
     try:
         structure = PypdfFile(rebuilt, None)
     except (EngineError, EncryptedDocumentError):

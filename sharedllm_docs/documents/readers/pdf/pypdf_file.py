@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pypdf
 
 from sharedllm_docs.documents.cleaning import clean_characters
-from sharedllm_docs.documents.readers.pdf.engine import EngineError, encrypted
+from sharedllm_docs.documents.document import Issue
+from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText, encrypted, listed
+from sharedllm_docs.documents.readers.pdf.fields import Field, fields_of
 from sharedllm_docs.documents.readers.source import Source
 
 _METADATA = ("Title", "Author", "Subject", "Keywords", "Creator", "Producer", "CreationDate", "ModDate")
@@ -88,13 +90,33 @@ class PypdfFile:
             self.close()
             raise
 
-    def text(self, index: int) -> str:
+    def text(self, index: int, fields: Sequence[Field] = ()) -> PageText:
         """Raw text of a page. A page of which pypdf complains and finds nothing counts as failed."""
         with _converted(), collected_logs() as complaints:
             text = self._reader.pages[index].extract_text()
         if complaints and not text.strip():
             raise EngineError(complaints[0])
-        return text
+        return PageText(text.rstrip("\n") + listed(fields) if fields else text)
+
+    def fields(self, index: int) -> list[Field]:
+        """The filled form fields and the notes of a page. Raises EngineError."""
+        with _converted(), collected_logs():
+            return list(fields_of(self._reader.pages[index]))
+
+    def unread(self) -> list[Issue]:
+        """What the file holds besides its pages, none of which is read."""
+        issues = []
+        with _converted(), collected_logs():
+            root = self._reader.root_object
+            form = root.get("/AcroForm")
+            if form is not None and form.get_object().get("/XFA") is not None:
+                message = "the file is an XFA form, of which only the page for viewers that cannot show it may be read"
+                issues.append(Issue("xfa-form", message))
+            count = len(self._reader.attachments)
+            if count:
+                message = f"the {count} file(s) embedded in this one are not read; save them and add them by themselves"
+                issues.append(Issue("embedded-files", message))
+        return issues
 
     def has_content(self, index: int) -> bool:
         """Whether the page has a content stream that is not empty."""
@@ -120,7 +142,7 @@ class PypdfFile:
         return {name: text for name, text in found.items() if text}
 
     def outline(self) -> tuple[list[OutlineEntry], int]:
-        """Bookmarks in order, and how many lead to no page or have no title."""
+        """Bookmarks in order, and the number of those that lead to no page or have no title."""
         entries: list[OutlineEntry] = []
         lost = 0
         with _converted():

@@ -1,4 +1,4 @@
-"""Reads an opened PDF: takes the text page by page, cleans it, places the sections.
+"""Reads an opened PDF: takes the text page by page, cleans it and places the sections.
 
 Every loss is an issue; only a document of which nothing can be read is an error.
 """
@@ -11,15 +11,17 @@ from dataclasses import dataclass, field
 
 from sharedllm_docs.documents.cleaning import clean_pages, normalise_line_breaks
 from sharedllm_docs.documents.document import Document, Issue, Page
-from sharedllm_docs.documents.readers.base import Progress, Reader, choose_pages, make_document
+from sharedllm_docs.documents.readers.base import Progress, Reader, choose_pages, cleaning_issues, make_document
 from sharedllm_docs.documents.readers.options import ReadOptions
-from sharedllm_docs.documents.readers.pdf.engine import EngineError
+from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText
+from sharedllm_docs.documents.readers.pdf.fields import Field
 from sharedllm_docs.documents.readers.pdf.open import OpenedPdf, open_pdf
 from sharedllm_docs.documents.readers.pdf.outline import locate_sections
 from sharedllm_docs.documents.readers.pdf.pypdf_file import OutlineEntry, collected_logs
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.errors import DamagedDocumentError, EmptyDocumentError, ScannedDocumentError
 
+_UNDECODED = 0.3  # share of a page's letters without a Unicode map from which the page counts as lost
 _END_MARK_WITHIN = 1024  # bytes from the end in which viewers look for %%EOF
 
 
@@ -41,14 +43,16 @@ def read_pdf(reader: Reader, source: Source, options: ReadOptions, progress: Pro
             structure, issues = _structure(opened)
         raw = []
         for done, number in enumerate(numbers, start=1):
-            text, issue = _page_text(opened, number)
-            raw.append(text)
-            issues.extend([issue] if issue else [])
+            page, found = _page_text(opened, number)
+            raw.append(page)
+            issues.extend(found)
             if progress is not None:
                 progress(done, len(numbers))
-        _refuse_textless(source.name, raw, issues)
+        _refuse_textless(source.name, [page.text for page in raw], issues)
         issues = [*opened.issues, *_damage(source, opened, logs), *issues]
-    pages = _pages(raw, numbers, structure, count, options.clean)
+    pages, cleaning = _pages(raw, numbers, structure, count, options)
+    told = {issue.page for issue in issues if issue.code == "no-text-on-page"}
+    issues.extend(issue for issue in cleaning if issue.page is None or issue.page not in told)
     return make_document(
         reader,
         source,
@@ -83,6 +87,8 @@ def _structure(opened: OpenedPdf) -> tuple[_Structure, list[Issue]]:
         labels = pypdf_file.labels()
     with part("metadata"):
         metadata = pypdf_file.metadata()
+    with part("form"):
+        issues.extend(pypdf_file.unread())
     with part("outline"):
         entries, lost = pypdf_file.outline()
         if lost:
@@ -90,27 +96,61 @@ def _structure(opened: OpenedPdf) -> tuple[_Structure, list[Issue]]:
     return _Structure(labels, entries, metadata), issues
 
 
-def _page_text(opened: OpenedPdf, number: int) -> tuple[str, Issue | None]:
+def _page_text(opened: OpenedPdf, number: int) -> tuple[PageText, list[Issue]]:
     """Raw text of a page from the first engine that finds any, and what there is to say about it."""
     engines = opened.engines
     failures: list[str] = []
-    drawn = False
+    fields = _fields(opened, number)
+    drawn, hidden = False, 0
     for position, engine in enumerate(engines):
         try:
-            text = engine.text(number - 1)
-            if text.strip():
-                issue = Issue("page-fallback", _fallback(engines[0].name, engine.name, failures), number)
-                return text, issue if position else None
+            page = engine.text(number - 1, fields)
+            hidden = max(hidden, page.hidden)
+            if page.text.strip():
+                issues = _page_issues(page, number)
+                if position and hidden and not page.hidden:
+                    break  # the second engine does not know what viewers show
+                if position:
+                    issues.append(Issue("page-fallback", _fallback(engines[0].name, engine.name, failures), number))
+                return page, issues
             drawn = drawn or engine.has_content(number - 1)
         except EngineError as error:
             failures.append(f"{engine.name}: {error}")
+    lost = [_hidden(hidden, number)] if hidden else []
     if drawn:
-        return "", Issue("no-text-on-page", "the page is a picture without a text layer", number)
+        return PageText(""), [*lost, Issue("no-text-on-page", "the page is a picture without a text layer", number)]
     if opened.salvaged:
         failures = failures or ["its content was in the part of the file that is missing"]
     if failures:
-        return "", Issue("page-failed", f"the page cannot be read and is left empty ({'; '.join(failures)})", number)
-    return "", Issue("blank-page", "the page is blank", number)
+        message = f"the page cannot be read and is left empty ({'; '.join(failures)})"
+        return PageText(""), [*lost, Issue("page-failed", message, number)]
+    return PageText(""), [*lost, Issue("blank-page", "the page is blank", number)]
+
+
+def _fields(opened: OpenedPdf, number: int) -> list[Field]:
+    """Filled form fields and notes of a page; none where the file's structure is damaged there."""
+    try:
+        return opened.structure.fields(number - 1) if opened.structure is not None else []
+    except EngineError:
+        return []
+
+
+def _page_issues(page: PageText, number: int) -> list[Issue]:
+    """What is lost of a page although it has text."""
+    issues = [_hidden(page.hidden, number)] if page.hidden else []
+    if page.scanned:
+        letters = sum(character.isalnum() for character in page.text)
+        message = f"the page is a picture with only {letters} letters and digits of text on it"
+        issues.append(Issue("no-text-on-page", message, number))
+    if page.undecoded >= _UNDECODED:
+        message = f"fonts do not say which letters they show: {page.undecoded:.0%} of the text cannot be decoded"
+        issues.append(Issue("undecodable-text", message, number))
+    return issues
+
+
+def _hidden(words: int, number: int) -> Issue:
+    message = f"{words} word(s) that no viewer shows (outside the page, without ink, white on white) are left out"
+    return Issue("hidden-text", message, number)
 
 
 def _fallback(first: str, used: str, failures: Sequence[str]) -> str:
@@ -152,19 +192,30 @@ def _damage(source: Source, opened: OpenedPdf, logs: Sequence[str]) -> list[Issu
     return issues
 
 
-def _pages(raw: Sequence[str], numbers: Sequence[int], structure: _Structure, count: int, clean: bool) -> list[Page]:
-    """Pages with their labels, cleaned together."""
+def _pages(
+    raw: Sequence[PageText], numbers: Sequence[int], structure: _Structure, count: int, options: ReadOptions
+) -> tuple[list[Page], list[Issue]]:
+    """Pages with their labels, cleaned together, and what cleaning took away."""
     known = structure.labels if len(structure.labels) == count else ()
     labels = [known[number - 1] for number in numbers] if known else []
     titles: dict[int, list[str]] = {}
     for entry in structure.outline:
         titles.setdefault(entry.index + 1, []).append(entry.title)
-    texts = (
-        clean_pages(raw, numbers=numbers, labels=labels, headings=[titles.get(number, []) for number in numbers])
-        if clean
-        else [normalise_line_breaks(text) for text in raw]
-    )
-    return [
+    texts, issues = [normalise_line_breaks(page.text) for page in raw], list[Issue]()
+    if options.clean:
+        cleaned, removed = clean_pages(
+            [page.text for page in raw],
+            numbers=numbers,
+            labels=labels,
+            headings=[titles.get(number, []) for number in numbers],
+            titles=[entry.title for entry in structure.outline],
+            margins=[page.margins for page in raw],
+            keep_running_lines=options.keep_running_lines,
+        )
+        issues = cleaning_issues(texts, cleaned, numbers, removed)
+        texts = cleaned
+    pages = [
         Page(number, text, label)
         for number, text, label in zip(numbers, texts, labels or [""] * len(numbers), strict=True)
     ]
+    return pages, issues

@@ -1,4 +1,4 @@
-"""A PDF that lost its end (and with it the table of objects) made readable again: bytes in, bytes out.
+"""Makes a PDF readable again that lost its end, and with it the table of objects.
 
 Follows ISO 32000-1, 7.5: objects are found by scanning, those inside object streams are unpacked, and a new
 cross-reference table is written behind them. Where the page tree is lost, one is made of the pages that are left, in
@@ -61,7 +61,7 @@ def _scan(data: bytes) -> tuple[dict[int, int], dict[int, bytes]]:
 
 
 def _unpack(data: bytes, offset: int, dictionary: bytes) -> Iterator[tuple[int, bytes]]:
-    """(number, text) of the objects in an object stream, as many as are left of it."""
+    """(number, text) of the objects that are left in an object stream."""
     count, first = (re.search(rb"/%s\s+(\d+)" % key, dictionary) for key in (b"N", b"First"))
     stream = _STREAM.search(data, offset)
     if count is None or first is None or stream is None:

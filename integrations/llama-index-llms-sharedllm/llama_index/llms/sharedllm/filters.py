@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from llama_index.core.vector_stores.types import FilterCondition, FilterOperator, MetadataFilter, MetadataFilters
@@ -122,7 +122,7 @@ def _equal(stored: Any, value: Any) -> bool:
     return bool(stored == value)
 
 
-def _in(stored: Any, values: Sequence[Any]) -> bool:
+def _in(stored: Any, values: Collection[Any]) -> bool:
     return any(_equal(stored, value) for value in values)
 
 
