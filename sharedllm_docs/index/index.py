@@ -99,7 +99,7 @@ class Index:
             model_options: arguments of ``SharedLLM.from_pretrained`` that replace the recorded ones.
 
         Raises:
-            IndexNotFoundError: there is none.
+            IndexNotFoundError: there is no index.
             FingerprintMismatchError: the model or settings are not those it was made with; names each.
             DamagedIndexError: its ``index.json`` is damaged.
         """
@@ -216,7 +216,7 @@ class Index:
             options: of the reader (password, pages, engine, encoding).
             metadata: strings kept with the document, beside those of the file. A document that is there already is
                 given these values too, without being read or encoded again; keys not named keep theirs.
-            progress: told of every step.
+            progress: called with each step.
             max_bytes: disk budget for this call instead of the index's.
             timeout: seconds to wait for another process that writes.
             force: read and commit again even if the document is there.
@@ -268,7 +268,7 @@ class Index:
         """A document by name, key, or the beginning of its key.
 
         Raises:
-            DocumentNotFoundError: none.
+            DocumentNotFoundError: no such document.
             StoreError: several; they are named.
         """
         return self._library.info(self._store.get(reference))
@@ -319,7 +319,7 @@ class Index:
         return self._store.verify(reference, progress=tell)
 
     def repair(self, reference: str | None = None, *, progress: Report | None = None) -> int:
-        """Encode damaged chunks again, of one document or of all; returns how many.
+        """Encode damaged chunks again, of one document or of all; returns their number.
 
         Raises:
             DamagedIndexError: a manifest, text or vectors file is damaged, which encoding cannot mend; names it.
@@ -466,7 +466,7 @@ class Index:
 
 
 def _ignore(_progress: Progress) -> None:
-    """Nobody listens."""
+    """Take a report and do nothing."""
 
 
 def _remote_cache(url: Url) -> Any:

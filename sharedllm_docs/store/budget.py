@@ -17,7 +17,7 @@ def present_bytes(files: Files) -> int:
 
 
 def check_budget(needed: int, present: int, bound: int | None) -> None:
-    """Raise DiskBudgetError when ``needed`` more bytes would exceed the budget (None: no budget)."""
+    """Raise DiskBudgetError if ``needed`` more bytes would exceed the budget (None: no budget)."""
     if bound is not None and present + needed > bound:
         raise DiskBudgetError(
             f"{size_text(needed)} more would exceed the disk budget: the index has {size_text(present)} "
@@ -31,6 +31,6 @@ def check_free_space(needed: int, files: Files) -> None:
     free = files.free_bytes()
     if free is not None and needed > free:
         raise DiskFullError(
-            f"{size_text(needed)} are needed, {size_text(free)} are left where {files.url} is.",
+            f"{size_text(needed)} are needed, but only {size_text(free)} are left on the disk of {files.url}.",
             remedy="Free some space, choose another folder, or store fewer bytes a token (int8, fewer layers).",
         )

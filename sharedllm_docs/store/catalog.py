@@ -19,7 +19,7 @@ from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, FileRole, 
 INDEX_FILE = "index.json"
 INDEX_FORMAT = "sharedllm-docs-index"
 MIN_PREFIX = 4
-"""Fewest hex digits of a key that may stand for it."""
+"""Minimum number of hex digits that may stand for a key."""
 
 _KEY = re.compile("[0-9a-f]{64}")
 
@@ -68,7 +68,7 @@ class Catalog:
     """Reads and writes the sealed JSON files of an index.
 
     Args:
-        files: of the index.
+        files: the files of the index.
     """
 
     def __init__(self, files: Files) -> None:
@@ -82,9 +82,9 @@ class Catalog:
         """Fields of a sealed file at the current schema, and whether they had to be migrated.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: there is no such file.
             DamagedIndexError: a byte is wrong.
-            SchemaError: no way to the current schema.
+            SchemaError: no migration leads to the current schema.
         """
         return self._opened(kind, path, self.files.read(path))
 
@@ -271,7 +271,7 @@ class Catalog:
         return data
 
     def missing_shard(self, chunks: Sequence[ChunkRecord]) -> DamagedIndexError | DocumentNotFoundError:
-        """The error for shards of which one is gone: damage when a document still wants it, else it was removed."""
+        """The error for a missing shard: damage if a document still needs it, otherwise its document was removed."""
         gone = [chunk.path for chunk in chunks if not self.files.exists(chunk.path)]
         records, _damages = self.scan()
         wanted = {chunk.path for record in records for chunk in record.chunks}
@@ -289,7 +289,7 @@ def _odd_fields(path: str, error: Exception) -> DamagedIndexError:
 
 
 def raise_damages(damages: list[Damage]) -> None:
-    """One error that names every damaged file; nothing when there is none."""
+    """Raise one error that names every damaged file, if there is any."""
     if damages:
         paths = tuple(damage.path for damage in damages)
         raise DamagedIndexError(f"Damaged: {'; '.join(map(str, damages))}.", paths=paths, remedy=ADD_AGAIN)

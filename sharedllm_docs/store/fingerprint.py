@@ -34,9 +34,9 @@ class Fingerprint:
         dtype: in which the model computes while encoding.
         quantisation: of the model's weights, None without.
         layers: (first, last) layer whose rows are stored, counted from 1.
-        chunk_tokens: tokens a chunk.
+        chunk_tokens: tokens per chunk.
         depth: levels of the tree.
-        grains: one entry a level.
+        grains: one entry per level.
         keep: which token of a group is kept.
         encoding: ``one_pass`` or ``per_node``.
         profile: its name.

@@ -78,13 +78,13 @@ class IndexStore:
         """Make a new, empty index and open it.
 
         Args:
-            url: a folder, made where it is missing, or an fsspec URL.
+            url: a folder, made if it is missing, or an fsspec URL.
             fingerprint: what the rows will depend on.
             settings: JSON kept with the index, to open it again with the same model.
             max_bytes: disk budget, kept with the index.
             timeout: seconds to wait for another process that creates it too.
             storage_options: of a remote file system.
-            cache: for blocks of a remote index.
+            cache: keeps blocks of a remote index.
 
         Raises:
             StoreError: there is an index already, or the folder cannot be made.
@@ -116,13 +116,13 @@ class IndexStore:
 
         Args:
             url: where it is.
-            fingerprint: that it must have; None takes it as it is.
+            fingerprint: the fingerprint that it must have; None accepts any.
             max_bytes: disk budget for this process instead of the one kept with the index.
             storage_options: of a remote file system.
             cache: for blocks of a remote index.
 
         Raises:
-            IndexNotFoundError: there is none.
+            IndexNotFoundError: there is no index.
             FingerprintMismatchError: it was made with another model or setting; names each.
             DamagedIndexError: its ``index.json`` is damaged.
             SchemaError: it is newer than this version.
@@ -153,8 +153,8 @@ class IndexStore:
         """A document by key, by the beginning of its key (4 digits or more) or by name.
 
         Raises:
-            DocumentNotFoundError: none.
-            StoreError: several.
+            DocumentNotFoundError: no such document.
+            StoreError: several documents.
             DamagedIndexError: its manifest is damaged.
         """
         return self._catalog.find(reference)
