@@ -212,7 +212,7 @@ def test_too_little_room_is_noticed_before_encoding(tmp_path: Path, monkeypatch:
     store = IndexStore.create(tmp_path, fingerprint_of(PROFILE))
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(100, 90, 10))
     store.check_room(10)
-    with pytest.raises(DiskFullError, match=r"11 bytes are needed, but only 10 bytes are left on the disk of .* Free some space"):
+    with pytest.raises(DiskFullError, match=r"11 bytes are needed, but only 10 bytes are left on .* Free some space"):
         store.check_room(11)
 
 

