@@ -213,7 +213,7 @@ class Index:
         Args:
             source: path, fsspec URL, bytes, open binary file, or a ``Document``.
             name: display name (default: the file's); content that is there already keeps the name it has.
-            options: of the reader (password, pages, engine, encoding).
+            options: how the file is read (password, pages, engine, encoding).
             metadata: strings kept with the document, beside those of the file. A document that is there already is
                 given these values too, without being read or encoded again; keys not named keep theirs.
             progress: called with each step.
@@ -356,9 +356,9 @@ class Index:
 
         Raises:
             ConfigError: an unknown option, or a value out of its bounds.
-            EmptyQuestionError, QuestionError, QuestionTooLongError: of the question.
+            EmptyQuestionError, QuestionError, QuestionTooLongError: the question cannot be asked.
             DocumentNotFoundError: a document is not in the index, none fits ``where``, or the index is empty.
-            FingerprintMismatchError, DamagedIndexError: of the index; nothing is answered from it.
+            FingerprintMismatchError, DamagedIndexError: the index cannot be used; nothing is answered from it.
         """
         query = Query.of(question, options, conversation=transcript(conversation))
         return self.engine(query).ask_many([query])[0]

@@ -56,7 +56,7 @@ class AddedDocument:
         chunks_encoded: number of chunks that the model encoded.
         chunks_reused: number of chunks found in the store (resumed, shared or unchanged after an edit).
         seconds: from reading to commit.
-        tokens_per_second: of the whole ingestion, reading and embedding included; 0 when nothing was encoded.
+        tokens_per_second: speed of the whole ingestion, reading and embedding included; 0 when nothing was encoded.
         stage_seconds: wall time by stage (``read``, ``tokenize``, ``encode``, ``store``, ``embed``, ``commit``).
         replaced: keys of the documents of the same name that were taken out.
         metadata_updated: whether a document that was there already was given other metadata.

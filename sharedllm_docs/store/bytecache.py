@@ -21,7 +21,7 @@ _REMEDY = "Delete the cache folder: everything in it can be made again."
 
 
 class BytesDisk(diskcache.Disk):  # type: ignore[misc]
-    """Entries are str -> bytes; a row of any other kind, above all a serialised object, is refused unread."""
+    """Stores bytes under str keys; an entry of any other kind, above all a serialised object, is refused unread."""
 
     def put(self, key: Any) -> tuple[str, bool]:
         if not isinstance(key, str):

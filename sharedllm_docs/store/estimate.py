@@ -49,11 +49,11 @@ class SizeEstimate:
         rows: keys and values with the scales of single tokens.
         heads: headers of the shards, with scales of whole chunks.
         tokens: ids and character spans.
-        vectors: of leaves and nodes.
-        content: text, outline and issues.
-        manifest: of the document.
-        num_tokens: tokens the estimate is for.
-        chunk_bytes: one shard of each chunk, in order.
+        vectors: vectors of leaves and nodes.
+        content: text and outline.
+        manifest: the document's manifest.
+        num_tokens: number of tokens of the document.
+        chunk_bytes: size of each chunk's shard, in order.
     """
 
     rows: int

@@ -32,7 +32,7 @@ class Fingerprint:
         tokenizer: digest of the tokenizer.
         rope: rotary parameters.
         dtype: in which the model computes while encoding.
-        quantisation: of the model's weights, None without.
+        quantisation: how the model's weights are quantised, None if they are not.
         layers: (first, last) layer whose rows are stored, counted from 1.
         chunk_tokens: tokens per chunk.
         depth: levels of the tree.

@@ -78,12 +78,12 @@ class ShardReader:
 
         Args:
             parts: chunk and its row numbers (any order, repeats allowed).
-            dtype: of the result; stored numbers of another dtype are converted.
+            dtype: dtype of the result; stored numbers of another dtype are converted.
             layout: see ``GatheredRows``.
-            device: of the result; stored bytes travel there and are converted there.
+            device: device of the result; stored bytes travel there and are converted there.
 
         Raises:
-            StoreError: no part, a row that a chunk does not have, or chunks of different shapes.
+            StoreError: ``parts`` is empty, a row that a chunk does not have, or chunks of different shapes.
             ConfigError: an unknown layout.
             DamagedIndexError: a shard is missing or its bytes are wrong; nothing is returned.
             DocumentNotFoundError: the document was removed meanwhile.

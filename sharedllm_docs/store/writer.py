@@ -36,8 +36,8 @@ class IndexWriter:
     not encoded again.
 
     Args:
-        catalog: of the index.
-        head: of the index.
+        catalog: the catalog of the index.
+        head: what ``index.json`` says.
         timeout: seconds to wait for the lock.
         max_bytes: disk budget of the whole index, None without one.
     """
@@ -175,7 +175,7 @@ class IndexWriter:
         Args:
             document: as read.
             chunks: records from ``put_chunk`` or ``find_chunk``, in document order.
-            tokens: of the document.
+            tokens: the document's tokens.
             vectors: float arrays by name, stored beside the rows.
             created: UTC time, ISO 8601.
 
