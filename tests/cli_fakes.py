@@ -207,6 +207,9 @@ class FakeIndex:
                 return info
         raise DocumentNotFoundError(f"The index has no document {reference!r}.", remedy="`list` shows what it has.")
 
+    def find_key(self, reference: str) -> str:
+        return self.document(reference).key
+
     def size(self) -> int:
         return sum(info.bytes for info in self.infos.values())
 

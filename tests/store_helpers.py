@@ -94,6 +94,12 @@ def put(writer: IndexWriter, store: IndexStore, profile: Profile, chunk: Chunk, 
     return writer.put_chunk(chunk, chunk_key(store.fingerprint.digest(), part), keys, values, blocks)
 
 
+def read_rows(store: IndexStore, record: DocumentRecord, chunk: int, rows: Any, dtype: Any) -> tuple[Any, Any]:
+    """Unrotated keys and values [R, Ls, KV, D] of some rows of one chunk."""
+    gathered = store.gather([(record.chunks[chunk], rows)], dtype, layout="rows_first")
+    return gathered.keys, gathered.values
+
+
 def vectors_of(ids: NDArray[np.int32]) -> dict[str, NDArray[Any]]:
     return {
         "leaf_embeddings": (ids[:12].astype(np.float32) / 8).reshape(3, 4),
@@ -135,7 +141,7 @@ def check_document(store: IndexStore, record: DocumentRecord, profile: Profile) 
     for name, array in vectors_of(ids).items():
         np.testing.assert_array_equal(store.vectors(record)[name], array)
     for number, chunk in enumerate(record.chunks):
-        keys, values = store.read_rows(record, number, range(chunk.rows), torch.float32)
+        keys, values = read_rows(store, record, number, range(chunk.rows), torch.float32)
         wanted_keys, wanted_values = rows_of(profile, ids[chunk.start : chunk.end])
         np.testing.assert_array_equal(keys.numpy(), wanted_keys)
         np.testing.assert_array_equal(values.numpy(), wanted_values)

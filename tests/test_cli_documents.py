@@ -77,16 +77,17 @@ def test_bad_metadata_are_refused_in_one_line(world, pairs, message):
     assert not world.indexes
 
 
-def test_a_document_that_is_there_says_that_it_keeps_its_metadata(world):
-    world.put(INDEX, document("a.pdf", metadata={"year": "2023"}))
-    same, other = ("--metadata", "year=2023"), ("--metadata", "year=2024")
+@pytest.mark.parametrize(("updated", "end"), [(False, "1.2 GB.\n"), (True, "1.2 GB; metadata updated.\n")])
+def test_a_document_that_is_there_says_whether_its_metadata_changed(world, updated, end):
+    info = document("a.pdf", metadata={"year": "2024"})
+    world.put(INDEX, info)
     world.indexes[INDEX].add = lambda *_a, **_k: AddedDocument(
-        document("a.pdf", metadata={"year": "2023"}), False, 0, 1, 0.0, 0.0, {}
+        info, False, 0, 1, 0.0, 0.0, {}, metadata_updated=updated
     )
-    assert good("add", "a.pdf", *same).stderr == ""
-    assert good("add", "a.pdf", *other).stderr == (
-        "a.pdf keeps the metadata that it has. To change it, remove the document and add it again.\n"
-    )
+    printed = good("add", "a.pdf", "--metadata", "year=2024")
+    assert (printed.stdout.startswith("Already there: a.pdf: "), printed.stdout.endswith(end)) == (True, True)
+    assert printed.stderr == ""
+    assert json_of("add", "a.pdf", "--metadata", "year=2024")["added"][0]["metadata_updated"] is updated
 
 
 @pytest.mark.parametrize("option", ["--max-disk", "--budget-bytes"])
@@ -463,19 +464,42 @@ def test_prune(filled):
     assert json_of("prune")["freed_bytes"] == 12_345_678
 
 
-def test_removing_and_adding_again_changes_the_metadata_as_the_note_says(tmp_path):
-    """The engine itself, with a tiny model."""
+# -- with the engine itself, and a tiny model ------------------------------------------------------------------------
+
+
+@pytest.fixture
+def two_files(tmp_path):
+    """The path of a real index of ``a.txt`` and ``b.txt``, and the keys of both."""
     from sharedllm_docs import Index
     from tests.evaluation_helpers import prose
     from tests.tiny_text import tiny_llm
 
-    (tmp_path / "a.txt").write_text(prose(20), encoding="utf-8")
     index = Index.create(tmp_path / "index", tiny_llm())
-    assert index.add(tmp_path / "a.txt", metadata={"year": "1"}).document.metadata["year"] == "1"
-    kept = index.add(tmp_path / "a.txt", metadata={"year": "2"})
-    assert kept.document.metadata["year"] == "1"
-    index.remove(kept.document.key)
-    again = index.add(tmp_path / "a.txt", metadata={"year": "2"})
-    assert again.document.metadata["year"] == "2"
-    assert again.chunks_encoded == 0, "removing costs no encoding until the index is pruned"
-    assert [info.metadata["year"] for info in Index.open(tmp_path / "index").documents()] == ["2"]
+    for name, sentences in (("a.txt", 20), ("b.txt", 30)):
+        (tmp_path / name).write_text(prose(sentences), encoding="utf-8")
+    added = [index.add(tmp_path / name, metadata={"year": "1", "kind": "x"}) for name in ("a.txt", "b.txt")]
+    return tmp_path / "index", *(done.document.key for done in added)
+
+
+def test_adding_a_file_again_gives_it_the_metadata_named_now(two_files):
+    url, _first, _second = two_files
+    again = ("add", str(url.parent / "a.txt"), "--index", str(url), "--metadata", "year=2")
+    assert good(*again).stdout.endswith("; metadata updated.\n")
+    assert not good(*again).stdout.endswith("; metadata updated.\n"), "the second time nothing changes"
+    listed = json_of("list", "--index", str(url))["documents"]
+    assert [(info["name"], info["metadata"]) for info in listed] == [
+        ("a.txt", {"year": "2", "kind": "x"}),
+        ("b.txt", {"year": "1", "kind": "x"}),
+    ]
+
+
+@pytest.mark.parametrize("legible", [False, True])
+def test_a_document_whose_manifest_is_damaged_is_removed(two_files, legible):
+    url, key, other = two_files
+    manifest = url / "documents" / key / "manifest.json"
+    data = manifest.read_bytes()
+    manifest.write_bytes(data.replace(b'"reader":"', b'"reader":"?') if legible else data[:100])
+    assert run("list", "--index", str(url)).exit_code == 5
+    removed = good("remove", "a.txt" if legible else key[:8], "--index", str(url))
+    assert removed.stdout == f"Removed {'a.txt' if legible else key[:12]}, whose manifest was damaged.\n"
+    assert [info["key"] for info in json_of("list", "--index", str(url))["documents"]] == [other]

@@ -12,9 +12,9 @@ from sharedllm_docs.cli.units import (
     parse_size,
     parse_where,
     seconds_text,
-    size_text,
 )
 from sharedllm_docs.errors import ConfigError
+from sharedllm_docs.sizes import size_text
 
 
 @pytest.mark.parametrize(

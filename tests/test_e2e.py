@@ -13,6 +13,7 @@ import pytest
 from sharedllm_docs import GenerationConfig, Index, Profile, ReadOptions, RetrievalConfig, SharedLLM
 from sharedllm_docs.model.digests import weights_digest
 from sharedllm_docs.retrieval.answer import NOT_SAID
+from tests.store_helpers import read_rows
 
 pytestmark = pytest.mark.e2e
 PDF = Path(__file__).resolve().parent.parent / "examples" / "R-intro.pdf"
@@ -142,7 +143,7 @@ def test_rows_in_few_bits_are_near_what_was_encoded(llm, index):
 
     store = IndexStore.open(index.url)
     record = store.documents()[0]
-    stored = store.read_rows(record, 0, list(range(256)), torch.float32)
+    stored = read_rows(store, record, 0, list(range(256)), torch.float32)
     ids = store.tokens(record).ids[:1024].tolist()
     encoded = llm.encoder.encode([ids])[0]
     exact = [rows.float() for rows in (encoded.keys, encoded.values)]

@@ -15,9 +15,9 @@ from sharedllm_docs.config import Profile
 from sharedllm_docs.documents.chunks import Chunk, split_into_chunks
 from sharedllm_docs.documents.tree import ContextTree, RowLayout
 from sharedllm_docs.errors import ConfigError, DiskBudgetError, DiskFullError, StoreError
+from sharedllm_docs.sizes import size_text
 from sharedllm_docs.store import IndexStore, SizeEstimate, VectorSize, chunk_key, estimate_bytes
 from sharedllm_docs.store import files as files_module
-from sharedllm_docs.store.budget import human_bytes
 from tests.store_helpers import (
     CREATED,
     add,
@@ -111,7 +111,7 @@ def test_an_empty_document_and_an_unresolved_profile() -> None:
     [(0, "0 bytes"), (999, "999 bytes"), (1536, "1.5 kB"), (2_500_000, "2.5 MB"), (3 * 10**12, "3.0 TB")],
 )
 def test_sizes_are_readable(count: int, text: str) -> None:
-    assert human_bytes(count) == text
+    assert size_text(count) == text
 
 
 # -- the budget ---------------------------------------------------------------------------------------------------
@@ -212,7 +212,7 @@ def test_too_little_room_is_noticed_before_encoding(tmp_path: Path, monkeypatch:
     store = IndexStore.create(tmp_path, fingerprint_of(PROFILE))
     monkeypatch.setattr(shutil, "disk_usage", lambda _path: Usage(100, 90, 10))
     store.check_room(10)
-    with pytest.raises(DiskFullError, match=r"11 bytes are needed, 10 bytes are left where .* Free some space"):
+    with pytest.raises(DiskFullError, match=r"11 bytes are needed, but only 10 bytes are left on .* Free some space"):
         store.check_room(11)
 
 

@@ -12,7 +12,7 @@ import torch
 
 from sharedllm_docs.errors import DamagedIndexError
 from sharedllm_docs.store import IndexStore
-from tests.store_helpers import add, fingerprint_of, ids_of, snapshot, tiny_profile
+from tests.store_helpers import add, fingerprint_of, ids_of, read_rows, snapshot, tiny_profile
 
 POSITIONS = 12
 
@@ -97,8 +97,8 @@ def test_damage_in_one_block_leaves_the_others_readable(whole: Path, tmp_path: P
     data[-1] ^= 1  # the last block's values
     path.write_bytes(data)
     store = IndexStore.open(folder)
-    store.read_rows(record, 0, range(24), torch.float32)
+    read_rows(store, record, 0, range(24), torch.float32)
     with pytest.raises(DamagedIndexError, match=r"rows 24\.\.31 of 'values' do not match their checksum"):
-        store.read_rows(record, 0, [3, 24], torch.float32)
+        read_rows(store, record, 0, [3, 24], torch.float32)
     with pytest.raises(DamagedIndexError):
-        store.read_rows(record, 0, [31], torch.float32)
+        read_rows(store, record, 0, [31], torch.float32)

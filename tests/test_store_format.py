@@ -34,6 +34,7 @@ from tests.store_helpers import (
     check_document,
     fingerprint_of,
     ids_of,
+    read_rows,
     snapshot,
     tiny_profile,
     write_golden,
@@ -286,7 +287,7 @@ def test_a_golden_index_opens_and_reads(dtype: str, folder: Path) -> None:
 @pytest.mark.parametrize("folder", [OLD_GOLDEN, GOLDEN], ids=["schema 1", "schema 2"])
 def test_golden_int8_rows_have_the_values_written_down(folder: Path) -> None:
     store = IndexStore.open(folder / "int8")
-    keys, values = store.read_rows(store.get("first.txt"), 2, [0, 10], torch.float64)
+    keys, values = read_rows(store, store.get("first.txt"), 2, [0, 10], torch.float64)
     assert keys.shape == (2, 2, 2, 8)
     np.testing.assert_allclose(keys[1, 1, 0, :3].numpy(), GOLDEN_KEYS, rtol=0, atol=1e-6)
     np.testing.assert_allclose(values[1, 1, 0, :3].numpy(), GOLDEN_VALUES, rtol=0, atol=1e-6)

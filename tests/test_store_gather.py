@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -129,7 +130,7 @@ def test_bytes_read_are_those_of_the_rows(stores: dict) -> None:  # type: ignore
     per_row = (
         2 * 2 * 8 * 2 + 2 * 2 * 2
     )  # keys and values of 2 layers, 2 heads, 8 dims; a float16 scale a token and head
-    before = store.stats.snapshot()
+    before = replace(store.stats)
     first = store.gather([(chunks[0], [0, 9]), (chunks[3], [31])], torch.float32)
     assert first.bytes_read == 3 * per_row
     assert store.stats.row_bytes - before.row_bytes == 3 * per_row

@@ -21,7 +21,7 @@ from sharedllm_docs.store.canonical import seal
 from sharedllm_docs.store.locks import RENEW_SECONDS, STALE_SECONDS, RemoteLock
 from sharedllm_docs.store.opening import open_files
 from sharedllm_docs.store.remote import RemoteFiles
-from tests.store_helpers import add, check_document, fingerprint_of, ids_of, tiny_profile
+from tests.store_helpers import add, check_document, fingerprint_of, ids_of, read_rows, tiny_profile
 
 PROFILE = tiny_profile(store_dtype="int8")
 
@@ -101,7 +101,7 @@ def test_errors_of_the_connection_are_typed(url: str, record: DocumentRecord, mo
 
     monkeypatch.setattr(fsspec.filesystem("memory"), "cat_ranges", broken)
     with pytest.raises(StoreError, match=r"Reading shards/.* failed: reset by peer\. Check the connection"):
-        store.read_rows(record, 0, [0], torch.float32)
+        read_rows(store, record, 0, [0], torch.float32)
 
 
 def test_fetched_blocks_are_bounded_in_memory(
@@ -133,11 +133,11 @@ def test_cached_blocks_are_not_fetched_again(url: str, record: DocumentRecord, t
 
 def test_wrong_bytes_in_the_cache_are_fetched_anew(url: str, record: DocumentRecord, tmp_path: Path) -> None:
     cache = ByteCache(tmp_path)
-    wanted = IndexStore.open(url, cache=cache).read_rows(record, 0, [0], torch.float32)
+    wanted = read_rows(IndexStore.open(url, cache=cache), record, 0, [0], torch.float32)
     for name in list(cache._cache.iterkeys()):
         cache.put(name, b"poison")
     store = IndexStore.open(url, cache=cache)
-    made = store.read_rows(record, 0, [0], torch.float32)
+    made = read_rows(store, record, 0, [0], torch.float32)
     assert torch.equal(made[0], wanted[0])
     assert store.stats.cached_bytes == 0
     assert all(cache.get(name) != b"poison" for name in cache._cache.iterkeys())
@@ -152,7 +152,7 @@ def test_damage_behind_the_cache_is_found(url: str, record: DocumentRecord, tmp_
     cache = ByteCache(tmp_path)
     for _ in range(2):
         with pytest.raises(DamagedIndexError, match=r"rows 24\.\.31 of 'values'"):
-            IndexStore.open(url, cache=cache).read_rows(record, 0, [31], torch.float32)
+            read_rows(IndexStore.open(url, cache=cache), record, 0, [31], torch.float32)
     cache.close()
 
 

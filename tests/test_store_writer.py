@@ -47,8 +47,8 @@ def test_nothing_is_there_before_the_commit(store: IndexStore) -> None:
         for chunk in split_into_chunks(64, 32):
             put(writer, store, PROFILE, chunk, ids)
             key = chunk_key(store.fingerprint.digest(), ids[chunk.start : chunk.end])
-            assert writer.has_chunk(key)
-        assert not writer.has_chunk("0" * 64)
+            assert writer.find_chunk(chunk, key) is not None
+        assert writer.find_chunk(chunk, "0" * 64) is None
     assert store.documents() == []
 
 
@@ -158,8 +158,6 @@ def test_writing_goes_on_in_the_background(tmp_path: Path, monkeypatch: pytest.M
             put(writer, store, PROFILE, chunk, ids_of(2, 160))
         # one may be in work and QUEUE_LENGTH wait, so of seven at least the last few found the queue full
         assert sum(full) >= len(full) - QUEUE_LENGTH - 1, "but the queue is bounded"
-        assert writer.waited_seconds > 0
-        assert writer.writing_seconds > 0
         for _left in full:
             may_write.release()
     assert len(list(tmp_path.glob("shards/*/*.safetensors"))) == 7

@@ -44,7 +44,9 @@ def add(
 ) -> None:
     """Read files into the index, once.
 
-    A file that is there already costs nothing; of an edited file, only the chunks that changed are encoded again.
+    A file that is there already costs nothing; it is given the --metadata named now, and keeps its others. Of an edited
+    file, only the chunks that changed are encoded again.
+
     Ctrl-C keeps what was encoded: the same command resumes there.
 
     A file that cannot be read does not stop the others; the exit code is that of the first error.
@@ -83,7 +85,6 @@ def _add_all(screen: Screen, index: Index, files: list[str], settings: dict[str,
                 from sharedllm_docs.cli.render import added_line
 
                 screen.print(one_line(added_line(done, index_bytes=index.size())))
-            _tell_kept_metadata(screen, done, settings.get("metadata"))
     if screen.json:
         failed = [{"source": file, **failure.to_dict()} for file, failure in failures]
         screen.emit({"index": index.url, "added": added, "failed": failed})
@@ -95,14 +96,6 @@ def add_file(screen: Screen, index: Index, source: str, **keywords: Any) -> Adde
     """``Index.add`` with a progress bar where there is a terminal."""
     with bars(screen, source.replace("\\", "/").rstrip("/").rpartition("/")[2] or source) as progress:
         return index.add(source, progress=progress, **keywords)
-
-
-def _tell_kept_metadata(screen: Screen, done: AddedDocument, wanted: dict[str, str] | None) -> None:
-    """Say that a document that was there already keeps its metadata, if other metadata was asked for."""
-    kept = done.document.metadata
-    if not done.new and any(kept.get(key) != value for key, value in (wanted or {}).items()):
-        name = done.document.name
-        screen.note(f"{name} keeps the metadata that it has. To change it, remove the document and add it again.")
 
 
 def _estimate_all(screen: Screen, index: Index, files: list[str], options: Any) -> None:

@@ -21,9 +21,10 @@ from sharedllm_docs.cli.options import (
 from sharedllm_docs.cli.progress import bars
 from sharedllm_docs.cli.records import document_record, tree_record
 from sharedllm_docs.cli.screen import Screen, one_line, opened
-from sharedllm_docs.cli.units import count_text, size_text
+from sharedllm_docs.cli.units import count_text
 from sharedllm_docs.errors import ConfigError, DamagedIndexError
 from sharedllm_docs.retrieval.query import fits
+from sharedllm_docs.sizes import size_text
 
 if TYPE_CHECKING:
     from sharedllm_docs.index.index import Index
@@ -133,13 +134,15 @@ def remove(
     """Remove documents from the index."""
     with opened(output) as screen:
         index = backend.open_index(location.index, screen.report)
-        found = [index.document(document) for document in documents]  # all are known before the first goes
-        removed = [index.remove(info.key) for info in dict.fromkeys(found)]
+        keys = [index.find_key(document) for document in documents]  # all are known before the first goes
+        removed = [index.remove(key) for key in dict.fromkeys(keys)]
         if screen.json:
             screen.emit({"index": index.url, "removed": [document_record(info) for info in removed]})
             return
         for info in removed:
-            screen.print(one_line(f"Removed {info.name} ({count_text(info.pages, 'page')}, {size_text(info.bytes)})."))
+            # a document has a chunk at least: without one, its manifest could not be read
+            held = f" ({count_text(info.pages, 'page')}, {size_text(info.bytes)})" if info.chunks else ""
+            screen.print(one_line(f"Removed {info.name or info.key[:12]}{held or ', whose manifest was damaged'}."))
         screen.note("`sharedllm-docs prune` frees what no other document uses.")
 
 

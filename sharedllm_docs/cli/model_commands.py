@@ -15,8 +15,9 @@ from sharedllm_docs.cli.panels import PanelCommand
 from sharedllm_docs.cli.progress import bars
 from sharedllm_docs.cli.records import calibration_record, model_record
 from sharedllm_docs.cli.screen import Screen, opened
-from sharedllm_docs.cli.units import count_text, size_text
+from sharedllm_docs.cli.units import count_text
 from sharedllm_docs.errors import ConfigError, ModelUnavailableError
+from sharedllm_docs.sizes import size_text
 
 if TYPE_CHECKING:
     from sharedllm_docs.evaluation.calibrate import Calibration

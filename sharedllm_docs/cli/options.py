@@ -189,7 +189,11 @@ class AddingOptions:
     name: Annotated[str | None, option("--name", "NAME", "Name of the document in the index.", "the file's")] = None
     metadata: Annotated[
         list[str] | None,
-        option("--metadata", "KEY=VALUE", "Keep this with the document, for --where; may be repeated."),
+        option(
+            "--metadata",
+            "KEY=VALUE",
+            "Keep this with the document, for --where; may be repeated. Also sets it for a document already there.",
+        ),
     ] = None
     max_disk: Annotated[
         str | None, option("--max-disk --budget-bytes", "SIZE", "Maximum size of the index on disk, e.g. 2GB.")

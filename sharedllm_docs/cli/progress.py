@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sharedllm_docs.cli.screen import Screen, one_line
-from sharedllm_docs.cli.units import size_text
+from sharedllm_docs.sizes import size_text
 
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars

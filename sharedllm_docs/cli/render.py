@@ -14,7 +14,8 @@ from rich.text import Text
 from rich.tree import Tree
 
 from sharedllm_docs.cli.screen import one_line
-from sharedllm_docs.cli.units import count_text, pages_text, seconds_text, size_text
+from sharedllm_docs.cli.units import count_text, pages_text, seconds_text
+from sharedllm_docs.sizes import size_text
 
 if TYPE_CHECKING:
     from sharedllm_docs.index.views import AddedDocument, ChunkView, DocumentInfo, NodeView, TreeView
@@ -90,7 +91,7 @@ def added_line(added: AddedDocument, *, index_bytes: int) -> str:
     held = f"{count_text(info.pages, 'page')}, {count_text(info.tokens, 'token')} in {count_text(info.chunks, 'chunk')}"
     head = f"{'Added' if added.new else 'Already there:'} {info.name}: {held}, {size_text(info.bytes)}"
     if not added.new:
-        return f"{head}."
+        return f"{head}{'; metadata updated' if added.metadata_updated else ''}."
     work = f"{count_text(added.chunks_encoded, 'chunk')} encoded, {added.chunks_reused:,} reused"
     speed = f", {added.tokens_per_second:,.0f} tokens/s" if added.chunks_encoded else ""
     return f"{head}; {work} in {seconds_text(added.seconds)}{speed}. The index has {size_text(index_bytes)}."

@@ -70,15 +70,6 @@ def parse_where(pairs: Sequence[str], option: str) -> dict[str, list[str]]:
     return found
 
 
-def size_text(count: float) -> str:
-    """Bytes in the largest decimal unit that keeps them at 1 or more: ``61.2 MB``."""
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000:
-            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:.1f} {unit}"
-        count /= 1000
-    return f"{count:,.1f} TB"
-
-
 def seconds_text(seconds: float) -> str:
     """``0.42 s``, ``12.3 s``, ``4 min 10 s``, ``1 h 05 min``."""
     if seconds < 60:

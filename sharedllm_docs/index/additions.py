@@ -49,7 +49,7 @@ class Addition:
 
         Args:
             document: as read, the caller's metadata included.
-            report: told of every step.
+            report: called with each step.
             begun: time of the performance counter at which reading began.
 
         Raises:

@@ -1,4 +1,4 @@
-"""Answers from stored rows: selection, loading, injection, generation, citations. Does not know where rows lie."""
+"""Answers questions from stored rows: selects, loads, injects, generates, cites. Knows nothing of the store."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ class Asked:
     """A question on its way to its answer.
 
     Attributes:
-        query: as asked.
-        begun: time of the performance counter.
-        selection: nodes chosen.
-        ids: token ids behind the rows, evidence included.
-        select_seconds: spent until here.
+        query: the question as asked, with its settings.
+        begun: time of the performance counter at the start.
+        selection: the nodes chosen.
+        ids: token ids that follow the rows, evidence included.
+        select_seconds: time spent on the selection.
         injection: the loaded rows; None below the relevance floor.
-        bytes_read: for them.
-        load_seconds: spent on them.
+        bytes_read: stored bytes of the loaded rows.
+        load_seconds: time spent on loading them.
     """
 
     query: Query
@@ -66,7 +66,7 @@ class Engine:
     Args:
         llm: the model that the index was made with.
         source: gives stored rows.
-        searcher: of the documents.
+        searcher: searches the documents.
     """
 
     def __init__(self, llm: SharedLLM, source: RowSource, searcher: Searcher) -> None:
@@ -75,7 +75,7 @@ class Engine:
         self.searcher = searcher
 
     def ask_many(self, queries: Sequence[Query]) -> list[Answer]:
-        """Answer questions, decoded together in batches of those with the same generation settings."""
+        """Answer questions, decoded together in batches of equal generation settings."""
         asked = [self.prepare(query) for query in queries]
         done: dict[int, Generated] = {}
         for batch in self._batches([one for one in asked if one.injection is not None]):
@@ -98,7 +98,7 @@ class Engine:
         return Stream(pieces(), cite(one.selection, query.question, "", query.retrieval.max_citations))
 
     def select(self, query: Query) -> Selection:
-        """The nodes that would be injected for a question; earlier turns only take their room."""
+        """The nodes that would be injected for a question; earlier turns only take room in the window."""
         return self._select(query, len(self._question_ids(query)))
 
     def prepare(self, query: Query) -> Asked:
@@ -174,7 +174,7 @@ class Engine:
         generation = batch[0].query.generation
         llm = self.llm
         joint = llm.profile.fusion == "joint"
-        # where nothing stands in a cache in front, the prompt's start is fed with the question
+        # without a prompt prefix in the cache, the start of the prompt is fed with the question
         fed = [one.ids if joint else (*llm.start_ids, *one.ids) for one in batch]
         injections = [one.injection for one in batch if one.injection is not None]
         with InjectedDecoder(

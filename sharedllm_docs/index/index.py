@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from sharedllm_docs.config import Profile
-from sharedllm_docs.errors import IndexNotFoundError
+from sharedllm_docs.errors import DamagedIndexError, IndexNotFoundError
 from sharedllm_docs.index.library import Library, StoredRows
 from sharedllm_docs.index.views import AddedDocument, DocumentInfo, TreeView, tree_view
 from sharedllm_docs.model.messages import Message, transcript
@@ -99,7 +99,7 @@ class Index:
             model_options: arguments of ``SharedLLM.from_pretrained`` that replace the recorded ones.
 
         Raises:
-            IndexNotFoundError: there is none.
+            IndexNotFoundError: there is no index.
             FingerprintMismatchError: the model or settings are not those it was made with; names each.
             DamagedIndexError: its ``index.json`` is damaged.
         """
@@ -213,10 +213,10 @@ class Index:
         Args:
             source: path, fsspec URL, bytes, open binary file, or a ``Document``.
             name: display name (default: the file's); content that is there already keeps the name it has.
-            options: of the reader (password, pages, engine, encoding).
+            options: how the file is read (password, pages, engine, encoding).
             metadata: strings kept with the document, beside those of the file. A document that is there already is
                 given these values too, without being read or encoded again; keys not named keep theirs.
-            progress: told of every step.
+            progress: called with each step.
             max_bytes: disk budget for this call instead of the index's.
             timeout: seconds to wait for another process that writes.
             force: read and commit again even if the document is there.
@@ -268,16 +268,37 @@ class Index:
         """A document by name, key, or the beginning of its key.
 
         Raises:
-            DocumentNotFoundError: none.
+            DocumentNotFoundError: no such document.
             StoreError: several; they are named.
         """
         return self._library.info(self._store.get(reference))
 
+    def find_key(self, reference: str) -> str:
+        """The whole key of a document, found as by ``document``; its manifest may be damaged."""
+        return self._store.find_key(reference)
+
     def remove(self, reference: str, *, timeout: float = LOCK_TIMEOUT) -> DocumentInfo:
-        """Take a document out of the index; ``prune`` frees its rows."""
-        info = self.document(reference)
-        self._store.remove(info.key, timeout=timeout)
-        self._library.forget(info.key)
+        """Take a document out of the index; ``prune`` frees its rows.
+
+        A document whose manifest is damaged can be removed as well, by key or by the name if it can still be read.
+
+        Returns:
+            The document as it was. Of one with a damaged manifest only the key is sure, and perhaps the name; the
+            counts are 0 and the texts empty.
+
+        Raises:
+            DocumentNotFoundError: no such document.
+            StoreError: several; they are named.
+            IndexLockedError: another process goes on writing.
+        """
+        key = self.find_key(reference)
+        try:
+            info = self.document(key)
+        except DamagedIndexError:
+            name = self._store.name_of(key)
+            info = DocumentInfo(key, name, pages=0, tokens=0, chunks=0, bytes=0, created="", reader="")
+        self._store.remove(key, timeout=timeout)
+        self._library.forget(key)
         return info
 
     def prune(self, *, timeout: float = LOCK_TIMEOUT) -> int:
@@ -298,7 +319,7 @@ class Index:
         return self._store.verify(reference, progress=tell)
 
     def repair(self, reference: str | None = None, *, progress: Report | None = None) -> int:
-        """Encode damaged chunks again, of one document or of all; returns how many.
+        """Encode damaged chunks again, of one document or of all; returns their number.
 
         Raises:
             DamagedIndexError: a manifest, text or vectors file is damaged, which encoding cannot mend; names it.
@@ -335,9 +356,9 @@ class Index:
 
         Raises:
             ConfigError: an unknown option, or a value out of its bounds.
-            EmptyQuestionError, QuestionError, QuestionTooLongError: of the question.
+            EmptyQuestionError, QuestionError, QuestionTooLongError: the question cannot be asked.
             DocumentNotFoundError: a document is not in the index, none fits ``where``, or the index is empty.
-            FingerprintMismatchError, DamagedIndexError: of the index; nothing is answered from it.
+            FingerprintMismatchError, DamagedIndexError: the index cannot be used; nothing is answered from it.
         """
         query = Query.of(question, options, conversation=transcript(conversation))
         return self.engine(query).ask_many([query])[0]
@@ -445,7 +466,7 @@ class Index:
 
 
 def _ignore(_progress: Progress) -> None:
-    """Nobody listens."""
+    """Take a report and do nothing."""
 
 
 def _remote_cache(url: Url) -> Any:

@@ -39,12 +39,12 @@ EMBED_BATCH = 64
 
 @dataclass(frozen=True)
 class Progress:
-    """How far an operation is.
+    """How far an operation has come.
 
     Attributes:
         stage: ``read``, ``tokenize``, ``encode``, ``embed``, ``commit`` or ``verify``.
-        done: so far.
-        total: in all.
+        done: amount done so far.
+        total: the whole amount.
         unit: ``pages``, ``tokens``, ``passages`` or ``files``.
     """
 
@@ -62,9 +62,9 @@ class Ingested:
     """What an ingestion did.
 
     Attributes:
-        record: of the document in the store.
-        chunks_encoded: by the model.
-        chunks_reused: found in the store.
+        record: the document's record in the store.
+        chunks_encoded: number of chunks that the model encoded.
+        chunks_reused: number of chunks found in the store.
         stage_seconds: wall time of each stage: ``tokenize``, ``encode`` (the model), ``store`` (packing rows,
             waiting for the disk), ``embed``, ``commit``.
     """
@@ -244,7 +244,7 @@ def repair(
     """Encode the chunks with these indices again and put their shards in place of the damaged ones.
 
     Returns:
-        how many were encoded.
+        The number of chunks encoded.
     """
     digest = llm.fingerprint.digest()
     sizes = [len(prepared.trees[index].chunk) for index in damaged]

@@ -22,13 +22,13 @@ class DocumentInfo:
     Attributes:
         key: its content address.
         name: display name.
-        pages: how many.
-        tokens: how many.
-        chunks: how many.
-        bytes: on disk.
+        pages: number of pages.
+        tokens: number of tokens.
+        chunks: number of chunks.
+        bytes: size on disk.
         created: UTC time at which it was added.
-        reader: that read it.
-        title: of its metadata, or "".
+        reader: name of the reader that read it.
+        title: the title in its metadata, or "".
         issues: what was lost or guessed while reading.
         metadata: strings of the source and of the caller.
     """
@@ -53,10 +53,10 @@ class AddedDocument:
     Attributes:
         document: as it is in the index now.
         new: False when it was there already and nothing was read.
-        chunks_encoded: by the model.
-        chunks_reused: found in the store (resumed, shared or unchanged after an edit).
+        chunks_encoded: number of chunks that the model encoded.
+        chunks_reused: number of chunks found in the store (resumed, shared or unchanged after an edit).
         seconds: from reading to commit.
-        tokens_per_second: of the whole ingestion, reading and embedding included; 0 when nothing was encoded.
+        tokens_per_second: speed of the whole ingestion, reading and embedding included; 0 when nothing was encoded.
         stage_seconds: wall time by stage (``read``, ``tokenize``, ``encode``, ``store``, ``embed``, ``commit``).
         replaced: keys of the documents of the same name that were taken out.
         metadata_updated: whether a document that was there already was given other metadata.
@@ -79,13 +79,13 @@ class NodeView:
 
     Attributes:
         level: 1 .. depth.
-        index: in its level.
+        index: its number in the level.
         start_token: first token, counted in the document.
         end_token: one past its last.
-        start_page: on which it begins.
-        end_page: on which it ends.
-        grain: of its level (0 = never injected).
-        rows: that it injects at that grain.
+        start_page: page on which it begins.
+        end_page: page on which it ends.
+        grain: grain of its level (0 = never injected).
+        rows: number of rows that it injects at that grain.
         score: relevance of its best leaf to the question; None without a question.
         state: ``taken`` (injected at the finest grain), ``coarse`` (injected at a coarser one), ``left`` (not
             injected though its chunk was searched) or "" (chunk not searched, or no question).
@@ -110,14 +110,14 @@ class ChunkView:
     """A chunk with its tree.
 
     Attributes:
-        index: in the document.
-        start_page: on which it begins.
-        end_page: on which it ends.
-        tokens: in it.
+        index: its number in the document.
+        start_page: page on which it begins.
+        end_page: page on which it ends.
+        tokens: number of tokens.
         section: title of the section in which it begins.
-        score: of its best leaf; None without a question.
+        score: relevance of its best leaf; None without a question.
         selected: whether any of its nodes is injected.
-        nodes: from the top level down, left to right.
+        nodes: all its nodes, from the top level down, left to right.
     """
 
     index: int
@@ -145,8 +145,8 @@ def tree_view(
     """Put document, trees and selection together.
 
     Args:
-        info: of the document.
-        prepared: the same document.
+        info: the document as lists show it.
+        prepared: the same document, ready for questions.
         question: as asked, or None.
         selection: for the question; its document 0 is this one.
     """

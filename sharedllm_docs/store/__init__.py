@@ -8,7 +8,7 @@ from sharedllm_docs.store.estimate import SizeEstimate, VectorSize, estimate_byt
 from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.store.index import IndexStore
 from sharedllm_docs.store.keys import chunk_key, document_key
-from sharedllm_docs.store.maintenance import IndexInfo, PruneReport
+from sharedllm_docs.store.maintenance import PruneReport
 from sharedllm_docs.store.reader import GatheredRows
 from sharedllm_docs.store.records import ChunkRecord, DocumentRecord
 from sharedllm_docs.store.sources import ReadStats
@@ -21,7 +21,6 @@ __all__ = [
     "DocumentRecord",
     "Fingerprint",
     "GatheredRows",
-    "IndexInfo",
     "IndexStore",
     "IndexWriter",
     "PruneReport",

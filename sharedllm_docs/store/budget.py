@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sharedllm_docs.errors import DiskBudgetError, DiskFullError
+from sharedllm_docs.sizes import size_text
 from sharedllm_docs.store.catalog import INDEX_FILE
 from sharedllm_docs.store.files import Files
 
@@ -16,12 +17,12 @@ def present_bytes(files: Files) -> int:
 
 
 def check_budget(needed: int, present: int, bound: int | None) -> None:
-    """Raise DiskBudgetError when ``needed`` more bytes would exceed the budget (None: no budget)."""
+    """Raise DiskBudgetError if ``needed`` more bytes would exceed the budget (None: no budget)."""
     if bound is not None and present + needed > bound:
         raise DiskBudgetError(
-            f"{human_bytes(needed)} more would exceed the disk budget: the index has {human_bytes(present)} "
-            f"of at most {human_bytes(bound)} ({present:,} + {needed:,} > {bound:,} bytes).",
-            remedy="Raise max_bytes, remove documents and prune, or store fewer bytes a token (int8, fewer layers).",
+            f"{size_text(needed)} more would exceed the disk budget: the index has {size_text(present)} "
+            f"of at most {size_text(bound)} ({present:,} + {needed:,} > {bound:,} bytes).",
+            remedy="Raise max_bytes, remove documents and prune, or store fewer bytes per token (int8, fewer layers).",
         )
 
 
@@ -30,16 +31,6 @@ def check_free_space(needed: int, files: Files) -> None:
     free = files.free_bytes()
     if free is not None and needed > free:
         raise DiskFullError(
-            f"{human_bytes(needed)} are needed, {human_bytes(free)} are left where {files.url} is.",
-            remedy="Free some space, choose another folder, or store fewer bytes a token (int8, fewer layers).",
+            f"{size_text(needed)} are needed, but only {size_text(free)} are left on the disk of {files.url}.",
+            remedy="Free some space, choose another folder, or store fewer bytes per token (int8, fewer layers).",
         )
-
-
-def human_bytes(count: int) -> str:
-    """A size to read: 1,536 -> ``1.5 kB``."""
-    size = float(count)
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "bytes" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"

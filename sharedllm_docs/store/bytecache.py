@@ -1,4 +1,4 @@
-"""A cache on disk for bytes that can be lost: shard blocks of a remote index.
+"""A disk cache for bytes that can be fetched again: shard blocks of a remote index.
 
 diskcache keeps the entries and their limit. Its usual Disk class unpickles what it finds (CVE-2025-69872, diskcache
 5.6.3): whoever can write to the cache folder could run code. ``BytesDisk`` stores bytes and refuses all else.
@@ -21,7 +21,7 @@ _REMEDY = "Delete the cache folder: everything in it can be made again."
 
 
 class BytesDisk(diskcache.Disk):  # type: ignore[misc]
-    """Entries are str -> bytes; a row of any other kind, above all a serialised object, is refused unread."""
+    """Stores bytes under str keys; an entry of any other kind, above all a serialised object, is refused unread."""
 
     def put(self, key: Any) -> tuple[str, bool]:
         if not isinstance(key, str):
@@ -45,11 +45,11 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]
 
 
 class ByteCache:
-    """Bytes by name, on disk, least recently used first out.
+    """Bytes by name, on disk; the least recently used go first.
 
     Args:
-        folder: None = ``rows`` in the user's cache folder.
-        limit: most bytes kept.
+        folder: where they are kept; None for ``rows`` in the user's cache folder.
+        limit: maximum number of bytes kept.
     """
 
     def __init__(self, folder: str | Path | None = None, *, limit: int = DEFAULT_LIMIT) -> None:

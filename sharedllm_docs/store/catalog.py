@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, FileRole, 
 INDEX_FILE = "index.json"
 INDEX_FORMAT = "sharedllm-docs-index"
 MIN_PREFIX = 4
-"""Fewest hex digits of a key that may stand for it."""
+"""Minimum number of hex digits that may stand for a key."""
 
 _KEY = re.compile("[0-9a-f]{64}")
 
@@ -67,7 +68,7 @@ class Catalog:
     """Reads and writes the sealed JSON files of an index.
 
     Args:
-        files: of the index.
+        files: the files of the index.
     """
 
     def __init__(self, files: Files) -> None:
@@ -81,9 +82,9 @@ class Catalog:
         """Fields of a sealed file at the current schema, and whether they had to be migrated.
 
         Raises:
-            FileNotFoundError: there is none.
+            FileNotFoundError: there is no such file.
             DamagedIndexError: a byte is wrong.
-            SchemaError: no way to the current schema.
+            SchemaError: no migration leads to the current schema.
         """
         return self._opened(kind, path, self.files.read(path))
 
@@ -202,29 +203,51 @@ class Catalog:
         """A document by key, name, or the beginning of its key (``MIN_PREFIX`` digits or more).
 
         Raises:
-            DocumentNotFoundError: none.
-            StoreError: several.
-            DamagedIndexError: it may be the one whose manifest is damaged.
+            DocumentNotFoundError: no such document.
+            StoreError: several documents.
+            DamagedIndexError: its manifest is damaged, or no intact one fits and a damaged one may be meant.
         """
+        key, record = self._locate(reference)
+        return self.manifest(key) if record is None else record
+
+    def find_key(self, reference: str) -> str:
+        """The key of a document that ``find`` would find; its manifest may be damaged.
+
+        A damaged manifest counts under the name that can still be read in it, if any. Raises as ``find``.
+        """
+        return self._locate(reference)[0]
+
+    def _locate(self, reference: str) -> tuple[str, DocumentRecord | None]:
+        """Key and, if it had to be read and is intact, record of a document."""
         if self.has(reference):
-            return self.manifest(reference)
+            return reference, None
         records, damages = self.scan()
-        found = [record for record in records if record.name == reference]
-        found = found or [record for record in records if _is_prefix(reference, record.key)]
+        intact = {record.key: record for record in records}
+        names = {record.key: record.name for record in records}
+        names |= {damage.document: self.name_of(damage.document) for damage in damages}
+        found = [key for key, name in names.items() if name == reference]
+        found = found or [key for key in names if _is_prefix(reference, key)]
         if len(found) > 1:
-            listed = ", ".join(f"{record.name} ({record.key[:12]})" for record in found)
+            listed = ", ".join(f"{names[key] or 'damaged'} ({key[:12]})" for key in found)
             raise StoreError(
                 f"{reference!r} stands for {len(found)} documents: {listed}.", remedy="Give more digits of the key."
             )
         if not found:
             raise_damages(damages)
             raise _not_found(reference)
-        return found[0]
+        return found[0], intact.get(found[0])
 
-    def find_key(self, reference: str) -> str:
-        """Like ``find``, but also for a document whose manifest is damaged, by key or its beginning."""
-        keys = [key for key in self.document_keys() if key == reference or _is_prefix(reference, key)]
-        return keys[0] if len(keys) == 1 else self.find(reference).key
+    def name_of(self, key: str) -> str:
+        """The name of a document, as far as it can be read: "" if its manifest is too damaged to tell."""
+        known = self._read.get(key)
+        if known is not None:
+            return known[1].name
+        try:
+            manifest = json.loads(self.files.read(manifest_path(key)))
+        except (FileNotFoundError, ValueError):
+            return ""
+        name = manifest.get("name") if isinstance(manifest, dict) else None
+        return name if isinstance(name, str) else ""
 
     def side_file(self, record: DocumentRecord, role: FileRole) -> bytes:
         """A file beside the manifest, checked.
@@ -248,7 +271,7 @@ class Catalog:
         return data
 
     def missing_shard(self, chunks: Sequence[ChunkRecord]) -> DamagedIndexError | DocumentNotFoundError:
-        """The error for shards of which one is gone: damage when a document still wants it, else it was removed."""
+        """The error for a missing shard: damage if a document still needs it, otherwise its document was removed."""
         gone = [chunk.path for chunk in chunks if not self.files.exists(chunk.path)]
         records, _damages = self.scan()
         wanted = {chunk.path for record in records for chunk in record.chunks}
@@ -266,7 +289,7 @@ def _odd_fields(path: str, error: Exception) -> DamagedIndexError:
 
 
 def raise_damages(damages: list[Damage]) -> None:
-    """One error that names every damaged file; nothing when there is none."""
+    """Raise one error that names every damaged file, if there is any."""
     if damages:
         paths = tuple(damage.path for damage in damages)
         raise DamagedIndexError(f"Damaged: {'; '.join(map(str, damages))}.", paths=paths, remedy=ADD_AGAIN)

@@ -1,4 +1,4 @@
-"""How many bytes a document will take, before anything is encoded. Pure.
+"""How many bytes a document will take, before anything is encoded.
 
 Shards, tokens and vectors are exact: their headers are built with blank digests. Text and manifest depend on the
 document's wording and are near 1 % of the whole in practice.
@@ -31,8 +31,8 @@ class VectorSize:
     """One array of ``vectors.safetensors``.
 
     Attributes:
-        per: a row for each ``leaf``, ``node`` or ``chunk``.
-        dims: numbers a row.
+        per: ``leaf``, ``node`` or ``chunk``, each of which has one row.
+        dims: numbers per row.
         dtype: safetensors name, ``F32`` or ``F16``.
     """
 
@@ -49,11 +49,11 @@ class SizeEstimate:
         rows: keys and values with the scales of single tokens.
         heads: headers of the shards, with scales of whole chunks.
         tokens: ids and character spans.
-        vectors: of leaves and nodes.
-        content: text, outline and issues.
-        manifest: of the document.
-        num_tokens: tokens the estimate is for.
-        chunk_bytes: one shard of each chunk, in order.
+        vectors: vectors of leaves and nodes.
+        content: text and outline.
+        manifest: the document's manifest.
+        num_tokens: number of tokens of the document.
+        chunk_bytes: size of each chunk's shard, in order.
     """
 
     rows: int
@@ -72,7 +72,7 @@ class SizeEstimate:
 
     @property
     def per_token(self) -> float:
-        """Bytes a token of the document."""
+        """Bytes per token of the document."""
         return self.total / self.num_tokens if self.num_tokens else 0.0
 
     def parts(self) -> dict[str, int]:
@@ -93,12 +93,12 @@ def estimate_bytes(
     """Size of a document in the index.
 
     Args:
-        num_tokens: of the document.
-        profile: resolved.
-        kv_heads: of the model.
-        head_dim: of the model.
+        num_tokens: number of tokens of the document.
+        profile: a resolved profile.
+        kv_heads: number of the model's key/value heads.
+        head_dim: dimension of a head.
         vectors: arrays stored beside the rows.
-        text_bytes: UTF-8 bytes of the text where known; else guessed from the tokens.
+        text_bytes: bytes of the text file if known; otherwise guessed from the number of tokens.
 
     Raises:
         ConfigError: the profile's layers are not resolved.

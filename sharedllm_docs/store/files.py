@@ -1,4 +1,4 @@
-"""Where the bytes are: one small interface, and its implementation for a folder on this machine.
+"""Reads and writes the files of an index: a small interface, and its implementation for a local folder.
 
 Paths are relative to the index, with ``/``. A write is atomic and durable when it returns: a reader sees the old
 file or the new one, a crash leaves at most a temporary file. Knows nothing of what the files mean.
@@ -42,11 +42,11 @@ class Files(ABC):
 
     @abstractmethod
     def read(self, path: str) -> bytes:
-        """The whole file. Raises FileNotFoundError where there is none."""
+        """The whole file. Raises FileNotFoundError."""
 
     @abstractmethod
     def read_ranges(self, ranges: Sequence[ByteRange]) -> list[bytes]:
-        """Some byte ranges (path, start, end), in one go. Raises FileNotFoundError."""
+        """Several byte ranges (path, start, end) at once. Raises FileNotFoundError."""
 
     def map(self, path: str) -> memoryview:
         """The file mapped into memory. Raises FileNotFoundError."""
@@ -58,7 +58,7 @@ class Files(ABC):
 
     @abstractmethod
     def remove(self, path: str) -> None:
-        """Delete a file (none there: nothing happens), and its folder when that leaves it empty."""
+        """Delete a file if it is there, and its folder if that is empty afterwards."""
 
     @abstractmethod
     def sizes(self, folder: str) -> dict[str, int]:
@@ -78,7 +78,7 @@ class Files(ABC):
 
     @abstractmethod
     def free_bytes(self) -> int | None:
-        """Free space where the index is, None where that is unknown."""
+        """Free bytes on the disk that holds the index; None if that is unknown."""
 
     @abstractmethod
     def lock(self) -> WriterLock:
@@ -87,7 +87,7 @@ class Files(ABC):
 
 @contextmanager
 def _disk_errors(action: str, *, reading: bool = False) -> Iterator[None]:
-    """Operating system errors as typed ones; reading a missing file stays FileNotFoundError, which callers explain."""
+    """Turn operating system errors into typed ones, except FileNotFoundError on reading, which callers explain."""
     try:
         yield
     except OSError as error:
@@ -104,7 +104,7 @@ def _disk_errors(action: str, *, reading: bool = False) -> Iterator[None]:
 
 
 class LocalFiles(Files):
-    """A folder on this machine, there already or not.
+    """A folder on this machine, which need not exist yet.
 
     Raises:
         StoreError: a file has that name.

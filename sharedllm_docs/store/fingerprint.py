@@ -32,11 +32,11 @@ class Fingerprint:
         tokenizer: digest of the tokenizer.
         rope: rotary parameters.
         dtype: in which the model computes while encoding.
-        quantisation: of the model's weights, None without.
+        quantisation: how the model's weights are quantised, None if they are not.
         layers: (first, last) layer whose rows are stored, counted from 1.
-        chunk_tokens: tokens a chunk.
+        chunk_tokens: tokens per chunk.
         depth: levels of the tree.
-        grains: one entry a level.
+        grains: one entry per level.
         keep: which token of a group is kept.
         encoding: ``one_pass`` or ``per_node``.
         profile: its name.

@@ -5,16 +5,16 @@ numpy (listing, verifying and writing need no torch); unpacking is torch, straig
 
 ``int8`` (asymmetric for keys, symmetric for values):
 
-* keys, a channel (layer, head, dimension) at a time over the rows of the chunk: ``key = q * scale + offset`` with
+* keys, one scale per channel (layer, head, dimension) over the rows of the chunk: ``key = q * scale + offset`` with
   ``scale = (max - min) / 255`` and ``offset = min + 128 * scale``. Unrotated keys have channels of very different
-  range, which a scale a row would spoil.
-* values, a token (row, layer, head) at a time: ``value = q * scale`` with ``scale = max|value| / 127`` rounded up to
+  range, which one scale per row would spoil.
+* values, one scale per token (row, layer, head): ``value = q * scale`` with ``scale = max|value| / 127`` rounded up to
   float16, so that the error is at most half a step of the scale actually stored.
 
-``int4`` (half of int8's bytes, a row, layer and head at a time for both, two codes a byte):
+``int4`` (half the bytes of int8: one scale per row, layer and head for keys and values, two codes per byte):
 
-* keys, once each channel has been brought to mean 0 and deviation 1 over the rows of the chunk, which the few bits
-  need more than eight do: ``key = (q * scale) * spread + offset``.
+* keys, once each channel has been brought to mean 0 and deviation 1 over the rows of the chunk, which four bits need
+  more than eight do: ``key = (q * scale) * spread + offset``.
 * values as with int8: ``value = q * scale``, with ``scale = max|value| / 7``.
 * a byte holds the code of dimension d in its low half and that of d + D/2 in its high half, each in two's complement.
 """
@@ -116,7 +116,7 @@ class PlainFormat(RowFormat):
 
 @dataclass(frozen=True)
 class Int8Format(RowFormat):
-    """Eight bits a number: keys a channel at a time, values a token at a time (formulas in the module's head)."""
+    """Eight bits per number: one scale per channel for keys, one per token for values (see the module's docstring)."""
 
     name: str = "int8"
     fixed: ClassVar[frozenset[str]] = frozenset({"key_scale", "key_offset"})
@@ -166,7 +166,7 @@ class Int8Format(RowFormat):
 
 @dataclass(frozen=True)
 class Int4Format(RowFormat):
-    """Four bits a number, a token at a time; of keys after each channel is levelled (formulas in the module's head)."""
+    """Four bits per number, one scale per token; channels of keys are levelled first (see the module's docstring)."""
 
     name: str = "int4"
     fixed: ClassVar[frozenset[str]] = frozenset({"key_spread", "key_offset"})
@@ -175,10 +175,10 @@ class Int4Format(RowFormat):
         rows, layers, heads, dims = shape
         if dims % 2:
             raise ConfigError(
-                f"store_dtype='int4' keeps two numbers a byte, but the model's heads have {dims} dimensions.",
+                f"store_dtype='int4' stores two numbers per byte, but the model's heads have {dims} dimensions.",
                 remedy="Use store_dtype='int8'.",
             )
-        nibbles = (rows, layers, heads, dims // 2)  # two codes a byte
+        nibbles = (rows, layers, heads, dims // 2)  # two codes per byte
         return sort_specs(
             (
                 TensorSpec("keys", "I8", nibbles),
@@ -243,7 +243,7 @@ def row_format(name: str) -> RowFormat:
     """The format of a ``store_dtype``.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: there is no such format.
     """
     if name not in FORMATS:
         raise ConfigError(f"store_dtype={name!r} is not one of {', '.join(FORMATS)}.", remedy="Use one of these.")

@@ -19,8 +19,7 @@ from sharedllm_docs.store.canonical import normalised
 from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, IndexHead
 from sharedllm_docs.store.files import Files
 from sharedllm_docs.store.fingerprint import Fingerprint
-from sharedllm_docs.store.maintenance import IndexInfo, PruneReport, prune, remove_document, summarise
-from sharedllm_docs.store.migrate import migrate_files
+from sharedllm_docs.store.maintenance import PruneReport, migrate_files, prune, remove_document
 from sharedllm_docs.store.opening import open_files
 from sharedllm_docs.store.reader import GatheredRows, Layout, RowNumbers, ShardReader
 from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, decode_document
@@ -79,13 +78,13 @@ class IndexStore:
         """Make a new, empty index and open it.
 
         Args:
-            url: a folder, made where it is missing, or an fsspec URL.
+            url: a folder, made if it is missing, or an fsspec URL.
             fingerprint: what the rows will depend on.
             settings: JSON kept with the index, to open it again with the same model.
             max_bytes: disk budget, kept with the index.
             timeout: seconds to wait for another process that creates it too.
             storage_options: of a remote file system.
-            cache: for blocks of a remote index.
+            cache: keeps blocks of a remote index.
 
         Raises:
             StoreError: there is an index already, or the folder cannot be made.
@@ -117,13 +116,13 @@ class IndexStore:
 
         Args:
             url: where it is.
-            fingerprint: that it must have; None takes it as it is.
+            fingerprint: the fingerprint that it must have; None accepts any.
             max_bytes: disk budget for this process instead of the one kept with the index.
             storage_options: of a remote file system.
             cache: for blocks of a remote index.
 
         Raises:
-            IndexNotFoundError: there is none.
+            IndexNotFoundError: there is no index.
             FingerprintMismatchError: it was made with another model or setting; names each.
             DamagedIndexError: its ``index.json`` is damaged.
             SchemaError: it is newer than this version.
@@ -154,11 +153,19 @@ class IndexStore:
         """A document by key, by the beginning of its key (4 digits or more) or by name.
 
         Raises:
-            DocumentNotFoundError: none.
-            StoreError: several.
+            DocumentNotFoundError: no such document.
+            StoreError: several documents.
             DamagedIndexError: its manifest is damaged.
         """
         return self._catalog.find(reference)
+
+    def find_key(self, reference: str) -> str:
+        """The whole key of a document, found as by ``get``; its manifest may be damaged. Raises as ``get``."""
+        return self._catalog.find_key(reference)
+
+    def name_of(self, key: str) -> str:
+        """The name of a document, also from a damaged manifest; "" if it cannot be read there."""
+        return self._catalog.name_of(key)
 
     def has_document(self, key: str) -> bool:
         """Whether a document of that key is in the index (its manifest may be damaged)."""
@@ -194,13 +201,6 @@ class IndexStore:
         """Rows of several chunks at once; see ``ShardReader.gather``."""
         return self._reader.gather(parts, dtype, layout=layout, device=device)
 
-    def read_rows(
-        self, record: DocumentRecord, chunk: int, rows: RowNumbers, dtype: torch.dtype
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Unrotated keys and values [R, Ls, KV, D] of some rows of one chunk. Raises as ``gather``."""
-        gathered = self.gather([(record.chunks[chunk], rows)], dtype, layout="rows_first")
-        return gathered.keys, gathered.values
-
     # -- writing ---------------------------------------------------------------------------------------------------
 
     def writer(self, *, timeout: float = LOCK_TIMEOUT, max_bytes: int | None = None) -> IndexWriter:
@@ -228,6 +228,8 @@ class IndexStore:
 
     def remove(self, reference: str, *, timeout: float = LOCK_TIMEOUT) -> PruneReport:
         """Take a document out, by key, beginning of the key or name. Its shards stay until ``prune``.
+
+        A document with a damaged manifest goes too: by key, or by the name if it can still be read.
 
         Raises:
             DocumentNotFoundError, StoreError, IndexLockedError.
@@ -265,10 +267,6 @@ class IndexStore:
     def total_bytes(self) -> int:
         """Bytes of the whole index on disk."""
         return present_bytes(self._files)
-
-    def info(self) -> IndexInfo:
-        """The index at a glance. Raises DamagedIndexError, naming every manifest that cannot be read."""
-        return summarise(self._catalog)
 
 
 def _check_max_bytes(max_bytes: int | None) -> None:

@@ -1,4 +1,4 @@
-"""One writer an index. Readers take no lock: what they read never changes in place.
+"""One writer per index. Readers take no lock: what they read never changes in place.
 
 A local index is locked by the operating system, which frees the lock of a dead process. A remote one has an advisory
 lock object with its owner and the time it was last renewed; a writer that has been silent for
@@ -75,7 +75,8 @@ class LocalLock(WriterLock):
             ) from error
         except OSError as error:
             raise StoreError(
-                f"{self.path} cannot be locked: {error.strerror or error}.", remedy="Check the rights on the folder."
+                f"{self.path} cannot be locked: {error.strerror or error}.",
+                remedy="Check the permissions of the folder.",
             ) from error
         self._lock = lock
 
@@ -91,15 +92,16 @@ class LocalLock(WriterLock):
 class RemoteLock(WriterLock):
     """An object with owner and time of the last renewal, sealed like every JSON file of the store.
 
-    Object stores offer no common compare-and-swap, so a moment remains in which two writers can both believe to have
-    the lock: each waits ``settle`` seconds after writing its name and reads it back, which closes that moment
-    for any store that shows a write to others within that time.
+    Object stores offer no common compare-and-swap, so two writers could both believe that they hold the lock. Each
+    therefore waits ``settle`` seconds after writing its name and reads it back, which is enough for any store that
+    shows a write to others within that time.
 
     Args:
         read: returns the object's bytes, None where there is none.
         write: replaces the object.
         remove: deletes it.
-        name: of the object, for messages.
+        name: the object's name, for messages.
+        clock: current time in seconds, the same for all writers.
     """
 
     settle = 0.05
@@ -140,7 +142,7 @@ class RemoteLock(WriterLock):
         self._write(seal({"owner": self.owner, "time": self._renewed}))
 
     def _holder(self) -> str | None:
-        """Who holds the lock: None when nobody does or its owner has been silent for too long."""
+        """The owner of the lock; None if nobody holds it, or its owner has been silent for too long."""
         data = self._read()
         if data is None:
             return None

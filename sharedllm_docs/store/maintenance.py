@@ -1,12 +1,14 @@
-"""What an index holds and what it could lose. Whoever removes something holds the writer lock."""
+"""Housekeeping in the files of an index: removing, pruning, migrating. The caller holds the writer lock."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sharedllm_docs.store.budget import FOLDERS, present_bytes
-from sharedllm_docs.store.catalog import Catalog
+from sharedllm_docs.errors import DamagedIndexError, DocumentNotFoundError
+from sharedllm_docs.store.budget import FOLDERS
+from sharedllm_docs.store.catalog import INDEX_FILE, Catalog
+from sharedllm_docs.store.migrations import Kind
 from sharedllm_docs.store.records import DocumentRecord, document_folder, manifest_path
 
 
@@ -15,35 +17,12 @@ class PruneReport:
     """What was removed.
 
     Attributes:
-        files: how many.
-        bytes: freed.
+        files: number of files.
+        bytes: bytes freed.
     """
 
     files: int
     bytes: int
-
-
-@dataclass(frozen=True)
-class IndexInfo:
-    """An index at a glance.
-
-    Attributes:
-        url: where it is.
-        documents: how many, and of all of them together:
-        pages: how many.
-        tokens: how many.
-        chunks: how many (a chunk that two documents share counts twice).
-        bytes: on disk, of the whole index.
-        unneeded_bytes: of these, what prune would free.
-    """
-
-    url: str
-    documents: int
-    pages: int
-    tokens: int
-    chunks: int
-    bytes: int
-    unneeded_bytes: int
 
 
 def remove_document(catalog: Catalog, key: str) -> PruneReport:
@@ -65,7 +44,7 @@ def prune(catalog: Catalog) -> PruneReport:
     Raises:
         DamagedIndexError: a manifest cannot be read, so nobody knows which shards it needs. Nothing is removed.
     """
-    found = unneeded(catalog, catalog.documents())
+    found = _unneeded(catalog, catalog.documents())
     for path in found:
         catalog.files.remove(path)
     for folder in FOLDERS:
@@ -73,7 +52,7 @@ def prune(catalog: Catalog) -> PruneReport:
     return PruneReport(len(found), sum(found.values()))
 
 
-def unneeded(catalog: Catalog, records: Sequence[DocumentRecord]) -> dict[str, int]:
+def _unneeded(catalog: Catalog, records: Sequence[DocumentRecord]) -> dict[str, int]:
     """Path -> bytes of all files that none of ``records``, the documents of the index, needs."""
     wanted = {record.path for record in records}
     wanted |= {chunk.path for record in records for chunk in record.chunks}
@@ -84,15 +63,26 @@ def unneeded(catalog: Catalog, records: Sequence[DocumentRecord]) -> dict[str, i
     return {path: size for path, size in sizes.items() if path not in wanted}
 
 
-def summarise(catalog: Catalog) -> IndexInfo:
-    """The index at a glance. Raises DamagedIndexError, naming every manifest that cannot be read."""
-    records = catalog.documents()
-    return IndexInfo(
-        url=catalog.files.url,
-        documents=len(records),
-        pages=sum(record.pages for record in records),
-        tokens=sum(record.tokens for record in records),
-        chunks=sum(len(record.chunks) for record in records),
-        bytes=present_bytes(catalog.files),
-        unneeded_bytes=sum(unneeded(catalog, records).values()),
-    )
+def migrate_files(catalog: Catalog) -> list[str]:
+    """Bring every file of an older schema up to this version's, on disk; returns the paths written.
+
+    ``index.json`` goes last: as long as it has the old schema, an interrupted migration is taken up again.
+
+    Raises:
+        SchemaError: a file is newer than this version, or no migration leads on.
+    """
+    _payload, outdated = catalog.load("index", INDEX_FILE)
+    if not outdated:
+        return []
+    paths: list[tuple[Kind, str]] = [("document", manifest_path(key)) for key in catalog.document_keys()]
+    return [path for kind, path in [*paths, ("index", INDEX_FILE)] if _migrate(catalog, kind, path)]
+
+
+def _migrate(catalog: Catalog, kind: Kind, path: str) -> bool:
+    try:
+        payload, outdated = catalog.load(kind, path)
+    except (DamagedIndexError, DocumentNotFoundError):
+        return False  # left as it is, for verify to name and the user to decide
+    if outdated:
+        catalog.save(path, payload)
+    return outdated

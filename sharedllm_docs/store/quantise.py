@@ -1,4 +1,4 @@
-"""Numbers to codes and back: eight and four bits, bfloat16. What they are used for stands in ``formats``."""
+"""Numbers to codes and back: eight and four bits, bfloat16. ``formats`` says what they are used for."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Array = NDArray[Any]
 
 
 def quantise_channels(x: Array) -> tuple[Array, Array, Array]:
-    """Codes int8 [G, ...], scale and offset float32 [...]: ``x ≈ codes * scale + offset``, one scale a channel.
+    """Codes int8 [G, ...], scale and offset float32 [...]: ``x ≈ codes * scale + offset``, one scale per channel.
 
     A channel that is constant over the chunk has scale 0 and is kept exactly.
     """
@@ -83,7 +83,7 @@ def two_a_byte(codes: Array) -> Array:
 
 
 def _tensor(x: Array) -> torch.Tensor:
-    """The array as a tensor over the same memory; copied where its strides are such that torch has no view of it."""
+    """The array as a tensor over the same memory; copied if torch cannot view its strides."""
     import torch
 
     return torch.from_numpy(x if all(stride >= 0 for stride in x.strides) else x.copy())

@@ -1,7 +1,7 @@
-"""Rows of any chunks, straight from open shards into the tensors of a question.
+"""Reads rows of any chunks, straight from open shards into the tensors of a question.
 
-A block is the unit of reading and checking: one row of it costs the whole block, once in a process. What a shard
-holds after that is not checked again before the next process or ``verify``.
+A block is the unit of reading and checking: asking for one of its rows reads the whole block, once per process. What
+was checked once is not checked again, except by the next process or by ``verify``.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ class ShardReader:
     """Opens shards and keeps them open. Safe to use from several threads.
 
     Args:
-        catalog: of the index.
-        cache: for blocks of a remote index; None without one.
+        catalog: the catalog of the index.
+        cache: keeps blocks of a remote index on disk; None for no cache.
     """
 
     def __init__(self, catalog: Catalog, cache: ByteCache | None = None) -> None:
@@ -78,14 +78,14 @@ class ShardReader:
 
         Args:
             parts: chunk and its row numbers (any order, repeats allowed).
-            dtype: of the result; stored numbers of another dtype are converted.
+            dtype: dtype of the result; stored numbers of another dtype are converted.
             layout: see ``GatheredRows``.
-            device: of the result; stored bytes travel there and are converted there.
+            device: device of the result; stored bytes travel there and are converted there.
 
         Raises:
-            StoreError: no part, a row that a chunk does not have, or chunks of different shapes.
+            StoreError: ``parts`` is empty, a row that a chunk does not have, or chunks of different shapes.
             ConfigError: an unknown layout.
-            DamagedIndexError: a shard is missing or its bytes are wrong; nothing of it is returned.
+            DamagedIndexError: a shard is missing or its bytes are wrong; nothing is returned.
             DocumentNotFoundError: the document was removed meanwhile.
         """
         import torch

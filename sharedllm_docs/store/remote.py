@@ -22,7 +22,7 @@ def _remote_errors(action: str) -> Iterator[None]:
         raise
     except OSError as error:
         raise StoreError(
-            f"{action} failed: {error}.", remedy="Check the connection and the rights, then try again."
+            f"{action} failed: {error}.", remedy="Check the connection and the permissions, then try again."
         ) from error
 
 
@@ -45,7 +45,8 @@ class RemoteFiles(Files):
             fs, root = fsspec.core.url_to_fs(url, **storage_options)
         except (ValueError, ImportError) as error:
             raise StoreError(
-                f"{url} cannot be opened: {error}.", remedy="Use a local path, or install what the protocol wants."
+                f"{url} cannot be opened: {error}.",
+                remedy="Use a local path, or install the package that the protocol needs.",
             ) from error
         return cls(fs, root, url)
 

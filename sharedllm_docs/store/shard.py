@@ -29,13 +29,13 @@ Buffer = bytes | memoryview
 
 
 def shard_path(key: str) -> str:
-    """Where the shard of a chunk lies, relative to the index."""
+    """The path of a chunk's shard, relative to the index."""
     return f"shards/{key[:2]}/{key}.safetensors"
 
 
 @dataclass(frozen=True)
 class Block:
-    """A run of rows that is read and checked at once.
+    """A run of rows that is read and checked as a whole.
 
     Attributes:
         start: first row.

@@ -1,7 +1,7 @@
-"""Shards as they are opened, from a local folder or from afar. A block is loaded and checked at once.
+"""Opens shards, of a local folder or of a remote index. A block is loaded and checked as a whole.
 
 A local shard is mapped into memory: checking a block touches its pages, reading rows afterwards costs no copy. Of a
-remote shard the head and the wanted blocks are fetched, in one bulk request for all blocks of a question.
+remote shard, the head and the blocks that are needed are fetched, in one bulk request for all blocks of a question.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,11 +36,11 @@ class ReadStats:
     """What reading cost since the store was opened.
 
     Attributes:
-        rows: handed out.
+        rows: number of rows handed out.
         row_bytes: stored bytes of these rows.
-        checked_bytes: of blocks whose checksum was computed.
-        fetched_bytes: read from a remote store.
-        cached_bytes: that came from the cache on disk instead.
+        checked_bytes: bytes whose checksum was computed.
+        fetched_bytes: bytes fetched from a remote store.
+        cached_bytes: bytes that came from the disk cache instead.
     """
 
     rows: int = 0
@@ -48,10 +48,6 @@ class ReadStats:
     checked_bytes: int = 0
     fetched_bytes: int = 0
     cached_bytes: int = 0
-
-    def snapshot(self) -> ReadStats:
-        """A copy, to subtract later."""
-        return replace(self)
 
 
 class OpenShard:
@@ -111,10 +107,10 @@ class Piece:
 
 
 class ShardSource(ABC):
-    """Where shards come from.
+    """Opens shards and loads their blocks.
 
     Args:
-        files: of the index.
+        files: the files of the index.
         stats: counts what is read.
     """
 
@@ -188,14 +184,14 @@ class FetchedSource(ShardSource):
         if data is None or self.cache is None:
             return False
         if sha256_hex(data) != piece.digest:
-            self.cache.drop(piece.digest)  # a cache can be lost: what is wrong in it is fetched again
+            self.cache.drop(piece.digest)  # a wrong entry of the cache is fetched again
             return False
         self.stats.cached_bytes += len(data)
         _place(piece, data)
         return True
 
     def _fetch(self, ranges: Sequence[ByteRange]) -> list[bytes]:
-        """Bytes of the ranges; neighbours in a file are joined into one request."""
+        """Bytes of the ranges; ranges that follow one another in a file are one request."""
         joined = list(_join(ranges))
         parts = self.files.read_ranges([(path, sizes[0], sizes[-1]) for path, sizes in joined])
         self.stats.fetched_bytes += sum(map(len, parts))

@@ -21,10 +21,10 @@ class VerifyReport:
     """Result of a check.
 
     Attributes:
-        files: checked.
-        bytes: checked.
+        files: number of files checked.
+        bytes: number of bytes checked.
         damaged: every file that is not as it was written.
-        unreferenced: shards that no document needs (left by removed or interrupted ones); prune removes them.
+        unreferenced: number of shards that no document needs (left by removed or interrupted ones); prune removes them.
     """
 
     files: int

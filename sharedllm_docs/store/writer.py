@@ -6,7 +6,6 @@ name follows from its tokens and the fingerprint, so work already done is recogn
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,14 +18,12 @@ from sharedllm_docs.documents.chunks import Chunk
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.tokens import DocumentTokens
 from sharedllm_docs.errors import ConfigError, DamagedIndexError, DocumentNotFoundError, StoreError
-from sharedllm_docs.store.assemble import describe, side_files
 from sharedllm_docs.store.background import BackgroundWriter
 from sharedllm_docs.store.budget import check_budget, present_bytes
 from sharedllm_docs.store.canonical import sha256_hex
 from sharedllm_docs.store.catalog import Catalog, IndexHead
-from sharedllm_docs.store.maintenance import remove_document
-from sharedllm_docs.store.migrate import migrate_files
-from sharedllm_docs.store.records import ChunkRecord, DocumentRecord
+from sharedllm_docs.store.maintenance import migrate_files, remove_document
+from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, record_of, side_files
 from sharedllm_docs.store.shard import EncodedShard, check_shard, encode_shard, shard_path
 
 Blocks = Sequence[tuple[int, int]]
@@ -39,17 +36,13 @@ class IndexWriter:
     not encoded again.
 
     Args:
-        catalog: of the index.
-        head: of the index.
+        catalog: the catalog of the index.
+        head: what ``index.json`` says.
         timeout: seconds to wait for the lock.
         max_bytes: disk budget of the whole index, None without one.
-
-    Attributes:
-        packing_seconds: spent converting and hashing rows.
     """
 
     def __init__(self, catalog: Catalog, head: IndexHead, *, timeout: float, max_bytes: int | None) -> None:
-        self.packing_seconds = 0.0
         self._catalog, self._files, self._head = catalog, catalog.files, head
         self._timeout, self._max_bytes = timeout, max_bytes
         self._lock = self._files.lock()
@@ -85,26 +78,12 @@ class IndexWriter:
             self._lock.release()
 
     @property
-    def waited_seconds(self) -> float:
-        """Time that the disk held up the caller."""
-        return self._running.waited_seconds
-
-    @property
-    def writing_seconds(self) -> float:
-        """Time spent writing, mostly while the caller went on."""
-        return self._running.busy_seconds
-
-    @property
     def _running(self) -> BackgroundWriter:
         if self._background is None:
             raise StoreError("The writer is not open.", remedy="Use it as a context manager: with store.writer() as w.")
         return self._background
 
     # -- chunks ----------------------------------------------------------------------------------------------------
-
-    def has_chunk(self, key: str) -> bool:
-        """Whether a complete and intact shard of that key is there."""
-        return self._find(key) is not None
 
     def find_chunk(self, chunk: Chunk, key: str) -> ChunkRecord | None:
         """The record of a shard that can be used again for ``chunk``, None where it must be encoded.
@@ -159,9 +138,7 @@ class IndexWriter:
         return record
 
     def _put(self, chunk: Chunk, key: str, keys: Any, values: Any, blocks: Blocks) -> ChunkRecord:
-        begun = time.perf_counter()
         shard = encode_shard(key, self._head.fingerprint.store_dtype, keys, values, blocks)
-        self.packing_seconds += time.perf_counter() - begun
         replaces = self._files.exists(shard_path(key))
         if not replaces:
             self._count(shard.head.file_bytes)
@@ -198,7 +175,7 @@ class IndexWriter:
         Args:
             document: as read.
             chunks: records from ``put_chunk`` or ``find_chunk``, in document order.
-            tokens: of the document.
+            tokens: the document's tokens.
             vectors: float arrays by name, stored beside the rows.
             created: UTC time, ISO 8601.
 
@@ -211,7 +188,7 @@ class IndexWriter:
         self._running.flush()
         files = side_files(document, tokens, vectors)
         fingerprint = self._head.fingerprint.digest()
-        record = describe(document, chunks, len(tokens), files, fingerprint=fingerprint, created=created)
+        record = record_of(document, chunks, len(tokens), files, fingerprint=fingerprint, created=created)
         existing = self._intact(record.key)
         if existing is not None and existing.chunks == record.chunks:
             return self._changed(existing, metadata=record.metadata, issues=record.issues)

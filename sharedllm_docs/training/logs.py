@@ -19,8 +19,6 @@ COLUMNS = (
     *("right", "wrong", "none", "learning_rate", "gradient_norm", "gate", "layers"),
     *("tokens", "tokens_per_second", "minutes", "minutes_left"),
 )
-TIMING = ("tokens_per_second", "minutes", "minutes_left")
-"""Columns that differ between two equal runs."""
 
 
 class Meter:

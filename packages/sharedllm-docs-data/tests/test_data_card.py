@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from sharedllm_docs_data import card
 from sharedllm_docs_data.build import QUESTION_SETS, REPORT
+from sharedllm_docs_data.fetch import Package
 from sharedllm_docs_data.generate.kinds import KINDS
 from sharedllm_docs_data.report import FileReport, PackageReport, Report
-from sharedllm_docs_data.sources import TEXT_SOURCES
-from sharedllm_docs_data.sources.tables import TABLE_PACKAGES
+from sharedllm_docs_data.sources import TEXT_SOURCES, tables
 
 from sharedllm_docs.errors import DataError
 
@@ -41,7 +41,7 @@ def test_the_card_names_every_source_with_its_licence_and_count():
 
 def test_every_question_set_and_table_has_a_licence():
     assert {source.partition("/")[0] for source in card.QUESTION_LICENCES} == set(QUESTION_SETS)
-    assert set(card.TABLE_LICENCES) == {package.name for package in TABLE_PACKAGES}
+    assert set(card.TABLE_LICENCES) == {one.name for one in vars(tables).values() if isinstance(one, Package)}
 
 
 def test_half_a_build_is_refused():

@@ -18,7 +18,6 @@ ISO_CODES, TZDATA, KGEOGRAPHY, ELEMENTS, UNITS = map(
 )
 MISCFILES = Package("miscfiles")
 APT_AVAILABLE = Package("available", APT_INDEX)
-TABLE_PACKAGES = (APT_AVAILABLE, ISO_CODES, TZDATA, KGEOGRAPHY, ELEMENTS, UNITS, MISCFILES)
 Find = Callable[[Package], Path]
 
 _DISCOVERED = re.compile(r"(?:[Dd]iscovered|[Ii]solated)\b(?:[^.]|\b[A-Z]\.)*?\bin (1[5-9]\d\d|20\d\d)")

