@@ -61,8 +61,8 @@ def test_nothing_given_is_all_defaults():
         ({"settings": RetrievalConfig()}, "Unknown setting 'settings'"),
         ({"budget": 0}, "budget=0 must be at least 1 row"),
         ({"top_p": 2}, r"top_p=2 must lie in \(0, 1\]"),
-        ({"retrieval": GenerationConfig()}, "is no RetrievalConfig"),
-        ({"generation": 3}, "3 is no GenerationConfig"),
+        ({"retrieval": GenerationConfig()}, "is not a RetrievalConfig"),
+        ({"generation": 3}, "3 is not a GenerationConfig"),
     ],
 )
 def test_wrong_keywords_are_refused_by_name(options, says):

@@ -14,7 +14,7 @@ NOT_SAID = "The document does not say."
 
 @dataclass(frozen=True)
 class Citation:
-    """A quoted passage of an injected node.
+    """A quoted sentence or line of an injected node; where the node cuts it, the quote goes on to its end.
 
     Attributes:
         document: name of the document.
