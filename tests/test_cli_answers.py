@@ -307,3 +307,10 @@ def test_chat_json_is_a_line_for_each_turn(world):
 def test_chat_can_stream(world):
     assert ANSWER in good("chat", "--stream", input="First?\n").stdout
     assert "stream" in [name for name, _ in world.calls]
+
+
+def test_a_quote_over_a_page_break_names_both_pages():
+    from sharedllm_docs.cli.render import place
+
+    assert place(citation(7, last_page=8, section="")) == "R-intro.pdf, pages 7-8"
+    assert place(citation(7, section="", page_label="1")) == "R-intro.pdf, page 7 (printed 1)"

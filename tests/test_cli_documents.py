@@ -98,8 +98,11 @@ def test_the_disk_budget_goes_to_the_index_and_to_the_call(world, option):
 
 
 def test_size_limits_and_encoding_reach_the_reader(world):
-    good("add", "a.txt", "--max-bytes", "1MB", "--max-pages", "7", "--encoding", "latin-1", "--password", "geheim")
-    expected = ReadOptions(max_bytes=1_000_000, max_pages=7, encoding="latin-1", password="geheim")
+    limits = ("--max-bytes", "1MB", "--max-pages", "7", "--encoding", "latin-1", "--password", "geheim")
+    good("add", "a.txt", *limits, "--keep-running-lines")
+    expected = ReadOptions(
+        max_bytes=1_000_000, max_pages=7, encoding="latin-1", password="geheim", keep_running_lines=True
+    )
     assert world.arguments("add")["options"] == expected
 
 

@@ -157,6 +157,9 @@ class ReadingOptions:
     encoding: Annotated[str | None, _reading("--encoding", "NAME", "Encoding of a text file.", "detected")] = None
     max_pages: Annotated[int | None, _reading("--max-pages", "N", "Refuse a document with more pages.")] = None
     max_bytes: Annotated[str | None, _reading("--max-bytes", "SIZE", "Refuse a larger file.")] = None
+    keep_running_lines: Annotated[
+        bool, _reading("--keep-running-lines", None, "Keep headers, footers and page numbers in the text.")
+    ] = False
     raw: Annotated[bool, _reading("--raw", None, "Keep headers, footers and hyphens as they are.")] = False
 
     def read_options(self) -> ReadOptions:

@@ -39,7 +39,8 @@ def place(citation: Citation) -> str:
     label = citation.page_label if citation.page_label != str(citation.page) else ""
     details = [f"printed {label}" if label else "", citation.section]
     inside = one_line("; ".join(detail for detail in details if detail))
-    return one_line(f"{citation.document}, page {citation.page}") + (f" ({inside})" if inside else "")
+    pages = pages_text(citation.page, citation.last_page)
+    return one_line(f"{citation.document}, {pages}") + (f" ({inside})" if inside else "")
 
 
 def source_line(citations: Sequence[Citation]) -> str:
