@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from sharedllm_docs.documents.document import Issue
-from sharedllm_docs.documents.tree import Node
 from sharedllm_docs.retrieval.answer import fold
-from sharedllm_docs.retrieval.prepared import PreparedDocument
-from sharedllm_docs.retrieval.searcher import Selection
-from sharedllm_docs.retrieval.selection import SelectedNode
+
+if TYPE_CHECKING:
+    from sharedllm_docs.documents.tree import Node
+    from sharedllm_docs.retrieval.prepared import PreparedDocument
+    from sharedllm_docs.retrieval.searcher import Selection
+    from sharedllm_docs.retrieval.selection import SelectedNode
 
 SNIPPET_CHARS = 60
 
