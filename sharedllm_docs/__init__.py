@@ -13,6 +13,7 @@ from sharedllm_docs.version import __version__
 if TYPE_CHECKING:
     from sharedllm_docs.config import GenerationConfig as GenerationConfig
     from sharedllm_docs.config import GenerationOptions as GenerationOptions
+    from sharedllm_docs.config import ModelOptions as ModelOptions
     from sharedllm_docs.config import Profile as Profile
     from sharedllm_docs.config import RetrievalConfig as RetrievalConfig
     from sharedllm_docs.config import RetrievalOptions as RetrievalOptions
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from sharedllm_docs.documents.document import Page as Page
     from sharedllm_docs.documents.document import Section as Section
     from sharedllm_docs.documents.readers import ReadOptions as ReadOptions
+    from sharedllm_docs.documents.readers.options import ReadKeywords as ReadKeywords
     from sharedllm_docs.documents.tree import ContextTree as ContextTree
     from sharedllm_docs.documents.tree import Node as Node
     from sharedllm_docs.errors import ConfigError as ConfigError
@@ -38,7 +40,6 @@ if TYPE_CHECKING:
     from sharedllm_docs.model.adapter import Adapter as Adapter
     from sharedllm_docs.model.completion import Completion as Completion
     from sharedllm_docs.model.embedder import Embedder as Embedder
-    from sharedllm_docs.model.loading import ModelOptions as ModelOptions
     from sharedllm_docs.model.messages import Message as Message
     from sharedllm_docs.model.shared_llm import SharedLLM as SharedLLM
     from sharedllm_docs.retrieval.answer import Answer as Answer
@@ -88,7 +89,7 @@ _EXPORTS = {
     "Index": "index.index",
     "Issue": "documents.document",
     "Message": "model.messages",
-    "ModelOptions": "model.loading",
+    "ModelOptions": "config",
     "Node": "documents.tree",
     "NodeView": "index.views",
     "Page": "documents.document",
@@ -97,6 +98,7 @@ _EXPORTS = {
     "Profile": "config",
     "Progress": "index.ingest",
     "Query": "retrieval.query",
+    "ReadKeywords": "documents.readers.options",
     "ReadOptions": "documents.readers",
     "RetrievalConfig": "config",
     "RetrievalOptions": "config",

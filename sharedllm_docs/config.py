@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 from typing import Any, Literal, TypedDict, TypeVar
 
 from sharedllm_docs.checks import checked_keys, choice_problems, is_int, number_problems, raise_if
@@ -283,6 +284,18 @@ class GenerationConfig:
         if self.seed is not None and not 0 <= self.seed < 2**63:
             problems.append(f"seed={self.seed} must lie in 0..2**63-1.")
         return problems
+
+
+class ModelOptions(TypedDict, total=False):
+    """Keywords of ``SharedLLM.from_pretrained``; described there."""
+
+    name_or_path: str | Path | None
+    adapter: str | Path | Any  # or an Adapter, which this module does not know
+    profile: Profile | str | None
+    device: str
+    dtype: str
+    embedder: str | None
+    step_weights: str
 
 
 class RetrievalOptions(TypedDict, total=False):

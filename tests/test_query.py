@@ -157,3 +157,23 @@ def test_keywords_of_a_call_win_over_those_of_the_model():
 
 def test_keywords_that_need_documents_are_the_others_of_ask():
     assert set(AskOptions.__annotations__) == DOCUMENT_OPTIONS | set(GenerationOptions.__annotations__)
+
+
+@pytest.mark.parametrize("question", [None, 3, b"Why?"])
+def test_a_question_that_is_no_text_is_refused(question):
+    with pytest.raises(QuestionError, match="is not text"):
+        Query(question)
+
+
+@pytest.mark.parametrize(
+    ("documents", "says"), [([], r"documents=\[\] names no document"), ([3], r"documents=\[3\] holds no names")]
+)
+def test_documents_are_names(documents, says):
+    with pytest.raises(ConfigError, match=says):
+        Query.of("Why?", {"documents": documents})
+
+
+def test_the_problems_of_all_settings_are_told_together():
+    with pytest.raises(ConfigError) as told:
+        Query.of("Why?", {"budget": -1, "temperature": -1, "top_p": 2, "max_new_tokens": 0})
+    assert all(name in str(told.value) for name in ("budget=-1", "temperature=-1", "top_p=2", "max_new_tokens=0"))

@@ -75,11 +75,11 @@ def test_where_that_nothing_fits_names_the_keys_there(index: Index, where: Where
     assert f"None of the 4 documents fits where={where!r} (metadata keys there: author, kind, year)" in str(
         caught.value
     )
-    assert "index.add(..., metadata={...})" in caught.value.remedy
+    assert "metadata={...}" in caught.value.remedy
 
 
 def test_a_function_that_nothing_fits_is_told_as_such(index: Index) -> None:
-    with pytest.raises(DocumentNotFoundError, match=r"None of the 1 documents fits the given function .*there: none"):
+    with pytest.raises(DocumentNotFoundError, match=r"The document does not fit the given function .*there: none"):
         index.search(QUESTION, documents=["plain"], where=lambda metadata: "year" in metadata)
 
 
@@ -104,7 +104,7 @@ def test_documents_and_where_must_both_hold(index: Index) -> None:
     assert searched(index, documents=["birds", "metals"], where={"year": "2024"}) == {"metals"}
     assert searched(index, documents=["metals", "poems"], where={"year": "2024"}) == {"metals", "poems"}
     with pytest.raises(
-        DocumentNotFoundError, match=r"None of the 1 documents fits .*\(metadata keys there: kind, year\)"
+        DocumentNotFoundError, match=r"The document does not fit .*\(metadata keys there: kind, year\)"
     ):
         index.search(QUESTION, documents=["birds"], where={"year": "2024"})
     with pytest.raises(DocumentNotFoundError, match="no document 'nothing'"):

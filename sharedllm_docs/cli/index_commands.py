@@ -59,7 +59,10 @@ def print_documents(screen: Screen, index: Index, where: Where | None = None) ->
     elif not every:
         screen.print(f"The index {index.url} holds no documents. Add one with `sharedllm-docs add FILE`.")
     elif not documents:
-        screen.print(f"None of the {count_text(len(every), 'document')} in {index.url} has this metadata.")
+        keys = sorted({key for info in every for key in info.metadata})
+        screen.print(
+            one_line(f"No document in {index.url} has this metadata (keys there: {', '.join(keys) or 'none'}).")
+        )
     else:
         from sharedllm_docs.cli.render import document_list
 

@@ -9,10 +9,11 @@ import os
 import time
 from asyncio import to_thread
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
-from sharedllm_docs.config import Profile
-from sharedllm_docs.errors import DamagedIndexError, IndexNotFoundError
+from sharedllm_docs.config import ModelOptions, Profile, check_options
+from sharedllm_docs.documents.readers.options import ReadKeywords, reading_options
+from sharedllm_docs.errors import ConfigError, DamagedIndexError, IndexNotFoundError
 from sharedllm_docs.index.library import Library, StoredRows
 from sharedllm_docs.index.views import AddedDocument, DocumentInfo, TreeView, tree_view
 from sharedllm_docs.model.messages import Message, transcript
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from sharedllm_docs.documents.readers import ReadOptions
     from sharedllm_docs.index.engine import Engine
     from sharedllm_docs.index.ingest import Progress, Report, Source
-    from sharedllm_docs.model.loading import ModelOptions
     from sharedllm_docs.model.shared_llm import SharedLLM
     from sharedllm_docs.retrieval.answer import Answer, Citation
     from sharedllm_docs.retrieval.passages import Passage
@@ -39,7 +39,7 @@ Url = str | os.PathLike[str]
 LOCK_TIMEOUT = 60.0
 
 
-class AddOptions(TypedDict, total=False):
+class AddOptions(ReadKeywords, total=False):
     """Keywords of ``Index.add``."""
 
     name: str | None
@@ -100,9 +100,12 @@ class Index:
 
         Raises:
             IndexNotFoundError: there is no index.
-            FingerprintMismatchError: the model or settings are not those it was made with; names each.
+            ConfigError: an unknown option, or an ``llm`` that is a name instead of a loaded model.
+            FingerprintMismatchError: the model or settings are not those it was made with; names each. Without ``llm``
+                it is raised when the model is first needed.
             DamagedIndexError: its ``index.json`` is damaged.
         """
+        _check_model(llm, model_options)
         store = IndexStore.open(url, storage_options=storage_options, cache=_remote_cache(url))
         return cls(store, llm, options=model_options, report=report)
 
@@ -126,6 +129,7 @@ class Index:
         Raises:
             StoreError: there is an index already.
         """
+        _check_model(llm, {})
         settings = {"model": llm.name, "source": llm.source, "profile": llm.profile.to_dict()}
         store = IndexStore.create(
             url,
@@ -149,6 +153,7 @@ class Index:
         **model_options: Unpack[ModelOptions],
     ) -> Self:
         """``open`` where there is an index, else ``create`` (with the model loaded as asked)."""
+        _check_model(llm, model_options)
         if IndexStore.exists(url, storage_options=storage_options):
             return cls.open(url, llm, report=report, storage_options=storage_options, **model_options)
         if llm is None:
@@ -207,13 +212,14 @@ class Index:
         timeout: float = LOCK_TIMEOUT,
         force: bool = False,
         replace: bool = False,
+        **reading: Unpack[ReadKeywords],
     ) -> AddedDocument:
         """Read, encode and store a document; returns at once when it is there already.
 
         Args:
             source: path, fsspec URL, bytes, open binary file, or a ``Document``.
             name: display name (default: the file's); content that is there already keeps the name it has.
-            options: how the file is read (password, pages, engine, encoding).
+            options: how the file is read, as a whole ``ReadOptions``.
             metadata: strings kept with the document, beside those of the file. A document that is there already is
                 given these values too, without being read or encoded again; keys not named keep theirs.
             progress: called with each step.
@@ -221,9 +227,11 @@ class Index:
             timeout: seconds to wait for another process that writes.
             force: read and commit again even if the document is there.
             replace: take other documents of the same name out, under the same lock, once this one is committed.
+            reading: single fields of ``ReadOptions``, as in ``pages="1-20"``; all but its ``max_bytes``, which is the
+                disk budget here.
 
         Raises:
-            ConfigError: metadata that are not strings.
+            ConfigError: an unknown option, a value out of its bounds, or metadata that are not strings.
             DocumentError: the file cannot be read; says why.
             DiskBudgetError: it would exceed the budget; nothing is encoded.
             DiskFullError: the disk is full; what was there stays.
@@ -231,13 +239,12 @@ class Index:
             InterruptedIngestion: Ctrl-C; adding again goes on from there.
         """
         from sharedllm_docs.documents.document import Document, check_metadata
-        from sharedllm_docs.documents.readers import ReadOptions
         from sharedllm_docs.documents.readers.identify import identify
         from sharedllm_docs.index.additions import Addition
         from sharedllm_docs.index.ingest import read_source
 
         begun = time.perf_counter()
-        told, options = progress or _ignore, options or ReadOptions()
+        told, options = progress or _ignore, reading_options(options, reading)
         given = {**(source.metadata if isinstance(source, Document) else {}), **(metadata or {})}
         check_metadata(given)
         addition = Addition(self._store, self._library, lambda: self.llm, given, timeout, max_bytes, force, replace)
@@ -252,12 +259,14 @@ class Index:
         """``add`` in a thread, so that the event loop goes on."""
         return await to_thread(lambda: self.add(source, **options))
 
-    def estimate(self, source: Source, *, options: ReadOptions | None = None) -> SizeEstimate:
+    def estimate(
+        self, source: Source, *, options: ReadOptions | None = None, **reading: Unpack[ReadKeywords]
+    ) -> SizeEstimate:
         """Bytes that a document will take, before anything is encoded."""
-        from sharedllm_docs.documents.readers import ReadOptions
         from sharedllm_docs.index.ingest import Ingestion, read_source
 
-        document = read_source(source, name=None, options=options or ReadOptions(), metadata=None, report=_ignore)
+        chosen = reading_options(options, reading)
+        document = read_source(source, name=None, options=chosen, metadata=None, report=_ignore)
         return Ingestion(self.llm, document, _ignore).estimate()
 
     def documents(self) -> list[DocumentInfo]:
@@ -467,6 +476,13 @@ class Index:
 
 def _ignore(_progress: Progress) -> None:
     """Take a report and do nothing."""
+
+
+def _check_model(llm: Any, options: Mapping[str, Any]) -> None:
+    """Raise ConfigError for unknown options of the model, and for a name where a loaded model is expected."""
+    check_options(ModelOptions, options)
+    if isinstance(llm, (str, os.PathLike)):
+        raise ConfigError(f"llm={str(llm)!r} is a name, not a SharedLLM.", remedy=f"Give name_or_path={str(llm)!r}.")
 
 
 def _remote_cache(url: Url) -> Any:

@@ -57,9 +57,10 @@ class Library:
             return found
         keys = sorted({key for record in records for key in record.metadata})
         asked = "the given function" if callable(where) else f"where={dict(where)!r}"
+        which = "The document does not fit" if len(records) == 1 else f"None of the {len(records)} documents fits"
         raise DocumentNotFoundError(
-            f"None of the {len(records)} documents fits {asked} (metadata keys there: {', '.join(keys) or 'none'}).",
-            remedy="Correct the filter, or add documents with such metadata: index.add(..., metadata={...}).",
+            f"{which} {asked} (metadata keys there: {', '.join(keys) or 'none'}).",
+            remedy="Correct the filter, or add documents with such metadata (metadata={...}, --metadata KEY=VALUE).",
         )
 
     def searcher(self, records: Sequence[DocumentRecord], profile: Profile) -> Searcher:

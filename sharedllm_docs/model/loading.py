@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -12,18 +12,6 @@ from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import ConfigError, ModelUnavailableError
 from sharedllm_docs.model.adapter import Adapter, shipped_adapter
 from sharedllm_docs.quiet import quiet_libraries
-
-
-class ModelOptions(TypedDict, total=False):
-    """Keywords of ``SharedLLM.from_pretrained``; described there."""
-
-    name_or_path: str | Path | None
-    adapter: str | Path | Adapter | None
-    profile: Profile | str | None
-    device: str
-    dtype: str
-    embedder: str | None
-    step_weights: str
 
 
 def load_adapter(adapter: str | Path | Adapter | None, model: str, profile: Profile | str | None) -> Adapter | None:

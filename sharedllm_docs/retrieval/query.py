@@ -15,7 +15,7 @@ from sharedllm_docs.config import (
     check_options,
     config_of,
 )
-from sharedllm_docs.errors import ConfigError, EmptyQuestionError
+from sharedllm_docs.errors import ConfigError, EmptyQuestionError, QuestionError
 
 Where = Mapping[str, str | Collection[str]] | Callable[[Mapping[str, str]], bool]
 """Which documents to search, by their metadata: for each key its value or a collection of allowed values, all of which
@@ -68,11 +68,17 @@ class Query:
     where: Where | None = None
 
     def __post_init__(self) -> None:
+        if not isinstance(self.question, str):
+            raise QuestionError(f"The question {self.question!r} is not text.", remedy="Give a string.")
         if not self.question.strip():
             raise EmptyQuestionError(f"The question {self.question!r} is empty.", remedy="Ask something.")
         check_text(self.question, "question")
         if isinstance(self.documents, str):  # it would be read letter by letter
             raise ConfigError(f"documents={self.documents!r} is one string.", remedy=f"Give [{self.documents!r}].")
+        if self.documents is not None and not all(isinstance(one, str) for one in self.documents):
+            raise ConfigError(f"documents={self.documents!r} holds no names.", remedy="Give names or keys as strings.")
+        if self.documents is not None and not len(self.documents):
+            raise ConfigError("documents=[] names no document.", remedy="Leave it out to search all documents.")
 
     @classmethod
     def of(cls, question: str, options: Mapping[str, Any], *, conversation: str = "") -> Query:
@@ -83,14 +89,28 @@ class Query:
             EmptyQuestionError, QuestionError: of the question.
         """
         check_options(AskOptions, options)
+        retrieval, generation = _configs(options)
         return cls(
             question,
-            config_of(RetrievalConfig, options.get("retrieval"), options),
-            config_of(GenerationConfig, options.get("generation"), options),
+            retrieval,
+            generation,
             conversation,
             options.get("documents"),
             options.get("where"),
         )
+
+
+def _configs(options: Mapping[str, Any]) -> tuple[RetrievalConfig, GenerationConfig]:
+    """Both configs; the problems of both in one error."""
+    try:
+        retrieval = config_of(RetrievalConfig, options.get("retrieval"), options)
+    except ConfigError as error:
+        try:
+            config_of(GenerationConfig, options.get("generation"), options)
+        except ConfigError as other:
+            raise ConfigError(f"{error.message} {other.message}", remedy=error.remedy) from error
+        raise
+    return retrieval, config_of(GenerationConfig, options.get("generation"), options)
 
 
 def fits(metadata: Mapping[str, str], where: Where) -> bool:

@@ -22,7 +22,7 @@ def check_budget(needed: int, present: int, bound: int | None) -> None:
         raise DiskBudgetError(
             f"{size_text(needed)} more would exceed the disk budget: the index has {size_text(present)} "
             f"of at most {size_text(bound)} ({present:,} + {needed:,} > {bound:,} bytes).",
-            remedy="Raise max_bytes, remove documents and prune, or store fewer bytes per token (int8, fewer layers).",
+            remedy="Raise max_bytes, remove documents and prune, or make an index of a smaller dtype or fewer layers.",
         )
 
 
@@ -32,5 +32,5 @@ def check_free_space(needed: int, files: Files) -> None:
     if free is not None and needed > free:
         raise DiskFullError(
             f"{size_text(needed)} are needed, but only {size_text(free)} are left on the disk of {files.url}.",
-            remedy="Free some space, choose another folder, or store fewer bytes per token (int8, fewer layers).",
+            remedy="Free some space, choose another folder, or make an index of a smaller dtype or fewer layers.",
         )

@@ -301,5 +301,5 @@ def _is_prefix(reference: str, key: str) -> bool:
 
 def _not_found(reference: str) -> DocumentNotFoundError:
     return DocumentNotFoundError(
-        f"The index holds no document {reference!r}.", remedy="Use list to see what it holds, or add it."
+        f"The index holds no document {reference!r}.", remedy="List the documents to see what it holds, or add it."
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, fields
-from typing import Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal, TypedDict, get_args
 
 from sharedllm_docs.errors import ConfigError, PageRangeError
 
@@ -96,9 +97,9 @@ class ReadOptions:
 
     def __post_init__(self) -> None:
         problems = [
+            *([] if self.pages is None or isinstance(self.pages, str) else [f"pages is {self.pages!r}, not text"]),
             *([] if self.engine in get_args(Engine) else [f"engine is {self.engine!r}, not one of {get_args(Engine)}"]),
-            *([] if self.max_pages >= 1 else [f"max_pages is {self.max_pages}, below 1"]),
-            *([] if self.max_bytes >= 1 else [f"max_bytes is {self.max_bytes}, below 1"]),
+            *_below_one(self, "max_pages", "max_bytes"),
             *([] if self.encoding is None or _is_text_encoding(self.encoding) else [_unknown(self.encoding)]),
         ]
         if problems:
@@ -121,3 +122,43 @@ def _is_text_encoding(name: str) -> bool:
 
 def _unknown(encoding: str) -> str:
     return f"encoding {encoding!r} is no text encoding that Python knows"
+
+
+def _below_one(options: ReadOptions, *names: str) -> list[str]:
+    values = {name: getattr(options, name) for name in names}
+    wrong = {n: v for n, v in values.items() if isinstance(v, bool) or not isinstance(v, int)}
+    return [
+        *(f"{name} is {value!r}, not a whole number" for name, value in wrong.items()),
+        *(f"{name} is {value}, below 1" for name, value in values.items() if name not in wrong and value < 1),
+    ]
+
+
+class ReadKeywords(TypedDict, total=False):
+    """Fields of ``ReadOptions`` as keywords of ``Index.add``; described there."""
+
+    password: str | None
+    pages: str | None
+    engine: Engine
+    encoding: str | None
+    max_pages: int
+    clean: bool
+    keep_running_lines: bool
+
+
+def reading_options(whole: ReadOptions | None, keywords: Mapping[str, Any]) -> ReadOptions:
+    """The options of ``whole``, or the defaults, with the fields that ``keywords`` names.
+
+    Raises:
+        ConfigError: an unknown keyword, an invalid value, or a ``whole`` of another class.
+    """
+    if whole is not None and not isinstance(whole, ReadOptions):
+        raise ConfigError(
+            f"options={whole!r} is not a ReadOptions.", remedy='Give single keywords, as in pages="1-20".'
+        )
+    unknown = sorted(set(keywords) - set(ReadKeywords.__annotations__))
+    if unknown:
+        raise ConfigError(
+            f"Unknown setting {', '.join(map(repr, unknown))} (known: {', '.join(ReadKeywords.__annotations__)}).",
+            remedy="Correct the name, or leave it out.",
+        )
+    return replace(whole or ReadOptions(), **keywords)
