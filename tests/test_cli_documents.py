@@ -297,7 +297,8 @@ def test_list_shows_the_documents_that_a_filter_leaves(filled):
     assert lines[-1] == "1 of 2 documents in .sharedllm-docs, 2.5 GB"
     assert [info["metadata"] for info in json_of("list", "--where", "year=1999")["documents"]] == [{"year": "1999"}]
     assert (
-        good("list", "--where", "author=x").stdout == "None of the 2 documents in .sharedllm-docs has this metadata.\n"
+        good("list", "--where", "author=x").stdout
+        == "No document in .sharedllm-docs has this metadata (keys there: year).\n"
     )
 
 

@@ -103,9 +103,7 @@ def test_where_of_a_wrong_type_is_refused(index: Index, where: Any, message: str
 def test_documents_and_where_must_both_hold(index: Index) -> None:
     assert searched(index, documents=["birds", "metals"], where={"year": "2024"}) == {"metals"}
     assert searched(index, documents=["metals", "poems"], where={"year": "2024"}) == {"metals", "poems"}
-    with pytest.raises(
-        DocumentNotFoundError, match=r"The document does not fit .*\(metadata keys there: kind, year\)"
-    ):
+    with pytest.raises(DocumentNotFoundError, match=r"The document does not fit .*\(metadata keys there: kind, year\)"):
         index.search(QUESTION, documents=["birds"], where={"year": "2024"})
     with pytest.raises(DocumentNotFoundError, match="no document 'nothing'"):
         index.search(QUESTION, documents=["nothing"], where={"year": "2024"})
