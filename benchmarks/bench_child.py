@@ -116,7 +116,7 @@ def main() -> None:
     spec = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
     result = measure(spec)
     print(json.dumps(result), flush=True)
-    os._exit(0)  # the interpreter's own end is no part of what is measured
+    os._exit(0)  # the interpreter's own end is not part of what is measured
 
 
 if __name__ == "__main__":

@@ -52,7 +52,7 @@ def parse_size(text: str) -> int:
     """
     match = re.fullmatch(r"(\d+)([KM]?)", text.strip().upper())
     if match is None or int(match[1]) == 0:
-        raise ConfigError(f"{text!r} is no size.", remedy="Write tokens, as 300, 8K (8,000) or 1M.")
+        raise ConfigError(f"{text!r} is not a size.", remedy="Write tokens, as 300, 8K (8,000) or 1M.")
     return int(match[1]) * UNITS[match[2]]
 
 
@@ -73,7 +73,7 @@ def names(text: str, known: Sequence[str], what: str) -> list[str]:
     chosen = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in chosen if name not in known]
     if unknown:
-        raise ConfigError(f"{unknown[0]!r} is no {what} (known: {', '.join(known)}).", remedy="Name some of these.")
+        raise ConfigError(f"{unknown[0]!r} is not a {what} (known: {', '.join(known)}).", remedy="Name some of these.")
     return chosen
 
 

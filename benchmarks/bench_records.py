@@ -122,6 +122,6 @@ class Records:
                 found.append((Measurement(**row), result))
             except (ValueError, KeyError, TypeError) as error:
                 raise ConfigError(
-                    f"Line {number} of {self.path} is no measurement: {error}.", remedy="Remove that line."
+                    f"Line {number} of {self.path} is not a measurement: {error}.", remedy="Remove that line."
                 ) from error
         return found

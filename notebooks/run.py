@@ -70,7 +70,7 @@ def execute(path: Path) -> nbformat.NotebookNode:
     """The notebook with fresh outputs.
 
     Raises:
-        NotebookError: it is no notebook, or a cell failed, took too long or took its kernel down.
+        NotebookError: it is not a notebook, or a cell failed, took too long or took its kernel down.
     """
     try:
         notebook = nbformat.read(path, as_version=4)

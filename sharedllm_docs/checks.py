@@ -38,7 +38,7 @@ def number_problems(settings: object, *, whole: tuple[str, ...] = (), finite: tu
 
 
 def least_problems(settings: object, least: float, *names: str) -> list[str]:
-    """One sentence for every field that is no finite number, or below ``least``."""
+    """One sentence for every field that is not a finite number, or below ``least``."""
     problems = []
     for name in names:
         wrong = number_problems(settings, finite=(name,))
@@ -49,7 +49,7 @@ def least_problems(settings: object, least: float, *names: str) -> list[str]:
 
 
 def share_problems(settings: object, *names: str) -> list[str]:
-    """One sentence for every field that is no number in 0..1."""
+    """One sentence for every field that is not a number in 0..1."""
     problems = []
     for name in names:
         wrong = number_problems(settings, finite=(name,))

@@ -16,7 +16,7 @@ T = TypeVar("T")
 class Stream(Iterator[str], Generic[T]):
     """Pieces of text as they become certain; ``result`` is the whole once they are all taken.
 
-    Leaving a loop early loses nothing: the next loop, or ``result``, goes on behind the last piece taken.
+    Leaving a loop early loses nothing: the next loop, or ``result``, continues after the last piece taken.
 
     Args:
         pieces: a generator that yields text and returns the result.

@@ -222,7 +222,7 @@ def test_a_line_cut_short_is_measured_again_and_a_damaged_one_is_told(tmp_path):
     assert len(Records(tmp_path, {})) == 2
     with records.path.open("a") as file:
         file.write("nonsense\n")
-    with pytest.raises(ConfigError, match=r"Line 3 of .* is no measurement"):
+    with pytest.raises(ConfigError, match=r"Line 3 of .* is not a measurement"):
         Records(tmp_path, {})
 
 
@@ -265,9 +265,9 @@ def test_a_store_that_is_gone_is_prepared_again_unrecorded(made, tmp_path):
 def test_sizes():
     assert [parse_size(text) for text in ("300", "8k", "2M")] == [300, 8000, 2_000_000]
     assert [size_label(size) for size in (300, 8000, 1_024_000, 2_000_000)] == ["300", "8K", "1024K", "2M"]
-    with pytest.raises(ConfigError, match="'8G' is no size"):
+    with pytest.raises(ConfigError, match="'8G' is not a size"):
         parse_size("8G")
-    with pytest.raises(ConfigError, match="'0' is no size"):
+    with pytest.raises(ConfigError, match="'0' is not a size"):
         parse_size("0")
 
 
@@ -311,11 +311,11 @@ def test_estimates_follow_what_was_measured(tmp_path):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--peers", "nobody"], "'nobody' is no peer (known: full_prefill,"),
-        (["--tables", "width"], "'width' is no table (known: m, beta, depth)."),
+        (["--peers", "nobody"], "'nobody' is not a peer (known: full_prefill,"),
+        (["--tables", "width"], "'width' is not a table (known: m, beta, depth)."),
         (["--repeats", "0"], "--repeats=0 must lie in 1..100."),
         (["--questions", "1", "--threads", "0"], "--questions=1 must lie in 2..9. --threads=0 must lie in 1..1024."),
-        (["--sizes", "long"], "'long' is no size."),
+        (["--sizes", "long"], "'long' is not a size."),
     ],
 )
 def test_wrong_options_are_told_in_a_line(made, tmp_path, capsys, options, said):

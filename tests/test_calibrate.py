@@ -84,11 +84,11 @@ def test_questions_are_read(tmp_path):
     assert read_questions(path) == [ASKED, OwnQuestion("Who?", "The zebra")]
     for text, message in (
         ("", "contains no questions"),
-        ("nonsense", "Line 1 of .* is no question"),
-        ('{"question": "Who?"}', "Line 1 of .* is no question"),
-        ('{"question": "Who?", "answer": 3}', "Line 1 of .* is no question"),
-        ("[1]", "Line 1 of .* is no question"),
-        ('{"question": " ", "answer": "x"}', "Line 1 of .* is no question"),
+        ("nonsense", "Line 1 of .* is not a question"),
+        ('{"question": "Who?"}', "Line 1 of .* is not a question"),
+        ('{"question": "Who?", "answer": 3}', "Line 1 of .* is not a question"),
+        ("[1]", "Line 1 of .* is not a question"),
+        ('{"question": " ", "answer": "x"}', "Line 1 of .* is not a question"),
     ):
         path.write_text(text)
         with pytest.raises(QuestionError, match=message):
@@ -188,7 +188,10 @@ def test_errors_are_a_line(files, more, message):
 def test_without_the_example_a_file_is_wanted(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     refused = run("calibrate")
-    assert refused.stderr.startswith("Error: There is no example at examples/R-intro.pdf. Name a document of prose")
+    assert refused.stderr == (
+        f"Error: There is no examples/R-intro.pdf in the working directory {tmp_path}. "
+        "Name a document of prose with --file, or run this in a clone of the project.\n"
+    )
 
 
 def test_sentences_and_rows_of_all_layers_are_measured_with_the_profile_of_the_model(llm):

@@ -36,7 +36,7 @@ def test_sizes_are_read_as_people_write_them(text, size):
 
 @pytest.mark.parametrize("text", ["", "many", "-5MB", "5XB", "0", "0.1", "1e9", "5 MB more", "iB"])
 def test_a_malformed_size_names_option_and_value(text):
-    with pytest.raises(ConfigError, match=r"--max-disk='.*' is no size\. Write it as 500MB"):
+    with pytest.raises(ConfigError, match=r"--max-disk='.*' is not a size\. Write it as 500MB"):
         parse_size(text, "--max-disk")
 
 
@@ -52,7 +52,7 @@ def test_layers(text, layers):
 
 @pytest.mark.parametrize("text", ["", "6-", "-6", "a-b", "1,5", "6-25-30"])
 def test_malformed_layers_say_how_to_write_them(text):
-    with pytest.raises(ConfigError, match=r"--layers='.*' is no range of layers\. Write it as 6-25"):
+    with pytest.raises(ConfigError, match=r"--layers='.*' is not a range of layers\. Write it as 6-25"):
         parse_layers(text)
 
 

@@ -49,7 +49,7 @@ def test_lengths_are_read_and_named():
 
 @pytest.mark.parametrize("text", ["8M", "-1", "0", "K"])
 def test_what_is_no_length_is_refused(text):
-    with pytest.raises(EvaluationError, match=f"'{text}' is no length in tokens"):
+    with pytest.raises(EvaluationError, match=f"'{text}' is not a length in tokens"):
         parse_lengths(text)
 
 
@@ -389,10 +389,10 @@ def test_of_training_data_only_the_test_split_is_read(tmp_path):
 
 @pytest.mark.parametrize("rows", [[{"text": "a", "split": "train"}], [{"words": 1}], [["a"]]])
 def test_training_data_without_held_out_text_is_refused(tmp_path, rows):
-    with pytest.raises(EvaluationError, match=r"book\.jsonl\.gz (is no file|has no text)"):
+    with pytest.raises(EvaluationError, match=r"book\.jsonl\.gz (is not a file|has no text)"):
         held_out(rows_file(tmp_path, rows))
     (tmp_path / "cut.jsonl.gz").write_bytes((tmp_path / "book.jsonl.gz").read_bytes()[:-9])
-    with pytest.raises(EvaluationError, match=r"cut\.jsonl\.gz is no file of long text"):
+    with pytest.raises(EvaluationError, match=r"cut\.jsonl\.gz is not a file of long text"):
         held_out(tmp_path / "cut.jsonl.gz")
 
 

@@ -13,6 +13,7 @@ import pytest
 import sharedllm_docs
 from sharedllm_docs import Index, SharedLLM
 from tests.cli_run import process
+from tests.documents import make_pdf
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 SCRIPTS = sorted(EXAMPLES.glob("*.py"))
@@ -126,6 +127,20 @@ def test_what_goes_wrong_is_one_line(name, arguments, tiny_default, monkeypatch)
     assert isinstance(stopped.value.code, str)
     assert arguments[0] in stopped.value.code
     assert "\n" not in stopped.value.code
+
+
+def test_the_page_on_python_runs_from_top_to_bottom(tiny_default, tmp_path, capsys):
+    page = (EXAMPLES.parent / "docs" / "python.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 9
+    (tmp_path / "report.pdf").write_bytes(make_pdf([[HERON.strip()], [COPPER.strip()]]))
+    names: dict[str, object] = {}
+    for number, block in enumerate(blocks, start=1):
+        exec(compile(block, f"docs/python.md, block {number}", "exec"), names)
+    said = capsys.readouterr().out
+    assert "['report, first page', 'report.pdf']" in said
+    assert re.search(r"^report(\.pdf|, first page) 1 .*heron", said, re.MULTILINE)
+    assert "absent.pdf" in said
 
 
 @pytest.mark.e2e

@@ -131,7 +131,7 @@ def test_unregistered_reader_is_gone(shout: ShoutReader) -> None:
 
 
 def test_what_is_no_reader_cannot_be_registered() -> None:
-    with pytest.raises(ConfigError, match="is no reader, it lacks one of name, version"):
+    with pytest.raises(ConfigError, match="is not a reader, it lacks one of name, version"):
         register("pdf")  # type: ignore[arg-type]
 
 

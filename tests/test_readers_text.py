@@ -288,7 +288,7 @@ def test_markdown_pages() -> None:
 
 
 def test_broken_front_matter_stays_in_the_text() -> None:
-    with pytest.warns(DocumentWarning, match="front-matter-failed: a.md: the front matter is no valid YAML"):
+    with pytest.warns(DocumentWarning, match="front-matter-failed: a.md: the front matter is not valid YAML"):
         document = read("---\ntitle: [unclosed\n---\n# A\n", name="a.md")
     assert document.text.startswith("---\ntitle: [unclosed")
     assert document.metadata == {}

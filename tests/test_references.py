@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ FILES = sorted({path for folder in FOLDERS for path in (ROOT / folder).rglob("*.
 ELSEWHERE = re.compile(r"\bdesign(?:[:,]|'s\b)|\b(?:the|our|see) design\b", re.IGNORECASE)
 """A document that is not given out."""
 PAGE = re.compile(r"\b(?:docs/[\w-]+\.md|tests/[\w-]+\.py|[A-Z]{5,}\.md)\b")
+
+
+MARKERS = re.compile("|".join((7 * "<" + " ", 7 * ">" + " ", r"^={7}\r?$", r"\|{7} ")), re.MULTILINE)
+"""What a merge leaves where two changes conflict; assembled here so that this file holds none."""
 
 
 def cited(text):
@@ -40,3 +45,36 @@ def test_everything_cited_is_there():
 )
 def test_the_search_finds_what_is_not_there(text, missing):
     assert cited(text) == missing
+
+
+def tracked_texts():
+    """Path and text of every tracked file that is text."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    for name in filter(None, listed.stdout.decode().split("\0")):
+        path = ROOT / name
+        if path.is_file() and b"\0" not in (data := path.read_bytes()):
+            yield name, data.decode("utf-8", "replace")
+
+
+def test_no_tracked_file_holds_conflict_markers():
+    texts = dict(tracked_texts())
+    assert len(texts) > 400
+    assert {name: MARKERS.search(text)[0] for name, text in texts.items() if MARKERS.search(text)} == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a\n" + 7 * "<" + " HEAD\nb", True),
+        ("words before " + 7 * "<" + " HEAD", True),
+        ("the end." + 7 * ">" + " branch\n", True),
+        ("a\n" + 7 * "=" + "\nb", True),
+        (7 * "|" + " 1a2b3c", True),
+        (">>> 1 << 7\n======  ====\n=======  ==\n| a ||", False),
+        ("Heading\n" + 20 * "=", False),
+    ],
+)
+def test_conflict_markers_are_found_anywhere_in_a_line(text, found):
+    assert bool(MARKERS.search(text)) is found

@@ -211,6 +211,19 @@ def test_parts_are_small_few_and_plainly_named(tmp_path):
     assert bring.PART_MIB < 16
 
 
+def test_sizes_of_parts_are_options(tmp_path, capsys):
+    runs = runs_folder(tmp_path / "runs", going=3 * carry.MIB)
+    arguments = ["bundle", str(runs), "--out", str(tmp_path / "back"), "--part-size", "1", "--parts", "2"]
+    assert bring.main([*arguments, "--only", "going/state"]) == 0
+    assert "--first 3" in capsys.readouterr().out
+    parts = sorted((tmp_path / "back").glob("runs.zip*"))
+    assert [part.stat().st_size for part in parts] == 2 * [carry.MIB]
+    assert carry.main(["split", str(parts[0]), "--out", str(tmp_path / "parts"), "--part-size", "1"]) == 0
+    with pytest.raises(SystemExit):
+        carry.main(["split", str(parts[0]), "--out", str(tmp_path / "parts"), "--part-size", "0"])
+    assert "0 is below 1" in capsys.readouterr().err
+
+
 def test_a_file_is_split_and_joined(tmp_path, capsys):
     whole = tmp_path / "model.whl"
     whole.write_bytes(bytes(range(256)) * 5)
@@ -286,7 +299,7 @@ def test_errors_are_one_line(made, tmp_path, capsys):
     assert run(made, tmp_path, "1-joint-25", changes=["run.steps=0"]) == 2
     assert capsys.readouterr().err.startswith("error: Invalid [run]: steps=0 must be at least 1.")
     assert run(made, tmp_path, "1-joint-25", changes=["steps"]) == 2
-    assert "'steps' is no setting. Write --set TABLE.KEY=VALUE." in capsys.readouterr().err
+    assert "'steps' is not a setting. Write --set TABLE.KEY=VALUE." in capsys.readouterr().err
     assert tokenize_data.main([str(tmp_path), "--out", str(tmp_path), "--model", str(made / "model")]) == 2
     assert "holds no files of text. Build the data first." in capsys.readouterr().err
     assert tokenize_data.main([str(tmp_path), "--model", str(tmp_path / "nothing")]) == 4

@@ -227,7 +227,7 @@ def test_a_run_in_groups_stops_and_goes_on_exactly(pool, tmp_path):
 @pytest.mark.parametrize(
     ("tables", "message"),
     [
-        ({"objectives": {"group": 3}}, "batch=2 is no multiple of group=3"),
+        ({"objectives": {"group": 3}}, "batch=2 is not a multiple of group=3"),
         ({"objectives": {"leaves": 0}}, "leaves=0 must be at least 1"),
         ({"objectives": {"kinds": {"span": -1}}}, "the weight -1 of 'span' must be a number of at least 0"),
         ({"objectives": {"kinds": {"span": 0}}}, "all weights are 0"),

@@ -95,7 +95,7 @@ def test_one_process_of_several_tells_the_result(tmp_path, monkeypatch):
         (["train", "run.toml", "--out", "x"], 2, "The configuration names no token files."),
         (["train", "run.toml", "--out", "x", "--steps", "0"], 2, "Invalid [run]: steps=0 must be at least 1."),
         (["train", "run.toml", "--out", "x", "--set", "run.colour=1"], 2, "unknown setting 'colour'"),
-        (["train", "run.toml", "--out", "x", "--set", "steps"], 2, "'steps' is no setting. Write --set TABLE.KEY"),
+        (["train", "run.toml", "--out", "x", "--set", "steps"], 2, "'steps' is not a setting. Write --set TABLE.KEY"),
         (["train", "run.toml"], 2, "Missing option '--out'."),
         (["data", "pack", "none.gz", "--out", "x.npz"], 2, "There is no file none.gz."),
     ],

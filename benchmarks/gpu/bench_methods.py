@@ -42,7 +42,7 @@ class Work:
         context: token ids.
         question: token ids fed behind it.
         new_tokens: generated.
-        budget: most rows injected.
+        budget: maximum number of rows injected.
         batch: chunks encoded together.
         check: raises TimeIsUpError when the time is up; called between chunks.
     """

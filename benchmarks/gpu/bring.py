@@ -1,7 +1,7 @@
-"""Bundles the results of runs into few small files, for a machine that hands back only so much per call.
+"""Bundles the results of runs into few small files, for a machine without network: they are copied by hand.
 
-``python benchmarks/gpu/bring.py bundle RUNS --out DIR`` there (train.py does so itself), and ``... unbundle PARTS --out
-runs`` here.
+``python benchmarks/gpu/bring.py bundle RUNS --out DIR`` on that machine (``train.py --bring DIR`` does so itself)
+writes at most ``--parts`` parts of ``--part-size`` MiB; ``... unbundle PARTS --out runs`` restores them on another.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from carry import MIB, join, split
+from carry import MIB, join, positive, split
 
 from sharedllm_docs.errors import DataError, SharedLLMError
 
 PART_MIB, PARTS = 15, 4
-"""Size and number of the parts of ``runs.zip`` per call, beside ``logs.zip``."""
+"""Defaults of the size and the number of the parts of ``runs.zip`` per call, beside ``logs.zip``."""
 _LOGS = ("log.csv", "loss.png")
 
 
@@ -110,7 +110,7 @@ def _chosen(groups: Sequence[Group], only: Sequence[str], room: int) -> tuple[li
 
 
 def _groups(runs: Path) -> Iterator[Group]:
-    """Groups of a folder of runs, the most wanted first."""
+    """Groups of a folder of runs, the most important first."""
     found = sorted((log.parent for log in runs.glob("*/log.csv")), key=lambda run: -(run / "log.csv").stat().st_mtime)
     logs = (runs / "summary.md", *(run / name for run in found for name in _LOGS))
     if found:
@@ -167,12 +167,18 @@ def unbundle(parts: Sequence[Path], folder: Path) -> list[Path]:
 
 def parser() -> argparse.ArgumentParser:
     """The command line's options."""
-    top = argparse.ArgumentParser(description="Bundle the results of runs into few small files.")
+    top = argparse.ArgumentParser(description="Bundle the results of runs into few small files, and restore them.")
     commands = top.add_subparsers(dest="command", required=True)
     bundling = commands.add_parser("bundle")
     bundling.add_argument("runs", type=Path, help="folder that train.py wrote into")
     bundling.add_argument("--only", nargs="+", default=[], metavar="RUN/PART", help="RUN/adapter or RUN/state")
     bundling.add_argument("--first", type=int, default=1, help="number of the first part that is written")
+    bundling.add_argument(
+        "--part-size", type=positive, default=PART_MIB, metavar="MIB", help="size of a part (default: %(default)s)"
+    )
+    bundling.add_argument(
+        "--parts", type=positive, default=PARTS, metavar="N", help="maximum number of parts (default: %(default)s)"
+    )
     unbundling = commands.add_parser("unbundle")
     unbundling.add_argument("parts", type=Path, nargs="+", help="files that were brought")
     for command in (bundling, unbundling):
@@ -187,7 +193,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if chosen.command == "unbundle":
             print(*unbundle(chosen.parts, chosen.out), sep="\n")
             return 0
-        for name in bundle(chosen.runs, chosen.out, only=chosen.only, first=chosen.first):
+        size = chosen.part_size * MIB
+        left_out = bundle(
+            chosen.runs, chosen.out, only=chosen.only, first=chosen.first, part_bytes=size, parts=chosen.parts
+        )
+        for name in left_out:
             print(f"left out: {name}")
     except SharedLLMError as failed:
         print(f"error: {failed}", file=sys.stderr)

@@ -1,7 +1,8 @@
-"""Large files in parts, for a machine that takes only so much at a time.
+"""Splits large files into parts and joins them again, for a machine without network that limits the size of a file.
 
-``python benchmarks/gpu/carry.py split FILE --out DIR`` here and ``... join PARTS --out DIR`` over there. The parts'
-names hold the beginning of the whole file's SHA-256, which joining checks.
+``python benchmarks/gpu/carry.py split FILE --out DIR`` writes parts of at most ``--part-size`` MiB; ``... join PARTS
+--out DIR`` restores the file on the other machine. The parts' names hold the beginning of the whole file's SHA-256,
+which joining checks.
 """
 
 from __future__ import annotations
@@ -43,16 +44,16 @@ def split(file: Path, folder: Path, part_bytes: int) -> list[Path]:
 
 
 def join(parts: Sequence[Path], folder: Path) -> list[Path]:
-    """The whole files of these parts.
+    """Join parts into whole files; returns their paths.
 
     Raises:
-        DataError: a name is no part's, a part is missing, or a whole file is not what was split.
+        DataError: a name is not that of a part, a part is missing, or a whole file is not what was split.
     """
     files: dict[tuple[str, str, int], dict[int, Path]] = {}
     for part in parts:
         match = _PART.fullmatch(part.name)
         if match is None or not part.is_file():
-            raise DataError(f"{part} is no part of a file.", remedy="Give files that `split` or `bundle` wrote.")
+            raise DataError(f"{part} is not a part of a file.", remedy="Give files that `split` or `bundle` wrote.")
         files.setdefault((match["name"], match["digest"], int(match["count"])), {})[int(match["number"])] = part
     folder.mkdir(parents=True, exist_ok=True)
     return [_joined(name, digest, count, found, folder) for (name, digest, count), found in files.items()]
@@ -81,16 +82,30 @@ def _sha256(file: Path) -> str:
     return sums.hexdigest()
 
 
+def positive(text: str) -> int:
+    """A whole number of at least 1, as an option's type."""
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{number} is below 1")
+    return number
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line's options."""
-    top = argparse.ArgumentParser(description="Large files in parts.")
+    top = argparse.ArgumentParser(description="Split large files into parts, and join them.")
     commands = top.add_subparsers(dest="command", required=True)
     for name in ("split", "join"):
         command = commands.add_parser(name)
         command.add_argument("files", type=Path, nargs="+", help="files" if name == "split" else "parts of files")
         command.add_argument("--out", type=Path, required=True, help="folder to write into")
         if name == "split":
-            command.add_argument("--mib", type=int, default=PART_MIB, help="of a part (default: %(default)s)")
+            command.add_argument(
+                "--part-size",
+                type=positive,
+                default=PART_MIB,
+                metavar="MIB",
+                help="size of a part (default: %(default)s)",
+            )
     return top
 
 
@@ -102,7 +117,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(*join(chosen.files, chosen.out), sep="\n")
             return 0
         for file in chosen.files:
-            print(*split(file, chosen.out, chosen.mib * MIB), sep="\n")
+            print(*split(file, chosen.out, chosen.part_size * MIB), sep="\n")
     except SharedLLMError as failed:
         print(f"error: {failed}", file=sys.stderr)
         return failed.exit_code

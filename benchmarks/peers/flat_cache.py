@@ -2,8 +2,8 @@
 
 Every chunk is encoded alone, keys and values of all layers and all tokens are stored in bfloat16, and a question takes
 the nearest chunks whole: full depth, grain 1, no tree. What it leaves out of this project is the calibrated range of
-layers, 8-bit rows, the prompt in front while encoding, and the choice of parts inside a chunk. It is no measurement of
-TurboRAG itself, whose model is fine-tuned.
+layers, 8-bit rows, the prompt in front while encoding, and the choice of parts inside a chunk. It is not a measurement
+of TurboRAG itself, whose model is fine-tuned.
 """
 
 from __future__ import annotations

@@ -178,7 +178,7 @@ class Architecture:
     def recording(self, layers: range) -> Iterator[dict[int, list[torch.Tensor]]]:
         """Record the unrotated keys and values, each [B, S, KV, D], of the latest forward pass, by layer.
 
-        Works by forward hooks, which are removed when the block ends, by an exception too.
+        Works by forward hooks, which are removed when the block ends, also after an exception.
         """
         records: dict[int, list[torch.Tensor]] = {layer: [] for layer in layers}
         handles = []

@@ -1,5 +1,5 @@
-"""The command line, ``sharedllm-docs``: results go to stdout, everything else to stderr.
+"""The command line, ``sharedllm-docs``: ``app`` is the program, ``*_command(s)`` its commands, ``backend`` the engine.
 
-``app`` puts the program together, the ``*_command(s)`` modules hold what it can do, ``backend`` is the only module that
-reaches the engine. Importing any of them loads nothing heavy. No other room imports this one.
+It takes arguments and lines of stdin, writes results to stdout and everything else to stderr, and sets an exit code.
+Imported by ``__main__`` and the data distribution (for its command) only; importing it loads nothing heavy.
 """

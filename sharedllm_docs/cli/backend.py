@@ -178,7 +178,7 @@ def convert(source: str, out: str) -> tuple[Path, Path]:
     """Convert a checkpoint of the authors' code; returns the folders of model and adapter.
 
     Raises:
-        AdapterError: ``source`` is no such checkpoint.
+        AdapterError: ``source`` is not such a checkpoint.
     """
     from sharedllm_docs.model.convert import convert_checkpoint
 

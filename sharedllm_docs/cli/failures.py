@@ -1,4 +1,4 @@
-"""What went wrong, as the command line tells it: one line or one JSON object, and an exit code; no traceback."""
+"""Errors as the command line reports them: one line or one JSON object, and an exit code; no traceback."""
 
 from __future__ import annotations
 

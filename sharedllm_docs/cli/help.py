@@ -87,7 +87,7 @@ def _errors_with_own_code() -> list[type[errors.SharedLLMError]]:
 
 
 def _walk(group: Any, path: str, parent: Any = None) -> Iterator[tuple[str, Any]]:
-    """Every command with its path, groups before what is in them; of plugins those of the project's distributions."""
+    """Every command with its path, a group before its commands; of the plugins only the project's own."""
     context = group.context_class(group, info_name=path.split()[-1], parent=parent)
     for name in group.list_commands(context):
         command, full = group.get_command(context, name), f"{path} {name}"
@@ -131,7 +131,7 @@ def _table(heading: str, records: Records) -> Iterator[str]:
 
 
 def _anchor(heading: str) -> str:
-    """As the renderers of Markdown make it of a title."""
+    """The anchor that Markdown renderers give a title."""
     return "".join(c for c in heading.lower().replace(" ", "-") if c.isalnum() or c == "-")
 
 

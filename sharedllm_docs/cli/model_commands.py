@@ -1,4 +1,4 @@
-"""``models``, ``convert`` and ``calibrate``: the models that compute, and the layers that they read in."""
+"""``models``, ``convert`` and ``calibrate``: list, fetch and convert models, and find the layers that need rows."""
 
 from __future__ import annotations
 
@@ -135,7 +135,13 @@ def calibrate(
     model: Annotated[str | None, typer.Argument(metavar="MODEL", show_default=DEFAULT_MODEL, help=MODEL_HELP)] = None,
     file: Annotated[
         str | None,
-        option("--file", "FILE", "Document of prose to measure on, as typical of yours as possible.", "the example"),
+        option(
+            "--file",
+            "FILE",
+            "Document of prose to measure on, as typical of yours as possible. The default is relative to the working "
+            "directory: it is there in a clone of the project only.",
+            str(EXAMPLE),
+        ),
     ] = None,
     questions: Annotated[
         str | None,
@@ -157,9 +163,9 @@ def calibrate(
     Rows in the other layers need not be stored, which makes an index smaller. Do this once for a model that does not
     come with the package, and give the layers found to `add --layers`. An existing index keeps its layers.
 
-    Some sentences of the document are begun, and the model completes them with the rows of the passage around them in
-    all layers, then in fewer and fewer. Layers that may be left out do not raise the loss by more than --tolerance
-    allows. No adapter takes part. With 30 layers it takes some minutes on a CPU.
+    The model is given the first half of some sentences and completes them, with rows injected into all layers, then
+    into fewer. Layers are dropped while the loss stays within --tolerance. No adapter is used. With 30 layers it takes
+    some minutes on a CPU.
     """
     with opened(output) as screen:
         found = backend.calibrate(
@@ -218,5 +224,8 @@ def _document(file: str | None) -> str:
     if file is not None:
         return file
     if not EXAMPLE.is_file():
-        raise ConfigError(f"There is no example at {EXAMPLE}.", remedy="Name a document of prose with --file.")
+        raise ConfigError(
+            f"There is no {EXAMPLE} in the working directory {Path.cwd()}.",
+            remedy="Name a document of prose with --file, or run this in a clone of the project.",
+        )
     return str(EXAMPLE)

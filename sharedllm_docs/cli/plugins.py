@@ -34,7 +34,7 @@ class PluginCommand(PanelCommand):
         """The command itself.
 
         Raises:
-            PluginError: importing it fails, or it is no function.
+            PluginError: importing it fails, or it is not a function.
         """
         try:
             function = self.plugin.load()

@@ -103,7 +103,7 @@ def chat(
     keywords = _ask_keywords(scope, asked, answering)
     with opened(output) as screen:
         index = backend.open_index(location.index, screen.report, model, profile)
-        index.documents()  # a damaged or foreign index is told before the first question
+        index.documents()  # a damaged index or one of another model is reported before the first question
         talk = Talk(screen, index, keywords, stream=stream)
         if talk.prompted:
             screen.note("Ask a question, or /help. Ctrl-D leaves.")
@@ -140,7 +140,7 @@ def answer(
         stream: print word by word; None does so on a terminal.
         brief: name the pages in one line, without quotes.
     """
-    question = question.encode("utf-8", "replace").decode("utf-8")  # a terminal's undecodable bytes are no text
+    question = question.encode("utf-8", "replace").decode("utf-8")  # a terminal's undecodable bytes are not text
     streamed = (screen.out.is_terminal and not screen.json) if stream is None else stream
     if streamed:
         result = _streamed(screen, index.stream(question, **keywords))

@@ -21,7 +21,7 @@ def parse_size(text: str, option: str) -> int:
     match = _SIZE.fullmatch(text)
     size = int(float(match[1]) * (1024 if match[3] else 1000) ** _POWER[match[2].upper()]) if match else 0
     if size < 1:
-        raise ConfigError(f"{option}={text!r} is no size.", remedy="Write it as 500MB, 2GB or 1.5GiB.")
+        raise ConfigError(f"{option}={text!r} is not a size.", remedy="Write it as 500MB, 2GB or 1.5GiB.")
     return size
 
 
@@ -33,7 +33,9 @@ def parse_layers(text: str) -> tuple[int, int]:
     """
     match = _LAYERS.fullmatch(text)
     if not match:
-        raise ConfigError(f"--layers={text!r} is no range of layers.", remedy="Write it as 6-25; the first layer is 1.")
+        raise ConfigError(
+            f"--layers={text!r} is not a range of layers.", remedy="Write it as 6-25; the first layer is 1."
+        )
     return int(match[1]), int(match[2] or match[1])
 
 
@@ -41,7 +43,7 @@ def parse_metadata(pairs: Sequence[str], option: str) -> dict[str, str]:
     """Metadata of ``KEY=VALUE`` texts.
 
     Raises:
-        ConfigError: a text is no such pair, or a key has two values.
+        ConfigError: a text is not such a pair, or a key has two values.
     """
     found = parse_where(pairs, option)
     for key, values in found.items():
@@ -57,7 +59,7 @@ def parse_where(pairs: Sequence[str], option: str) -> dict[str, list[str]]:
     """A filter by metadata of ``KEY=VALUE`` texts: each key with its allowed values, each once.
 
     Raises:
-        ConfigError: a text is no such pair.
+        ConfigError: a text is not such a pair.
     """
     found: dict[str, list[str]] = {}
     for pair in pairs:

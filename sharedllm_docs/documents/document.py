@@ -102,15 +102,15 @@ class Document:
         metadata: Mapping[str, str] | None = None,
         pages: Sequence[str] | None = None,
     ) -> Document:
-        """A document out of text in memory, kept as it is: no cleaning, no sections.
+        """Make a document from text in memory, kept as it is: no cleaning, no sections.
 
-        Text, page breaks, metadata and name together identify it, so a change of any makes another document.
+        Text, page breaks, metadata and name together identify it, so a change of any of them makes another document.
 
         Args:
-            text: of the whole document, on one page; None with ``pages``.
-            name: that stands in citations.
-            metadata: strings kept with it.
-            pages: texts of its pages, numbered from 1, instead of ``text``.
+            text: text of the whole document, on one page; None with ``pages``.
+            name: name of the document, shown in citations.
+            metadata: strings kept with the document.
+            pages: text of each page, numbered from 1, instead of ``text``.
 
         Raises:
             ConfigError: both or neither of text and pages, no name, or metadata that is not made of strings.
@@ -195,6 +195,6 @@ def _check_characters(text: str, name: str, page: int) -> None:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise DamagedDocumentError(
-            f"{name} holds {text[error.start]!r} at {error.start} of page {page}, which is no character.",
+            f"{name} holds {text[error.start]!r} at {error.start} of page {page}, which is not a valid character.",
             remedy="Give valid Unicode text.",
         ) from error

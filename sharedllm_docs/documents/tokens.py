@@ -68,7 +68,7 @@ def tokenize(
     for index, (page, start) in enumerate(zip(document.pages, document.page_starts, strict=True)):
         last = index == len(document.pages) - 1
         text = page.text if last else page.text + PAGE_SEPARATOR
-        # verbose=False: a page longer than the window is no mistake, it is cut into chunks;
+        # verbose=False: a page longer than the window is not a mistake, it is cut into chunks;
         # split_special_tokens: a document that spells a control token must not end the user's message with it
         encoded = tokenizer(
             text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False

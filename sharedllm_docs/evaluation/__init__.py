@@ -1,5 +1,5 @@
 """Evaluation: tasks (questions with known answers), systems that answer them, and metrics.
 
-``run.start`` loads what is asked for by name and returns an ``Outcome`` with the table; ``calibrate`` finds the layers
-in which a model reads. Only the command line imports this room.
+It takes names of tasks and systems and returns an ``Outcome`` with the table; ``calibrate`` takes a model and a
+document and returns the layers that need rows. Imported by cli and the benchmarks; may import every earlier room.
 """

@@ -162,7 +162,7 @@ def read_questions(path: str | Path) -> list[OwnQuestion]:
         except (ValueError, KeyError, TypeError, AttributeError):
             usable = False
         if not usable or not made.question.strip() or not made.answer.strip():
-            raise QuestionError(f"Line {number} of {path} is no question with an answer.", remedy=remedy)
+            raise QuestionError(f"Line {number} of {path} is not a question with an answer.", remedy=remedy)
         found.append(made)
     if not found:
         raise QuestionError(f"{path} contains no questions.", remedy=remedy)

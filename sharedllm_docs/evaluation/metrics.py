@@ -87,7 +87,7 @@ def yes_or_no(prediction: str) -> str | None:
 
 
 def is_abstention(prediction: str) -> bool:
-    """Whether the prediction says that the document has no answer. An empty prediction is no abstention."""
+    """Whether the prediction says that the document has no answer. An empty prediction is not an abstention."""
     return _ABSTENTION.search(normalise_answer(prediction)) is not None
 
 

@@ -43,7 +43,7 @@ class Asked:
         query: the question as asked, with its settings.
         begun: time of the performance counter at the start.
         selection: the nodes chosen.
-        ids: token ids that follow the rows, evidence included.
+        ids: token ids fed after the rows, evidence included.
         select_seconds: time spent on the selection.
         injection: the loaded rows; None below the relevance floor.
         bytes_read: stored bytes of the loaded rows.

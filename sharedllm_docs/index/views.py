@@ -23,17 +23,17 @@ class DocumentInfo:
     """A document of an index, as lists show it.
 
     Attributes:
-        key: its content address.
-        name: display name.
+        key: content address of the document.
+        name: name shown in citations.
         pages: number of pages.
         tokens: number of tokens.
         chunks: number of chunks.
-        bytes: size on disk.
-        created: UTC time at which it was added.
+        bytes: size on disk, in bytes.
+        created: UTC time at which the document was added.
         reader: name of the reader that read it.
         title: the title in its metadata, or "".
         issues: what was lost or guessed while reading.
-        metadata: strings of the source and of the caller.
+        metadata: strings found in the file or given by the caller.
     """
 
     key: str
@@ -54,11 +54,11 @@ class AddedDocument:
     """Result of ``Index.add``.
 
     Attributes:
-        document: as it is in the index now.
+        document: the document as it is in the index now.
         new: False when it was there already and nothing was read.
         chunks_encoded: number of chunks that the model encoded.
         chunks_reused: number of chunks found in the store (resumed, shared or unchanged after an edit).
-        seconds: from reading to commit.
+        seconds: time from reading to commit.
         tokens_per_second: speed of the whole ingestion, reading and embedding included; 0 when nothing was encoded.
         stage_seconds: wall time by stage (``read``, ``tokenize``, ``encode``, ``store``, ``embed``, ``commit``).
         replaced: keys of the documents of the same name that were taken out.
@@ -92,7 +92,7 @@ class NodeView:
         score: relevance of its best leaf to the question; None without a question.
         state: ``taken`` (injected at the finest grain), ``coarse`` (injected at a coarser one), ``left`` (not
             injected though its chunk was searched) or "" (chunk not searched, or no question).
-        text: its first words.
+        text: first words of the node.
     """
 
     level: int

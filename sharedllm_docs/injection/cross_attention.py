@@ -94,8 +94,8 @@ def cross_attending(arch: Architecture, blocks: Mapping[int, CrossAttention], ro
     """Let the layers in ``blocks`` attend to ``rows`` between self-attention and MLP.
 
     Works by forward hooks: the layer's input is noted, and the block's output is added to the output of the
-    self-attention before the layer adds its residual. Hooks are removed at the end, by an exception too; weights are
-    never touched.
+    self-attention before the layer adds its residual. Hooks are removed when the block ends, also after an exception;
+    weights are never changed.
     """
     handles = []
     inputs: dict[int, torch.Tensor] = {}

@@ -162,7 +162,7 @@ class LowerEncoder:
         return self.arch.norm(self._run(self._padded(sequences), range(1)))
 
     def _padded(self, sequences: Sequence[Sequence[int]]) -> torch.Tensor:
-        """Ids [B, S]. Padding stands behind the tokens, so the causal mask already keeps them from seeing it."""
+        """Ids [B, S]. Padding follows the tokens, so the causal mask already keeps them from seeing it."""
         ids = torch.zeros(len(sequences), max(map(len, sequences)), dtype=torch.long)
         for row, sequence in enumerate(sequences):
             ids[row, : len(sequence)] = torch.as_tensor(sequence)

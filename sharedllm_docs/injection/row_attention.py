@@ -15,11 +15,11 @@ from torch.nn.functional import scaled_dot_product_attention
 from sharedllm_docs.architectures.devices import has_bfloat16_units
 
 MANY_ROWS = 2048
-"""From this many rows on the products are faster, if keys and values are contiguous."""
+"""Number of rows from which the two products are faster, if keys and values are contiguous."""
 MANY_ROWS_APART = 4096
-"""The same if the rows of each head are stored apart, so that each head needs its own products."""
+"""The same number if the rows of each head are stored apart, so that each head needs its own products."""
 LARGEST_SCORES = 2**22
-"""Limit of scores (queries times rows, all heads); above it the fused kernel is faster, which does not store them."""
+"""Maximum number of scores (queries times rows, all heads); beyond it the fused kernel is faster, as it stores none."""
 
 
 def attend_to_rows(

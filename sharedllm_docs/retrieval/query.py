@@ -56,7 +56,7 @@ class Query:
 
     Raises:
         EmptyQuestionError: the question has no words.
-        QuestionError: it holds what is no character.
+        QuestionError: it holds something that is not a valid character.
         ConfigError: ``documents`` is a string instead of a list of strings.
     """
 

@@ -1,6 +1,7 @@
-"""The index on disk: documents, chunks and their rows, at a local path or any fsspec URL. See docs/format.md.
+"""The index on disk, at a local path or an fsspec URL (docs/format.md). Torch is loaded only to read rows as tensors.
 
-Listing and verifying need neither torch nor a model; torch is loaded when rows are read into tensors.
+It takes documents, chunks and their rows to write, and gives back records, rows of chosen nodes, and damage found.
+Imported by model (the fingerprint), index, evaluation and cli; imports documents and root modules.
 """
 
 from sharedllm_docs.store.catalog import Damage

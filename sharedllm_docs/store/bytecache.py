@@ -45,11 +45,11 @@ class BytesDisk(diskcache.Disk):  # type: ignore[misc]
 
 
 class ByteCache:
-    """Bytes by name, on disk; the least recently used go first.
+    """Bytes by name, on disk; the least recently used are deleted first.
 
     Args:
-        folder: where they are kept; None for ``rows`` in the user's cache folder.
-        limit: maximum number of bytes kept.
+        folder: folder of the cache; None for ``rows`` in the user's cache folder.
+        limit: maximum size in bytes.
     """
 
     def __init__(self, folder: str | Path | None = None, *, limit: int = DEFAULT_LIMIT) -> None:

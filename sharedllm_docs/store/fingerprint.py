@@ -42,7 +42,7 @@ class Fingerprint:
         profile: its name.
         front: digest of the tokens before every chunk (``front_digest``).
         store_dtype: how rows are stored.
-        embedder: digest of the embedder behind the leaf vectors, None without one.
+        embedder: digest of the embedder that made the leaf vectors, None without one.
         schema: ``ROWS_SCHEMA``.
     """
 

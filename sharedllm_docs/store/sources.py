@@ -1,4 +1,4 @@
-"""Opens shards, of a local folder or of a remote index. A block is loaded and checked as a whole.
+"""Opens shards of a local or remote index. A block is loaded and checked as a whole.
 
 A local shard is mapped into memory: checking a block touches its pages, reading rows afterwards costs no copy. Of a
 remote shard, the head and the blocks that are needed are fetched, in one bulk request for all blocks of a question.
@@ -33,7 +33,7 @@ Rows = NDArray[np.int64]
 
 @dataclass
 class ReadStats:
-    """What reading cost since the store was opened.
+    """Rows and bytes read since the store was opened.
 
     Attributes:
         rows: number of rows handed out.

@@ -1,4 +1,5 @@
-"""Trains adapters: token files and a configuration go in, checkpoints with an adapter come out.
+"""Training of adapters, and the token files that it reads.
 
-Only the command line, the data distribution and the benchmarks import this room.
+It takes token files and a configuration, and writes a log and checkpoints, each with an adapter that inference loads.
+Imported by cli, the data distribution and the benchmarks; may import every earlier room.
 """

@@ -103,8 +103,8 @@ class TrainedSettings:
         gate_init: initial gate of each cross-attention block. The block's output is multiplied by tanh of the gate, so
             with 0 step 0 is the base model.
         start_from: adapter whose weights training begins with: a folder, or the name of an embedded model for the
-            adapter that comes with the package; "" for none. LoRA needs the ranks of that adapter; a half that it does
-            not change begins as without it.
+            adapter that comes with the package; "" for none. The ranks of LoRA must be those of that adapter; a half
+            that the adapter does not change starts untrained.
     """
 
     upper_rank: int = 16
@@ -286,7 +286,7 @@ class TrainingConfig:
         if not ends or ends != sorted(set(ends)) or ends[-1] != 1:
             problems.append(f"the stages end at {ends}: the shares must rise and the last be 1.")
         if self.run.batch % self.objectives.group:
-            problems.append(f"batch={self.run.batch} is no multiple of group={self.objectives.group}.")
+            problems.append(f"batch={self.run.batch} is not a multiple of group={self.objectives.group}.")
         if self.profile.encoding != "one_pass":
             problems.append(f"profile encoding={self.profile.encoding!r} cannot be trained, only 'one_pass'.")
         if self.profile.name != "sharedllm":
@@ -383,14 +383,14 @@ def replaced(tables: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any
     """The tables with single settings replaced; a value is JSON (numbers, lists, true), anything else is text.
 
     Raises:
-        ConfigError: a change is not ``TABLE.KEY=VALUE``, or what it names is no table.
+        ConfigError: a change is not ``TABLE.KEY=VALUE``, or what it names is not a table.
     """
     made = {name: dict(table) if isinstance(table, Mapping) else table for name, table in tables.items()}
     for change in changes:
         place, equals, value = change.partition("=")
         table, dot, key = place.partition(".")
         if not (equals and dot and table and key) or not isinstance(made.setdefault(table, {}), dict):
-            raise ConfigError(f"{change!r} is no setting.", remedy="Write --set TABLE.KEY=VALUE.")
+            raise ConfigError(f"{change!r} is not a setting.", remedy="Write --set TABLE.KEY=VALUE.")
         made[table][key] = _value(value)
     return made
 

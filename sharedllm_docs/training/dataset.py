@@ -49,7 +49,7 @@ class QuestionRow:
         id: ``kind-`` and a hash of context and question, unique.
         kind: the kind of question; one file per kind.
         source: where the context comes from (``made`` if a generator wrote it).
-        doc: id of the document behind the context, empty if there is none.
+        doc: id of the document that the context comes from, empty if there is none.
         context: the text that answers the question (or, for ``absent``, does not).
         question: one question.
         answer: the answer to train on.

@@ -33,7 +33,7 @@ class Example:
         profile: the profile that cuts its chunks into trees; the layers are the same in a batch.
         chunks: token ids of each chunk, at most ``profile.chunk_tokens``.
         nodes: the injected nodes, in the order of the rows.
-        before: token ids fed behind the rows, which need not be predicted.
+        before: token ids fed after the rows, which need not be predicted.
         target: token ids to predict, fed after ``before``.
     """
 
@@ -89,7 +89,7 @@ class Batch:
         row_offset: [B, R] offset in that chunk of each row's token.
         row_exists: [B, R] False for padding.
         positions: [B, R] rotary positions of the rows' keys.
-        query_position: [B] position of the first token behind the rows.
+        query_position: [B] position of the first token after the rows.
         ids: [B, T] tokens fed.
         lengths: [B] number of tokens fed that are not padding.
         target_at: [N] flat places in ``ids`` whose next token is predicted.

@@ -1,8 +1,8 @@
-"""Questions in groups over shared chunks, which are then encoded once: most of a step's work if little is trained.
+"""Groups questions over shared chunks, so that a chunk is encoded once per group: encoding is most of a step's work.
 
 The examples of a group have the same chunk tuples, which ``collate`` keeps once. Each question gets the nodes that
 selection would take: the leaf that holds the answer, a few others that share words with the question, and, if the
-profile's upper levels have a grain, the rejected halves at their coarser grains. Loads no torch of its own.
+profile's upper levels have a grain, the rejected halves at their coarser grains. Does not import torch itself.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from sharedllm_docs.training.examples import Example, PlacedNode
 from sharedllm_docs.training.token_files import Ids, Pool, QuestionTokens
 
 NOISE = 0.5
-"""Random part of a leaf's score, as a share of the best score: selection does not always rank the rest right."""
+"""Random part of a leaf's score, as a share of the best score, since selection does not rank all leaves correctly."""
 QUOTED_RIGHT = 0.75
-"""Share of quoted leaves that surely hold the answer, as the nearest leaf does for so many questions of ``pdfqa``."""
+"""Share of quoted leaves that hold the answer; as high as the nearest leaf's share for the questions of ``pdfqa``."""
 
 
 @dataclass(frozen=True)

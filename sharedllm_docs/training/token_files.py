@@ -1,7 +1,8 @@
 """Token files: rows of text and of questions as token ids in one compressed file, written once and read by training.
 
 A file is an ``.npz`` of unsigned integers (16 bits where the vocabulary allows it) with a JSON header. It holds the
-fixed parts of the prompt too, so training needs no tokenizer but to compare its digest. No torch, no pickle.
+fixed parts of the prompt too, so training needs the tokenizer only to compare its digest. Neither torch nor pickle is
+used.
 """
 
 from __future__ import annotations
@@ -41,11 +42,11 @@ class QuestionTokens:
 
     Attributes:
         context: the text that answers it (or does not).
-        asked: everything behind the rows: the question in the prompt's frame.
+        asked: everything after the rows: the question in the prompt's frame.
         answer: the answer to train on, with the ending token.
         answer_at: token of the context at which the answer stands, -1 where it is not found.
         kind: the row's kind.
-        document: number of its document; contexts of one document are no distractors for one another.
+        document: number of its document; contexts of one document are not distractors for one another.
     """
 
     context: Ids

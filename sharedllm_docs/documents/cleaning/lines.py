@@ -40,7 +40,7 @@ def clean_layout(text: str) -> str:
 
 
 def _ellipsis(match: re.Match[str]) -> str:
-    """Three dots, with a space behind them unless a bracket or another mark follows at once."""
+    """Three dots, with a space after them unless a bracket or another mark follows at once."""
     following = match.string[match.end() : match.end() + 1]
     return " ..." if not match[0].endswith((" ", "\t")) and following in tuple(",;:)]}") else " ... "
 

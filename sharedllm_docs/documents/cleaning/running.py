@@ -29,7 +29,7 @@ MIN_RUN = 3  # pages in a row for rule 2
 MIN_SHARE = 0.1  # of the pages, for lone numbers that stand far apart: in long books four may agree by chance
 MAX_GAP = 3  # pages from one number of a sequence to the next: left and right pages, chapters that open without one
 MARGIN_LINES = 4  # lines that may be removed from an edge
-LONGEST = 200  # characters; what is longer is no header
+LONGEST = 200  # characters; what is longer is not a header
 NUMBERING = 12  # letters and digits that may stand before a heading's title: "Appendix B"
 
 _NUMBER = r"(?:\d{1,5}|[ivxlc]{1,8})"

@@ -22,7 +22,7 @@ _MARKS = (
 _TEXT_CONTROLS = frozenset(b"\t\n\v\f\r\x08\x1a\x1b")
 _SAMPLE = 1 << 16  # bytes that are looked at before a guess
 _FEW_BAD = 2  # bad bytes for which as many good characters are proof of UTF-8; for more it takes four times as many
-_MAX_CONTROLS = 0.02  # share of control bytes above which bytes are no text
+_MAX_CONTROLS = 0.02  # share of control bytes above which bytes are not text
 
 # Single-byte encodings by use: where the guess is a near tie, these are the likelier ones.
 _COMMON = ("cp1252", "cp1251", "cp1250", "iso8859_2", "koi8_r", "cp1253", "cp1254", "cp1255", "cp1256", "cp1257")
@@ -68,7 +68,7 @@ def decode(data: bytes, name: str, encoding: str | None, declared: Sequence[str]
 
     Raises:
         DamagedDocumentError: when the bytes are not in ``encoding``.
-        UnknownFormatError: when they are no text in any encoding.
+        UnknownFormatError: when they are not text in any encoding.
     """
     if encoding:
         text, issues = _strict(data, name, encoding), list[Issue]()
@@ -81,7 +81,7 @@ def decode(data: bytes, name: str, encoding: str | None, declared: Sequence[str]
 
 
 def _refuse_controls(text: str, name: str) -> None:
-    """Bytes that decode to NUL or to many control characters are no text."""
+    """Bytes that decode to NUL or to many control characters are not text."""
     position = text.find("\0")
     if position >= 0:
         raise UnknownFormatError(f"{name} is not text: it has a NUL character at position {position}.", remedy=_CHECK)
@@ -143,7 +143,7 @@ def _try(data: bytes, encoding: str) -> tuple[str, list[Issue]] | None:
         return None
     except UnicodeDecodeError as error:
         left, lost = data[: error.start], len(data) - error.start
-    # One byte of Latin-1 at the end of ASCII looks like cut-off UTF-8 as well, and is no such thing.
+    # One byte of Latin-1 at the end of ASCII looks like cut-off UTF-8 as well, but is not.
     if not encoding.startswith("utf") or lost > 3 or (encoding == "utf-8" and left.isascii()):
         return None
     message = f"the file ends inside a character; its last {lost} byte(s) are left out"

@@ -332,7 +332,7 @@ class HtmlReader:
 
         Raises:
             DamagedDocumentError: when the bytes are not in ``options.encoding``.
-            UnknownFormatError: when they are no text.
+            UnknownFormatError: when they are not text.
         """
         from bs4 import BeautifulSoup
 

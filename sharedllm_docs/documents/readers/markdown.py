@@ -28,7 +28,7 @@ class FrontMatter:
         metadata: its values; nested ones under dotted names (``contact.phone``), lists of plain values as one string.
         text: the lines as written, without the rules around them; "" where there is none.
         body: the text behind it.
-        issues: one when it is no YAML; it then stays in ``body``, rules included.
+        issues: one when it is not YAML; it then stays in ``body``, rules included.
     """
 
     metadata: dict[str, str]
@@ -48,7 +48,7 @@ def split_front_matter(text: str) -> FrontMatter:
         values = yaml.safe_load(match["yaml"] or "")
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: impossible dates and the like
         reason = " ".join(str(error).split())
-        message = f"the front matter is no valid YAML and stays in the text: {reason}"
+        message = f"the front matter is not valid YAML and stays in the text: {reason}"
         return FrontMatter({}, "", text, [Issue("front-matter-failed", message)])
     if values is None:
         values = {}
@@ -79,7 +79,7 @@ def find_headings(pages: Sequence[Page], start: int = 0) -> list[Section]:
 
     Args:
         pages: of the whole document.
-        start: where the first page's Markdown begins, behind the front matter.
+        start: where the first page's Markdown begins, after the front matter.
     """
     from markdown_it import MarkdownIt
 
@@ -119,7 +119,7 @@ class MarkdownReader:
 
         Raises:
             DamagedDocumentError: when the bytes are not in ``options.encoding``.
-            UnknownFormatError: when they are no text.
+            UnknownFormatError: when they are not text.
         """
         text, issues = decode(source.read(), source.name, options.encoding)
         front = split_front_matter(text)

@@ -64,7 +64,7 @@ def _installed() -> list[Reader]:
 def _checked(reader: object, origin: str) -> Reader:
     if not isinstance(reader, Reader):
         raise ConfigError(
-            f"{origin}: {reader!r} is no reader, it lacks one of name, version, suffixes, takes, sniff, read.",
+            f"{origin}: {reader!r} is not a reader, it lacks one of name, version, suffixes, takes, sniff, read.",
             remedy="See docs/documents.md for the protocol.",
         )
     return reader

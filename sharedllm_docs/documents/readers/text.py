@@ -46,7 +46,7 @@ class TextReader:
 
         Raises:
             DamagedDocumentError: when the bytes are not in ``options.encoding``.
-            UnknownFormatError: when they are no text.
+            UnknownFormatError: when they are not text.
         """
         text, issues = decode(source.read(), source.name, options.encoding)
         texts = split_pages(text)

@@ -128,7 +128,7 @@ class Rag(System):
 
         if self.settings.chunk_tokens is None:
             return [SentenceSplitter()]
-        # verbose: a page longer than the window is no mistake, it is about to be split
+        # verbose: a page longer than the window is not a mistake, it is about to be split
         return [
             SentenceSplitter(
                 chunk_size=self.settings.chunk_tokens,

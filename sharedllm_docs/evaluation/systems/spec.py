@@ -94,7 +94,7 @@ class SystemSpec:
         """Read a specification.
 
         Raises:
-            EvaluationError: an unknown system, or text that is no specification.
+            EvaluationError: an unknown system, or text that is not a specification.
         """
         match = _SPEC.fullmatch(text.strip())
         if match is None or match["name"] not in SYSTEMS:

@@ -42,19 +42,19 @@ def parse_lengths(text: str) -> tuple[int, ...]:
     """Numbers of tokens from a text such as ``1K,8K,500``, ascending, each once.
 
     Raises:
-        EvaluationError: a part is no length.
+        EvaluationError: a part is not a length.
     """
     lengths = []
     for part in filter(None, (part.strip() for part in text.split(","))):
         match = _LENGTH.fullmatch(part)
         if match is None or int(match[1]) == 0:
-            raise EvaluationError(f"{part!r} is no length in tokens.", remedy="Write 1K,8K,32K or plain numbers.")
+            raise EvaluationError(f"{part!r} is not a length in tokens.", remedy="Write 1K,8K,32K or plain numbers.")
         lengths.append(int(match[1]) * (1024 if match[2] else 1))
     return tuple(sorted(set(lengths)))
 
 
 def length_label(tokens: int) -> str:
-    """``8K`` for 8192; the number itself if it is no multiple of 1,024."""
+    """``8K`` for 8192; the number itself if it is not a multiple of 1,024."""
     return f"{tokens // 1024}K" if tokens >= 1024 and tokens % 1024 == 0 else str(tokens)
 
 

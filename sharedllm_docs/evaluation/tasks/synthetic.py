@@ -59,7 +59,7 @@ def held_out(path: Path) -> str:
     """The texts of a file of training data that are never trained on.
 
     Raises:
-        EvaluationError: it is no such file, or has none.
+        EvaluationError: it is not such a file, or has none.
     """
     try:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
@@ -67,7 +67,7 @@ def held_out(path: Path) -> str:
         texts = [str(one["text"]) for one in texts if one["split"] == HELD_OUT]
     except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error) as error:
         raise EvaluationError(
-            f"{path} is no file of long text: {error}.",
+            f"{path} is not a file of long text: {error}.",
             remedy="Give long/*.jsonl.gz of a data build, or a document.",
         ) from error
     if not texts:

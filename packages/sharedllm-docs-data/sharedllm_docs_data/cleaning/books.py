@@ -68,7 +68,7 @@ def _base64(digits: str) -> int:
 
 def plain_entry(body: str) -> str:
     """An entry without the marks that dictionaries put around sources, links and sounds."""
-    # The dictionary of English prints the next headword behind the source of some entries.
+    # The dictionary of English prints the next headword after the source of some entries.
     body = re.sub(r"(\[[^\]\n]*(?:Webster|WordNet|PJC|Suppl|Century)[^\]\n]*\]) [A-Z][^\n]{0,60}\Z", r"\1", body)
     body = re.sub(r"\s*\[(?:19\d\d|20\d\d)[^\]\n]*\]", "", body)
     body = re.sub(r"\s*\[(?:PJC|WordNet[^\]]*|Century[^\]]*|Webster[^\]]*|GG|AS|RP|Century)\]", "", body)

@@ -31,7 +31,7 @@ _SETTING = re.compile(
 )
 _DIRECTIVE = re.compile(r"^(<?\w+>?) Directive\n\n((?:[A-Z][a-z]+: \| [^\n]+\n)+)", re.MULTILINE)
 _TERM = re.compile(r"^- ([a-z][\w -]{2,40})\n\n((?:[A-Z][^\n]*\n)+)", re.MULTILINE)
-# In plays, scripture and commentary a line that asks is no heading.
+# In plays, scripture and commentary a line that asks is not a heading.
 _RHETORICAL = frozenset(("shakespeare", "bible-kjv", "bible-web", "henry", "spurgeon"))
 _FIELDS = {
     "Syntax": "syntax",

@@ -82,7 +82,7 @@ def _of_sentence(sentence: str, text: str, reader: Reader, rng: random.Random) -
 
 
 def _is_good(kind: str, match: re.Match[str], sentence: str, reader: Reader) -> bool:
-    """Whether the answer occurs once in its sentence, means something, and is no part of a reference."""
+    """Whether the answer occurs once in its sentence, means something, and is not part of a reference."""
     answer = match[1]
     if len(re.findall(rf"(?<!\w){re.escape(answer)}(?!\w)", sentence)) != 1:
         return False

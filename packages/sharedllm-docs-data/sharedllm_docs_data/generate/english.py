@@ -90,7 +90,7 @@ class Clause:
     Attributes:
         subject: as it stands inside a sentence, so ``the Tower`` and not ``The Tower``.
         verb: an auxiliary or a main verb, as it stands.
-        rest: everything behind the verb up to the end of the clause, without the full stop.
+        rest: everything after the verb up to the end of the clause, without the full stop.
         whole: ``rest`` before it was cut at the end of the clause.
     """
 
@@ -113,7 +113,7 @@ class Clause:
 
     @property
     def back(self) -> str:
-        """The word behind the subject in a question: the main verb's base, or nothing."""
+        """The word after the subject in a question: the main verb's base, or nothing."""
         if self.is_auxiliary:
             return ""
         return PRESENT.get(self.verb) or PAST[self.verb]
@@ -129,7 +129,7 @@ class Reader:
 
     Args:
         common: words that are written small (nouns, verbs, adjectives of a dictionary).
-        verb_only: words that can be nothing but a verb; a subject with one inside is no subject.
+        verb_only: words that can be nothing but a verb; a subject with one inside is not a subject.
         adjectives, nouns: words that are so, whatever else they are.
     """
 
@@ -156,7 +156,7 @@ class Reader:
         return word in self._nouns or singular in self._nouns
 
     def has_verb(self, text: str) -> bool:
-        """Whether a verb stands where a clause has its verb: behind the first words."""
+        """Whether a verb stands where a clause has its verb: after the first words."""
         tokens = text.split()
         if tokens[0] in PAST or tokens[0] in _PARTICIPLES:
             return False

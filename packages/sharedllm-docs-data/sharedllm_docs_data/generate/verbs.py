@@ -44,7 +44,7 @@ _IRREGULAR = dict(
         "write:wrote"
     )
 )
-# Verbs that stand without an object, so that *by*, *as*, *at* or *for* behind them does not make a participle of them.
+# Verbs that stand without an object, so that *by*, *as*, *at* or *for* after them does not make a participle of them.
 INTRANSITIVE = frozenset(
     listed(
         "act arrive attend begin belong come consist continue depend die differ emerge evolve exist fall fight go"

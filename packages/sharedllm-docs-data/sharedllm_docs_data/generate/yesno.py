@@ -145,7 +145,7 @@ def rows_of_facts(tables: Mapping[str, Sequence[Record]], count: int, seed: int)
         words = TABLES[name]
         records = rng.sample(list(tables[name]), rng.randint(3, 8))
         record = records[0]
-        # "Is living the status of ..." is no way to ask.
+        # "Is living the status of ..." is not a way to ask.
         attribute = rng.choice(
             [
                 entry

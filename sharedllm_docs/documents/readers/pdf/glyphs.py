@@ -285,7 +285,7 @@ class Glyphs:
             yield space
 
     def _fill(self, lines: Sequence[_Line], fields: Sequence[Field]) -> tuple[list[_Edit], list[Field]]:
-        """The fields' values behind the lines that label them, and the fields that no line labels."""
+        """The fields' values after the lines that label them, and the fields that no line labels."""
         starts = [index for line in lines if (index := self._index(line.start)) is not None] if fields else []
         origins = [self._origin(index) for index in starts]
         labelled: list[tuple[int, float, str]] = []
@@ -306,7 +306,7 @@ class Glyphs:
     # -- raised and lowered marks
 
     def _marks(self) -> Iterator[_Edit]:
-        """Digits set above or below the line, as Unicode's own; and no line break behind them."""
+        """Digits set above or below the line, as Unicode's own; and no line break after them."""
         for word in _WITH_DIGIT.finditer(self.text):
             yield from self._marks_of(*word.span())
 
@@ -371,7 +371,7 @@ class Glyphs:
         return len({(round(y, 1), round(size, 1)) for y, size, _ in known}) < 2
 
     def _goes_on(self, mark: tuple[float, float, float], base: tuple[float, float, float], place: int) -> bool:
-        """Whether what PDFium put on a new line stands behind the mark on the same line."""
+        """Whether what PDFium put on a new line stands after the mark on the same line."""
         place += self.text[place : place + 1] == " "
         following = self._measure(place)
         if following is None:

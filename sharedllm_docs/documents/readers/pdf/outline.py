@@ -49,7 +49,7 @@ def find_title(page: FoldedPage, title: str, start: int = 0) -> int | None:
     """Position of the line on which the heading ``title`` stands, not before ``start``; else None.
 
     Only letters and digits are compared. A line that is the title, perhaps numbered, goes before one that begins
-    with it; a title inside a line is no heading. A title may run over several lines.
+    with it; a title inside a line is not a heading. A title may run over several lines.
     """
     wanted = fold(title)
     if not wanted:

@@ -1,7 +1,7 @@
-"""Makes a PDF readable again that lost its end, and with it the table of objects.
+"""Repairs a PDF that lost its end, and with it the table of objects, so that it can be read.
 
 Follows ISO 32000-1, 7.5: objects are found by scanning, those inside object streams are unpacked, and a new
-cross-reference table is written behind them. Where the page tree is lost, one is made of the pages that are left, in
+cross-reference table is written after them. Where the page tree is lost, one is made of the pages that are left, in
 file order. Nothing is read from an encrypted file, whose key went with the end.
 """
 

@@ -82,7 +82,7 @@ def load_questions(path: Path = QUESTIONS_PATH) -> tuple[Question, ...]:
     """Read a questions file with one JSON object per line, in the file's order.
 
     Raises:
-        EvaluationError: no such file, a line that is no JSON object (named by its number), or wrong fields.
+        EvaluationError: no such file, a line that is not a JSON object (named by its number), or wrong fields.
     """
     if not path.is_file():
         raise EvaluationError(f"no questions file at {path}.", remedy="Give the path of a JSON-lines file.")
