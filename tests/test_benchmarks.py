@@ -16,7 +16,7 @@ from sharedllm_docs.errors import ConfigError, EvaluationError
 from tests.evaluation_helpers import prose
 from tests.tiny_text import tiny_base, tiny_tokenizer
 
-sys.path.append(str(Path(__file__).parent.parent / "benchmarks"))  # scripts import their neighbours
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))  # scripts import their neighbours
 
 import bench
 import bench_child

@@ -146,7 +146,7 @@ def test_the_profile_is_a_name_or_changed_settings(world, options, profile, monk
         (("--max-disk", "much"), "--max-disk='much' is not a size."),
         (("--max-bytes", "0"), "--max-bytes='0' is not a size."),
         (("--engine", "acrobat"), "engine is 'acrobat'"),
-        (("--encoding", "klingon"), "encoding 'klingon' is no text encoding"),
+        (("--encoding", "klingon"), "encoding 'klingon' is not a text encoding"),
     ],
 )
 def test_bad_settings_are_refused_before_anything_is_added(world, options, message):

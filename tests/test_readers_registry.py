@@ -276,7 +276,7 @@ def test_all_invalid_options_are_named_together() -> None:
         ReadOptions(engine="word", encoding="hex", max_pages=0, max_bytes=0)  # type: ignore[arg-type]
     for part in (
         "engine is 'word', not one of",
-        "encoding 'hex' is no text encoding",
+        "encoding 'hex' is not a text encoding",
         "max_pages is 0",
         "max_bytes is 0",
     ):

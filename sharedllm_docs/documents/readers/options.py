@@ -121,7 +121,7 @@ def _is_text_encoding(name: str) -> bool:
 
 
 def _unknown(encoding: str) -> str:
-    return f"encoding {encoding!r} is no text encoding that Python knows"
+    return f"encoding {encoding!r} is not a text encoding that Python knows"
 
 
 def _below_one(options: ReadOptions, *names: str) -> list[str]:
