@@ -33,8 +33,13 @@ class Stream(Iterator[str], Generic[T]):
         self._pieces = pieces
         self._result: list[T] = []
         self._failure: BaseException | None = None
+        self._lock = threading.Lock()  # two threads may read on: each piece goes to one of them
 
     def __next__(self) -> str:
+        with self._lock:
+            return self._next()
+
+    def _next(self) -> str:
         if self._failure is not None:
             raise self._failure
         if self._result:

@@ -78,14 +78,35 @@ def test_sentences_hold_every_word_once_and_in_order(text):
 
 
 def test_sentence_ends():
-    text = "One. Two! Three?\n\nFour e.g. this: Five\n continues. "
+    text = "One. Two! Three?\n\nFour e.g. this: Five\n continues. These are:\nSix. "
     assert [text[a:b] for a, b in sentence_spans(text)] == [
         "One.",
         "Two!",
         "Three?",
-        "Four e.g. this:",
-        "Five\n continues.",
+        "Four e.g. this: Five\n continues.",
+        "These are:",
+        "Six.",
     ]
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        "Total cost: $1,234.56",
+        "Dr. Smith met Mr. Jones at 5 p.m. on Monday.",
+        "The treaty was signed by J. R. R. Tolkien in May.",
+        "The U.S. Army lost 300 men.",
+        "See Fig. 3 for the yield of 40 percent.",
+    ],
+)
+def test_abbreviations_initials_and_colons_end_no_sentence(sentence):
+    text = f"Before it. {sentence}\n\nAfter it."
+    assert [text[a:b] for a, b in sentence_spans(text)] == ["Before it.", sentence, "After it."]
+
+
+def test_sentences_without_spaces_between_them():
+    first, second = "\u5929\u6c14\u3002", "\u4e0b\u96e8\uff01"
+    assert sentence_spans(first + second) == [(0, 3), (3, 6)]
 
 
 @given(prose)

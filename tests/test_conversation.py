@@ -130,3 +130,16 @@ def test_metadata_comes_back_with_the_document(index):
     assert index.document("tin").metadata == {"source": "a book", "year": "1900"}
     with pytest.raises(ConfigError):
         Document.from_text("Tin is soft.", name="tin", metadata={"year": 1900})
+
+
+@pytest.mark.parametrize("said", ["hi", [{"role": "user", "content": "hi"}], [None], None])
+def test_turns_that_are_no_messages_are_refused(index, said):
+    with pytest.raises(ConfigError, match="is not a"):
+        ask(index, conversation=said)
+
+
+def test_a_budget_below_the_smallest_leaf_is_refused(index):
+    with pytest.raises(
+        ConfigError, match=r"smallest leaf of these documents takes (\d+)\. Use a budget of at least \1"
+    ):
+        index.ask(QUESTION, budget=1, relevance_floor=0)

@@ -531,3 +531,27 @@ def test_every_html_section_is_where_it_says(parts: list[str]) -> None:
     for section in document.sections:
         text = document.text[section.char :]
         assert " ".join(text.split()).startswith(section.title)
+
+
+@pytest.mark.parametrize(
+    "matter",
+    [
+        "a: &a [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a]",
+        "l0: &l0 []\n" + "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 9)),
+        "l0: &l0 {a: 1}\n" + "".join(f"l{n}: &l{n}\n  <<: [{', '.join([f'*l{n - 1}'] * 10)}]\n" for n in range(1, 9)),
+        f"a: &a {'x' * 100_000}\nb: [{', '.join(['*a'] * 2000)}]",
+        "a: 0x" + "f" * 5000,
+    ],
+    ids=["itself", "lists", "merges", "copies", "number"],
+)
+def test_front_matter_that_stands_for_much_more_is_bounded(matter: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DocumentWarning)
+        document = read_document(f"---\n{matter}\n---\nBody".encode(), name="a.md")
+    assert document.text.endswith("Body")
+    assert sum(map(len, document.metadata.values())) < 1_000_000
+
+
+def test_an_escaped_pair_in_front_matter_is_one_character() -> None:
+    document = read_document(b'---\ntitle: "\\ud83d\\ude00 Hello"\n---\nBody', name="a.md")
+    assert document.metadata["title"] == "\U0001f600 Hello"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from sharedllm_docs.errors import DamagedIndexError
+from sharedllm_docs.errors import DamagedIndexError, SharedLLMError
 from sharedllm_docs.store import IndexStore
 from tests.store_helpers import add, fingerprint_of, ids_of, read_rows, snapshot, tiny_profile
 
@@ -102,3 +103,29 @@ def test_damage_in_one_block_leaves_the_others_readable(whole: Path, tmp_path: P
         read_rows(store, record, 0, [3, 24], torch.float32)
     with pytest.raises(DamagedIndexError):
         read_rows(store, record, 0, [31], torch.float32)
+
+
+def linked(folder: Path, outside: Path, name: str) -> Path:
+    """The index with one of its folders replaced by a link to a foreign one, which holds a file of its own."""
+    foreign = outside / "sub"
+    foreign.mkdir(parents=True)
+    (foreign / "keep.txt").write_text("not the index's")
+    (outside / "manifest.json").write_text("{}")
+    place = folder / name
+    if place.exists():
+        shutil.rmtree(place)
+    place.symlink_to(outside, target_is_directory=True)
+    return foreign / "keep.txt"
+
+
+@pytest.mark.parametrize("name", ["shards", "documents", f"documents/{'ab' * 32}"])
+def test_nothing_behind_a_link_is_deleted(whole: Path, tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "index"
+    shutil.copytree(whole, folder)
+    kept = linked(folder, tmp_path / "outside", name)
+    store = IndexStore.open(folder)
+    for attempt in (store.prune, lambda: store.remove("ab" * 32)):
+        with suppress(SharedLLMError):
+            attempt()
+    assert kept.read_text() == "not the index's"
+    assert (tmp_path / "outside" / "manifest.json").exists()

@@ -131,7 +131,7 @@ def test_get_by_key_prefix_and_name(store: IndexStore) -> None:
     assert store.get(records[0].key) == store.get(records[0].key[:8]) == store.get("a") == records[0]
     with pytest.raises(StoreError, match=r"'b' stands for 2 documents: b \(.{12}\), b \(.{12}\)\. Give more digits"):
         store.get("b")
-    with pytest.raises(DocumentNotFoundError, match=r"The index holds no document 'c'\. Use list"):
+    with pytest.raises(DocumentNotFoundError, match=r"The index holds no document 'c'\. List the documents"):
         store.get("c")
     with pytest.raises(DocumentNotFoundError):
         store.get(records[0].key[:3])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 from hypothesis import given
@@ -101,3 +102,19 @@ def test_leaving_an_async_loop_stops_the_thread():
         return len(drawn)
 
     assert asyncio.run(run()) == len(drawn)
+
+
+def test_two_threads_share_a_stream():
+    def slow():
+        for number in range(200):
+            yield str(number)
+        return "whole"
+
+    stream, taken = Stream(slow()), []
+    threads = [threading.Thread(target=lambda: taken.extend(stream)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(map(int, taken)) == list(range(200))
+    assert stream.result == "whole"

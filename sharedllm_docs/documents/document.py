@@ -188,6 +188,10 @@ def check_metadata(metadata: Mapping[str, str]) -> None:
                 f"metadata[{key!r}] is {type(value).__name__}; keys and values must be strings.",
                 remedy="Convert it, for instance with str().",
             )
+        try:
+            f"{key}{value}".encode()
+        except UnicodeEncodeError as error:
+            raise ConfigError(f"metadata[{key!r}] is not valid Unicode.", remedy="Give whole characters.") from error
 
 
 def _check_characters(text: str, name: str, page: int) -> None:

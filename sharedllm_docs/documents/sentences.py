@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 from sharedllm_docs.documents.terms import terms
 
-_SENTENCE_END = re.compile(r"(?<=[.!?:])\s+(?=[^a-z])|\n\s*\n")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^a-z])|(?<=:)[ \t]*\n\s*(?=[^a-z])|(?<=[\u3002\uff01\uff1f])|\n\s*\n")
+_ABBREVIATED = re.compile(
+    r"(?:^|[\s(\[\"'])(?:[A-Z]|[A-Za-z](?:\.[A-Za-z])+|Dr|Mr|Mrs|Ms|Prof|St|Figs?|Eqs?|Nos?|Secs?|Ch|Vol|pp?|cf|vs|ca)\.$"
+)
+"""The end of a text whose last full stop belongs to an initial or an abbreviation, which more words follow."""
+_BLANK_LINE = re.compile(r"\n\s*\n")
 _REACH = 600
 """Characters on either side in which the sentence around a place is looked for: longer ones count as cut there."""
 
@@ -16,13 +21,21 @@ _REACH = 600
 def sentence_spans(text: str) -> list[tuple[int, int]]:
     """Spans (start, end) of the sentences of ``text``, outer white space left out."""
     spans, start = [], 0
-    for cut in [*(m.span() for m in _SENTENCE_END.finditer(text)), (len(text), len(text))]:
+    for cut in [*_cuts(text), (len(text), len(text))]:
         piece = text[start : cut[0]]
         if piece.strip():
             left = len(piece) - len(piece.lstrip())
             spans.append((start + left, start + len(piece.rstrip())))
         start = cut[1]
     return spans
+
+
+def _cuts(text: str) -> Iterator[tuple[int, int]]:
+    """Spans between two sentences."""
+    for match in _SENTENCE_END.finditer(text):
+        start, end = match.span()
+        if _BLANK_LINE.search(text, start, end) or not _ABBREVIATED.search(text, max(0, start - 12), start):
+            yield start, end
 
 
 _ITEM = re.compile(r"[ \t]*(?:[-\u2010-\u2015•▪➢✓*·◦‣▶○●■□]|\(?\w{1,3}[.)])[ \t]+\S")

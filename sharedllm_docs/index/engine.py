@@ -159,6 +159,13 @@ class Engine:
         return min(wanted, left)
 
     def _load(self, selection: Selection) -> tuple[Injection, int]:
+        if not selection.nodes:
+            trees = [candidate.tree for candidate in selection.candidates]
+            least = min(tree.num_kept(leaf) for tree in trees for leaf in tree.leaves)
+            raise ConfigError(
+                f"The budget of rows is too small: the smallest leaf of these documents takes {least}.",
+                remedy=f"Use a budget of at least {least}.",
+            )
         keys, values, read = self.source.rows(selection)
         front_tokens = len(self.llm.start_ids) if self.llm.profile.fusion == "joint" else 0
         positions, query_position = positions_of(self.llm.profile, selection.places(), front_tokens)

@@ -41,8 +41,18 @@ class Message:
             )
 
 
+def check_messages(messages: Sequence[Message]) -> None:
+    """Raise ConfigError unless these are messages, one after another."""
+    if isinstance(messages, (str, bytes)) or not isinstance(messages, Sequence):
+        raise ConfigError(f"{messages!r} is not a list of messages.", remedy="Give [Message('user', '...'), ...].")
+    for message in messages:
+        if not isinstance(message, Message):
+            raise ConfigError(f"{message!r} is not a Message.", remedy="Give Message(role, content).")
+
+
 def transcript(messages: Sequence[Message]) -> str:
     """The messages as lines ``Role: text``, without blank ones; "" if there are none."""
+    check_messages(messages)
     for message in messages:
         check_text(message.content, "message")
     said = [message for message in messages if message.content.strip()]

@@ -156,6 +156,11 @@ class LocalFiles(Files):
 
     def remove(self, path: str) -> None:
         target = self.root / path
+        if self._behind_link(target):
+            raise StoreError(
+                f"{path} lies behind a symbolic link, outside the index: nothing was deleted there.",
+                remedy="Replace the link by the folder it leads to, or delete the link.",
+            )
         with _disk_errors(f"Removing {path}"):
             target.unlink(missing_ok=True)
             if not target.parent.exists():
@@ -165,7 +170,9 @@ class LocalFiles(Files):
             target.parent.rmdir()
 
     def sizes(self, folder: str) -> dict[str, int]:
-        found = {}
+        found: dict[str, int] = {}
+        if self._behind_link(self.root / folder / "any"):
+            return found  # what lies elsewhere is not the index's
         for parent, _folders, names in os.walk(self.root / folder):
             for name in names:
                 path = Path(parent, name)
@@ -173,11 +180,15 @@ class LocalFiles(Files):
                     found[path.relative_to(self.root).as_posix()] = path.stat().st_size
         return dict(sorted(found.items()))
 
+    def _behind_link(self, path: Path) -> bool:
+        """Whether a folder between the index and ``path`` is a symbolic link."""
+        return any((self.root / folder).is_symlink() for folder in path.relative_to(self.root).parents if folder.parts)
+
     def leftovers(self) -> dict[str, int]:
         return {path.name: path.stat().st_size for path in self.root.glob(f"{TEMP_PREFIX}*")}
 
     def remove_empty_folders(self, folder: str) -> None:
-        for path in (self.root / folder).glob("*/"):
+        for path in () if self._behind_link(self.root / folder / "any") else (self.root / folder).glob("*/"):
             with suppress(OSError):  # not empty: stays
                 path.rmdir()
 

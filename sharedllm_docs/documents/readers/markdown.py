@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, islice, pairwise
 
@@ -18,6 +18,9 @@ from sharedllm_docs.documents.readers.text import split_pages
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?P<yaml>.*?\n)??(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
 _NOT_BREAK = re.compile(r"[^\n]")
 _MAX_KEYS, _MAX_DEPTH = 1000, 16  # of nested front matter: aliases may make it endless
+_MAX_ALIASES = 10
+_MAX_VISITS = 10_000
+_MAX_CHARS = 200_000
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,14 @@ def split_front_matter(text: str) -> FrontMatter:
         return FrontMatter({}, "", text, [])
     import yaml  # type: ignore[import-untyped,unused-ignore]
 
+    kept: dict[str, str] = {}
     try:
+        aliases = sum(isinstance(event, yaml.AliasEvent) for event in yaml.parse(match["yaml"] or "", yaml.SafeLoader))
+        if aliases > _MAX_ALIASES:  # a few lines of them can stand for any amount of text
+            raise ValueError(f"it has {aliases} aliases, more than {_MAX_ALIASES}")
         values = yaml.safe_load(match["yaml"] or "")
+        if isinstance(values, dict):
+            kept = dict(_within(islice(_flat(values, left=[_MAX_VISITS]), _MAX_KEYS)))
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: impossible dates and the like
         reason = " ".join(str(error).split())
         message = f"the front matter is not valid YAML and stays in the text: {reason}"
@@ -54,11 +63,29 @@ def split_front_matter(text: str) -> FrontMatter:
         values = {}
     if not isinstance(values, dict):  # a thematic break at the top, not front matter
         return FrontMatter({}, "", text, [])
-    return FrontMatter(dict(islice(_flat(values), _MAX_KEYS)), match["yaml"] or "", text[match.end() :], [])
+    return FrontMatter(kept, match["yaml"] or "", text[match.end() :], [])
 
 
-def _flat(value: object, name: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
-    """(dotted name, string) of every value that is not empty."""
+def _within(pairs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str]]:
+    """The pairs as valid text, as long as they take no more than ``_MAX_CHARS`` characters."""
+    left = _MAX_CHARS
+    for name, text in pairs:
+        left -= len(name) + len(text)
+        if left < 0:
+            return
+        # an escape such as \\ud83d\\ude00 is one character, written as the two halves of a pair
+        yield _joined(name), _joined(text)
+
+
+def _joined(text: str) -> str:
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _flat(value: object, name: str = "", depth: int = 0, *, left: list[int]) -> Iterator[tuple[str, str]]:
+    """(dotted name, string) of every value that is not empty, while ``left`` visits last."""
+    left[0] -= 1
+    if left[0] < 0:
+        return
     if isinstance(value, dict):
         inner = [(f"{name}.{key}" if name else str(key), item) for key, item in value.items()]
     elif isinstance(value, (list, tuple, set)) and any(isinstance(one, (dict, list, tuple, set)) for one in value):
@@ -71,7 +98,7 @@ def _flat(value: object, name: str = "", depth: int = 0) -> Iterator[tuple[str, 
         return
     if depth < _MAX_DEPTH:
         for key, item in inner:
-            yield from _flat(item, key, depth + 1)
+            yield from _flat(item, key, depth + 1, left=left)
 
 
 def find_headings(pages: Sequence[Page], start: int = 0) -> list[Section]:
