@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import shutil
 from contextlib import suppress
@@ -13,6 +14,7 @@ import torch
 
 from sharedllm_docs.errors import DamagedIndexError, SharedLLMError
 from sharedllm_docs.store import IndexStore
+from sharedllm_docs.store.canonical import seal
 from tests.store_helpers import add, fingerprint_of, ids_of, read_rows, snapshot, tiny_profile
 
 POSITIONS = 12
@@ -129,3 +131,35 @@ def test_nothing_behind_a_link_is_deleted(whole: Path, tmp_path: Path, name: str
             attempt()
     assert kept.read_text() == "not the index's"
     assert (tmp_path / "outside" / "manifest.json").exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"created": 5},
+        {"metadata": None},
+        {"metadata": {"year": 2024}},
+        {"chunks.0.key": "../evil"},
+        {"chunks.0.start": 10**9},
+        {"chunks.0.bytes": "x"},
+        {"files.text.bytes": -1},
+        {"counts.pages": "two"},
+    ],
+    ids=str,
+)
+def test_a_forged_manifest_is_named_damage(whole: Path, tmp_path: Path, change: dict[str, object]) -> None:
+    """Its seal is right, so only its fields can tell; other documents are still found."""
+    folder = tmp_path / "index"
+    shutil.copytree(whole, folder)
+    manifest = next(folder.glob("documents/*/manifest.json"))
+    values = json.loads(manifest.read_bytes())
+    del values["digest"]
+    for place, value in change.items():
+        *parents, last = place.split(".")
+        inner = values
+        for parent in parents:
+            inner = inner[int(parent) if parent.isdigit() else parent]
+        inner[last] = value
+    manifest.write_bytes(seal(values))
+    report = IndexStore.open(folder).verify()
+    assert [damage.path for damage in report.damaged] == [manifest.relative_to(folder).as_posix()]

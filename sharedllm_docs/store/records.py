@@ -7,6 +7,7 @@ read nothing else.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
@@ -28,6 +29,7 @@ FileRole = Literal["text", "tokens", "vectors"]
 
 _SUFFIXES: Mapping[FileRole, str] = {"text": "json", "tokens": "safetensors", "vectors": "safetensors"}
 _NAME_DIGITS = 16
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _TEXT_SCHEMA = 2
 
 
@@ -198,16 +200,53 @@ class DocumentRecord:
         Raises:
             KeyError, TypeError, ValueError: a field is missing, unknown or wrong.
         """
-        names = ("key", "name", "source_sha256", "reader", "reader_version", "reader_options", "fingerprint", "created")
+        names = ("key", "name", "source_sha256", "reader", "reader_version", "fingerprint", "created")
         return cls(
-            **{name: values[name] for name in names},
-            metadata=values["metadata"],
+            **{name: _text(values[name], name) for name in names},
+            reader_options=_texts(values["reader_options"], "reader_options"),
+            metadata=_texts(values["metadata"], "metadata"),
             issues=tuple(Issue(**issue) for issue in values["issues"]),
-            tokens=values["counts"]["tokens"],
-            pages=values["counts"]["pages"],
-            chunks=tuple(ChunkRecord(**chunk) for chunk in values["chunks"]),
-            files={role: FileRecord(**values["files"][role]) for role in _SUFFIXES},
+            tokens=_count(values["counts"]["tokens"], "tokens"),
+            pages=_count(values["counts"]["pages"], "pages"),
+            chunks=tuple(_chunk(chunk) for chunk in values["chunks"]),
+            files={role: _file(values["files"][role]) for role in _SUFFIXES},
         )
+
+
+def _chunk(values: Mapping[str, Any]) -> ChunkRecord:
+    """A chunk's record out of a manifest, whose key cannot lead out of the index."""
+    chunk = ChunkRecord(**values)
+    if not _DIGEST.fullmatch(_text(chunk.key, "key")):
+        raise ValueError(f"{chunk.key!r} names no shard")
+    for name in ("start", "end", "rows", "bytes", "head_bytes"):
+        _count(getattr(chunk, name), name)
+    if not chunk.start < chunk.end:
+        raise ValueError(f"a chunk ends at {chunk.end}, not behind its start at {chunk.start}")
+    return chunk
+
+
+def _file(values: Mapping[str, Any]) -> FileRecord:
+    file = FileRecord(**values)
+    _count(file.bytes, "bytes")
+    return file
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is {value!r}, not text")
+    return value
+
+
+def _texts(values: object, name: str) -> dict[str, str]:
+    if not isinstance(values, dict):
+        raise TypeError(f"{name} is {values!r}, not a mapping")
+    return {_text(key, name): _text(value, f"{name}[{key!r}]") for key, value in values.items()}
+
+
+def _count(value: object, name: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{name} is {value!r}, not a count")
+    return value
 
 
 def encode_text(document: Document) -> bytes:
