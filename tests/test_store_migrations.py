@@ -115,7 +115,7 @@ def test_damaged_text_of_an_old_index_is_named(old: Path, damage: str) -> None:
         (old / path).unlink()
     for folder_is_current in (False, True):
         store = IndexStore.open(old)
-        with pytest.raises(DamagedIndexError, match=r"content\.json is damaged.*add it again"):
+        with pytest.raises(DamagedIndexError, match=r"content\.json: .*add it again"):
             store.documents()
         assert [found.path for found in store.verify().damaged] == [path]
         assert store.get("second.txt").name == "second.txt"

@@ -64,6 +64,12 @@ def damaged(path: str, reason: str, *, remedy: str = ADD_AGAIN) -> DamagedIndexE
     return DamagedIndexError(f"{path} is damaged: {reason}.", paths=(path,), remedy=remedy)
 
 
+def damage_of(error: DamagedIndexError, document: str = "") -> Damage:
+    """The damage that an error of ``damaged`` names."""
+    path = error.paths[0]
+    return Damage(path, error.message.removeprefix(f"{path} is damaged: ").removesuffix("."), document)
+
+
 class Catalog:
     """Reads and writes the sealed JSON files of an index.
 
@@ -186,7 +192,7 @@ class Catalog:
             except DocumentNotFoundError:
                 continue  # removed since the folder was listed
             except DamagedIndexError as error:
-                damages.append(Damage(error.paths[0], error.message, key))
+                damages.append(damage_of(error, key))
         return sorted(records, key=lambda record: (record.created, record.name, record.key)), damages
 
     def documents(self) -> list[DocumentRecord]:

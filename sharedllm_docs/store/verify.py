@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sharedllm_docs.errors import DamagedIndexError, IndexNotFoundError
 from sharedllm_docs.store.canonical import sha256_hex
-from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, Damage
+from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, Damage, damage_of
 from sharedllm_docs.store.records import ChunkRecord, DocumentRecord
 
 Progress = Callable[[int, int, str], None]
@@ -54,7 +54,7 @@ def verify_document(catalog: Catalog, key: str, progress: Progress | None = None
     try:
         record = catalog.manifest(key)
     except DamagedIndexError as error:
-        return VerifyReport(1, 0, (Damage(error.paths[0], error.message, key),), 0)
+        return VerifyReport(1, 0, (damage_of(error, key),), 0)
     found = _verify(catalog, [record], progress)
     return VerifyReport(1 + found.files, found.bytes, found.damaged, 0)
 
@@ -105,7 +105,7 @@ def _head_damage(catalog: Catalog) -> list[Damage]:
     try:
         catalog.load_head()
     except DamagedIndexError as error:
-        return [Damage(INDEX_FILE, error.message)]
+        return [damage_of(error)]
     except IndexNotFoundError:
         return [Damage(INDEX_FILE, "it is missing")]
     return []
