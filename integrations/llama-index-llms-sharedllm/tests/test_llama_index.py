@@ -197,7 +197,7 @@ def test_retriever_async_and_refusals(index):
     with pytest.raises(core.ConfigError, match="neither MetadataFilters nor a mapping"):
         index.as_retriever(filters=[])
     with pytest.raises(core.ConfigError, match=r"Give \['birds-1'\]"):
-        index.as_retriever(ref_doc_ids="birds-1")
+        index.as_retriever(ref_doc_ids="birds-1").retrieve(QUESTION)
     with pytest.raises(TypeError, match="node_ids"):
         index.as_retriever(node_ids=["a"])
 
