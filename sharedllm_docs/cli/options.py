@@ -160,6 +160,13 @@ class ReadingOptions:
     keep_running_lines: Annotated[
         bool, _reading("--keep-running-lines", None, "Keep headers, footers and page numbers in the text.")
     ] = False
+    ocr: Annotated[
+        str | None,
+        _reading("--ocr", "[auto|off|force]", "Recognise text in pictures: where there is no other, never, always.", "auto"),
+    ] = None
+    attachments: Annotated[
+        bool, _reading("--attachments", None, "Read files embedded in a PDF or attached to an e-mail as well.")
+    ] = False
     raw: Annotated[bool, _reading("--raw", None, "Keep headers, footers and hyphens as they are.")] = False
 
     def read_options(self) -> ReadOptions:

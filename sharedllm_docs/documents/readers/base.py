@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from sharedllm_docs.documents.cleaning import RunningLine
 from sharedllm_docs.documents.document import Document, Issue, Page, Section
+from sharedllm_docs.documents.readers.ocr import Word, engine_name
 from sharedllm_docs.documents.readers.options import ReadOptions, format_pages, select_pages
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.errors import ConfigError, DocumentTooLargeError
@@ -32,8 +33,30 @@ def listed_lines() -> Iterator[list[RunningLine]]:
         _listed.reset(token)
 
 
+# Where ``recognised_words`` has the words put that are recognised.
+_words: ContextVar[dict[int, list[Word]] | None] = ContextVar("words", default=None)
+
+
+@contextlib.contextmanager
+def recorded_words() -> Iterator[dict[int, list[Word]]]:
+    """The words that readers recognise inside the block, by page."""
+    words: dict[int, list[Word]] = {}
+    token = _words.set(words)
+    try:
+        yield words
+    finally:
+        _words.reset(token)
+
+
+def listed_words(page: int, words: Sequence[Word]) -> None:
+    """Tell which words were recognised on a page."""
+    found = _words.get()
+    if found is not None:
+        found.setdefault(page, []).extend(words)
+
+
 # Options that only some formats know; the others are common to all readers.
-SPECIAL_OPTIONS = frozenset({"password", "engine", "encoding"})
+SPECIAL_OPTIONS = frozenset({"password", "engine", "encoding", "ocr", "attachments"})
 
 
 @runtime_checkable
@@ -116,9 +139,19 @@ def recorded_options(reader: Reader, options: ReadOptions, pages: str) -> dict[s
         "clean": str(options.clean).lower(),
         **({"keep_running_lines": "true"} if options.clean and options.keep_running_lines else {}),
         **({"engine": options.engine} if "engine" in reader.takes else {}),
+        **({"ocr": recognition} if (recognition := _recognition(reader, options)) else {}),
+        **({"attachments": "true"} if options.attachments and "attachments" in reader.takes else {}),
         **({"encoding": codecs.lookup(options.encoding).name} if options.encoding else {}),
         **({"pages": pages} if pages else {}),
     }
+
+
+def _recognition(reader: Reader, options: ReadOptions) -> str:
+    """What recognises text in this reader's documents: the engine with its version; "" for nothing."""
+    if "ocr" not in reader.takes or options.ocr == "off":
+        return ""
+    name = engine_name()
+    return f"force {name}" if name and options.ocr == "force" else name
 
 
 def cleaning_issues(
