@@ -208,6 +208,9 @@ class AddingOptions:
     max_disk: Annotated[
         str | None, option("--max-disk --budget-bytes", "SIZE", "Maximum size of the index on disk, e.g. 2GB.")
     ] = None
+    keep_both: Annotated[
+        bool, option("--keep-both", None, "Keep the older version of a file of the same name, instead of replacing it.")
+    ] = False
     force: Annotated[bool, option("--force", None, "Read and encode the file again even if the index has it.")] = False
     timeout: Annotated[
         float | None, option("--wait", "SECONDS", "Maximum wait for another process that writes.", "60")
@@ -222,9 +225,19 @@ class AddingOptions:
         keywords = given(self)
         if "max_disk" in keywords:
             keywords["max_bytes"] = parse_size(keywords.pop("max_disk"), "--max-disk")
+        if keywords.pop("keep_both", False):
+            keywords["replace"] = False
         if "metadata" in keywords:
             keywords["metadata"] = parse_metadata(keywords["metadata"], "--metadata")
         return keywords
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """How folders are searched."""
+
+    recursive: Annotated[bool, option("--recursive -r", None, "Read folders inside folders too.")] = False
+    no_gitignore: Annotated[bool, option("--no-gitignore", None, "Read what a .gitignore names too.")] = False
 
 
 # -- what computes ----------------------------------------------------------------------------------------------------

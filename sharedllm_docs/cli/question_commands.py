@@ -76,7 +76,8 @@ def ask(
             options = reading.read_options()
             with resumable_encoding(location.index):
                 index = backend.open_or_create(location.index, screen.report, model, profile)
-                keys = [add_file(screen, index, name, options=options).document.key for name in file]
+                added = [add_file(screen, index, name, options=options) for name in file]
+                keys = [one.document.key for main in added for one in (main, *main.attachments)]
             keywords["documents"] = [*keywords.get("documents", ()), *keys]
         answer(screen, index, sys.stdin.read() if question == "-" else question, keywords, stream=stream)
 

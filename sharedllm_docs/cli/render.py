@@ -91,6 +91,10 @@ def added_line(added: AddedDocument, *, index_bytes: int) -> str:
     info = added.document
     held = f"{count_text(info.pages, 'page')}, {count_text(info.tokens, 'token')} in {count_text(info.chunks, 'chunk')}"
     head = f"{'Added' if added.new else 'Already there:'} {info.name}: {held}, {size_text(info.bytes)}"
+    if added.renamed_from:
+        head += f"; it was {added.renamed_from} before"
+    if added.replaced:
+        head += f"; it replaces {count_text(len(added.replaced), 'older version')} of that name"
     if not added.new:
         return f"{head}{'; metadata updated' if added.metadata_updated else ''}."
     work = f"{count_text(added.chunks_encoded, 'chunk')} encoded, {added.chunks_reused:,} reused"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.readers.identify import Identity
@@ -32,7 +32,9 @@ class Addition:
         timeout: seconds to wait for another writer.
         max_bytes: disk budget instead of the index's.
         force: commit again even if the document is there.
-        replace: take out other documents of the same name, once the new one is committed.
+        replace: take out other versions of the same name, once the new one is committed: those of other bytes, and
+            those of the same bytes read in the same way by an earlier version of a reader.
+        strict: whether content that is there under another name is an error; else it is given the name.
     """
 
     store: IndexStore
@@ -43,6 +45,7 @@ class Addition:
     max_bytes: int | None
     force: bool
     replace: bool
+    strict: bool = False
 
     def run(self, document: Document, report: Report, begun: float) -> AddedDocument:
         """Add a document.
@@ -53,12 +56,12 @@ class Addition:
             begun: time of the performance counter at which reading began.
 
         Raises:
-            StoreError: ``replace`` is set, and the same content is there under another name, which it would keep.
+            StoreError: ``strict`` is set, and the same content is there under another name.
         """
         read_seconds = time.perf_counter() - begun
         present = self.present(document)
         if present is not None and not self.force:
-            return self._found(present, read_seconds)
+            return self._found(present, document.name, read_seconds)
         ingestion = Ingestion(self.llm(), document, report)
         with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
             self.store.check_room(ingestion.missing_bytes(writer), max_bytes=self.max_bytes)
@@ -93,7 +96,7 @@ class Addition:
         if present is None or present.pages > max_pages:
             return None
         warn_of_losses(present.name, present.issues)
-        return self._found(present, time.perf_counter() - begun)
+        return self._found(present, identity.name, time.perf_counter() - begun)
 
     def present(self, document: Document | Identity) -> DocumentRecord | None:
         """The record of the document with this content, if the index holds it; its name may be another."""
@@ -107,18 +110,24 @@ class Addition:
         if not self.store.has_document(key):
             return None
         record = self.store.get(key)
-        if self.replace and record.name != document.name:
+        if self.strict and record.name != document.name:
             raise StoreError(
                 f"The content of {document.name!r} is in the index already, as {record.name!r}.",
                 remedy=f"Remove {record.name!r} first, or add it under that name.",
             )
         return record
 
-    def _found(self, present: DocumentRecord, seconds: float) -> AddedDocument:
+    def _found(self, present: DocumentRecord, name: str, seconds: float) -> AddedDocument:
+        """The document that is there already, under the name and with the metadata that it is given now."""
         replaced: tuple[str, ...] = ()
-        record, outdated = present, not self.metadata.items() <= present.metadata.items()
-        if outdated or self._older(present):  # older ones are there if an earlier replacement was cut short
+        renamed = present.name != name
+        record, outdated = replace(present, name=name), not self.metadata.items() <= present.metadata.items()
+        # older ones are there if an earlier replacement was cut short, or under the name that the document is given
+        if outdated or renamed or self._older(record):
             with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
+                if renamed:
+                    writer.rename(present.key, name)
+                    self.library.forget(present.key)
                 record = writer.update_metadata(present.key, self.metadata)
                 replaced = self._retire(writer, record)
         return AddedDocument(
@@ -131,13 +140,20 @@ class Addition:
             {"read": seconds},
             replaced,
             metadata_updated=outdated,
+            renamed_from=present.name if renamed else "",
         )
 
     def _older(self, kept: DocumentRecord) -> list[str]:
         """Keys of the documents to be replaced."""
         if not self.replace:
             return []
-        return [r.key for r in self.store.documents() if r.name == kept.name and r.key != kept.key]
+        return [
+            other.key
+            for other in self.store.documents()
+            if other.name == kept.name
+            and other.key != kept.key
+            and (other.source_sha256 != kept.source_sha256 or _read_alike(other.reader_options, kept.reader_options))
+        ]
 
     def _retire(self, writer: IndexWriter, kept: DocumentRecord) -> tuple[str, ...]:
         older = self._older(kept)
@@ -145,3 +161,8 @@ class Addition:
             writer.remove(key)
             self.library.forget(key)
         return tuple(older)
+
+
+def _read_alike(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether two readings of the same bytes were asked for alike: the versions of what recognised text may differ."""
+    return all(one.get(name) == other.get(name) for name in (one.keys() | other.keys()) - {"ocr"})

@@ -140,7 +140,6 @@ def recorded_options(reader: Reader, options: ReadOptions, pages: str) -> dict[s
         **({"keep_running_lines": "true"} if options.clean and options.keep_running_lines else {}),
         **({"engine": options.engine} if "engine" in reader.takes else {}),
         **({"ocr": recognition} if (recognition := _recognition(reader, options)) else {}),
-        **({"attachments": "true"} if options.attachments and "attachments" in reader.takes else {}),
         **({"encoding": codecs.lookup(options.encoding).name} if options.encoding else {}),
         **({"pages": pages} if pages else {}),
     }

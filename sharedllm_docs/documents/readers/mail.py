@@ -49,7 +49,7 @@ class MailReader:
         flow = Flow(options.clean)
         _add_message(flow, message, options.clean, 0)
         names = [name for name, _ in attached(message)]
-        issues = [Issue("attachments", attachments_message(names))] if names and not options.attachments else []
+        issues = [Issue("embedded-files", attachments_message(names))] if names else []
         pages, sections = flow.pages()
         if progress is not None:
             progress(1, 1)
@@ -69,7 +69,7 @@ class MailReader:
 def attachments_message(names: list[str]) -> str:
     """What to say of files that come along unread."""
     listed = ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
-    return f"the file(s) {listed} come with it and are not read; attachments=True (--attachments) reads them"
+    return f"it holds the file(s) {listed}; attachments=True (--attachments) reads each as a document of its own"
 
 
 def parsed(data: bytes, name: str) -> EmailMessage:

@@ -13,6 +13,7 @@ import pypdf
 
 from sharedllm_docs.documents.cleaning import clean_characters
 from sharedllm_docs.documents.document import Issue
+from sharedllm_docs.documents.readers.mail import attachments_message
 from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText, encrypted, listed
 from sharedllm_docs.documents.readers.pdf.fields import Field, fields_of
 from sharedllm_docs.documents.readers.source import Source
@@ -112,11 +113,25 @@ class PypdfFile:
             if form is not None and form.get_object().get("/XFA") is not None:
                 message = "the file is an XFA form, of which only the page for viewers that cannot show it may be read"
                 issues.append(Issue("xfa-form", message))
-            count = len(self._reader.attachments)
-            if count:
-                message = f"the {count} file(s) embedded in this one are not read; save them and add them by themselves"
-                issues.append(Issue("embedded-files", message))
+            names = [name for name, _ in self.embedded()]
+            if names:
+                issues.append(Issue("embedded-files", attachments_message(names)))
         return issues
+
+    def embedded(self) -> Iterator[tuple[str, bytes]]:
+        """(name, bytes) of the files in this one: those of the whole file, then those that notes on pages hold."""
+        with _converted(), collected_logs():
+            for item in self._reader.attachment_list:
+                content = item.content
+                if content:
+                    yield str(item.alternative_name or item.name), bytes(content)
+            for page in self._reader.pages:
+                for note in page.get("/Annots") or ():
+                    file = note.get_object().get("/FS") if note.get_object().get("/Subtype") == "/FileAttachment" else None
+                    stream = file.get_object().get("/EF", {}).get("/F") if file is not None else None
+                    if stream is not None:
+                        own = file.get_object()
+                        yield str(own.get("/UF") or own.get("/F") or "file"), bytes(stream.get_object().get_data())
 
     def has_content(self, index: int) -> bool:
         """Whether the page has a content stream that is not empty."""
