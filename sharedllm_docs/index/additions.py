@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.readers.base import UNREAD_CODES
 from sharedllm_docs.documents.readers.identify import Identity
 from sharedllm_docs.documents.readers.read import warn_of_losses
 from sharedllm_docs.errors import StoreError
@@ -92,11 +93,20 @@ class Addition:
         Returns:
             None if the document is not there, or has more pages than may be read: reading it raises the error.
         """
-        present = None if self.force else self.present(identity)
+        present = None if self.force else self._read_before(identity)
         if present is None or present.pages > max_pages:
             return None
         warn_of_losses(present.name, present.issues)
         return self._found(present, identity.name, time.perf_counter() - begun)
+
+    def _read_before(self, identity: Identity) -> DocumentRecord | None:
+        """The document as it would be read now: with recognised text where some of it can be recognised."""
+        present = self.present(identity)
+        if identity.recognised_options is None:
+            return present
+        recognised = self.present(replace(identity, reader_options=identity.recognised_options))
+        unread = present is None or any(issue.code in UNREAD_CODES for issue in present.issues)
+        return recognised if unread else present
 
     def present(self, document: Document | Identity) -> DocumentRecord | None:
         """The record of the document with this content, if the index holds it; its name may be another."""

@@ -10,7 +10,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from sharedllm_docs.documents.readers.collect import collect, names_of
 from sharedllm_docs.documents.readers.collected import Found, Skipped
@@ -24,10 +24,7 @@ from sharedllm_docs.errors import (
     SharedLLMError,
     UnknownFormatError,
 )
-from sharedllm_docs.index.views import AddedDocument, AddedFiles
-
-if TYPE_CHECKING:
-    from sharedllm_docs.index.index import Index
+from sharedllm_docs.index.views import AddedDocument, AddedFiles, DocumentInfo
 
 _MAX_DEPTH = 3  # of files inside files
 
@@ -35,8 +32,18 @@ NO_DOCUMENTS = (UnknownFormatError, EmptyDocumentError)
 """Errors that tell of a file in a folder that it is no document, rather than a bad one."""
 
 
+class Holder(Protocol):
+    """What is filled here: an ``Index``."""
+
+    def add(self, source: Any, **options: Any) -> AddedDocument: ...
+
+    def documents(self) -> list[DocumentInfo]: ...
+
+    def remove(self, reference: str) -> Any: ...
+
+
 def add_all(
-    index: Index,
+    index: Holder,
     sources: Sequence[Any],
     *,
     recursive: bool,
@@ -90,7 +97,7 @@ def found_files(
 
 
 def with_attachments(
-    index: Index, source: Any, added: AddedDocument, options: ReadOptions, *, depth: int = 0, **keywords: Any
+    index: Holder, source: Any, added: AddedDocument, options: ReadOptions, *, depth: int = 0, **keywords: Any
 ) -> AddedDocument:
     """Add the files inside a document, each under the document's name and its own.
 
@@ -123,7 +130,7 @@ def with_attachments(
 
 
 def watch(
-    index: Index,
+    index: Holder,
     folders: Sequence[str | Path],
     *,
     recursive: bool,
@@ -186,7 +193,7 @@ def _names(folders: Sequence[str | Path], recursive: bool, ignored: bool) -> set
     return {unicodedata.normalize("NFC", one.name) for one in found if isinstance(one, Found)}
 
 
-def _take_out(index: Index, name: str) -> bool:
+def _take_out(index: Holder, name: str) -> bool:
     keys = [info.key for info in index.documents() if info.name == name or info.name.startswith(f"{name}/")]
     for key in keys:
         index.remove(key)

@@ -7,7 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sharedllm_docs.documents.folding import fold_forms
 from sharedllm_docs.documents.sentences import quotable_spans
+from sharedllm_docs.documents.terms import word_pieces
 
 NOT_SAID = "The document does not say."
 
@@ -140,8 +142,15 @@ _TOGETHER = 3
 
 
 def words(text: str) -> set[str]:
-    """The set of lower-case words of a text."""
-    return {word.lower() for word in _WORD.findall(text)}
+    """The set of lower-case words of a text, styled and joined letters as plain ones.
+
+    A run of a script without spaces counts as the pairs of its neighbouring characters.
+    """
+    folded = fold_forms(text)
+    found = _WORD.findall(folded)
+    if folded.isascii():
+        return {word.lower() for word in found}
+    return {piece for word in found for piece in word_pieces(word.casefold())}
 
 
 @dataclass(frozen=True)
@@ -232,7 +241,7 @@ def _overlap(held: set[str], wanted: dict[str, float]) -> float:
 
 def _cut(text: str, start: int, end: int, wanted: Collection[str], limit: int) -> tuple[int, int]:
     """At most ``limit`` characters of ``[start, end)`` around the first wanted word, cut between words."""
-    first = next((m.start() for m in _WORD.finditer(text, start, end) if m.group().lower() in wanted), start)
+    first = next((m.start() for m in _WORD.finditer(text, start, end) if words(m.group()) & set(wanted)), start)
     begin = max(start, min(first - limit // 3, end - limit))
     if begin > start and not text[begin - 1].isspace():
         gap = _SPACE.search(text, begin, first)

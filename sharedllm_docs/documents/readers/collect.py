@@ -48,10 +48,8 @@ def collect(
             yield from _Folder(path, recursive, ignored, max_bytes).files()
         elif not os.path.lexists(path) and _MAGIC.search(text):
             yield from _matching(text, recursive, ignored, max_bytes)
-        elif not path.exists():
-            yield DocumentNotFoundError(f"There is no file {text}.", remedy="Check the path.")
-        else:
-            yield from _file(path, names[text], max_bytes, named=True)
+        else:  # one that is not there as well: reading it tells so
+            yield from _file(path, names[text], max_bytes, named=True, text=text)
 
 
 def names_of(sources: Sequence[str | Path]) -> dict[str, str]:
@@ -68,8 +66,8 @@ def _last(text: str) -> str:
     return text.split("?")[0].rstrip("/").replace("\\", "/").rpartition("/")[2] or text
 
 
-def _file(path: Path, name: str, max_bytes: int, *, named: bool) -> Iterator[Found | Skipped]:
-    """The file, or the members of an archive."""
+def _file(path: Path, name: str, max_bytes: int, *, named: bool, text: str = "") -> Iterator[Found | Skipped]:
+    """The file (by ``text`` as the user named it), or the members of an archive."""
     try:
         with path.open("rb") as file:
             head = file.read(4)
@@ -78,7 +76,7 @@ def _file(path: Path, name: str, max_bytes: int, *, named: bool) -> Iterator[Fou
     if is_archive(path.name, head):
         yield from members(path, name, max_bytes=max_bytes)
     else:
-        yield Found(name, path, named)
+        yield Found(name, text or path, named)
 
 
 def _matching(

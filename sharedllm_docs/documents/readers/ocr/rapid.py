@@ -10,8 +10,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from rapidocr import RapidOCR
-
 from sharedllm_docs.documents.readers.ocr.recognised import Line, Recognised, Word, unskewed
 
 _MAX_SIDE = 3000  # pixels; a picture is made smaller to fit
@@ -28,6 +26,8 @@ class RapidEngine:
     """
 
     def __init__(self, name: str) -> None:
+        from rapidocr import RapidOCR  # it brings a client for downloads along, which is never used
+
         self.name = name
         threads = int(os.environ.get("OMP_NUM_THREADS") or -1)
         self._ocr = RapidOCR(
