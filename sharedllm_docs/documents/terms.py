@@ -113,7 +113,7 @@ def _terms_of(word: str, language: str) -> tuple[str, ...]:
     if kind == "hebrew":
         plain = _MARKS.sub("", word)
         bare = _HEBREW_BEFORE.sub("", plain)
-        return (plain,) if bare == plain else (plain, f"{_ASCII_MARK}{bare}")
+        return plain, f"{_ASCII_MARK}{bare}"
     if word in small_words(language):
         return ()
     found = _english(word)

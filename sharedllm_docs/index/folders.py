@@ -5,6 +5,7 @@ One bad file never stops the others: what was skipped and what failed is part of
 
 from __future__ import annotations
 
+import hashlib
 import os
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +17,7 @@ from sharedllm_docs.documents.readers.collect import collect, names_of
 from sharedllm_docs.documents.readers.collected import Found, Skipped
 from sharedllm_docs.documents.readers.embedded import embedded_files
 from sharedllm_docs.documents.readers.options import ReadOptions
+from sharedllm_docs.documents.readers.source import find_path
 from sharedllm_docs.errors import (
     ConfigError,
     DocumentError,
@@ -82,18 +84,48 @@ def found_files(
     sources: Sequence[Any], *, recursive: bool, ignored: bool
 ) -> Iterator[Found | Skipped | tuple[str, DocumentError]]:
     """The files of all sources one by one; an error beside the name of a source that cannot be searched."""
-    names = names_of(sources)
+    names, copies = names_of(sources), _Copies()
     for source in sources:
         try:
             for found in collect([source], recursive=recursive, ignored=ignored):
                 if isinstance(found, DocumentNotFoundError):
                     yield str(source), found
-                elif isinstance(found, Found) and found.named:
-                    yield replace(found, name=names[os.fspath(source)])
+                elif isinstance(found, Found):
+                    named = replace(found, name=names[os.fspath(source)]) if found.named else found
+                    first = copies.first(named)
+                    yield Skipped(named.name, f"it is the same as {first}") if first else named
                 else:
                     yield found
         except DocumentError as error:  # a damaged archive
             yield str(source), error
+
+
+class _Copies:
+    """Knows files by their bytes: an index holds the same bytes once, under one name."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+
+    def first(self, found: Found) -> str:
+        """The name under which these bytes were found before; "" for the first time, and where only reading tells."""
+        digest = _digest(found.source)
+        name = self._names.setdefault(digest, found.name) if digest else found.name
+        return "" if name == found.name else name
+
+
+def _digest(source: str | Path | bytes) -> str:
+    if isinstance(source, bytes):
+        return hashlib.sha256(source).hexdigest()
+    if isinstance(source, str) and "://" in source:
+        return ""
+    try:
+        with find_path(source).open("rb") as file:
+            digest = hashlib.sha256()
+            while block := file.read(1 << 20):
+                digest.update(block)
+    except OSError:
+        return ""
+    return digest.hexdigest()
 
 
 def with_attachments(
@@ -109,9 +141,13 @@ def with_attachments(
         depth: of files inside files.
         keywords: of ``Index.add``.
     """
-    inside, unread = list[AddedDocument](), list[tuple[str, str]]()
+    inside, unread, copies = list[AddedDocument](), list[tuple[str, str]](), _Copies()
     own = replace(options, pages=None, password=None, encoding=None, attachments=False)
     for file in embedded_files(source, name=added.document.name, options=options):
+        first = copies.first(Found(file.name, file.data))
+        if first:
+            unread.append((file.name, f"it is the same as {first}"))
+            continue
         try:
             one = index.add(file.data, name=file.name, options=own, **keywords)
         except DocumentError as error:

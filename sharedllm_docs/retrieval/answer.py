@@ -32,6 +32,8 @@ class Citation:
         chunk: index of its chunk in the document.
         level: level of the injected node in the chunk's tree.
         node: index of the node in its level.
+        section_path: titles of its section and of those around it, outermost first.
+        page_word: what the document's pages are: ``page``, ``slide``, ``sheet``; "" where its format has none.
     """
 
     document: str
@@ -47,10 +49,21 @@ class Citation:
     chunk: int
     level: int
     node: int
+    section_path: tuple[str, ...] = ()
+    page_word: str = "page"
+
+    @property
+    def place(self) -> str:
+        """Where to look: ``page 7``, ``pages 7-8``, ``slide 3``, ``sheet 2 "Costs"``, or the path of its section."""
+        if not self.page_word:
+            return " > ".join(self.section_path) or "the beginning"
+        if self.last_page != self.page:
+            return f"{self.page_word}s {self.page}-{self.last_page}"
+        named = f' "{self.page_label}"' if self.page_word == "sheet" and self.page_label else ""
+        return f"{self.page_word} {self.page}{named}"
 
     def __str__(self) -> str:
-        pages = f"page {self.page}" if self.last_page == self.page else f"pages {self.page}-{self.last_page}"
-        return f'{self.document}, {pages}: "{self.quote}"'
+        return f'{self.document}, {self.place}: "{self.quote}"'
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from sharedllm_docs.documents.cleaning import RunningLine
 from sharedllm_docs.documents.document import Document, Issue, Page, Section
-from sharedllm_docs.documents.readers.ocr import Word, engine_name
+from sharedllm_docs.documents.readers.ocr import Word, engines
 from sharedllm_docs.documents.readers.options import ReadOptions, format_pages, select_pages
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.errors import ConfigError, DocumentTooLargeError
@@ -157,7 +157,7 @@ def recognition_of(reader: Reader, options: ReadOptions) -> str:
     """What recognises text in this reader's documents: the engine with its version; "" for nothing."""
     if "ocr" not in reader.takes or options.ocr == "off":
         return ""
-    name = engine_name()
+    name = engines.engine_name()
     return f"force {name}" if name and options.ocr == "force" else name
 
 

@@ -84,7 +84,7 @@ def _matching(
 ) -> Iterator[Found | Skipped | DocumentNotFoundError]:
     """What a pattern finds; its names begin where the pattern's fixed part ends."""
     found = False
-    fixed = Path(_MAGIC.split(pattern, maxsplit=1)[0]).parent if _MAGIC.search(pattern) else Path()
+    fixed = Path(_MAGIC.split(pattern, maxsplit=1)[0].rpartition("/")[0])
     for text in sorted(glob.iglob(pattern, recursive=True)):
         path = Path(text)
         found = True

@@ -89,7 +89,7 @@ class _Book:
         encryption = self._xml("META-INF/encryption.xml")
         if encryption is None:
             return
-        methods = [str(one.get("Algorithm")) for one in encryption.iter("{*}EncryptionMethod")]
+        methods = [str(one.get("Algorithm")) for one in encryption.iterfind(".//{*}EncryptionMethod")]
         if any(method not in _FONTS for method in methods):
             raise EncryptedDocumentError(f"{self.name} is under copy protection.", remedy="Get a copy without it.")
 
@@ -148,7 +148,7 @@ class _Book:
                 flow.new_page(label)
             else:
                 flow.label(label)
-            flow.add(piece, level, group)
+            flow.add(piece.lstrip(), level, group)
 
     @property
     def _titles(self) -> dict[str, str]:
@@ -163,11 +163,11 @@ class _Book:
             folder = posixpath.dirname(path)
             if "nav" in str(item.get("properties") or "").split():
                 root = self._xml(path)
-                for link in root.iter("{*}a") if root is not None else ():
+                for link in root.iterfind(".//{*}a") if root is not None else ():
                     yield self._path(folder, str(link.get("href"))), " ".join("".join(link.itertext()).split())
             elif item.get("media-type") == "application/x-dtbncx+xml":
                 root = self._xml(path)
-                for point in root.iter("{*}navPoint") if root is not None else ():
+                for point in root.iterfind(".//{*}navPoint") if root is not None else ():
                     label, content = point.find("{*}navLabel/{*}text"), point.find("{*}content")
                     if label is not None and content is not None:
                         yield self._path(folder, str(content.get("src"))), " ".join((label.text or "").split())

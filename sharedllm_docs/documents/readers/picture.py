@@ -38,7 +38,7 @@ class PictureReader:
             DamagedDocumentError: not a picture.
             DocumentTooLargeError: too many pixels.
         """
-        engine = ocr.engine() if options.ocr != "off" else None
+        engine = ocr.engines.engine() if options.ocr != "off" else None
         if engine is None:
             raise ScannedDocumentError(f"{source.name} is a picture, its text is not recognised.", remedy=ocr.REMEDY)
         image, count = _opened(source)

@@ -60,11 +60,13 @@ class Recognised:
         lines: in reading order.
         text: rows of lines, columns one after another, cells of a row joined by `` | ``.
         turned: degrees (0, 90, 180, 270) by which the picture had to be turned counter-clockwise.
+        rows: upper and lower edge of each line of ``text`` that is not empty, in pixels of the upright picture.
     """
 
     lines: tuple[Line, ...] = ()
     text: str = ""
     turned: int = 0
+    rows: tuple[tuple[float, float], ...] = ()
 
     @property
     def words(self) -> tuple[Word, ...]:
@@ -77,6 +79,12 @@ class Recognised:
         weights = sum(len(line.text) for line in self.lines)
         return sum(line.confidence * len(line.text) for line in self.lines) / weights if weights else 0.0
 
+    def margins(self, height: float, share: float) -> tuple[int, int]:
+        """Number of rows at the start and at the end that stand in the upper or lower ``share`` of the height."""
+        top = next((i for i, row in enumerate(self.rows) if row[1] > share * height), len(self.rows))
+        last = next((i for i, row in enumerate(reversed(self.rows)) if row[0] < (1 - share) * height), len(self.rows))
+        return top, min(last, len(self.rows) - top)
+
     @classmethod
     def of(cls, lines: Sequence[Line], turned: int = 0) -> Recognised:
         """Put lines, whose boxes are upright, in reading order."""
@@ -87,7 +95,8 @@ class Recognised:
         blocks = _columns(sorted(kept, key=lambda line: (line.box[1], line.box[0])), height)
         rows = [_rows(block, height) for block in blocks]
         ordered = tuple(line for block in rows for row in block for line in row)
-        return cls(ordered, "\n\n".join(_text(block, height) for block in rows), turned)
+        edges = tuple((row[0].box[1], max(line.box[3] for line in row)) for block in rows for row in block)
+        return cls(ordered, "\n\n".join(_text(block, height) for block in rows), turned, edges)
 
 
 def unskewed(points: Sequence[tuple[float, float]], angle: float) -> Box:

@@ -85,4 +85,4 @@ def _read(table: str) -> Recognised:
         made.append(Line(tuple(words), box, text, statistics.fmean(word.confidence for word in words)))
         parts += ["", text] if before not in (None, place[:2]) else [text]
         before = place[:2]
-    return Recognised(tuple(made), "\n".join(parts))
+    return Recognised(tuple(made), "\n".join(parts), rows=tuple((line.box[1], line.box[3]) for line in made))

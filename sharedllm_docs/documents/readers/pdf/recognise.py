@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from sharedllm_docs.documents.cleaning import MARGIN_LINES
 from sharedllm_docs.documents.document import Issue
 from sharedllm_docs.documents.readers import ocr
 from sharedllm_docs.documents.readers.base import listed_words
@@ -22,6 +23,7 @@ from sharedllm_docs.errors import ConfigError
 _UNDECODED = 0.3  # share of a page's letters without a Unicode map from which its characters are doubted
 _DOUBTFUL = 0.8  # mean confidence below which recognised text is told aloud
 _SURE = 0.8  # confidence of a line in a picture beside text, from which it is taken
+_MARGIN = 0.12  # of the page's height, in which running lines stand
 _FEW_LETTERS = 3  # letters and digits that are too few to be the text of a picture
 
 
@@ -38,7 +40,7 @@ class PageRecogniser:
 
     def __init__(self, options: ReadOptions, pdfium: PdfiumFile | None) -> None:
         self._mode, self._pdfium = options.ocr, pdfium
-        self._available = options.ocr != "off" and bool(ocr.engine_name())
+        self._available = options.ocr != "off" and bool(ocr.engines.engine_name())
         if options.ocr == "force" and not self._available:
             raise ConfigError("ocr='force' needs an engine for text recognition.", remedy=ocr.REMEDY)
 
@@ -57,7 +59,9 @@ class PageRecogniser:
             done = self._whole(number)
             if done is not None:
                 told = {"no-text-on-page", "blank-page", "page-failed", "hidden-text", "page-fallback"}
-                return _with(page, done), [*(i for i in kept if i.code not in told), _confidence(done, number)]
+                found, margins = done
+                read = PageText(text=found.text, margins=margins, hidden=page.hidden)
+                return read, [*(i for i in kept if i.code not in told), _confidence(found, number)]
         if scanned and self._available:
             return page, [_unrecognised(issue) if issue.code == "no-text-on-page" else issue for issue in kept]
         if scanned:
@@ -68,13 +72,16 @@ class PageRecogniser:
         page, found = self._pictures(number, page)
         return page, [*kept, *found, *_undecoded(page, number)]
 
-    def _whole(self, number: int) -> ocr.Recognised | None:
-        """What the whole page says as it is drawn; None where nothing is recognised."""
+    def _whole(self, number: int) -> tuple[ocr.Recognised, tuple[int, int]] | None:
+        """What the whole page says as it is drawn, and its margins; None where nothing is recognised."""
         picture = self._drawn(lambda pdfium: pdfium.render(number - 1))
         if picture is None:
             return None
         found = self._recognise(picture, number)
-        return found if sum(map(str.isalnum, found.text)) >= _FEW_LETTERS else None
+        if sum(map(str.isalnum, found.text)) < _FEW_LETTERS:
+            return None
+        lead, trail = found.margins(picture.shape[1] if found.turned % 180 else picture.shape[0], _MARGIN)
+        return found, (min(lead, MARGIN_LINES), min(trail, MARGIN_LINES))
 
     def _pictures(self, number: int, page: PageText) -> tuple[PageText, list[Issue]]:
         """Text in large pictures beside the page's own text, behind it."""
@@ -103,7 +110,7 @@ class PageRecogniser:
 
     @staticmethod
     def _recognise(picture: Any, number: int) -> ocr.Recognised:
-        engine = ocr.engine()
+        engine = ocr.engines.engine()
         if engine is None:
             return ocr.Recognised()
         found = engine.recognise(picture)
@@ -111,7 +118,7 @@ class PageRecogniser:
         return found
 
     def _with_remedy(self, issue: Issue) -> Issue:
-        remedy = "ocr='auto' recognises it" if self._mode == "off" and ocr.engine_name() else _install()
+        remedy = "ocr='auto' recognises it" if self._mode == "off" and ocr.engines.engine_name() else _install()
         return replace(issue, message=f"{issue.message}; {remedy}")
 
 
@@ -133,10 +140,6 @@ def _undecoded(page: PageText, number: int) -> list[Issue]:
         return []
     message = f"fonts do not say which letters they show: {page.undecoded:.0%} of the text may be wrong"
     return [Issue("undecodable-text", message, number)]
-
-
-def _with(page: PageText, found: ocr.Recognised) -> PageText:
-    return PageText(text=found.text, hidden=page.hidden)
 
 
 def _confidence(found: ocr.Recognised, number: int) -> Issue:
