@@ -18,7 +18,16 @@ from sharedllm_docs.errors import DamagedDocumentError, DocumentNotFoundError, D
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     root = tmp_path / "reports"
-    for name in ("a.txt", "b.md", "2024/c.txt", "2024/deep/d.txt", ".hidden.txt", ".git/config", "build/e.txt", "x.log"):
+    for name in (
+        "a.txt",
+        "b.md",
+        "2024/c.txt",
+        "2024/deep/d.txt",
+        ".hidden.txt",
+        ".git/config",
+        "build/e.txt",
+        "x.log",
+    ):
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text(f"text of {name}")
     (root / ".gitignore").write_text("build/\n*.log\n!2024/keep.log\n")

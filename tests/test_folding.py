@@ -114,7 +114,9 @@ def test_sentences_end_where_their_language_ends_them(sentences: list[str]) -> N
     assert [text[a:b] for a, b in sentence_spans(text)] == sentences
 
 
-@pytest.mark.parametrize("sentences", [["每月租金是七百五十。", "管理人是谁？", "「好。」", "他说。"], ["雨です。", "本当！", "はい。"]])
+@pytest.mark.parametrize(
+    "sentences", [["每月租金是七百五十。", "管理人是谁？", "「好。」", "他说。"], ["雨です。", "本当！", "はい。"]]
+)
 def test_sentences_without_spaces(sentences: list[str]) -> None:
     text = "".join(sentences)
     assert [text[a:b] for a, b in sentence_spans(text)] == sentences

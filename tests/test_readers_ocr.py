@@ -56,7 +56,8 @@ def codes(document: Document) -> list[tuple[str, int | None]]:
     return [(issue.code, issue.page) for issue in document.issues]
 
 
-SCAN = "q 595 0 0 842 0 0 cm /Im1 Do Q "
+IMAGE = "BI /W 1 /H 1 /BPC 8 /CS /G ID a EI"
+SCAN = f"q 595 0 0 842 0 0 cm {IMAGE} Q "
 
 # -- which pages are recognised
 
@@ -116,9 +117,11 @@ def test_pages_of_text_alone_are_known_by_the_same_key_with_and_without_an_engin
 
 
 def test_a_picture_beside_text_is_read_behind_it_and_one_under_text_is_not(fake: FakeEngine) -> None:
-    picture = "q 400 0 0 300 100 60 cm /Im1 Do Q "
+    picture = f"q 400 0 0 300 100 60 cm {IMAGE} Q "
     beside = "".join(put(one, y=780 - 20 * row) for row, one in enumerate(prose(1)))
-    document = read(drawn_pdf([picture + beside, picture + put("caption inside the picture of the page", y=200) + beside]))
+    document = read(
+        drawn_pdf([picture + beside, picture + put("caption inside the picture of the page", y=200) + beside])
+    )
     assert document.pages[0].text.endswith(f"\n\n{SCAN_TEXT}")
     assert SCAN_TEXT not in document.pages[1].text
     assert codes(document) == [("text-recognised", 1)]
@@ -127,7 +130,7 @@ def test_a_picture_beside_text_is_read_behind_it_and_one_under_text_is_not(fake:
 def test_doubtful_lines_of_pictures_beside_text_are_not_taken(fake: FakeEngine) -> None:
     fake.lines = (line("l1I;:", 0, 0, confidence=0.4),)
     beside = "".join(put(one, y=780 - 20 * row) for row, one in enumerate(prose(1)))
-    assert read(drawn_pdf(["q 400 0 0 300 100 60 cm /Im1 Do Q " + beside])).issues == ()
+    assert read(drawn_pdf([f"q 400 0 0 300 100 60 cm {IMAGE} Q " + beside])).issues == ()
 
 
 def test_a_page_that_is_recognised_poorly_is_told_aloud(fake: FakeEngine) -> None:
@@ -165,9 +168,11 @@ def test_progress_counts_recognised_pages(fake: FakeEngine) -> None:
     "text",
     [
         "\x01 \x04\x05\x06\x06\x07\x08\x08\x07\x05\t \x06\n \x05\t \x0b \x01\x02\x03\x04\x05",
-        "!\"# $%&'( )*+,- ./ !\"#$ %&'() *+,-. /!\"# $%&'( )*+,- ./ !\"#$ %&'() *+,-. /!\"#",
+        '!"# $%&\'( )*+,- ./ !"#$ %&\'() *+,-. /!"# $%&\'( )*+,- ./ !"#$ %&\'() *+,-. /!"#',
         "\ue001\ue002\ue003 \ue004\ue005 \ue006\ue007\ue008 \ue009 \ue00a\ue00b\ue00c",
-        " ".join("".join(chr((ord(c) - 97 + 11) % 26 + 97) for c in word) for word in " ".join(prose(1)).lower().split()),
+        " ".join(
+            "".join(chr((ord(c) - 97 + 11) % 26 + 97) for c in word) for word in " ".join(prose(1)).lower().split()
+        ),
         "(cid:12)(cid:5) \ufffd\ufffd\ufffd\ufffd \ufffd\ufffd\ufffd\ufffd\ufffd\ufffd",
     ],
 )
@@ -179,11 +184,11 @@ def test_glyph_numbers_are_no_text(text: str) -> None:
     "text",
     [
         "\n".join(prose(1)),
-        "Die Gebühr für das Café in Zürich ist hoch, und die Fahrt über den See dauert eine gute Stunde mit dem Schiff.",
-        "Łódź jest miastem w środkowej Polsce, a jego mieszkańcy chętnie spacerują po szerokich ulicach i parkach miasta.",
-        "Suomen kieli kuuluu uralilaisiin kieliin ja sitä puhuu noin viisi miljoonaa ihmistä pääasiassa Suomessa nykyään.",
+        "Die Gebühr für das Café in Zürich ist hoch, und die Fahrt über den See dauert eine gute Stunde.",
+        "Łódź jest miastem w środkowej Polsce, a jego mieszkańcy chętnie spacerują po szerokich ulicach i parkach.",
+        "Suomen kieli kuuluu uralilaisiin kieliin ja sitä puhuu noin viisi miljoonaa ihmistä pääasiassa Suomessa.",
         "Gemi sabah erken saatlerde limandan ayrılıyor ve akşam olmadan önce adaya ulaşıyor; bilet ücreti on iki lira.",
-        "Saya tinggal di kota kecil dan setiap hari pergi ke pasar untuk membeli sayur serta buah yang segar dari petani.",
+        "Saya tinggal di kota kecil dan setiap hari pergi ke pasar untuk membeli sayur serta buah yang segar.",
         "每月租金是七百五十。管理人是李。",
         "Он пришёл домой и сел за стол.",
         "Q1 2025 | 24.7 | 21.3\nQ2 2025 | (1,234.50) | 12 %\n" * 5,

@@ -93,7 +93,12 @@ def test_docx_headings_are_sections_and_properties_metadata() -> None:
 
 def test_docx_lists_are_numbered_as_word_numbers_them() -> None:
     made = docx.Document()
-    for text, style in [("one", "List Number"), ("two", "List Number"), ("dot", "List Bullet"), ("three", "List Number")]:
+    for text, style in [
+        ("one", "List Number"),
+        ("two", "List Number"),
+        ("dot", "List Bullet"),
+        ("three", "List Number"),
+    ]:
         made.add_paragraph(text, style=style)
     assert read(saved(made), "a.docx").text.split("\n") == ["1. one", "2. two", "- dot", "3. three"]
 
@@ -162,7 +167,8 @@ FOOTNOTES = (
 def test_docx_footnotes_follow_their_paragraph_and_no_number_grows_by_their_mark() -> None:
     data = body(saved(report()), "12 euros.</w:t></w:r>", "250</w:t></w:r><w:r><w:footnoteReference w:id='2'/></w:r>")
     relation = (
-        b'<Relationship Id="rId99" Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes" '
+        b'<Relationship Id="rId99" '
+        b'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes" '
         b'Target="footnotes.xml"/></Relationships>'
     )
     kind = (
@@ -305,7 +311,9 @@ def test_xlsx_formulas_show_kept_values_and_others_are_told() -> None:
     made = book([["Item", "Sum"], ["Net", "=1+1"], ["Gross", "=B2*2"]])
 
     def keep(name: str, content: bytes) -> bytes:
-        return content.replace(b"<f>1+1</f><v/>", b"<f>1+1</f><v>2</v>").replace(b"<f>1+1</f><v></v>", b"<f>1+1</f><v>2</v>")
+        return content.replace(b"<f>1+1</f><v/>", b"<f>1+1</f><v>2</v>").replace(
+            b"<f>1+1</f><v></v>", b"<f>1+1</f><v>2</v>"
+        )
 
     with pytest.warns(DocumentWarning, match=r"formula-without-value: .*1 formula"):
         text = read(changed(saved(made), keep), "a.xlsx").text

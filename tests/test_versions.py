@@ -155,7 +155,12 @@ def test_one_bad_file_does_not_stop_the_others(index: Index, tmp_path: Path) -> 
     assert seen == list(files.added)
     assert dict(files.skipped)["reports/d.txt"] == "it is the same as reports/a.txt"
     assert [name for name, _ in files.failed] == ["reports/b.pdf", "nowhere.txt"]
-    assert [name for name, _ in files.skipped] == ["reports/c.bin", "reports/d.txt", "reports/empty.txt", "reports/z.zip/../out.txt"]
+    assert [name for name, _ in files.skipped] == [
+        "reports/c.bin",
+        "reports/d.txt",
+        "reports/empty.txt",
+        "reports/z.zip/../out.txt",
+    ]
 
 
 def test_add_all_takes_no_name(index: Index, tmp_path: Path) -> None:

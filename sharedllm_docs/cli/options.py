@@ -162,7 +162,9 @@ class ReadingOptions:
     ] = False
     ocr: Annotated[
         str | None,
-        _reading("--ocr", "[auto|off|force]", "Recognise text in pictures: where there is no other, never, always.", "auto"),
+        _reading(
+            "--ocr", "[auto|off|force]", "Recognise text in pictures: where there is no other, never, always.", "auto"
+        ),
     ] = None
     attachments: Annotated[
         bool, _reading("--attachments", None, "Read files embedded in a PDF or attached to an e-mail as well.")

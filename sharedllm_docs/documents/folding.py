@@ -10,8 +10,10 @@ import re
 import unicodedata
 from functools import lru_cache
 
-_FOLDED = ("<font>", "<wide>", "<narrow>", "<compat>", "<square>", "<initial>", "<medial>", "<final>", "<isolated>")
-_FOLDED += ("<vertical>",)
+_FOLDED = (
+    *("<font>", "<wide>", "<narrow>", "<compat>", "<square>"),
+    *("<initial>", "<medial>", "<final>", "<isolated>", "<vertical>"),
+)
 _KEPT = re.compile(r"\s|[\u2024-\u2026\u2033-\u2037\u2057\u203c\u2047-\u2049\u2100-\u2101\u2105-\u2106\u2474-\u24b5]")
 
 # Joined letters that some fonts (Calibri, Cambria and their kin) give out as capital letters of rare alphabets.
@@ -41,7 +43,7 @@ def fold_forms(text: str) -> str:
 
 
 def fold_map(text: str) -> tuple[str, list[int]] | None:
-    """The folded text and, for each of its characters and its end, the place in ``text``; None where nothing changes."""
+    """The folded text, and for each of its characters and its end the place in ``text``; None if nothing changes."""
     if text.isascii():
         return None
     folded = fold_forms(text)
@@ -62,5 +64,5 @@ def _unjoined(text: str) -> str:
 
 
 def _is_ligature(letter: str, text: str) -> bool:
-    """Whether a capital inside a word of small letters is two joined ones: where the alphabet has it, so has the text."""
+    """Whether a capital inside a word is joined letters: a text in an alphabet that has it has the small one too."""
     return _SMALL[letter] not in text

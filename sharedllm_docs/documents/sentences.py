@@ -11,18 +11,22 @@ import regex
 from sharedllm_docs.documents.terms import terms
 
 _SENTENCE_END = regex.compile(
-    r"(?<=[.!?\u2026\u061f\u06d4\u0964\u0965\u0589\u1362]|[.!?\u2026\u061f][ \u00a0\u202f]?[\u00bb\u201d\u2019\u201c])\s+(?=\P{Ll})(?![\u00bb\u201d])"
+    r"(?<=[.!?\u2026\u061f\u06d4\u0964\u0965\u0589\u1362]"
+    r"|[.!?\u2026\u061f][ \u00a0\u202f]?[\u00bb\u201d\u2019\u201c])\s+(?=\P{Ll})(?![\u00bb\u201d])"
     r"|(?<=:)[ \t]*\n\s*(?=\P{Ll})"
-    r"|(?<=[\u3002\uff01\uff1f\uff61][\u300d\u300f\u201d\u2019\uff09]?)(?![\u3002\uff01\uff1f\u300d\u300f\u201d\u2019\uff09])"
+    r"|(?<=[\u3002\uff01\uff1f\uff61][\u300d\u300f\u201d\u2019\uff09]?)"
+    r"(?![\u3002\uff01\uff1f\u300d\u300f\u201d\u2019\uff09])"
     r"|\n\s*\n"
 )
 """Full stops, question marks and the like of every script; in scripts with small letters none before one of them.
 Chinese and Japanese ones need no space after them."""
 _ABBREVIATED = regex.compile(
-    r"(?:^|[\s(\[\"'\u00ab\u201e])(?:\p{Lu}|\p{L}(?:\.[ \u00a0]?\p{L})+|Dr|Mr|Mrs|Ms|Prof|St|Figs?|Eqs?|Nos?|Secs?|Ch|Vol|pp?|cf|vs|ca"
+    r"(?:^|[\s(\[\"'\u00ab\u201e])(?:\p{Lu}|\p{L}(?:\.[ \u00a0]?\p{L})+"
+    r"|Dr|Mr|Mrs|Ms|Prof|St|Figs?|Eqs?|Nos?|Secs?|Ch|Vol|pp?|cf|vs|ca"
     r"|[Nn]r|Abs|Art|Abb|Bd|bzw|evtl|ggf|inkl|vgl|zzgl|Str|Tel|Hr|Fr|Jh|usw(?=\.,)"
     r"|Mme|Mlle|MM|art|chap|fig|r\u00e9f|env|Sr|Sra|Srta|p\u00e1g|n\u00fam|ej|Uds?"
-    r"|\u0433|\u0433\u0433|\u0443\u043b|\u0438\u043c|\u0441\u0442\u0440|\u0440\u0438\u0441|\u0440\u0443\u0431|\u0442\u044b\u0441|\u0441\u043c|\u0434|\u0441\u0442|\u0442)\.$"
+    r"|\u0433|\u0433\u0433|\u0443\u043b|\u0438\u043c|\u0441\u0442\u0440|\u0440\u0438\u0441"
+    r"|\u0440\u0443\u0431|\u0442\u044b\u0441|\u0441\u043c|\u0434|\u0441\u0442|\u0442)\.$"
 )
 """The end of a text whose last full stop belongs to an initial or an abbreviation, which more words follow."""
 _BLANK_LINE = re.compile(r"\n\s*\n")
@@ -55,9 +59,7 @@ def _is_abbreviated(text: str, start: int, end: int) -> bool:
     before = text[max(0, start - 12) : start]
     if _ABBREVIATED.search(before) or (_LETTER.search(before) and _LETTER_STOP.match(text, end)):
         return True
-    return (
-        _ORDINAL.search(before) is not None and _AFTER_ORDINAL.match(text, end) is not None
-    )
+    return _ORDINAL.search(before) is not None and _AFTER_ORDINAL.match(text, end) is not None
 
 
 _LETTER = regex.compile(r"(?<!\w)\p{L}\.$")

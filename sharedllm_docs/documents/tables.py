@@ -1,7 +1,7 @@
 """Tables as text: one line a row, every value behind the head of its column. Shared by all readers that know cells.
 
-``Revenue | Q1 2025: 24.7 | Q1 2024: 21.3``: a row's cell brings its head along, so that a question about it finds row and
-column, whatever the leaves cut off. Pure.
+``Revenue | Q1 2025: 24.7 | Q1 2024: 21.3``: a row's cell brings its head along, so that a question about it finds row
+and column, whatever the leaves cut off. Pure.
 """
 
 from __future__ import annotations

@@ -18,9 +18,7 @@ from sharedllm_docs.documents.languages import language_of, small_words, stem
 
 _ASCII_WORD = re.compile(r"[^\W_]+(?:[._][^\W_]+)*")
 _WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\u200c\u200d]*(?:[._][\p{L}\p{N}][\p{L}\p{N}\p{M}]*)*")
-_UNSPACED = (
-    r"\p{Han}\p{Hiragana}\p{Katakana}\u30fc\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}\p{Hangul}\u3005\u3007"
-)
+_UNSPACED = r"\p{Han}\p{Hiragana}\p{Katakana}\u30fc\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}\p{Hangul}\u3005\u3007"
 _RUN = regex.compile(rf"[{_UNSPACED}][{_UNSPACED}\p{{M}}]*|[^{_UNSPACED}]+")
 _HAS_UNSPACED = regex.compile(rf"[{_UNSPACED}]")
 _SCRIPT = regex.compile(r"(?P<russian>\p{Cyrillic})|(?P<arabic>\p{Arabic})|(?P<hebrew>\p{Hebrew})|(?P<latin>\p{Latin})")

@@ -79,7 +79,8 @@ def tokenize(
         # verbose=False: a page longer than the window is not a mistake, it is cut into chunks;
         # split_special_tokens: a document that spells a control token must not end the user's message with it
         # the model reads letters as they look; their places are those of the printed text
-        folded, places = fold_map(text) or (text, None)
+        found = fold_map(text)
+        folded, places = found if found is not None else (text, None)
         encoded = tokenizer(
             folded, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
         )

@@ -35,7 +35,8 @@ class Addition:
         force: commit again even if the document is there.
         replace: take out other versions of the same name, once the new one is committed: those of other bytes, and
             those of the same bytes read in the same way by an earlier version of a reader.
-        strict: whether content that is there under another name is an error; else it is given the name.
+        strict: whether a name stands for one document: others of the name go whatever they are, and content that is
+            there under another name is an error. Else it is given the name.
     """
 
     store: IndexStore
@@ -162,7 +163,11 @@ class Addition:
             for other in self.store.documents()
             if other.name == kept.name
             and other.key != kept.key
-            and (other.source_sha256 != kept.source_sha256 or _read_alike(other.reader_options, kept.reader_options))
+            and (
+                self.strict
+                or other.source_sha256 != kept.source_sha256
+                or _read_alike(other.reader_options, kept.reader_options)
+            )
         ]
 
     def _retire(self, writer: IndexWriter, kept: DocumentRecord) -> tuple[str, ...]:

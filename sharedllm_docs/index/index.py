@@ -228,7 +228,8 @@ class Index:
             force: read and commit again even if the document is there.
             replace: take older versions of the same name out, under the same lock, once this one is committed; of the
                 same bytes only those that were read in the same way. None does so for files, not for a ``Document`` or
-                bytes without a name. False keeps both. True refuses content that is there under another name.
+                bytes without a name. False keeps both. True takes all others of the name out, and refuses content that
+                is there under another name.
             reading: single fields of ``ReadOptions``, as in ``pages="1-20"``; all but its ``max_bytes``, which is the
                 disk budget here.
 
@@ -252,7 +253,9 @@ class Index:
         given = {**(source.metadata if isinstance(source, Document) else {}), **(metadata or {})}
         check_metadata(given)
         is_document = isinstance(source, Document)
-        replaces = not is_document and (name is not None or not isinstance(source, bytes)) if replace is None else replace
+        replaces = (
+            not is_document and (name is not None or not isinstance(source, bytes)) if replace is None else replace
+        )
         addition = Addition(
             self._store, self._library, lambda: self.llm, given, timeout, max_bytes, force, replaces, replace is True
         )
@@ -265,7 +268,9 @@ class Index:
             added = addition.run(document, told, begun)
         if not options.attachments or isinstance(source, Document):
             return added
-        return with_attachments(self, source, added, options, metadata=metadata, progress=told, timeout=timeout, force=force)
+        return with_attachments(
+            self, source, added, options, metadata=metadata, progress=told, timeout=timeout, force=force
+        )
 
     def add_all(
         self,

@@ -14,9 +14,11 @@ from langchain_sharedllm.filters import Filter
 from langchain_sharedllm.opening import IndexLike, open_index
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from langchain_sharedllm.chat import ChatSharedLLM
     from langchain_sharedllm.retriever import SharedLLMRetriever
-    from sharedllm_docs import Index, SharedLLM
+    from sharedllm_docs import Index, ReadKeywords, SharedLLM
 
 
 class SharedLLMIndex:
@@ -89,14 +91,21 @@ class SharedLLMIndex:
         return await asyncio.to_thread(self.add_documents, documents, ids=ids)
 
     def add_file(
-        self, path: str | os.PathLike[str], *, id: str | None = None, metadata: dict[str, str] | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        id: str | None = None,
+        metadata: dict[str, str] | None = None,
+        **reading: Unpack[ReadKeywords],
     ) -> str:
-        """Read a PDF, text, Markdown or HTML file with sharedllm-docs' own readers, which keep pages and sections.
+        """Read a file of any format with sharedllm-docs' own readers, which keep pages and sections.
 
         Args:
             path: of the file, or an fsspec URL.
             id: default: the file's name.
             metadata: strings kept with the document.
+            reading: how it is read: ``pages``, ``password``, ``ocr``, ``attachments`` and the other fields of
+                ``sharedllm_docs.ReadOptions``.
 
         Returns:
             the document's id.
@@ -104,13 +113,18 @@ class SharedLLMIndex:
         Raises:
             SharedLLMError: the file cannot be read; says why.
         """
-        return self._core.add(os.fspath(path), name=id, metadata=metadata, replace=True).document.name
+        return self._core.add(os.fspath(path), name=id, metadata=metadata, replace=True, **reading).document.name
 
     async def aadd_file(
-        self, path: str | os.PathLike[str], *, id: str | None = None, metadata: dict[str, str] | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        id: str | None = None,
+        metadata: dict[str, str] | None = None,
+        **reading: Unpack[ReadKeywords],
     ) -> str:
         """``add_file`` in a thread."""
-        return await asyncio.to_thread(self.add_file, path, id=id, metadata=metadata)
+        return await asyncio.to_thread(lambda: self.add_file(path, id=id, metadata=metadata, **reading))
 
     def delete(self, ids: Sequence[str]) -> bool:
         """Take documents out of the index; True if all of them were in it."""

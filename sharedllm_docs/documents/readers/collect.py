@@ -59,7 +59,10 @@ def names_of(sources: Sequence[str | Path]) -> dict[str, str]:
     for text in texts:
         places.setdefault(_last(text), set()).add(text if "://" in text else os.path.realpath(text))
     whole = {last for last, found in places.items() if len(found) > 1}
-    return {text: re.sub(r"^(?:\.{0,2}/)+", "", text.replace("\\", "/")) if _last(text) in whole else _last(text) for text in texts}
+    return {
+        text: re.sub(r"^(?:\.{0,2}/)+", "", text.replace("\\", "/")) if _last(text) in whole else _last(text)
+        for text in texts
+    }
 
 
 def _last(text: str) -> str:
@@ -147,7 +150,9 @@ class _Folder:
 
     def _entry(self, path: Path, name: str, rules: list[_Rules], depth: int) -> Iterator[Found | Skipped]:
         is_folder = path.is_dir()
-        reason = _passed_over(path, is_folder) or ("a .gitignore names it" if _is_ignored(path, is_folder, rules) else "")
+        reason = _passed_over(path, is_folder) or (
+            "a .gitignore names it" if _is_ignored(path, is_folder, rules) else ""
+        )
         if reason:
             yield Skipped(name, reason)
         elif is_folder and not self.recursive:

@@ -1,7 +1,7 @@
 """EPUB: the chapters in reading order, headings as sections; printed pages where the book marks them.
 
-A zip archive of XHTML, read with the HTML reader's rules. The one library for the format is under the AGPL, and its parts
-are few: container, package, spine.
+A zip archive of XHTML, read with the HTML reader's rules. The one library for the format is under the AGPL, and its
+parts are few: container, package, spine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,9 @@ from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.errors import DamagedDocumentError, EncryptedDocumentError, UnknownFormatError
 
 _PAGE = re.compile("\ufdd2([^\ufdd3]*)\ufdd3")  # non-characters around the label of a printed page that begins here
-_EMPTY_ELEMENT = re.compile(r"<(script|title|a|span|div|p|i|b|em|td|th|iframe|textarea)((?:\s[^<>]*)?)/>", re.IGNORECASE)
+_EMPTY_ELEMENT = re.compile(
+    r"<(script|title|a|span|div|p|i|b|em|td|th|iframe|textarea)((?:\s[^<>]*)?)/>", re.IGNORECASE
+)
 _MAX_ITEMS = 5000
 _FONTS = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 
@@ -39,7 +41,9 @@ class EpubReader:
 
     def sniff(self, head: bytes, name: str) -> bool:
         """A zip archive that names the format first, or one of this name."""
-        return head.startswith(ZIP_HEAD) and (b"mimetypeapplication/epub+zip" in head[:100] or name.lower().endswith(".epub"))
+        return head.startswith(ZIP_HEAD) and (
+            b"mimetypeapplication/epub+zip" in head[:100] or name.lower().endswith(".epub")
+        )
 
     def read(self, source: Source, options: ReadOptions, progress: Progress | None) -> Document:
         """All chapters of the spine.
@@ -81,7 +85,9 @@ class _Book:
         path = unquote(str(root.get("full-path"))) if root is not None else ""
         package = self._xml(path) if path else None
         if package is None:
-            raise UnknownFormatError(f"{name} is a zip archive but no EPUB: it names no package.", remedy="Check the file.")
+            raise UnknownFormatError(
+                f"{name} is a zip archive but no EPUB: it names no package.", remedy="Check the file."
+            )
         self.package, self.folder = package, posixpath.dirname(path)
         self.items = {item.get("id"): item for item in package.iterfind(".//{*}manifest/{*}item")}
 
@@ -173,7 +179,13 @@ class _Book:
                         yield self._path(folder, str(content.get("src"))), " ".join((label.text or "").split())
 
     def metadata(self) -> dict[str, str]:
-        wanted = {"title": "title", "creator": "author", "language": "language", "date": "date", "publisher": "publisher"}
+        wanted = {
+            "title": "title",
+            "creator": "author",
+            "language": "language",
+            "date": "date",
+            "publisher": "publisher",
+        }
         found: dict[str, str] = {}
         for element in self.package.iterfind(".//{*}metadata/*"):
             key = wanted.get(str(element.tag).rpartition("}")[2])

@@ -20,12 +20,15 @@ _MIN_COMMON = 0.2  # share of common letter pairs; 0.3 and more in running text 
 # Bullets of symbol fonts, which cleaning mends, and TeX's ligatures.
 _KNOWN_CODES = frozenset("\uf0b7\uf0a7\uf06e\uf0d8\uf0fc\x0b\x0c\r\x0e\x0f\n\t\xad\ufffe")
 _NUMBER = re.compile(r"(?<!\S)[-+\u2212(\[]?[$\u20ac\u00a3\u00a5#]?\d[\d.,:/\u2013-]*[%)\]*.,;]*(?!\S)")
+_LONE_SIGN = re.compile(r"(?<!\S)[^\w\s](?!\S)")
 _RULE = re.compile(r"([.\-_=*~\u2022\u2026|\u2500-\u257f])(?:\s*\1){2,}")
 _LATIN_WORD = re.compile(r"[a-z\u00df-\u024f]{3,}")
-_COMMON = frozenset(
-    "th he in er an re nd on en at ou ed ha to or it is hi es ng de le la ei ie ch un st te ar ti al nt se ne me ve "
-    "as ra ri ro li il el ta no ma om ur us em co di si ko na ka ja ni ju je go wa ze po pa ya ak am ah ay ng hu ki".split()
-)
+_COMMON_PAIRS = """
+    th he in er an re nd on en at ou ed ha to or it is hi es ng de le la ei ie ch un st te ar ti al nt se ne me
+    ve as ra ri ro li il el ta no ma om ur us em co di si ko na ka ja ni ju je go wa ze po pa ya ak am ah ay hu
+    ki
+"""
+_COMMON = frozenset(_COMMON_PAIRS.split())
 
 
 def illegible(text: str) -> str:
@@ -46,8 +49,9 @@ def _is_strange(character: str) -> bool:
 
 
 def _signs(text: str) -> str:
-    """Signs stand where letters should, once numbers and rules are set aside."""
-    rest = [character for character in _RULE.sub(" ", _NUMBER.sub(" ", text)) if not character.isspace()]
+    """Signs stand where letters should, once numbers, rules and single signs are set aside."""
+    worded = _RULE.sub(" ", _LONE_SIGN.sub(" ", _NUMBER.sub(" ", text)))
+    rest = [character for character in worded if not character.isspace()]
     if len(rest) < 2 * _FEW:
         return ""
     # category S and P; marks of scripts such as Devanagari belong to their letters

@@ -9,7 +9,7 @@ import email
 import email.policy
 import re
 from collections.abc import Iterator
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 
 from sharedllm_docs.documents.document import Document, Issue
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
@@ -53,7 +53,11 @@ class MailReader:
         pages, sections = flow.pages()
         if progress is not None:
             progress(1, 1)
-        metadata = {"title": _header(message, "Subject"), "author": _header(message, "From"), "date": _header(message, "Date")}
+        metadata = {
+            "title": _header(message, "Subject"),
+            "author": _header(message, "From"),
+            "date": _header(message, "Date"),
+        }
         return make_document(
             self,
             source,
@@ -106,7 +110,12 @@ def attached(message: EmailMessage) -> Iterator[tuple[str, bytes]]:
 def _header(message: EmailMessage, name: str) -> str:
     try:
         value = message.get(name)
-    except (ValueError, IndexError, AttributeError, TypeError):  # headers can be malformed in ways the library trips over
+    except (
+        ValueError,
+        IndexError,
+        AttributeError,
+        TypeError,
+    ):  # headers can be malformed in ways the library trips over
         return ""
     return " ".join(str(value).split()) if value else ""
 
@@ -130,7 +139,9 @@ def _is_own(message: EmailMessage, part: object) -> bool:
     stack: list[object] = [message]
     while stack:
         at = stack.pop()
-        for child in at.iter_parts() if isinstance(at, EmailMessage) and at.get_content_maintype() == "multipart" else ():
+        for child in (
+            at.iter_parts() if isinstance(at, EmailMessage) and at.get_content_maintype() == "multipart" else ()
+        ):
             if child is part:
                 return True
             stack.append(child)
@@ -156,7 +167,7 @@ def _add_body(flow: Flow, message: EmailMessage, clean: bool) -> None:
         flow.add(paragraph)
 
 
-def _content(part: EmailMessage) -> str:
+def _content(part: MIMEPart) -> str:
     try:
         return str(part.get_content())
     except (LookupError, ValueError, KeyError):  # an encoding that does not exist, or bytes that are not in it

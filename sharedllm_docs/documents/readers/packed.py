@@ -150,4 +150,4 @@ def missing_extra(name: str, package: str, extra: str) -> MissingExtraError:
 
 def sniff_packed(head: bytes, name: str, suffixes: tuple[str, ...]) -> bool:
     """Whether bytes of this name may be a packed document, or an encrypted or old one of the same name."""
-    return name.lower().endswith(suffixes) and (head.startswith(ZIP_HEAD) or head.startswith(OLE_HEAD))
+    return name.lower().endswith(suffixes) and head.startswith((ZIP_HEAD, OLE_HEAD))

@@ -72,7 +72,9 @@ def _opened(source: Source) -> tuple[Any, int]:
     except Image.DecompressionBombError as error:
         raise DocumentTooLargeError(f"{source.name}: {error}", remedy="Make it smaller.") from error
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise DamagedDocumentError(f"{source.name} is not a picture, or damaged: {error}.", remedy="Save it again.") from error
+        raise DamagedDocumentError(
+            f"{source.name} is not a picture, or damaged: {error}.", remedy="Save it again."
+        ) from error
     return image, count
 
 
@@ -85,7 +87,9 @@ def _frame(name: str, image: Any, index: int) -> Any:
         image.seek(index)
         width, height = image.size
         if width * height > _MAX_PIXELS:
-            raise DocumentTooLargeError(f"{name} has {width * height:,} pixels.", remedy=f"Make it {_MAX_PIXELS:,} at most.")
+            raise DocumentTooLargeError(
+                f"{name} has {width * height:,} pixels.", remedy=f"Make it {_MAX_PIXELS:,} at most."
+            )
         frame = ImageOps.exif_transpose(image)
         if frame.mode in ("RGBA", "LA", "P"):
             frame = frame.convert("RGBA")
@@ -93,5 +97,7 @@ def _frame(name: str, image: Any, index: int) -> Any:
         frame = frame.convert("RGB")
         frame.thumbnail((_LONG_SIDE, _LONG_SIDE))
     except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise DamagedDocumentError(f"{name}: picture {index + 1} is damaged: {error}.", remedy="Save it again.") from error
+        raise DamagedDocumentError(
+            f"{name}: picture {index + 1} is damaged: {error}.", remedy="Save it again."
+        ) from error
     return np.asarray(frame)

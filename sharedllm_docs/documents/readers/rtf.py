@@ -49,7 +49,7 @@ class RtfReader:
         choose_pages(source.name, 1, options)
         prepared, hidden, issues = _prepared(source.read().decode("latin-1"))
         try:
-            text = rtf_to_text(prepared, encoding=options.encoding or "cp1252", errors="replace")
+            text: str = rtf_to_text(prepared, encoding=options.encoding or "cp1252", errors="replace")
         except (ValueError, LookupError, IndexError, RecursionError) as error:
             raise DamagedDocumentError(f"{source.name} is damaged: {error}.", remedy="Export it again.") from error
         if hidden:

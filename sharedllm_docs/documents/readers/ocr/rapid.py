@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+
 from sharedllm_docs.documents.readers.ocr.recognised import Line, Recognised, Word, unskewed
 
 _MAX_SIDE = 3000  # pixels; a picture is made smaller to fit
@@ -41,7 +42,7 @@ class RapidEngine:
         self._lock = threading.Lock()
 
     def recognise(self, picture: Any) -> Recognised:
-        """See ``Engine``. Most pictures are upright: others are turned by how their lines lie and which way they read."""
+        """See ``Engine``. Most pictures are upright; others are turned by how their lines lie, and how they read."""
         with self._lock:
             turned, found = 0, self._read(picture)
             if found.boxes is not None and not _reads_well(found):
@@ -74,7 +75,7 @@ class RapidEngine:
         """The longest lines that lie, or stand, cut out and turned by the quarter."""
         from rapidocr.utils.process_img import get_rotate_crop_image
 
-        crops = []
+        crops: list[Any] = []
         for box in sorted(boxes, key=_length, reverse=True)[: 2 * _SAMPLE]:
             if (_height(box) > _width(box)) == bool(quarter) and len(crops) < _SAMPLE:
                 crop = get_rotate_crop_image(picture, np.asarray(box, dtype=np.float32))  # turns tall ones itself
@@ -85,7 +86,7 @@ class RapidEngine:
         """How well the lines read: their confidence, the mean over lines."""
         scores = []
         for crop in crops:
-            found = self._ocr(crop, use_det=False, use_rec=True, return_word_box=False)
+            found: Any = self._ocr(crop, use_det=False, use_rec=True, return_word_box=False)
             scores += [float(score) for score in found.scores or (0.0,)]
         return statistics.fmean(scores) if scores else 0.0
 

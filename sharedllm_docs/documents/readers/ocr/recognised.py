@@ -6,6 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 Box = tuple[float, float, float, float]
 
@@ -177,7 +178,7 @@ def _text(rows: Sequence[Sequence[Line]], height: float) -> str:
         if parts and row[0].box[1] - bottom > _PARAGRAPH_GAP * height:
             parts.append("")
         text = row[0].text
-        for before, after in zip(row, row[1:], strict=False):
+        for before, after in pairwise(row):
             text += (" | " if after.box[0] - before.box[2] > _CELL_GAP * height else " ") + after.text
         parts.append(text)
         bottom = max(line.box[3] for line in row)

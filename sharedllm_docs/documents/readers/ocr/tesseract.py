@@ -18,9 +18,7 @@ _PROGRAM = "tesseract"
 def _run(*arguments: str, picture: bytes = b"") -> str:
     """What the program prints; "" if it fails."""
     try:
-        done = subprocess.run(
-            [_PROGRAM, *arguments], input=picture, capture_output=True, timeout=_SECONDS, check=False
-        )
+        done = subprocess.run([_PROGRAM, *arguments], input=picture, capture_output=True, timeout=_SECONDS, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return ""
     return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""

@@ -1,7 +1,7 @@
 """DOCX: what Word shows of a document, through python-docx. Headings are sections; pages where Word has written them.
 
-Tracked insertions are read and deletions left out, as Word shows the document by default; footnotes follow the paragraph
-that refers to them, comments the one they stand beside.
+Tracked insertions are read and deletions left out, as Word shows the document by default; footnotes follow the
+paragraph that refers to them, comments the one they stand beside.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ def _opened(source: Source, options: ReadOptions) -> Any:
         except (KeyError, ValueError, PackageNotFoundError, AttributeError, SyntaxError) as error:
             reason = " ".join(str(error).split()) or type(error).__name__
             raise DamagedDocumentError(
-                f"{source.name} is not a Word document, or a damaged one: {reason}.", remedy="Open it in Word and save it."
+                f"{source.name} is not a Word document, or a damaged one: {reason}.",
+                remedy="Open it in Word and save it.",
             ) from error
 
 
@@ -221,7 +222,9 @@ class _Story:
             if number:
                 self._break()
             opened = number == next((i for i, one in enumerate(pieces) if one.strip()), 0)
-            self.flow.add((mark if opened else "") + piece, level if opened else 0, "list" if mark and not level else "")
+            self.flow.add(
+                (mark if opened else "") + piece, level if opened else 0, "list" if mark and not level else ""
+            )
         for note in paragraph.after:
             self.flow.add(note)
         for box in paragraph.boxes:
@@ -243,8 +246,8 @@ class _Story:
             if name.startswith("heading ") and name[8:].isdecimal():
                 return min(9, int(name[8:]))
             outline = style.element.find(f"{W}pPr/{W}outlineLvl")
-            if outline is not None and (own := outline.get(f"{W}val", "")).isdecimal():
-                return int(own) + 1 if int(own) < 9 else 0
+            if outline is not None and (depth := outline.get(f"{W}val", "")).isdecimal():
+                return int(depth) + 1 if int(depth) < 9 else 0
             style, visited = style.base_style, visited + 1
         return 0
 
@@ -359,7 +362,7 @@ class _Story:
             span, merge = 1, None
             if properties is not None:
                 width = value_of(properties, "gridSpan") or "1"
-                span = min(64, int(width)) if width.isdecimal() else 1
+                span = min(64, int(width)) if width.isdecimal() and len(width) < 4 else 1
                 merge = properties.find(f"{W}vMerge")
             if merge is not None and merge.get(f"{W}val") != "restart":
                 text = above.get(len(cells), "")

@@ -7,7 +7,9 @@ nothing.
 from __future__ import annotations
 
 import datetime as dt
+import operator
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -17,8 +19,11 @@ _TOKEN = re.compile(
     r"|(?P<digits>[#0?][#0?,.]*|\.[#0?]+)|(?P<percent>%)|(?P<general>General)|(?P<text>@)|(?P<other>.)",
     re.IGNORECASE,
 )
-_MONTHS = "January February March April May June July August September October November December".split()
-_DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
+_MONTHS = (
+    *("January", "February", "March", "April", "May", "June"),
+    *("July", "August", "September", "October", "November", "December"),
+)
+_DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _CONDITION = re.compile(r"(<=|>=|<>|<|>|=)\s*(-?\d+(?:\.\d+)?)")
 _EPOCH = dt.datetime(1899, 12, 30)
 
@@ -109,20 +114,23 @@ def _choose(
     return sections[0], value
 
 
-def _condition(section: tuple[tuple[str, str], ...]) -> Any:
+_TESTS: dict[str, Callable[[float, float], bool]] = {
+    "<": operator.lt,
+    ">": operator.gt,
+    "=": operator.eq,
+    "<=": operator.le,
+    ">=": operator.ge,
+    "<>": operator.ne,
+}
+
+
+def _condition(section: tuple[tuple[str, str], ...]) -> Callable[[float], bool] | None:
+    """The test that a section sets for values, such as ``[>5]``."""
     for kind, text in section:
         match = _CONDITION.fullmatch(text) if kind == "bracket" else None
         if match:
-            bound, sign = float(match[2]), match[1]
-            tests = {
-                "<": lambda v: v < bound,
-                ">": lambda v: v > bound,
-                "=": lambda v: v == bound,
-                "<=": lambda v: v <= bound,
-                ">=": lambda v: v >= bound,
-                "<>": lambda v: v != bound,
-            }
-            return tests[sign]
+            test, bound = _TESTS[match[1]], float(match[2])
+            return lambda value: test(value, bound)
     return None
 
 
@@ -193,7 +201,10 @@ def _padded(text: str, least: int) -> str:
 def _moment(value: Any, code: str) -> str:
     """A date, a time or a duration."""
     tokens = _sections(code)[0]
-    if not any(kind == "date" or (kind == "bracket" and text.lower() in ("h", "hh", "m", "mm", "s", "ss")) for kind, text in tokens):
+    if not any(
+        kind == "date" or (kind == "bracket" and text.lower() in ("h", "hh", "m", "mm", "s", "ss"))
+        for kind, text in tokens
+    ):
         return _plain_moment(value)
     elapsed = value if isinstance(value, dt.timedelta) else None
     if isinstance(value, dt.timedelta):

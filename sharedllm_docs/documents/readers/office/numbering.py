@@ -66,7 +66,9 @@ class Numbering:
             return ""
         if kind == "bullet":
             return "- "
-        key = name if (name, depth) in self._levels else self._abstract.get(name, name)  # lists that go on share a count
+        key = (
+            name if (name, depth) in self._levels else self._abstract.get(name, name)
+        )  # lists that go on share a count
         self._counts[key, depth] = self._counts.get((key, depth), start - 1) + 1
         for deeper in range(depth + 1, 9):
             self._counts.pop((key, deeper), None)

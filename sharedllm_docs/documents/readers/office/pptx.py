@@ -97,13 +97,15 @@ class _Slide:
         self._notes()
         issues = []
         if self.left_out:
-            issues.append(Issue("hidden-text", f"{self.left_out} shape(s) that no show shows are left out", self.number))
+            issues.append(
+                Issue("hidden-text", f"{self.left_out} shape(s) that no show shows are left out", self.number)
+            )
         if self.pictures:
             issues.append(Issue("pictures", f"{self.pictures} picture(s) are not read", self.number))
         return issues
 
     def _ordered(self, shapes: Any, depth: int) -> Iterator[Any]:
-        """Shapes from top to bottom and left to right, groups taken apart; hidden ones and those off the slide left out.
+        """Shapes from top to bottom and left to right, groups taken apart, without hidden ones and those off the slide.
 
         Positions are compared in steps of a twentieth of the slide, so that boxes side by side stay side by side.
         """
@@ -141,9 +143,9 @@ class _Slide:
             self.pictures += 1
 
     def _table(self, table: Any) -> None:
-        grid = []
+        grid: list[list[str]] = []
         for row in table.rows:
-            cells = []
+            cells: list[str] = []
             for cell in row.cells:
                 if cell.is_spanned:  # covered by a merged cell: of the same row, or of one above
                     across = cell._tc.get("hMerge") in ("1", "true")

@@ -28,7 +28,7 @@ _ROW = re.compile(rb"<(?:\w+:)?row\b([^>]*)>")
 _COLUMN = re.compile(rb"<(?:\w+:)?col\b([^>]*)>")
 _MERGED = re.compile(rb'<(?:\w+:)?mergeCell\b[^>]*\bref="([A-Z]+)(\d+):([A-Z]+)(\d+)"')
 _UNCOMPUTED = re.compile(
-    rb'<(?:\w+:)?c\b([^>]*)>\s*<(?:\w+:)?f\b[^>]*>([^<]*)</(?:\w+:)?f>\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v></(?:\w+:)?v>)?\s*'
+    rb"<(?:\w+:)?c\b([^>]*)>\s*<(?:\w+:)?f\b[^>]*>([^<]*)</(?:\w+:)?f>\s*(?:<(?:\w+:)?v\s*/>|<(?:\w+:)?v></(?:\w+:)?v>)?\s*"
     rb"</(?:\w+:)?c>"
 )
 _HIDDEN = re.compile(rb'\bhidden="(?:1|true)"')
@@ -87,7 +87,8 @@ class XlsxReader:
             except (KeyError, ValueError, TypeError, AttributeError, SyntaxError, IndexError) as error:
                 reason = " ".join(str(error).split()) or type(error).__name__
                 raise DamagedDocumentError(
-                    f"{source.name} is not a workbook, or a damaged one: {reason}.", remedy="Open it in Excel and save it."
+                    f"{source.name} is not a workbook, or a damaged one: {reason}.",
+                    remedy="Open it in Excel and save it.",
                 ) from error
             numbers = choose_pages(source.name, len(book.worksheets), options)
             flow, issues = Flow(options.clean), list[Issue]()
@@ -210,8 +211,8 @@ class _Sheet:
     def _cell(self, cell: Any) -> str:
         value = cell.value
         if value is None:
-            row, column = getattr(cell, "row", None), getattr(cell, "column", None)
-            return self.shape.formulas.get((row, column), "") if row and self.shape.formulas else ""
+            row, column = getattr(cell, "row", 0), getattr(cell, "column", 0)  # an empty cell knows no place
+            return self.shape.formulas.get((row, column), "")
         return shown(value, cell.number_format or "General")
 
     def _spread(self) -> dict[int, dict[int, Any]]:

@@ -17,7 +17,7 @@ __all__ = ["PdfReader"]
 
 
 class PdfReader:
-    """PDF files of every version, encrypted ones included. Pictures of text are recognised where an engine is installed."""
+    """PDF files of every version, encrypted ones included. Pictures of text are recognised where an engine is there."""
 
     name = "pdf"
     suffixes = (".pdf",)

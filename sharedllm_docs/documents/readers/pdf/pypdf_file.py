@@ -127,10 +127,12 @@ class PypdfFile:
                     yield str(item.alternative_name or item.name), bytes(content)
             for page in self._reader.pages:
                 for note in page.get("/Annots") or ():
-                    file = note.get_object().get("/FS") if note.get_object().get("/Subtype") == "/FileAttachment" else None
-                    stream = file.get_object().get("/EF", {}).get("/F") if file is not None else None
+                    file = (
+                        note.get_object().get("/FS") if note.get_object().get("/Subtype") == "/FileAttachment" else None
+                    )
+                    own: Any = file.get_object() if file is not None else {}
+                    stream = own.get("/EF", {}).get("/F")
                     if stream is not None:
-                        own = file.get_object()
                         yield str(own.get("/UF") or own.get("/F") or "file"), bytes(stream.get_object().get_data())
 
     def has_content(self, index: int) -> bool:

@@ -167,7 +167,9 @@ def _refuse_textless(name: str, raw: Sequence[str], issues: Sequence[Issue]) -> 
     if codes & {"no-text-on-page", "undecodable-text"}:
         raise ScannedDocumentError(
             f"{name}: none of the {len(raw)} page(s) read has a text layer that can be read, they are pictures.",
-            remedy=ocr.REMEDY if not ocr.engines.engine_name() else "Read it with ocr='auto', or check the picture's quality.",
+            remedy=ocr.REMEDY
+            if not ocr.engines.engine_name()
+            else "Read it with ocr='auto', or check the picture's quality.",
         )
     if "page-failed" in codes:
         reason = next(issue.message for issue in issues if issue.code == "page-failed")

@@ -59,9 +59,9 @@ class PageRecogniser:
             done = self._whole(number)
             if done is not None:
                 told = {"no-text-on-page", "blank-page", "page-failed", "hidden-text", "page-fallback"}
-                found, margins = done
-                read = PageText(text=found.text, margins=margins, hidden=page.hidden)
-                return read, [*(i for i in kept if i.code not in told), _confidence(found, number)]
+                seen, margins = done
+                read = PageText(text=seen.text, margins=margins, hidden=page.hidden)
+                return read, [*(i for i in kept if i.code not in told), _confidence(seen, number)]
         if scanned and self._available:
             return page, [_unrecognised(issue) if issue.code == "no-text-on-page" else issue for issue in kept]
         if scanned:

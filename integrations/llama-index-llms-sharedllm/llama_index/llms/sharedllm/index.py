@@ -6,7 +6,7 @@ import logging
 from asyncio import to_thread
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sharedllm_docs as core
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
@@ -24,6 +24,9 @@ from llama_index.llms.sharedllm.documents import is_blank, kept_of, to_core
 from llama_index.llms.sharedllm.filters import Filters
 from llama_index.llms.sharedllm.query_engine import SharedLLMQueryEngine
 from llama_index.llms.sharedllm.retriever import SharedLLMRetriever
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 logger = logging.getLogger(__name__)
 
@@ -110,19 +113,25 @@ class SharedLLMIndex:
             self.core.add(to_core(document), replace=True)
 
     def insert_file(
-        self, path: str | Path, *, ref_doc_id: str | None = None, options: core.ReadOptions | None = None
+        self,
+        path: str | Path,
+        *,
+        ref_doc_id: str | None = None,
+        options: core.ReadOptions | None = None,
+        **reading: Unpack[core.ReadKeywords],
     ) -> str:
-        """Read a file (PDF, text, Markdown, HTML) with sharedllm-docs's own readers; returns its ``ref_doc_id``.
+        """Read a file of any format with sharedllm-docs's own readers; returns its ``ref_doc_id``.
 
         Unlike LlamaIndex's readers they keep pages, printed page labels and sections.
 
         Args:
             path: of the file, or an fsspec URL.
             ref_doc_id: the file's name by default.
-            options: of the reader: password, pages, engine, encoding.
+            options: how it is read, as a whole.
+            reading: single fields of ``ReadOptions``: ``pages``, ``password``, ``ocr``, ``attachments`` and others.
         """
         with self._callback_manager.as_trace("insert"):
-            return self.core.add(path, name=ref_doc_id, options=options, replace=True).document.name
+            return self.core.add(path, name=ref_doc_id, options=options, replace=True, **reading).document.name
 
     def update_ref_doc(self, document: Document) -> None:
         """Replace the document with the same ``id_``, or insert it; the index always has one of the two."""
