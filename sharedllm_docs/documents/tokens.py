@@ -80,13 +80,13 @@ def tokenize(
         # split_special_tokens: a document that spells a control token must not end the user's message with it
         # the model reads letters as they look; their places are those of the printed text
         found = fold_map(text)
-        folded, places = found if found is not None else (text, None)
+        folded, back = found if found is not None else (text, None)
         encoded = tokenizer(
             folded, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
         )
         ids.append(np.asarray(encoded["input_ids"], dtype=np.int32))
         offsets = np.asarray(encoded["offset_mapping"], dtype=np.int32).reshape(-1, 2)
-        spans.append((offsets if places is None else _printed(offsets, places)) + start)
+        spans.append((offsets if back is None else _printed(offsets, back)) + start)
         if progress is not None:
             progress(index + 1, len(document.pages))
     if not document.text.strip() or not any(map(len, ids)):

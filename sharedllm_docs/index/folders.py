@@ -221,7 +221,7 @@ def _changes(folders: Sequence[str | Path], recursive: bool, stop: Any) -> Itera
         from sharedllm_docs.documents.readers.packed import missing_extra
 
         raise missing_extra("A folder", "watchfiles", "watch") from error
-    return watchfiles.watch(
+    yield from watchfiles.watch(
         *folders, recursive=recursive, stop_event=stop, raise_interrupt=True, yield_on_timeout=True, rust_timeout=1000
     )
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sharedllm_docs.documents.cleaning import clean_pages, normalise_line_breaks
 from sharedllm_docs.documents.document import Document, Issue, Page
@@ -52,6 +52,7 @@ def read_pdf(reader: Reader, source: Source, options: ReadOptions, progress: Pro
             issues.extend(found)
             if progress is not None:
                 progress(done, len(numbers))
+        _add_form(opened, numbers, raw)
         _refuse_textless(source.name, [page.text for page in raw], issues)
         issues = [*opened.issues, *_damage(source, opened, logs), *issues]
     pages, cleaning = _pages(raw, numbers, structure, count, options)
@@ -67,6 +68,15 @@ def read_pdf(reader: Reader, source: Source, options: ReadOptions, progress: Pro
         issues=issues,
         metadata=structure.metadata,
     )
+
+
+def _add_form(opened: OpenedPdf, numbers: Sequence[int], raw: list[PageText]) -> None:
+    """The lines of an XFA form go behind the text of page 1, which is there for other viewers."""
+    with contextlib.suppress(EngineError):
+        lines = opened.structure.xfa() if opened.structure is not None and numbers[:1] == (1,) else []
+        if lines:
+            text = "\n\n".join(filter(None, (raw[0].text.rstrip("\n"), "\n".join(lines))))
+            raw[0] = replace(raw[0], text=text, margins=(raw[0].margins[0], 0))
 
 
 def _structure(opened: OpenedPdf) -> tuple[_Structure, list[Issue]]:
