@@ -3,7 +3,7 @@
 DIR is the folder `html` of Debian's package debian-handbook (`apt-get download debian-handbook`, then `dpkg-deb -x`),
 a manual with translations under GPL-2+ or CC-BY-SA-3.0. Its sections become pages of some 2,000 characters; of the
 twenty questions a language (`language_questions.json`) each is about one paragraph, and its page is the right one.
-Selection and citation only, no answers are generated. English paragraphs that nobody has translated stay among the text.
+Selection and citation only, no answers are generated. Paragraphs that nobody has translated stay in English.
 """
 
 from __future__ import annotations
