@@ -537,8 +537,10 @@ def _instructed(options: AskOptions, conversation: Sequence[Message]) -> dict[st
     """The options with the conversation's system messages among the instructions."""
     check_messages(conversation)
     said = [message.content for message in conversation if message.role == "system" and message.content.strip()]
-    merged = "\n".join(part for part in (options.get("instructions", ""), *said) if part)
-    return {**options, "instructions": merged} if said else dict(options)
+    own = options.get("instructions", "")
+    if not said or not isinstance(own, str):  # anything else is refused by name where the query is made
+        return dict(options)
+    return {**options, "instructions": "\n".join(part for part in (own, *said) if part)}
 
 
 def _ignore(_progress: Progress) -> None:

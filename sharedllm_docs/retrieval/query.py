@@ -23,7 +23,7 @@ Where = Mapping[str, str | Collection[str]] | Callable[[Mapping[str, str]], bool
 must fit; or a function that is given the metadata."""
 
 
-FULL = {"max_new_tokens": 384, "max_citations": 12}
+FULL = {"max_new_tokens": 384, "max_citations": 12, "candidates": 24}
 """Settings of an answer of several sentences, where no others are given."""
 FULL_BUDGET = 3
 """Such an answer is given this many times the rows, so that it can draw on several sections."""
@@ -167,7 +167,7 @@ class Query:
 
 def _full_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
     """Settings of the style ``full`` for the configs that are not given whole."""
-    whole = {"max_new_tokens": "generation", "max_citations": "retrieval"}
+    whole = {name: "generation" if name == "max_new_tokens" else "retrieval" for name in FULL}
     return {name: value for name, value in FULL.items() if options.get(whole[name]) is None}
 
 
