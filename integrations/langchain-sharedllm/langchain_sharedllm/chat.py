@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 else:  # the class brings torch with it, which is loaded at the first call
     SharedLLM = Any
 
-DEFAULT_MODEL = "smollm2-135m-instruct"
+DEFAULT_MODEL = "qwen2.5-coder-0.5b-instruct"
 """What the core loads when no model is named."""
 KEYWORDS = frozenset(AskOptions.__annotations__) | {"max_tokens"}
 
