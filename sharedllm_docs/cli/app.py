@@ -108,6 +108,7 @@ for _name, _function in (
     ("add", add),
     ("watch", watch),
     ("ask", question_commands.ask),
+    ("summarise", question_commands.summarise),
     ("chat", question_commands.chat),
     ("list", index_commands.list_documents),
     ("show", index_commands.show),
