@@ -12,6 +12,7 @@ from sharedllm_docs.documents.readers.read import warn_of_losses
 from sharedllm_docs.errors import StoreError
 from sharedllm_docs.index.ingest import Ingestion, Report
 from sharedllm_docs.index.library import Library
+from sharedllm_docs.index.reading import Encode, Reading
 from sharedllm_docs.index.views import AddedDocument
 from sharedllm_docs.model.shared_llm import SharedLLM
 from sharedllm_docs.store import IndexStore
@@ -33,6 +34,8 @@ class Addition:
         max_bytes: disk budget instead of the index's.
         force: commit again even if the document is there.
         replace: take out other documents of the same name, once the new one is committed.
+        encode: when its chunks are encoded.
+        reading: reads on in documents that are not wholly read.
     """
 
     store: IndexStore
@@ -43,6 +46,8 @@ class Addition:
     max_bytes: int | None
     force: bool
     replace: bool
+    encode: Encode
+    reading: Reading
 
     def run(self, document: Document, report: Report, begun: float) -> AddedDocument:
         """Add a document.
@@ -58,15 +63,19 @@ class Addition:
         read_seconds = time.perf_counter() - begun
         present = self.present(document)
         if present is not None and not self.force:
-            return self._found(present, read_seconds)
+            return self._found(present, read_seconds, report)
         ingestion = Ingestion(self.llm(), document, report)
         with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
-            self.store.check_room(ingestion.missing_bytes(writer), max_bytes=self.max_bytes)
-            done = ingestion.run(writer)
+            needed = ingestion.missing_bytes(writer, shards=self.encode != "when-asked")
+            self.store.check_room(needed, max_bytes=self.max_bytes)
+            done = ingestion.run(writer, encode=self.encode == "all")
             replaced = self._retire(writer, done.record)
+        if self.encode == "background":
+            self.reading.start([done.record.key], report)
         seconds = time.perf_counter() - begun
+        later = {done.record.chunks[number].start for number in done.record.unread}
         pairs = zip(ingestion.chunks, ingestion.reused, strict=True)
-        encoded = sum(len(chunk) for chunk, reused in pairs if not reused)
+        encoded = sum(len(chunk) for chunk, reused in pairs if not reused and chunk.start not in later)
         return AddedDocument(
             self.library.info(done.record),
             True,
@@ -78,13 +87,14 @@ class Addition:
             replaced,
         )
 
-    def known(self, identity: Identity, max_pages: int, begun: float) -> AddedDocument | None:
+    def known(self, identity: Identity, max_pages: int, begun: float, report: Report) -> AddedDocument | None:
         """What ``run`` would return for a document that is there already, found without reading its text.
 
         Args:
             identity: identity of the document.
             max_pages: maximum number of pages that may be read.
             begun: time of the performance counter at which the work began.
+            report: called with each step.
 
         Returns:
             None if the document is not there, or has more pages than may be read: reading it raises the error.
@@ -93,7 +103,7 @@ class Addition:
         if present is None or present.pages > max_pages:
             return None
         warn_of_losses(present.name, present.issues)
-        return self._found(present, time.perf_counter() - begun)
+        return self._found(present, time.perf_counter() - begun, report)
 
     def present(self, document: Document | Identity) -> DocumentRecord | None:
         """The record of the document with this content, if the index holds it; its name may be another."""
@@ -114,24 +124,37 @@ class Addition:
             )
         return record
 
-    def _found(self, present: DocumentRecord, seconds: float) -> AddedDocument:
+    def _found(self, present: DocumentRecord, seconds: float, report: Report) -> AddedDocument:
         replaced: tuple[str, ...] = ()
         record, outdated = present, not self.metadata.items() <= present.metadata.items()
         if outdated or self._older(present):  # older ones are there if an earlier replacement was cut short
             with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
                 record = writer.update_metadata(present.key, self.metadata)
                 replaced = self._retire(writer, record)
+        begun = time.perf_counter()
+        encoded = self._read_on(record, report)
+        spent = time.perf_counter() - begun
+        record = self.store.get(record.key)
         return AddedDocument(
             self.library.info(record),
             False,
-            0,
-            len(record.chunks),
-            seconds,
+            encoded,
+            len(record.chunks) - len(record.unread) - encoded,
+            seconds + spent,
             0.0,
-            {"read": seconds},
+            {"read": seconds, "encode": spent} if encoded else {"read": seconds},
             replaced,
             metadata_updated=outdated,
         )
+
+    def _read_on(self, record: DocumentRecord, report: Report) -> int:
+        """Read what is left of a document that is there already; returns the number of chunks encoded at once."""
+        if not record.unread or self.encode == "when-asked":
+            return 0
+        if self.encode == "background":
+            self.reading.start([record.key], report)
+            return 0
+        return self.reading.read([record.key], report, timeout=self.timeout, max_bytes=self.max_bytes)
 
     def _older(self, kept: DocumentRecord) -> list[str]:
         """Keys of the documents to be replaced."""

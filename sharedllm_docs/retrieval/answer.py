@@ -60,12 +60,14 @@ class Timings:
         load: reading, checking and rotating the stored rows.
         first_token: until the first token of the answer was known.
         total: until the answer was complete.
+        encode: encoding and storing chunks that were not read yet; 0 in a document that is wholly read.
     """
 
     select: float = 0.0
     load: float = 0.0
     first_token: float = 0.0
     total: float = 0.0
+    encode: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Counts:
         bytes_read: bytes read from the store.
         question_tokens: tokens fed after the rows, evidence included.
         answer_tokens: tokens generated.
+        chunks_encoded: number of chunks that were not read yet and were encoded for this question.
     """
 
     documents: int = 0
@@ -89,6 +92,7 @@ class Counts:
     bytes_read: int = 0
     question_tokens: int = 0
     answer_tokens: int = 0
+    chunks_encoded: int = 0
 
 
 @dataclass(frozen=True)
