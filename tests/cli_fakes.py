@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sharedllm_docs.documents.document import Issue
@@ -192,6 +193,12 @@ class FakeIndex:
         self.infos[info.key] = info
         counts = (70, 1, 95.13, 761.2) if new else (0, 71, 0.4, 0.0)
         return AddedDocument(info, new, *counts, {"read": 0.5, "encode": 90.0})
+
+    def read(self, reference: str, *, progress: Callable[[Progress], None] | None = None) -> int:
+        self.world.called("read", reference=reference)
+        info = self.document(reference)
+        self.infos[info.key] = replace(info, unread_chunks=0)
+        return info.unread_chunks
 
     def estimate(self, source: str, **options: Any) -> SizeEstimate:
         self.world.called("estimate", source=source, **options)

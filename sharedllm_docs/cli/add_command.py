@@ -47,6 +47,9 @@ def add(
     A file that is there already costs nothing; it is given the --metadata named now, and keeps its others. Of an edited
     file, only the chunks that changed are encoded again.
 
+    With --lazy a file can be asked after seconds; each question then encodes the chunks it needs, once. `add` without
+    --lazy, or `read`, reads the rest. The answers are the same.
+
     Ctrl-C keeps what was encoded: the same command resumes there.
 
     A file that cannot be read does not stop the others; the exit code is that of the first error.

@@ -113,6 +113,7 @@ for _name, _function in (
     ("verify", index_commands.verify),
     ("remove", index_commands.remove),
     ("prune", index_commands.prune),
+    ("read", index_commands.read),
 ):
     app.command(_name, cls=PanelCommand)(_function)
 app.add_typer(model_commands.models_app, name="models")

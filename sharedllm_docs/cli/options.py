@@ -205,6 +205,9 @@ class AddingOptions:
     timeout: Annotated[
         float | None, option("--wait", "SECONDS", "Maximum wait for another process that writes.", "60")
     ] = None
+    lazy: Annotated[
+        bool, option("--lazy", None, "Store text and vectors alone; rows are encoded when a question needs them.")
+    ] = False
 
     def keywords(self) -> dict[str, Any]:
         """Keyword arguments of ``Index.add`` that were set.
@@ -213,6 +216,8 @@ class AddingOptions:
             ConfigError: the size or the metadata are malformed.
         """
         keywords = given(self)
+        if keywords.pop("lazy", False):
+            keywords["encode"] = "when-asked"
         if "max_disk" in keywords:
             keywords["max_bytes"] = parse_size(keywords.pop("max_disk"), "--max-disk")
         if "metadata" in keywords:
