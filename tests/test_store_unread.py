@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,9 +58,9 @@ def keep(store: IndexStore, record: DocumentRecord, *numbers: int, **options: An
 
 
 @pytest.fixture(params=["float32", "bfloat16", "int8", "int4"])
-def typed(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[IndexStore]:
+def typed(request: pytest.FixtureRequest, tmp_path: Path) -> IndexStore:
     profile = tiny_profile(store_dtype=request.param)
-    yield IndexStore.create(tmp_path / "index", fingerprint_of(profile))
+    return IndexStore.create(tmp_path / "index", fingerprint_of(profile))
 
 
 def test_a_document_is_there_before_its_rows(store: IndexStore) -> None:
