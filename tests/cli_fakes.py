@@ -190,6 +190,8 @@ class FakeIndex:
         self.world.called("add", source=source, progress=progress, **options)
         info = document(options.get("name") or source.rpartition("/")[2])
         new = info.key not in self.infos
+        if options.get("encode") == "when-asked":
+            info = self.infos.get(info.key) or replace(info, unread_chunks=info.chunks)
         self.infos[info.key] = info
         counts = (70, 1, 95.13, 761.2) if new else (0, 71, 0.4, 0.0)
         return AddedDocument(info, new, *counts, {"read": 0.5, "encode": 90.0})
