@@ -444,7 +444,9 @@ def test_read_reads_the_rest_of_all_documents_or_of_those_named(half_read):
         "new.pdf: 71 of 71 chunks read, 1.2 GB.",
         "old.pdf: 71 of 71 chunks read, 1.2 GB.",
     ]
-    assert [arguments["reference"] for name, arguments in half_read.calls if name == "read"] == [document("new.pdf").key]
+    assert [arguments["reference"] for name, arguments in half_read.calls if name == "read"] == [
+        document("new.pdf").key
+    ]
     assert json_of("read", "old.pdf")["documents"][0]["chunks_encoded"] == 0
     assert run("read", "unknown.pdf").exit_code == 3
 

@@ -243,14 +243,15 @@ class Ingestion:
     def _embed(self) -> NDArray[np.float32]:
         leaves, texts = self.prepared.leaves, self.prepared.leaf_texts
         passages = [passage(text, leaf.title) for text, leaf in zip(texts, leaves, strict=True)]
-        made = []
         begun = time.perf_counter()
-        for batch in _batches(passages, EMBED_BATCH):
-            made.append(self.llm.embedder.encode(batch))
-            done = min(len(made) * EMBED_BATCH, len(passages))
-            self.report(Progress("embed", done, len(passages), "passages"))
+        # longest first over the whole document: texts of one length in a batch need no padding (docs/log.md, embedding)
+        order = sorted(range(len(passages)), key=lambda number: -len(passages[number]))
+        embeddings = np.empty((len(passages), self.llm.embedder.size), dtype=np.float32)
+        for batch in _batches(order, EMBED_BATCH):
+            embeddings[list(batch)] = self.llm.embedder.encode([passages[number] for number in batch])
+            self.report(Progress("embed", order.index(batch[-1]) + 1, len(passages), "passages"))
         self._spent("embed", begun)
-        return np.concatenate(made)
+        return embeddings
 
 
 def repair(
