@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from sharedllm_docs.index.index import AddOptions as AddOptions
     from sharedllm_docs.index.index import Index as Index
     from sharedllm_docs.index.ingest import Progress as Progress
-    from sharedllm_docs.index.reading import Encode as Encode
     from sharedllm_docs.index.views import AddedDocument as AddedDocument
     from sharedllm_docs.index.views import ChunkView as ChunkView
     from sharedllm_docs.index.views import DocumentInfo as DocumentInfo
@@ -84,7 +83,6 @@ _EXPORTS = {
     "DocumentInfo": "index.views",
     "DocumentNotFoundError": "errors",
     "Embedder": "model.embedder",
-    "Encode": "index.reading",
     "Engine": "index.engine",
     "GenerationConfig": "config",
     "GenerationOptions": "config",

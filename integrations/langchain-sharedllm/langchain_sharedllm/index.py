@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.documents import Document
 
@@ -16,7 +16,9 @@ from langchain_sharedllm.opening import IndexLike, open_index
 if TYPE_CHECKING:
     from langchain_sharedllm.chat import ChatSharedLLM
     from langchain_sharedllm.retriever import SharedLLMRetriever
-    from sharedllm_docs import Encode, Index, SharedLLM
+    from sharedllm_docs import Index, SharedLLM
+
+Encode = Literal["all", "background", "when-asked"]
 
 
 class SharedLLMIndex:

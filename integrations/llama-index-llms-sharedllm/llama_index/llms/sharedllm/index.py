@@ -6,7 +6,7 @@ import logging
 from asyncio import to_thread
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import sharedllm_docs as core
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
@@ -26,6 +26,7 @@ from llama_index.llms.sharedllm.query_engine import SharedLLMQueryEngine
 from llama_index.llms.sharedllm.retriever import SharedLLMRetriever
 
 logger = logging.getLogger(__name__)
+Encode = Literal["all", "background", "when-asked"]
 
 
 class SharedLLMIndex:
@@ -53,7 +54,7 @@ class SharedLLMIndex:
         llm: SharedLLM | core.SharedLLM | None = None,
         show_progress: bool = False,
         callback_manager: CallbackManager | None = None,
-        encode: core.Encode = "all",
+        encode: Encode = "all",
         **model_options: Any,
     ) -> SharedLLMIndex:
         """Add documents to the index at ``persist_dir``, which is made if it does not exist.
@@ -107,7 +108,7 @@ class SharedLLMIndex:
         """By ``ref_doc_id``: how many chunks of a document are not encoded yet; see ``insert``."""
         return {info.name: info.unread_chunks for info in self._documents()}
 
-    def insert(self, document: Document, *, encode: core.Encode = "all") -> None:
+    def insert(self, document: Document, *, encode: Encode = "all") -> None:
         """Read a document, in place of the one with the same ``id_``; only changed chunks are read again.
 
         Args:
@@ -127,7 +128,7 @@ class SharedLLMIndex:
         *,
         ref_doc_id: str | None = None,
         options: core.ReadOptions | None = None,
-        encode: core.Encode = "all",
+        encode: Encode = "all",
     ) -> str:
         """Read a file (PDF, text, Markdown, HTML) with sharedllm-docs's own readers; returns its ``ref_doc_id``.
 
@@ -186,7 +187,7 @@ class SharedLLMIndex:
         """Delete the rows that no document needs; returns the bytes freed."""
         return self.core.prune()
 
-    async def ainsert(self, document: Document, *, encode: core.Encode = "all") -> None:
+    async def ainsert(self, document: Document, *, encode: Encode = "all") -> None:
         """``insert`` in a thread."""
         await to_thread(self.insert, document, encode=encode)
 
@@ -316,7 +317,7 @@ class SharedLLMIndex:
         *,
         same_content: bool,
         show_progress: bool,
-        encode: core.Encode = "all",
+        encode: Encode = "all",
     ) -> list[bool]:
         hashes = {info.name: kept_of(info.metadata).hash for info in self._documents()}
         contents = set(hashes.values()) if same_content else set()
