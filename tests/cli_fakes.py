@@ -182,7 +182,7 @@ class FakeIndex:
         self.world, self.url = world, url
         self.infos: dict[str, DocumentInfo] = {}
 
-    def add(self, source: str, *, progress: Callable[[Progress], None] | None = None, **options: Any) -> AddedDocument:
+    def add(self, source: Any, *, progress: Callable[[Progress], None] | None = None, **options: Any) -> AddedDocument:
         for done in (0, 113) if progress else ():
             progress(Progress("read", done, 113, "pages"))  # type: ignore[misc]
         for done in (10_000, 40_000, 72_413) if progress else ():

@@ -84,7 +84,7 @@ def ask(
             with resumable_encoding(location.index):
                 index = backend.open_or_create(location.index, screen.report, model, profile)
                 added = [add_file(screen, index, name, options=options, encode="when-asked") for name in file]
-            keys = [one.document.key for one in added]
+                keys = [one.document.key for main in added for one in (main, *main.attachments)]
             keywords["documents"] = [*keywords.get("documents", ()), *keys]
         answer(screen, index, sys.stdin.read() if question == "-" else question, keywords, stream=stream)
         if read_rest:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sharedllm_docs.documents.document import Issue
+from sharedllm_docs.errors import SharedLLMError
 from sharedllm_docs.retrieval.answer import fold
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ class AddedDocument:
         stage_seconds: wall time by stage (``read``, ``tokenize``, ``encode``, ``store``, ``embed``, ``commit``).
         replaced: keys of the documents of the same name that were taken out.
         metadata_updated: whether a document that was there already was given other metadata.
+        renamed_from: the name that a document had which was there already under another; "" otherwise.
+        attachments: the files inside it that were read as documents of their own (``attachments=True``).
+        unread: (name, reason) of the files inside it that could not be read.
     """
 
     document: DocumentInfo
@@ -77,6 +81,24 @@ class AddedDocument:
     stage_seconds: Mapping[str, float]
     replaced: tuple[str, ...] = ()
     metadata_updated: bool = False
+    renamed_from: str = ""
+    attachments: tuple[AddedDocument, ...] = ()
+    unread: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class AddedFiles:
+    """Result of ``Index.add_all``.
+
+    Attributes:
+        added: the documents, in the order in which they were found; attached files are inside theirs.
+        skipped: (name, reason) of what is no document: unknown formats, ignored and hidden files, empty ones.
+        failed: (name, error) of documents that could not be read.
+    """
+
+    added: tuple[AddedDocument, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+    failed: tuple[tuple[str, SharedLLMError], ...] = ()
 
 
 @dataclass(frozen=True)
