@@ -21,6 +21,7 @@ import pypdfium2.raw as pdfium_c
 from sharedllm_docs.documents.cleaning import MARGIN_LINES, lower, raised_behind
 from sharedllm_docs.documents.readers.pdf.engine import PageText, listed
 from sharedllm_docs.documents.readers.pdf.fields import Field
+from sharedllm_docs.documents.readers.pdf.measure import Measured
 
 _FIXED_PITCH = 1  # bit of the PDF font descriptor's flags
 _FIXED_NAME = re.compile(r"mono|courier|typewriter|consol|menlo|monaco|fixed|tt\d", re.IGNORECASE)
@@ -96,6 +97,11 @@ class Glyphs:
             hidden=len(hidden),
             undecoded=self._undecoded(),
         )
+
+    @cached_property
+    def measured(self) -> Measured:
+        """Words and drawn lines with their places."""
+        return Measured(self._page, self._handle, self.text, self._index, self._bounds)
 
     # -- single characters
 

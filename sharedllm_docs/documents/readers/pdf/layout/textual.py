@@ -1,0 +1,405 @@
+"""Tables without drawn cells: lines whose segments stand in columns."""
+
+from __future__ import annotations
+
+import bisect
+import re
+import statistics
+from collections import defaultdict
+from collections.abc import Sequence
+
+from sharedllm_docs.documents.readers.pdf.layout.boxes import Rule, Word, around
+from sharedllm_docs.documents.readers.pdf.layout.grouping import Entry, grouped
+from sharedllm_docs.documents.readers.pdf.layout.gutters import free_strips, gutters
+from sharedllm_docs.documents.readers.pdf.layout.lines import Line, Segment, has_digits, is_number, segment
+from sharedllm_docs.documents.readers.pdf.layout.table import Cell, Table, cell, compact
+
+_MARKER = re.compile(r"(?:[-\u2010-\u2015•▪➢✓*·◦‣▶○●■□\uf0b7\uf0a7]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\[\d{1,3}\])\Z")
+_LEADERS = re.compile(r"[.\u2024·_]{4,}|(?:[.\u2024·] ){3,}")
+_PITCH = 2.4  # line heights between two lines of one table
+_PASSIVE = 3  # lines in a row that stand in one column: headings, broken labels
+_NARROW = 0.5  # of the font size: the narrowest gutter
+_PROSE = 9  # words of a segment that is a sentence rather than a cell
+_MAX_LINES = 600
+
+
+def text_tables(lines: Sequence[Line], rules: Sequence[Rule]) -> list[Table]:
+    """The tables among the lines of one column of text, top to bottom.
+
+    Args:
+        lines: top to bottom.
+        rules: level and upright rules of the page; they part headings from rows.
+    """
+    found = []
+    for run in _runs(lines[:_MAX_LINES], rules):
+        table = _table(run, rules)
+        if table is not None:
+            found.append(table)
+    return found
+
+
+# -- where tables are
+
+
+def _cells_of(line: Line) -> tuple[Segment, ...]:
+    """Segments, the marker of a list item aside."""
+    segments = line.segments
+    return segments[1:] if len(segments) > 1 and _MARKER.match(segments[0].text) and len(segments[0].text) < 5 else segments
+
+
+def _gaps(line: Line) -> list[tuple[float, float]]:
+    segments = _cells_of(line)
+    return [(a.right, b.left) for a, b in zip(segments, segments[1:], strict=False)]
+
+
+def _runs(lines: Sequence[Line], rules: Sequence[Rule]) -> list[list[Line]]:
+    """Runs of lines that share a gutter."""
+    runs: list[list[Line]] = []
+    index = 0
+    while index < len(lines):
+        if len(_cells_of(lines[index])) < 2:
+            index += 1
+            continue
+        run, index = _run_from(lines, index, rules)
+        if len(run) > 1:
+            runs.append(run)
+    return runs
+
+
+def _run_from(lines: Sequence[Line], first: int, rules: Sequence[Rule]) -> tuple[list[Line], int]:
+    """The run that begins at a line, and where to go on looking."""
+    run = [lines[first]]
+    shared = _gaps(lines[first])
+    waiting: list[Line] = []
+    index = first + 1
+    last = first
+    while index < len(lines):
+        line = lines[index]
+        before = lines[index - 1]
+        step = line.base - before.base
+        limit = _PITCH * max(line.size, before.size) * (1.6 if _ruled_between(before, line, rules) else 1.0)
+        if not any(map(_is_data, run)) and len(_cells_of(line)) > 2:
+            limit *= 1.6  # heads stand off
+        if step > limit:
+            break
+        if len(_cells_of(line)) > 1:
+            kept = _intersection(shared, line)
+            if not kept:
+                break
+            if _is_data(line) or not any(map(_is_data, run)):
+                shared = kept if _is_data(line) or not _heads_follow(lines, index) else shared
+            run += [*waiting, line]
+            waiting = []
+            last = index
+        else:
+            if len(waiting) >= _PASSIVE or _is_prose(line, shared):
+                break
+            waiting.append(line)
+        index += 1
+    return run, max(last + 1, first + 1)
+
+
+def _heads_follow(lines: Sequence[Line], index: int) -> bool:
+    return any(_is_data(line) for line in lines[index + 1 : index + 6])
+
+
+def _is_data(line: Line) -> bool:
+    return line.numbers > 0
+
+
+def _ruled_between(above: Line, below: Line, rules: Sequence[Rule]) -> bool:
+    return any(
+        rule.level and above.base <= rule.place <= below.base and rule.end > below.left and rule.start < below.right
+        for rule in rules
+    )
+
+
+def _intersection(shared: Sequence[tuple[float, float]], line: Line) -> list[tuple[float, float]]:
+    """What of the shared gaps a line leaves free, where it has something on both sides or nothing at all."""
+    segments = line.segments
+    kept = []
+    for left, right in shared:
+        parts = [(left, right)]
+        for one in segments:
+            parts = [piece for a, b in parts for piece in _minus(a, b, one.left, one.right)]
+        kept += [(a, b) for a, b in parts if b - a >= _NARROW * line.size]
+    hull_left, hull_right = segments[0].right, segments[-1].left
+    if not any(a >= hull_left - 1 and b <= hull_right + 1 for a, b in kept):
+        return []
+    return kept
+
+
+def _minus(a: float, b: float, left: float, right: float) -> list[tuple[float, float]]:
+    if right <= a or left >= b:
+        return [(a, b)]
+    return [piece for piece in ((a, left), (right, b)) if piece[1] > piece[0]]
+
+
+def _is_prose(line: Line, shared: Sequence[tuple[float, float]]) -> bool:
+    """Whether a line of one segment is running text rather than a label or a heading inside a table."""
+    crossed = sum(line.left < a and line.right > b for a, b in shared)
+    words = len(line.words)
+    return crossed > 0 and crossed >= 0.5 * len(shared) and words >= _PROSE
+
+
+# -- what a table is
+
+
+def _table(run: list[Line], rules: Sequence[Rule]) -> Table | None:
+    """The table that a run of lines is, or None where it is a list or running text."""
+    if not _looks_like_table(run):
+        return None
+    borders = gutters(run)
+    if not borders:
+        return None
+    built = _Built(run, borders, rules)
+    cells = compact(built.cells())
+    if len({one.column for one in cells}) < 2 or len({one.row for one in cells}) < 2:
+        return None
+    return Table(around([word for one in cells for word in one.words]), tuple(cells))
+
+
+def table_of(lines: Sequence[Line], rules: Sequence[Rule]) -> Table | None:
+    """The table that all of ``lines`` make up, or None where they do not."""
+    run = [line for line in lines if line.segments]
+    return _table(run, rules) if len(run) > 1 else None
+
+
+def _looks_like_table(run: Sequence[Line]) -> bool:
+    several = [line for line in run if len(_cells_of(line)) > 1]
+    data = [line for line in several if _is_data(line)]
+    if len(several) < 2:
+        return False
+    columns = statistics.median(len(_cells_of(line)) for line in several)
+    leaders = sum(bool(_LEADERS.search(line.text)) for line in several)
+    if columns <= 2 and leaders > 0.5 * len(several):
+        return False  # a table of contents, an index: its lines read well as they are
+    cells = [one for line in several for one in _cells_of(line)]
+    prose = sum(len(one.words) >= _PROSE for one in cells)
+    if prose > 0.34 * len(cells):
+        return False
+    share = len(data) / len(several)
+    if _is_chart(several):
+        return False
+    if columns >= 3:
+        return len(several) >= 3 or (len(several) >= 2 and share >= 0.5)
+    return len(several) >= 3 and share >= 0.6
+
+
+def _is_chart(lines: Sequence[Line]) -> bool:
+    """Whether the numbers are the ticks of axes: each column an even progression, and nothing beside them."""
+    columns: defaultdict[int, list[float]] = defaultdict(list)
+    for line in lines:
+        for one in line.segments:
+            number = one.text.replace(",", "").replace("\u2212", "-").rstrip("%")
+            if re.fullmatch(r"-?\d+(?:\.\d+)?", number):
+                columns[round(one.right / 4)].append(float(number))
+    ticks = 0
+    for values in columns.values():
+        steps = [round(b - a, 6) for a, b in zip(values, values[1:], strict=False)]
+        if len(steps) < 3:
+            continue
+        common = statistics.mode(steps)
+        even = common and abs(common) != 1 and sum(step == common for step in steps) >= 0.8 * len(steps)
+        if not even:
+            return False
+        ticks += 1
+    return ticks > 0
+
+
+class _Built:
+    """A run of lines cut at its gutters."""
+
+    def __init__(self, run: Sequence[Line], borders: Sequence[float], rules: Sequence[Rule]) -> None:
+        self.run, self.borders = run, list(borders)
+        self.rules = [rule for rule in rules if rule.level]
+        self.count = len(borders) + 1
+        self.hulls = self._hulls()
+        heads = next((number for number, line in enumerate(run) if _is_data(line)), 0)
+        self.entries = [self._spans(line, number == heads - 1) for number, line in enumerate(run)]
+
+    def _hulls(self) -> list[tuple[float, float]]:
+        """Left and right of what each column holds in lines with data."""
+        data = [line for line in self.run if _is_data(line)] or list(self.run)
+        found: list[list[float]] = [[] for _ in range(self.count)]
+        for line in data:
+            for one in line.segments:
+                first, last = self._column(one.left + 0.5), self._column(one.right - 0.5)
+                if first == last:
+                    found[first] += [one.left, one.right]
+        edges = [min(line.left for line in self.run), *self.borders, max(line.right for line in self.run)]
+        return [
+            (min(places), max(places)) if places else (edges[number] + 1, edges[number + 1] - 1)
+            for number, places in enumerate(found)
+        ]
+
+    def _column(self, x: float) -> int:
+        return bisect.bisect_right(self.borders, x)
+
+    def _spans(self, line: Line, last_head: bool) -> list[tuple[int, int, Segment]]:
+        """(first column, last column, segment) of what a line holds; the last line of the head spans nothing."""
+        found: list[tuple[int, int, Segment]] = []
+        for one in line.segments:
+            for part in self._cut(one, _is_data(line), last_head):
+                first, last = self._covered(part)
+                if found and found[-1][1] >= first:
+                    before = found.pop()
+                    part = segment([*before[2].words, *part.words])
+                    first, last = before[0], max(before[1], last)
+                found.append((first, last, part))
+        return found
+
+    def _cut(self, one: Segment, data: bool, last_head: bool) -> list[Segment]:
+        """A segment cut where a gap between its words lies in a gutter."""
+        if not (data or last_head) or len(one.words) < 2:
+            return [one]
+        parts: list[list[Word]] = [[one.words[0]]]
+        for before, word in zip(one.words, one.words[1:], strict=False):
+            crossed = self._column(before.centre) != self._column(word.centre)
+            near = any(before.right - 1 <= border <= word.left + 1 for border in self.borders)
+            both = last_head or is_number(word.text) or is_number(before.text)
+            if crossed and near and both:
+                parts.append([])
+            parts[-1].append(word)
+        return [segment(part) for part in parts]
+
+    def _covered(self, one: Segment) -> tuple[int, int]:
+        """The columns that a segment stands over."""
+        over = [
+            number
+            for number, (left, right) in enumerate(self.hulls)
+            if min(right, one.right) - max(left, one.left) > 0.3 * min(right - left, one.width)
+        ]
+        if len(over) > 1:
+            return over[0], over[-1]
+        centre = self._column(one.centre)
+        if over:
+            return over[0], over[0]
+        return centre, centre
+
+    # -- rows
+
+    def _heads(self) -> int:
+        """Number of lines above the first one with data."""
+        for number, line in enumerate(self.run):
+            if _is_data(line) and not self._is_head(number):
+                return number
+        return 0
+
+    def _is_head(self, number: int) -> bool:
+        """Whether a line of numbers is a head: years, or numbers of columns."""
+        spans = self.entries[number]
+        texts = [one.text for _, _, one in spans]
+        numbers = [text for text in texts if is_number(text)]
+        if len(numbers) < len(texts) - 1 or not numbers:
+            return False
+        years = all(re.fullmatch(r"(?:19|20)\d\d[a-z*\u2070-\u2079\u00b9\u00b2\u00b3]?|\(\d{1,2}\)|(?:19|20)\d\d[-/\u2013]\d{2,4}", text) for text in numbers)
+        return years and (spans[0][0] > 0 or not has_digits(texts[0])) and number < 5
+
+    def cells(self) -> list[Cell]:
+        heads = self._heads()
+        found, row = self._head_cells(heads)
+        entries = [self._entry(number) for number in range(heads, len(self.run))]
+        room = (self.hulls[1][0] if self.count > 1 else self.run[0].right) - min(line.left for line in self.run)
+        for group in grouped(entries, room):
+            lanes: defaultdict[tuple[int, int], list[Word]] = defaultdict(list)
+            for member in group:
+                for first, last, one in self.entries[heads + member]:
+                    lanes[first, last].extend(one.words)
+            found += [cell(row, row, first, last, words) for (first, last), words in _merged(lanes)]
+            row += 1
+        return found
+
+    def _entry(self, number: int) -> Entry:
+        line = self.run[number]
+        by_column: dict[int, list[Word]] = {}
+        for first, _, one in self.entries[number]:
+            by_column.setdefault(first, []).extend(one.words)
+        return Entry(line.base, line.size, by_column)
+
+    def _head_cells(self, heads: int) -> tuple[list[Cell], int]:
+        """Cells of the head: lines put together where columns go on, spanning heads above what they span."""
+        rows: list[list[int]] = []
+        for number in range(heads):
+            if rows and self._head_goes_on(rows[-1][-1], number):
+                rows[-1].append(number)
+            else:
+                rows.append([number])
+        found: list[Cell] = []
+        for row, members in enumerate(rows):
+            lanes: defaultdict[tuple[int, int], list[Word]] = defaultdict(list)
+            for member in members:
+                below = row + 1 < len(rows)
+                for first, last, one in self.entries[member]:
+                    lanes[self._widened(first, last, one, member) if below else (first, last)].extend(one.words)
+            found += [cell(row, row, first, last, words) for (first, last), words in _merged(lanes)]
+        return found, len(rows)
+
+    def _head_goes_on(self, above: int, number: int) -> bool:
+        """Whether a line of the head goes on the one above: no spanning cell above, lines close together."""
+        upper, lower = self.run[above], self.run[number]
+        if lower.base - upper.base > 1.6 * max(upper.size, lower.size):
+            return False
+        if self._rule_below(upper, lower):
+            return False
+        return not any(self._is_spanner(first, last, one, above) for first, last, one in self.entries[above])
+
+    def _rule_below(self, upper: Line, lower: Line) -> bool:
+        return any(
+            upper.base < rule.place < lower.base and rule.end - rule.start > 8 and rule.start < lower.right and rule.end > lower.left
+            for rule in self.rules
+        )
+
+    def _is_spanner(self, first: int, last: int, one: Segment, number: int) -> bool:
+        """Whether a cell of the head stands over several cells of the line below."""
+        if number + 1 >= len(self.run):
+            return False
+        a, b = self._widened(first, last, one, number)
+        under = {c for low, high, _ in self.entries[number + 1] if a <= low and high <= b for c in range(low, high + 1)}
+        return b > a and len(under) > 1
+
+    def _widened(self, first: int, last: int, one: Segment, number: int) -> tuple[int, int]:
+        """The columns of a spanning head: as its rule shows, else as many as its middle is the middle of."""
+        line = self.run[number]
+        for rule in self.rules:
+            over = [s for s in line.segments if s.right > rule.start + 1 and s.left < rule.end - 1]
+            near = line.base - 1 < rule.place < line.base + 1.2 * line.size
+            if near and len(over) == 1 and rule.start - 2 <= one.left and rule.end + 2 >= one.right:
+                middles = [(left + right) / 2 for left, right in self.hulls]
+                under = [n for n, middle in enumerate(middles) if rule.start - 3 <= middle <= rule.end + 3]
+                if under and len(under) < self.count:
+                    return min(first, under[0]), max(last, under[-1])
+        if first == 0 or not self._may_span(first, last, one, number):
+            return first, last
+        others = [s for s in line.segments if s is not one]
+        low = max((self._column(s.right) for s in others if s.right < one.left), default=0) + 1
+        high = min((self._column(s.left) for s in others if s.left > one.right), default=self.count) - 1
+        best = (first, last)
+        for a in range(max(low, 1), first + 1):
+            for b in range(last, high + 1):
+                middle = (self.hulls[a][0] + self.hulls[b][1]) / 2
+                wide = self.hulls[b][1] - self.hulls[a][0]
+                if abs(middle - one.centre) <= 0.08 * wide + 2 and b - a > best[1] - best[0]:
+                    best = (a, b)
+        return best
+
+    def _may_span(self, first: int, last: int, one: Segment, number: int) -> bool:
+        """Whether a head may reach beyond the columns that it stands over: it hangs between two, or is one of several
+        over a line with more cells."""
+        if last > first or not self.hulls[first][0] - 1 <= one.centre <= self.hulls[first][1] + 1:
+            return True
+        cells = [entry for entry in self.entries[number] if entry[0] > 0]
+        below = self.entries[number + 1] if number + 1 < len(self.entries) else []
+        return len(cells) >= 2 and len([entry for entry in below if entry[0] > 0]) >= 1.5 * len(cells)
+
+
+def _merged(lanes: dict[tuple[int, int], list[Word]]) -> list[tuple[tuple[int, int], list[Word]]]:
+    """Cells of one row, those that overlap put together."""
+    found: list[tuple[tuple[int, int], list[Word]]] = []
+    for (first, last), words in sorted(lanes.items()):
+        if found and found[-1][0][1] >= first:
+            (a, b), held = found.pop()
+            found.append(((a, max(b, last)), [*held, *words]))
+        else:
+            found.append(((first, last), list(words)))
+    return found
