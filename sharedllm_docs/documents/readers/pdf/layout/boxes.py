@@ -48,6 +48,7 @@ class Word(Box):
         start: position of its first character in the page's raw text.
         end: one past its last.
         text: the characters.
+        code: whether it stands on a line in a fixed-pitch font, as programs are printed.
     """
 
     base: float
@@ -55,6 +56,7 @@ class Word(Box):
     start: int
     end: int
     text: str
+    code: bool = False
 
 
 @dataclass(frozen=True)

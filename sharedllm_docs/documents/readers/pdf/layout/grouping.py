@@ -50,8 +50,9 @@ def grouped(entries: Sequence[Entry], room: float) -> list[list[int]]:
     """
     rows: list[list[int]] = []
     pitch = _pitch(entries)
+    even = _is_even(entries)
     for number, entry in enumerate(entries):
-        if rows and _goes_on(entries, rows[-1], entry, number, room, pitch):
+        if rows and _goes_on(entries, rows[-1], number, room, pitch, even):
             rows[-1].append(number)
         else:
             rows.append([number])
@@ -65,11 +66,17 @@ def _pitch(entries: Sequence[Entry]) -> float:
     return steps[len(steps) // 10] if steps else 0.0
 
 
+def _is_even(entries: Sequence[Entry]) -> bool:
+    """Whether all lines stand equally far apart, so that distances part no rows."""
+    steps = sorted(b.base - a.base for a, b in zip(entries, entries[1:], strict=False))
+    return not steps or steps[-1] < 1.15 * max(steps[0], 0.1)
+
+
 def _goes_on(
-    entries: Sequence[Entry], row: Sequence[int], entry: Entry, number: int, room: float, pitch: float
+    entries: Sequence[Entry], row: Sequence[int], number: int, room: float, pitch: float, even: bool
 ) -> bool:
     """Whether an entry goes on the row above it."""
-    above = entries[number - 1]
+    entry, above = entries[number], entries[number - 1]
     if entry.base - above.base > _LOOSE * max(pitch, 0.9 * entry.size):
         return False
     if 0 not in entry.by_column:
@@ -84,7 +91,7 @@ def _goes_on(
     has_data = len(entry.by_column) > 1
     if has_data and any(len(entries[index].by_column) > 1 for index in row):
         # two lines with data are one row only where texts run on in every column
-        return _runs_on(label) and not entry.numbers and not is_number(label)
+        return not even and _runs_on(label) and not entry.numbers and not is_number(label)
     if _runs_on(label):
         return True
     if len(above.by_column) > 1 and _LEADERS.search(upper):

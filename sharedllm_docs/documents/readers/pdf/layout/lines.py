@@ -71,6 +71,10 @@ class Line(Box):
     def text(self) -> str:
         return " ".join(word.text for word in self.words)
 
+    @property
+    def is_code(self) -> bool:
+        return sum(word.code for word in self.words) > 0.5 * len(self.words)
+
     @cached_property
     def numbers(self) -> int:
         """How many segments, the first aside, hold a number."""

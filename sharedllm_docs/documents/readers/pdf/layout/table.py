@@ -51,11 +51,13 @@ class Table:
         box: around its words.
         cells: in reading order.
         ruled: whether drawn lines show its cells.
+        heads: how many rows at the top name the columns, where the lines showed it.
     """
 
     box: Box
     cells: tuple[Cell, ...]
     ruled: bool = False
+    heads: int | None = None
 
     @cached_property
     def rows(self) -> int:

@@ -38,7 +38,8 @@ def _better(table: Table, lattice: Lattice, words: Sequence[Word], rules: Sequen
     """The table by its gaps where the rules show only some of its columns and hardly any of its rows."""
     lines = lines_of(words)
     bands = len({round(rule.place / 3) for rule in lattice.across}) - 1
-    if bands > 0.4 * len(lines):
+    inner = {round(rule.place / 6) for rule in lattice.down}
+    if bands > 0.4 * len(lines) or len(inner) >= 0.6 * (table.columns + 1):
         return table
     other = table_of(lines, rules)
-    return other if other is not None and other.columns > table.columns else table
+    return other if other is not None and other.columns >= table.columns else table

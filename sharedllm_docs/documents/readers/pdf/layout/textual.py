@@ -14,12 +14,14 @@ from sharedllm_docs.documents.readers.pdf.layout.gutters import free_strips, gut
 from sharedllm_docs.documents.readers.pdf.layout.lines import Line, Segment, has_digits, is_number, segment
 from sharedllm_docs.documents.readers.pdf.layout.table import Cell, Table, cell, compact
 
-_MARKER = re.compile(r"(?:[-\u2010-\u2015•▪➢✓*·◦‣▶○●■□\uf0b7\uf0a7]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\[\d{1,3}\])\Z")
+_MARKER = re.compile(r"(?:[-\u2010-\u2015•▪➢✓*·◦‣▶○●■□\uf0b7\uf0a7]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\[\d{1,3}\]|\d{1,2}(?:\.\d{1,2})+\.?)\Z")
 _LEADERS = re.compile(r"[.\u2024·_]{4,}|(?:[.\u2024·] ){3,}")
 _PITCH = 2.4  # line heights between two lines of one table
 _PASSIVE = 3  # lines in a row that stand in one column: headings, broken labels
 _NARROW = 0.5  # of the font size: the narrowest gutter
 _PROSE = 9  # words of a segment that is a sentence rather than a cell
+_FILLED = 0.45  # share of the cells of a table that hold something
+_MOST_HEADS = 9  # lines of a head
 _MAX_LINES = 600
 
 
@@ -42,8 +44,10 @@ def text_tables(lines: Sequence[Line], rules: Sequence[Rule]) -> list[Table]:
 
 
 def _cells_of(line: Line) -> tuple[Segment, ...]:
-    """Segments, the marker of a list item aside."""
+    """Segments, the marker of a list item aside; none of a line of code."""
     segments = line.segments
+    if len(segments) > 1 and line.is_code:
+        return segments[:1]
     return segments[1:] if len(segments) > 1 and _MARKER.match(segments[0].text) and len(segments[0].text) < 5 else segments
 
 
@@ -154,9 +158,13 @@ def _table(run: list[Line], rules: Sequence[Rule]) -> Table | None:
         return None
     built = _Built(run, borders, rules)
     cells = compact(built.cells())
-    if len({one.column for one in cells}) < 2 or len({one.row for one in cells}) < 2:
+    rows, columns = {one.row for one in cells}, {one.column for one in cells}
+    if len(columns) < 2 or len(rows) < 2:
         return None
-    return Table(around([word for one in cells for word in one.words]), tuple(cells))
+    full = [row for row in rows if sum(one.row == row for one in cells) > 1]
+    if sum(one.row in full for one in cells) < _FILLED * len(full) * len(columns):
+        return None  # words strewn over a drawing
+    return Table(around([word for one in cells for word in one.words]), tuple(cells), heads=built.heads)
 
 
 def table_of(lines: Sequence[Line], rules: Sequence[Rule]) -> Table | None:
@@ -172,7 +180,7 @@ def _looks_like_table(run: Sequence[Line]) -> bool:
         return False
     columns = statistics.median(len(_cells_of(line)) for line in several)
     leaders = sum(bool(_LEADERS.search(line.text)) for line in several)
-    if columns <= 2 and leaders > 0.5 * len(several):
+    if leaders > 0.5 * len(several) and _lists_pages(several):
         return False  # a table of contents, an index: its lines read well as they are
     cells = [one for line in several for one in _cells_of(line)]
     prose = sum(len(one.words) >= _PROSE for one in cells)
@@ -184,6 +192,16 @@ def _looks_like_table(run: Sequence[Line]) -> bool:
     if columns >= 3:
         return len(several) >= 3 or (len(several) >= 2 and share >= 0.5)
     return len(several) >= 3 and share >= 0.6
+
+
+def _lists_pages(lines: Sequence[Line]) -> bool:
+    """Whether the lines end in one whole number each, as in a table of contents."""
+    with_leader = [line for line in lines if _LEADERS.search(line.text)]
+    pages = sum(
+        bool(re.fullmatch(r"(?:\d{1,4}|[ivxlc]{1,7}|[A-Z]+-\d+)", line.words[-1].text, re.IGNORECASE)) and line.numbers <= 1
+        for line in with_leader
+    )
+    return pages > 0.5 * len(with_leader)
 
 
 def _is_chart(lines: Sequence[Line]) -> bool:
@@ -212,6 +230,7 @@ class _Built:
 
     def __init__(self, run: Sequence[Line], borders: Sequence[float], rules: Sequence[Rule]) -> None:
         self.run, self.borders = run, list(borders)
+        self.heads = 0  # rows of the head, known with the cells
         self.rules = [rule for rule in rules if rule.level]
         self.count = len(borders) + 1
         self.hulls = self._hulls()
@@ -281,10 +300,11 @@ class _Built:
 
     def _heads(self) -> int:
         """Number of lines above the first one with data."""
-        for number, line in enumerate(self.run):
-            if _is_data(line) and not self._is_head(number):
-                return number
-        return 0
+        data = [number for number, line in enumerate(self.run) if _is_data(line) and not self._is_head(number)]
+        first = data[0] if data else len(self.run)
+        if len(data) < 0.4 * (len(self.run) - first):
+            first = len(self.run)
+        return first if first < min(len(self.run), _MOST_HEADS) else 1
 
     def _is_head(self, number: int) -> bool:
         """Whether a line of numbers is a head: years, or numbers of columns."""
@@ -299,6 +319,7 @@ class _Built:
     def cells(self) -> list[Cell]:
         heads = self._heads()
         found, row = self._head_cells(heads)
+        self.heads = row
         entries = [self._entry(number) for number in range(heads, len(self.run))]
         room = (self.hulls[1][0] if self.count > 1 else self.run[0].right) - min(line.left for line in self.run)
         for group in grouped(entries, room):
@@ -379,7 +400,7 @@ class _Built:
             for b in range(last, high + 1):
                 middle = (self.hulls[a][0] + self.hulls[b][1]) / 2
                 wide = self.hulls[b][1] - self.hulls[a][0]
-                if abs(middle - one.centre) <= 0.08 * wide + 2 and b - a > best[1] - best[0]:
+                if abs(middle - one.centre) <= 0.12 * wide + 2 and b - a > best[1] - best[0]:
                     best = (a, b)
         return best
 

@@ -1,0 +1,102 @@
+"""A whole page laid out: its lines in reading order, tables written row by row."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sharedllm_docs.documents.readers.pdf.layout.boxes import Rule, Word
+from sharedllm_docs.documents.readers.pdf.layout.columns import has_columns, ordered
+from sharedllm_docs.documents.readers.pdf.layout.lines import Line
+from sharedllm_docs.documents.readers.pdf.layout.table import Table
+from sharedllm_docs.documents.readers.pdf.layout.tables import find_tables
+from sharedllm_docs.documents.readers.pdf.layout.written import Part, written
+
+_CAPTION = re.compile(
+    r"(?:table|tableau|tabelle|tabla|tabella|exhibit|schedule|figure|chart|annex|appendix|panel|box)\b[ .:]*[\dA-Z]", re.I
+)
+_NOT_TITLE = re.compile(r"(?:source|note|notes|see|\*|\(\d\)|\[\d)\b", re.IGNORECASE)
+_LONGEST_TITLE = 160  # characters
+_LINES_UP = 6  # in which a caption is looked for
+_PLAIN_LINES = 4  # of a title without "Table 1"
+_OFF = 3.2  # of the font size, between a title and its table
+_BACK = 0.2  # share of line steps that lead upwards, from which the file's order is not that of reading
+
+
+@dataclass(frozen=True)
+class LaidOut:
+    """A page in reading order.
+
+    Attributes:
+        lines: each as the parts that follow each other.
+        tables: how many tables stand among them.
+    """
+
+    lines: tuple[tuple[Part, ...], ...]
+    tables: int
+
+
+def lay_out(words: Sequence[Word], rules: Sequence[Rule]) -> LaidOut | None:
+    """The page's lines in reading order; None where the order of the file is that of reading already.
+
+    Args:
+        words: of the page, in the order of the file.
+        rules: lines drawn on it.
+    """
+    tables = find_tables(words, rules)
+    held = {word for table in tables for word in table.words}
+    free = [word for word in words if word not in held]
+    if not tables and not has_columns(free) and not _runs_backwards(words):
+        return None
+    items = ordered(free, tables)
+    lines: list[tuple[Part, ...]] = []
+    for number, item in enumerate(items):
+        if isinstance(item, Table):
+            lines += [tuple(line) for line in written(item, _title(items[:number], item))]
+        else:
+            lines.append((Part(words=item.words),))
+    return LaidOut(tuple(lines), len(tables))
+
+
+def _runs_backwards(words: Sequence[Word]) -> bool:
+    """Whether the file draws a good share of the lines above what it drew before."""
+    bases = [row[0].base for row in _file_lines(words)]
+    if len(bases) < 3:
+        return False
+    back = sum(b < a - 2 for a, b in zip(bases, bases[1:], strict=False))
+    return back > max(2, _BACK * len(bases))
+
+
+def _file_lines(words: Sequence[Word]) -> list[list[Word]]:
+    """Words in the order of the file, in runs of one baseline."""
+    found: list[list[Word]] = []
+    for word in words:
+        if found and abs(found[-1][-1].base - word.base) <= 0.6 * max(word.size, found[-1][-1].size):
+            found[-1].append(word)
+        else:
+            found.append([word])
+    return found
+
+
+def _title(before: Sequence[Line | Table], table: Table) -> str:
+    """What names a table: the caption above it with the unit, or else the short lines that stand close above."""
+    above: list[Line] = []
+    top = table.box.top
+    for item in reversed(before[-_LINES_UP:]):
+        if isinstance(item, Table) or top - item.base > _OFF * item.size or item.base > table.box.top + 1:
+            break
+        above.insert(0, item)
+        top = item.top
+    captions = [number for number, line in enumerate(above) if _CAPTION.match(line.text)]
+    if captions:
+        chosen = above[captions[-1] :]
+    else:
+        chosen = []
+        for line in reversed(above[-_PLAIN_LINES:]):
+            text = line.text
+            if len(text) > 100 or text.endswith((".", ";", ",")) or _NOT_TITLE.match(text) or text[:1].islower():
+                break
+            chosen.insert(0, line)
+    return " ".join(line.text for line in chosen)[:_LONGEST_TITLE].replace("\ufffe", "-").strip()
+
