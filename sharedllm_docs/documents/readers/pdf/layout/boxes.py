@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -38,9 +39,9 @@ class Box:
         return across and self.top - slack <= y <= self.bottom + slack
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Word(Box):
-    """A run of characters without white space.
+    """A run of characters without white space; equal to itself only, so that words in sets are quick.
 
     Attributes:
         base: height of the baseline.
@@ -76,8 +77,10 @@ class Rule:
     end: float
 
 
-def around(boxes: list[Box] | list[Word]) -> Box:
+def around(boxes: Sequence[Box]) -> Box:
     """The smallest box around all of ``boxes`` (at least one)."""
+    if len(boxes) == 1:
+        return boxes[0]
     return Box(
         min(box.left for box in boxes),
         min(box.top for box in boxes),

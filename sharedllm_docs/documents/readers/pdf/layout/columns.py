@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from sharedllm_docs.documents.readers.pdf.layout.boxes import Word
+from sharedllm_docs.documents.readers.pdf.layout.boxes import Rule, Word
 from sharedllm_docs.documents.readers.pdf.layout.lines import Line, is_number, lines_of
 from sharedllm_docs.documents.readers.pdf.layout.table import Table
 
@@ -14,7 +14,8 @@ _DEPTH = 5  # columns inside columns: more is no page that people print
 _MIN_LINES = 3  # of a column
 _MORE_LINES = 5  # of a column that does not look like running text
 _STEP = 3.0  # points between the places at which a gutter is looked for
-_MAX_PLACES = 40
+_REACH = 30.0  # points on either side of a gutter: shorter lines underline words
+_MAX_PLACES, _MAX_TRIED = 40, 12
 _FAR = 1.7  # times the usual distance of lines: what stands further off is a header or a footer
 _FULL = 0.72  # of a column's width, from which a line fills it
 _MIN_GUTTER = 0.7  # of the font size
@@ -35,56 +36,68 @@ class Strip:
     x: float
 
 
-def ordered(words: Sequence[Word], tables: Sequence[Table] = (), depth: int = 0) -> list[Line | Table]:
-    """Lines and tables of a page in reading order.
+@dataclass(frozen=True)
+class Region:
+    """Lines and drawn tables of one column, top to bottom."""
+
+    lines: tuple[Line, ...]
+    tables: tuple[Table, ...]
+
+
+def regions(
+    words: Sequence[Word], tables: Sequence[Table] = (), rules: Sequence[Rule] = (), depth: int = 0
+) -> list[Region]:
+    """The parts of a page in reading order, each of one column.
 
     Args:
-        words: those that stand in no table.
-        tables: of the page.
+        words: those that stand in no drawn table.
+        tables: the drawn tables.
+        rules: drawn lines; a level one through several columns parts what stands above and below.
     """
     lines = lines_of(words)
-    strip = _columns(lines, tables) if depth < _DEPTH else None
+    strip = _columns(lines, tables, rules) if depth < _DEPTH else None
     if strip is None:
-        return _stacked(lines, tables)
+        return [Region(tuple(lines), tuple(tables))] if lines or tables else []
     inside = [word for line in lines[strip.first : strip.end] for word in line.words]
     top, bottom = lines[strip.first].base, lines[strip.end - 1].base
     above = [table for table in tables if table.box.middle < top]
     below = [table for table in tables if table.box.middle > bottom]
     beside = [table for table in tables if top <= table.box.middle <= bottom]
-    found = [*ordered([w for line in lines[: strip.first] for w in line.words], above, depth + 1)]
+    found = regions([w for line in lines[: strip.first] for w in line.words], above, rules, depth + 1)
     for left in (True, False):
         column = [word for word in inside if (word.centre < strip.x) is left]
         own = [table for table in beside if (table.box.centre < strip.x) is left]
-        found += ordered(column, own, depth + 1)
-    return [*found, *ordered([w for line in lines[strip.end :] for w in line.words], below, depth + 1)]
+        found += regions(column, own, rules, depth + 1)
+    return [*found, *regions([w for line in lines[strip.end :] for w in line.words], below, rules, depth + 1)]
 
 
-def has_columns(words: Sequence[Word], tables: Sequence[Table] = ()) -> bool:
-    """Whether text stands in columns anywhere on the page."""
-    return _columns(lines_of(words), tables) is not None
-
-
-def _stacked(lines: Sequence[Line], tables: Sequence[Table]) -> list[Line | Table]:
+def stacked(lines: Sequence[Line], tables: Sequence[Table]) -> list[Line | Table]:
     """Lines and tables of one column, top to bottom."""
     placed: list[tuple[float, Line | Table]] = [(line.base, line) for line in lines]
     placed += [(table.box.top + 0.01, table) for table in tables]
     return [item for _, item in sorted(placed, key=lambda one: one[0])]
 
 
-def _columns(lines: Sequence[Line], tables: Sequence[Table]) -> Strip | None:
+def _columns(lines: Sequence[Line], tables: Sequence[Table], rules: Sequence[Rule]) -> Strip | None:
     """The tallest strip of lines in two columns, or None."""
     if len(lines) < _MIN_LINES:
         return None
-    best, most = None, 0.0
+    found: dict[tuple[int, int, int], tuple[float, Strip]] = {}
     for x in _places(lines):
-        for first, end in _free_runs(lines, tables, x):
-            first, end = _trimmed(lines, first, end)
-            if end - first < _MIN_LINES:
-                continue
-            height = lines[end - 1].base - lines[first].base
-            if height > most and _are_columns(lines[first:end], x):
-                best, most = Strip(first, end, x), height
-    return best
+        for run in _free_runs(lines, tables, rules, x):
+            first, end = _trimmed(lines, *run)
+            sides = _beside(lines[first:end], x)
+            if min(sides) >= _MIN_LINES:
+                height = lines[end - 1].base - lines[first].base
+                found.setdefault((first, end, round(x / 9)), (height, Strip(first, end, x)))
+    tallest = sorted(found.values(), key=lambda one: -one[0])[:_MAX_TRIED]
+    return next((strip for _, strip in tallest if _are_columns(lines[strip.first : strip.end], strip.x)), None)
+
+
+def _beside(lines: Sequence[Line], x: float) -> tuple[int, int]:
+    """How many lines have something left, and right of ``x``."""
+    left = sum(line.segments[0].centre < x for line in lines)
+    return left, sum(line.segments[-1].centre > x for line in lines)
 
 
 def _places(lines: Sequence[Line]) -> list[float]:
@@ -101,13 +114,16 @@ def _places(lines: Sequence[Line]) -> list[float]:
     return [x * _STEP for x in common]
 
 
-def _free_runs(lines: Sequence[Line], tables: Sequence[Table], x: float) -> Iterator[tuple[int, int]]:
-    """Runs (first, end) of lines of which none crosses ``x``; a table that does ends a run."""
-    walls = [table.box for table in tables if table.box.left < x < table.box.right]
+def _free_runs(
+    lines: Sequence[Line], tables: Sequence[Table], rules: Sequence[Rule], x: float
+) -> Iterator[tuple[int, int]]:
+    """Runs (first, end) of lines of which none crosses ``x``; a table or a drawn line that does ends a run."""
+    walls = [table.box.middle for table in tables if table.box.left < x < table.box.right]
+    walls += [rule.place for rule in rules if rule.level and rule.start < x - _REACH and rule.end > x + _REACH]
     first = None
     for number, line in enumerate(lines):
         crossed = any(one.left < x - 1 and one.right > x + 1 for one in line.segments)
-        cut = number > 0 and any(lines[number - 1].base < wall.middle < line.base for wall in walls)
+        cut = number > 0 and any(lines[number - 1].base < wall < line.base for wall in walls)
         if first is not None and (crossed or cut):
             yield first, number
             first = None

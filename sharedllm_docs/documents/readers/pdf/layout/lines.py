@@ -18,6 +18,7 @@ _CURRENCY = re.compile(r"[(]?(?:[A-Z]{1,3})?[$€£¥][(]?\Z")
 _CLOSES = re.compile(r"[%)\]]{1,3}\*?\Z|(?:bps|pts?|pp)\Z")
 _LEADER = re.compile(r"[.\u2024\u2026·_]{2,}\Z|\.\Z")
 _THOUSANDS = re.compile(r"\d{3}(?:[.,]\d+)?[)%]?\Z")
+_WORD_SPACE = 0.45  # of the font size: no gap of a table is narrower, leaders aside
 _GAP, _TIGHT_GAP = 0.82, 0.5  # of the font size: between segments; between two numbers
 
 
@@ -51,7 +52,7 @@ class Segment(Box):
 
 
 def segment(words: Sequence[Word]) -> Segment:
-    box = around(list(words))
+    box = around(words)
     return Segment(box.left, box.top, box.right, box.bottom, tuple(words))
 
 
@@ -101,8 +102,10 @@ def rows_of(words: Iterable[Word]) -> list[list[Word]]:
 
 
 def _same_row(word: Word, base: float, size: float) -> bool:
-    large, small = max(word.size, size), min(word.size, size)
     apart = abs(word.base - base)
+    if apart < 0.01:
+        return True
+    large, small = (word.size, size) if word.size > size else (size, word.size)
     return apart <= 0.28 * small or (small < 0.85 * large and apart <= 0.5 * large)
 
 
@@ -113,7 +116,7 @@ def lines_of(words: Iterable[Word]) -> list[Line]:
 
 def line_of(row: Sequence[Word]) -> Line:
     """A line of words that stand on one baseline, from left to right."""
-    box = around(list(row))
+    box = around(row)
     largest = max(row, key=lambda word: word.size)
     return Line(box.left, box.top, box.right, box.bottom, largest.base, largest.size, tuple(_segments(row)))
 
@@ -132,6 +135,8 @@ def _segments(row: Sequence[Word]) -> Iterable[Segment]:
 def _parted(before: Word, word: Word) -> bool:
     """Whether a gap sets two words of a line apart: wide, or narrow between two numbers."""
     gap, size = word.left - before.right, max(before.size, word.size)
+    if gap < _WORD_SPACE * size and not _LEADER.match(before.text):
+        return False
     if _CURRENCY.match(before.text) and has_digits(word.text):
         return gap > 9 * size
     if _CLOSES.match(word.text) and has_digits(before.text):

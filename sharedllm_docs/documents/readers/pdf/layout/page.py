@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Rule, Word
-from sharedllm_docs.documents.readers.pdf.layout.columns import has_columns, ordered
+from sharedllm_docs.documents.readers.pdf.layout.columns import stacked
 from sharedllm_docs.documents.readers.pdf.layout.lines import Line
 from sharedllm_docs.documents.readers.pdf.layout.table import Table
-from sharedllm_docs.documents.readers.pdf.layout.tables import find_tables
+from sharedllm_docs.documents.readers.pdf.layout.tables import page_parts
 from sharedllm_docs.documents.readers.pdf.layout.written import Part, written
 
 _CAPTION = re.compile(
@@ -44,19 +44,19 @@ def lay_out(words: Sequence[Word], rules: Sequence[Rule]) -> LaidOut | None:
         words: of the page, in the order of the file.
         rules: lines drawn on it.
     """
-    tables = find_tables(words, rules)
-    held = {word for table in tables for word in table.words}
-    free = [word for word in words if word not in held]
-    if not tables and not has_columns(free) and not _runs_backwards(words):
+    parts = page_parts(words, rules)
+    count = sum(len(tables) for _, tables in parts)
+    if not count and len(parts) < 2 and not _runs_backwards(words):
         return None
-    items = ordered(free, tables)
     lines: list[tuple[Part, ...]] = []
-    for number, item in enumerate(items):
-        if isinstance(item, Table):
-            lines += [tuple(line) for line in written(item, _title(items[:number], item))]
-        else:
-            lines.append((Part(words=item.words),))
-    return LaidOut(tuple(lines), len(tables))
+    for own, tables in parts:
+        items = stacked(own, tables)
+        for number, item in enumerate(items):
+            if isinstance(item, Table):
+                lines += [tuple(line) for line in written(item, _title(items[:number], item))]
+            else:
+                lines.append((Part(words=item.words),))
+    return LaidOut(tuple(lines), count)
 
 
 def _runs_backwards(words: Sequence[Word]) -> bool:

@@ -235,7 +235,10 @@ class _Built:
         self.count = len(borders) + 1
         self.hulls = self._hulls()
         heads = next((number for number, line in enumerate(run) if _is_data(line)), 0)
-        self.entries = [self._spans(line, number == heads - 1) for number, line in enumerate(run)]
+        self.entries: list[list[tuple[int, int, Segment]]] = []
+        for number in range(len(run) - 1, -1, -1):  # upwards: what a head spans shows in the line below
+            below = self.entries[0] if number < heads - 1 else []
+            self.entries.insert(0, self._spans(run[number], number < heads, below))
 
     def _hulls(self) -> list[tuple[float, float]]:
         """Left and right of what each column holds in lines with data."""
@@ -255,11 +258,18 @@ class _Built:
     def _column(self, x: float) -> int:
         return bisect.bisect_right(self.borders, x)
 
-    def _spans(self, line: Line, last_head: bool) -> list[tuple[int, int, Segment]]:
-        """(first column, last column, segment) of what a line holds; the last line of the head spans nothing."""
+    def _spans(
+        self, line: Line, head: bool, below: Sequence[tuple[int, int, Segment]]
+    ) -> list[tuple[int, int, Segment]]:
+        """(first column, last column, segment) of what a line holds; ``below``: of the next line of the head."""
         found: list[tuple[int, int, Segment]] = []
         for one in line.segments:
-            for part in self._cut(one, _is_data(line), last_head):
+            parts = self._cut(one, head)
+            if head and len(parts) > 1:
+                first, last = self._covered(one)
+                under = sum(first <= a and b <= last for a, b, _ in below)
+                parts = parts if under < len(parts) else [one]  # it stands over several cells: it spans them
+            for part in parts:
                 first, last = self._covered(part)
                 if found and found[-1][1] >= first:
                     before = found.pop()
@@ -268,16 +278,15 @@ class _Built:
                 found.append((first, last, part))
         return found
 
-    def _cut(self, one: Segment, data: bool, last_head: bool) -> list[Segment]:
-        """A segment cut where a gap between its words lies in a gutter."""
-        if not (data or last_head) or len(one.words) < 2:
+    def _cut(self, one: Segment, head: bool) -> list[Segment]:
+        """A segment cut where a gap between its words lies in a gutter: beside a number, or in a head."""
+        if len(one.words) < 2:
             return [one]
         parts: list[list[Word]] = [[one.words[0]]]
         for before, word in zip(one.words, one.words[1:], strict=False):
             crossed = self._column(before.centre) != self._column(word.centre)
             near = any(before.right - 1 <= border <= word.left + 1 for border in self.borders)
-            both = last_head or is_number(word.text) or is_number(before.text)
-            if crossed and near and both:
+            if crossed and near and (head or is_number(word.text) or is_number(before.text)):
                 parts.append([])
             parts[-1].append(word)
         return [segment(part) for part in parts]
