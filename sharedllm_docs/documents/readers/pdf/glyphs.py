@@ -174,7 +174,8 @@ class Glyphs:
             if last is not None:
                 yield start, end, glue
                 gap = word.left - last.right
-                glue = "" if -word.size < gap < _TIGHT * word.size else "  " if gap > _WIDE_GAP * word.size else " "
+                tight = _TIGHT * (2 if word.size < _SMALL * last.size else 1)
+                glue = "" if -word.size < gap < tight * word.size else "  " if gap > _WIDE_GAP * word.size else " "
             start, end, last = word.start, word.end, word
         if last is not None:
             yield start, end, glue

@@ -17,7 +17,7 @@ _CAPTION = re.compile(
     r"(?:table|tableau|tabelle|tabla|tabella|exhibit|schedule|figure|chart|annex|appendix|panel|box)\b[ .:]*[\dA-Z]", re.I
 )
 _NOT_TITLE = re.compile(r"(?:source|note|notes|see|\*|\(\d\)|\[\d)\b", re.IGNORECASE)
-_LONGEST_TITLE = 160  # characters
+_LONGEST_TITLE = 140  # characters
 _LINES_UP = 6  # in which a caption is looked for
 _PLAIN_LINES = 4  # of a title without "Table 1"
 _OFF = 3.2  # of the font size, between a title and its table
@@ -84,7 +84,7 @@ def _title(before: Sequence[Line | Table], table: Table) -> str:
     above: list[Line] = []
     top = table.box.top
     for item in reversed(before[-_LINES_UP:]):
-        if isinstance(item, Table) or top - item.base > _OFF * item.size or item.base > table.box.top + 1:
+        if isinstance(item, Table) or not any(map(str.isalnum, item.text)) or top - item.base > _OFF * item.size or item.base > table.box.top + 1:
             break
         above.insert(0, item)
         top = item.top
@@ -98,5 +98,6 @@ def _title(before: Sequence[Line | Table], table: Table) -> str:
             if len(text) > 100 or text.endswith((".", ";", ",")) or _NOT_TITLE.match(text) or text[:1].islower():
                 break
             chosen.insert(0, line)
-    return " ".join(line.text for line in chosen)[:_LONGEST_TITLE].replace("\ufffe", "-").strip()
+    title = " ".join(line.text for line in chosen).replace("\ufffe", "-")
+    return title if len(title) <= _LONGEST_TITLE else title[:_LONGEST_TITLE].rpartition(" ")[0]
 

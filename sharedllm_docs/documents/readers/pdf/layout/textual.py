@@ -20,6 +20,7 @@ _PITCH = 2.4  # line heights between two lines of one table
 _PASSIVE = 3  # lines in a row that stand in one column: headings, broken labels
 _NARROW = 0.5  # of the font size: the narrowest gutter
 _PROSE = 9  # words of a segment that is a sentence rather than a cell
+_HEAD_SLACK = 0.6  # of the font size: how far a head reaches over the gutter of its column
 _FILLED = 0.45  # share of the cells of a table that hold something
 _MOST_HEADS = 9  # lines of a head
 _MAX_LINES = 600
@@ -285,7 +286,8 @@ class _Built:
         parts: list[list[Word]] = [[one.words[0]]]
         for before, word in zip(one.words, one.words[1:], strict=False):
             crossed = self._column(before.centre) != self._column(word.centre)
-            near = any(before.right - 1 <= border <= word.left + 1 for border in self.borders)
+            slack = _HEAD_SLACK * word.size if head else 1.0
+            near = any(before.right - slack <= border <= word.left + slack for border in self.borders)
             if crossed and near and (head or is_number(word.text) or is_number(before.text)):
                 parts.append([])
             parts[-1].append(word)
@@ -404,6 +406,12 @@ class _Built:
         others = [s for s in line.segments if s is not one]
         low = max((self._column(s.right) for s in others if s.right < one.left), default=0) + 1
         high = min((self._column(s.left) for s in others if s.left > one.right), default=self.count) - 1
+        # no further than half-way to the heads beside it
+        middles = [(left + right) / 2 for left, right in self.hulls]
+        nearest = [min(abs(middle - s.centre) for s in others) if others else 1e9 for middle in middles]
+        low = max(low, next(n for n in range(first + 1) if all(abs(middles[m] - one.centre) < nearest[m] for m in range(n, first)) or n == first))
+        while high > last and abs(middles[high] - one.centre) > nearest[high]:
+            high -= 1
         best = (first, last)
         for a in range(max(low, 1), first + 1):
             for b in range(last, high + 1):

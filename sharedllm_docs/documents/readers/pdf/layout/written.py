@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Word
-from sharedllm_docs.documents.readers.pdf.layout.lines import has_digits
 from sharedllm_docs.documents.readers.pdf.layout.table import Cell, Table
 
 OPENS, CLOSES = "\ufdd0", "\ufdd1"
@@ -20,9 +19,10 @@ OPENS, CLOSES = "\ufdd0", "\ufdd1"
 BAR = " | "
 _LONGEST_LINE = 150  # characters, from which a row goes on in a new line
 _LONGEST_HEAD = 80
-_GROUP = 260  # characters after which the title is repeated
+_GROUP = 330  # characters after which the title is repeated
 _TRAILING_LEADER = re.compile(r"(?:\s*[.\u2024\u2026·_]){3,}\s*\Z|(?<=\w)[.\u2024](?:\s[.\u2024])+\s*\Z")
-_YEAR = re.compile(r"(?:FY|CY)?\s?(?:19|20)\d\d[a-z*†]?(?:\s?[-/\u2013]\s?\d{2,4})?|\(?\d{1,2}\)?")
+_YEAR = re.compile(r"(?:19|20)\d\d(?!\d)")
+_MOST_HEADS = 6  # rows that name columns
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,8 @@ class _Writer:
                 text = plain(one)
                 if text and text not in found:
                     found.append(text)
-        return " ".join(found)[:_LONGEST_HEAD].strip()
+        name = " ".join(found)
+        return name if len(name) <= _LONGEST_HEAD else name[:_LONGEST_HEAD].rpartition(" ")[0]
 
     def lines(self) -> Iterator[list[Part]]:
         since = 0
@@ -97,7 +98,8 @@ class _Writer:
             if number < self.heads or self._is_heading(row, number):
                 yield self._printed(row)
                 if number >= self.heads:
-                    heading, heading_left, heading_used = row[0], row[0].words[0].left, False
+                    holds = self._holds(row[0], number)
+                    heading, heading_left, heading_used = (row[0] if holds else None), row[0].words[0].left, False
                 continue
             labels = [one for one in row if one.column < self.labels]
             for one in labels:
@@ -114,6 +116,18 @@ class _Writer:
                     since = 0
                 yield line
                 since += sum(len(part.text) + sum(len(word.text) + 1 for word in part.words) for part in line)
+
+    def _holds(self, heading: Cell, number: int) -> bool:
+        """Whether a heading between rows names the rows below it, and is not a row without values itself."""
+        if heading.text.endswith(":") or heading.last_column > heading.column:
+            return True
+        below = next((row[0] for row in self.table.by_row[number + 1 :] if len(row) > 1), None)
+        if below is None:
+            return False
+        if below.column == 0 and below.words[0].left > heading.words[0].left + 2:
+            return True
+        headings = [n for n in range(self.heads, self.table.rows) if self._is_heading(self.table.by_row[n], n)]
+        return len(headings) > 1 and not self._indents
 
     def _inner_title(self) -> str:
         """A first row that goes over the whole table."""
@@ -133,7 +147,7 @@ class _Writer:
 
     def _is_heading(self, row: Sequence[Cell], number: int) -> bool:
         """Whether a row is a heading between rows: one cell, at the left or over the whole width."""
-        if len(row) != 1 or row[0].column != 0 or self.table.columns < 2:
+        if len(row) != 1 or row[0].column != 0 or not row[0].words or self.table.columns < 2:
             return False
         return not any(one.row < number <= one.last_row for one in self.table.cells)
 
@@ -190,28 +204,14 @@ def head_rows(table: Table) -> int:
     values = [one for one in table.cells if one.column > 0 and one.row > 0]
     if sum(one.is_number for one in values) < 0.25 * len(values):
         return 1
-    count = 0
-    for number, row in enumerate(table.by_row):
-        values = [one for one in row if one.column > 0]
-        if any(one.is_number and not _YEAR.fullmatch(one.text) for one in values):
-            break
-        years = [one for one in values if one.is_number]
-        if years and (len(years) < len(values) or (row[0].column == 0 and count)) and not _names_years(row):
-            break
-        if years and not _names_years(row):
-            break
-        count = number + 1
-        if number >= 6:
-            break
-    if count < table.rows:
-        return _without_headings(table, count)
-    return 1 if table.ruled or not any(has_digits(one.text) for one in table.by_row[0]) else 0
+    count = next((n for n, row in enumerate(table.by_row) if _is_data(row)), 1)
+    return _without_headings(table, min(count, _MOST_HEADS, table.rows - 1))
 
 
-def _names_years(row: Sequence[Cell]) -> bool:
-    """Whether a row's numbers are years, under an empty or a worded first cell."""
-    values = [one.text for one in row if one.column > 0]
-    return all(re.match(r"\D*(?:19|20)\d\d", text) for text in values)
+def _is_data(row: Sequence[Cell]) -> bool:
+    """Whether a row has figures behind its first cell that are no years."""
+    figures = [one.text for one in row if one.column > 0 and one.is_number and not one.text.isalpha()]
+    return bool(figures) and not all(_YEAR.match(text) for text in figures)
 
 
 def _without_headings(table: Table, count: int) -> int:
@@ -231,7 +231,7 @@ def _label_columns(table: Table, heads: int) -> int:
     count = 1
     for column in range(1, min(3, table.columns - 1)):
         body = [one for one in table.cells if one.row >= heads and one.column == column]
-        named = any(one.row < heads and one.column <= column <= one.last_column for one in table.cells)
+        named = any(one.row < heads and 0 < one.column <= column <= one.last_column for one in table.cells)
         if named or not body or sum(one.is_number for one in body) > 0.3 * len(body):
             break
         count = column + 1
