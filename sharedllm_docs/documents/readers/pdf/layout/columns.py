@@ -12,6 +12,7 @@ from sharedllm_docs.documents.readers.pdf.layout.table import Table
 
 _DEPTH = 5  # columns inside columns: more is no page that people print
 _MIN_LINES = 3  # of a column
+_FEW_LINES = 5  # of a column: fewer count only where the file draws the columns one after the other
 _MORE_LINES = 5  # of a column that does not look like running text
 _STEP = 3.0  # points between the places at which a gutter is looked for
 _REACH = 30.0  # points on either side of a gutter: shorter lines underline words
@@ -155,7 +156,8 @@ def _are_columns(lines: Sequence[Line], x: float) -> bool:
     if sum(line.is_code for line in (*left, *right)) > 0.3 * (len(left) + len(right)):
         return False
     shares = [_prose(side) for side in (left, right)]
-    if min(shares) >= 0.5:
+    few = min(len(left), len(right)) < _FEW_LINES
+    if min(shares) >= 0.5 and (not few or _drawn_in_turn(lines, x)):
         return True
     return min(shares) >= 0.2 and min(len(left), len(right)) >= _MORE_LINES and _drawn_in_turn(lines, x)
 

@@ -20,6 +20,11 @@ _PITCH = 2.4  # line heights between two lines of one table
 _PASSIVE = 3  # lines in a row that stand in one column: headings, broken labels
 _NARROW = 0.5  # of the font size: the narrowest gutter
 _PROSE = 9  # words of a segment that is a sentence rather than a cell
+_UNIT = re.compile(
+    r"[(\[]\s*(?:in|amounts?|rs\.?|us|usd|eur|dollars?|millions?|thousands?|billions?|crores?|per ?cent|%|[`$€£¥])", re.IGNORECASE
+)
+_MATHS = re.compile(r"(?:^|\s)[=≤≥≈]|=\s|=$|[∑∏∫√\u2211\u220f]")
+_FEW = 4  # lines of a table that nothing but its figures shows
 _HEAD_SLACK = 0.6  # of the font size: how far a head reaches over the gutter of its column
 _FILLED = 0.45  # share of the cells of a table that hold something
 _MOST_HEADS = 9  # lines of a head
@@ -150,9 +155,16 @@ def _is_prose(line: Line, shared: Sequence[tuple[float, float]]) -> bool:
 # -- what a table is
 
 
+def _is_unit(line: Line) -> bool:
+    """Whether a line says in which unit the figures are."""
+    return len(line.segments) <= 2 and any(_UNIT.match(one.text) for one in line.segments)
+
+
 def _table(run: list[Line], rules: Sequence[Rule]) -> Table | None:
     """The table that a run of lines is, or None where it is a list or running text."""
-    if not _looks_like_table(run):
+    while len(run) > 2 and _is_unit(run[0]) and not _is_data(run[0]) and len(run[0].segments) < len(run[1].segments):
+        run = run[1:]  # it names the table, not its columns
+    if not _looks_like_table(run, rules):
         return None
     borders = gutters(run)
     if not borders:
@@ -174,7 +186,7 @@ def table_of(lines: Sequence[Line], rules: Sequence[Rule]) -> Table | None:
     return _table(run, rules) if len(run) > 1 else None
 
 
-def _looks_like_table(run: Sequence[Line]) -> bool:
+def _looks_like_table(run: Sequence[Line], rules: Sequence[Rule]) -> bool:
     several = [line for line in run if len(_cells_of(line)) > 1]
     data = [line for line in several if _is_data(line)]
     if len(several) < 2:
@@ -187,12 +199,35 @@ def _looks_like_table(run: Sequence[Line]) -> bool:
     prose = sum(len(one.words) >= _PROSE for one in cells)
     if prose > 0.34 * len(cells):
         return False
+    if sum(one.is_number or sum(map(str.isalnum, one.text)) > 2 for one in cells) < 0.5 * len(cells):
+        return False  # a formula
     share = len(data) / len(several)
-    if _is_chart(several):
+    if _is_chart(several) or _is_formula(several):
         return False
+    figures = sum(one.is_number and has_digits(one.text) for one in cells) / len(cells)
+    if not figures and any("@" in one.text for one in cells):
+        return False  # authors side by side
+    if len(several) < _FEW and not _has_rules(run, rules):
+        return columns >= 3 and figures >= 0.4 and len(several) >= 2
     if columns >= 3:
-        return len(several) >= 3 or (len(several) >= 2 and share >= 0.5)
+        return len(several) >= 3 or share >= 0.5
     return len(several) >= 3 and share >= 0.6
+
+
+def _has_rules(run: Sequence[Line], rules: Sequence[Rule]) -> bool:
+    """Whether level lines are drawn in a run, or close above and below it."""
+    top, bottom = run[0].top - run[0].size, run[-1].bottom + run[-1].size
+    left, right = min(line.left for line in run), max(line.right for line in run)
+    return any(
+        rule.level and top <= rule.place <= bottom and rule.start < right and rule.end > left and rule.end - rule.start > 0.3 * (right - left)
+        for rule in rules
+    )
+
+
+def _is_formula(lines: Sequence[Line]) -> bool:
+    """Whether a few lines are a displayed formula."""
+    signs = sum(bool(_MATHS.search(line.text)) for line in lines)
+    return len(lines) < 6 and signs > 0 or signs > 0.5 * len(lines)
 
 
 def _lists_pages(lines: Sequence[Line]) -> bool:

@@ -189,8 +189,8 @@ class _Writer:
         return [Part(text=_TRAILING_LEADER.sub("", text))]
 
     def _spanned(self, one: Cell) -> str:
-        names = [self.names[column] for column in range(one.column, one.last_column + 1)]
-        return names[0] if len(set(names)) == 1 else ""
+        names = dict.fromkeys(self.names[column] for column in range(one.column, one.last_column + 1))
+        return " ".join(filter(None, names)) if len(names) < 3 else ""
 
 
 def _length(parts: Sequence[Part]) -> int:
