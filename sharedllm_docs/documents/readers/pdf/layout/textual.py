@@ -23,6 +23,7 @@ _PROSE = 9  # words of a segment that is a sentence rather than a cell
 _UNIT = re.compile(
     r"[(\[]\s*(?:in|amounts?|rs\.?|us|usd|eur|dollars?|millions?|thousands?|billions?|crores?|per ?cent|%|[`$€£¥])", re.IGNORECASE
 )
+_HEAD_NUMBER = re.compile(r"(?:FY|CY)?(?:19|20)\d\d[a-zA-Z*†]?(?:\s?[-/\u2013]\s?\d{2,4})?|\(\d{1,2}\)")
 _MATHS = re.compile(r"(?:^|\s)[=≤≥≈]|=\s|=$|[∑∏∫√\u2211\u220f]")
 _FEW = 4  # lines of a table that nothing but its figures shows
 _HEAD_SLACK = 0.6  # of the font size: how far a head reaches over the gutter of its column
@@ -270,7 +271,7 @@ class _Built:
         self.rules = [rule for rule in rules if rule.level]
         self.count = len(borders) + 1
         self.hulls = self._hulls()
-        heads = next((number for number, line in enumerate(run) if _is_data(line)), 0)
+        heads = self._heads()
         self.entries: list[list[tuple[int, int, Segment]]] = []
         for number in range(len(run) - 1, -1, -1):  # upwards: what a head spans shows in the line below
             below = self.entries[0] if number < heads - 1 else []
@@ -302,7 +303,7 @@ class _Built:
         for one in line.segments:
             parts = self._cut(one, head)
             if head and len(parts) > 1:
-                first, last = self._covered(one)
+                first, last = self._column(parts[0].centre), self._column(parts[-1].centre)
                 under = sum(first <= a and b <= last for a, b, _ in below)
                 parts = parts if under < len(parts) else [one]  # it stands over several cells: it spans them
             for part in parts:
@@ -350,17 +351,20 @@ class _Built:
         first = data[0] if data else len(self.run)
         if len(data) < 0.4 * (len(self.run) - first):
             first = len(self.run)
-        return first if first < min(len(self.run), _MOST_HEADS) else 1
+        first = first if first < min(len(self.run), _MOST_HEADS) else 1
+        # headings of the first rows are no heads
+        while first > 1 and len(self.run[first - 1].segments) == 1 and self._column(self.run[first - 1].centre) == 0:
+            first -= 1
+        return first
 
     def _is_head(self, number: int) -> bool:
         """Whether a line of numbers is a head: years, or numbers of columns."""
-        spans = self.entries[number]
-        texts = [one.text for _, _, one in spans]
-        numbers = [text for text in texts if is_number(text)]
-        if len(numbers) < len(texts) - 1 or not numbers:
+        segments = self.run[number].segments
+        numbers = [one.text for one in segments if one.is_number]
+        if len(numbers) < len(segments) - 1 or not numbers or number >= _MOST_HEADS:
             return False
-        years = all(re.fullmatch(r"(?:19|20)\d\d[a-z*\u2070-\u2079\u00b9\u00b2\u00b3]?|\(\d{1,2}\)|(?:19|20)\d\d[-/\u2013]\d{2,4}", text) for text in numbers)
-        return years and (spans[0][0] > 0 or not has_digits(texts[0])) and number < 5
+        named = self._column(segments[0].centre) > 0 or not has_digits(segments[0].text)
+        return named and all(_HEAD_NUMBER.fullmatch(text) for text in numbers)
 
     def cells(self) -> list[Cell]:
         heads = self._heads()
@@ -436,6 +440,9 @@ class _Built:
                 under = [n for n, middle in enumerate(middles) if rule.start - 3 <= middle <= rule.end + 3]
                 if under and len(under) < self.count:
                     return min(first, under[0]), max(last, under[-1])
+        shared = self._even_share(first, one, number)
+        if shared is not None:
+            return shared
         if first == 0 or not self._may_span(first, last, one, number):
             return first, last
         others = [s for s in line.segments if s is not one]
@@ -455,6 +462,19 @@ class _Built:
                 if abs(middle - one.centre) <= 0.12 * wide + 2 and b - a > best[1] - best[0]:
                     best = (a, b)
         return best
+
+    def _even_share(self, first: int, one: Segment, number: int) -> tuple[int, int] | None:
+        """The columns of a head where the line below has twice or three times as many cells, and so on."""
+        own = [entry for entry in self.entries[number] if entry[0] > 0]
+        below = [entry for entry in self.entries[number + 1] if entry[0] > 0] if number + 1 < len(self.run) else []
+        if first == 0 or len(own) < 2 or len(below) < 2 * len(own) or len(below) % len(own):
+            return None
+        share = len(below) // len(own)
+        place = next((n for n, entry in enumerate(own) if entry[2] is one), None)
+        if place is None:
+            return None
+        a, b = below[place * share][0], below[(place + 1) * share - 1][1]
+        return (a, b) if self.hulls[a][0] - 2 <= one.centre <= self.hulls[b][1] + 2 else None
 
     def _may_span(self, first: int, last: int, one: Segment, number: int) -> bool:
         """Whether a head may reach beyond the columns that it stands over: it hangs between two, or is one of several
