@@ -67,3 +67,37 @@ def income_statement(top: float = 700) -> str:
             sign, _, figure = value.rpartition(" ")
             content += (left(sign, end - 48, y) if sign else "") + right(figure, end + (3 if ")" in figure else 0), y)
     return content + left("(1) Includes licences.", 60, top - 64 - 12 * len(rows) - 12, 7)
+
+
+WORDS = (
+    *("the harbour keeps a tide gauge at the northern pier and reads it twice a day before the boats go out").split(),
+    *("people who mend nets know the weather from the colour of the water and from the birds that rest on it").split(),
+)
+
+
+def sentences(name: str, lines: int, letters: int = 40) -> list[str]:
+    """Lines of running text, all different, that fill about ``letters`` letters and open with a key of their own."""
+    found, place = [], sum(map(ord, name))
+    for number in range(lines):
+        line = f"{name}{number}"
+        while len(line) < letters - 6:
+            line += f" {WORDS[place % len(WORDS)]}"
+            place += 1
+        found.append(line)
+    return found
+
+
+def column(lines: Sequence[str], x: float, top: float, size: float = 9, pitch: float = 12) -> list[str]:
+    """The content of each line."""
+    return [left(line, x, top - pitch * number, size) for number, line in enumerate(lines)]
+
+
+def woven(*columns: Sequence[str]) -> str:
+    """Columns drawn row by row, as some programs do."""
+    height = max(map(len, columns))
+    return "".join(one[row] for row in range(height) for one in columns if row < len(one))
+
+
+def in_turn(*columns: Sequence[str]) -> str:
+    """Columns drawn one after the other."""
+    return "".join(line for one in columns for line in one)
