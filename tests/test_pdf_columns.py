@@ -174,6 +174,10 @@ def synthetic(seed: int) -> tuple[str, list[str]]:
         count, size = chance.choice((1, 2, 2, 2, 3)), chance.choice((8, 9, 10))
         across, pitch = 490 / count, size * chance.uniform(1.15, 1.4)
         lines = chance.randint(8, 14)
+        if part:  # a line over the whole width parts what stands above from what stands below
+            content += "".join(column(sentences("pqr"[part], 1, 100), 50, y + 12))
+            order += wanted(("pqr"[part], 1))
+            y -= 16
         columns = []
         for number in range(count):
             name = "abcdefgh"[part] + "xyz"[number]

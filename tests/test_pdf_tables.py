@@ -78,11 +78,14 @@ def test_the_title_with_the_unit_is_said_again_in_a_long_table() -> None:
 
 
 def test_a_wide_row_goes_on_with_its_label() -> None:
-    text = read(matrix(4, 6)).text.replace("\n", "\n")
-    wide = read("".join([matrix(4, 6)]).replace("2010", "Landed weight of 2010")).text
-    assert row_with(text, "Region AB | ").count(": ") == 6
-    rows = [line for line in wide.split("\n") if line.startswith("Region AB | ")]
-    assert "".join(rows).count(": ") == 6
+    content = "".join(right(f"Weight in 20{10 + n}", 200 + 75 * n, 760) for n in range(5))
+    for row in range(6):
+        content += left(f"Region {row}", 40, 746 - 12 * row)
+        content += "".join(right(f"{row}{n}.55", 200 + 75 * n, 746 - 12 * row) for n in range(5))
+    rows = [line for line in read(content).text.split("\n") if line.startswith("Region 4 | ")]
+    assert len(rows) > 1
+    for n in range(5):
+        assert sum(f"Weight in 20{10 + n}: 4{n}.55" in row for row in rows) == 1
 
 
 def test_every_figure_of_a_table_stands_behind_its_own_head() -> None:
@@ -154,9 +157,7 @@ def test_a_quote_of_a_row_looks_as_printed() -> None:
     document = read(income_statement())
     quote = best_quote(document.text, "What were the services sales in the six months of 2024?", "43,117")
     assert "Six Months Ended 2024: 43,117" in document.text[quote.start : quote.end]
-    assert document.printed(quote.start, quote.end) == "Services (1) | $".replace(" $", " 23,867 | 20,766 | 46,984 | 43,117") or (
-        document.printed(quote.start, quote.end).endswith("43,117")
-    )
+    assert document.printed(quote.start, quote.end).endswith("| 43,117")
     assert "Months" not in document.printed(quote.start, quote.end)
 
 
@@ -192,7 +193,7 @@ def test_marks_of_the_reader_in_a_file_do_no_harm() -> None:
 
 
 def test_a_page_of_a_hundred_thousand_characters_is_read_in_bounded_work() -> None:
-    content = "".join(left("1.2 " * 250, 20, 830 - 0.08 * number, 1) for number in range(100))
+    content = "".join(left("1.2 " * 250, 20, 830 - 8 * number, 1) for number in range(100))
     begun = time.process_time()
     assert len(read(content).text) > 90_000
     assert time.process_time() - begun < 60
