@@ -78,14 +78,14 @@ def test_the_title_with_the_unit_is_said_again_in_a_long_table() -> None:
 
 
 def test_a_wide_row_goes_on_with_its_label() -> None:
-    content = "".join(right(f"Weight in 20{10 + n}", 200 + 75 * n, 760) for n in range(5))
+    content = "".join(right(f"Weight 20{10 + n}", 160 + 66 * n, 760) for n in range(7))
     for row in range(6):
         content += left(f"Region {row}", 40, 746 - 12 * row)
-        content += "".join(right(f"{row}{n}.55", 200 + 75 * n, 746 - 12 * row) for n in range(5))
+        content += "".join(right(f"{row}{n}.55", 160 + 66 * n, 746 - 12 * row) for n in range(7))
     rows = [line for line in read(content).text.split("\n") if line.startswith("Region 4 | ")]
     assert len(rows) > 1
-    for n in range(5):
-        assert sum(f"Weight in 20{10 + n}: 4{n}.55" in row for row in rows) == 1
+    for n in range(7):
+        assert sum(f"Weight 20{10 + n}: 4{n}.55" in row for row in rows) == 1
 
 
 def test_every_figure_of_a_table_stands_behind_its_own_head() -> None:

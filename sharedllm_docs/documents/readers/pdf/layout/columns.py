@@ -14,6 +14,7 @@ _DEPTH = 5  # columns inside columns: more is no page that people print
 _MIN_LINES = 3  # of a column
 _FEW_LINES = 5  # of a column: fewer count only where the file draws the columns one after the other
 _MORE_LINES = 5  # of a column that does not look like running text
+_RUN_ON = 0.15  # share of the lines of running text that open in the middle of a sentence, at least
 _STEP = 3.0  # points between the places at which a gutter is looked for
 _REACH = 30.0  # points on either side of a gutter: shorter lines underline words
 _MAX_PLACES, _MAX_TRIED = 40, 12
@@ -157,8 +158,8 @@ def _are_columns(lines: Sequence[Line], x: float) -> bool:
         return False
     shares = [_prose(side) for side in (left, right)]
     few = min(len(left), len(right)) < _FEW_LINES
-    if min(shares) >= 0.5 and (not few or _drawn_in_turn(lines, x)):
-        return True
+    if min(shares) >= 0.5:
+        return _drawn_in_turn(lines, x) or (not few and _run_on(left) and _run_on(right))
     return min(shares) >= 0.2 and min(len(left), len(right)) >= _MORE_LINES and _drawn_in_turn(lines, x)
 
 
@@ -171,6 +172,11 @@ def _prose(lines: Sequence[Line]) -> float:
     width = _usual_width(lines)
     full = sum(line.width >= _FULL * width for line in lines) / len(lines)
     return min(1.0, full + (0.2 if len(words) >= 5 * len(lines) else 0.0))
+
+
+def _run_on(lines: Sequence[Line]) -> bool:
+    """Whether lines go on the ones before them: rows of a table open with capitals and figures, sentences run on."""
+    return sum(not line.text[0].isupper() and not line.text[0].isdigit() for line in lines) >= _RUN_ON * len(lines)
 
 
 def _usual_width(lines: Sequence[Line]) -> float:

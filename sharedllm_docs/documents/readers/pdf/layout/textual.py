@@ -243,6 +243,8 @@ def _lists_pages(lines: Sequence[Line]) -> bool:
 
 def _is_chart(lines: Sequence[Line]) -> bool:
     """Whether the numbers are the ticks of axes: each column an even progression, and nothing beside them."""
+    if sum(not line.segments[0].is_number for line in lines) > 0.5 * len(lines):
+        return False  # rows with labels
     columns: defaultdict[int, list[float]] = defaultdict(list)
     for line in lines:
         for one in line.segments:
