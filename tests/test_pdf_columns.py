@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pypdfium2
 import pytest
@@ -28,24 +30,24 @@ def wanted(*names: tuple[str, int]) -> list[str]:
     return [f"{name}{number}" for name, lines in names for number in range(lines)]
 
 
-def text_of(content: str, **page: str) -> str:
-    return read_document(drawn_pdf([content], **page), name="columns.pdf", options=ReadOptions(clean=False)).text
+def text_of(content: str, page: str = "") -> str:
+    return read_document(drawn_pdf([content], page=page), name="columns.pdf", options=ReadOptions(clean=False)).text
 
 
 @pytest.mark.parametrize("draw", [woven, in_turn])
 @pytest.mark.parametrize("count", [2, 3])
-def test_columns_are_read_one_after_the_other(draw: object, count: int) -> None:
+def test_columns_are_read_one_after_the_other(draw: Callable[..., str], count: int) -> None:
     across = 480 / count
     columns = [column(sentences("abc"[n] * 2, 20, int(100 / count)), 50 + n * across, 700) for n in range(count)]
-    text = text_of(draw(*columns))  # type: ignore[operator]
+    text = text_of(draw(*columns))
     assert keys(text) == wanted(*(("abc"[n] * 2, 20) for n in range(count)))
 
 
 @pytest.mark.parametrize("draw", [woven, in_turn])
-def test_a_title_over_two_columns_and_a_note_under_them(draw: object) -> None:
+def test_a_title_over_two_columns_and_a_note_under_them(draw: Callable[..., str]) -> None:
     title = centred("A title that stands over both of the columns of the page", 297, 760, 14)
     note = "".join(column(sentences("note", 3, 100), 50, 250))
-    columns = draw(column(sentences("le", 25), 50, 720), column(sentences("ri", 22), 300, 720))  # type: ignore[operator]
+    columns = draw(column(sentences("le", 25), 50, 720), column(sentences("ri", 22), 300, 720))
     text = text_of(columns + note + title)
     assert text.startswith("A title")
     assert keys(text) == wanted(("le", 25), ("ri", 22), ("note", 3))
@@ -82,7 +84,12 @@ def test_a_box_beside_the_text_is_read_apart_from_it() -> None:
 
 def test_a_table_in_a_column_and_one_over_both() -> None:
     def table(x: float, y: float, name: str) -> str:
-        rows = [left(f"{name} {n}", x, y - 12 * n) + right(f"{n}.5", x + 120, y - 12 * n) + right(f"{n}.7", x + 180, y - 12 * n) for n in range(1, 6)]
+        rows = [
+            left(f"{name} {n}", x, y - 12 * n)
+            + right(f"{n}.5", x + 120, y - 12 * n)
+            + right(f"{n}.7", x + 180, y - 12 * n)
+            for n in range(1, 6)
+        ]
         return right("2023", x + 120, y) + right("2024", x + 180, y) + "".join(rows)
 
     content = in_turn(column(sentences("aa", 12), 50, 760), column(sentences("bb", 30), 300, 760))
@@ -112,7 +119,12 @@ def test_text_on_its_side_on_a_page_that_is_not_turned() -> None:
 
 
 def test_words_that_a_line_end_broke_in_a_column_are_whole() -> None:
-    lines = [*sentences("aa", 6), "aa6 and then the birds were fright-", "aa7 ened by the noise of the engine", *sentences("bb", 4)]
+    lines = [
+        *sentences("aa", 6),
+        "aa6 and then the birds were fright-",
+        "aa7 ened by the noise of the engine",
+        *sentences("bb", 4),
+    ]
     lines[7] = "ened by the noise of the engine again"
     page = woven(column(lines, 50, 760), column(sentences("cc", 12), 300, 760))
     text = read_document(drawn_pdf([page]), name="a.pdf").text
@@ -182,7 +194,9 @@ def synthetic(seed: int) -> tuple[str, list[str]]:
         for number in range(count):
             name = "abcdefgh"[part] + "xyz"[number]
             height = lines - chance.randint(0, 3) if number == count - 1 and count > 1 else lines
-            columns.append(column(sentences(name, height, int(1.82 * across / size)), 50 + across * number, y, size, pitch))
+            columns.append(
+                column(sentences(name, height, int(1.82 * across / size)), 50 + across * number, y, size, pitch)
+            )
             order += wanted((name, height))
         content += chance.choice((woven, in_turn))(*columns)
         y -= lines * pitch + 30
@@ -196,7 +210,7 @@ def test_the_order_of_ninety_pages_of_mixed_parts() -> None:
     assert right_pages >= 86
 
 
-SAMPLES = json.loads(SAMPLE.read_text(encoding="utf-8")) if SAMPLE.exists() else {"folder": "", "pages": []}
+SAMPLES: dict[str, Any] = json.loads(SAMPLE.read_text(encoding="utf-8"))
 FOLDER = Path(SAMPLES["folder"])
 
 

@@ -98,11 +98,11 @@ class Glyphs:
             shown = [line for line in lines if line.text.strip()]
             lead, trail, gaps = self._margins(shown)
             edits += [_Edit(place, place, "  ") for place in gaps]
-            text, origins = _apply(self.text, [*edits, *filled], [(0, len(self.text))])
+            text, runs = _apply(self.text, [*edits, *filled], [(0, len(self.text))])
         else:
-            text, origins, shown = self._written(laid_out, [*edits, *filled])
+            text, runs, shown = self._written(laid_out, [*edits, *filled])
             lead, trail, _ = self._margins(shown)
-        text, origins = _plain_breaks(text, origins)
+        text, origins = _plain_breaks(text, runs)
         if unlabelled:
             text, origins = _stripped(text + listed(unlabelled), origins)
         return PageText(
@@ -122,7 +122,9 @@ class Glyphs:
             return None
         measured = self.measured
         words = [word for word in measured.words if not _inside(hidden, word.start, word.end)]
-        words = _with_code(words, [(line.start, line.start + len(line.text)) for line in lines if line.left is not None])
+        words = _with_code(
+            words, [(line.start, line.start + len(line.text)) for line in lines if line.left is not None]
+        )
         laid_out = lay_out(words, measured.rules())
         if laid_out is None or not measured.sideways:
             return laid_out
@@ -167,10 +169,10 @@ class Glyphs:
         last: Word | None = None
         glue = ""
         for word in words:
-            if last is not None and 0 <= word.start - end <= 1 and self.text[end : word.start] in ("", " "):
-                if word.start > end or word.left - last.right < _TIGHT * word.size:
-                    end, last = word.end, word
-                    continue
+            follows = last is not None and 0 <= word.start - end <= 1 and self.text[end : word.start] in ("", " ")
+            if last is not None and follows and (word.start > end or word.left - last.right < _TIGHT * word.size):
+                end, last = word.end, word
+                continue
             if last is not None:
                 yield start, end, glue
                 gap = word.left - last.right
@@ -478,7 +480,11 @@ def _with_code(words: Sequence[Word], spans: Sequence[tuple[int, int]]) -> list[
     code = [inside(word) for word in words] if spans else []
     if sum(code) > _TYPEWRITTEN * len(words):
         return list(words)
-    return [replace(word, code=True) if mark else word for word, mark in zip(words, code, strict=True)] if spans else list(words)
+    return (
+        [replace(word, code=True) if mark else word for word, mark in zip(words, code, strict=True)]
+        if spans
+        else list(words)
+    )
 
 
 def _rise(mark: tuple[float, float, float], base: tuple[float, float, float]) -> int:
@@ -543,13 +549,13 @@ def _plain_breaks(text: str, runs: list[tuple[int, int, int]]) -> tuple[str, tup
                 moved.append((position - gone, source + position - to, place - position))
             position = place + 2
         if to + size > position:
-            moved.append((position - bisect.bisect_left(breaks, position), source + position - to, to + size - position))
+            moved.append(
+                (position - bisect.bisect_left(breaks, position), source + position - to, to + size - position)
+            )
     return text.replace("\r\n", "\n"), tuple(moved)
 
 
-def _stripped(
-    text: str, runs: Sequence[tuple[int, int, int]]
-) -> tuple[str, tuple[tuple[int, int, int], ...]]:
+def _stripped(text: str, runs: Sequence[tuple[int, int, int]]) -> tuple[str, tuple[tuple[int, int, int], ...]]:
     """Text without the line breaks at its start."""
     gone = len(text) - len(text.lstrip("\n"))
     return text[gone:], tuple((to - gone, source, size) for to, source, size in runs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import itertools
 import math
 import re
 from collections import Counter
@@ -139,7 +140,7 @@ class Measured:
 
     def _placed(self, measured: _Raw) -> Word:
         start, end, size, left, bottom, right, top, x, y = measured
-        (x0, y0), (x1, y1) = self._turn(left, bottom), self._turn(right, top)
+        (x0, _y0), (x1, _y1) = self._turn(left, bottom), self._turn(right, top)
         base = self._turn(x, y)[1]
         return Word(
             left=min(x0, x1),
@@ -193,7 +194,7 @@ class Measured:
             if not stroke.value:
                 fills.append((self._fill_colour(item), (left, top, right, bottom)))
                 continue
-            for (x0, y0), (x1, y1) in zip(path, path[1:], strict=False):
+            for (x0, y0), (x1, y1) in itertools.pairwise(path):
                 if abs(y1 - y0) <= 0.5 and abs(x1 - x0) >= _SHORT:
                     yield Rule(True, (y0 + y1) / 2, min(x0, x1), max(x0, x1))
                 elif abs(x1 - x0) <= 0.5 and abs(y1 - y0) >= _SHORT:

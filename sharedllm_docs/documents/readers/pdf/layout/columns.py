@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -189,5 +190,5 @@ def _drawn_in_turn(lines: Sequence[Line], x: float) -> bool:
     """Whether the file draws one side after the other rather than row by row."""
     words = sorted((word for line in lines for word in line.words), key=lambda word: word.start)
     sides = [word.centre < x for word in words]
-    changes = sum(a is not b for a, b in zip(sides, sides[1:], strict=False))
+    changes = sum(a is not b for a, b in itertools.pairwise(sides))
     return changes <= 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +52,7 @@ def grouped(entries: Sequence[Entry], room: float) -> list[list[int]]:
     rows: list[list[int]] = []
     pitch = _pitch(entries)
     even = _is_even(entries)
-    for number, entry in enumerate(entries):
+    for number in range(len(entries)):
         if rows and _goes_on(entries, rows[-1], number, room, pitch, even):
             rows[-1].append(number)
         else:
@@ -61,20 +62,18 @@ def grouped(entries: Sequence[Entry], room: float) -> list[list[int]]:
 
 def _pitch(entries: Sequence[Entry]) -> float:
     """The distance of lines that stand close."""
-    steps = sorted(b.base - a.base for a, b in zip(entries, entries[1:], strict=False))
+    steps = sorted(b.base - a.base for a, b in itertools.pairwise(entries))
     steps = [step for step in steps if step > 0.6 * entries[0].size]
     return steps[len(steps) // 10] if steps else 0.0
 
 
 def _is_even(entries: Sequence[Entry]) -> bool:
     """Whether all lines stand equally far apart, so that distances part no rows."""
-    steps = sorted(b.base - a.base for a, b in zip(entries, entries[1:], strict=False))
+    steps = sorted(b.base - a.base for a, b in itertools.pairwise(entries))
     return not steps or steps[-1] < 1.15 * max(steps[0], 0.1)
 
 
-def _goes_on(
-    entries: Sequence[Entry], row: Sequence[int], number: int, room: float, pitch: float, even: bool
-) -> bool:
+def _goes_on(entries: Sequence[Entry], row: Sequence[int], number: int, room: float, pitch: float, even: bool) -> bool:
     """Whether an entry goes on the row above it."""
     entry, above = entries[number], entries[number - 1]
     if entry.base - above.base > _LOOSE * max(pitch, 0.9 * entry.size):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -64,7 +65,7 @@ def _places(lattice: Lattice, words: Sequence[Word]) -> tuple[list[float], list[
     # an outer border that is not drawn: level rules run past the last upright one
     ys = _clustered([rule.place for rule in lattice.across])
     more: list[float] = []
-    for left, right in zip(xs, xs[1:], strict=False):
+    for left, right in itertools.pairwise(xs):
         lane = [word for word in words if left <= word.centre <= right]
         more += gutters(lines_of(lane), wide=0.6, sure=True)
     return sorted([*xs, *more]), ys
@@ -221,7 +222,7 @@ def _is_data(line: Line, owner: dict[Word, int]) -> bool:
 def _row_tops(lines: Sequence[Line], owner: dict[Word, int], top: float) -> list[float]:
     """Upper borders of rows, each of which begins with a line that holds data; others go on the row above."""
     tops = [top]
-    for before, line in zip(lines, lines[1:], strict=False):
+    for before, line in itertools.pairwise(lines):
         if _is_data(line, owner) or not _is_data(before, owner):
             tops.append((before.base + line.top) / 2)
     return tops

@@ -13,7 +13,9 @@ _NUMBER = re.compile(
     r"[(\[<>~≈±+\-\u2212\u2013\u2014$€£¥]*(?:[A-Z]{0,3}[$€£¥])?\s*[\-\u2212\u2013(]*[.,]?\d[\d.,:/'\u2019 ]*"
     r"[%)\]*†‡§¹²³⁴⁵⁶⁷⁸⁹⁰a-zA-Z+]{0,3}\s*[%)]?(?:\s*\([\d.,\-\u2212\u2013% ]+%?\))?"
 )
-_NOTHING = re.compile(r"[-\u2010-\u2015\u2212.…:*·•\u2024]{1,5}|n\.?/?a\.?|nil|none|\([A-Z]\)|[xXyYnN✓✔✗]", re.IGNORECASE)
+_NOTHING = re.compile(
+    r"[-\u2010-\u2015\u2212.…:*·•\u2024]{1,5}|n\.?/?a\.?|nil|none|\([A-Z]\)|[xXyYnN✓✔✗]", re.IGNORECASE
+)
 _CURRENCY = re.compile(r"[(]?(?:[A-Z]{1,3})?[$€£¥][(]?\Z")
 _CLOSES = re.compile(r"[%)\]]{1,3}\*?\Z|(?:bps|pts?|pp)\Z")
 _LEADER = re.compile(r"[.\u2024\u2026·_]{2,}\Z|\.\Z")
@@ -148,7 +150,13 @@ def _parted(before: Word, word: Word) -> bool:
     if is_number(before.text) and is_number(word.text) and gap > _TIGHT_GAP * size:
         return True
     # leaders run up to the first number: "Total . . . . 9,034"
-    return bool(_LEADER.match(before.text)) and len(before.text) < 60 and has_digits(word.text) and gap > 0.15 * size and _is_leader(before)
+    return (
+        bool(_LEADER.match(before.text))
+        and len(before.text) < 60
+        and has_digits(word.text)
+        and gap > 0.15 * size
+        and _is_leader(before)
+    )
 
 
 def _is_leader(word: Word) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from sharedllm_docs.documents.readers.pdf.layout.tables import page_parts
 from sharedllm_docs.documents.readers.pdf.layout.written import Part, written
 
 _CAPTION = re.compile(
-    r"(?:table|tableau|tabelle|tabla|tabella|exhibit|schedule|figure|chart|annex|appendix|panel|box)\b[ .:]*[\dA-Z]", re.I
+    r"(?:table|tableau|tabelle|tabla|tabella|exhibit|schedule|figure|chart|annex|appendix|panel|box)\b[ .:]*[\dA-Z]",
+    re.I,
 )
 _NOT_TITLE = re.compile(r"(?:source|note|notes|see|\*|\(\d\)|\[\d)\b", re.IGNORECASE)
 _LONGEST_TITLE = 140  # characters
@@ -64,7 +66,7 @@ def _runs_backwards(words: Sequence[Word]) -> bool:
     bases = [row[0].base for row in _file_lines(words)]
     if len(bases) < 3:
         return False
-    back = sum(b < a - 2 for a, b in zip(bases, bases[1:], strict=False))
+    back = sum(b < a - 2 for a, b in itertools.pairwise(bases))
     return back > max(2, _BACK * len(bases))
 
 
@@ -84,7 +86,12 @@ def _title(before: Sequence[Line | Table], table: Table) -> str:
     above: list[Line] = []
     top = table.box.top
     for item in reversed(before[-_LINES_UP:]):
-        if isinstance(item, Table) or not any(map(str.isalnum, item.text)) or top - item.base > _OFF * item.size or item.base > table.box.top + 1:
+        if (
+            isinstance(item, Table)
+            or not any(map(str.isalnum, item.text))
+            or top - item.base > _OFF * item.size
+            or item.base > table.box.top + 1
+        ):
             break
         above.insert(0, item)
         top = item.top
@@ -100,4 +107,3 @@ def _title(before: Sequence[Line | Table], table: Table) -> str:
             chosen.insert(0, line)
     title = " ".join(line.text for line in chosen).replace("\ufffe", "-")
     return title if len(title) <= _LONGEST_TITLE else title[:_LONGEST_TITLE].rpartition(" ")[0]
-

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import bisect
+import itertools
 import re
 import statistics
 from collections import defaultdict
@@ -10,18 +11,21 @@ from collections.abc import Sequence
 
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Rule, Word, around
 from sharedllm_docs.documents.readers.pdf.layout.grouping import Entry, grouped
-from sharedllm_docs.documents.readers.pdf.layout.gutters import free_strips, gutters
+from sharedllm_docs.documents.readers.pdf.layout.gutters import gutters
 from sharedllm_docs.documents.readers.pdf.layout.lines import Line, Segment, has_digits, is_number, segment
 from sharedllm_docs.documents.readers.pdf.layout.table import Cell, Table, cell, compact
 
-_MARKER = re.compile(r"(?:[-\u2010-\u2015•▪➢✓*·◦‣▶○●■□\uf0b7\uf0a7]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\[\d{1,3}\]|\d{1,2}(?:\.\d{1,2})+\.?)\Z")
+_MARKER = re.compile(
+    r"(?:[-\u2010-\u2015•▪➢✓*·◦‣▶○●■□\uf0b7\uf0a7]|\(?(?:\d{1,3}|[a-zA-Z]|[ivxIVX]{1,5})[.)]|\[\d{1,3}\]|\d{1,2}(?:\.\d{1,2})+\.?)\Z"
+)
 _LEADERS = re.compile(r"[.\u2024·_]{4,}|(?:[.\u2024·] ){3,}")
 _PITCH = 2.4  # line heights between two lines of one table
 _PASSIVE = 3  # lines in a row that stand in one column: headings, broken labels
 _NARROW = 0.5  # of the font size: the narrowest gutter
 _PROSE = 9  # words of a segment that is a sentence rather than a cell
 _UNIT = re.compile(
-    r"[(\[]\s*(?:in|amounts?|rs\.?|us|usd|eur|dollars?|millions?|thousands?|billions?|crores?|per ?cent|%|[`$€£¥])", re.IGNORECASE
+    r"[(\[]\s*(?:in|amounts?|rs\.?|us|usd|eur|dollars?|millions?|thousands?|billions?|crores?|per ?cent|%|[`$€£¥])",
+    re.IGNORECASE,
 )
 _HEAD_NUMBER = re.compile(r"(?:FY|CY)?(?:19|20)\d\d[a-zA-Z*†]?(?:\s?[-/\u2013]\s?\d{2,4})?|\(\d{1,2}\)")
 _MATHS = re.compile(r"(?:^|\s)[=≤≥≈]|=\s|=$|[∑∏∫√\u2211\u220f]")
@@ -55,12 +59,16 @@ def _cells_of(line: Line) -> tuple[Segment, ...]:
     segments = line.segments
     if len(segments) > 1 and line.is_code:
         return segments[:1]
-    return segments[1:] if len(segments) > 1 and _MARKER.match(segments[0].text) and len(segments[0].text) < 5 else segments
+    return (
+        segments[1:]
+        if len(segments) > 1 and _MARKER.match(segments[0].text) and len(segments[0].text) < 5
+        else segments
+    )
 
 
 def _gaps(line: Line) -> list[tuple[float, float]]:
     segments = _cells_of(line)
-    return [(a.right, b.left) for a, b in zip(segments, segments[1:], strict=False)]
+    return [(a.right, b.left) for a, b in itertools.pairwise(segments)]
 
 
 def _runs(lines: Sequence[Line], rules: Sequence[Rule]) -> list[list[Line]]:
@@ -220,7 +228,11 @@ def _has_rules(run: Sequence[Line], rules: Sequence[Rule]) -> bool:
     top, bottom = run[0].top - run[0].size, run[-1].bottom + run[-1].size
     left, right = min(line.left for line in run), max(line.right for line in run)
     return any(
-        rule.level and top <= rule.place <= bottom and rule.start < right and rule.end > left and rule.end - rule.start > 0.3 * (right - left)
+        rule.level
+        and top <= rule.place <= bottom
+        and rule.start < right
+        and rule.end > left
+        and rule.end - rule.start > 0.3 * (right - left)
         for rule in rules
     )
 
@@ -228,14 +240,15 @@ def _has_rules(run: Sequence[Line], rules: Sequence[Rule]) -> bool:
 def _is_formula(lines: Sequence[Line]) -> bool:
     """Whether a few lines are a displayed formula."""
     signs = sum(bool(_MATHS.search(line.text)) for line in lines)
-    return len(lines) < 6 and signs > 0 or signs > 0.5 * len(lines)
+    return (len(lines) < 6 and signs > 0) or signs > 0.5 * len(lines)
 
 
 def _lists_pages(lines: Sequence[Line]) -> bool:
     """Whether the lines end in one whole number each, as in a table of contents."""
     with_leader = [line for line in lines if _LEADERS.search(line.text)]
     pages = sum(
-        bool(re.fullmatch(r"(?:\d{1,4}|[ivxlc]{1,7}|[A-Z]+-\d+)", line.words[-1].text, re.IGNORECASE)) and line.numbers <= 1
+        bool(re.fullmatch(r"(?:\d{1,4}|[ivxlc]{1,7}|[A-Z]+-\d+)", line.words[-1].text, re.IGNORECASE))
+        and line.numbers <= 1
         for line in with_leader
     )
     return pages > 0.5 * len(with_leader)
@@ -253,7 +266,7 @@ def _is_chart(lines: Sequence[Line]) -> bool:
                 columns[round(one.right / 4)].append(float(number))
     ticks = 0
     for values in columns.values():
-        steps = [round(b - a, 6) for a, b in zip(values, values[1:], strict=False)]
+        steps = [round(b - a, 6) for a, b in itertools.pairwise(values)]
         if len(steps) < 3:
             continue
         common = statistics.mode(steps)
@@ -419,7 +432,10 @@ class _Built:
 
     def _rule_below(self, upper: Line, lower: Line) -> bool:
         return any(
-            upper.base < rule.place < lower.base and rule.end - rule.start > 8 and rule.start < lower.right and rule.end > lower.left
+            upper.base < rule.place < lower.base
+            and rule.end - rule.start > 8
+            and rule.start < lower.right
+            and rule.end > lower.left
             for rule in self.rules
         )
 
@@ -453,7 +469,14 @@ class _Built:
         # no further than half-way to the heads beside it
         middles = [(left + right) / 2 for left, right in self.hulls]
         nearest = [min(abs(middle - s.centre) for s in others) if others else 1e9 for middle in middles]
-        low = max(low, next(n for n in range(first + 1) if all(abs(middles[m] - one.centre) < nearest[m] for m in range(n, first)) or n == first))
+        low = max(
+            low,
+            next(
+                n
+                for n in range(first + 1)
+                if all(abs(middles[m] - one.centre) < nearest[m] for m in range(n, first)) or n == first
+            ),
+        )
         while high > last and abs(middles[high] - one.centre) > nearest[high]:
             high -= 1
         best = (first, last)

@@ -105,8 +105,16 @@ class _Writer:
             for one in labels:
                 carried = {column: cell for column, cell in carried.items() if column < one.column}
                 carried[one.column] = one
-            above = [cell for column, cell in sorted(carried.items()) if cell not in labels and self._still(cell, number)]
-            if heading is not None and labels and heading_used and labels[0].words[0].left < heading_left + 1 and self._indents:
+            above = [
+                cell for column, cell in sorted(carried.items()) if cell not in labels and self._still(cell, number)
+            ]
+            if (
+                heading is not None
+                and labels
+                and heading_used
+                and labels[0].words[0].left < heading_left + 1
+                and self._indents
+            ):
                 heading = None
             heading_used = True
             outer = plain(heading).rstrip(": ") if heading is not None else ""
@@ -159,7 +167,9 @@ class _Writer:
             parts.append(Part(words=one.words))
         return parts
 
-    def _row(self, row: Sequence[Cell], labels: Sequence[Cell], above: Sequence[Cell], outer: str) -> Iterator[list[Part]]:
+    def _row(
+        self, row: Sequence[Cell], labels: Sequence[Cell], above: Sequence[Cell], outer: str
+    ) -> Iterator[list[Part]]:
         """The lines of a row."""
         before = [plain(cell) for cell in above]
         opening = ([f"{outer}: "] if outer else []) + [f"{text} " for text in before]
