@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
+import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,7 @@ from sharedllm_docs.documents.readers.pdf.layout.lines import is_number
 
 _LEADERS = re.compile(r"(?:[.\u2024\u2026_] ?){3,}\Z")
 _LOOSE = 1.3  # times the closest distance of lines: a new row
+_CLOSE = 0.87  # times the usual distance: a line inside a row
 _FULL = 0.9  # of the label column's width: a line that had to be broken
 
 
@@ -51,9 +53,9 @@ def grouped(entries: Sequence[Entry], room: float) -> list[list[int]]:
     """
     rows: list[list[int]] = []
     pitch = _pitch(entries)
-    even = _is_even(entries)
+    usual = _usual_step(entries)
     for number in range(len(entries)):
-        if rows and _goes_on(entries, rows[-1], number, room, pitch, even):
+        if rows and _goes_on(entries, rows[-1], number, room, pitch, usual):
             rows[-1].append(number)
         else:
             rows.append([number])
@@ -67,13 +69,15 @@ def _pitch(entries: Sequence[Entry]) -> float:
     return steps[len(steps) // 10] if steps else 0.0
 
 
-def _is_even(entries: Sequence[Entry]) -> bool:
-    """Whether all lines stand equally far apart, so that distances part no rows."""
-    steps = sorted(b.base - a.base for a, b in itertools.pairwise(entries))
-    return not steps or steps[-1] < 1.15 * max(steps[0], 0.1)
+def _usual_step(entries: Sequence[Entry]) -> float:
+    """The distance of most lines to the next."""
+    steps = [b.base - a.base for a, b in pairwise(entries)]
+    return statistics.median(steps) if steps else 0.0
 
 
-def _goes_on(entries: Sequence[Entry], row: Sequence[int], number: int, room: float, pitch: float, even: bool) -> bool:
+def _goes_on(
+    entries: Sequence[Entry], row: Sequence[int], number: int, room: float, pitch: float, usual: float
+) -> bool:
     """Whether an entry goes on the row above it."""
     entry, above = entries[number], entries[number - 1]
     if entry.base - above.base > _LOOSE * max(pitch, 0.9 * entry.size):
@@ -90,7 +94,8 @@ def _goes_on(entries: Sequence[Entry], row: Sequence[int], number: int, room: fl
     has_data = len(entry.by_column) > 1
     if has_data and any(len(entries[index].by_column) > 1 for index in row):
         # two lines with data are one row only where texts run on in every column
-        return not even and _runs_on(label) and not entry.numbers and not is_number(label)
+        close = entry.base - above.base < _CLOSE * usual
+        return close and _runs_on(label) and not entry.numbers and not is_number(label)
     if _runs_on(label):
         return True
     if len(above.by_column) > 1 and _LEADERS.search(upper):

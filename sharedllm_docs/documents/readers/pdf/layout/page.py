@@ -18,6 +18,7 @@ _CAPTION = re.compile(
     r"(?:table|tableau|tabelle|tabla|tabella|exhibit|schedule|figure|chart|annex|appendix|panel|box)\b[ .:]*[\dA-Z]",
     re.I,
 )
+_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdcf\ufdf0-\ufdff\ufe70-\ufefc]")
 _NOT_TITLE = re.compile(r"(?:source|note|notes|see|\*|\(\d\)|\[\d)\b", re.IGNORECASE)
 _LONGEST_TITLE = 140  # characters
 _LINES_UP = 6  # in which a caption is looked for
@@ -46,6 +47,8 @@ def lay_out(words: Sequence[Word], rules: Sequence[Rule]) -> LaidOut | None:
         words: of the page, in the order of the file.
         rules: lines drawn on it.
     """
+    if _is_right_to_left(words):
+        return None
     parts = page_parts(words, rules)
     count = sum(len(tables) for _, tables in parts)
     if not count and len(parts) < 2 and not _runs_backwards(words):
@@ -53,12 +56,28 @@ def lay_out(words: Sequence[Word], rules: Sequence[Rule]) -> LaidOut | None:
     lines: list[tuple[Part, ...]] = []
     for own, tables in parts:
         items = stacked(own, tables)
+        begun = 0
         for number, item in enumerate(items):
             if isinstance(item, Table):
+                lines += _as_drawn(items[begun:number])
                 lines += [tuple(line) for line in written(item, _title(items[:number], item))]
-            else:
-                lines.append((Part(words=item.words),))
+                begun = number + 1
+        lines += _as_drawn(items[begun:])
     return LaidOut(tuple(lines), count)
+
+
+def _as_drawn(items: Sequence[Line | Table]) -> list[tuple[Part, ...]]:
+    """Lines of one column without tables: in the order of the file, unless that leads upwards again and again."""
+    lines = [item for item in items if isinstance(item, Line)]
+    words = sorted((word for line in lines for word in line.words), key=lambda word: word.start)
+    if _runs_backwards(words):
+        return [(Part(words=line.words),) for line in lines]
+    return [(Part(words=tuple(row)),) for row in _file_lines(words)]
+
+
+def _is_right_to_left(words: Sequence[Word]) -> bool:
+    """Whether a good share of the words is Arabic, Hebrew or the like: PDFium puts their lines in order, this cannot."""
+    return sum(bool(_RIGHT_TO_LEFT.search(word.text)) for word in words) > 0.2 * len(words)
 
 
 def _runs_backwards(words: Sequence[Word]) -> bool:

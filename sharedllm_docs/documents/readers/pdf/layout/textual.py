@@ -29,6 +29,7 @@ _UNIT = re.compile(
 )
 _HEAD_NUMBER = re.compile(r"(?:FY|CY)?(?:19|20)\d\d[a-zA-Z*†]?(?:\s?[-/\u2013]\s?\d{2,4})?|\(\d{1,2}\)")
 _MATHS = re.compile(r"(?:^|\s)[=≤≥≈]|=\s|=$|[∑∏∫√\u2211\u220f]")
+_FEW_WORDED = 6  # lines of a table without figures and rules
 _FEW = 4  # lines of a table that nothing but its figures shows
 _HEAD_SLACK = 0.6  # of the font size: how far a head reaches over the gutter of its column
 _FILLED = 0.45  # share of the cells of a table that hold something
@@ -214,8 +215,12 @@ def _looks_like_table(run: Sequence[Line], rules: Sequence[Rule]) -> bool:
     if _is_chart(several) or _is_formula(several):
         return False
     figures = sum(one.is_number and has_digits(one.text) for one in cells) / len(cells)
+    if sum(one.text.endswith(",") for one in cells) > 0.4 * len(cells):
+        return False  # a list of numbers
     if not figures and any("@" in one.text for one in cells):
         return False  # authors side by side
+    if not figures and len(several) < _FEW_WORDED and not _has_rules(run, rules):
+        return False
     if len(several) < _FEW and not _has_rules(run, rules):
         return columns >= 3 and figures >= 0.4 and len(several) >= 2
     if columns >= 3:
@@ -246,6 +251,8 @@ def _is_formula(lines: Sequence[Line]) -> bool:
 def _lists_pages(lines: Sequence[Line]) -> bool:
     """Whether the lines end in one whole number each, as in a table of contents."""
     with_leader = [line for line in lines if _LEADERS.search(line.text)]
+    if sum(len(_LEADERS.findall(line.text)) > 1 for line in with_leader) > 0.5 * len(with_leader):
+        return True  # an index in columns
     pages = sum(
         bool(re.fullmatch(r"(?:\d{1,4}|[ivxlc]{1,7}|[A-Z]+-\d+)", line.words[-1].text, re.IGNORECASE))
         and line.numbers <= 1
