@@ -7,6 +7,7 @@ import re
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Word
 from sharedllm_docs.documents.readers.pdf.layout.lines import is_number

@@ -76,7 +76,7 @@ def _as_drawn(items: Sequence[Line | Table]) -> list[tuple[Part, ...]]:
 
 
 def _is_right_to_left(words: Sequence[Word]) -> bool:
-    """Whether a good share of the words is Arabic, Hebrew or the like: PDFium puts their lines in order, this cannot."""
+    """Whether a good share of the words is Arabic, Hebrew or the like, whose lines PDFium puts in order."""
     return sum(bool(_RIGHT_TO_LEFT.search(word.text)) for word in words) > 0.2 * len(words)
 
 
