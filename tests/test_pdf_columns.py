@@ -14,6 +14,8 @@ import pytest
 
 from sharedllm_docs.documents.readers import ReadOptions, read_document
 from sharedllm_docs.documents.readers.pdf.glyphs import Glyphs
+from sharedllm_docs.documents.readers.pdf.layout.boxes import Word
+from sharedllm_docs.documents.readers.pdf.layout.page import lay_out
 
 from .documents import drawn_pdf, make_pdf, prose
 from .layouts import centred, column, escaped, in_turn, left, right, sentences, woven
@@ -225,3 +227,28 @@ def test_the_order_of_printed_pages_that_were_checked_by_eye() -> None:
         if -1 in places or places != sorted(places):
             wrong.append((sample["file"], sample["page"]))
     assert len(wrong) <= 0.05 * len(SAMPLES["pages"]), wrong
+
+
+def word(text: str, x: float, y: float, start: int) -> Word:
+    return Word(x, y - 8, x + 6 * len(text), y + 2, y, 10, start, start + len(text), text)
+
+
+def test_lines_from_right_to_left_are_left_to_the_engine() -> None:
+    hebrew = [
+        word("\u05e9\u05dc\u05d5\u05dd", 500 - 90 * n, 40 + 14 * row, 10 * row + n)
+        for row in range(8)
+        for n in range(4)
+    ]
+    assert lay_out(hebrew, []) is None
+    latin = [word("ship", 60 + 90 * n, 40 + 14 * row, 10 * row + n) for row in range(8) for n in range(4)]
+    laid_out = lay_out(latin, [])
+    assert laid_out is not None
+    assert laid_out.tables == 1
+
+
+def test_a_part_without_columns_keeps_the_order_of_the_file() -> None:
+    """A note that the file draws last is read last, although columns stand elsewhere on the page."""
+    upper = "".join(column(sentences("aa", 10, 100), 50, 780))
+    columns = woven(column(sentences("bb", 20), 50, 600), column(sentences("cc", 20), 300, 600))
+    late = left("late1 stands at the top.", 50, 794)
+    assert keys(text_of(upper + late + columns)) == [*wanted(("aa", 10)), "late1", *wanted(("bb", 20), ("cc", 20))]
