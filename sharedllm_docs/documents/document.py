@@ -31,11 +31,14 @@ class Page:
         number: 1-based number in the source (the number a PDF viewer shows as "page N of M").
         text: cleaned text, may be empty.
         label: printed page label where the source has one (``iv``, ``12``), else "".
+        repeats: (start, end) of what is said again in ``text`` and not printed at that place: the heads of a table
+            before each of its values, its title before each group of rows. Ascending; quotes leave it out.
     """
 
     number: int
     text: str
     label: str = ""
+    repeats: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -154,6 +157,22 @@ class Document:
         """The page that holds character ``char`` of the canonical text."""
         index = bisect.bisect_right(self.page_starts, char) - 1
         return self.pages[max(index, 0)]
+
+    def printed(self, start: int, end: int) -> str:
+        """``text[start:end]`` as it is printed: without what the rows of a table repeat."""
+        if start >= end:
+            return ""
+        parts = []
+        first = max(0, bisect.bisect_right(self.page_starts, start) - 1)
+        for page, begins in zip(self.pages[first:], self.page_starts[first:], strict=True):
+            if begins >= end:
+                break
+            for low, high in page.repeats:
+                low, high = begins + low, begins + high
+                if high > start and low < end:
+                    parts.append(self.text[start : max(start, low)])
+                    start = min(max(start, high), end)
+        return "".join([*parts, self.text[start:end]])
 
     def section_at(self, char: int) -> Section | None:
         """The innermost section that contains character ``char``, or None before the first title."""

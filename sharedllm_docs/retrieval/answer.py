@@ -26,7 +26,7 @@ class Citation:
         page_label: printed label of that page, or "".
         char_start: first character of the quote in the document's canonical text.
         char_end: one past its last character.
-        quote: the quoted text, white space folded.
+        quote: the quoted text as it is printed, white space folded: of a table's row without the repeated heads.
         section: title of its section, or "".
         score: relevance of the passage to the question, 0 to 1.
         chunk: index of its chunk in the document.
