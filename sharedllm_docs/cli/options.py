@@ -381,6 +381,15 @@ class QuestionOptions:
             str(_RETRIEVAL.relevance_floor),
         ),
     ] = None
+    min_confidence: Annotated[
+        float | None,
+        _question(
+            "--min-confidence",
+            "0..1",
+            "Confidence below which the answer is that the document does not say; 0 = off.",
+            "the model's",
+        ),
+    ] = None
     max_citations: Annotated[
         int | None, _question("--citations", "N", "Maximum number of citations.", str(_RETRIEVAL.max_citations))
     ] = None

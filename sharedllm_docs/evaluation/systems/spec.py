@@ -68,6 +68,7 @@ _QUESTION: dict[str, Callable[[str], Any]] = {
     "selector": str,
     "candidates": _whole,
     "relevance_floor": float,
+    "min_confidence": float,
     "max_citations": _whole,
 }
 _TUNED: dict[str, Callable[[str], Any]] = {"lora": _yes_or_no}
