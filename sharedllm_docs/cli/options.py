@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NAME = "sharedllm-docs"
 DEFAULT_INDEX = ".sharedllm-docs"
 INDEX_VARIABLE = "SHAREDLLM_DOCS_INDEX"
-DEFAULT_MODEL = "smollm2-135m-instruct"
+DEFAULT_MODEL = "qwen2.5-coder-0.5b-instruct"
 MODEL_HELP = "Embedded model, local folder or hub name."
 _RETRIEVAL, _GENERATION = RetrievalConfig(), GenerationConfig()
 

@@ -237,10 +237,14 @@ def ask_options(given: Mapping[str, Any], *, where: Callable[[Any], Where | None
 
 
 def with_defaults(own: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
-    """Keywords of one call over those of the object that is called; a keyword or a whole config of the call wins."""
-    return {
-        "retrieval": config_of(RetrievalConfig, own.get("retrieval"), own),
-        "generation": config_of(GenerationConfig, own.get("generation"), own),
-        **{name: own[name] for name in ("documents", "where") if name in own},
-        **call,
-    }
+    """Keywords of one call over those of the object that is called; a keyword or a whole config of the call wins.
+
+    Raises:
+        ConfigError: a value is invalid.
+    """
+    kept = dict(own)
+    for whole, kind in (("retrieval", RetrievalConfig), ("generation", GenerationConfig)):
+        config_of(kind, own.get(whole), own)
+        if call.get(whole) is not None:
+            kept = {name: value for name, value in kept.items() if name not in (whole, *kind.__dataclass_fields__)}
+    return {**kept, **call}
