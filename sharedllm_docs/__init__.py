@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from sharedllm_docs.model.shared_llm import SharedLLM as SharedLLM
     from sharedllm_docs.retrieval.answer import Answer as Answer
     from sharedllm_docs.retrieval.answer import Citation as Citation
+    from sharedllm_docs.retrieval.confidence import Confidence as Confidence
     from sharedllm_docs.retrieval.answer import Counts as Counts
     from sharedllm_docs.retrieval.answer import Timings as Timings
     from sharedllm_docs.retrieval.passages import Passage as Passage
@@ -76,6 +77,7 @@ _EXPORTS = {
     "ChunkView": "index.views",
     "Citation": "retrieval.answer",
     "Completion": "model.completion",
+    "Confidence": "retrieval.confidence",
     "ConfigError": "errors",
     "ContextTree": "documents.tree",
     "Counts": "retrieval.answer",

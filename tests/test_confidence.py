@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from sharedllm_docs import GenerationConfig, Index, RetrievalConfig
+from sharedllm_docs import GenerationConfig, Index, RetrievalConfig, SharedLLM
 from sharedllm_docs.errors import ConfigError
 from sharedllm_docs.index.weighing import declining, not_said_ids, without_rows
 from sharedllm_docs.injection.decoder import InjectedDecoder
@@ -69,21 +69,19 @@ def selected(index, question):
 
 def test_signs_tell_a_question_of_the_document_from_another(tmp_path):
     index = made(tmp_path, judge())
-    found, strange = (
-        signs_before(selection, injected_texts(selection))
-        for selection in (selected(index, HERON), selected(index, ABSENT))
-    )
+    chosen = [selected(index, question) for question in (HERON, ABSENT)]
+    found, strange = (signs_before(selection, injected_texts(selection)) for selection in chosen)
     assert set(found) == set(BEFORE)
     assert found["cover"] > strange["cover"]
-    assert (found["unknown"], found["rarest"]) == (0.0, 1.0)
-    assert strange["unknown"] > 0.9
+    assert found["best_leaf"] > strange["best_leaf"] == 0.0
+    assert found["unknown"] < strange["unknown"] == 1.0
     assert strange["rarest"] == 0.0
     assert 0 <= strange["relevance"] < found["relevance"] <= 1
 
 
 def test_a_summary_searches_for_nothing_and_has_no_signs(tmp_path):
     index = made(tmp_path, judge(sure=0.01, threshold=0.9, early=0.5))
-    answer = index.summarise(generation=SHORT)
+    answer = index.summarise("birds.txt", generation=SHORT, style="short")
     assert answer.found
     assert answer.draft == ""
 
@@ -281,10 +279,8 @@ def test_signs_that_do_not_count_are_not_computed(tmp_path, monkeypatch):
     monkeypatch.setattr(InjectedDecoder, "feed", counted)
     answer = index.ask(HERON, retrieval=ALWAYS, generation=SHORT)
     assert len(fed) == answer.counts.answer_tokens
-    index.llm._confidence, _old = (
-        judge(threshold=0.9, signs=(NOT_SAID_SIGN, GAIN)),
-        index.llm.__dict__.pop("confidence"),
-    )
+    index.llm._confidence = judge(threshold=0.9, signs=(NOT_SAID_SIGN, GAIN))
+    del index.llm.__dict__["confidence"]
     fed.clear()
     index.ask(HERON, retrieval=ALWAYS, generation=SHORT)
     assert len(fed) == answer.counts.answer_tokens + 2
@@ -360,8 +356,12 @@ def test_a_file_of_ones_own_is_used_and_remembered_by_the_index(saved, tmp_path)
     path = tmp_path / "own.json"
     judge(sure=0.4, threshold=0.5).save(path)
     options = {"embedder": str(saved / "embedder"), "device": "cpu", "dtype": "float32"}
-    index = Index.create(tmp_path / "index", name_or_path=str(saved / "model"), confidence=path, **options)
+    llm = SharedLLM.from_pretrained(saved / "model", confidence=path, **options)
+    index = Index.create(tmp_path / "index", llm)
     index.add(tiny_document(*PAGES, name="birds.txt"))
     assert Index.open(tmp_path / "index").ask(HERON, retrieval=ALWAYS, generation=SHORT).confidence == 0.4
-    other = Index.open(tmp_path / "index", confidence=None)
-    assert other.ask(HERON, retrieval=ALWAYS, generation=SHORT).confidence != 0.4
+    judge(sure=0.7).save(tmp_path / "other.json")
+    other = Index.open(tmp_path / "index", confidence=tmp_path / "other.json")
+    assert other.ask(HERON, retrieval=ALWAYS, generation=SHORT).confidence == 0.7
+    with pytest.raises(ConfigError, match="cannot be used"):
+        SharedLLM.from_pretrained(saved / "model", confidence=tmp_path / "gone.json", **options)

@@ -46,10 +46,15 @@ def cases_of(task: QuestionTask, limit: int | None, seed: int = 0) -> list[Case]
     cases = []
     for example in task.examples(limit, seed):
         cases.append(Case(example.id, task.name, task, example))
-        if example.answerable and example.page_groups:
-            pages = tuple(sorted(set(sum(example.page_groups, ()))))
+        pages = tuple(sorted(set(sum(example.page_groups, ()))))
+        if example.answerable and pages and _leaves_some(example, pages):
             cases.append(Case(f"{example.id}-removed", task.name, task, example, pages))
     return cases
+
+
+def _leaves_some(example: Example, pages: Sequence[int]) -> bool:
+    """Whether there is text beside these pages."""
+    return any(page.text.strip() for d in example.documents for page in d.pages if page.number not in pages)
 
 
 def collect(
