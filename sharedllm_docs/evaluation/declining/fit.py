@@ -23,7 +23,7 @@ ANSWERABLE = 0.8
 NATURAL = 3.0
 """Weight of a question that was written without an answer, against one whose pages were taken away."""
 FOLDS = 10
-RIDGE = 2.0
+RIDGE = 8.0
 """Strength of the ridge penalty on standardised signs, per hundred rows' worth of weight."""
 PAYS = 0.01
 """A sign that costs a pass of a model is taken if the loss on held-out folds falls by this share."""
