@@ -44,9 +44,9 @@ if TYPE_CHECKING:
     from sharedllm_docs.model.shared_llm import SharedLLM as SharedLLM
     from sharedllm_docs.retrieval.answer import Answer as Answer
     from sharedllm_docs.retrieval.answer import Citation as Citation
-    from sharedllm_docs.retrieval.confidence import Confidence as Confidence
     from sharedllm_docs.retrieval.answer import Counts as Counts
     from sharedllm_docs.retrieval.answer import Timings as Timings
+    from sharedllm_docs.retrieval.confidence import Confidence as Confidence
     from sharedllm_docs.retrieval.passages import Passage as Passage
     from sharedllm_docs.retrieval.prepared import PreparedDocument as PreparedDocument
     from sharedllm_docs.retrieval.query import DOCUMENT_OPTIONS as DOCUMENT_OPTIONS

@@ -29,6 +29,7 @@ from sharedllm_docs.retrieval.signs import (
     best_texts,
     injected_texts,
     late_match,
+    names_of,
     signs_after,
     signs_before,
 )
@@ -69,14 +70,29 @@ def selected(index, question):
 
 def test_signs_tell_a_question_of_the_document_from_another(tmp_path):
     index = made(tmp_path, judge())
-    chosen = [selected(index, question) for question in (HERON, ABSENT)]
-    found, strange = (signs_before(selection, injected_texts(selection)) for selection in chosen)
+    chosen = [(question, selected(index, question)) for question in (HERON, ABSENT)]
+    found, strange = (signs_before(question, one, injected_texts(one)) for question, one in chosen)
     assert set(found) == set(BEFORE)
     assert found["cover"] > strange["cover"]
     assert found["best_leaf"] > strange["best_leaf"] == 0.0
     assert found["unknown"] < strange["unknown"] == 1.0
     assert strange["rarest"] == 0.0
+    assert (found["strange"], strange["strange"]) == (0.0, 1.0)
     assert 0 <= strange["relevance"] < found["relevance"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("Which ggplot2 function draws a boxplot?", ["ggplot2"]),
+        ("Where is it? In Paris, near NATO or the iPhone (read.table).", ["Paris", "NATO", "iPhone", "read.table"]),
+        ("What does R do? Is it fast?", []),
+        ("Does the Kruskal-Wallis test run in 2019?", ["Kruskal-Wallis", "2019"]),
+        ("", []),
+    ],
+)
+def test_names_in_a_question(question, names):
+    assert names_of(question) == names
 
 
 def test_a_summary_searches_for_nothing_and_has_no_signs(tmp_path):

@@ -63,11 +63,13 @@ def fit_confidence(
 
     Answers questions with and without an answer, and answerable ones again with their pages hidden; then fits a small
     logistic regression on signs of each answer, and one threshold. The result is DIR/confidence.json; give it as
-    confidence= in Python. Every answer is kept in DIR, so the same command goes on where it was stopped. With the
+    confidence= in Python. With matplotlib there is a risk-coverage curve beside it. Every answer is kept in DIR, so the same command goes on where it was stopped. With the
     default questions it takes half an hour or more on a CPU.
     """
     with opened(output) as screen, resumable(f"the answers so far are kept in {fitting.out}"):
+        from sharedllm_docs.evaluation.declining.plot import draw
         from sharedllm_docs.evaluation.declining.run import Fitting, fit_model
+        from sharedllm_docs.evaluation.plots import can_plot
         from sharedllm_docs.model.shared_llm import SharedLLM
 
         settings = Fitting(**fitting.keywords())
@@ -77,6 +79,8 @@ def fit_confidence(
         found = fit_model(llm, settings, screen.note)
         path = settings.out / "confidence.json"
         found.confidence.save(path)
+        if can_plot():
+            draw(found, f"{llm.name}: declining on held-out questions", settings.out / "risk-coverage.png")
         _tell(screen, path, found)
 
 

@@ -145,7 +145,7 @@ class Engine:
             ids = self._question_ids(query, evidence)
         one = Asked(query, begun, selection, ids, time.perf_counter() - begun)
         one.texts = tuple(injected_texts(selection))
-        one.before = signs_before(selection, one.texts)
+        one.before = signs_before(query.question, selection, one.texts)
         if selection.relevance >= query.retrieval.relevance_floor and not self._hopeless(one):
             one.injection, one.bytes_read = self._load(selection)
             one.load_seconds = time.perf_counter() - begun - one.select_seconds

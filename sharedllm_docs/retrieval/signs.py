@@ -15,13 +15,16 @@ from numpy.typing import NDArray
 from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.retrieval.searcher import Selection
 
-BEFORE = ("cover", "best_leaf", "unknown", "rarest", "relevance", "nearest", "lead", "lexical")
+BEFORE = ("cover", "best_leaf", "unknown", "strange", "rarest", "relevance", "nearest", "lead", "lexical")
 """Signs that are there before the model is asked."""
 AFTER = ("declined", "in_text", "verbatim", "beside", "bare", "length", "likely", "first", "least")
 """Signs that an answer adds, from its words and their likelihoods."""
 NOT_SAID_SIGN, GAIN, MATCH = "not_said", "gain", "match"
 """Signs that cost something: a short pass through the model each, and one through the embedder."""
 _WORD = re.compile(r"\w+")
+_CALLED = re.compile(r"[^\s,;:?!()\[\]{}\"“”„«»‘’']+")
+_NAME = re.compile(r"\d|[a-z][A-Z]|\w[._]\w|[A-Z]{2}")
+_OPENING = ".?!:"
 _UNLIKELY = -12.0
 """Log-likelihoods below this say no more."""
 
@@ -41,10 +44,11 @@ class Likelihoods:
     without: float | None = None
 
 
-def signs_before(selection: Selection, texts: Sequence[str]) -> dict[str, float]:
+def signs_before(question: str, selection: Selection, texts: Sequence[str]) -> dict[str, float]:
     """Signs from question and selection alone.
 
     Args:
+        question: in words.
         selection: the injected nodes, with the scores of all leaves.
         texts: the text of each injected leaf, its section's title before it.
     """
@@ -62,6 +66,7 @@ def signs_before(selection: Selection, texts: Sequence[str]) -> dict[str, float]
         "cover": sum(weights[term] for term in weights.keys() & everywhere) / total,
         "best_leaf": max(shares),
         "unknown": sum(weights[term] for term in scores.unknown) / total,
+        "strange": _strange(question, scores.unknown),
         "rarest": float(not rarest or rarest in everywhere),
         "relevance": selection.relevance,
         "nearest": float(np.clip(scores.dense[int(scores.fused.argmax())], 0.0, 1.0)),
@@ -145,6 +150,23 @@ def injected_texts(selection: Selection) -> list[str]:
             leaf = document.leaves[document.first_leaf[node.chunk] + number]
             texts.append(f"{leaf.title}\n{document.document.text[leaf.char_start : leaf.char_end]}")
     return texts
+
+
+def names_of(question: str) -> list[str]:
+    """Words of a question that name something: with a digit or a dot inside, or capitals that no sentence begins."""
+    found = []
+    for match in _CALLED.finditer(question):
+        word, before = match.group().strip(".-"), question[: match.start()].rstrip()
+        begins = not before or before[-1] in _OPENING
+        if _NAME.search(word) or (len(word) > 1 and word[0].isupper() and not begins):
+            found.append(word)
+    return found
+
+
+def _strange(question: str, unknown: frozenset[str]) -> float:
+    """Share of the question's names that the documents do not know."""
+    names = names_of(question)
+    return sum(not unknown.isdisjoint(terms(name)) for name in names) / len(names) if names else 0.0
 
 
 def _stands(words: str, text: str) -> bool:
