@@ -63,8 +63,10 @@ def fit_confidence(
 
     Answers questions with and without an answer, and answerable ones again with their pages hidden; then fits a small
     logistic regression on signs of each answer, and one threshold. The result is DIR/confidence.json; give it as
-    confidence= in Python. With matplotlib there is a risk-coverage curve beside it. Every answer is kept in DIR, so the same command goes on where it was stopped. With the
-    default questions it takes half an hour or more on a CPU.
+    confidence= in Python. With matplotlib there is a risk-coverage curve beside it.
+
+    Every answer is kept in DIR, so the same command goes on where it was stopped. With the default questions it takes
+    half an hour or more on a CPU.
     """
     with opened(output) as screen, resumable(f"the answers so far are kept in {fitting.out}"):
         from sharedllm_docs.evaluation.declining.plot import draw

@@ -22,7 +22,7 @@ AFTER = ("declined", "in_text", "verbatim", "beside", "bare", "length", "likely"
 NOT_SAID_SIGN, GAIN, MATCH = "not_said", "gain", "match"
 """Signs that cost something: a short pass through the model each, and one through the embedder."""
 _WORD = re.compile(r"\w+")
-_CALLED = re.compile(r"[^\s,;:?!()\[\]{}\"“”„«»‘’']+")
+_CALLED = re.compile(r"[^\s,;:?!()\[\]{}\"'\u2018-\u201f\u00ab\u00bb]+")
 _NAME = re.compile(r"\d|[a-z][A-Z]|\w[._]\w|[A-Z]{2}")
 _OPENING = ".?!:"
 _UNLIKELY = -12.0
