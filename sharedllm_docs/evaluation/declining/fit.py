@@ -23,12 +23,16 @@ ANSWERABLE = 0.8
 NATURAL = 3.0
 """Weight of a question that was written without an answer, against one whose pages were taken away."""
 FOLDS = 10
-RIDGE = 8.0
+RIDGE = 4.0
 """Strength of the ridge penalty on standardised signs, per hundred rows' worth of weight."""
+AGAINST = {"unknown": -1, "strange": -1, "declined": -1, NOT_SAID_SIGN: -1, "bare": 0, "length": 0}
+"""Signs that speak against an answer (-1) or either way (0); all others speak for one."""
 PAYS = 0.01
 """A sign that costs a pass of a model is taken if the loss on held-out folds falls by this share."""
 EARLY = 0.01
 """Share of the answerable questions that may be declined without asking the model."""
+SHY = 0.9
+"""Share of that value which is taken: the words of a question tell less than its answer."""
 LEAST_ROWS = 20
 COSTLY = (MATCH, NOT_SAID_SIGN, GAIN)
 """In the order in which they are tried: from cheap to dear."""
@@ -96,7 +100,7 @@ def fit(rows: Rows, notes: Mapping[str, Any] | None = None, *, costly: Sequence[
     curve = _curve(held_out, data, natural)
     best = max(curve, key=lambda one: (round(one.f1, 6), one.precision))
     before = data.held_out(list(BEFORE))
-    early = float(np.quantile(before[data.answerable], EARLY))
+    early = SHY * float(np.quantile(before[data.answerable], EARLY))
     own = _declining(0.0, data.declined, data, natural)
     found = {
         "rows": {
@@ -183,6 +187,17 @@ class _Data:
 
 
 def _logistic(names: Sequence[str], table: Floats, answerable: Flags, weights: Floats) -> Logistic:
+    """Ridge logistic regression without the signs that come out against what they mean, which is chance."""
+    while True:
+        found = _regression(names, table, answerable, weights)
+        wrong = {name for name, (_m, _s, weight) in found.signs.items() if weight * AGAINST.get(name, 1) < 0}
+        if not wrong:
+            return found
+        kept = [place for place, name in enumerate(names) if name not in wrong]
+        names, table = [names[place] for place in kept], table[:, kept]
+
+
+def _regression(names: Sequence[str], table: Floats, answerable: Flags, weights: Floats) -> Logistic:
     """Ridge logistic regression by Newton's method (iteratively reweighted least squares)."""
     counted = np.isfinite(table).any(axis=0)
     names, table = [name for name, some in zip(names, counted, strict=True) if some], table[:, counted]
