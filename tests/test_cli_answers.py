@@ -18,8 +18,8 @@ from tests.cli_run import good, json_of, run
 INDEX = ".sharedllm-docs"
 QUESTION = "How is a vector reversed?"
 EFFORT = (
-    "confidence 0.93; first token after 0.42 s, all after 1.90 s; 71 chunks of 1 document searched; 24 nodes injected (3,072 rows, "
-    "61.2 MB read); 31 tokens asked, 34 answered"
+    "confidence 0.93; first token after 0.42 s, all after 1.90 s; 71 chunks of 1 document searched; "
+    "24 nodes injected (3,072 rows, 61.2 MB read); 31 tokens asked, 34 answered"
 )
 
 
@@ -66,7 +66,7 @@ def test_an_answer_that_is_not_in_the_documents_succeeds_and_tells_the_relevance
 
 def test_a_streamed_answer_that_is_declined_afterwards_says_so(world):
     world.answered = lambda question: not_found(question, draft="Fourteen of them.", confidence=0.21)
-    told = f"{NOT_SAID} (The words above do not rest on it: confidence 0.21.)"
+    told = f"{NOT_SAID} (The words above are not borne out by the text: confidence 0.21.)"
     lines = good("ask", QUESTION, "--stream").stdout.splitlines()
     assert lines[:2] == ["Fourteen of them.", told]
     assert "Nearest passages:" in lines
