@@ -136,21 +136,8 @@ def test_nothing_is_passed_that_was_not_given(world):
 
 def test_question_options_reach_the_engine(world):
     options = ("--budget", "512", "--selector", "hidden-state", "--candidates", "3", "--evidence", "64")
-    good(
-        "ask",
-        QUESTION,
-        *options,
-        "--floor",
-        "0",
-        "--min-confidence",
-        "0.4",
-        "--citations",
-        "2",
-        "--doc",
-        "R-intro.pdf",
-        "--doc",
-        "R-data.pdf",
-    )
+    options += ("--floor", "0", "--min-confidence", "0.4", "--citations", "2")
+    good("ask", QUESTION, *options, "--doc", "R-intro.pdf", "--doc", "R-data.pdf")
     assert world.arguments("ask") == {
         "question": QUESTION,
         "documents": ["R-intro.pdf", "R-data.pdf"],
