@@ -301,23 +301,22 @@ class Engine:
             # a small model may go on with a question of its own, as the prompt has it
             ends = replace(generation, stop=(*generation.stop, NEXT_QUESTION))
             results = yield from generate(decoder, fed, llm.tokenizer, ends, llm.end_ids)
-            not_said = None
+            not_said: Sequence[float | None] = [None] * len(batch)
             if self._wants(batch[0].query, NOT_SAID_SIGN):
                 not_said = declining(llm, decoder, fed)
         self._weigh(batch, results, not_said)
         return results
 
-    def _weigh(self, batch: Sequence[Asked], results: Sequence[Generated], not_said: Sequence[float] | None) -> None:
+    def _weigh(self, batch: Sequence[Asked], results: Sequence[Generated], not_said: Sequence[float | None]) -> None:
         """Note the likelihoods of answers, those of them that the decision wants."""
-        llm, without = self._reader(batch[0].query), None
+        llm = self._reader(batch[0].query)
+        without: Sequence[float | None] = [None] * len(batch)
         if self._wants(batch[0].query, GAIN):
             start = () if llm.profile.fusion == "joint" else llm.start_ids
             asked = [(*start, *self._question_ids(one.query)) for one in batch]
             without = without_rows(llm, [one.injection for one in batch if one.injection is not None], asked, results)
-        for place, (one, result) in enumerate(zip(batch, results, strict=True)):
-            one.likelihoods = Likelihoods(
-                tuple(result.logprobs), not_said and not_said[place], without and without[place]
-            )
+        for one, result, declined, alone in zip(batch, results, not_said, without, strict=True):
+            one.likelihoods = Likelihoods(tuple(result.logprobs), declined, alone)
 
     def _marked_answer(self, one: Asked, result: Generated | None) -> Answer:
         marker = self._marker(one) if result is not None else None

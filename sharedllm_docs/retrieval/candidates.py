@@ -117,8 +117,9 @@ class LeafIndex:
         if best is not None and len(fused) > 1:  # second place, unless it ranks higher already
             fused[best] = max(fused[best], np.partition(fused, -2)[-2])
         named = best is not None and set(terms(question)) <= set(terms(f"{self.titles[best]} {self.texts[best]}"))
-        scores = (one.astype(np.float32) for one in (fused, dense, lexical))
-        return LeafScores(*scores, named, *self._weights(question))
+        weights, unknown = self._weights(question)
+        ranked, near, worded = (one.astype(np.float32) for one in (fused, dense, lexical))
+        return LeafScores(ranked, near, worded, named, weights, unknown)
 
     def _weights(self, question: str) -> tuple[dict[str, float], frozenset[str]]:
         """Inverse document frequency of the question's terms, as BM25 has it, and the terms that no leaf holds."""

@@ -177,7 +177,7 @@ class _Data:
             own = self.folds == fold
             if own.any():
                 made = _logistic(names, table[~own], self.answerable[~own], self.weights[~own])
-                found[own] = [made(row["signs"]) for row, mine in zip(self.rows, own, strict=True) if mine]
+                found[own] = [made(self.rows[place]["signs"]) for place in np.flatnonzero(own).tolist()]
         return found
 
     def loss(self, names: Sequence[str]) -> float:
@@ -199,8 +199,8 @@ def _logistic(names: Sequence[str], table: Floats, answerable: Flags, weights: F
 
 def _regression(names: Sequence[str], table: Floats, answerable: Flags, weights: Floats) -> Logistic:
     """Ridge logistic regression by Newton's method (iteratively reweighted least squares)."""
-    counted = np.isfinite(table).any(axis=0)
-    names, table = [name for name, some in zip(names, counted, strict=True) if some], table[:, counted]
+    counted: Flags = np.isfinite(table).any(axis=0)
+    names, table = [name for name, some in zip(names, counted.tolist(), strict=True) if some], table[:, counted]
     means = np.nanmean(table, axis=0)
     spreads = np.maximum(np.nanstd(table, axis=0), 1e-3)
     inputs = np.column_stack([np.nan_to_num((table - means) / spreads), np.ones(len(table))])
