@@ -86,7 +86,8 @@ def collect(
         result = _measured(index, case, asked)
         file.add(result)
         report(f"{number}/{len(cases)} {case.id}: {result['text']!r}")
-    return file.chosen([case.source for case in cases], [case.id for case in cases])
+    found = {(result["system"], result["id"]): result for result in file.results}
+    return [found[case.source, case.id] for case in cases]
 
 
 def _by_document(cases: Sequence[Case]) -> Iterator[Case]:
