@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.retrieval.searcher import Selection
 
-BEFORE = ("cover", "best_leaf", "unknown", "strange", "rarest", "relevance", "nearest", "lead", "lexical")
+BEFORE = ("cover", "best_leaf", "strange", "nearest", "lead")
 """Signs that are there before the model is asked."""
-AFTER = ("declined", "in_text", "verbatim", "beside", "bare", "length", "likely", "first", "least")
+AFTER = ("declined", "in_text", "verbatim", "beside", "likely", "least")
 """Signs that an answer adds, from its words and their likelihoods."""
 NOT_SAID_SIGN, GAIN, MATCH = "not_said", "gain", "match"
 """Signs that cost something: a short pass through the model each, and one through the embedder."""
@@ -60,18 +60,13 @@ def signs_before(question: str, selection: Selection, texts: Sequence[str]) -> d
     held = [set(terms(text)) for text in texts]
     everywhere = set[str]().union(*held)
     shares = [sum(weights[term] for term in weights.keys() & one) / total for one in held]
-    rarest = max(weights, key=lambda term: weights[term], default="")
     fused = np.sort(scores.fused)[::-1]
     return {
         "cover": sum(weights[term] for term in weights.keys() & everywhere) / total,
         "best_leaf": max(shares),
-        "unknown": sum(weights[term] for term in scores.unknown) / total,
         "strange": _strange(question, scores.unknown),
-        "rarest": float(not rarest or rarest in everywhere),
-        "relevance": selection.relevance,
         "nearest": float(np.clip(scores.dense[int(scores.fused.argmax())], 0.0, 1.0)),
         "lead": float(fused[0] - fused[min(4, len(fused) - 1)]),
-        "lexical": float(scores.lexical.max(initial=0.0)) / total,
     }
 
 
@@ -105,10 +100,7 @@ def signs_after(
         "in_text": sum(term in everywhere for term in own) / len(own) if own else 0.0,
         "verbatim": float(any(_stands(words, text) for text in texts)),
         "beside": max(shares, default=0.0),
-        "bare": float(not own),
-        "length": float(np.log1p(len(words.split()))),
         "likely": mean,
-        "first": logs[0],
         "least": min(logs),
         **({NOT_SAID_SIGN: max(_UNLIKELY, said.not_said) - mean} if said.not_said is not None else {}),
         **({GAIN: mean - max(_UNLIKELY, said.without)} if said.without is not None else {}),

@@ -25,9 +25,9 @@ NATURAL = 3.0
 FOLDS = 10
 RIDGE = 4.0
 """Strength of the ridge penalty on standardised signs, per hundred rows' worth of weight."""
-AGAINST = {"unknown": -1, "strange": -1, "declined": -1, NOT_SAID_SIGN: -1, "bare": 0, "length": 0}
-"""Signs that speak against an answer (-1) or either way (0); all others speak for one."""
-PAYS = 0.01
+AGAINST = frozenset(("strange", "declined", NOT_SAID_SIGN))
+"""Signs that speak against an answer; all others speak for one."""
+PAYS = 0.005
 """A sign that costs a pass of a model is taken if the loss on held-out folds falls by this share."""
 EARLY = 0.01
 """Share of the answerable questions that may be declined without asking the model."""
@@ -82,22 +82,35 @@ class Fit:
     loss: Mapping[str, float]
 
 
-def fit(rows: Rows, notes: Mapping[str, Any] | None = None, *, costly: Sequence[str] = COSTLY) -> Fit:
+def fit(
+    rows: Rows,
+    notes: Mapping[str, Any] | None = None,
+    *,
+    cheap: Sequence[str] = (*BEFORE, *AFTER),
+    costly: Sequence[str] = COSTLY,
+    most_lost: float | None = None,
+) -> Fit:
     """Fit the decision.
 
     Args:
         rows: as ``collect`` gives them.
         notes: provenance, kept with the weights.
+        cheap: signs that are always taken.
         costly: signs that cost a pass of a model, in the order in which they are tried; each is taken only if it pays.
+        most_lost: maximum share of the answerable questions that the threshold may decline on held-out folds; None
+            for the threshold that declines best (the harmonic mean of precision and recall).
 
     Raises:
         EvaluationError: fewer than ``LEAST_ROWS`` rows with or without an answer.
     """
     data = _Data.of(rows)
-    chosen, tried = _choose(data, [*BEFORE, *AFTER], costly)
+    chosen, tried = _choose(data, list(cheap), costly)
     held_out = data.held_out(chosen)
     natural = data.natural
     curve = _curve(held_out, data, natural)
+    if most_lost is not None:
+        limit = float(np.quantile(held_out[data.answerable], most_lost))
+        curve = tuple(one for one in curve if one.threshold <= limit)
     best = max(curve, key=lambda one: (round(one.f1, 6), one.precision))
     before = data.held_out(list(BEFORE))
     early = SHY * float(np.quantile(before[data.answerable], EARLY))
@@ -190,7 +203,7 @@ def _logistic(names: Sequence[str], table: Floats, answerable: Flags, weights: F
     """Ridge logistic regression without the signs that come out against what they mean, which is chance."""
     while True:
         found = _regression(names, table, answerable, weights)
-        wrong = {name for name, (_m, _s, weight) in found.signs.items() if weight * AGAINST.get(name, 1) < 0}
+        wrong = {name for name, (_m, _s, weight) in found.signs.items() if (weight > 0) == (name in AGAINST)}
         if not wrong:
             return found
         kept = [place for place, name in enumerate(names) if name not in wrong]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sharedllm_docs.errors import SharedLLMError
 from sharedllm_docs.evaluation.declining.collect import Case, cases_of, collect
 from sharedllm_docs.evaluation.declining.fit import Fit, fit
 from sharedllm_docs.evaluation.run_file import RunFile, read_lines
@@ -16,7 +19,11 @@ from sharedllm_docs.evaluation.tasks.own.task import OwnQuestions
 from sharedllm_docs.evaluation.tasks.pdfqa.task import PdfQa
 from sharedllm_docs.evaluation.tasks.squad_haystack.task import SquadHaystack
 from sharedllm_docs.model.shared_llm import SharedLLM
+from sharedllm_docs.retrieval.signs import BEFORE
 
+OF_ANY_MODEL = (*BEFORE, "declined", "in_text", "verbatim", "beside")
+MOST_LOST = 0.02
+"""Share of answerable questions that the generic decision may decline."""
 HAYSTACK = 2048
 """Tokens of the documents of SQuAD paragraphs."""
 
@@ -62,10 +69,28 @@ def fit_model(llm: SharedLLM, fitting: Fitting, report: Callable[[str], None] = 
 
 
 def fit_pooled(files: Sequence[Path]) -> Fit:
-    """Fit on the collected answers of several models together, for models that have no fit of their own."""
+    """Fit on the collected answers of one or several models for models that have no fit of their own.
+
+    Only words and vectors count, since likelihoods differ from model to model, and the threshold is low.
+    """
     parts = [read_lines(file) for file in files]
     models = sorted({str(part[0].get("model")) for part in parts})
-    return fit([row for part in parts for row in part[1:]], {"models": models})
+    rows = [row for part in parts for row in part[1:]]
+    return fit(rows, {"models": models}, cheap=OF_ANY_MODEL, costly=(), most_lost=MOST_LOST)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """``python -m sharedllm_docs.evaluation.declining.run FILE.jsonl ... --out FILE.json``; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m sharedllm_docs.evaluation.declining.run", description=main.__doc__)
+    parser.add_argument("answers", type=Path, nargs="+", help="confidence.jsonl of fit-confidence, one for each model")
+    parser.add_argument("--out", type=Path, required=True, help="the generic decision")
+    chosen = parser.parse_args(arguments)
+    try:
+        fit_pooled(chosen.answers).confidence.save(chosen.out)
+    except SharedLLMError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
 
 
 def provenance(llm: SharedLLM) -> dict[str, Any]:
@@ -89,3 +114,7 @@ def _cases(llm: SharedLLM, fitting: Fitting, report: Callable[[str], None]) -> l
         if fitting.squad:
             tasks.append((SquadHaystack(options), fitting.squad))
     return [case for task, limit in tasks for case in cases_of(task, limit)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
