@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from sharedllm_docs.cli.evaluate_command import AnsweringModelOptions
 from sharedllm_docs.cli.failures import resumable
-from sharedllm_docs.cli.options import ComputeOptions, OutputOptions, flattened, option
+from sharedllm_docs.cli.options import NAME, ComputeOptions, OutputOptions, flattened, option
 from sharedllm_docs.cli.screen import Screen, opened
 from sharedllm_docs.errors import ConfigError
 
@@ -62,8 +62,8 @@ def fit_confidence(
     """Fit when a model's answer is given, and when "The document does not say.".
 
     Answers questions with and without an answer, and answerable ones again with their pages hidden; then fits a small
-    logistic regression on signs of each answer, and one threshold. The result is DIR/confidence.json; give it as
-    confidence= in Python. With matplotlib there is a risk-coverage curve beside it.
+    logistic regression on signs of each answer, and one threshold. The result is DIR/confidence.json, for
+    --confidence of ask and chat, and confidence= in Python. With matplotlib there is a risk-coverage curve beside it.
 
     Every answer is kept in DIR, so the same command goes on where it was stopped. With the default questions it takes
     half an hour or more on a CPU.
@@ -98,4 +98,4 @@ def _tell(screen: Screen, path: Path, found: Fit) -> None:
             f"answers {one.answered:.0%}, of which wrong {one.risk:.0%}"
         )
     screen.print(f"Threshold {found.confidence.threshold:.2f}. To use it:")
-    screen.print(f"  SharedLLM.from_pretrained(..., confidence={shlex.quote(str(path))!r})")
+    screen.print(f"  {NAME} ask QUESTION --confidence {shlex.quote(str(path))}")

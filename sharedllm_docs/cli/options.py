@@ -259,6 +259,10 @@ class LoadingOptions:
     device: Annotated[
         str | None, _model("--device", "NAME", "Where the model computes.", "cuda where there is one, else cpu")
     ] = None
+    confidence: Annotated[
+        str | None,
+        _model("--confidence", "FILE", "When the document does not say: a file of fit-confidence.", "the model's own"),
+    ] = None
 
 
 @dataclass(frozen=True)
