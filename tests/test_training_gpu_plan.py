@@ -34,7 +34,13 @@ TINY = [
         "profile.layers=[1,3]",
         "trained.upper_rank=2",
     ),
-    *("objectives.target_tokens=8", "objectives.distractors=1", "objectives.group=2", "objectives.kinds={}"),
+    *(
+        "objectives.target_tokens=8",
+        "objectives.distractors=1",
+        "objectives.group=2",
+        "objectives.kinds={}",
+        "objectives.max_fed=0",
+    ),
 ]
 
 
