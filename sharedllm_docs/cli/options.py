@@ -286,6 +286,10 @@ class LoadingOptions:
     device: Annotated[
         str | None, _model("--device", "NAME", "Where the model computes.", "cuda where there is one, else cpu")
     ] = None
+    confidence: Annotated[
+        str | None,
+        _model("--confidence", "FILE", "When the document does not say: a file of fit-confidence.", "the model's own"),
+    ] = None
 
 
 @dataclass(frozen=True)
@@ -406,6 +410,15 @@ class QuestionOptions:
             "0..1",
             "Relevance below which the answer is that the document does not say; 0 = off.",
             str(_RETRIEVAL.relevance_floor),
+        ),
+    ] = None
+    min_confidence: Annotated[
+        float | None,
+        _question(
+            "--min-confidence",
+            "0..1",
+            "Confidence below which the answer is that the document does not say; 0 = off.",
+            "the model's",
         ),
     ] = None
     max_citations: Annotated[

@@ -219,6 +219,11 @@ def print_answer(
         screen.emit(result.to_dict())
         return result
     screen.print("" if streamed else clean(result.text.strip()))
+    if streamed and result.draft:
+        # the words were printed before all of the answer could be weighed
+        screen.print(
+            f"{result.text} (The words above are not borne out by the text: confidence {result.confidence:.2f}.)"
+        )
     _print_sources(screen, result, brief=brief)
     return result
 

@@ -62,9 +62,11 @@ def effort_line(answer: Answer) -> str:
     if counts.chunks_encoded:
         searched += f", {counts.chunks_encoded:,} encoded for it in {seconds_text(timings.encode)}"
     if not answer.found:
-        return f"{seconds_text(timings.total)}; {searched}; best passage's relevance {answer.relevance:.2f}"
+        sure = f"confidence {answer.confidence:.2f}, best passage's relevance {answer.relevance:.2f}"
+        return f"{seconds_text(timings.total)}; {searched}; {sure}"
     return "; ".join(
         (
+            f"confidence {answer.confidence:.2f}",
             f"first token after {seconds_text(timings.first_token)}, all after {seconds_text(timings.total)}",
             searched,
             f"{count_text(counts.nodes, 'node')} injected ({count_text(counts.rows, 'row')}, "

@@ -116,12 +116,15 @@ class Answer:
 
     Attributes:
         question: as asked.
-        text: the answer.
+        text: the answer; "The document does not say." where ``found`` is False.
         citations: passages of the injected nodes, best first; empty when ``found`` is False.
-        found: False if nothing in the documents was relevant enough to ask the model, or if the model answered that
-            the document does not say.
+        found: False if the documents do not say it: nothing in them was relevant enough to ask the model, the model
+            said so, or ``confidence`` is below the model's threshold (``RetrievalConfig.min_confidence``).
         nearest: when ``found`` is False, the passages nearest to the question, best first, for a reader who wants to
             look for themselves. The answer does not rest on them.
+        confidence: how sure it is that the documents answer the question and the answer rests on them, 0 to 1. Fitted
+            on questions of which four in five had an answer.
+        draft: what the model had written where the confidence was too low to give it as the answer; otherwise "".
         relevance: relevance of the best leaf, 0 to 1 (compare ``RetrievalConfig.relevance_floor``).
         finish_reason: ``stop``, ``length`` or ``not-found``.
         timings: seconds of each step.
@@ -137,6 +140,8 @@ class Answer:
     timings: Timings = field(default_factory=Timings)
     counts: Counts = field(default_factory=Counts)
     nearest: tuple[Citation, ...] = ()
+    confidence: float = 1.0
+    draft: str = ""
 
     def __str__(self) -> str:
         return self.text
