@@ -150,9 +150,9 @@ def _check(numbers: dict[str, int]) -> None:
 
 def _settings(given: argparse.Namespace, threads: int, new_tokens: int) -> PeerSettings:
     from sharedllm_docs.architectures.devices import has_bfloat16_units
-    from sharedllm_docs.model.zoo import DEFAULT_MODEL, ensure
+    from sharedllm_docs.model.zoo import SMOLLM_135M, ensure
 
-    folder = given.model or str(ensure(DEFAULT_MODEL, report=print))
+    folder = given.model or str(ensure(SMOLLM_135M, report=print))
     return PeerSettings(
         model=given.model,
         folder=folder,

@@ -17,7 +17,7 @@ import time
 from dataclasses import dataclass, field
 
 from sharedllm_docs.architectures.devices import has_bfloat16_units
-from sharedllm_docs.model.zoo import DEFAULT_MODEL, model_folder
+from sharedllm_docs.model.zoo import SMOLLM_135M, model_folder
 
 QUESTION = "How do I quit R?"
 WEIGHTS = """
@@ -82,7 +82,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
     python = [sys.executable, "-c"]
-    folder = model_folder(DEFAULT_MODEL)
+    folder = model_folder(SMOLLM_135M)
     dtype = "bfloat16" if has_bfloat16_units("cpu") else "float32"  # as ask chooses
     ask = [sys.executable, "-m", "sharedllm_docs", "ask", QUESTION, "--file", options.file, "--index", options.index]
     pages = ["--pages", options.pages] if options.pages else []

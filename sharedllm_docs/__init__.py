@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from sharedllm_docs.retrieval.query import DOCUMENT_OPTIONS as DOCUMENT_OPTIONS
     from sharedllm_docs.retrieval.query import AskOptions as AskOptions
     from sharedllm_docs.retrieval.query import Query as Query
+    from sharedllm_docs.retrieval.query import SummaryOptions as SummaryOptions
     from sharedllm_docs.retrieval.query import Where as Where
     from sharedllm_docs.retrieval.query import ask_options as ask_options
     from sharedllm_docs.retrieval.query import with_defaults as with_defaults
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from sharedllm_docs.retrieval.selection import SelectedNode as SelectedNode
     from sharedllm_docs.store.catalog import Damage as Damage
     from sharedllm_docs.store.estimate import SizeEstimate as SizeEstimate
+    from sharedllm_docs.store.fingerprint import Fingerprint as Fingerprint
     from sharedllm_docs.store.verify import VerifyReport as VerifyReport
     from sharedllm_docs.streams import AsyncStream as AsyncStream
     from sharedllm_docs.streams import Stream as Stream
@@ -84,6 +86,7 @@ _EXPORTS = {
     "DocumentNotFoundError": "errors",
     "Embedder": "model.embedder",
     "Engine": "index.engine",
+    "Fingerprint": "store.fingerprint",
     "GenerationConfig": "config",
     "GenerationOptions": "config",
     "Index": "index.index",
@@ -109,6 +112,7 @@ _EXPORTS = {
     "SharedLLMError": "errors",
     "SizeEstimate": "store.estimate",
     "Stream": "streams",
+    "SummaryOptions": "retrieval.query",
     "Timings": "retrieval.answer",
     "TreeView": "index.views",
     "VerifyReport": "store.verify",

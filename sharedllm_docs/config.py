@@ -23,6 +23,8 @@ Positions = Literal["token", "chunk", "chunk+token"]
 Front = Literal["prompt", "sink", "none"]
 StoreDtype = Literal["float32", "float16", "bfloat16", "int8", "int4", "float64"]
 SelectorName = Literal["embedding", "hidden-state", "right-half"]
+AnswerStyle = Literal["short", "sentence", "full"]
+PromptStart = Literal["neutral", "instructed"]
 MAX_DEPTH = 16
 
 
@@ -296,6 +298,7 @@ class ModelOptions(TypedDict, total=False):
     dtype: str
     embedder: str | None
     step_weights: str
+    prompt_start: PromptStart | None
 
 
 class RetrievalOptions(TypedDict, total=False):

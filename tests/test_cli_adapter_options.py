@@ -8,7 +8,7 @@ import pytest
 
 from sharedllm_docs import Index
 from sharedllm_docs.cli import backend
-from sharedllm_docs.cli.options import LoadingOptions, ProfileOptions
+from sharedllm_docs.cli.options import DEFAULT_MODEL, LoadingOptions, ProfileOptions
 from sharedllm_docs.config import Profile
 from tests.tiny_text import tiny_adapter, tiny_base, tiny_sharedllm_profile
 from tests.tiny_text import tiny_llm as _llm
@@ -18,7 +18,7 @@ from tests.tiny_text import tiny_llm as _llm
 def shipped(tmp_path, monkeypatch):
     """The embedded default's own adapter is a tiny one."""
     adapter = tiny_adapter(tiny_base())
-    adapter.save(tmp_path / "smollm2-135m-instruct")
+    adapter.save(tmp_path / DEFAULT_MODEL)
     monkeypatch.setattr("sharedllm_docs.model.adapter.SHIPPED", tmp_path)
     return adapter
 

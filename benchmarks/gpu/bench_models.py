@@ -61,9 +61,9 @@ def load(name: str, attention: str, device: torch.device, dtype: torch.dtype, fo
     """
     if name == DEFAULT:
         if folder is None:
-            from sharedllm_docs.model.zoo import DEFAULT_MODEL, ensure
+            from sharedllm_docs.model.zoo import SMOLLM_135M, ensure
 
-            folder = ensure(DEFAULT_MODEL, report=print)
+            folder = ensure(SMOLLM_135M, report=print)
         made = AutoModelForCausalLM.from_pretrained(str(folder), dtype=dtype, attn_implementation=attention)
         return made.to(device).eval()
     config = LlamaConfig(**SHAPES[name], max_position_embeddings=POSITIONS, rope_parameters=_rope())

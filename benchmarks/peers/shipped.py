@@ -13,9 +13,9 @@ class Shipped(InjectedPeer):
 
     def model_options(self) -> dict[str, Any]:
         from sharedllm_docs.model.adapter import shipped_adapter
-        from sharedllm_docs.model.zoo import DEFAULT_MODEL
+        from sharedllm_docs.model.zoo import SMOLLM_135M
 
-        name = self.settings.model or DEFAULT_MODEL.name
+        name = self.settings.model or SMOLLM_135M.name
         if shipped_adapter(name) is None:
             raise NotAvailableError("no adapter comes with the package for this model")
         return {}

@@ -107,6 +107,7 @@ def program(
 for _name, _function in (
     ("add", add),
     ("ask", question_commands.ask),
+    ("summarise", question_commands.summarise),
     ("chat", question_commands.chat),
     ("list", index_commands.list_documents),
     ("show", index_commands.show),

@@ -144,7 +144,7 @@ def fetch_model(model: EmbeddedModel, report: Report, listen: Listener | None = 
 
 
 def calibrate(
-    model: str | None, source: str, *, questions: str | None, loading: Mapping[str, str], say: Report, **options: Any
+    model: str | None, source: str, *, questions: str | None, loading: Mapping[str, Any], say: Report, **options: Any
 ) -> Calibration:
     """Find the layers that a model reads its context in, with the untrained profile.
 

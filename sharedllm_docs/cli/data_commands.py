@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from sharedllm_docs.cli import workshop
-from sharedllm_docs.cli.options import OutputOptions, flattened
+from sharedllm_docs.cli.options import DEFAULT_MODEL, OutputOptions, flattened
 from sharedllm_docs.cli.panels import PanelCommand
 from sharedllm_docs.cli.plugins import PluginGroup
 from sharedllm_docs.cli.screen import one_line, opened
@@ -31,9 +31,7 @@ def pack(
     out: Annotated[Path, typer.Option("--out", metavar="FILE", help="File to write (.npz).")],
     model: Annotated[
         str | None,
-        typer.Option(
-            "--model", metavar="NAME", show_default="smollm2-135m-instruct", help="Base model: folder or hub name."
-        ),
+        typer.Option("--model", metavar="NAME", show_default=DEFAULT_MODEL, help="Base model: folder or hub name."),
     ] = None,
     split: Annotated[
         str, typer.Option("--split", metavar="NAME", help="Rows of this split: train, valid, test, heldout-template.")

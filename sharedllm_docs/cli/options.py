@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 import typer
 
 from sharedllm_docs.cli.units import parse_layers, parse_metadata, parse_size, parse_where
-from sharedllm_docs.config import GenerationConfig, ProfileName, RetrievalConfig, SelectorName, StoreDtype
+from sharedllm_docs.config import AnswerStyle, GenerationConfig, ProfileName, RetrievalConfig, SelectorName, StoreDtype
 from sharedllm_docs.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 NAME = "sharedllm-docs"
 DEFAULT_INDEX = ".sharedllm-docs"
 INDEX_VARIABLE = "SHAREDLLM_DOCS_INDEX"
-DEFAULT_MODEL = "smollm2-135m-instruct"
+DEFAULT_MODEL = "qwen2.5-coder-0.5b-instruct"
 MODEL_HELP = "Embedded model, local folder or hub name."
 _RETRIEVAL, _GENERATION = RetrievalConfig(), GenerationConfig()
 
@@ -394,8 +394,15 @@ StreamOption = Annotated[
 
 @dataclass(frozen=True)
 class AnswerOptions:
-    """How the answer's tokens are drawn."""
+    """What the answer is like, and how its tokens are drawn."""
 
+    style: Annotated[
+        str | None,
+        _answer("--style", choices(AnswerStyle), "A phrase, one sentence, or several with numbered sources.", "short"),
+    ] = None
+    instructions: Annotated[
+        str | None, _answer("--instructions", "TEXT", "What else the model is to heed in its answer.")
+    ] = None
     max_new_tokens: Annotated[
         int | None, _answer("--max-tokens", "N", "Maximum length of the answer.", str(_GENERATION.max_new_tokens))
     ] = None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -82,6 +82,36 @@ def ask(
 
 
 @flattened
+def summarise(
+    document: Annotated[str, typer.Argument(metavar="DOC", help="Document of the index, by name or key.")],
+    location: IndexOption,
+    asked: QuestionOptions,
+    answering: AnswerOptions,
+    model: LoadingOptions,
+    profile: ProfileOptions,
+    output: OutputOptions,
+    section: Annotated[
+        str | None, typer.Option("--section", metavar="TITLE", help="Only this section; a part of its title is enough.")
+    ] = None,
+    about: Annotated[
+        str | None,
+        typer.Option("--about", metavar="TEXT", help="What the summary should say.", show_default="the main points"),
+    ] = None,
+    stream: StreamOption = None,
+) -> None:
+    """Summarise a document of the index, or one of its sections, from passages spread over it."""
+    chosen = {"section": section, "about": about, **given(asked), **answering.keywords()}
+    with opened(output) as screen:
+        index = backend.open_index(location.index, screen.report, model, profile)
+        print_answer(
+            screen,
+            lambda: index.stream_summary(document, **chosen),
+            lambda: index.summarise(document, **chosen),
+            stream=stream,
+        )
+
+
+@flattened
 def chat(
     location: IndexOption,
     scope: ScopeOption,
@@ -141,12 +171,38 @@ def answer(
         brief: name the pages in one line, without quotes.
     """
     question = question.encode("utf-8", "replace").decode("utf-8")  # a terminal's undecodable bytes are not text
+    return print_answer(
+        screen,
+        lambda: index.stream(question, **keywords),
+        lambda: index.ask(question, **keywords),
+        stream=stream,
+        brief=brief,
+    )
+
+
+def print_answer(
+    screen: Screen,
+    begin: Callable[[], Stream[Answer]],
+    whole: Callable[[], Answer],
+    *,
+    stream: bool | None = None,
+    brief: bool = False,
+) -> Answer:
+    """Print an answer with its pages.
+
+    Args:
+        screen: the command's output.
+        begin: starts the answer word by word.
+        whole: gives the whole answer.
+        stream: print word by word; None does so on a terminal.
+        brief: name the pages in one line, without quotes.
+    """
     streamed = (screen.out.is_terminal and not screen.json) if stream is None else stream
     if streamed:
-        result = _streamed(screen, index.stream(question, **keywords))
+        result = _streamed(screen, begin())
     else:
         with screen.waiting(_WAITING):
-            result = index.ask(question, **keywords)
+            result = whole()
     if screen.json:
         screen.emit(result.to_dict())
         return result

@@ -11,7 +11,6 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from sharedllm_docs.config import RetrievalConfig
 from sharedllm_docs.errors import ConfigError, QuestionTooLongError
 from sharedllm_docs.injection.decoder import InjectedDecoder, Injection, positions_of
 from sharedllm_docs.injection.generate import Generated, Piece, finished, generate, texts
@@ -19,7 +18,8 @@ from sharedllm_docs.model.shared_llm import SharedLLM
 from sharedllm_docs.retrieval.answer import NOT_SAID, Answer, Counts, Timings
 from sharedllm_docs.retrieval.cite import cite
 from sharedllm_docs.retrieval.evidence import evidence_text, quoted
-from sharedllm_docs.retrieval.query import Query
+from sharedllm_docs.retrieval.marks import Marker
+from sharedllm_docs.retrieval.query import FULL_BUDGET, Query
 from sharedllm_docs.retrieval.searcher import Searcher, Selection
 from sharedllm_docs.streams import Stream
 
@@ -80,7 +80,7 @@ class Engine:
         done: dict[int, Generated] = {}
         for batch in self._batches([one for one in asked if one.injection is not None]):
             done |= dict(zip(map(id, batch), finished(self._generate(batch)), strict=True))
-        return [self._answer(one, done.get(id(one))) for one in asked]
+        return [self._marked_answer(one, done.get(id(one))) for one in asked]
 
     def stream(self, query: Query) -> Stream[Answer]:
         """Answer one question piece by piece."""
@@ -90,8 +90,11 @@ class Engine:
             if one.injection is None:
                 yield NOT_SAID
                 return self._answer(one, None)
-            results = yield from texts(self._generate([one]))
-            return self._answer(one, results[0])
+            written = texts(self._generate([one]))
+            marker = self._marker(one)
+            if marker is None:
+                return self._answer(one, (yield from written)[0])
+            return self._answer(one, (yield from marker.through(written))[0], marker)
 
         if one.injection is None:
             return Stream(pieces(), ())
@@ -106,7 +109,7 @@ class Engine:
         begun = time.perf_counter()
         ids = self._question_ids(query)
         selection = self._select(query, len(ids))
-        evidence = evidence_text(selection, quoted(selection, query.question, self._evidence_tokens(query.retrieval)))
+        evidence = evidence_text(selection, quoted(selection, query.question, self._evidence_tokens(query)))
         if evidence:
             ids = self._question_ids(query, evidence)
         one = Asked(query, begun, selection, ids, time.perf_counter() - begun)
@@ -118,12 +121,32 @@ class Engine:
     # -- steps ------------------------------------------------------------------------------------------------------
 
     def _question_ids(self, query: Query, evidence: str = "") -> tuple[int, ...]:
-        return self.llm.template.question_ids(self.llm.tokenizer, query.question, evidence, query.conversation)
+        return self.llm.template.question_ids(
+            self.llm.tokenizer,
+            query.question,
+            evidence,
+            query.conversation,
+            style=query.style,
+            instructions=query.instructions,
+        )
+
+    def _reader(self, query: Query) -> SharedLLM:
+        """The model as it answers this query: adapters are trained on short answers, and know no other style."""
+        short = query.style in (None, "short") and not query.instructions
+        return self.llm if short else self.llm.untrained
+
+    def _marker(self, one: Asked) -> Marker | None:
+        """Marks the sentences of a full answer."""
+        if one.query.style != "full":
+            return None
+        return Marker(one.selection, one.query.retrieval.max_citations)
 
     def _select(self, query: Query, question_tokens: int) -> Selection:
         settings = query.retrieval
-        fed = question_tokens + self._evidence_tokens(settings)
-        budget = self._budget(settings, fed, query.generation.max_new_tokens)
+        fed = question_tokens + self._evidence_tokens(query)
+        budget = self._budget(query, fed)
+        if query.spread:
+            return self.searcher.spread(query, budget)
         vector = self.llm.embedder.encode([query.question])[0]
         hidden = None
         if settings.selector == "hidden-state":
@@ -132,14 +155,16 @@ class Engine:
                 hidden = self.llm.encoder.question_vector(words).float().cpu().numpy().astype(np.float32)
         return self.searcher.select(query, vector, budget, hidden)
 
-    def _evidence_tokens(self, settings: RetrievalConfig) -> int:
-        own = settings.evidence_tokens
-        return self.llm.question_default("evidence_tokens") if own is None else own
+    def _evidence_tokens(self, query: Query) -> int:
+        own = query.retrieval.evidence_tokens
+        return self._reader(query).question_default("evidence_tokens") if own is None else own
 
-    def _budget(self, settings: RetrievalConfig, question_tokens: int, answer_tokens: int) -> int:
+    def _budget(self, query: Query, question_tokens: int) -> int:
         """Rows that may be injected: as asked, within the window where rows take consecutive positions."""
-        profile = self.llm.profile
-        wanted = settings.budget or self.llm.question_default("budget")
+        profile, settings = self.llm.profile, query.retrieval
+        answer_tokens = query.generation.max_new_tokens
+        usual = self._reader(query).question_default("budget") * (FULL_BUDGET if query.style == "full" else 1)
+        wanted = settings.budget or usual
         left = self.llm.window_left(question_tokens, answer_tokens)
         if left < 1:
             raise QuestionTooLongError(
@@ -173,13 +198,13 @@ class Engine:
 
     def _batches(self, asked: Sequence[Asked]) -> Iterator[list[Asked]]:
         size = 1 if self.llm.upper.config._attn_implementation.startswith("flash") else MAX_BATCH
-        for _settings, group in groupby(asked, key=lambda one: one.query.generation):
+        for _settings, group in groupby(asked, key=lambda one: (one.query.generation, self._reader(one.query))):
             alike = list(group)
             yield from (alike[start : start + size] for start in range(0, len(alike), size))
 
     def _generate(self, batch: Sequence[Asked]) -> Generator[Piece, None, list[Generated]]:
         generation = batch[0].query.generation
-        llm = self.llm
+        llm = self._reader(batch[0].query)
         joint = llm.profile.fusion == "joint"
         # without a prompt prefix in the cache, the start of the prompt is fed with the question
         fed = [one.ids if joint else (*llm.start_ids, *one.ids) for one in batch]
@@ -198,11 +223,20 @@ class Engine:
             ends = replace(generation, stop=(*generation.stop, NEXT_QUESTION))
             return (yield from generate(decoder, fed, llm.tokenizer, ends, llm.end_ids))
 
-    def _answer(self, one: Asked, result: Generated | None) -> Answer:
+    def _marked_answer(self, one: Asked, result: Generated | None) -> Answer:
+        marker = self._marker(one) if result is not None else None
+        if marker is None or result is None:
+            return self._answer(one, result)
+        marker.add(result.text)
+        marker.finish()
+        return self._answer(one, result, marker)
+
+    def _answer(self, one: Asked, result: Generated | None, marker: Marker | None = None) -> Answer:
         selection, question = one.selection, one.query.question
         said = result is not None and not result.text.strip().lower().startswith(NOT_SAID.lower().rstrip("."))
-        text = result.text.strip() if result else NOT_SAID
-        passages = cite(selection, question, text if said else "", one.query.retrieval.max_citations)
+        text = (marker.text if marker else result.text).strip() if result else NOT_SAID
+        marked = tuple(marker.citations) if marker and said else ()
+        passages = marked or cite(selection, question, text if said else "", one.query.retrieval.max_citations)
         before = one.select_seconds + one.load_seconds
         return Answer(
             question=question,

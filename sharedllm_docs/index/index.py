@@ -5,6 +5,7 @@ Joins store, model, ingestion and engine. Listing and checking load neither torc
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import time
 from asyncio import to_thread
@@ -16,8 +17,8 @@ from sharedllm_docs.documents.readers.options import ReadKeywords, reading_optio
 from sharedllm_docs.errors import ConfigError, DamagedIndexError, IndexNotFoundError
 from sharedllm_docs.index.library import Library, StoredRows
 from sharedllm_docs.index.views import AddedDocument, DocumentInfo, TreeView, tree_view
-from sharedllm_docs.model.messages import Message, transcript
-from sharedllm_docs.retrieval.query import AskOptions, Query, Where
+from sharedllm_docs.model.messages import Message, check_messages, transcript
+from sharedllm_docs.retrieval.query import AskOptions, Query, SummaryOptions, Where
 from sharedllm_docs.store import IndexStore
 from sharedllm_docs.streams import AsyncStream, Stream
 
@@ -183,18 +184,29 @@ class Index:
         if self._llm is None:
             from sharedllm_docs.model.shared_llm import SharedLLM
 
-            recorded = self._store.settings
-            options: dict[str, Any] = {"profile": Profile.from_dict(recorded["profile"]), **recorded["source"]}
-            if not recorded["source"] and not self._options:
-                raise IndexNotFoundError(
-                    f"The index was made with a model in memory ({recorded['model']}), which cannot be loaded by name.",
-                    remedy="Give the model: Index.open(url, llm).",
-                )
-            options |= {name: value for name, value in self._options.items() if value is not None}
-            self._llm = self._bind(SharedLLM.from_pretrained(report=self._report, **options))
+            self._llm = self._bind(SharedLLM.from_pretrained(report=self._report, **self._model_options()))
         return self._llm
 
+    def _model_options(self) -> dict[str, Any]:
+        """Arguments of ``from_pretrained`` that the index was made with, replaced by those it was opened with."""
+        recorded = self._store.settings
+        options: dict[str, Any] = {"profile": Profile.from_dict(recorded["profile"]), **recorded["source"]}
+        if not recorded["source"] and not self._options:
+            raise IndexNotFoundError(
+                f"The index was made with a model in memory ({recorded['model']}), which cannot be loaded by name.",
+                remedy="Give the model: Index.open(url, llm).",
+            )
+        if recorded["source"] and options["name_or_path"] is None:
+            # earlier versions did not record the name of their default model among the arguments
+            options["name_or_path"] = recorded["model"]
+        options |= {name: value for name, value in self._options.items() if value is not None}
+        if options.get("adapter") in (None, "none") and self._store.fingerprint.profile == "prefix":
+            options["profile"] = dataclasses.replace(options["profile"], name="prefix")
+        return options
+
     def _bind(self, llm: SharedLLM) -> SharedLLM:
+        """The model in the form that this index was made with."""
+        llm = llm.matching(self._store.fingerprint)
         self._store.fingerprint.check(llm.fingerprint)
         return llm
 
@@ -351,13 +363,17 @@ class Index:
 
         Args:
             question: in words.
-            conversation: earlier turns and system messages; they stand as text before the question and take room
-                in the window, while passages are chosen by the question alone.
+            conversation: earlier turns; they stand as text before the question and take room in the window, while
+                passages are chosen by the question alone. System messages count as instructions.
             options: any of
 
                 - ``documents``: names or keys to search; None searches all;
                 - ``where``: metadata that a document must have, ``{"year": "2024"}`` or ``{"year": ["2023", "2024"]}``,
                   or a function of the metadata;
+                - ``style``: ``short`` (a phrase from the text, the default), ``sentence``, or ``full``: several
+                  sentences from three times the rows, each marked with the number of its citation, as ``[1]``;
+                - ``instructions``: what else the model is to heed, in words; system messages of ``conversation`` are
+                  added to them;
                 - the fields of ``RetrievalConfig``: ``budget``, ``selector``, ``candidates``, ``evidence_tokens``,
                   ``relevance_floor``, ``max_citations``; or ``retrieval``, a whole one;
                 - the fields of ``GenerationConfig``: ``max_new_tokens``, ``temperature``, ``top_p``, ``top_k``,
@@ -369,7 +385,7 @@ class Index:
             DocumentNotFoundError: a document is not in the index, none fits ``where``, or the index is empty.
             FingerprintMismatchError, DamagedIndexError: the index cannot be used; nothing is answered from it.
         """
-        query = Query.of(question, options, conversation=transcript(conversation))
+        query = Query.of(question, _instructed(options, conversation), conversation=_turns(conversation))
         return self.engine(query).ask_many([query])[0]
 
     def ask_many(self, questions: Sequence[str], **options: Unpack[AskOptions]) -> list[Answer]:
@@ -381,8 +397,45 @@ class Index:
         self, question: str, *, conversation: Sequence[Message] = (), **options: Unpack[AskOptions]
     ) -> Stream[Answer]:
         """Answer piece by piece: iterate for text, then take ``.result``; options as for ``ask``."""
-        query = Query.of(question, options, conversation=transcript(conversation))
+        query = Query.of(question, _instructed(options, conversation), conversation=_turns(conversation))
         return self.engine(query).stream(query)
+
+    def summarise(
+        self, reference: str, *, section: str | None = None, about: str | None = None, **options: Unpack[SummaryOptions]
+    ) -> Answer:
+        """Summarise a document, or one of its sections, from passages spread over it.
+
+        Args:
+            reference: name or key of the document.
+            section: title of a section (a part of it is enough where only one has it); None for the whole document.
+            about: what the summary should say, in words; None for the main points.
+            options: as for ``ask``, without those that choose documents. ``style`` is ``full`` unless given.
+
+        Raises:
+            DocumentNotFoundError: no such document or section.
+            ConfigError, QuestionError, QuestionTooLongError: as for ``ask``.
+            FingerprintMismatchError, DamagedIndexError: the index cannot be used.
+        """
+        query = self._summary(reference, section, about, options)
+        return self.engine(query).ask_many([query])[0]
+
+    def stream_summary(
+        self, reference: str, *, section: str | None = None, about: str | None = None, **options: Unpack[SummaryOptions]
+    ) -> Stream[Answer]:
+        """``summarise`` piece by piece: iterate for text, then take ``.result``."""
+        query = self._summary(reference, section, about, options)
+        return self.engine(query).stream(query)
+
+    async def asummarise(
+        self, reference: str, *, section: str | None = None, about: str | None = None, **options: Unpack[SummaryOptions]
+    ) -> Answer:
+        """``summarise`` in a thread."""
+        return await to_thread(lambda: self.summarise(reference, section=section, about=about, **options))
+
+    def _summary(self, reference: str, section: str | None, about: str | None, options: SummaryOptions) -> Query:
+        check_options(SummaryOptions, options)
+        document = self._store.get(reference)
+        return Query.summary(document.key, document.name, section, about, options)
 
     async def aask(
         self, question: str, *, conversation: Sequence[Message] = (), **options: Unpack[AskOptions]
@@ -472,6 +525,22 @@ class Index:
 
     def _searcher(self, query: Query) -> Searcher:
         return self._library.searcher(self._library.records(query.documents, query.where), self.llm.profile)
+
+
+def _turns(conversation: Sequence[Message]) -> str:
+    """The turns of a conversation as text, without its system messages."""
+    check_messages(conversation)
+    return transcript([message for message in conversation if message.role != "system"])
+
+
+def _instructed(options: AskOptions, conversation: Sequence[Message]) -> dict[str, Any]:
+    """The options with the conversation's system messages among the instructions."""
+    check_messages(conversation)
+    said = [message.content for message in conversation if message.role == "system" and message.content.strip()]
+    own = options.get("instructions", "")
+    if not said or not isinstance(own, str):  # anything else is refused by name where the query is made
+        return dict(options)
+    return {**options, "instructions": "\n".join(part for part in (own, *said) if part)}
 
 
 def _ignore(_progress: Progress) -> None:

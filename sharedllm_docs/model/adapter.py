@@ -14,14 +14,14 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from sharedllm_docs.architectures.base import Architecture
-from sharedllm_docs.config import Profile, RetrievalConfig
+from sharedllm_docs.config import Profile, PromptStart, RetrievalConfig
 from sharedllm_docs.errors import AdapterError
 from sharedllm_docs.injection.cross_attention import CrossAttention
 
@@ -47,12 +47,15 @@ class Adapter:
         notes: free-form notes kept in the config (base model, training run).
         question: default ``budget`` and ``evidence_tokens`` of questions, as trained for or measured best. They are not
             part of the digest, because no stored number depends on them.
+        prompt_start: wording of the prompt's start that the weights were trained with; files that do not say so come
+            from versions that had only ``instructed``.
     """
 
     profile: Profile
     weights: Mapping[str, torch.Tensor]
     notes: Mapping[str, Any] = field(default_factory=dict)
     question: Mapping[str, int] = field(default_factory=dict)
+    prompt_start: PromptStart = "neutral"
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.question) - QUESTION_DEFAULTS)
@@ -60,6 +63,11 @@ class Adapter:
             raise AdapterError(
                 f"The adapter's question settings hold {unknown[0]!r} (known: {', '.join(sorted(QUESTION_DEFAULTS))}).",
                 remedy="Leave it out of adapter_config.json.",
+            )
+        if self.prompt_start not in get_args(PromptStart):
+            raise AdapterError(
+                f"The adapter's prompt_start is {self.prompt_start!r} (known: {', '.join(get_args(PromptStart))}).",
+                remedy="Correct it in adapter_config.json.",
             )
         RetrievalConfig(budget=self.question.get("budget"), evidence_tokens=self.question.get("evidence_tokens"))
 
@@ -72,6 +80,11 @@ class Adapter:
             hasher.update(f"{name} {tensor.dtype} {list(tensor.shape)}\n".encode())
             hasher.update(tensor.view(-1).view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
         return hasher.hexdigest()
+
+    @property
+    def changes_rows(self) -> bool:
+        """Whether documents are encoded with weights of the adapter; otherwise their rows are the base model's."""
+        return any(name.startswith(LOWER) for name in self.weights)
 
     @property
     def lower_weights(self) -> dict[str, torch.Tensor]:
@@ -159,7 +172,12 @@ class Adapter:
         """
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        settings = {"profile": self.profile.to_dict(), "notes": dict(self.notes), "question": dict(self.question)}
+        settings = {
+            "profile": self.profile.to_dict(),
+            "notes": dict(self.notes),
+            "question": dict(self.question),
+            "prompt_start": self.prompt_start,
+        }
         (folder / CONFIG_FILE).write_text(json.dumps(settings, indent=2, sort_keys=True) + "\n", encoding="utf-8")
         write_shards(self.weights, folder, Path(WEIGHTS_FILE).stem, shard_bytes)
         return folder
@@ -184,7 +202,11 @@ class Adapter:
             settings = json.loads(config.read_text(encoding="utf-8"))
             weights = {name: tensor for file in files for name, tensor in load_file(file).items()}
             return cls(
-                Profile.from_dict(settings["profile"]), weights, settings.get("notes", {}), settings.get("question", {})
+                Profile.from_dict(settings["profile"]),
+                weights,
+                settings.get("notes", {}),
+                settings.get("question", {}),
+                settings.get("prompt_start", "instructed"),
             )
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise AdapterError(

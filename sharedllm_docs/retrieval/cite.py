@@ -16,6 +16,8 @@ from sharedllm_docs.retrieval.selection import SelectedNode
 
 _LOOK = 16
 """Leaves, best first, in which the answer is looked for when the best one does not hold it."""
+_SUPPORTED = 0.5
+"""Share of a sentence's words that a passage must hold to be named as its source."""
 _AROUND = 600
 """Characters on either side of a leaf in which the sentences that it cuts begin and end."""
 
@@ -35,16 +37,8 @@ def cite(selection: Selection, question: str, answer: str, limit: int) -> tuple[
         answer: the generated text.
         limit: maximum number of citations.
     """
-    scores = {(candidate.document, candidate.chunk): candidate.leaf_scores for candidate in selection.candidates}
-    offered = []
-    for node in selection.nodes:
-        document = selection.documents[node.document]
-        for number in document.trees[node.chunk].tree.leaves_of(node.node):
-            leaf = document.leaves[document.first_leaf[node.chunk] + number]
-            offered.append(_Offered(node, document, leaf, round(scores[node.document, node.chunk][number], 6)))
-    offered.sort(key=lambda one: (-one.score, one.document.document.name, one.leaf.char_start))
     # only the best leaves are searched for quotes: a budget of thousands of rows holds hundreds of leaves
-    quotes = _quotes(offered, question, answer)
+    quotes = _quotes(_offered(selection), question, answer)
     best = list(islice(quotes, 1))
     if best and not best[0].quote.answers:
         best += islice(quotes, _LOOK - 1)
@@ -55,6 +49,18 @@ def cite(selection: Selection, question: str, answer: str, limit: int) -> tuple[
     return tuple(_citation(found) for found in islice(chain(best, quotes), limit))
 
 
+def support(selection: Selection, sentence: str) -> Citation | None:
+    """The passage that a sentence of an answer stands on: the one that holds most of its words, at least half.
+
+    Args:
+        selection: the injected nodes.
+        sentence: in the model's words.
+    """
+    found = list(_quotes(_offered(selection), "", sentence))
+    best = max(found, key=lambda one: one.quote.overlap, default=None)
+    return _citation(best) if best is not None and best.quote.overlap >= _SUPPORTED else None
+
+
 @dataclass(frozen=True)
 class _Offered:
     """A leaf of an injected node, with its relevance."""
@@ -63,6 +69,18 @@ class _Offered:
     document: PreparedDocument
     leaf: Leaf
     score: float
+
+
+def _offered(selection: Selection) -> list[_Offered]:
+    """The leaves of the injected nodes, best first."""
+    scores = {(candidate.document, candidate.chunk): candidate.leaf_scores for candidate in selection.candidates}
+    offered = []
+    for node in selection.nodes:
+        document = selection.documents[node.document]
+        for number in document.trees[node.chunk].tree.leaves_of(node.node):
+            leaf = document.leaves[document.first_leaf[node.chunk] + number]
+            offered.append(_Offered(node, document, leaf, round(scores[node.document, node.chunk][number], 6)))
+    return sorted(offered, key=lambda one: (-one.score, one.document.document.name, one.leaf.char_start))
 
 
 @dataclass(frozen=True)

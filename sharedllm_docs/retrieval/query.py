@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, get_args
 
 from sharedllm_docs.checks import check_text
 from sharedllm_docs.config import (
+    AnswerStyle,
     GenerationConfig,
     GenerationOptions,
     RetrievalConfig,
@@ -20,6 +21,12 @@ from sharedllm_docs.errors import ConfigError, EmptyQuestionError, QuestionError
 Where = Mapping[str, str | Collection[str]] | Callable[[Mapping[str, str]], bool]
 """Which documents to search, by their metadata: for each key its value or a collection of allowed values, all of which
 must fit; or a function that is given the metadata."""
+
+
+FULL = {"max_new_tokens": 384, "max_citations": 12, "candidates": 24}
+"""Settings of an answer of several sentences, where no others are given."""
+FULL_BUDGET = 3
+"""Such an answer is given this many times the rows, so that it can draw on several sections."""
 
 
 class ScopeOptions(RetrievalOptions, total=False):
@@ -35,7 +42,23 @@ class ScopeOptions(RetrievalOptions, total=False):
 
 
 class AskOptions(ScopeOptions, GenerationOptions, total=False):
-    """Keywords of ``Index.ask`` and its relatives; one that is not given keeps its default."""
+    """Keywords of ``Index.ask`` and its relatives; one that is not given keeps its default.
+
+    Attributes:
+        style: ``short`` (a phrase from the text), ``sentence``, or ``full`` (several sentences, each marked with the
+            number of the citation it stands on). None for ``short``, unless there are instructions.
+        instructions: what else the model is to heed in its answer, in words.
+    """
+
+    style: AnswerStyle | None
+    instructions: str
+
+
+class SummaryOptions(RetrievalOptions, GenerationOptions, total=False):
+    """Keywords of ``Index.summarise``: those of ``ask`` that do not choose documents."""
+
+    style: AnswerStyle | None
+    instructions: str
 
 
 DOCUMENT_OPTIONS = frozenset(AskOptions.__annotations__) - frozenset(GenerationOptions.__annotations__)
@@ -53,11 +76,15 @@ class Query:
         conversation: earlier turns as lines of text, or "".
         documents: names or keys to search; None searches all.
         where: metadata that searched documents must have, or None.
+        style: what the answer should be like; None for ``short``, unless there are instructions.
+        instructions: the user's own, or "".
+        section: title of the section that a summary is limited to, or None.
+        spread: choose passages spread over the text instead of those nearest to the question.
 
     Raises:
         EmptyQuestionError: the question has no words.
         QuestionError: it holds something that is not a valid character.
-        ConfigError: ``documents`` is a string instead of a list of strings.
+        ConfigError: ``documents`` is a string instead of a list of strings, or an unknown style.
     """
 
     question: str
@@ -66,8 +93,13 @@ class Query:
     conversation: str = ""
     documents: Sequence[str] | None = None
     where: Where | None = None
+    style: AnswerStyle | None = None
+    instructions: str = ""
+    section: str | None = None
+    spread: bool = False
 
     def __post_init__(self) -> None:
+        self._check_wording()
         if not isinstance(self.question, str):
             raise QuestionError(f"The question {self.question!r} is not text.", remedy="Give a string.")
         if not self.question.strip():
@@ -81,6 +113,34 @@ class Query:
             raise ConfigError("documents=[] names no document.", remedy="Leave it out to search all documents.")
 
     @classmethod
+    def summary(cls, key: str, name: str, section: str | None, about: str | None, options: Mapping[str, Any]) -> Query:
+        """A query for a summary of one document.
+
+        Args:
+            key: of the document.
+            name: of the document.
+            section: title of a section, or None for the whole.
+            about: what the summary should say, or None.
+            options: keywords of ``SummaryOptions``.
+
+        Raises:
+            ConfigError: an invalid value.
+            QuestionError: ``about`` is not text, or is blank.
+        """
+        what = f"the section {section!r} of {name}" if section is not None else name
+        question = f"What are the main points of {what}?" if about is None else about
+        query = cls.of(question, {"style": "full", **options})
+        return replace(query, documents=[key], section=section, spread=True)
+
+    def _check_wording(self) -> None:
+        if self.style not in (None, *get_args(AnswerStyle)):
+            known = ", ".join(get_args(AnswerStyle))
+            raise ConfigError(f"style={self.style!r} is unknown (known: {known}).", remedy="Use one of these.")
+        if not isinstance(self.instructions, str):
+            raise ConfigError(f"instructions={self.instructions!r} is not text.", remedy="Give a string.")
+        check_text(self.instructions, "instructions")
+
+    @classmethod
     def of(cls, question: str, options: Mapping[str, Any], *, conversation: str = "") -> Query:
         """A query from the keywords of ``AskOptions``.
 
@@ -89,6 +149,9 @@ class Query:
             EmptyQuestionError, QuestionError: of the question.
         """
         check_options(AskOptions, options)
+        style = options.get("style")
+        if style == "full":
+            options = {**_full_defaults(options), **options}
         retrieval, generation = _configs(options)
         return cls(
             question,
@@ -97,7 +160,15 @@ class Query:
             conversation,
             options.get("documents"),
             options.get("where"),
+            style,
+            options.get("instructions", ""),
         )
+
+
+def _full_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings of the style ``full`` for the configs that are not given whole."""
+    whole = {name: "generation" if name == "max_new_tokens" else "retrieval" for name in FULL}
+    return {name: value for name, value in FULL.items() if options.get(whole[name]) is None}
 
 
 def _configs(options: Mapping[str, Any]) -> tuple[RetrievalConfig, GenerationConfig]:
@@ -166,10 +237,14 @@ def ask_options(given: Mapping[str, Any], *, where: Callable[[Any], Where | None
 
 
 def with_defaults(own: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
-    """Keywords of one call over those of the object that is called; a keyword or a whole config of the call wins."""
-    return {
-        "retrieval": config_of(RetrievalConfig, own.get("retrieval"), own),
-        "generation": config_of(GenerationConfig, own.get("generation"), own),
-        **{name: own[name] for name in ("documents", "where") if name in own},
-        **call,
-    }
+    """Keywords of one call over those of the object that is called; a keyword or a whole config of the call wins.
+
+    Raises:
+        ConfigError: a value is invalid.
+    """
+    kept = dict(own)
+    for whole, kind in (("retrieval", RetrievalConfig), ("generation", GenerationConfig)):
+        config_of(kind, own.get(whole), own)
+        if call.get(whole) is not None:
+            kept = {name: value for name, value in kept.items() if name not in (whole, *kind.__dataclass_fields__)}
+    return {**kept, **call}

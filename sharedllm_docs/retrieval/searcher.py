@@ -16,6 +16,7 @@ from sharedllm_docs.retrieval.candidates import LeafIndex, LeafScores
 from sharedllm_docs.retrieval.prepared import EMBEDDINGS, PreparedDocument
 from sharedllm_docs.retrieval.query import Query
 from sharedllm_docs.retrieval.selection import CandidateChunk, LeansBack, NodeScore, SelectedNode, right_half, select
+from sharedllm_docs.retrieval.spread import centrality, section_span, spread_leaves, unknown_section
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,32 @@ class Searcher:
         candidates = tuple(self._candidates(scores, query.retrieval.selector, hidden, wanted))
         nodes = select(candidates, budget, searched=query.retrieval.candidates)
         return Selection(self.documents, tuple(nodes), candidates, scores.relevance)
+
+    def spread(self, query: Query, budget: int) -> Selection:
+        """Choose leaves spread over the documents, or over one section of each, for a summary.
+
+        The text is cut into as many parts as leaves fit the budget; of each part the leaf is taken whose vector is
+        nearest to the mean of its part and of the whole, and of the first part the first, which holds title and
+        abstract.
+
+        Raises:
+            DocumentNotFoundError: no document has a section of this title; names those it has.
+        """
+        sections = [section_span(document.document, query.section) for document in self.documents]
+        if not any(sections):
+            raise unknown_section(query.section or "", [one.document for one in self.documents])
+        candidates, offered = [], []
+        for number, (document, span) in enumerate(zip(self.documents, sections, strict=True)):
+            central = centrality(document.vectors[EMBEDDINGS])
+            for chunk, tree in enumerate(document.trees):
+                first = document.first_leaf[chunk]
+                scores = central[first : first + len(tree.tree.leaves)].tolist()
+                candidates.append(CandidateChunk(number, chunk, tree.tree, right_half, scores))
+                for leaf in tree.tree.leaves:
+                    place = document.leaves[first + leaf.index]
+                    if span and place.char_end > span[0] and place.char_start < span[1]:
+                        offered.append((candidates[-1], leaf, document.vectors[EMBEDDINGS][first + leaf.index]))
+        return Selection(self.documents, tuple(spread_leaves(offered, budget)), tuple(candidates), 1.0)
 
     def _candidates(
         self,

@@ -131,7 +131,7 @@ def select(candidates: Sequence[CandidateChunk], budget: int, *, searched: int) 
         nodes in document order (document, chunk, first token, level), without overlap.
     """
     leaves_only = bool(candidates) and not any(candidates[0].tree.profile.grains[:-1])
-    chosen = _Budgeted(budget)
+    chosen = Budgeted(budget)
     if leaves_only and _fits(budget, ((c.tree, leaf) for c in candidates for leaf in c.tree.leaves)):
         for candidate in candidates:
             chosen.add_all(candidate, candidate.tree.leaves)
@@ -217,7 +217,7 @@ def _neighbour(
     return None if beside is None else (beside, beside.tree.leaves[0 if step > 0 else -1])
 
 
-class _Budgeted:
+class Budgeted:
     """Collects nodes while their rows fit."""
 
     def __init__(self, budget: int) -> None:

@@ -16,6 +16,7 @@ from itertools import accumulate
 
 from sharedllm_docs.config import Profile
 from sharedllm_docs.documents.tree import ContextTree, Node
+from sharedllm_docs.errors import DataError
 from sharedllm_docs.training.config import ObjectiveSettings
 from sharedllm_docs.training.examples import Example, PlacedNode
 from sharedllm_docs.training.token_files import Ids, Pool, QuestionTokens
@@ -82,6 +83,12 @@ class Grouped:
             members.setdefault(self.pool.question_kinds[number], []).append(number)
         weights = self.settings.kinds or {kind: float(len(numbers)) for kind, numbers in members.items()}
         kinds = [kind for kind in sorted(members) if weights.get(kind, 0.0) > 0]
+        if not kinds:
+            raise DataError(
+                f"None of {self.pool.num_questions:,} questions is of the kinds asked for and takes at most "
+                f"max_fed={self.settings.max_fed} tokens.",
+                remedy="Raise objectives.max_fed, or change objectives.kinds.",
+            )
         return kinds, list(accumulate(weights[kind] for kind in kinds)), members
 
     @cached_property

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 else:  # the class brings torch with it, which is loaded at the first call
     SharedLLM = Any
 
-DEFAULT_MODEL = "smollm2-135m-instruct"
+DEFAULT_MODEL = "qwen2.5-coder-0.5b-instruct"
 """What the core loads when no model is named."""
 KEYWORDS = frozenset(AskOptions.__annotations__) | {"max_tokens"}
 
@@ -81,6 +81,10 @@ class ChatSharedLLM(BaseChatModel):
     """Maximum number of citations."""
     retrieval: RetrievalConfig | None = None
     """``budget`` to ``max_citations`` in one object; single settings change it."""
+    style: str | None = None
+    """``short`` (default), ``sentence``, or ``full``: several sentences with numbered sources."""
+    instructions: str | None = None
+    """What else the model is to heed in its answers; system messages are added to it."""
     model: str | None = None
     """Name or folder of the model (default: the index's, else the embedded one)."""
     llm: SharedLLM | None = Field(default=None, exclude=True, repr=False)
@@ -275,7 +279,7 @@ class ChatSharedLLM(BaseChatModel):
                 raise UnsupportedArgumentError(
                     f"{name} is given to a model without documents.", remedy="Make it with index=FOLDER."
                 )
-            del options["retrieval"]
+            options.pop("retrieval", None)
         return {**options, "timeout": timeout}
 
     def _check_call(self, given: Mapping[str, Any]) -> None:

@@ -23,7 +23,7 @@ def tiny_index() -> SharedLLMIndex:
 
 @cache
 def default_llm() -> SharedLLM:
-    return SharedLLM.from_pretrained()
+    return SharedLLM.from_pretrained("smollm2-135m-instruct")
 
 
 @cache

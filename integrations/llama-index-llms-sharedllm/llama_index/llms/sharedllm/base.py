@@ -87,6 +87,11 @@ class SharedLLM(LLM):
         default=None, description="budget to max_citations in one object; single settings change it."
     )
 
+    style: str | None = Field(
+        default=None, description="short (default), sentence, or full: several sentences with numbered sources."
+    )
+    instructions: str | None = Field(default=None, description="What else the model is to heed in its answers.")
+
     _llm: core.SharedLLM = PrivateAttr()
     _index: core.Index | None = PrivateAttr(default=None)
 
@@ -142,7 +147,7 @@ class SharedLLM(LLM):
         """Window, name and kind of the loaded model."""
         return LLMMetadata(
             context_window=self._llm.window,
-            num_output=self._options({})["generation"].max_new_tokens,
+            num_output=core.Query.of("any", self._options({})).generation.max_new_tokens,
             is_chat_model=self._has_template,
             is_function_calling_model=False,
             model_name=self._llm.name,
@@ -221,7 +226,7 @@ class SharedLLM(LLM):
             return options
         for name in sorted({*own, *given} & core.DOCUMENT_OPTIONS):
             raise core.ConfigError(f"{name} is given to a model without an index.", remedy="Give it index_dir.")
-        del options["retrieval"]
+        options.pop("retrieval", None)
         return options
 
     def _continues(self, formatted: bool) -> bool:
