@@ -192,6 +192,18 @@ def test_repeated_text_is_known_by_its_places_over_several_pages() -> None:
     assert document.printed(5, 5) == ""
 
 
+def test_every_row_of_a_long_table_knows_the_title_and_no_other_line_does() -> None:
+    head = left("Before the table stands a sentence that is no title of it at all, and goes on.", 60, 800)
+    title = left("Table 7. Catch by region (in tonnes)", 60, 780)
+    after = left("After the table comes a sentence of its own, which is quite long too.", 60, 220)
+    document = read(head + title + matrix(40, 5, top=760) + after)
+    for row in ("Region AB | ", "Region AU | ", "Region BN | "):
+        assert document.table_title(document.text.index(row)) == "Table 7. Catch by region (in tonnes)"
+    assert document.table_title(document.text.index("Before")) == ""
+    assert document.table_title(document.text.index("After")) == ""
+    assert document.table_title(len(document.text)) == ""
+
+
 def test_marks_of_the_reader_in_a_file_do_no_harm() -> None:
     document = read(income_statement(), clean=False)
     assert "\ufdd0" not in document.text

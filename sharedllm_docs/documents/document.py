@@ -20,6 +20,9 @@ UNPAGED_READERS = frozenset({"docx", "epub", "rtf", "mail", "csv", "html", "mark
 """Readers of formats that need not know pages: one page of theirs is the whole text, not a printed page."""
 PAGE_WORDS = {"pptx": "slide", "xlsx": "sheet"}
 """What the pages of a format are called; others are pages."""
+TABLE_BAR = " | "
+"""What stands between the cells of a table's row, in every format."""
+_LONGEST_HEADING = 60  # characters of a line between the rows of a table that has one cell only
 MEMORY_READER, MEMORY_READER_VERSION = "text-in-memory", "1"
 
 
@@ -173,6 +176,26 @@ class Document:
                     parts.append(self.text[start : max(start, low)])
                     start = min(max(start, high), end)
         return "".join([*parts, self.text[start:end]])
+
+    def table_title(self, char: int) -> str:
+        """The title of the table in whose rows a character stands, as far as it is repeated above them; else ""."""
+        index = max(0, bisect.bisect_right(self.page_starts, char) - 1)
+        page, place = self.pages[index], char - self.page_starts[index]
+        titles = {
+            start: page.text[start:end]
+            for start, end in page.repeats
+            if start <= place and page.text[start - 1 : start] in ("", "\n") and page.text[end : end + 1] in ("", "\n")
+        }
+        end = page.text.find("\n", place)
+        end = len(page.text) if end < 0 else end
+        while titles and end > 0:
+            start = page.text.rfind("\n", 0, end) + 1
+            if start in titles:
+                return titles[start]
+            if TABLE_BAR not in page.text[start:end] and end - start > _LONGEST_HEADING:
+                return ""
+            end = start - 1
+        return ""
 
     def section_at(self, char: int) -> Section | None:
         """The innermost section that contains character ``char``, or None before the first title."""

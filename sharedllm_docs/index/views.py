@@ -206,12 +206,14 @@ def _chunk_view(
     for node in tree.tree.nodes:
         score = max(leaf_scores[leaf] for leaf in tree.tree.leaves_of(node)) if leaf_scores else None
         nodes.append(_node_view(prepared, index, node, score, states.get(node, "left" if chosen else "")))
+    leaf = prepared.leaves[prepared.first_leaf[index]]
+    section = prepared.document.section_at((leaf.char_start + leaf.char_end) // 2)
     return ChunkView(
         index=index,
         start_page=first,
         end_page=last,
         tokens=len(tree.chunk),
-        section=prepared.leaves[prepared.first_leaf[index]].title,
+        section=section.title if section else "",
         score=round(max(leaf_scores), 4) if leaf_scores else None,
         selected=bool(chosen),
         nodes=tuple(nodes),

@@ -84,7 +84,7 @@ def _best_row(selection: Selection, wanted: frozenset[str], tokens: int) -> Quot
     Words count by their rarity among the lines of the nodes: the heads of a table stand in every row.
     """
     lines = [(node, start, end) for node in selection.nodes for start, end in _lines_of(selection, node)]
-    held = [wanted & set(terms(_text(selection, node)[start:end])) for node, start, end in lines]
+    held = [wanted & set(terms(_titled(selection, node, start, end))) for node, start, end in lines]
     counts = Counter(word for words in held for word in words)
     weight = {word: math.log(1 + len(lines) / count) for word, count in counts.items()}
     best, most = None, _HELD * sum(weight.values())
@@ -113,8 +113,10 @@ def _lines_of(selection: Selection, node: SelectedNode) -> Iterator[tuple[int, i
         begin = stop + 1
 
 
-def _text(selection: Selection, node: SelectedNode) -> str:
-    return selection.documents[node.document].document.text
+def _titled(selection: Selection, node: SelectedNode, start: int, end: int) -> str:
+    """A line behind the title of its table."""
+    document = selection.documents[node.document].document
+    return f"{document.table_title(start)}\n{document.text[start:end]}"
 
 
 def _as_tokens(selection: Selection, document: int, start: int, end: int, tokens: int) -> Quoted:

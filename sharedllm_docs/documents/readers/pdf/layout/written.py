@@ -45,7 +45,11 @@ def written(table: Table, title: str) -> list[list[Part]]:
         table: as found.
         title: what stands above it, printed there already; repeated in a long table.
     """
-    return list(_Writer(table, title).lines())
+    writer = _Writer(table, title)
+    lines = list(writer.lines())
+    if writer.title and sum(map(_length, lines)) > _GROUP:
+        lines.insert(0, [repeated(writer.title)])  # each passage finds its title on the way up
+    return lines
 
 
 def repeated(text: str) -> Part:
@@ -68,8 +72,9 @@ def joined(words: Sequence[Word]) -> str:
 
 class _Writer:
     def __init__(self, table: Table, title: str) -> None:
-        self.table, self.title = table, title
+        self.table = table
         self.heads = head_rows(table)
+        self.title = self._inner_title() or title
         self.labels = _label_columns(table, self.heads)
         self.names = [self._name(column) for column in range(table.columns)]
 
@@ -91,7 +96,6 @@ class _Writer:
         heading: Cell | None = None
         heading_left, heading_used = 0.0, False
         carried: dict[int, Cell] = {}
-        title = self._inner_title() or self.title
         for number, row in enumerate(self.table.by_row):
             if not row:
                 continue
@@ -119,8 +123,8 @@ class _Writer:
             heading_used = True
             outer = plain(heading).rstrip(": ") if heading is not None else ""
             for line in self._row(row, labels, above, outer):
-                if since > _GROUP and title:
-                    yield [repeated(title)]
+                if since > _GROUP and self.title:
+                    yield [repeated(self.title)]
                     since = 0
                 yield line
                 since += sum(len(part.text) + sum(len(word.text) + 1 for word in part.words) for part in line)
