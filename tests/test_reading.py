@@ -395,6 +395,26 @@ def test_two_indexes_of_one_folder_read_the_same_document(tmp_path, llm):
     assert without_dates(one.url) == without_dates(whole(tmp_path / "whole", llm).url)
 
 
+@pytest.mark.parametrize("way", ["read", "background"])
+def test_what_does_not_fit_into_memory_until_it_is_stored_is_read_again(tmp_path, llm, monkeypatch, way):
+    """Another process writes for a long time; what was encoded meanwhile is more than may be held."""
+    monkeypatch.setattr(reading, "QUESTION_PATIENCE", 0)
+    monkeypatch.setattr("sharedllm_docs.store.held.MAX_HELD_BYTES", 1)
+    index = lazily(tmp_path / "lazy", llm)
+    for question in WORDS[:3]:
+        with IndexStore.open(tmp_path / "lazy").writer():
+            ask(index, question)
+    if way == "read":
+        index.read()
+    else:
+        with IndexStore.open(tmp_path / "lazy").writer():
+            index.read_in_background()
+            assert not index.wait(0.2)
+        assert index.wait(PATIENCE)
+    assert unread(index) == 0
+    assert without_dates(index.url) == without_dates(whole(tmp_path / "whole", llm).url)
+
+
 # -- whose turn it is ---------------------------------------------------------------------------------------------
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from sharedllm_docs.model.shared_llm import SharedLLM
     from sharedllm_docs.retrieval.prepared import PreparedDocument
     from sharedllm_docs.retrieval.searcher import Selection
+    from sharedllm_docs.store.reader import GatheredRows
 
 Encode = Literal["all", "background", "when-asked"]
 """When the chunks of a new document are encoded: before it can be asked, in the background, or when a question needs
@@ -44,7 +45,10 @@ them."""
 QUESTION_PATIENCE = 0.5
 """Seconds that a question waits for another writer before it leaves its rows in memory."""
 NOTES = 64
-"""Number of times that a document's manifest is written while the document is read, at most."""
+"""Number of times that a document's manifest is written while the document is read, unless that leaves more than
+``WAITING`` chunks in memory."""
+WAITING = 16
+"""Number of chunks that wait in memory to be stored, while no other process writes."""
 
 
 @dataclass
@@ -75,7 +79,7 @@ class _Unfinished:
     @property
     def wants_note(self) -> bool:
         """Whether enough was encoded since the manifest was last written."""
-        return len(self.unnoted) >= max(1, len(self.record.chunks) // NOTES) or not self.todo
+        return len(self.unnoted) >= min(max(1, len(self.record.chunks) // NOTES), WAITING) or not self.todo
 
 
 def next_chunk(todo: Collection[int], asked: Sequence[int]) -> int:
@@ -120,6 +124,7 @@ class Reading:
             The chunks' records, whose rows are there to be read, by number; and how many of them were encoded now.
         """
         wanted = list(dict.fromkeys(numbers))
+        self._store.trim_held()
         with self._state:
             before = self._asked.pop(record.key, [])  # put in again, as the document asked last
             self._asked[record.key] = [number for number in before if number not in wanted] + wanted
@@ -154,10 +159,10 @@ class Reading:
     def _keep_if_possible(self, record: DocumentRecord, keys: set[str]) -> DocumentRecord | None:
         """Store held rows for a question, which is answered all the same where that is not possible."""
         with self._state:
-            waiting = self._unnoted.setdefault(record.key, set())
-            waiting |= keys
+            keys = self._unnoted.setdefault(record.key, set()) | keys
+            self._unnoted[record.key] = keys
         try:
-            noted = self._store.keep(record.key, set(waiting), timeout=QUESTION_PATIENCE)
+            noted = self._store.keep(record.key, keys, timeout=QUESTION_PATIENCE)
         except IndexLockedError:
             return None  # tried again with the next rows of this document
         except (DocumentNotFoundError, DamagedIndexError):
@@ -166,7 +171,7 @@ class Reading:
             self._warn(record, error)
             return None
         with self._state:
-            waiting -= keys
+            self._unnoted[record.key] -= keys
         return noted
 
     def _warn(self, record: DocumentRecord, error: StoreError) -> None:
@@ -227,6 +232,7 @@ class Reading:
             if held is False:
                 return 0
             encoded = self._encode(work.record, numbers)
+        self._store.trim_held()
         work.todo -= set(numbers)
         work.unnoted |= {work.record.chunks[number].key for number in numbers}
         work.tell()
@@ -235,7 +241,9 @@ class Reading:
     def _note(self, work: _Unfinished, *, timeout: float, max_bytes: int | None = None) -> None:
         """Write what is held, and the manifest."""
         if work.unnoted:
-            self._store.keep(work.record.key, work.unnoted, timeout=timeout, max_bytes=max_bytes)
+            noted = self._store.keep(work.record.key, work.unnoted, timeout=timeout, max_bytes=max_bytes)
+            # what had to wait too long is no longer in memory
+            work.todo |= {number for number in noted.unread if work.record.chunks[number].key in work.unnoted}
             work.unnoted.clear()
 
     def _finish(self, work: _Unfinished, *, timeout: float) -> None:
@@ -272,6 +280,9 @@ class Reading:
 
     def start(self, keys: Sequence[str], report: Report | None) -> None:
         """Read these documents in a thread, after those that it is reading already."""
+        if not keys:
+            return
+        self._llm()  # loaded here: a question asked at once would load it a second time
         with self._state:
             self._queue |= dict.fromkeys(keys, report)
             if not self._running:
@@ -314,7 +325,8 @@ class Reading:
                 if not works:
                     continue
                 work = works[self._next_document(works)]
-                self._step(work, lambda: self._llm().lock.background(self._stopped))
+                if len(work.unnoted) <= WAITING:  # otherwise another process is writing: it is waited for
+                    self._step(work, lambda: self._llm().lock.background(self._stopped))
                 if work.wants_note:
                     self._note_patiently(work)
                 if not work.todo and not work.unnoted and self._finished(work):
@@ -379,7 +391,8 @@ class StoredRows:
 
     def __init__(self, store: IndexStore, llm: SharedLLM, records: Sequence[DocumentRecord], reading: Reading) -> None:
         self._store, self._llm, self._reading = store, llm, reading
-        self._records = {record.key: record for record in records}
+        self._listed = {record.key: record for record in records}
+        self._records = dict(self._listed)
 
     def encode(self, selection: Selection) -> int:
         """Encode the chunks of a selection that are not read yet; returns their number."""
@@ -397,15 +410,23 @@ class StoredRows:
 
     def rows(self, selection: Selection) -> tuple[torch.Tensor, torch.Tensor, int]:
         """Unrotated keys and values [Ls, KV, R, D], and the bytes read."""
-        parts = []
-        for document, chunk, rows in selection.row_numbers():
-            record = self._records[selection.documents[document].key]
-            if record.chunks[chunk].unread:
-                self.encode(selection)
-                return self.rows(selection)
-            parts.append((record.chunks[chunk], rows))
-        gathered = self._store.gather(parts, self._llm.upper.dtype, device=self._llm.device)
+        wanted = [(selection.documents[d].key, chunk, rows) for d, chunk, rows in selection.row_numbers()]
+        if any(self._records[key].chunks[chunk].unread for key, chunk, _rows in wanted):
+            self.encode(selection)
+        try:
+            gathered = self._gather(wanted)
+        except DamagedIndexError:
+            if not any(self._listed[key].chunks[chunk].unread for key, chunk, _rows in wanted):
+                raise
+            # what was held for this question made room for what another one holds
+            self._records = dict(self._listed)
+            self.encode(selection)
+            gathered = self._gather(wanted)
         return gathered.keys, gathered.values, gathered.bytes_read
+
+    def _gather(self, wanted: Sequence[tuple[str, int, Sequence[int]]]) -> GatheredRows:
+        parts = [(self._records[key].chunks[chunk], rows) for key, chunk, rows in wanted]
+        return self._store.gather(parts, self._llm.upper.dtype, device=self._llm.device)
 
     def add_node_vectors(self, documents: Iterable[PreparedDocument]) -> None:
         """Give documents that are not wholly read the vectors that selection by hidden states needs."""

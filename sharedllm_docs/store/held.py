@@ -14,7 +14,7 @@ from sharedllm_docs.store.shard import EncodedShard
 from sharedllm_docs.store.sources import OpenShard, view
 
 MAX_HELD_BYTES = 512 << 20
-"""Maximum size of the shards that wait in memory; beyond it the oldest are forgotten, and are not read again."""
+"""Maximum size of the shards that wait in memory between questions; the oldest beyond it are not read again."""
 
 
 class HeldShards:
@@ -25,10 +25,14 @@ class HeldShards:
         self._lock = threading.Lock()
 
     def hold(self, shard: EncodedShard) -> None:
-        """Keep a shard until it is dropped, or until too many came after it."""
+        """Keep a shard until it is dropped or trimmed."""
         with self._lock:
             self._shards[shard.head.key] = shard
             self._shards.move_to_end(shard.head.key)
+
+    def trim(self) -> None:
+        """Forget the oldest shards beyond ``MAX_HELD_BYTES``. Not done while a question still needs what it holds."""
+        with self._lock:
             size = sum(held.head.file_bytes for held in self._shards.values())
             while size > MAX_HELD_BYTES and len(self._shards) > 1:
                 size -= self._shards.popitem(last=False)[1].head.file_bytes

@@ -238,6 +238,10 @@ class IndexStore:
         self._held.hold(shard)
         return ChunkRecord.of_encoded(shard, start=chunk.start, end=chunk.end)
 
+    def trim_held(self) -> None:
+        """Forget the oldest of the shards that are held and cannot be written, beyond what memory should hold."""
+        self._held.trim()
+
     def keep(
         self,
         document: str,
@@ -272,10 +276,12 @@ class IndexStore:
                 self._held.drop(chunks)
             record = self._catalog.manifest(document)
             for chunk in record.chunks:
-                held = self._held.get(chunk.key) if chunk.key in chunks else None
+                if not chunk.unread or chunk.key not in chunks:
+                    continue
+                held = self._held.get(chunk.key)
                 if held is not None:
                     writer.put_shard(held)
-                elif chunk.key in chunks:
+                else:
                     writer.find_chunk(Chunk(0, chunk.start, chunk.end), chunk.key)
             record = writer.record_read(document, vectors)
         self._held.drop(chunks)
