@@ -69,7 +69,7 @@ def test_words_are_found_whatever_their_form_and_the_quote_stays_as_printed() ->
 @pytest.mark.parametrize(
     ("question", "sentence"),
     [
-        ("Wie hoch sind die Gebühren für die Straße?", "Die Gebühr der Straßen ist bei der Stadt hoch."),
+        ("Wie hoch sind die Gebühren für die Straße?", "Die Gebühren der Straße sind bei der Stadt hoch."),
         ("Quels sont les paquets installés?", "Le paquet est installé dans le système."),
         ("¿Cuántos paquetes hay en el repositorio?", "El paquete se encuentra en los repositorios."),
         ("Сколько пакетов в репозиториях?", "Этот пакет находится в репозитории."),

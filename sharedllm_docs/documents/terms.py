@@ -1,6 +1,6 @@
 """Words of a text as they are searched for, in every script. Pure.
 
-Words of Latin script count by themselves and, where the text is not English, by their stem in its language; Cyrillic,
+Words of Latin script count by themselves and, in most languages but English, by their stem as well; Cyrillic,
 Arabic and Hebrew ones by their stem or without what is written together with them. Scripts without spaces (Chinese,
 Japanese, Thai and others) and Korean count by pairs of neighbouring characters.
 """
@@ -14,7 +14,7 @@ from functools import lru_cache
 import regex
 
 from sharedllm_docs.documents.folding import fold_forms
-from sharedllm_docs.documents.languages import language_of, small_words, stem
+from sharedllm_docs.documents.languages import UNSTEMMED, language_of, small_words, stem
 
 _ASCII_WORD = re.compile(r"[^\W_]+(?:[._][^\W_]+)*")
 _WORD = regex.compile(r"[\p{L}\p{N}][\p{L}\p{N}\p{M}\u200c\u200d]*(?:[._][\p{L}\p{N}][\p{L}\p{N}\p{M}]*)*")
@@ -42,6 +42,13 @@ def terms(text: str) -> list[str]:
     """Lower-case words for BM25; dotted names (``read.table``) count whole and in parts, plurals lose their s."""
     words, language = _words(text)
     return [term for word in words for term in _terms_of(word, language)]
+
+
+def is_english(text: str) -> bool:
+    """Whether a text may be English: in plain Latin letters, and in no other language that is known here."""
+    letters = [character for character in fold_forms(text) if character.isalpha()]
+    plain = sum(character.isascii() for character in letters)
+    return plain >= 0.8 * len(letters) and not _words(text)[1]
 
 
 class Vocabulary(dict[str, int]):
@@ -115,8 +122,9 @@ def _terms_of(word: str, language: str) -> tuple[str, ...]:
     if word in small_words(language):
         return ()
     found = _english(word)
-    stemmed = stem(word, language) if language and word.isalpha() else word
-    return (*found, f"{_ASCII_MARK}{stemmed}") if language and word.isalpha() else found
+    if not language or language in UNSTEMMED or not word.isalpha():
+        return found
+    return (*found, f"{_ASCII_MARK}{stem(word, language)}")
 
 
 def _arabic(word: str) -> str:
