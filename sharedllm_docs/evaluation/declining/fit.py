@@ -56,12 +56,6 @@ class Declining:
     answered: float
     risk: float
 
-    @property
-    def f1(self) -> float:
-        """Harmonic mean of precision and recall."""
-        both = self.precision + self.recall
-        return 2 * self.precision * self.recall / both if both else 0.0
-
 
 @dataclass(frozen=True)
 class Fit:
@@ -98,7 +92,7 @@ def fit(
         cheap: signs that are always taken.
         costly: signs that cost a pass of a model, in the order in which they are tried; each is taken only if it pays.
         most_lost: maximum share of the answerable questions that the threshold may decline on held-out folds; None
-            for the threshold that declines best (the harmonic mean of precision and recall).
+            for the threshold at which the lower of precision and recall is highest.
 
     Raises:
         EvaluationError: fewer than ``LEAST_ROWS`` rows with or without an answer.
@@ -111,7 +105,7 @@ def fit(
     if most_lost is not None:
         limit = float(np.quantile(held_out[data.answerable], most_lost))
         curve = tuple(one for one in curve if one.threshold <= limit)
-    best = max(curve, key=lambda one: (round(one.f1, 6), one.precision))
+    best = max(curve, key=lambda one: (min(one.precision, one.recall), one.precision + one.recall))
     before = data.held_out(list(BEFORE))
     early = SHY * float(np.quantile(before[data.answerable], EARLY))
     own = _declining(0.0, data.declined, data, natural)

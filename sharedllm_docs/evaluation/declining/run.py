@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +71,14 @@ def fit_model(llm: SharedLLM, fitting: Fitting, report: Callable[[str], None] = 
 def fit_pooled(files: Sequence[Path]) -> Fit:
     """Fit on the collected answers of one or several models for models that have no fit of their own.
 
-    Only words and vectors count, since likelihoods differ from model to model, and the threshold is low.
+    Only words and vectors count, since likelihoods differ from model to model; the threshold is low, and no question is
+    declined without asking the model.
     """
     parts = [read_lines(file) for file in files]
     models = sorted({str(part[0].get("model")) for part in parts})
     rows = [row for part in parts for row in part[1:]]
-    return fit(rows, {"models": models}, cheap=OF_ANY_MODEL, costly=(), most_lost=MOST_LOST)
+    found = fit(rows, {"models": models}, cheap=OF_ANY_MODEL, costly=(), most_lost=MOST_LOST)
+    return replace(found, confidence=replace(found.confidence, early=0.0))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
