@@ -163,6 +163,10 @@ class DiskBudgetError(StoreError):
     """The document would exceed the index's disk budget."""
 
 
+class UnstoredRowsWarning(UserWarning):
+    """What was read for a question could not be stored in the index; the answer is the same."""
+
+
 # -- questions ----------------------------------------------------------------------------------------------------
 
 

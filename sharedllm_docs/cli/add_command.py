@@ -62,6 +62,9 @@ def add(
     A file in a folder is named by its path from that folder on. Files that .gitignore names, hidden files and those of
     unknown formats are skipped, and told.
 
+    With --lazy a file can be asked after seconds; each question then encodes the chunks it needs, once. `add` without
+    --lazy, or `read`, reads the rest. The answers are the same.
+
     Ctrl-C keeps what was encoded: the same command resumes there.
 
     A file that cannot be read does not stop the others; the exit code is that of the first error.

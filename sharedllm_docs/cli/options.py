@@ -217,6 +217,9 @@ class AddingOptions:
     timeout: Annotated[
         float | None, option("--wait", "SECONDS", "Maximum wait for another process that writes.", "60")
     ] = None
+    lazy: Annotated[
+        bool, option("--lazy", None, "Store text and vectors alone; rows are encoded when a question needs them.")
+    ] = False
 
     def keywords(self) -> dict[str, Any]:
         """Keyword arguments of ``Index.add`` that were set.
@@ -225,6 +228,8 @@ class AddingOptions:
             ConfigError: the size or the metadata are malformed.
         """
         keywords = given(self)
+        if keywords.pop("lazy", False):
+            keywords["encode"] = "when-asked"
         if "max_disk" in keywords:
             keywords["max_bytes"] = parse_size(keywords.pop("max_disk"), "--max-disk")
         if keywords.pop("keep_both", False):
@@ -280,6 +285,10 @@ class LoadingOptions:
     ] = None
     device: Annotated[
         str | None, _model("--device", "NAME", "Where the model computes.", "cuda where there is one, else cpu")
+    ] = None
+    confidence: Annotated[
+        str | None,
+        _model("--confidence", "FILE", "When the document does not say: a file of fit-confidence.", "the model's own"),
     ] = None
 
 
@@ -401,6 +410,15 @@ class QuestionOptions:
             "0..1",
             "Relevance below which the answer is that the document does not say; 0 = off.",
             str(_RETRIEVAL.relevance_floor),
+        ),
+    ] = None
+    min_confidence: Annotated[
+        float | None,
+        _question(
+            "--min-confidence",
+            "0..1",
+            "Confidence below which the answer is that the document does not say; 0 = off.",
+            "the model's",
         ),
     ] = None
     max_citations: Annotated[

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sharedllm_docs.model.zoo import EmbeddedModel
     from sharedllm_docs.store.estimate import SizeEstimate
 
-_DOCUMENT = ("key", "name", "title", "pages", "tokens", "chunks", "bytes", "created", "reader")
+_DOCUMENT = ("key", "name", "title", "pages", "tokens", "chunks", "unread_chunks", "bytes", "created", "reader")
 _ADDED = (
     "new",
     "metadata_updated",
@@ -24,7 +24,7 @@ _ADDED = (
     "seconds",
     "tokens_per_second",
 )
-_CHUNK = ("index", "start_page", "end_page", "tokens", "section", "score", "selected")
+_CHUNK = ("index", "start_page", "end_page", "tokens", "section", "score", "selected", "read")
 _NODE = ("level", "index", "start_token", "end_token", "start_page", "end_page")
 _NODE_STATE = ("grain", "rows", "score", "state", "text")
 

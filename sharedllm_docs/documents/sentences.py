@@ -35,15 +35,33 @@ _REACH = 600
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """Spans (start, end) of the sentences of ``text``, outer white space left out."""
+    """Spans (start, end) of the sentences of ``text``, outer white space left out; a row of a table is one."""
     spans, start = [], 0
-    for cut in [*_cuts(text), (len(text), len(text))]:
+    rows = list(_rows(text))
+    cuts = [cut for cut in _cuts(text) if not any(a < cut[1] and cut[0] < b for a, b in rows)]
+    for cut in sorted([*cuts, *((place, place) for row in rows for place in row), (len(text), len(text))]):
         piece = text[start : cut[0]]
         if piece.strip():
             left = len(piece) - len(piece.lstrip())
             spans.append((start + left, start + len(piece.rstrip())))
         start = cut[1]
     return spans
+
+
+_BAR = " | "
+_LONGEST_ROW = 400
+"""Characters of a line of cells that is quoted whole; longer ones hold sentences."""
+
+
+def _rows(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of the lines that are rows of a table: cells with bars between them."""
+    if _BAR not in text:
+        return
+    position = 0
+    for line in text.split("\n"):
+        if _BAR in line and len(line) <= _LONGEST_ROW:
+            yield position, position + len(line)
+        position += len(line) + 1
 
 
 def _cuts(text: str) -> Iterator[tuple[int, int]]:

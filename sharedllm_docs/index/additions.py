@@ -13,6 +13,7 @@ from sharedllm_docs.documents.readers.read import warn_of_losses
 from sharedllm_docs.errors import StoreError
 from sharedllm_docs.index.ingest import Ingestion, Report
 from sharedllm_docs.index.library import Library
+from sharedllm_docs.index.reading import Encode, Reading
 from sharedllm_docs.index.views import AddedDocument
 from sharedllm_docs.model.shared_llm import SharedLLM
 from sharedllm_docs.store import IndexStore
@@ -35,6 +36,8 @@ class Addition:
         force: commit again even if the document is there.
         replace: take out other versions of the same name, once the new one is committed: those of other bytes, and
             those of the same bytes read in the same way by an earlier version of a reader.
+        encode: when its chunks are encoded.
+        reading: reads on in documents that are not wholly read.
         strict: whether a name stands for one document: others of the name go whatever they are, and content that is
             there under another name is an error. Else it is given the name.
     """
@@ -47,6 +50,8 @@ class Addition:
     max_bytes: int | None
     force: bool
     replace: bool
+    encode: Encode
+    reading: Reading
     strict: bool = False
 
     def run(self, document: Document, report: Report, begun: float) -> AddedDocument:
@@ -63,15 +68,19 @@ class Addition:
         read_seconds = time.perf_counter() - begun
         present = self.present(document)
         if present is not None and not self.force:
-            return self._found(present, document.name, read_seconds)
+            return self._found(present, document.name, read_seconds, report)
         ingestion = Ingestion(self.llm(), document, report)
         with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
-            self.store.check_room(ingestion.missing_bytes(writer), max_bytes=self.max_bytes)
-            done = ingestion.run(writer)
+            needed = ingestion.missing_bytes(writer, shards=self.encode != "when-asked")
+            self.store.check_room(needed, max_bytes=self.max_bytes)
+            done = ingestion.run(writer, encode=self.encode == "all")
             replaced = self._retire(writer, done.record)
+        if self.encode == "background":
+            self.reading.start([done.record.key], report)
         seconds = time.perf_counter() - begun
+        later = {done.record.chunks[number].start for number in done.record.unread}
         pairs = zip(ingestion.chunks, ingestion.reused, strict=True)
-        encoded = sum(len(chunk) for chunk, reused in pairs if not reused)
+        encoded = sum(len(chunk) for chunk, reused in pairs if not reused and chunk.start not in later)
         return AddedDocument(
             self.library.info(done.record),
             True,
@@ -83,13 +92,14 @@ class Addition:
             replaced,
         )
 
-    def known(self, identity: Identity, max_pages: int, begun: float) -> AddedDocument | None:
+    def known(self, identity: Identity, max_pages: int, begun: float, report: Report) -> AddedDocument | None:
         """What ``run`` would return for a document that is there already, found without reading its text.
 
         Args:
             identity: identity of the document.
             max_pages: maximum number of pages that may be read.
             begun: time of the performance counter at which the work began.
+            report: called with each step.
 
         Returns:
             None if the document is not there, or has more pages than may be read: reading it raises the error.
@@ -98,7 +108,7 @@ class Addition:
         if present is None or present.pages > max_pages:
             return None
         warn_of_losses(present.name, present.issues)
-        return self._found(present, identity.name, time.perf_counter() - begun)
+        return self._found(present, identity.name, time.perf_counter() - begun, report)
 
     def _read_before(self, identity: Identity) -> DocumentRecord | None:
         """The document as it would be read now: with recognised text where some of it can be recognised."""
@@ -128,7 +138,7 @@ class Addition:
             )
         return record
 
-    def _found(self, present: DocumentRecord, name: str, seconds: float) -> AddedDocument:
+    def _found(self, present: DocumentRecord, name: str, seconds: float, report: Report) -> AddedDocument:
         """The document that is there already, under the name and with the metadata that it is given now."""
         replaced: tuple[str, ...] = ()
         renamed = present.name != name
@@ -141,18 +151,31 @@ class Addition:
                     self.library.forget(present.key)
                 record = writer.update_metadata(present.key, self.metadata)
                 replaced = self._retire(writer, record)
+        begun = time.perf_counter()
+        encoded = self._read_on(record, report)
+        spent = time.perf_counter() - begun
+        record = self.store.get(record.key)
         return AddedDocument(
             self.library.info(record),
             False,
-            0,
-            len(record.chunks),
-            seconds,
+            encoded,
+            len(record.chunks) - len(record.unread) - encoded,
+            seconds + spent,
             0.0,
-            {"read": seconds},
+            {"read": seconds, "encode": spent} if encoded else {"read": seconds},
             replaced,
             metadata_updated=outdated,
             renamed_from=present.name if renamed else "",
         )
+
+    def _read_on(self, record: DocumentRecord, report: Report) -> int:
+        """Read what is left of a document that is there already; returns the number of chunks encoded at once."""
+        if not record.unread or self.encode == "when-asked":
+            return 0
+        if self.encode == "background":
+            self.reading.start([record.key], report)
+            return 0
+        return self.reading.read([record.key], report, timeout=self.timeout, max_bytes=self.max_bytes)
 
     def _older(self, kept: DocumentRecord) -> list[str]:
         """Keys of the documents to be replaced."""

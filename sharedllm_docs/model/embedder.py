@@ -101,6 +101,14 @@ class Embedder:
             vectors = self._load().encode([fold_forms(text) for text in texts], batch_size=BATCH)
         return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)
 
+    def token_vectors(self, texts: Sequence[str]) -> list[NDArray[np.float32]] | None:
+        """Unit vectors [T, E] of the tokens of a few texts; None from an embedder other than the default."""
+        model = self._load()
+        if not hasattr(model, "token_vectors"):
+            return None
+        with self._fast():
+            return [np.asarray(one.cpu().numpy(), dtype=np.float32) for one in model.token_vectors(texts)]
+
     def _fast(self) -> AbstractContextManager[Any]:
         """bfloat16 where the CPU has instructions for it: twice as fast, vectors within a cosine of 0.9999."""
         import torch

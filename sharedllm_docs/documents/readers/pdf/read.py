@@ -16,6 +16,7 @@ from sharedllm_docs.documents.readers.base import Progress, Reader, choose_pages
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText
 from sharedllm_docs.documents.readers.pdf.fields import Field
+from sharedllm_docs.documents.readers.pdf.layout.written import without_marks
 from sharedllm_docs.documents.readers.pdf.open import OpenedPdf, open_pdf
 from sharedllm_docs.documents.readers.pdf.outline import locate_sections
 from sharedllm_docs.documents.readers.pdf.pdfium import PdfiumFile
@@ -227,8 +228,9 @@ def _pages(
         )
         issues = cleaning_issues(texts, cleaned, numbers, removed)
         texts = cleaned
+    marked = [without_marks(text) for text in texts]
     pages = [
-        Page(number, text, label)
-        for number, text, label in zip(numbers, texts, labels or [""] * len(numbers), strict=True)
+        Page(number, text, label, repeats)
+        for number, (text, repeats), label in zip(numbers, marked, labels or [""] * len(numbers), strict=True)
     ]
     return pages, issues
