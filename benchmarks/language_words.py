@@ -1,4 +1,4 @@
-"""As ``language_hits``, by words alone (BM25), without a model: `python benchmarks/language_words.py --handbook DIR`."""
+"""As ``language_hits``, by words alone (BM25), no model: `python benchmarks/language_words.py --handbook DIR`."""
 
 from __future__ import annotations
 
