@@ -16,6 +16,10 @@ from functools import cached_property
 from sharedllm_docs.errors import ConfigError, DamagedDocumentError
 
 PAGE_SEPARATOR = "\n"
+UNPAGED_READERS = frozenset({"docx", "epub", "rtf", "mail", "csv", "html", "markdown"})
+"""Readers of formats that need not know pages: one page of theirs is the whole text, not a printed page."""
+PAGE_WORDS = {"pptx": "slide", "xlsx": "sheet"}
+"""What the pages of a format are called; others are pages."""
 TABLE_BAR = " | "
 """What stands between the cells of a table's row, in every format."""
 _LONGEST_HEADING = 60  # characters of a line between the rows of a table that has one cell only
@@ -197,6 +201,25 @@ class Document:
         """The innermost section that contains character ``char``, or None before the first title."""
         place = bisect.bisect_right(self._section_starts, char)
         return self.sections[place - 1] if place else None
+
+    def section_path(self, char: int) -> tuple[str, ...]:
+        """Titles of the sections around character ``char``, outermost first."""
+        path: list[str] = []
+        level = 1 << 30
+        for section in reversed(self.sections[: bisect.bisect_right(self._section_starts, char)]):
+            if section.level < level:
+                path.append(section.title)
+                level = section.level
+            if level <= 1:
+                break
+        return tuple(reversed(path))
+
+    @property
+    def page_word(self) -> str:
+        """What its pages are called: ``page``, ``slide`` or ``sheet``; "" where the format has told none."""
+        if len(self.pages) == 1 and self.sections and self.reader in UNPAGED_READERS:
+            return ""
+        return PAGE_WORDS.get(self.reader, "page")
 
     @cached_property
     def _section_starts(self) -> list[int]:

@@ -146,4 +146,6 @@ def _citation(found: _Found) -> Citation:
         chunk=node.chunk,
         level=node.node.level,
         node=node.node.index,
+        section_path=document.document.section_path(start),
+        page_word=document.document.page_word,
     )

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sharedllm_docs.documents.folding import fold_forms
 from sharedllm_docs.documents.sentences import cut_by
 from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.retrieval.prepared import PreparedDocument
@@ -66,8 +67,10 @@ def quoted(selection: Selection, question: str, tokens: int) -> list[Quoted]:
 
 
 def evidence_text(selection: Selection, quotes: Sequence[Quoted]) -> str:
-    """The text of the quoted spans, separated by empty lines."""
-    texts = (selection.documents[one.document].document.text[one.char_start : one.char_end] for one in quotes)
+    """The text of the quoted spans as the model reads it, separated by empty lines."""
+    texts = (
+        fold_forms(selection.documents[one.document].document.text[one.char_start : one.char_end]) for one in quotes
+    )
     return "\n\n".join(text.strip() for text in texts)
 
 
