@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sharedllm_docs.index.index import Index as Index
     from sharedllm_docs.index.ingest import Progress as Progress
     from sharedllm_docs.index.views import AddedDocument as AddedDocument
+    from sharedllm_docs.index.views import AddedFiles as AddedFiles
     from sharedllm_docs.index.views import ChunkView as ChunkView
     from sharedllm_docs.index.views import DocumentInfo as DocumentInfo
     from sharedllm_docs.index.views import NodeView as NodeView
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
     from sharedllm_docs.retrieval.answer import Citation as Citation
     from sharedllm_docs.retrieval.answer import Counts as Counts
     from sharedllm_docs.retrieval.answer import Timings as Timings
+    from sharedllm_docs.retrieval.candidates import LeafScores as LeafScores
+    from sharedllm_docs.retrieval.confidence import Confidence as Confidence
+    from sharedllm_docs.retrieval.confidence import Logistic as Logistic
     from sharedllm_docs.retrieval.passages import Passage as Passage
     from sharedllm_docs.retrieval.prepared import PreparedDocument as PreparedDocument
     from sharedllm_docs.retrieval.query import DOCUMENT_OPTIONS as DOCUMENT_OPTIONS
@@ -69,6 +73,7 @@ _EXPORTS = {
     "Adapter": "model.adapter",
     "AddOptions": "index.index",
     "AddedDocument": "index.views",
+    "AddedFiles": "index.views",
     "Answer": "retrieval.answer",
     "AskOptions": "retrieval.query",
     "AsyncStream": "streams",
@@ -76,6 +81,7 @@ _EXPORTS = {
     "ChunkView": "index.views",
     "Citation": "retrieval.answer",
     "Completion": "model.completion",
+    "Confidence": "retrieval.confidence",
     "ConfigError": "errors",
     "ContextTree": "documents.tree",
     "Counts": "retrieval.answer",
@@ -91,6 +97,8 @@ _EXPORTS = {
     "GenerationOptions": "config",
     "Index": "index.index",
     "Issue": "documents.document",
+    "LeafScores": "retrieval.candidates",
+    "Logistic": "retrieval.confidence",
     "Message": "model.messages",
     "ModelOptions": "config",
     "Node": "documents.tree",

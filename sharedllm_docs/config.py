@@ -209,6 +209,8 @@ class RetrievalConfig:
         relevance_floor: minimum relevance of the best leaf, 0 .. 1; below it the answer is "The document does not
             say." 0 switches the floor off.
         max_citations: maximum number of citations returned.
+        min_confidence: minimum ``Answer.confidence``, 0 .. 1; below it the answer is "The document does not say." None
+            for the model's fitted threshold; 0 leaves the decision to the relevance floor and the model's own words.
     """
 
     budget: int | None = None
@@ -217,12 +219,14 @@ class RetrievalConfig:
     evidence_tokens: int | None = None
     relevance_floor: float = 0.3
     max_citations: int = 5
+    min_confidence: float | None = None
 
     def __post_init__(self) -> None:
         problems = choice_problems(self, {"selector": SelectorName})
         given = tuple(name for name in ("budget", "evidence_tokens") if getattr(self, name) is not None)
         whole = ("candidates", "max_citations", *given)
-        wrong = number_problems(self, whole=whole, finite=("relevance_floor",))
+        sure = () if self.min_confidence is None else ("min_confidence",)
+        wrong = number_problems(self, whole=whole, finite=("relevance_floor", *sure))
         raise_if(problems + (wrong or self._range_problems()), "question settings")
 
     def _range_problems(self) -> list[str]:
@@ -236,6 +240,8 @@ class RetrievalConfig:
             problems.append(f"evidence_tokens={self.evidence_tokens} must not be negative.")
         if not 0 <= self.relevance_floor <= 1:
             problems.append(f"relevance_floor={self.relevance_floor} must lie in 0..1.")
+        if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
+            problems.append(f"min_confidence={self.min_confidence} must lie in 0..1.")
         return problems
 
 
@@ -299,6 +305,7 @@ class ModelOptions(TypedDict, total=False):
     embedder: str | None
     step_weights: str
     prompt_start: PromptStart | None
+    confidence: str | Path | None
 
 
 class RetrievalOptions(TypedDict, total=False):
@@ -310,6 +317,7 @@ class RetrievalOptions(TypedDict, total=False):
     evidence_tokens: int | None
     relevance_floor: float
     max_citations: int
+    min_confidence: float | None
     retrieval: RetrievalConfig | None
 
 

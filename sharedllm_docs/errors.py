@@ -69,6 +69,10 @@ class DocumentTooLargeError(DocumentError):
     """The document has more pages or bytes than the reader's limit."""
 
 
+class MissingExtraError(DocumentError):
+    """A document cannot be read because an optional package is not installed."""
+
+
 class PageRangeError(DocumentError, ValueError):
     """The page range is malformed or outside the document."""
 

@@ -75,6 +75,7 @@ def answer(question: str, **changes: Any) -> Answer:
         "text": ANSWER,
         "citations": (citation(7), citation(12, section="", page_label="6")),
         "relevance": 0.71,
+        "confidence": 0.93,
         "timings": Timings(0.1, 0.05, 0.42, 1.9),
         "counts": Counts(1, 71, 24, 3072, 61_200_000, 31, 34),
     }
@@ -89,8 +90,9 @@ class FakeStream:
         self._taken = False
 
     def __iter__(self) -> Iterator[str]:
-        for word in self._whole.text.split(" "):
-            yield word if word == self._whole.text.split(" ")[0] else f" {word}"
+        first, *others = (self._whole.draft or self._whole.text).split(" ")
+        yield first
+        yield from (f" {word}" for word in others)
         self._taken = True
 
     @property
@@ -182,7 +184,7 @@ class FakeIndex:
         self.world, self.url = world, url
         self.infos: dict[str, DocumentInfo] = {}
 
-    def add(self, source: str, *, progress: Callable[[Progress], None] | None = None, **options: Any) -> AddedDocument:
+    def add(self, source: Any, *, progress: Callable[[Progress], None] | None = None, **options: Any) -> AddedDocument:
         for done in (0, 113) if progress else ():
             progress(Progress("read", done, 113, "pages"))  # type: ignore[misc]
         for done in (10_000, 40_000, 72_413) if progress else ():
@@ -273,7 +275,7 @@ class FakeIndex:
         return TreeView(info, question, chunks)
 
 
-def not_found(question: str) -> Answer:
+def not_found(question: str, **changes: Any) -> Answer:
     """The answer below the relevance floor."""
     return answer(
         question,
@@ -283,6 +285,7 @@ def not_found(question: str) -> Answer:
         found=False,
         relevance=0.12,
         finish_reason="not-found",
+        **changes,
     )
 
 

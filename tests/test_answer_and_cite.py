@@ -58,7 +58,7 @@ def test_an_answer_survives_json():
     assert values["citations"][0]["page"] == 3
     assert values["counts"]["rows"] == 0
     assert set(values) == {
-        *("question", "text", "citations", "nearest", "found"),
+        *("question", "text", "citations", "nearest", "found", "confidence", "draft"),
         "relevance",
         "finish_reason",
         "timings",

@@ -19,8 +19,8 @@ from tests.cli_run import good, json_of, run
 INDEX = ".sharedllm-docs"
 QUESTION = "How is a vector reversed?"
 EFFORT = (
-    "first token after 0.42 s, all after 1.90 s; 71 chunks of 1 document searched; 24 nodes injected (3,072 rows, "
-    "61.2 MB read); 31 tokens asked, 34 answered"
+    "confidence 0.93; first token after 0.42 s, all after 1.90 s; 71 chunks of 1 document searched; "
+    "24 nodes injected (3,072 rows, 61.2 MB read); 31 tokens asked, 34 answered"
 )
 
 
@@ -61,8 +61,21 @@ def test_an_answer_that_is_not_in_the_documents_succeeds_and_tells_the_relevance
         "",
         "Nearest passages:",
         "",
-        "1.90 s; 71 chunks of 1 document searched; best passage's relevance 0.12",
+        "1.90 s; 71 chunks of 1 document searched; confidence 0.93, best passage's relevance 0.12",
     ]
+
+
+def test_a_streamed_answer_that_is_declined_afterwards_says_so(world):
+    world.answered = lambda question: not_found(question, draft="Fourteen of them.", confidence=0.21)
+    told = f"{NOT_SAID} (The words above are not borne out by the text: confidence 0.21.)"
+    lines = good("ask", QUESTION, "--stream").stdout.splitlines()
+    assert lines[:2] == ["Fourteen of them.", told]
+    assert "Nearest passages:" in lines
+    whole = good("ask", QUESTION, "--no-stream").stdout
+    assert whole.startswith(f"{NOT_SAID}\n")
+    assert "Fourteen" not in whole
+    pieces = [json.loads(line) for line in good("ask", QUESTION, "--stream", "--json").stdout.splitlines()]
+    assert (pieces[-1]["found"], pieces[-1]["text"], pieces[-1]["draft"]) == (False, NOT_SAID, "Fourteen of them.")
 
 
 def test_an_answer_cut_at_the_limit_says_so(world):
@@ -124,13 +137,15 @@ def test_nothing_is_passed_that_was_not_given(world):
 
 def test_question_options_reach_the_engine(world):
     options = ("--budget", "512", "--selector", "hidden-state", "--candidates", "3", "--evidence", "64")
-    good("ask", QUESTION, *options, "--floor", "0", "--citations", "2", "--doc", "R-intro.pdf", "--doc", "R-data.pdf")
+    options += ("--floor", "0", "--min-confidence", "0.4", "--citations", "2")
+    good("ask", QUESTION, *options, "--doc", "R-intro.pdf", "--doc", "R-data.pdf")
     assert world.arguments("ask") == {
         "question": QUESTION,
         "documents": ["R-intro.pdf", "R-data.pdf"],
         "budget": 512,
         "selector": "hidden-state",
         "candidates": 3,
+        "min_confidence": 0.4,
         "evidence_tokens": 64,
         "relevance_floor": 0.0,
         "max_citations": 2,

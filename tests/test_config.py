@@ -62,6 +62,8 @@ BAD_QUESTIONS = [
     ({"relevance_floor": -0.1}, "relevance_floor=-0.1 must lie in 0..1."),
     ({"relevance_floor": float("nan")}, "relevance_floor=nan must be a finite number."),
     ({"max_citations": 0}, "max_citations=0 must be at least 1."),
+    ({"min_confidence": 1.01}, "min_confidence=1.01 must lie in 0..1."),
+    ({"min_confidence": "high"}, "min_confidence='high' must be a finite number."),
 ]
 BAD_GENERATIONS = [
     ({"max_new_tokens": 0}, "max_new_tokens=0 must be at least 1."),

@@ -94,7 +94,7 @@ def test_sharedllm_wants_an_adapter(tmp_path):
         "rag-tuned+evidence=16:chunk_tokens=48,overlap=8,top_k=2",
         "prefix",
         "prefix+evidence=16:budget=24",
-        "prefix:budget=24,policy=random",
+        "prefix:budget=24,policy=random,min_confidence=0",
         "prefix:selector=right-half",
         "sharedllm",
         "sharedllm+evidence=16",

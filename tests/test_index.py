@@ -32,7 +32,7 @@ from tests.tiny_text import HashEmbedder, tiny_document, tiny_llm, tiny_profile,
 from tests.waiting import loop_watch
 
 SHORT = GenerationConfig(max_new_tokens=6)
-ALWAYS = RetrievalConfig(relevance_floor=0, budget=64)
+ALWAYS = RetrievalConfig(relevance_floor=0, budget=64, min_confidence=0)
 PAGES = (
     "The heron stands in the river and waits for fish.",
     "Copper melts at a higher temperature than tin does.",

@@ -9,7 +9,8 @@ import re
 import struct
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,11 +21,13 @@ from safetensors import safe_open
 from safetensors.numpy import load as load_numpy
 
 import sharedllm_docs.store
+from sharedllm_docs.documents.document import Document, Page
 from sharedllm_docs.errors import ConfigError, StoreError
 from sharedllm_docs.store import IndexStore, chunk_key, document_key
 from sharedllm_docs.store.canonical import canonical_bytes, seal, unseal
 from sharedllm_docs.store.formats import FORMATS
 from sharedllm_docs.store.keys import front_digest
+from sharedllm_docs.store.records import decode_document, encode_text
 from sharedllm_docs.store.shard import EncodedShard, check_shard, encode_shard, parse_head
 from sharedllm_docs.store.tensorfile import decode_tensors, encode_tensors, header_json
 from tests.store_helpers import (
@@ -314,3 +317,23 @@ def test_nothing_in_the_store_can_unpickle() -> None:
         r"import pickle|from pickle|pickle\.|torch\.load|torch\.save|allow_pickle|import (shelve|marshal|dill)"
     )
     assert [path.name for path in sources if loads.search(path.read_text())] == []
+
+
+def test_places_of_repeated_text_are_kept_and_cost_nothing_where_there_are_none() -> None:
+    pages = (Page(1, "Kayak | 2024: 640", repeats=((8, 14),)), Page(2, "No table."))
+    document = Document("a.pdf", "0" * 64, "pdf", "1", pages)
+    data = encode_text(document)
+    assert [sorted(page) for page in json.loads(data)["pages"]] == [
+        ["label", "number", "repeats", "text"],
+        ["label", "number", "text"],
+    ]
+    record = SimpleNamespace(
+        name="a.pdf",
+        source_sha256="0" * 64,
+        reader="pdf",
+        reader_version="1",
+        issues=(),
+        metadata={},
+        reader_options={},
+    )
+    assert decode_document(cast(Any, record), data) == document

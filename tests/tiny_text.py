@@ -97,6 +97,9 @@ class HashEmbedder(Embedder):
     def size(self) -> int:
         return self.SIZE
 
+    def token_vectors(self, texts: Sequence[str]) -> list[NDArray[np.float32]] | None:
+        return [self.encode(text.split()) for text in texts]
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         vectors = np.zeros((len(texts), self.SIZE), dtype=np.float32)
         for row, text in enumerate(texts):

@@ -11,7 +11,8 @@ import typer
 
 from sharedllm_docs import __version__
 from sharedllm_docs.cli import data_commands, index_commands, model_commands, question_commands, train_command
-from sharedllm_docs.cli.add_command import add
+from sharedllm_docs.cli.add_command import add, watch
+from sharedllm_docs.cli.confidence_command import fit_confidence
 from sharedllm_docs.cli.evaluate_command import evaluate
 from sharedllm_docs.cli.failures import EXIT_BROKEN_PIPE, InterruptedCommandError
 from sharedllm_docs.cli.options import NAME
@@ -106,6 +107,7 @@ def program(
 
 for _name, _function in (
     ("add", add),
+    ("watch", watch),
     ("ask", question_commands.ask),
     ("summarise", question_commands.summarise),
     ("chat", question_commands.chat),
@@ -125,6 +127,7 @@ for _name, _function in (
     ("train", train_command.train),
     ("train-tiny", train_command.train_tiny),
     ("evaluate", evaluate),
+    ("fit-confidence", fit_confidence),
 ):
     app.command(_name, cls=PanelCommand)(_function)
 

@@ -24,7 +24,7 @@ from sharedllm_docs.cli.screen import Screen, one_line, opened
 from sharedllm_docs.errors import ConfigError
 
 if TYPE_CHECKING:
-    from sharedllm_docs.evaluation.run import Outcome
+    from sharedllm_docs.evaluation.run import Outcome, Request
 
 TASK_NAMES = ("pdfqa", "squad-haystack", "passkey", "needles", "perplexity")
 ABLATION_NAMES = ("layers", "place", "grain", "depth", "policy", "positions", "budget", "evidence")
@@ -62,6 +62,10 @@ class RequestOptions:
     ] = None
     pdf_dirs: Annotated[
         list[Path] | None, _what("--pdf-dir", "DIR", "Folder with the PDFs of a task; may be repeated.")
+    ] = None
+    files: Annotated[
+        list[Path] | None,
+        _what("--files", "FILE...", "Documents that your own questions are about."),
     ] = None
 
     def keywords(self) -> dict[str, Any]:
@@ -125,28 +129,57 @@ class AnsweringModelOptions:
 
 @flattened
 def evaluate(
-    task: Annotated[str, typer.Argument(metavar="TASK", help=f"One of {', '.join(TASK_NAMES)}.")],
+    task: Annotated[
+        str,
+        typer.Argument(
+            metavar="TASK", help=f"One of {', '.join(TASK_NAMES)}; or your own questions, a JSONL or CSV file."
+        ),
+    ],
+    *,
+    # a shell makes --files a.pdf b.pdf of --files *.pdf: the option takes the first, the others arrive here
+    more: Annotated[
+        list[Path] | None, typer.Argument(metavar="FILE", help="Further documents of --files.", show_default=False)
+    ] = None,
     request: RequestOptions,
     run: RunOptions,
     model: AnsweringModelOptions,
     compute: ComputeOptions,
     output: OutputOptions,
 ) -> None:
-    """Measure systems on a task and print the table.
+    """Measure systems on a task, or on your own questions, and print the table.
+
+    Your own: evaluate questions.jsonl --files *.pdf. A row is a question with its answers, and perhaps id, file, pages
+    and kind; a question without answers is one that the documents do not answer. docs/evaluation.md has the fields.
 
     Each result is written at once to DIR/TASK.jsonl, so the same command again goes on where the last one stopped and
     measures nothing twice; more systems and a higher limit extend the same file. DIR gets the table as Markdown and as
     JSON, and plots.
     """
     with opened(output) as screen, resumable(f"the results so far are kept in {run.out}"):
-        from sharedllm_docs.evaluation.run import ModelRequest, Request, Settings, start
+        from sharedllm_docs.evaluation.run import ModelRequest, Settings, start
 
-        asked = Request(task=task, **request.keywords())
+        asked = _request(task, request, more or [])
         answering = ModelRequest(**asdict(model), **asdict(compute))
         outcome = start(asked, answering, Settings(**run.keywords()), report=screen.note)
         _tell(screen, task, outcome)
     if not outcome.complete:
         raise typer.Exit(EXIT_UNFINISHED)
+
+
+def _request(task: str, options: RequestOptions, more: list[Path]) -> Request:
+    """The request; arguments after the task are further files of ``--files``.
+
+    Raises:
+        ConfigError: files without ``--files``, or options that exclude each other.
+        EvaluationError: an unknown task, or one that takes no files.
+    """
+    from sharedllm_docs.evaluation.run import Request
+
+    keywords = options.keywords()
+    if more and "files" not in keywords:
+        raise ConfigError(f"{more[0]} stands after the task.", remedy="Put --files before the documents.")
+    files = (*keywords.pop("files", ()), *more)
+    return Request(task=task, files=files, **keywords)
 
 
 def _tell(screen: Screen, task: str, outcome: Outcome) -> None:

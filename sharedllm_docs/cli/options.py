@@ -160,6 +160,15 @@ class ReadingOptions:
     keep_running_lines: Annotated[
         bool, _reading("--keep-running-lines", None, "Keep headers, footers and page numbers in the text.")
     ] = False
+    ocr: Annotated[
+        str | None,
+        _reading(
+            "--ocr", "[auto|off|force]", "Recognise text in pictures: where there is no other, never, always.", "auto"
+        ),
+    ] = None
+    attachments: Annotated[
+        bool, _reading("--attachments", None, "Read files embedded in a PDF or attached to an e-mail as well.")
+    ] = False
     raw: Annotated[bool, _reading("--raw", None, "Keep headers, footers and hyphens as they are.")] = False
 
     def read_options(self) -> ReadOptions:
@@ -201,6 +210,9 @@ class AddingOptions:
     max_disk: Annotated[
         str | None, option("--max-disk --budget-bytes", "SIZE", "Maximum size of the index on disk, e.g. 2GB.")
     ] = None
+    keep_both: Annotated[
+        bool, option("--keep-both", None, "Keep the older version of a file of the same name, instead of replacing it.")
+    ] = False
     force: Annotated[bool, option("--force", None, "Read and encode the file again even if the index has it.")] = False
     timeout: Annotated[
         float | None, option("--wait", "SECONDS", "Maximum wait for another process that writes.", "60")
@@ -220,9 +232,19 @@ class AddingOptions:
             keywords["encode"] = "when-asked"
         if "max_disk" in keywords:
             keywords["max_bytes"] = parse_size(keywords.pop("max_disk"), "--max-disk")
+        if keywords.pop("keep_both", False):
+            keywords["replace"] = False
         if "metadata" in keywords:
             keywords["metadata"] = parse_metadata(keywords["metadata"], "--metadata")
         return keywords
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """How folders are searched."""
+
+    recursive: Annotated[bool, option("--recursive -r", None, "Read folders inside folders too.")] = False
+    no_gitignore: Annotated[bool, option("--no-gitignore", None, "Read what a .gitignore names too.")] = False
 
 
 # -- what computes ----------------------------------------------------------------------------------------------------
@@ -263,6 +285,10 @@ class LoadingOptions:
     ] = None
     device: Annotated[
         str | None, _model("--device", "NAME", "Where the model computes.", "cuda where there is one, else cpu")
+    ] = None
+    confidence: Annotated[
+        str | None,
+        _model("--confidence", "FILE", "When the document does not say: a file of fit-confidence.", "the model's own"),
     ] = None
 
 
@@ -384,6 +410,15 @@ class QuestionOptions:
             "0..1",
             "Relevance below which the answer is that the document does not say; 0 = off.",
             str(_RETRIEVAL.relevance_floor),
+        ),
+    ] = None
+    min_confidence: Annotated[
+        float | None,
+        _question(
+            "--min-confidence",
+            "0..1",
+            "Confidence below which the answer is that the document does not say; 0 = off.",
+            "the model's",
         ),
     ] = None
     max_citations: Annotated[

@@ -84,7 +84,7 @@ def ask(
             with resumable_encoding(location.index):
                 index = backend.open_or_create(location.index, screen.report, model, profile)
                 added = [add_file(screen, index, name, options=options, encode="when-asked") for name in file]
-            keys = [one.document.key for one in added]
+                keys = [one.document.key for main in added for one in (main, *main.attachments)]
             keywords["documents"] = [*keywords.get("documents", ()), *keys]
         answer(screen, index, sys.stdin.read() if question == "-" else question, keywords, stream=stream)
         if read_rest:
@@ -219,6 +219,11 @@ def print_answer(
         screen.emit(result.to_dict())
         return result
     screen.print("" if streamed else clean(result.text.strip()))
+    if streamed and result.draft:
+        # the words were printed before all of the answer could be weighed
+        screen.print(
+            f"{result.text} (The words above are not borne out by the text: confidence {result.confidence:.2f}.)"
+        )
     _print_sources(screen, result, brief=brief)
     return result
 

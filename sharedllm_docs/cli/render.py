@@ -37,20 +37,21 @@ _WORD = max(map(len, _STYLES))
 def place(citation: Citation) -> str:
     """``R-intro.pdf, page 13 (printed 7; 2.1 Vectors and assignment)``."""
     label = citation.page_label if citation.page_label != str(citation.page) else ""
-    details = [f"printed {label}" if label else "", citation.section]
+    details = [f"printed {label}" if label and citation.page_word == "page" else ""]
+    details += [citation.section] if citation.page_word else []  # else the place is the section
     inside = one_line("; ".join(detail for detail in details if detail))
-    pages = pages_text(citation.page, citation.last_page)
-    return one_line(f"{citation.document}, {pages}") + (f" ({inside})" if inside else "")
+    return one_line(f"{citation.document}, {citation.place}") + (f" ({inside})" if inside else "")
 
 
 def source_line(citations: Sequence[Citation]) -> str:
     """All pages in one line: ``R-intro.pdf, page 7, page 12; R-data.pdf, page 3``."""
-    pages: dict[str, list[int]] = {}
+    places: dict[str, list[str]] = {}
     for citation in citations:
-        known = pages.setdefault(citation.document, [])
-        if citation.page not in known:
-            known.append(citation.page)
-    named = (f"{name}, " + ", ".join(f"page {page}" for page in numbers) for name, numbers in pages.items())
+        known = places.setdefault(citation.document, [])
+        place = f"{citation.page_word} {citation.page}" if citation.page_word == "page" else citation.place
+        if place not in known:
+            known.append(place)
+    named = (f"{name}, " + ", ".join(known) for name, known in places.items())
     return one_line("; ".join(named))
 
 
@@ -61,9 +62,11 @@ def effort_line(answer: Answer) -> str:
     if counts.chunks_encoded:
         searched += f", {counts.chunks_encoded:,} encoded for it in {seconds_text(timings.encode)}"
     if not answer.found:
-        return f"{seconds_text(timings.total)}; {searched}; best passage's relevance {answer.relevance:.2f}"
+        sure = f"confidence {answer.confidence:.2f}, best passage's relevance {answer.relevance:.2f}"
+        return f"{seconds_text(timings.total)}; {searched}; {sure}"
     return "; ".join(
         (
+            f"confidence {answer.confidence:.2f}",
             f"first token after {seconds_text(timings.first_token)}, all after {seconds_text(timings.total)}",
             searched,
             f"{count_text(counts.nodes, 'node')} injected ({count_text(counts.rows, 'row')}, "
@@ -93,6 +96,10 @@ def added_line(added: AddedDocument, *, index_bytes: int) -> str:
     info = added.document
     held = f"{count_text(info.pages, 'page')}, {count_text(info.tokens, 'token')} in {count_text(info.chunks, 'chunk')}"
     head = f"{'Added' if added.new else 'Already there:'} {info.name}: {held}, {size_text(info.bytes)}"
+    if added.renamed_from:
+        head += f"; it was {added.renamed_from} before"
+    if added.replaced:
+        head += f"; it replaces {count_text(len(added.replaced), 'older version')} of that name"
     if info.unread_chunks:
         head += f"; {unread_text(info)}"
     if not added.new:

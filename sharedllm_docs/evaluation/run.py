@@ -24,11 +24,14 @@ from sharedllm_docs.evaluation.plots import can_plot, plot_run
 from sharedllm_docs.evaluation.policies import Gold
 from sharedllm_docs.evaluation.run_file import RunFile
 from sharedllm_docs.evaluation.systems.base import System
+from sharedllm_docs.evaluation.systems.recent import KEPT
 from sharedllm_docs.evaluation.systems.spec import SystemFactory, SystemSpec, parse_systems
 from sharedllm_docs.evaluation.table import Line, lines_of, markdown, summary_of
-from sharedllm_docs.evaluation.tasks.base import Example, Task
+from sharedllm_docs.evaluation.tasks.base import DocumentQuestions, Example, Task
 from sharedllm_docs.evaluation.tasks.options import TaskOptions, parse_lengths
-from sharedllm_docs.evaluation.tasks.registry import make_task
+from sharedllm_docs.evaluation.tasks.own.rows import is_questions_file
+from sharedllm_docs.evaluation.tasks.own.task import OwnQuestions
+from sharedllm_docs.evaluation.tasks.registry import check_task, make_task
 from sharedllm_docs.model.adapter import Adapter
 from sharedllm_docs.model.loading import load_adapter
 from sharedllm_docs.model.shared_llm import SharedLLM
@@ -45,7 +48,7 @@ class Request:
     """What is to be measured.
 
     Attributes:
-        task: name of the task.
+        task: name of the task, or a questions file (JSONL or CSV).
         systems: specifications, separated by commas; None for the usual ones, with an adapter ``sharedllm`` among them.
         ablation: name of an ablation, instead of ``systems``.
         of: the system that the ablation varies, ``prefix`` or ``sharedllm``.
@@ -53,6 +56,11 @@ class Request:
         texts: files that fill synthetic documents.
         pdf_dirs: folders searched for a task's PDFs, before the one that ``SHAREDLLM_DOCS_PDF_DIR`` names and
             ``examples``.
+        files: the documents that a questions file asks about.
+
+    Raises:
+        EvaluationError: an unknown task, ``files`` for a task that has its own, or options that a questions file does
+            not take.
     """
 
     task: str
@@ -62,6 +70,28 @@ class Request:
     lengths: str = ""
     texts: tuple[Path, ...] = ()
     pdf_dirs: tuple[Path, ...] = ()
+    files: tuple[Path, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.own:
+            check_task(self.task)
+            if self.files:
+                raise EvaluationError(
+                    f"task {self.task!r} has documents of its own, and files are given: {self.files[0]} ...",
+                    remedy="Leave them out, or name a questions file (.jsonl or .csv) first.",
+                )
+        others = {"lengths": self.lengths, "texts": self.texts, "pdf_dirs": self.pdf_dirs}
+        given = [name for name, value in others.items() if value]
+        if self.own and given:
+            raise EvaluationError(
+                f"{self.task} is a questions file, which takes no {given[0]}.",
+                remedy="Name its documents with --files.",
+            )
+
+    @property
+    def own(self) -> bool:
+        """Whether the task is a questions file."""
+        return is_questions_file(self.task)
 
 
 @dataclass(frozen=True)
@@ -136,7 +166,9 @@ def start(
     """Load what is asked for and measure it.
 
     Raises:
-        EvaluationError: an unknown task, system, ablation or length, or results of other settings in the folder.
+        EvaluationError: an unknown system, ablation or length, bad rows in a questions file, or results of other
+            settings in the folder.
+        DocumentError: a file cannot be read.
         AdapterError: ``sharedllm`` without an adapter, or one that does not fit.
         ModelError: the base model cannot be loaded.
     """
@@ -144,12 +176,14 @@ def start(
     adapter = load_adapter(model.adapter, embedded.name if embedded else "", None)
     usual = DEFAULT_SYSTEMS + (WITH_ADAPTER if adapter else "")
     specs, lengths = parse_systems(request.systems or usual), parse_lengths(request.lengths)
+    # a bad row is told before a model is loaded
+    own = OwnQuestions(Path(request.task), request.files, report) if request.own else None
     llm = SharedLLM.from_pretrained(model.name, profile="prefix", device=model.device, dtype=model.dtype, report=report)
     if request.ablation:
         specs = ablation(request.ablation, request.of, llm.upper.num_layers)
     folders = (*request.pdf_dirs, *_usual_folders())
     options = TaskOptions(llm.tokenizer, llm.profile.chunk_tokens, lengths, folders, request.texts, report)
-    return evaluate(make_task(request.task, options), specs, llm, settings, adapter=adapter, report=report)
+    return evaluate(own or make_task(request.task, options), specs, llm, settings, adapter=adapter, report=report)
 
 
 def _usual_folders() -> tuple[Path, ...]:
@@ -183,7 +217,7 @@ def evaluate(
     examples = task.examples(settings.limit, settings.seed)
     folder = settings.indexes or settings.out / "indexes"
     generation = GenerationConfig(max_new_tokens=task.max_new_tokens)
-    factory = SystemFactory(llm, folder, generation, adapter, _gold(examples), settings.seed)
+    factory = SystemFactory(llm, folder, generation, adapter, _gold(examples), settings.seed, _kept(task, examples))
     systems = [factory.make(spec) for spec in specs]
     file = RunFile(settings.out / f"{task.name}.jsonl", _header(task, llm, settings.seed))
     _check_adapters(file, systems)
@@ -240,6 +274,13 @@ def _gold(examples: Sequence[Any]) -> dict[tuple[str, str], Gold]:
         if isinstance(example, Example)
         for document in example.documents
     }
+
+
+def _kept(task: Task, examples: Sequence[Any]) -> int:
+    """Documents that stay in an index: all real ones, which the next run or system finds read, but few made ones."""
+    if not isinstance(task, DocumentQuestions):
+        return KEPT
+    return len({document.source_sha256 for example in examples for document in example.documents})
 
 
 def _measure_all(

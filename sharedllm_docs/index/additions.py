@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.readers.base import UNREAD_CODES
 from sharedllm_docs.documents.readers.identify import Identity
 from sharedllm_docs.documents.readers.read import warn_of_losses
 from sharedllm_docs.errors import StoreError
@@ -33,9 +34,12 @@ class Addition:
         timeout: seconds to wait for another writer.
         max_bytes: disk budget instead of the index's.
         force: commit again even if the document is there.
-        replace: take out other documents of the same name, once the new one is committed.
+        replace: take out other versions of the same name, once the new one is committed: those of other bytes, and
+            those of the same bytes read in the same way by an earlier version of a reader.
         encode: when its chunks are encoded.
         reading: reads on in documents that are not wholly read.
+        strict: whether a name stands for one document: others of the name go whatever they are, and content that is
+            there under another name is an error. Else it is given the name.
     """
 
     store: IndexStore
@@ -48,6 +52,7 @@ class Addition:
     replace: bool
     encode: Encode
     reading: Reading
+    strict: bool = False
 
     def run(self, document: Document, report: Report, begun: float) -> AddedDocument:
         """Add a document.
@@ -58,12 +63,12 @@ class Addition:
             begun: time of the performance counter at which reading began.
 
         Raises:
-            StoreError: ``replace`` is set, and the same content is there under another name, which it would keep.
+            StoreError: ``strict`` is set, and the same content is there under another name.
         """
         read_seconds = time.perf_counter() - begun
         present = self.present(document)
         if present is not None and not self.force:
-            return self._found(present, read_seconds, report)
+            return self._found(present, document.name, read_seconds, report)
         ingestion = Ingestion(self.llm(), document, report)
         with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
             needed = ingestion.missing_bytes(writer, shards=self.encode != "when-asked")
@@ -99,11 +104,20 @@ class Addition:
         Returns:
             None if the document is not there, or has more pages than may be read: reading it raises the error.
         """
-        present = None if self.force else self.present(identity)
+        present = None if self.force else self._read_before(identity)
         if present is None or present.pages > max_pages:
             return None
         warn_of_losses(present.name, present.issues)
-        return self._found(present, time.perf_counter() - begun, report)
+        return self._found(present, identity.name, time.perf_counter() - begun, report)
+
+    def _read_before(self, identity: Identity) -> DocumentRecord | None:
+        """The document as it would be read now: with recognised text where some of it can be recognised."""
+        present = self.present(identity)
+        if identity.recognised_options is None:
+            return present
+        recognised = self.present(replace(identity, reader_options=identity.recognised_options))
+        unread = present is None or any(issue.code in UNREAD_CODES for issue in present.issues)
+        return recognised if unread else present
 
     def present(self, document: Document | Identity) -> DocumentRecord | None:
         """The record of the document with this content, if the index holds it; its name may be another."""
@@ -117,18 +131,24 @@ class Addition:
         if not self.store.has_document(key):
             return None
         record = self.store.get(key)
-        if self.replace and record.name != document.name:
+        if self.strict and record.name != document.name:
             raise StoreError(
                 f"The content of {document.name!r} is in the index already, as {record.name!r}.",
                 remedy=f"Remove {record.name!r} first, or add it under that name.",
             )
         return record
 
-    def _found(self, present: DocumentRecord, seconds: float, report: Report) -> AddedDocument:
+    def _found(self, present: DocumentRecord, name: str, seconds: float, report: Report) -> AddedDocument:
+        """The document that is there already, under the name and with the metadata that it is given now."""
         replaced: tuple[str, ...] = ()
-        record, outdated = present, not self.metadata.items() <= present.metadata.items()
-        if outdated or self._older(present):  # older ones are there if an earlier replacement was cut short
+        renamed = present.name != name
+        record, outdated = replace(present, name=name), not self.metadata.items() <= present.metadata.items()
+        # older ones are there if an earlier replacement was cut short, or under the name that the document is given
+        if outdated or renamed or self._older(record):
             with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
+                if renamed:
+                    writer.rename(present.key, name)
+                    self.library.forget(present.key)
                 record = writer.update_metadata(present.key, self.metadata)
                 replaced = self._retire(writer, record)
         begun = time.perf_counter()
@@ -145,6 +165,7 @@ class Addition:
             {"read": seconds, "encode": spent} if encoded else {"read": seconds},
             replaced,
             metadata_updated=outdated,
+            renamed_from=present.name if renamed else "",
         )
 
     def _read_on(self, record: DocumentRecord, report: Report) -> int:
@@ -160,7 +181,17 @@ class Addition:
         """Keys of the documents to be replaced."""
         if not self.replace:
             return []
-        return [r.key for r in self.store.documents() if r.name == kept.name and r.key != kept.key]
+        return [
+            other.key
+            for other in self.store.documents()
+            if other.name == kept.name
+            and other.key != kept.key
+            and (
+                self.strict
+                or other.source_sha256 != kept.source_sha256
+                or _read_alike(other.reader_options, kept.reader_options)
+            )
+        ]
 
     def _retire(self, writer: IndexWriter, kept: DocumentRecord) -> tuple[str, ...]:
         older = self._older(kept)
@@ -168,3 +199,8 @@ class Addition:
             writer.remove(key)
             self.library.forget(key)
         return tuple(older)
+
+
+def _read_alike(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether two readings of the same bytes were asked for alike: the versions of what recognised text may differ."""
+    return all(one.get(name) == other.get(name) for name in (one.keys() | other.keys()) - {"ocr"})

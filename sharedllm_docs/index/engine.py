@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby
 from typing import Protocol
 
@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from sharedllm_docs.errors import ConfigError, QuestionTooLongError
+from sharedllm_docs.index.weighing import declining, not_said_ids, without_rows
 from sharedllm_docs.injection.decoder import InjectedDecoder, Injection, positions_of
 from sharedllm_docs.injection.generate import Generated, Piece, finished, generate, texts
 from sharedllm_docs.model.shared_llm import SharedLLM
@@ -22,10 +23,23 @@ from sharedllm_docs.retrieval.marks import Marker
 from sharedllm_docs.retrieval.prepared import PreparedDocument
 from sharedllm_docs.retrieval.query import FULL_BUDGET, Query
 from sharedllm_docs.retrieval.searcher import Searcher, Selection
+from sharedllm_docs.retrieval.signs import (
+    GAIN,
+    MATCH,
+    NOT_SAID_SIGN,
+    Likelihoods,
+    best_texts,
+    injected_texts,
+    late_match,
+    signs_after,
+    signs_before,
+)
 from sharedllm_docs.streams import Stream
 
 MAX_BATCH = 8
 NEXT_QUESTION = "\nQuestion:"
+MATCHED = 4
+"""Number of the best leaves whose token vectors are compared with the question's."""
 
 
 class RowSource(Protocol):
@@ -59,6 +73,9 @@ class Asked:
         load_seconds: time spent on loading them.
         chunks_encoded: number of chunks that were not read yet and were encoded for it.
         encode_seconds: time spent on encoding and storing these.
+        texts: the text of each injected leaf.
+        before: signs of whether the documents answer the question (``retrieval/signs``).
+        likelihoods: of the answer, once it is written.
     """
 
     query: Query
@@ -71,6 +88,9 @@ class Asked:
     load_seconds: float = 0.0
     chunks_encoded: int = 0
     encode_seconds: float = 0.0
+    texts: tuple[str, ...] = ()
+    before: Mapping[str, float] = field(default_factory=dict)
+    likelihoods: Likelihoods = field(default_factory=Likelihoods)
 
 
 class Engine:
@@ -80,12 +100,23 @@ class Engine:
         llm: the model that the index was made with.
         source: gives stored rows.
         searcher: searches the documents.
+
+    Attributes:
+        all_signs: compute every sign, whether or not the decision uses it.
     """
 
     def __init__(self, llm: SharedLLM, source: RowSource, searcher: Searcher) -> None:
         self.llm = llm
         self.source = source
         self.searcher = searcher
+        self.all_signs = False
+
+    def examine(self, query: Query) -> tuple[Answer, dict[str, float]]:
+        """An answer with all signs of whether the documents answer the question; ``fit-confidence`` works on these."""
+        self.all_signs = True
+        one = self.prepare(query)
+        result = finished(self._generate([one]))[0] if one.injection is not None else None
+        return self._marked_answer(one, result), self._signs(one, result)
 
     def ask_many(self, queries: Sequence[Query]) -> list[Answer]:
         """Answer questions, decoded together in batches of equal generation settings."""
@@ -127,12 +158,56 @@ class Engine:
         if evidence:
             ids = self._question_ids(query, evidence)
         one = Asked(query, begun, selection, ids, time.perf_counter() - begun)
-        if selection.relevance >= query.retrieval.relevance_floor:
+        one.texts = tuple(injected_texts(selection))
+        one.before = signs_before(query.question, selection, one.texts)
+        if selection.relevance >= query.retrieval.relevance_floor and not self._hopeless(one):
             one.chunks_encoded = self.source.encode(selection)
             one.encode_seconds = time.perf_counter() - begun - one.select_seconds
             one.injection, one.bytes_read = self._load(selection)
             one.load_seconds = time.perf_counter() - begun - one.select_seconds - one.encode_seconds
         return one
+
+    # -- the decision whether the documents say it (docs/architecture.md, Question) ---------------------------------
+
+    def _decides(self, query: Query) -> bool:
+        """Whether answers to this query are declined by confidence; summaries and ``min_confidence=0`` are not."""
+        return not query.spread and query.retrieval.min_confidence != 0
+
+    def _hopeless(self, one: Asked) -> bool:
+        """Whether the documents say so little of the question that the model need not be asked."""
+        judge = self._reader(one.query).confidence
+        return self._decides(one.query) and judge.before(one.before) < judge.early
+
+    def _signs(self, one: Asked, result: Generated | None) -> dict[str, float]:
+        """All signs of whether the documents answer a question."""
+        if result is None:
+            return dict(one.before)
+        text, scores = result.text.strip(), one.selection.scores
+        weights = scores.weights if scores else {}
+        return {
+            **one.before,
+            **signs_after(one.query.question, text, not _says(text), weights, one.texts, one.likelihoods),
+            **self._matched(one),
+        }
+
+    def _matched(self, one: Asked) -> dict[str, float]:
+        """Late interaction of the question with the best of the injected leaves, if the decision wants it."""
+        if not self._wants(one.query, MATCH) or not one.texts:
+            return {}
+        found = self.llm.embedder.token_vectors([one.query.question, *best_texts(one.selection, MATCHED)])
+        return {} if found is None else {MATCH: late_match(found[0], found[1:])}
+
+    def _wants(self, query: Query, sign: str) -> bool:
+        return self.all_signs or (self._decides(query) and self._reader(query).confidence.uses(sign))
+
+    def _confidence(self, one: Asked, result: Generated | None) -> float:
+        judge, signs = self._reader(one.query).confidence, self._signs(one, result)
+        return round(judge.after(signs) if result is not None else judge.before(signs), 4)
+
+    def _declines(self, one: Asked, confidence: float) -> bool:
+        wanted = one.query.retrieval.min_confidence
+        least = self._reader(one.query).confidence.threshold if wanted is None else wanted
+        return self._decides(one.query) and confidence < least
 
     # -- steps ------------------------------------------------------------------------------------------------------
 
@@ -215,9 +290,13 @@ class Engine:
 
     def _batches(self, asked: Sequence[Asked]) -> Iterator[list[Asked]]:
         size = 1 if self.llm.upper.config._attn_implementation.startswith("flash") else MAX_BATCH
-        for _settings, group in groupby(asked, key=lambda one: (one.query.generation, self._reader(one.query))):
+        for _settings, group in groupby(asked, key=self._alike):
             alike = list(group)
             yield from (alike[start : start + size] for start in range(0, len(alike), size))
+
+    def _alike(self, one: Asked) -> tuple[object, ...]:
+        """What questions of one batch have in common."""
+        return one.query.generation, self._reader(one.query), self._decides(one.query)
 
     def _generate(self, batch: Sequence[Asked]) -> Generator[Piece, None, list[Generated]]:
         generation = batch[0].query.generation
@@ -232,13 +311,29 @@ class Engine:
             injections,
             front=llm.front,
             blocks=llm.blocks,
-            capacity=max(map(len, fed)) + generation.max_new_tokens,
+            capacity=max(map(len, fed)) + max(generation.max_new_tokens, len(not_said_ids(llm))),
             lock=llm.lock,
             steps=lambda: llm.steps,
         ) as decoder:
             # a small model may go on with a question of its own, as the prompt has it
             ends = replace(generation, stop=(*generation.stop, NEXT_QUESTION))
-            return (yield from generate(decoder, fed, llm.tokenizer, ends, llm.end_ids))
+            results = yield from generate(decoder, fed, llm.tokenizer, ends, llm.end_ids)
+            not_said: Sequence[float | None] = [None] * len(batch)
+            if self._wants(batch[0].query, NOT_SAID_SIGN):
+                not_said = declining(llm, decoder, fed)
+        self._weigh(batch, results, not_said)
+        return results
+
+    def _weigh(self, batch: Sequence[Asked], results: Sequence[Generated], not_said: Sequence[float | None]) -> None:
+        """Note the likelihoods of answers, those of them that the decision wants."""
+        llm = self._reader(batch[0].query)
+        without: Sequence[float | None] = [None] * len(batch)
+        if self._wants(batch[0].query, GAIN):
+            start = () if llm.profile.fusion == "joint" else llm.start_ids
+            asked = [(*start, *self._question_ids(one.query)) for one in batch]
+            without = without_rows(llm, [one.injection for one in batch if one.injection is not None], asked, results)
+        for one, result, declined, alone in zip(batch, results, not_said, without, strict=True):
+            one.likelihoods = Likelihoods(tuple(result.logprobs), declined, alone)
 
     def _marked_answer(self, one: Asked, result: Generated | None) -> Answer:
         marker = self._marker(one) if result is not None else None
@@ -250,17 +345,21 @@ class Engine:
 
     def _answer(self, one: Asked, result: Generated | None, marker: Marker | None = None) -> Answer:
         selection, question = one.selection, one.query.question
-        said = result is not None and not result.text.strip().lower().startswith(NOT_SAID.lower().rstrip("."))
         text = (marker.text if marker else result.text).strip() if result else NOT_SAID
+        confidence = self._confidence(one, result)
+        says = result is not None and _says(text)
+        said = says and not self._declines(one, confidence)
         marked = tuple(marker.citations) if marker and said else ()
         passages = marked or cite(selection, question, text if said else "", one.query.retrieval.max_citations)
         before = one.select_seconds + one.encode_seconds + one.load_seconds
         return Answer(
             question=question,
-            text=text,
+            text=text if said or not says else NOT_SAID,
+            draft=text if says and not said else "",
             citations=passages if said else (),
             nearest=() if said else passages,
             found=said,
+            confidence=confidence,
             relevance=selection.relevance,
             finish_reason=result.finish_reason if result else "not-found",
             timings=Timings(
@@ -281,3 +380,8 @@ class Engine:
                 chunks_encoded=one.chunks_encoded,
             ),
         )
+
+
+def _says(text: str) -> bool:
+    """Whether the model's words are an answer, and not that the document does not say."""
+    return not text.strip().lower().startswith(NOT_SAID.lower().rstrip("."))

@@ -17,7 +17,7 @@ from sharedllm_docs.documents.readers.options import ReadKeywords, reading_optio
 from sharedllm_docs.errors import ConfigError, DamagedIndexError, IndexNotFoundError
 from sharedllm_docs.index.library import Library
 from sharedllm_docs.index.reading import Encode, Reading, StoredRows
-from sharedllm_docs.index.views import AddedDocument, DocumentInfo, TreeView, tree_view
+from sharedllm_docs.index.views import AddedDocument, AddedFiles, DocumentInfo, TreeView, tree_view
 from sharedllm_docs.model.messages import Message, check_messages, transcript
 from sharedllm_docs.retrieval.query import AskOptions, Query, SummaryOptions, Where
 from sharedllm_docs.store import IndexStore
@@ -51,7 +51,7 @@ class AddOptions(ReadKeywords, total=False):
     max_bytes: int | None
     timeout: float
     force: bool
-    replace: bool
+    replace: bool | None
     encode: Encode
 
 
@@ -226,7 +226,7 @@ class Index:
         max_bytes: int | None = None,
         timeout: float = LOCK_TIMEOUT,
         force: bool = False,
-        replace: bool = False,
+        replace: bool | None = None,
         encode: Encode = "all",
         **reading: Unpack[ReadKeywords],
     ) -> AddedDocument:
@@ -234,7 +234,7 @@ class Index:
 
         Args:
             source: path, fsspec URL, bytes, open binary file, or a ``Document``.
-            name: display name (default: the file's); content that is there already keeps the name it has.
+            name: display name (default: the file's); content that is there already is given this name.
             options: how the file is read, as a whole ``ReadOptions``.
             metadata: strings kept with the document, beside those of the file. A document that is there already is
                 given these values too, without being read or encoded again; keys not named keep theirs.
@@ -242,7 +242,10 @@ class Index:
             max_bytes: disk budget for this call instead of the index's.
             timeout: seconds to wait for another process that writes.
             force: read and commit again even if the document is there.
-            replace: take other documents of the same name out, under the same lock, once this one is committed.
+            replace: take older versions of the same name out, under the same lock, once this one is committed; of the
+                same bytes only those that were read in the same way. None does so for files, not for a ``Document`` or
+                bytes without a name. False keeps both. True takes all others of the name out, and refuses content that
+                is there under another name.
             encode: when its chunks are encoded. ``"all"``: before this returns. ``"background"``: in a thread, after
                 this has returned; ``wait`` waits for it. ``"when-asked"``: when a question needs them, or by
                 ``read``. The document can be asked in any case, with the same answers: what a question needs and is
@@ -253,6 +256,7 @@ class Index:
         Raises:
             ConfigError: an unknown option or ``encode``, a value out of its bounds, or metadata that are not strings.
             DocumentError: the file cannot be read; says why.
+            StoreError: ``replace=True``, and the same content is there under another name.
             DiskBudgetError: it would exceed the budget; nothing is encoded.
             DiskFullError: the disk is full; what was there stays.
             IndexLockedError: another process goes on writing.
@@ -261,6 +265,7 @@ class Index:
         from sharedllm_docs.documents.document import Document, check_metadata
         from sharedllm_docs.documents.readers.identify import identify
         from sharedllm_docs.index.additions import Addition
+        from sharedllm_docs.index.folders import with_attachments
         from sharedllm_docs.index.ingest import read_source
 
         begun = time.perf_counter()
@@ -269,6 +274,10 @@ class Index:
         check_metadata(given)
         if encode not in get_args(Encode):
             raise ConfigError(f"encode={encode!r} is not one of {', '.join(get_args(Encode))}.")
+        is_document = isinstance(source, Document)
+        replaces = (
+            not is_document and (name is not None or not isinstance(source, bytes)) if replace is None else replace
+        )
         addition = Addition(
             self._store,
             self._library,
@@ -277,16 +286,54 @@ class Index:
             timeout,
             max_bytes,
             force,
-            replace,
+            replaces,
             encode,
             self._reading,
+            replace is True,
         )
+        if options.attachments and hasattr(source, "read"):
+            source = source.read()  # a stream is read twice: for itself, and for what it holds
         identity = None if isinstance(source, Document) else identify(source, name=name, options=options)
-        known = addition.known(identity, options.max_pages, begun, told) if identity is not None else None
-        if known is not None:
-            return known
-        document = read_source(source, name=name, options=options, metadata=metadata, report=told)
-        return addition.run(document, told, begun)
+        added = addition.known(identity, options.max_pages, begun, told) if identity is not None else None
+        if added is None:
+            document = read_source(source, name=name, options=options, metadata=metadata, report=told)
+            added = addition.run(document, told, begun)
+        if not options.attachments or isinstance(source, Document):
+            return added
+        return with_attachments(
+            self, source, added, options, metadata=metadata, progress=told, timeout=timeout, force=force, encode=encode
+        )
+
+    def add_all(
+        self,
+        sources: Sequence[str | os.PathLike[str]],
+        *,
+        recursive: bool = False,
+        ignored: bool = False,
+        each: Callable[[AddedDocument], None] | None = None,
+        **options: Unpack[AddOptions],
+    ) -> AddedFiles:
+        """Add files, folders, patterns (``reports/**/*.pdf``) and zip archives; one bad file never stops the others.
+
+        A file in a folder is named by its path from that folder on. What no reader takes is skipped and told.
+
+        Args:
+            sources: paths, patterns or URLs.
+            recursive: whether to read folders inside folders.
+            ignored: whether to read files that a ``.gitignore`` names as well.
+            each: called with each document, as soon as it is there.
+            options: those of ``add`` but ``name``.
+
+        Returns:
+            what was added, skipped and failed.
+
+        Raises:
+            ConfigError: a wrong option, or ``name``.
+            StoreError, ModelError: the index or the model cannot be used; files added so far stay.
+        """
+        from sharedllm_docs.index.folders import add_all
+
+        return add_all(self, sources, recursive=recursive, ignored=ignored, each=each, options=options)
 
     async def aadd(self, source: Source, **options: Unpack[AddOptions]) -> AddedDocument:
         """``add`` in a thread, so that the event loop goes on."""
@@ -444,7 +491,7 @@ class Index:
                 - ``instructions``: what else the model is to heed, in words; system messages of ``conversation`` are
                   added to them;
                 - the fields of ``RetrievalConfig``: ``budget``, ``selector``, ``candidates``, ``evidence_tokens``,
-                  ``relevance_floor``, ``max_citations``; or ``retrieval``, a whole one;
+                  ``relevance_floor``, ``min_confidence``, ``max_citations``; or ``retrieval``, a whole one;
                 - the fields of ``GenerationConfig``: ``max_new_tokens``, ``temperature``, ``top_p``, ``top_k``,
                   ``repetition_penalty``, ``stop``, ``seed``; or ``generation``, a whole one.
 

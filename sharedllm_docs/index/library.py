@@ -71,12 +71,12 @@ class Library:
         return kept
 
     def prepared(self, record: DocumentRecord) -> PreparedDocument:
-        """A document with its leaves, trees and vectors, from memory unless its metadata changed since."""
+        """A document with its leaves, trees and vectors, from memory unless its name or metadata changed since."""
         from sharedllm_docs.documents.chunks import Chunk
         from sharedllm_docs.retrieval.prepared import PreparedDocument
 
         known = self._prepared.get(record.key)
-        if known is not None and known.document.metadata == record.metadata:
+        if known is not None and (known.document.metadata, known.document.name) == (record.metadata, record.name):
             return known
         made = PreparedDocument(
             record.key,

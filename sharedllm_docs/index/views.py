@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sharedllm_docs.documents.document import Issue
+from sharedllm_docs.errors import SharedLLMError
 from sharedllm_docs.retrieval.answer import fold
 
 if TYPE_CHECKING:
@@ -66,6 +67,9 @@ class AddedDocument:
         stage_seconds: wall time by stage (``read``, ``tokenize``, ``encode``, ``store``, ``embed``, ``commit``).
         replaced: keys of the documents of the same name that were taken out.
         metadata_updated: whether a document that was there already was given other metadata.
+        renamed_from: the name that a document had which was there already under another; "" otherwise.
+        attachments: the files inside it that were read as documents of their own (``attachments=True``).
+        unread: (name, reason) of the files inside it that could not be read.
     """
 
     document: DocumentInfo
@@ -77,6 +81,24 @@ class AddedDocument:
     stage_seconds: Mapping[str, float]
     replaced: tuple[str, ...] = ()
     metadata_updated: bool = False
+    renamed_from: str = ""
+    attachments: tuple[AddedDocument, ...] = ()
+    unread: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class AddedFiles:
+    """Result of ``Index.add_all``.
+
+    Attributes:
+        added: the documents, in the order in which they were found; attached files are inside theirs.
+        skipped: (name, reason) of what is no document: unknown formats, ignored and hidden files, empty ones.
+        failed: (name, error) of documents that could not be read.
+    """
+
+    added: tuple[AddedDocument, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+    failed: tuple[tuple[str, SharedLLMError], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -184,12 +206,14 @@ def _chunk_view(
     for node in tree.tree.nodes:
         score = max(leaf_scores[leaf] for leaf in tree.tree.leaves_of(node)) if leaf_scores else None
         nodes.append(_node_view(prepared, index, node, score, states.get(node, "left" if chosen else "")))
+    leaf = prepared.leaves[prepared.first_leaf[index]]
+    section = prepared.document.section_at((leaf.char_start + leaf.char_end) // 2)
     return ChunkView(
         index=index,
         start_page=first,
         end_page=last,
         tokens=len(tree.chunk),
-        section=prepared.leaves[prepared.first_leaf[index]].title,
+        section=section.title if section else "",
         score=round(max(leaf_scores), 4) if leaf_scores else None,
         selected=bool(chosen),
         nodes=tuple(nodes),

@@ -85,6 +85,10 @@ class RowCache:
         self.lengths[layer_idx] = end
         return self.keys[layer_idx][:, :, :end], self.values[layer_idx][:, :, :end]
 
+    def forget(self, tokens: int) -> None:
+        """Drop the last entries of every layer; the next ones are written over them."""
+        self.lengths = [length - tokens for length in self.lengths]
+
     def clear(self) -> None:
         """Free the memory."""
         self.keys.clear()
@@ -212,6 +216,16 @@ class InjectedDecoder:
         with self._lock, self._attending(arch):
             hidden = self._run(arch, sequences)
             return arch.logits(hidden if all_logits else hidden[:, -1])
+
+    def rewind(self, tokens: int) -> None:
+        """Forget all but the first ``tokens`` that were fed, padding counted, so that others can be fed after them.
+
+        Args:
+            tokens: at least the length of the first call's longest sequence less one; at most what was fed.
+        """
+        fed = int(self._fed[0])
+        self._cache.forget(fed - tokens)
+        self._fed -= fed - tokens
 
     def _attending(self, arch: Architecture) -> AbstractContextManager[None]:
         return cross_attending(arch, self._blocks, self._cross) if self._cross else nullcontext()

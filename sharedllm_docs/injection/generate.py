@@ -30,12 +30,14 @@ class Generated:
         ids: generated token ids, the end token included.
         finish_reason: ``stop`` (end token or stop string) or ``length``.
         first_token_seconds: from the call until the first token was known.
+        logprobs: log-likelihood of each generated token, as the model gave it (before temperature and penalties).
     """
 
     text: str = ""
     ids: list[int] = field(default_factory=list)
     finish_reason: str = "length"
     first_token_seconds: float = 0.0
+    logprobs: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,13 @@ def end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
     return frozenset(i for i in (*ids, tokenizer.eos_token_id) if i is not None)
 
 
+def logprobs_of(logits: torch.Tensor, tokens: Sequence[int]) -> list[float]:
+    """Log-likelihood of one token per row of logits [B, V]."""
+    scores = logits.float()
+    chosen = scores.gather(1, torch.tensor(tokens, device=scores.device)[:, None])[:, 0]
+    return [float(x) for x in (chosen - scores.logsumexp(dim=1)).cpu()]
+
+
 def generate(
     decoder: Decoder,
     questions: Sequence[Sequence[int]],
@@ -171,6 +180,7 @@ def generate(
     for step in range(settings.max_new_tokens):
         contexts = [[*ids, *result.ids] for ids, result in zip(questions, results, strict=True)]
         tokens = sampler.next(contexts, logits)
+        likely = logprobs_of(logits, tokens)
         for index, token in enumerate(tokens):
             if not running[index]:
                 continue
@@ -178,6 +188,7 @@ def generate(
             if step == 0:
                 result.first_token_seconds = time.perf_counter() - begun
             result.ids.append(token)
+            result.logprobs.append(likely[index])
             ended = token in ends
             piece = "" if ended else assemblers[index].add(token)
             if piece:

@@ -60,6 +60,20 @@ class SentenceVectors:
         made = torch.cat([self._encode_batch([texts[place] for place in batch]) for batch in batches])
         return made[torch.from_numpy(np.argsort(order)).to(self.device)]
 
+    @torch.inference_mode()
+    def token_vectors(self, texts: Sequence[str]) -> list[torch.Tensor]:
+        """Unit vectors [T, E] of each text's tokens, out of the last layer but one (docs/log.md, late interaction)."""
+        encodings = self.tokenizer.encode_batch(list(texts))
+        mask = torch.tensor([encoding.attention_mask for encoding in encodings], device=self.device)
+        hidden = self.model(
+            input_ids=torch.tensor([encoding.ids for encoding in encodings], device=self.device),
+            attention_mask=mask,
+            token_type_ids=torch.zeros_like(mask),
+            output_hidden_states=True,
+        ).hidden_states[-2]
+        # without the marks at both ends
+        return [normalize(one[:count].float()[1:-1], dim=1) for one, count in zip(hidden, mask.sum(1), strict=True)]
+
     def _encode_batch(self, texts: Sequence[str]) -> torch.Tensor:
         encodings = self.tokenizer.encode_batch(list(texts))
         mask = torch.tensor([encoding.attention_mask for encoding in encodings], device=self.device)

@@ -36,6 +36,7 @@ from sharedllm_docs.model.messages import NEXT_TURN, Message, chat_ids
 from sharedllm_docs.model.prompt import PromptTemplate
 from sharedllm_docs.model.turns import TurnLock
 from sharedllm_docs.model.zoo import DEFAULT_MODEL, EMBEDDED, ensure
+from sharedllm_docs.retrieval.confidence import Confidence, confidence_of
 from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.streams import AsyncStream, Stream
 
@@ -84,6 +85,7 @@ class SharedLLM:
         name: str = "",
         step_weights: str = "auto",
         prompt_start: PromptStart | None = None,
+        confidence: Confidence | None = None,
         weight_files: Snapshot = NO_FILES,
         tokenizer_files: Snapshot = NO_FILES,
     ) -> None:
@@ -103,6 +105,7 @@ class SharedLLM:
         self.lower = self._half("lower")
         check_step_weights(step_weights, self.upper)
         self.step_weights = step_weights
+        self._confidence = confidence
         trained = adapter.prompt_start if adapter else "neutral"
         self.template = PromptTemplate.of(tokenizer, prompt_start or trained)
         self.start_ids = self.template.start_ids(tokenizer)
@@ -122,6 +125,7 @@ class SharedLLM:
         embedder: str | None = None,
         step_weights: str = "auto",
         prompt_start: PromptStart | None = None,
+        confidence: str | Path | None = None,
         report: Callable[[str], None] | None = None,
     ) -> SharedLLM:
         """Load a model.
@@ -141,17 +145,20 @@ class SharedLLM:
                 where it halves the time, otherwise ``model``). Nothing that is stored depends on it.
             prompt_start: wording of the prompt before the rows: ``neutral``, or ``instructed`` as earlier versions had
                 it; None for the one that the adapter was trained with, else ``neutral``.
+            confidence: file that ``sharedllm-docs fit-confidence`` made for this model; None for the one that ships
+                with the package, or the generic one.
             report: called with a sentence before each slow step.
 
         Raises:
             ModelUnavailableError: the weights can be neither found nor fetched.
             UnsupportedModelError: the family, rope type or tokenizer is not supported; the message names it.
             AdapterError: the adapter is missing, damaged or made for another model.
-            ConfigError: an unknown device, dtype, profile or step_weights.
+            ConfigError: an unknown device, dtype, profile or step_weights, or a confidence file that cannot be read.
         """
         place = device_of(device)
         kind = dtype_of(dtype, place)
         embedded = DEFAULT_MODEL if name_or_path is None else EMBEDDED.get(str(name_or_path))
+        judge = None if confidence is None else Confidence.load(confidence)
         loaded = load_adapter(adapter, embedded.name if embedded else "", profile)
         chosen = choose_profile(profile, loaded)
         if embedded is not None and chosen.name == "prefix" and chosen.layers is None:
@@ -169,6 +176,7 @@ class SharedLLM:
             name=embedded.name if embedded else str(name_or_path),
             step_weights=step_weights,
             prompt_start=prompt_start,
+            confidence=judge,
             weight_files=weight_files,
             tokenizer_files=tokenizer_files,
         )
@@ -177,6 +185,7 @@ class SharedLLM:
             "adapter": adapter_source(adapter, loaded),
             "dtype": made.dtype,
             "embedder": absolute(embedder),
+            **({} if confidence is None else {"confidence": absolute(confidence)}),
         }
         return made
 
@@ -192,6 +201,7 @@ class SharedLLM:
         name: str = "",
         step_weights: str = "auto",
         prompt_start: PromptStart | None = None,
+        confidence: Confidence | None = None,
     ) -> SharedLLM:
         """Wrap a transformers causal LM that is already in memory; see ``from_pretrained``."""
         return cls(
@@ -203,6 +213,7 @@ class SharedLLM:
             name=name,
             step_weights=step_weights,
             prompt_start=prompt_start,
+            confidence=confidence,
         )
 
     def _make_blocks(self) -> Mapping[int, CrossAttention]:
@@ -241,7 +252,7 @@ class SharedLLM:
         if self.adapter is None or self.adapter.changes_rows or self.profile.fusion != "joint":
             return self
         twin = copy.copy(self)
-        for name in ("front", "steps"):
+        for name in ("front", "steps", "confidence"):
             twin.__dict__.pop(name, None)
         twin.adapter, twin.upper = None, self.base
         return twin
@@ -344,6 +355,11 @@ class SharedLLM:
         """The upper model in the form that decoding steps use, made at the first step."""
         with self.lock:
             return for_steps(self.upper, self.step_weights)
+
+    @cached_property
+    def confidence(self) -> Confidence:
+        """The decision whether an answer is given: fitted for this model and adapter, otherwise the generic one."""
+        return self._confidence or confidence_of(self.name, self.adapter.digest if self.adapter else None)
 
     @property
     def encoding_batch(self) -> int:

@@ -6,19 +6,24 @@ Vectors are given; no model is called here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedllm_docs.documents.terms import Vocabulary, terms
+from sharedllm_docs.documents.terms import Vocabulary, is_english, terms
 
 _NO_TERM = "\u2400"
 DENSE_WEIGHT = 0.7
 """Weight of the dense score in the fused one. Measured: docs/log.md (candidates)."""
+OTHER_DENSE_WEIGHT = 0.2
+"""The same for questions that are not in English, which the default embedder alone knows. Measured: docs/log.md
+(languages)."""
 STANDS_OUT = 1.3
 """A leaf whose BM25 score is this many times that of any other ranks second at least: unlike its vector, its words
 are not diluted by the rest of its text. Measured: docs/log.md (words that stand out)."""
@@ -41,12 +46,17 @@ class LeafScores:
         dense: [leaves], cosine of question and leaf.
         lexical: [leaves], BM25.
         named: True if the words of one leaf stand out and it holds all words of the question.
+        weights: how much each term of the question tells, by the share of leaves that hold it (inverse document
+            frequency); a term that no leaf holds tells most.
+        unknown: terms of the question that no leaf holds.
     """
 
     fused: NDArray[np.float32]
     dense: NDArray[np.float32]
     lexical: NDArray[np.float32]
     named: bool = False
+    weights: Mapping[str, float] = field(default_factory=dict)
+    unknown: frozenset[str] = frozenset()
 
     @property
     def relevance(self) -> float:
@@ -80,6 +90,7 @@ class LeafIndex:
         corpus = [vocabulary.numbers(f"{title} {title} {text}") or nothing for text, title in pairs]
         index = bm25s.BM25(method="lucene")
         index.index((corpus, dict(vocabulary)), show_progress=False)
+        self._holders = Counter(number for numbers in corpus for number in set(numbers))
         return index
 
     @cached_property
@@ -103,13 +114,24 @@ class LeafIndex:
         # torch needs next (docs/log.md, one document of 512,000 tokens)
         dense = np.einsum("ij,j->i", self.vectors, vector)
         lexical = self._lexical(question)
-        fused = DENSE_WEIGHT * _scaled(dense) + (1 - DENSE_WEIGHT) * _scaled(lexical)
+        weight = DENSE_WEIGHT if is_english(question) or not lexical.any() else OTHER_DENSE_WEIGHT
+        fused = weight * _scaled(dense) + (1 - weight) * _scaled(lexical)
         fused[self._repeats] = fused.min(initial=0.0)
         best = _outstanding(lexical, self._repeats)
         if best is not None and len(fused) > 1:  # second place, unless it ranks higher already
             fused[best] = max(fused[best], np.partition(fused, -2)[-2])
         named = best is not None and set(terms(question)) <= set(terms(f"{self.titles[best]} {self.texts[best]}"))
-        return LeafScores(fused.astype(np.float32), dense.astype(np.float32), lexical.astype(np.float32), named)
+        weights, unknown = self._weights(question)
+        ranked, near, worded = (one.astype(np.float32) for one in (fused, dense, lexical))
+        return LeafScores(ranked, near, worded, named, weights, unknown)
+
+    def _weights(self, question: str) -> tuple[dict[str, float], frozenset[str]]:
+        """Inverse document frequency of the question's terms, as BM25 has it, and the terms that no leaf holds."""
+        known: Mapping[str, int] = self._bm25.vocab_dict
+        holders = {term: self._holders[known[term]] if term in known else 0 for term in terms(question)}
+        total = len(self.texts)
+        weights = {term: math.log(1 + (total - count + 0.5) / (count + 0.5)) for term, count in holders.items()}
+        return weights, frozenset(term for term, count in holders.items() if not count)
 
     def _lexical(self, question: str) -> NDArray[np.float32]:
         known = [term for term in dict.fromkeys(terms(question)) if term in self._bm25.vocab_dict]

@@ -28,12 +28,14 @@ class Selection:
         nodes: the chosen nodes, in document order.
         candidates: all chunks with their scores.
         relevance: relevance of the best leaf, 0 to 1.
+        scores: of all leaves, document after document; None where no question was searched for.
     """
 
     documents: tuple[PreparedDocument, ...]
     nodes: tuple[SelectedNode, ...]
     candidates: tuple[CandidateChunk, ...]
     relevance: float
+    scores: LeafScores | None = None
 
     @property
     def num_rows(self) -> int:
@@ -107,7 +109,7 @@ class Searcher:
         wanted = frozenset(terms(query.question))
         candidates = tuple(self._candidates(scores, query.retrieval.selector, hidden, wanted))
         nodes = select(candidates, budget, searched=query.retrieval.candidates)
-        return Selection(self.documents, tuple(nodes), candidates, scores.relevance)
+        return Selection(self.documents, tuple(nodes), candidates, scores.relevance, scores)
 
     def spread(self, query: Query, budget: int) -> Selection:
         """Choose leaves spread over the documents, or over one section of each, for a summary.

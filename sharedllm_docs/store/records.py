@@ -272,10 +272,21 @@ def encode_text(document: Document) -> bytes:
     return canonical_bytes(
         {
             "schema": _TEXT_SCHEMA,
-            "pages": [asdict(page) for page in document.pages],
+            "pages": [_page_record(page) for page in document.pages],
             "sections": [asdict(section) for section in document.sections],
         }
     )
+
+
+def _page_record(page: Page) -> dict[str, Any]:
+    """A page as it is written: places of repeated text only where there are any, as files before them have none."""
+    values = asdict(page)
+    return values if page.repeats else {key: value for key, value in values.items() if key != "repeats"}
+
+
+def _page(values: Mapping[str, Any]) -> Page:
+    repeats = tuple((_count(start, "repeats"), _count(end, "repeats")) for start, end in values.get("repeats", ()))
+    return Page(**{**values, "repeats": repeats})
 
 
 def decode_document(record: DocumentRecord, data: bytes) -> Document:
@@ -289,7 +300,7 @@ def decode_document(record: DocumentRecord, data: bytes) -> Document:
         source_sha256=record.source_sha256,
         reader=record.reader,
         reader_version=record.reader_version,
-        pages=tuple(Page(**page) for page in content["pages"]),
+        pages=tuple(_page(page) for page in content["pages"]),
         sections=tuple(Section(**section) for section in content["sections"]),
         issues=record.issues,
         metadata=dict(record.metadata),

@@ -259,6 +259,10 @@ class IndexWriter:
         record = self._catalog.manifest(key)
         return self._changed(record, metadata={**record.metadata, **metadata})
 
+    def rename(self, key: str, name: str) -> DocumentRecord:
+        """Give a document another name; returns the record as it is now. Raises as ``update_metadata``."""
+        return self._changed(self._catalog.manifest(key), name=name)
+
     def _changed(self, record: DocumentRecord, **changes: Any) -> DocumentRecord:
         """Put the manifest of the changed record in the old one's place, unless it would say the same."""
         changed = replace(record, **changes)

@@ -77,6 +77,8 @@ class ChatSharedLLM(BaseChatModel):
     """Tokens of text quoted in the prompt; 0: none."""
     relevance_floor: float | None = None
     """Relevance (0 .. 1) below which the document does not say; 0: no floor."""
+    min_confidence: float | None = None
+    """Confidence (0 .. 1) below which the document does not say; 0: off; None: the model's own threshold."""
     max_citations: int | None = None
     """Maximum number of citations."""
     retrieval: RetrievalConfig | None = None

@@ -14,9 +14,11 @@ from langchain_sharedllm.filters import Filter
 from langchain_sharedllm.opening import IndexLike, open_index
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from langchain_sharedllm.chat import ChatSharedLLM
     from langchain_sharedllm.retriever import SharedLLMRetriever
-    from sharedllm_docs import Index, SharedLLM
+    from sharedllm_docs import Index, ReadKeywords, SharedLLM
 
 Encode = Literal["all", "background", "when-asked"]
 
@@ -115,14 +117,17 @@ class SharedLLMIndex:
         id: str | None = None,
         metadata: dict[str, str] | None = None,
         encode: Encode = "all",
+        **reading: Unpack[ReadKeywords],
     ) -> str:
-        """Read a PDF, text, Markdown or HTML file with sharedllm-docs' own readers, which keep pages and sections.
+        """Read a file of any format with sharedllm-docs' own readers, which keep pages and sections.
 
         Args:
             path: of the file, or an fsspec URL.
             id: default: the file's name.
             metadata: strings kept with the document.
             encode: see ``add_documents``.
+            reading: how it is read: ``pages``, ``password``, ``ocr``, ``attachments`` and the other fields of
+                ``sharedllm_docs.ReadOptions``.
 
         Returns:
             the document's id.
@@ -130,7 +135,7 @@ class SharedLLMIndex:
         Raises:
             SharedLLMError: the file cannot be read; says why.
         """
-        added = self._core.add(os.fspath(path), name=id, metadata=metadata, replace=True, encode=encode)
+        added = self._core.add(os.fspath(path), name=id, metadata=metadata, replace=True, encode=encode, **reading)
         return added.document.name
 
     async def aadd_file(
@@ -140,9 +145,10 @@ class SharedLLMIndex:
         id: str | None = None,
         metadata: dict[str, str] | None = None,
         encode: Encode = "all",
+        **reading: Unpack[ReadKeywords],
     ) -> str:
         """``add_file`` in a thread."""
-        return await asyncio.to_thread(self.add_file, path, id=id, metadata=metadata, encode=encode)
+        return await asyncio.to_thread(lambda: self.add_file(path, id=id, metadata=metadata, encode=encode, **reading))
 
     def read(self, id: str | None = None) -> int:
         """Encode what is not read yet, of one document or of all; returns the number of chunks encoded."""

@@ -28,6 +28,8 @@ def of_answer(answer: Answer) -> AIMessageChunk:
         usage,
         finish_reason=answer.finish_reason,
         found=answer.found,
+        confidence=answer.confidence,
+        draft=answer.draft,
         relevance=answer.relevance,
         citations=[citation_dict(citation) for citation in answer.citations],
         nearest=[citation_dict(citation) for citation in answer.nearest],

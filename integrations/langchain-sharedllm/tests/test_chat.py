@@ -60,6 +60,20 @@ def test_stream_gives_the_same_in_pieces(kind, request):
     assert timeless[0] == timeless[1]
 
 
+def test_an_answer_of_too_little_confidence_is_declined_and_its_draft_kept(index):
+    free = ChatSharedLLM(index=index, retrieval=ALWAYS, min_confidence=0.0, max_tokens=6).invoke("Do fish melt tin?")
+    sure = ChatSharedLLM(index=index, retrieval=ALWAYS, min_confidence=1.0, max_tokens=6)
+    said = sure.invoke("Do fish melt tin?")
+    assert said.content == "The document does not say."
+    assert said.response_metadata["found"] is False
+    assert said.response_metadata["draft"] == free.content != ""
+    assert said.response_metadata["confidence"] == free.response_metadata["confidence"] < 1
+    assert said.response_metadata["citations"] == []
+    *pieces, last = sure.stream("Do fish melt tin?")
+    assert "".join(piece.content for piece in pieces).strip() == free.content  # shown before it could be weighed
+    assert last.response_metadata["found"] is False
+
+
 def test_nothing_relevant_is_said_and_not_found(index):
     chat = ChatSharedLLM(index=index, relevance_floor=1.0)
     said = chat.invoke("Do fish melt tin?")

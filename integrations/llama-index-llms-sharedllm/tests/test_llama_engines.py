@@ -67,6 +67,11 @@ def test_what_the_documents_do_not_say(index):
     assert str(response) == "The document does not say."
     assert response.source_nodes == []
     assert response.metadata["sharedllm"]["found"] is False
+    assert response.metadata["sharedllm"]["draft"] == ""
+    declined = index.as_query_engine(min_confidence=1.0, relevance_floor=0.0, max_tokens=6).query(QUESTION)
+    assert str(declined) == "The document does not say."
+    assert declined.metadata["sharedllm"]["draft"]
+    assert 0 < declined.metadata["sharedllm"]["confidence"] < 1
     streamed = index.as_query_engine(streaming=True, **NOT_FOUND).query("zebra quagga")
     assert str(streamed) == "The document does not say."
     assert streamed.source_nodes == []

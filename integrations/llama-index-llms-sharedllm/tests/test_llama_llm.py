@@ -20,7 +20,7 @@ TURNS = [
     ChatMessage(role="assistant", content="The heron."),
     ChatMessage(role="user", content=QUESTION),
 ]
-ALWAYS = core.RetrievalConfig(budget=64, relevance_floor=0)
+ALWAYS = core.RetrievalConfig(budget=64, relevance_floor=0, min_confidence=0)
 CORE_TURNS = [core.Message(turn.role.value, turn.content) for turn in TURNS]
 
 

@@ -38,6 +38,7 @@ class InjectedSystem(System):
         generation: settings of the answers.
         settings: settings of the questions.
         policy: chooses branches instead of the engine; None leaves it to the engine.
+        kept: maximum number of documents of this run that stay in the index; the oldest are removed.
     """
 
     def __init__(
@@ -48,7 +49,9 @@ class InjectedSystem(System):
         generation: GenerationConfig,
         settings: RetrievalConfig,
         policy: Policy | None = None,
+        kept: int = KEPT,
     ) -> None:
+        self._kept = kept
         self.name = name
         self.llm = llm
         self.generation = generation
@@ -159,7 +162,7 @@ class InjectedSystem(System):
 
     def _drop_old(self, needed: int) -> None:
         """Remove the oldest documents of this run (a long one takes a gigabyte) and what no other document uses."""
-        old = list(self._keys)[: max(0, len(self._keys) - max(KEPT, needed))]
+        old = list(self._keys)[: max(0, len(self._keys) - max(self._kept, needed))]
         for place in old:
             self.index.remove(self._keys.pop(place))
         if old:

@@ -19,6 +19,7 @@ from sharedllm_docs.evaluation.policies import GoldByQuestion, OraclePolicy, Pol
 from sharedllm_docs.evaluation.systems.base import System
 from sharedllm_docs.evaluation.systems.injected import InjectedSystem
 from sharedllm_docs.evaluation.systems.rag import TUNED, Rag, RagSettings
+from sharedllm_docs.evaluation.systems.recent import KEPT
 from sharedllm_docs.evaluation.systems.text import ClosedBook, FirstTokens, FullPrefill
 from sharedllm_docs.model.adapter import Adapter
 from sharedllm_docs.model.shared_llm import SharedLLM
@@ -67,6 +68,7 @@ _QUESTION: dict[str, Callable[[str], Any]] = {
     "selector": str,
     "candidates": _whole,
     "relevance_floor": float,
+    "min_confidence": float,
     "max_citations": _whole,
 }
 _TUNED: dict[str, Callable[[str], Any]] = {"lora": _yes_or_no}
@@ -146,6 +148,7 @@ class SystemFactory:
         adapter: adapter of ``sharedllm``, or None.
         gold: where the answers stand, for the oracle policy, or None.
         seed: of the random policy.
+        kept: maximum number of documents that stay in an index.
     """
 
     llm: SharedLLM
@@ -154,6 +157,7 @@ class SystemFactory:
     adapter: Adapter | None = None
     gold: GoldByQuestion | None = None
     seed: int = 0
+    kept: int = KEPT
 
     def make(self, spec: SystemSpec) -> System:
         """The system of a specification.
@@ -257,6 +261,7 @@ def _injected(factory: SystemFactory, spec: SystemSpec) -> System:
         factory.generation,
         RetrievalConfig(evidence_tokens=spec.evidence_tokens, **asked),
         factory.policy(policies["policy"]) if policies else None,
+        factory.kept,
     )
 
 

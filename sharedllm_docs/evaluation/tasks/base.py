@@ -25,6 +25,7 @@ from sharedllm_docs.evaluation.metrics import (
     is_abstention,
     page_hit,
     token_f1,
+    yes_or_no,
 )
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def context_flags(example: Example, answer: SystemAnswer) -> dict[str, float | b
     return {
         "page": bool(example.page_groups) and all(pages & set(group) for group in example.page_groups),
         "evidence": evidence_share(example.evidence, answer.context) if example.evidence else 0.0,
-        "answer": bool(answer.context) and bool(contains_answer(answer.context, example.answers)),
+        "answer": bool(answer.context and example.answers and contains_answer(answer.context, example.answers)),
     }
 
 
@@ -268,3 +269,18 @@ COST_COLUMNS = (
     peak_column("peak MiB", "peak_bytes"),
 )
 """Time, what was injected and read as text, and memory."""
+
+
+class DocumentQuestions(QuestionTask):
+    """Questions about real documents: kinds as in ``pdfqa``, and questions that have no answer among them."""
+
+    def score(self, example: Example, text: str) -> dict[str, float]:
+        if example.kind != "yes-no":
+            return super().score(example, text)
+        right = float(yes_or_no(text) == yes_or_no(example.answers[0]))
+        return {"em": right, "f1": right, "contains": right}
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        abstention = (abstention_column("abst. P", 0), abstention_column("abst. R", 1))
+        return (*SCORE_COLUMNS, *abstention, *COST_COLUMNS)

@@ -6,22 +6,13 @@ import random
 from pathlib import Path
 
 from sharedllm_docs.documents.document import Document
-from sharedllm_docs.evaluation.metrics import yes_or_no
-from sharedllm_docs.evaluation.tasks.base import (
-    COST_COLUMNS,
-    SCORE_COLUMNS,
-    Column,
-    Example,
-    QuestionTask,
-    abstention_column,
-    check_limit,
-)
+from sharedllm_docs.evaluation.tasks.base import DocumentQuestions, Example, check_limit
 from sharedllm_docs.evaluation.tasks.options import TaskOptions
 from sharedllm_docs.evaluation.tasks.pdfqa.data import find_pdf
 from sharedllm_docs.evaluation.tasks.pdfqa.questions import QUESTIONS_PATH, Question, load_questions
 
 
-class PdfQa(QuestionTask):
+class PdfQa(DocumentQuestions):
     """See the folder's README.
 
     Args:
@@ -44,17 +35,6 @@ class PdfQa(QuestionTask):
         questions = list(load_questions(self._questions))
         random.Random(seed).shuffle(questions)  # the file's order puts absent answers last
         return [self._example(question) for question in questions[:limit]]
-
-    def score(self, example: Example, text: str) -> dict[str, float]:
-        if example.kind != "yes-no":
-            return super().score(example, text)
-        right = float(yes_or_no(text) == yes_or_no(example.answers[0]))
-        return {"em": right, "f1": right, "contains": right}
-
-    @property
-    def columns(self) -> tuple[Column, ...]:
-        abstention = (abstention_column("abst. P", 0), abstention_column("abst. R", 1))
-        return (*SCORE_COLUMNS, *abstention, *COST_COLUMNS)
 
     def _example(self, question: Question) -> Example:
         return Example(

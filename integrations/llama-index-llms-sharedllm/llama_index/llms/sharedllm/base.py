@@ -82,6 +82,9 @@ class SharedLLM(LLM):
     relevance_floor: float | None = Field(
         default=None, description="Below this relevance the document does not say; None: 0.3, 0: no floor."
     )
+    min_confidence: float | None = Field(
+        default=None, description="Below this confidence the document does not say; None: the model's, 0: off."
+    )
     max_citations: int | None = Field(default=None, description="Maximum number of citations; None: 5.")
     retrieval: core.RetrievalConfig | None = Field(
         default=None, description="budget to max_citations in one object; single settings change it."

@@ -6,7 +6,7 @@ import logging
 from asyncio import to_thread
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import sharedllm_docs as core
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
@@ -24,6 +24,9 @@ from llama_index.llms.sharedllm.documents import is_blank, kept_of, to_core
 from llama_index.llms.sharedllm.filters import Filters
 from llama_index.llms.sharedllm.query_engine import SharedLLMQueryEngine
 from llama_index.llms.sharedllm.retriever import SharedLLMRetriever
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 logger = logging.getLogger(__name__)
 Encode = Literal["all", "background", "when-asked"]
@@ -129,19 +132,21 @@ class SharedLLMIndex:
         ref_doc_id: str | None = None,
         options: core.ReadOptions | None = None,
         encode: Encode = "all",
+        **reading: Unpack[core.ReadKeywords],
     ) -> str:
-        """Read a file (PDF, text, Markdown, HTML) with sharedllm-docs's own readers; returns its ``ref_doc_id``.
+        """Read a file of any format with sharedllm-docs's own readers; returns its ``ref_doc_id``.
 
         Unlike LlamaIndex's readers they keep pages, printed page labels and sections.
 
         Args:
             path: of the file, or an fsspec URL.
             ref_doc_id: the file's name by default.
-            options: of the reader: password, pages, engine, encoding.
+            options: how it is read, as a whole.
             encode: see ``insert``.
+            reading: single fields of ``ReadOptions``: ``pages``, ``password``, ``ocr``, ``attachments`` and others.
         """
         with self._callback_manager.as_trace("insert"):
-            added = self.core.add(path, name=ref_doc_id, options=options, replace=True, encode=encode)
+            added = self.core.add(path, name=ref_doc_id, options=options, replace=True, encode=encode, **reading)
             return added.document.name
 
     def read(self, ref_doc_id: str | None = None) -> int:

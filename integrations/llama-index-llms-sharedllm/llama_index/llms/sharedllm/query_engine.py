@@ -114,6 +114,8 @@ def _metadata(nodes: Sequence[NodeWithScore]) -> dict[str, Any]:
 def _facts(answer: Answer) -> dict[str, Any]:
     facts = {
         "found": answer.found,
+        "confidence": answer.confidence,
+        "draft": answer.draft,
         "relevance": answer.relevance,
         "finish_reason": answer.finish_reason,
         "timings": asdict(answer.timings),

@@ -56,6 +56,8 @@ def said(result: Answer | Completion, delta: str | None = None) -> Said:
             "citations": _dicts(result.citations),
             "nearest": _dicts(result.nearest),
             "found": result.found,
+            "confidence": result.confidence,
+            "draft": result.draft,
             "relevance": result.relevance,
             "injected_rows": result.counts.rows,
             "first_token_seconds": result.timings.first_token,

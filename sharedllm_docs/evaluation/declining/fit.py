@@ -1,0 +1,267 @@
+"""Fits ``retrieval/confidence`` on collected answers, and says how well it declines questions it was not fitted on."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharedllm_docs.errors import EvaluationError
+from sharedllm_docs.retrieval.confidence import Confidence, Logistic
+from sharedllm_docs.retrieval.signs import AFTER, BEFORE, GAIN, MATCH, NOT_SAID_SIGN
+
+Rows = Sequence[Mapping[str, Any]]
+Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
+
+ANSWERABLE = 0.8
+"""Share of questions with an answer that the confidence is meant for; the data hold fewer."""
+NATURAL = 3.0
+"""Weight of a question that was written without an answer, against one whose pages were taken away."""
+FOLDS = 10
+RIDGE = 4.0
+"""Strength of the ridge penalty on standardised signs, per hundred rows' worth of weight."""
+AGAINST = frozenset(("strange", "declined", NOT_SAID_SIGN))
+"""Signs that speak against an answer; all others speak for one."""
+PAYS = 0.005
+"""A sign that costs a pass of a model is taken if the loss on held-out folds falls by this share."""
+EARLY = 0.01
+"""Share of the answerable questions that may be declined without asking the model."""
+SHY = 0.9
+"""Share of that value which is taken: the words of a question tell less than its answer."""
+LEAST_ROWS = 20
+COSTLY = (MATCH, NOT_SAID_SIGN, GAIN)
+"""In the order in which they are tried: from cheap to dear."""
+
+
+@dataclass(frozen=True)
+class Declining:
+    """How well a threshold declines.
+
+    Attributes:
+        threshold: of the confidence.
+        precision: share of the declined questions that have no answer; 1 where none is declined.
+        recall: share of the questions without an answer that are declined.
+        answered: share of all questions that are answered (coverage).
+        risk: share of the answered questions whose answer is wrong: 1 less the mean F1, 1 where there is no answer.
+    """
+
+    threshold: float
+    precision: float
+    recall: float
+    answered: float
+    risk: float
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted decision, and what it reaches on folds that it was not fitted on.
+
+    Attributes:
+        confidence: fitted on all rows.
+        declining: at its threshold, on questions as they were written.
+        own: the same without the decision: the model's own words decide.
+        curve: one entry per threshold, from few to many declined, on questions as they were written.
+        loss: mean log loss on held-out folds for each set of costly signs that was tried.
+    """
+
+    confidence: Confidence
+    declining: Declining
+    own: Declining
+    curve: tuple[Declining, ...]
+    loss: Mapping[str, float]
+
+
+def fit(
+    rows: Rows,
+    notes: Mapping[str, Any] | None = None,
+    *,
+    cheap: Sequence[str] = (*BEFORE, *AFTER),
+    costly: Sequence[str] = COSTLY,
+    most_lost: float | None = None,
+) -> Fit:
+    """Fit the decision.
+
+    Args:
+        rows: as ``collect`` gives them.
+        notes: provenance, kept with the weights.
+        cheap: signs that are always taken.
+        costly: signs that cost a pass of a model, in the order in which they are tried; each is taken only if it pays.
+        most_lost: maximum share of the answerable questions that the threshold may decline on held-out folds; None
+            for the threshold at which the lower of precision and recall is highest.
+
+    Raises:
+        EvaluationError: fewer than ``LEAST_ROWS`` rows with or without an answer.
+    """
+    data = _Data.of(rows)
+    chosen, tried = _choose(data, list(cheap), costly)
+    held_out = data.held_out(chosen)
+    natural = data.natural
+    curve = _curve(held_out, data, natural)
+    if most_lost is not None:
+        limit = float(np.quantile(held_out[data.answerable], most_lost))
+        curve = tuple(one for one in curve if one.threshold <= limit)
+    best = max(curve, key=lambda one: (min(one.precision, one.recall), one.precision + one.recall))
+    before = data.held_out(list(BEFORE))
+    early = SHY * float(np.quantile(before[data.answerable], EARLY))
+    own = _declining(0.0, data.declined, data, natural)
+    found = {
+        "rows": {
+            "answerable": int(data.answerable.sum()),
+            "without an answer": int((natural & ~data.answerable).sum()),
+            "pages taken away": int((~natural).sum()),
+        },
+        "held out": {
+            "precision": round(best.precision, 3),
+            "recall": round(best.recall, 3),
+            "auc": round(area(held_out[natural], data.answerable[natural]), 3),
+            "auc, pages taken away": round(area(held_out, data.answerable), 3),
+            "log loss": {name: round(value, 4) for name, value in tried.items()},
+        },
+        "the model's own words": {"precision": round(own.precision, 3), "recall": round(own.recall, 3)},
+    }
+    confidence = Confidence(
+        before=data.logistic(list(BEFORE)),
+        after=data.logistic(chosen),
+        early=round(early, 4),
+        threshold=round(best.threshold, 4),
+        notes={**(notes or {}), **found},
+    )
+    return Fit(confidence, best, own, curve, tried)
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Rows as arrays."""
+
+    rows: Rows
+    answerable: Flags
+    natural: Flags
+    declined: Flags
+    scores: Floats
+    weights: Floats
+    folds: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, rows: Rows) -> _Data:
+        answerable = np.array([bool(row["answerable"]) for row in rows], dtype=np.bool_)
+        natural = np.array([not row["id"].endswith("-removed") for row in rows], dtype=np.bool_)
+        for count, which in ((answerable.sum(), "with"), ((~answerable).sum(), "without")):
+            if count < LEAST_ROWS:
+                raise EvaluationError(
+                    f"there are {count} questions {which} an answer, below {LEAST_ROWS}: too few to fit.",
+                    remedy="Give more questions, with pages where they have an answer.",
+                )
+        weights = np.where(answerable, 1.0, np.where(natural, NATURAL, 1.0))
+        share = (1 - ANSWERABLE) / ANSWERABLE * answerable.sum() / weights[~answerable].sum()
+        return cls(
+            rows,
+            answerable,
+            natural,
+            np.array([bool(row["declined"]) for row in rows], dtype=np.bool_),
+            np.array([float(row["f1"]) for row in rows]),
+            np.where(answerable, 1.0, weights * share),
+            # both questions of a pair, with and without its pages, are in one fold
+            np.array([zlib.crc32(row["id"].removesuffix("-removed").encode()) % FOLDS for row in rows]),
+        )
+
+    def table(self, names: Sequence[str]) -> Floats:
+        """Signs [rows, names]; NaN where a row lacks one."""
+        return np.array([[float(row["signs"].get(name, np.nan)) for name in names] for row in self.rows])
+
+    def logistic(self, names: Sequence[str]) -> Logistic:
+        """Fitted on all rows."""
+        return _logistic(names, self.table(names), self.answerable, self.weights)
+
+    def held_out(self, names: Sequence[str]) -> Floats:
+        """Probability of each row under a fit on the other folds."""
+        table, found = self.table(names), np.full(len(self.rows), np.nan)
+        for fold in range(FOLDS):
+            own = self.folds == fold
+            if own.any():
+                made = _logistic(names, table[~own], self.answerable[~own], self.weights[~own])
+                found[own] = [made(self.rows[place]["signs"]) for place in np.flatnonzero(own).tolist()]
+        return found
+
+    def loss(self, names: Sequence[str]) -> float:
+        """Mean weighted log loss on held-out folds."""
+        sure = np.clip(self.held_out(names), 1e-6, 1 - 1e-6)
+        return float(np.average(-np.log(np.where(self.answerable, sure, 1 - sure)), weights=self.weights))
+
+
+def _logistic(names: Sequence[str], table: Floats, answerable: Flags, weights: Floats) -> Logistic:
+    """Ridge logistic regression without the signs that come out against what they mean, which is chance."""
+    while True:
+        found = _regression(names, table, answerable, weights)
+        wrong = {name for name, (_m, _s, weight) in found.signs.items() if (weight > 0) == (name in AGAINST)}
+        if not wrong:
+            return found
+        kept = [place for place, name in enumerate(names) if name not in wrong]
+        names, table = [names[place] for place in kept], table[:, kept]
+
+
+def _regression(names: Sequence[str], table: Floats, answerable: Flags, weights: Floats) -> Logistic:
+    """Ridge logistic regression by Newton's method (iteratively reweighted least squares)."""
+    counted: Flags = np.asarray(np.isfinite(table).any(axis=0), dtype=bool)
+    names, table = [name for name, some in zip(names, counted.tolist(), strict=True) if some], table[:, counted]
+    means = np.nanmean(table, axis=0)
+    spreads = np.maximum(np.nanstd(table, axis=0), 1e-3)
+    inputs = np.column_stack([np.nan_to_num((table - means) / spreads), np.ones(len(table))])
+    penalty = np.append(np.full(len(names), RIDGE * weights.sum() / 100), 1e-6)
+    found = np.zeros(len(names) + 1)
+    for _step in range(50):
+        sure = 1 / (1 + np.exp(-np.clip(inputs @ found, -30, 30)))
+        gradient = inputs.T @ (weights * (sure - answerable)) + penalty * found
+        curvature = (inputs * (weights * sure * (1 - sure))[:, None]).T @ inputs + np.diag(penalty)
+        step = np.linalg.solve(curvature, gradient)
+        found -= step
+        if float(np.abs(step).max()) < 1e-8:
+            break
+    values = zip(names, means, spreads, found[:-1], strict=True)
+    signs = {name: (round(float(m), 5), round(float(s), 5), round(float(w), 5)) for name, m, s, w in values}
+    return Logistic(round(float(found[-1]), 5), signs)
+
+
+def _choose(data: _Data, cheap: list[str], costly: Sequence[str]) -> tuple[list[str], dict[str, float]]:
+    """Cheap signs, and of the costly ones those that pay; and the losses of what was tried."""
+    chosen, least = cheap, data.loss(cheap)
+    tried = {"cheap signs": least}
+    for name in costly:
+        loss = data.loss([*chosen, name])
+        tried[f"with {name}"] = loss
+        if loss < least * (1 - PAYS):
+            chosen, least = [*chosen, name], loss
+    return chosen, tried
+
+
+def _curve(sure: Floats, data: _Data, counted: Flags) -> tuple[Declining, ...]:
+    """One entry for each threshold that makes a difference on the rows that count."""
+    values = np.unique(sure[counted])
+    between = [0.0, *((values[:-1] + values[1:]) / 2).tolist(), 1.0]
+    return tuple(_declining(threshold, data.declined | (sure < threshold), data, counted) for threshold in between)
+
+
+def _declining(threshold: float, declines: Flags, data: _Data, counted: Flags) -> Declining:
+    declines, absent, scores = declines[counted], ~data.answerable[counted], data.scores[counted]
+    right = int((declines & absent).sum())
+    answered = ~declines
+    return Declining(
+        threshold=threshold,
+        precision=right / int(declines.sum()) if declines.any() else 1.0,
+        recall=right / int(absent.sum()) if absent.any() else 1.0,
+        answered=float(answered.mean()),
+        risk=1 - float(scores[answered].mean()) if answered.any() else 0.0,
+    )
+
+
+def area(sure: Floats, answerable: Flags) -> float:
+    """Area under the ROC curve: how often a question with an answer has the higher value of a pair."""
+    high, low = sure[answerable], sure[~answerable]
+    if not len(high) or not len(low):
+        return float("nan")
+    above = (high[:, None] > low[None]).sum() + 0.5 * (high[:, None] == low[None]).sum()
+    return float(above) / (len(high) * len(low))

@@ -1,0 +1,166 @@
+"""Signs of whether the documents answer a question: numbers about question, injected text and answer.
+
+``retrieval/confidence`` weighs them. Pure: no torch, no files, no models; likelihoods are given.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharedllm_docs.documents.terms import terms
+from sharedllm_docs.retrieval.searcher import Selection
+
+BEFORE = ("cover", "best_leaf", "strange", "nearest", "lead")
+"""Signs that are there before the model is asked."""
+AFTER = ("declined", "in_text", "verbatim", "beside", "likely", "least")
+"""Signs that an answer adds, from its words and their likelihoods."""
+NOT_SAID_SIGN, GAIN, MATCH = "not_said", "gain", "match"
+"""Signs that cost something: a short pass through the model each, and one through the embedder."""
+_WORD = re.compile(r"\w+")
+_CALLED = re.compile(r"[^\s,;:?!()\[\]{}\"'\u2018-\u201f\u00ab\u00bb]+")
+_NAME = re.compile(r"\d|[a-z][A-Z]|\w[._]\w|[A-Z]{2}")
+_OPENING = ".?!:"
+_UNLIKELY = -12.0
+"""Log-likelihoods below this say no more."""
+
+
+@dataclass(frozen=True)
+class Likelihoods:
+    """Log-likelihoods (natural logarithm) of one answer under the model.
+
+    Attributes:
+        answer: of each token of the answer, its end included.
+        not_said: mean per token of "The document does not say." in the answer's place; None if not computed.
+        without: of the answer's tokens, mean, without any rows or evidence; None if not computed.
+    """
+
+    answer: tuple[float, ...] = ()
+    not_said: float | None = None
+    without: float | None = None
+
+
+def signs_before(question: str, selection: Selection, texts: Sequence[str]) -> dict[str, float]:
+    """Signs from question and selection alone.
+
+    Args:
+        question: in words.
+        selection: the injected nodes, with the scores of all leaves.
+        texts: the text of each injected leaf, its section's title before it.
+    """
+    scores = selection.scores
+    if scores is None or not texts:
+        return dict.fromkeys(BEFORE, 0.0)
+    weights = scores.weights
+    total = sum(weights.values()) or 1.0
+    held = [set(terms(text)) for text in texts]
+    everywhere = set[str]().union(*held)
+    shares = [sum(weights[term] for term in weights.keys() & one) / total for one in held]
+    fused = np.sort(scores.fused)[::-1]
+    return {
+        "cover": sum(weights[term] for term in weights.keys() & everywhere) / total,
+        "best_leaf": max(shares),
+        "strange": _strange(question, scores.unknown),
+        "nearest": float(np.clip(scores.dense[int(scores.fused.argmax())], 0.0, 1.0)),
+        "lead": float(fused[0] - fused[min(4, len(fused) - 1)]),
+    }
+
+
+def signs_after(
+    question: str, answer: str, declined: bool, weights: Mapping[str, float], texts: Sequence[str], said: Likelihoods
+) -> dict[str, float]:
+    """Signs that an answer adds to those of ``signs_before``.
+
+    Args:
+        question: in words.
+        answer: what the model wrote.
+        declined: whether that says that the document does not say.
+        weights: how much each term of the question tells.
+        texts: as in ``signs_before``.
+        said: likelihoods of the answer.
+    """
+    if declined or not answer.strip():
+        return {**dict.fromkeys((*AFTER, NOT_SAID_SIGN, GAIN), 0.0), "declined": 1.0}
+    asked = set(terms(question))
+    own = [term for term in terms(answer) if term not in asked]
+    held = [set(terms(text)) for text in texts]
+    everywhere = set[str]().union(*held)
+    words = " ".join(_WORD.findall(answer.lower()))
+    holding = [one for one, text in zip(held, texts, strict=True) if _stands(words, text) or (own and set(own) <= one)]
+    total = sum(weights.values()) or 1.0
+    shares = [sum(weights[term] for term in weights.keys() & one) / total for one in holding]
+    logs = [max(_UNLIKELY, one) for one in said.answer] or [0.0]
+    mean = float(np.mean(logs))
+    return {
+        "declined": 0.0,
+        "in_text": sum(term in everywhere for term in own) / len(own) if own else 0.0,
+        "verbatim": float(any(_stands(words, text) for text in texts)),
+        "beside": max(shares, default=0.0),
+        "likely": mean,
+        "least": min(logs),
+        **({NOT_SAID_SIGN: max(_UNLIKELY, said.not_said) - mean} if said.not_said is not None else {}),
+        **({GAIN: mean - max(_UNLIKELY, said.without)} if said.without is not None else {}),
+    }
+
+
+def late_match(question: NDArray[np.float32], passages: Sequence[NDArray[np.float32]]) -> float:
+    """Late interaction (MaxSim, as in ColBERT): how well the best passage answers each token of the question, -1 to 1.
+
+    Args:
+        question: [Q, E] unit vectors of the question's tokens.
+        passages: [T, E] unit vectors of each passage's tokens.
+    """
+    found = (float((question @ one.T).max(axis=1).mean()) for one in passages if len(one) and len(question))
+    return max(found, default=0.0)
+
+
+def best_texts(selection: Selection, count: int) -> list[str]:
+    """The texts of the injected leaves that the search found best, behind the titles of their sections."""
+    scores = {(candidate.document, candidate.chunk): candidate.leaf_scores for candidate in selection.candidates}
+    places = [
+        (-scores[node.document, node.chunk][number], place)
+        for place, (node, number) in enumerate(
+            (node, number)
+            for node in selection.nodes
+            for number in selection.documents[node.document].trees[node.chunk].tree.leaves_of(node.node)
+        )
+    ]
+    texts = injected_texts(selection)
+    return [texts[place] for _score, place in sorted(places)[:count]]
+
+
+def injected_texts(selection: Selection) -> list[str]:
+    """The text of each injected leaf, behind the title of its section."""
+    texts = []
+    for node in selection.nodes:
+        document = selection.documents[node.document]
+        for number in document.trees[node.chunk].tree.leaves_of(node.node):
+            leaf = document.leaves[document.first_leaf[node.chunk] + number]
+            texts.append(f"{leaf.title}\n{document.document.text[leaf.char_start : leaf.char_end]}")
+    return texts
+
+
+def names_of(question: str) -> list[str]:
+    """Words of a question that name something: with a digit or a dot inside, or capitals that no sentence begins."""
+    found = []
+    for match in _CALLED.finditer(question):
+        word, before = match.group().strip(".-"), question[: match.start()].rstrip()
+        begins = not before or before[-1] in _OPENING
+        if _NAME.search(word) or (len(word) > 1 and word[0].isupper() and not begins):
+            found.append(word)
+    return found
+
+
+def _strange(question: str, unknown: frozenset[str]) -> float:
+    """Share of the question's names that the documents do not know."""
+    names = names_of(question)
+    return sum(not unknown.isdisjoint(terms(name)) for name in names) / len(names) if names else 0.0
+
+
+def _stands(words: str, text: str) -> bool:
+    """Whether words stand side by side in a text, whatever the case and punctuation."""
+    return bool(words) and f" {words} " in f" {' '.join(_WORD.findall(text.lower()))} "

@@ -1,0 +1,377 @@
+"""Signs of whether the documents answer, their likelihoods, and the decision on a tiny model."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from sharedllm_docs import GenerationConfig, Index, RetrievalConfig, SharedLLM
+from sharedllm_docs.errors import ConfigError
+from sharedllm_docs.index.weighing import declining, not_said_ids, without_rows
+from sharedllm_docs.injection.decoder import InjectedDecoder
+from sharedllm_docs.injection.generate import finished, generate
+from sharedllm_docs.model.completion import PlainDecoder
+from sharedllm_docs.model.zoo import EMBEDDED
+from sharedllm_docs.retrieval.answer import NOT_SAID
+from sharedllm_docs.retrieval.confidence import FOLDER, Confidence, Logistic, confidence_of
+from sharedllm_docs.retrieval.query import Query
+from sharedllm_docs.retrieval.signs import (
+    AFTER,
+    BEFORE,
+    GAIN,
+    MATCH,
+    NOT_SAID_SIGN,
+    Likelihoods,
+    best_texts,
+    injected_texts,
+    late_match,
+    names_of,
+    signs_after,
+    signs_before,
+)
+from tests.tiny_text import tiny_document, tiny_llm, tiny_sharedllm_profile
+
+SHORT = GenerationConfig(max_new_tokens=6)
+ALWAYS = RetrievalConfig(relevance_floor=0, budget=64)
+HERON, ABSENT = "Where does the heron stand?", "Which ggplot2 function draws a boxplot?"
+PAGES = (
+    "The heron stands in the river and waits for fish.",
+    "Copper melts at a higher temperature than tin does.",
+    "A sonnet has fourteen lines, most often in iambic pentameter.",
+    "The lighthouse keeper writes the weather into a blue book every evening at nine.",
+)
+
+
+def judge(*, sure: float = 0.5, early: float = 0.0, threshold: float = 0.0, signs: tuple[str, ...] = ()) -> Confidence:
+    """A decision whose confidence is always ``sure``; it uses ``signs`` without heeding them."""
+    odds = float(np.log(sure / (1 - sure)))
+    constant = Logistic(odds, dict.fromkeys(signs, (0.0, 1.0, 0.0)))
+    return Confidence(constant, constant, early, threshold)
+
+
+def made(tmp_path, decision, **changes):
+    llm = tiny_llm(**changes)
+    llm._confidence = decision
+    index = Index.create(tmp_path / "index", llm)
+    index.add(tiny_document(*PAGES, name="birds.txt"))
+    return index
+
+
+def selected(index, question):
+    return index.engine(Query(question, ALWAYS)).select(Query(question, ALWAYS))
+
+
+# -- signs --------------------------------------------------------------------------------------------------------
+
+
+def test_signs_tell_a_question_of_the_document_from_another(tmp_path):
+    index = made(tmp_path, judge())
+    chosen = [(question, selected(index, question)) for question in (HERON, ABSENT)]
+    found, strange = (signs_before(question, one, injected_texts(one)) for question, one in chosen)
+    assert set(found) == set(BEFORE)
+    assert found["cover"] > strange["cover"]
+    assert found["best_leaf"] > strange["best_leaf"] == 0.0
+    assert (found["strange"], strange["strange"]) == (0.0, 1.0)
+    assert 0 <= strange["nearest"] < found["nearest"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("question", "names"),
+    [
+        ("Which ggplot2 function draws a boxplot?", ["ggplot2"]),
+        ("Where is it? In Paris, near NATO or the iPhone (read.table).", ["Paris", "NATO", "iPhone", "read.table"]),
+        ("What does R do? Is it fast?", []),
+        ("Does the Kruskal-Wallis test run in 2019?", ["Kruskal-Wallis", "2019"]),
+        ("", []),
+    ],
+)
+def test_names_in_a_question(question, names):
+    assert names_of(question) == names
+
+
+def test_a_summary_searches_for_nothing_and_has_no_signs(tmp_path):
+    index = made(tmp_path, judge(sure=0.01, threshold=0.9, early=0.5))
+    answer = index.summarise("birds.txt", generation=SHORT, style="short")
+    assert answer.found
+    assert answer.draft == ""
+
+
+WEIGHTS = {"heron": 2.0, "stand": 1.0}
+TEXTS = ["Birds\nThe heron stands in the shallow River.", "Copper melts."]
+
+
+@pytest.mark.parametrize(
+    ("answer", "in_text", "verbatim", "beside"),
+    [
+        ("in the shallow river", 1.0, 1.0, 1.0),
+        ("the river, shallow", 1.0, 0.0, 1.0),
+        ("a green mountain", 0.0, 0.0, 0.0),
+        ("shallow mountain", 0.5, 0.0, 0.0),
+        ("copper", 1.0, 1.0, 0.0),  # it stands in the text, but not beside the question's words
+        ("the heron", 0.0, 1.0, 1.0),  # only the question's words
+    ],
+)
+def test_signs_of_an_answers_words(answer, in_text, verbatim, beside):
+    found = signs_after("Where does the heron stand?", answer, False, WEIGHTS, TEXTS, Likelihoods((-0.5, -1.5)))
+    assert (found["in_text"], found["verbatim"], found["beside"]) == (in_text, verbatim, beside)
+    assert (found["likely"], found["least"]) == (-1.0, -1.5)
+    assert set(found) == set(AFTER)
+
+
+def test_costly_likelihoods_are_signs_where_they_are_there():
+    found = signs_after("Q?", "river", False, WEIGHTS, TEXTS, Likelihoods((-1.0,), -3.0, -5.0))
+    assert (found[NOT_SAID_SIGN], found[GAIN]) == (-2.0, 4.0)
+    endless = signs_after("Q?", "river", False, WEIGHTS, TEXTS, Likelihoods((-1.0,), float("-inf"), float("-inf")))
+    assert all(np.isfinite(value) for value in endless.values())
+
+
+def test_an_answer_that_declines_has_no_words_to_weigh():
+    found = signs_after("Q?", NOT_SAID, True, WEIGHTS, TEXTS, Likelihoods((-0.1,), -0.1, -0.1))
+    assert found.pop("declined") == 1.0
+    assert set(found) >= set(AFTER) - {"declined"}
+    assert set(found.values()) == {0.0}
+
+
+def test_late_match_is_the_best_passages_mean_of_best_tokens():
+    rng = np.random.default_rng(0)
+
+    def unit(rows):
+        made = rng.standard_normal((rows, 6)).astype(np.float32)
+        return made / np.linalg.norm(made, axis=1, keepdims=True)
+
+    question, passages = unit(3), [unit(5), unit(2)]
+    expected = max(np.mean([max(float(q @ t) for t in one) for q in question]) for one in passages)
+    assert late_match(question, passages) == pytest.approx(expected, abs=1e-6)
+    assert late_match(question, []) == late_match(question[:0], passages) == 0.0
+    assert late_match(question, [question]) == pytest.approx(1.0)
+
+
+def test_best_texts_are_those_the_search_found_best(tmp_path):
+    selection = selected(made(tmp_path, judge()), HERON)
+    texts = best_texts(selection, 2)
+    assert len(texts) == 2
+    assert "heron" in texts[0]
+    assert set(texts) <= set(injected_texts(selection))
+
+
+# -- likelihoods --------------------------------------------------------------------------------------------------
+
+
+def written(index, *questions):
+    """Asked, decoder and results of answers, the decoder still open."""
+    engine = index.engine(Query(questions[0], ALWAYS))
+    asked = [engine.prepare(Query(question, ALWAYS, SHORT)) for question in questions]
+    llm = index.llm
+    joint = llm.profile.fusion == "joint"
+    fed = [one.ids if joint else (*llm.start_ids, *one.ids) for one in asked]
+    decoder = InjectedDecoder(
+        llm.upper, llm.profile, [one.injection for one in asked], front=llm.front, blocks=llm.blocks, capacity=200
+    )
+    decoder.__enter__()
+    results = finished(generate(decoder, fed, llm.tokenizer, SHORT, llm.end_ids))
+    return asked, fed, decoder, results
+
+
+def forced(index, one, fed, ids):
+    """Mean log-likelihood of ids after a question with its rows, in one pass of a decoder of its own."""
+    llm = index.llm
+    with InjectedDecoder(
+        llm.upper, llm.profile, [one.injection], front=llm.front, blocks=llm.blocks, capacity=300
+    ) as decoder:
+        logits = decoder.feed([[*fed, *ids[:-1]]], all_logits=True)[0, len(fed) - 1 :]
+    return float(torch.log_softmax(logits.float(), -1)[range(len(ids)), list(ids)].mean())
+
+
+@pytest.mark.parametrize("kind", ["prefix", "sharedllm"])
+def test_the_likelihood_of_declining_is_that_of_a_pass_of_its_own(tmp_path, kind):
+    options = {} if kind == "prefix" else {"adapter": True, "profile": tiny_sharedllm_profile()}
+    index = made(tmp_path, judge(), **options)
+    asked, fed, decoder, results = written(index, HERON, "Does copper melt at a higher temperature than tin?")
+    ids = not_said_ids(index.llm)
+    got = declining(index.llm, decoder, fed)
+    assert got == pytest.approx([forced(index, one, own, ids) for one, own in zip(asked, fed, strict=True)], abs=1e-4)
+    for one, own, result in zip(asked, fed, results, strict=True):
+        # and what generation noted of the answer is what one pass gives
+        assert np.mean(result.logprobs) == pytest.approx(forced(index, one, own, result.ids), abs=1e-4)
+
+
+def test_the_likelihood_without_rows_is_the_plain_models(tmp_path):
+    index = made(tmp_path, judge())
+    asked, fed, _decoder, results = written(index, HERON, ABSENT)
+    llm = index.llm
+    got = without_rows(llm, [one.injection for one in asked], fed, results)
+    for value, own, result in zip(got, fed, results, strict=True):
+        sequence = [*llm.start_ids, *own, *result.ids]
+        logits = PlainDecoder(llm.upper, llm.lock).feed([sequence[:-1]], all_logits=True)[0, -len(result.ids) :]
+        expected = torch.log_softmax(logits.float(), -1)[range(len(result.ids)), result.ids].mean()
+        assert value == pytest.approx(float(expected), abs=1e-4)
+
+
+# -- the decision -------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_below_the_threshold_is_declined_and_its_draft_kept(tmp_path):
+    index = made(tmp_path, judge(sure=0.4, threshold=0.5, signs=(NOT_SAID_SIGN, GAIN, MATCH)))
+    answer = index.ask(HERON, retrieval=ALWAYS, generation=SHORT)
+    free = index.ask(HERON, retrieval=ALWAYS, generation=SHORT, min_confidence=0)
+    assert (answer.found, answer.text, answer.citations, answer.confidence) == (False, NOT_SAID, (), 0.4)
+    assert answer.draft == free.text != ""
+    assert answer.nearest
+    assert (free.found, free.draft, free.confidence) == (True, "", 0.4)
+    assert free.citations
+    assert answer.counts.answer_tokens == free.counts.answer_tokens > 0
+    assert json.loads(json.dumps(answer.to_dict()))["draft"] == free.text
+
+
+@pytest.mark.parametrize(("least", "found"), [(None, True), (0.39, True), (0.41, False), (1.0, False), (0.0, True)])
+def test_the_questions_own_threshold_wins(tmp_path, least, found):
+    index = made(tmp_path, judge(sure=0.4, threshold=0.3))
+    assert index.ask(HERON, retrieval=ALWAYS, generation=SHORT, min_confidence=least).found is found
+
+
+def test_a_hopeless_question_is_declined_without_asking_the_model(tmp_path, monkeypatch):
+    index = made(tmp_path, judge(sure=0.2, early=0.3))
+    monkeypatch.setattr(InjectedDecoder, "feed", lambda *_a, **_k: pytest.fail("the model was asked"))
+    answer = index.ask(HERON, retrieval=ALWAYS, generation=SHORT)
+    assert (answer.found, answer.text, answer.finish_reason, answer.draft) == (False, NOT_SAID, "not-found", "")
+    assert (answer.confidence, answer.counts.answer_tokens) == (0.2, 0)
+    stream = index.stream(HERON, retrieval=ALWAYS, generation=SHORT)
+    assert list(stream) == [NOT_SAID]
+    assert stream.sources == ()
+
+
+def test_min_confidence_0_asks_the_model_whatever_the_signs(tmp_path):
+    index = made(tmp_path, judge(sure=0.2, early=0.3, threshold=0.9))
+    assert index.ask(HERON, retrieval=ALWAYS, generation=SHORT, min_confidence=0).found
+
+
+def test_a_stream_prints_and_its_result_tells_otherwise(tmp_path):
+    index = made(tmp_path, judge(sure=0.4, threshold=0.5))
+    stream = index.stream(HERON, retrieval=ALWAYS, generation=SHORT)
+    printed = "".join(stream)
+    assert stream.result.draft == printed.strip()
+    assert (stream.result.found, stream.result.text) == (False, NOT_SAID)
+    assert stream.sources
+
+    async def read():
+        later = index.astream(HERON, retrieval=ALWAYS, generation=SHORT)
+        return "".join([piece async for piece in later]), later.result
+
+    text, result = asyncio.run(read())
+    assert (text, result.found) == (printed, False)
+
+
+def test_single_and_batched_questions_are_decided_alike(tmp_path):
+    signs = (*BEFORE, *AFTER, NOT_SAID_SIGN, GAIN)
+    weighed = Logistic(0.3, dict.fromkeys(signs, (0.1, 2.0, 0.5)))
+    index = made(tmp_path, Confidence(weighed, weighed, 0.0, 0.55))
+    questions = [HERON, "Does copper melt?", ABSENT, "Who writes the weather into a blue book?"]
+    together = index.ask_many(questions, retrieval=ALWAYS, generation=SHORT)
+    alone = [index.ask(question, retrieval=ALWAYS, generation=SHORT) for question in questions]
+    assert [one.found for one in together] == [one.found for one in alone]
+    assert [one.confidence for one in together] == pytest.approx([one.confidence for one in alone], abs=1e-3)
+    assert len({one.confidence for one in alone}) > 1
+
+
+def test_signs_that_do_not_count_are_not_computed(tmp_path, monkeypatch):
+    index = made(tmp_path, judge(threshold=0.9))
+    fed: list[int] = []
+    feed = InjectedDecoder.feed
+
+    def counted(self, sequences, **options):
+        fed.append(len(sequences[0]))
+        return feed(self, sequences, **options)
+
+    monkeypatch.setattr(InjectedDecoder, "feed", counted)
+    answer = index.ask(HERON, retrieval=ALWAYS, generation=SHORT)
+    assert len(fed) == answer.counts.answer_tokens
+    index.llm._confidence = judge(threshold=0.9, signs=(NOT_SAID_SIGN, GAIN))
+    del index.llm.__dict__["confidence"]
+    fed.clear()
+    index.ask(HERON, retrieval=ALWAYS, generation=SHORT)
+    assert len(fed) == answer.counts.answer_tokens + 2
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.1, float("nan"), "0.5", True])
+def test_min_confidence_is_checked(value):
+    with pytest.raises(ConfigError, match="min_confidence"):
+        RetrievalConfig(min_confidence=value)
+
+
+# -- weights ------------------------------------------------------------------------------------------------------
+
+
+def test_a_missing_sign_counts_as_usual():
+    one = Logistic(0.5, {"a": (2.0, 4.0, 1.0), "b": (1.0, 1.0, -2.0)})
+    assert one({}) == one({"a": 2.0, "b": 1.0}) == pytest.approx(1 / (1 + np.exp(-0.5)))
+    assert one({"a": 6.0}) == pytest.approx(1 / (1 + np.exp(-1.5)))
+    assert one({"a": 1e9}) == pytest.approx(1.0)
+
+
+def test_a_file_gives_back_what_was_saved(tmp_path):
+    saved = Confidence(Logistic(0.5, {"a": (2.0, 4.0, 1.0)}), Logistic(-1.0, {}), 0.1, 0.4, {"model": "tiny"})
+    saved.save(tmp_path / "deep" / "one.json")
+    loaded = Confidence.load(tmp_path / "deep" / "one.json")
+    assert loaded == saved
+    assert loaded.notes == {"model": "tiny"}
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"schema": 2}, "its schema is 2, this version reads 1"),
+        ({"threshold": 1.5}, "threshold 1.5, not in 0..1"),
+        ({"before": {"intercept": 0, "signs": {"a": [0, 0, 1]}}}, "sign 'a'"),
+        ({"before": {"intercept": 0, "signs": {"a": [0, 1, float("nan")]}}}, "sign 'a'"),
+        ({"after": None}, "cannot be used"),
+        ({"after": {"signs": {}}}, "intercept"),
+    ],
+)
+def test_damaged_files(tmp_path, change, told):
+    path = tmp_path / "one.json"
+    path.write_text(json.dumps({**judge().to_dict(), **change}))
+    with pytest.raises(ConfigError, match="confidence file") as caught:
+        Confidence.load(path)
+    assert told in str(caught.value)
+    path.write_text("{")
+    with pytest.raises(ConfigError, match="fit-confidence"):
+        Confidence.load(path)
+    with pytest.raises(ConfigError, match=r"gone\.json"):
+        Confidence.load(tmp_path / "gone.json")
+
+
+def test_every_file_of_the_package_can_be_used_and_says_what_it_was_fitted_on():
+    files = sorted(FOLDER.glob("*.json"))
+    assert "generic" in {file.stem for file in files}
+    for file in files:
+        one = Confidence.load(file)
+        assert {*one.before.signs} <= set(BEFORE)
+        assert {*one.after.signs} <= {*BEFORE, *AFTER, NOT_SAID_SIGN, GAIN, MATCH}
+        assert one.notes["rows"]["answerable"] >= 20
+
+
+def test_another_model_or_adapter_has_the_generic_one():
+    generic = Confidence.load(FOLDER / "generic.json")
+    assert confidence_of("tiny-llama", None) == generic
+    assert confidence_of("../generic", None) == generic
+    for name in EMBEDDED:
+        assert confidence_of(name, "another adapter") == generic
+
+
+def test_a_file_of_ones_own_is_used_and_remembered_by_the_index(saved, tmp_path):
+    path = tmp_path / "own.json"
+    judge(sure=0.4, threshold=0.5).save(path)
+    options = {"embedder": str(saved / "embedder"), "device": "cpu", "dtype": "float32"}
+    llm = SharedLLM.from_pretrained(saved / "model", confidence=path, **options)
+    index = Index.create(tmp_path / "index", llm)
+    index.add(tiny_document(*PAGES, name="birds.txt"))
+    assert Index.open(tmp_path / "index").ask(HERON, retrieval=ALWAYS, generation=SHORT).confidence == 0.4
+    judge(sure=0.7).save(tmp_path / "other.json")
+    other = Index.open(tmp_path / "index", confidence=tmp_path / "other.json")
+    assert other.ask(HERON, retrieval=ALWAYS, generation=SHORT).confidence == 0.7
+    with pytest.raises(ConfigError, match="cannot be used"):
+        SharedLLM.from_pretrained(saved / "model", confidence=tmp_path / "gone.json", **options)
