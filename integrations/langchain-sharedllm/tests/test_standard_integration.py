@@ -12,7 +12,7 @@ from tiny_models import PAGES, pages, tiny_llm
 
 from sharedllm_docs import RetrievalConfig, SharedLLM
 
-ANY_RELEVANCE = RetrievalConfig(relevance_floor=0, budget=128)
+ANY_RELEVANCE = RetrievalConfig(relevance_floor=0, budget=128, min_confidence=0)
 """The standard tests say hello: with a floor the answer would be that the document does not say."""
 
 

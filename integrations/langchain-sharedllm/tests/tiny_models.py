@@ -15,7 +15,7 @@ from langchain_core.messages import AIMessageChunk
 from sharedllm_docs import RetrievalConfig, SharedLLM
 from tests.tiny_text import PAGES, save_embedder, save_model, tiny_profile
 
-ALWAYS = RetrievalConfig(relevance_floor=0, budget=128)
+ALWAYS = RetrievalConfig(relevance_floor=0, budget=128, min_confidence=0)
 """The random embedder's cosines mean nothing: every question is answered."""
 
 

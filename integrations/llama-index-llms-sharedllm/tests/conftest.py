@@ -18,7 +18,7 @@ from tests.waiting import LoopWatch  # noqa: E402
 
 PAGES = ALL_PAGES[:3]
 
-EASY = {"max_tokens": 8, "budget": 64, "relevance_floor": 0.0}
+EASY = {"max_tokens": 8, "budget": 64, "relevance_floor": 0.0, "min_confidence": 0.0}
 """Engine options under which a random model always answers."""
 
 

@@ -240,7 +240,9 @@ def test_settings_of_the_model_and_of_the_call(index):
 
 def test_settings_survive_serialisation(index, tiny):
     filters = MetadataFilters(filters=[MetadataFilter(key="page_label", value="2")])
-    own = SharedLLM(index.core.url, llm=tiny, where=filters, budget=32, relevance_floor=0, max_tokens=4)
+    own = SharedLLM(
+        index.core.url, llm=tiny, where=filters, budget=32, relevance_floor=0, min_confidence=0, max_tokens=4
+    )
     again = SharedLLM.from_dict(own.to_dict(), llm=tiny)
     assert again.where == filters
     assert again.complete(QUESTION).raw["citations"] == own.complete(QUESTION).raw["citations"]
