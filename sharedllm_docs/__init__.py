@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from sharedllm_docs.index.index import Index as Index
     from sharedllm_docs.index.ingest import Progress as Progress
     from sharedllm_docs.index.views import AddedDocument as AddedDocument
+    from sharedllm_docs.index.views import AddedFiles as AddedFiles
     from sharedllm_docs.index.views import ChunkView as ChunkView
     from sharedllm_docs.index.views import DocumentInfo as DocumentInfo
     from sharedllm_docs.index.views import NodeView as NodeView
@@ -72,6 +73,7 @@ _EXPORTS = {
     "Adapter": "model.adapter",
     "AddOptions": "index.index",
     "AddedDocument": "index.views",
+    "AddedFiles": "index.views",
     "Answer": "retrieval.answer",
     "AskOptions": "retrieval.query",
     "AsyncStream": "streams",

@@ -69,6 +69,10 @@ class DocumentTooLargeError(DocumentError):
     """The document has more pages or bytes than the reader's limit."""
 
 
+class MissingExtraError(DocumentError):
+    """A document cannot be read because an optional package is not installed."""
+
+
 class PageRangeError(DocumentError, ValueError):
     """The page range is malformed or outside the document."""
 
@@ -157,6 +161,10 @@ class DiskFullError(StoreError):
 
 class DiskBudgetError(StoreError):
     """The document would exceed the index's disk budget."""
+
+
+class UnstoredRowsWarning(UserWarning):
+    """What was read for a question could not be stored in the index; the answer is the same."""
 
 
 # -- questions ----------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sharedllm_docs.documents.document import Issue
@@ -183,7 +184,7 @@ class FakeIndex:
         self.world, self.url = world, url
         self.infos: dict[str, DocumentInfo] = {}
 
-    def add(self, source: str, *, progress: Callable[[Progress], None] | None = None, **options: Any) -> AddedDocument:
+    def add(self, source: Any, *, progress: Callable[[Progress], None] | None = None, **options: Any) -> AddedDocument:
         for done in (0, 113) if progress else ():
             progress(Progress("read", done, 113, "pages"))  # type: ignore[misc]
         for done in (10_000, 40_000, 72_413) if progress else ():
@@ -191,9 +192,17 @@ class FakeIndex:
         self.world.called("add", source=source, progress=progress, **options)
         info = document(options.get("name") or source.rpartition("/")[2])
         new = info.key not in self.infos
+        if options.get("encode") == "when-asked":
+            info = self.infos.get(info.key) or replace(info, unread_chunks=info.chunks)
         self.infos[info.key] = info
         counts = (70, 1, 95.13, 761.2) if new else (0, 71, 0.4, 0.0)
         return AddedDocument(info, new, *counts, {"read": 0.5, "encode": 90.0})
+
+    def read(self, reference: str, *, progress: Callable[[Progress], None] | None = None) -> int:
+        self.world.called("read", reference=reference)
+        info = self.document(reference)
+        self.infos[info.key] = replace(info, unread_chunks=0)
+        return info.unread_chunks
 
     def estimate(self, source: str, **options: Any) -> SizeEstimate:
         self.world.called("estimate", source=source, **options)

@@ -37,6 +37,16 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+@pytest.fixture(autouse=True)
+def nothing_recognises(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No text is recognised in pictures, whatever is installed, but in tests marked ``ocr``."""
+    from sharedllm_docs.documents.readers.ocr import engines
+
+    if request.node.get_closest_marker("ocr") is None:
+        monkeypatch.setattr(engines, "engine_name", lambda: "")
+        monkeypatch.setattr(engines, "engine", lambda: None)
+
+
 @pytest.fixture(scope="session")
 def llm() -> SharedLLM:
     """The tiny random model with the hash embedder. Read-only."""

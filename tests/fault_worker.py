@@ -6,7 +6,7 @@ import torch
 
 from sharedllm_docs import GenerationConfig, Index, RetrievalConfig
 from tests.tiny_text import tiny_document, tiny_llm
-from tests.waiting import counting_calls
+from tests.waiting import PATIENCE, counting_calls
 
 SHORT = GenerationConfig(max_new_tokens=4)
 ALWAYS = RetrievalConfig(relevance_floor=0, budget=32)
@@ -48,3 +48,22 @@ def ask_often(url, times, results):
     except BaseException as error:
         results.put(error)
         raise
+
+
+def read_lazily(url, question, *, background, dies_at=None, counted=None, results=None):
+    """Ask a document that is not wholly read, while the rest is read in the background or left.
+
+    Dies at that function call, or puts how many there were into ``counted``; puts the answer into ``results``.
+    """
+    torch.set_num_threads(1)
+    llm = tiny_llm()
+    with counting_calls(dies_at) as calls:
+        index = Index.open(url, llm)
+        if background:
+            index.read_in_background()
+        text = index.ask(question, retrieval=ALWAYS, generation=SHORT).text
+        assert index.wait(PATIENCE)
+    if counted is not None:
+        counted.put(calls())
+    if results is not None:
+        results.put(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import fields
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from sharedllm_docs.cli.options import AnswerOptions, QuestionOptions, ScopeOption
 from sharedllm_docs.documents.readers import ReadOptions
 from sharedllm_docs.errors import DamagedIndexError, QuestionTooLongError
-from sharedllm_docs.retrieval.answer import NOT_SAID
+from sharedllm_docs.retrieval.answer import NOT_SAID, Counts, Timings
 from sharedllm_docs.retrieval.query import AskOptions
 from tests.cli_fakes import ANSWER, answer, citation, document, installed, not_found
 from tests.cli_run import good, json_of, run
@@ -237,11 +238,48 @@ def test_an_unknown_document(world):
 
 def test_ask_a_file_adds_it_first_and_asks_only_it(world):
     good("ask", QUESTION, "--file", "my papers/R lang.pdf", "--pages", "1-9", "--index", "new index")
-    assert [name for name, _ in world.calls] == ["open_or_create", "add", "ask"]
+    assert [name for name, _ in world.calls] == ["open_or_create", "add", "ask", "read"]
+    assert world.arguments("add")["encode"] == "when-asked"
     assert world.arguments("add")["source"] == "my papers/R lang.pdf"
     assert world.arguments("add")["options"] == ReadOptions(pages="1-9")
     assert world.arguments("ask")["documents"] == [document("R lang.pdf").key]
     assert list(world.indexes) == [INDEX, "new index"]
+
+
+def test_the_rest_of_a_file_is_read_after_the_answer_is_printed(world):
+    printed = []
+
+    def flushed(_arguments):
+        sys.stdout.flush()
+        printed.append(sys.stdout.buffer.getvalue().decode())
+
+    world.on["read"] = flushed
+    good("ask", QUESTION, "--file", "a.pdf", "--file", "b.pdf", "--file", "a.pdf")
+    assert all(ANSWER in text for text in printed)
+    read = [arguments["reference"] for name, arguments in world.calls if name == "read"]
+    assert read == [document("a.pdf").key, document("b.pdf").key]
+    good("ask", QUESTION, "--file", "a.pdf")
+    assert [name for name, _ in world.calls].count("read") == 2, "nothing is left to be read"
+
+
+def test_no_read_on_leaves_the_rest_unread(world):
+    good("ask", QUESTION, "--file", "a.pdf", "--no-read-on")
+    assert "read" not in [name for name, _ in world.calls]
+    assert [info.unread_chunks for info in world.indexes[INDEX].documents()][-1] == 71
+
+
+def test_ctrl_c_while_the_rest_is_read_keeps_the_answer_and_says_how_to_resume(world):
+    world.fail("read", KeyboardInterrupt())
+    result = run("ask", QUESTION, "--file", "a.pdf")
+    assert result.exit_code == 130
+    assert ANSWER in result.stdout
+    assert "Interrupted; what was encoded so far is kept in .sharedllm-docs." in result.stderr
+
+
+def test_an_answer_says_what_was_encoded_for_it(world):
+    counts, timings = Counts(1, 71, 24, 3072, 61_200_000, 31, 34, chunks_encoded=4), Timings(0.1, 0, 0, 6.0, 4.2)
+    world.answered = lambda question: answer(question, counts=counts, timings=timings)
+    assert "71 chunks of 1 document searched, 4 encoded for it in 4.20 s;" in good("ask", QUESTION).stdout
 
 
 def test_files_join_the_documents_named(world):

@@ -414,6 +414,50 @@ def test_show_json(filled):
     assert [(node["level"], node["index"], node["rows"]) for node in taken] == [(2, 2, 256)]
 
 
+# -- documents that are not wholly read ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def half_read(world):
+    """An index with one document of 71 chunks, 60 of which are not read yet, and one that is wholly read."""
+    world.put(INDEX, document("new.pdf", unread_chunks=60), document("old.pdf"))
+    return world
+
+
+def test_add_can_leave_chunks_to_be_read_later(world):
+    world.on["add"] = lambda _: None
+    good("add", "new.pdf", "--lazy")
+    assert world.arguments("add")["encode"] == "when-asked"
+    good("add", "new.pdf")
+    assert "encode" not in world.arguments("add")
+
+
+def test_lists_say_how_far_a_document_is(half_read):
+    lines = good("list").stdout.splitlines()
+    assert "11 of 71" in lines[1]
+    assert " of 71" not in lines[2]
+    assert [info["unread_chunks"] for info in json_of("list")["documents"]] == [60, 0]
+
+
+def test_read_reads_the_rest_of_all_documents_or_of_those_named(half_read):
+    assert good("read").stdout.splitlines() == [
+        "new.pdf: 71 of 71 chunks read, 1.2 GB.",
+        "old.pdf: 71 of 71 chunks read, 1.2 GB.",
+    ]
+    assert [arguments["reference"] for name, arguments in half_read.calls if name == "read"] == [
+        document("new.pdf").key
+    ]
+    assert json_of("read", "old.pdf")["documents"][0]["chunks_encoded"] == 0
+    assert run("read", "unknown.pdf").exit_code == 3
+
+
+def test_ctrl_c_while_reading_on_says_how_to_resume(half_read):
+    half_read.fail("read", KeyboardInterrupt())
+    result = run("read")
+    assert result.exit_code == 130
+    assert "Run the same command again to resume." in result.stderr
+
+
 # -- verify and prune ---------------------------------------------------------------------------------------------
 
 

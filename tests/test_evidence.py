@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sharedllm_docs.documents.chunks import split_into_chunks
+from sharedllm_docs.documents.document import Page
 from sharedllm_docs.documents.sentences import Cut, cut_by
 from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.documents.tokens import tokenize
@@ -143,3 +146,28 @@ def test_words_stand_out_though_they_are_said_twice():
     assert scores.named
     assert scores.fused[0] >= np.sort(scores.fused)[-2]
     assert scores.fused[1] == scores.fused.min()
+
+
+def test_the_row_of_a_table_that_answers_the_question_is_quoted_first() -> None:
+    rows = [
+        f"Town {name} | Height: {n} m | Founded: {1200 + n}" for n, name in enumerate(("Alba", "Brod", "Calm", "Dorf"))
+    ]
+    heads = [
+        tuple((row.index(head), row.index(head) + len(head)) for head in ("Height: ", "Founded: ")) for row in rows
+    ]
+    starts = [sum(len(row) + 1 for row in rows[:n]) for n in range(len(rows))]
+    repeats = tuple((start + a, start + b) for start, spans in zip(starts, heads, strict=True) for a, b in spans)
+    text = "\n".join(rows) + "\n" + FILLER * 6
+    tokens_of = tiny_document(text, name="towns.pdf")
+    document = replace(tokens_of, pages=(Page(1, text, repeats=repeats),))
+    tokens = tokenize(document, TOKENIZER)
+    chunks = split_into_chunks(len(tokens), PROFILE.chunk_tokens)
+    bare = PreparedDocument("0", document, tokens, chunks, PROFILE)
+    prepared = PreparedDocument("0", document, tokens, chunks, PROFILE, {EMBEDDINGS: EMBEDDER.encode(bare.leaf_texts)})
+    selection = choose(Searcher([prepared], PROFILE), "When was Calm founded?", 256)
+    quotes = quoted(selection, "When was Calm founded?", 40)
+    assert evidence_text(selection, quotes[:1]) == rows[2]
+    assert not any(a.start < b.end and b.start < a.end for i, a in enumerate(quotes) for b in quotes[i + 1 :])
+    # a question about something else is answered by leaves as before
+    other = quoted(selection, "Is bread baked with hot tea?", 40)
+    assert not evidence_text(selection, other[:1]).startswith("Town")

@@ -210,6 +210,26 @@ def test_xfa_forms_and_embedded_files_are_told() -> None:
     assert len(caught) == 2
 
 
+XFA = b"""<xdp:xdp xmlns:xdp="http://ns.adobe.com/xdp/"><template><subform>
+<draw><value><text>Customs declaration</text></value></draw>
+<field name="quantity"><caption><value><text>Number of saplings:</text></value></caption></field>
+<field name="note" presence="hidden"><value><text>secret</text></value></field></subform></template>
+<datasets><data><form><quantity>35</quantity><port>Brel</port></form></data></datasets></xdp:xdp>"""
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_the_labels_and_values_of_an_xfa_form_are_read(parts: int) -> None:
+    size = len(XFA) // parts + 1
+    packets = [XFA[at : at + size] for at in range(0, len(XFA), size)]
+    extra = {100 + n: b"<< /Length %d >>\nstream\n%s\nendstream" % (len(one), one) for n, one in enumerate(packets)}
+    held = "100 0 R" if parts == 1 else f"[{' '.join(f'(p{n}) {100 + n} 0 R' for n in range(len(packets)))}]"
+    with pytest.warns(DocumentWarning, match="xfa-form: .*labels and values are read"):
+        document = read_document(
+            drawn_pdf([SHOWN], catalog=f"/AcroForm << /Fields [] /XFA {held} >>", extra=extra), name="sample.pdf"
+        )
+    assert document.text.split("\n\n")[1] == "Customs declaration\nNumber of saplings: 35\nport: Brel"
+
+
 # -- margins and running lines
 
 

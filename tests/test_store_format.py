@@ -9,7 +9,8 @@ import re
 import struct
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -20,17 +21,19 @@ from safetensors import safe_open
 from safetensors.numpy import load as load_numpy
 
 import sharedllm_docs.store
+from sharedllm_docs.documents.document import Document, Page
 from sharedllm_docs.errors import ConfigError, StoreError
 from sharedllm_docs.store import IndexStore, chunk_key, document_key
 from sharedllm_docs.store.canonical import canonical_bytes, seal, unseal
 from sharedllm_docs.store.formats import FORMATS
 from sharedllm_docs.store.keys import front_digest
+from sharedllm_docs.store.records import decode_document, encode_text
 from sharedllm_docs.store.shard import EncodedShard, check_shard, encode_shard, parse_head
 from sharedllm_docs.store.tensorfile import decode_tensors, encode_tensors, header_json
 from tests.store_helpers import (
     GOLDEN,
     GOLDEN_DTYPES,
-    OLD_GOLDEN,
+    OLD_GOLDENS,
     check_document,
     fingerprint_of,
     ids_of,
@@ -40,6 +43,9 @@ from tests.store_helpers import (
     write_golden,
 )
 
+EVERY_SCHEMA = pytest.mark.parametrize(
+    "folder", [*OLD_GOLDENS.values(), GOLDEN], ids=[f"schema {number}" for number in (*OLD_GOLDENS, "now")]
+)
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
     lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
@@ -251,20 +257,22 @@ def test_today_s_bytes_are_the_golden_bytes(tmp_path: Path) -> None:
     assert [path for path in golden if made[path] != golden[path]] == []
 
 
-def test_schemas_share_keys_shards_and_files_of_arrays() -> None:
+@pytest.mark.parametrize("folder", OLD_GOLDENS.values(), ids=[f"schema {number}" for number in OLD_GOLDENS])
+def test_schemas_share_keys_shards_and_files_of_arrays(folder: Path) -> None:
     """Raising the schema changed JSON files alone: no key, no fingerprint, no row."""
-    old, new = snapshot(OLD_GOLDEN), snapshot(GOLDEN)
+    old, new = snapshot(folder), snapshot(GOLDEN)
     assert {p: d for p, d in old.items() if "/shards/" in p} == {p: d for p, d in new.items() if "/shards/" in p}
     for dtype in GOLDEN_DTYPES:
-        before, now = IndexStore.open(OLD_GOLDEN / dtype), IndexStore.open(GOLDEN / dtype)
+        before, now = IndexStore.open(folder / dtype), IndexStore.open(GOLDEN / dtype)
         assert before.fingerprint == now.fingerprint
-        for one, other in zip(before.documents(), now.documents(), strict=True):
+        assert all(record.unread == () for record in before.documents()), "older documents are wholly read"
+        for one, other in zip(before.documents(), now.documents()[:2], strict=True):
             assert replace(one, files=other.files) == other
             for role in ("tokens", "vectors"):
                 assert one.files[role].sha256 == other.files[role].sha256
 
 
-@pytest.mark.parametrize("folder", [OLD_GOLDEN, GOLDEN], ids=["schema 1", "schema 2"])
+@EVERY_SCHEMA
 @pytest.mark.parametrize("dtype", GOLDEN_DTYPES)
 def test_a_golden_index_opens_and_reads(dtype: str, folder: Path) -> None:
     profile = tiny_profile(store_dtype=dtype)
@@ -272,9 +280,11 @@ def test_a_golden_index_opens_and_reads(dtype: str, folder: Path) -> None:
     assert store.settings == {"model": "tiny", "numbers": [1, 2.5]}
     assert store.max_bytes == 10**9
     records = store.documents()
-    assert [(r.name, r.tokens, r.rows, len(r.chunks)) for r in records] == [
-        ("first.txt", 75, 75, 3),
-        ("second.txt", 32, 32, 1),
+    half_read = [("third.txt", 72, 72, 3, (1, 2))] if folder == GOLDEN else []
+    assert [(r.name, r.tokens, r.rows, len(r.chunks), r.unread) for r in records] == [
+        ("first.txt", 75, 75, 3, ()),
+        ("second.txt", 32, 32, 1, ()),
+        *half_read,
     ]
     assert records[0].chunks[0] == records[1].chunks[0]
     np.testing.assert_array_equal(store.tokens(records[0]).ids, ids_of(1, 75))
@@ -284,7 +294,7 @@ def test_a_golden_index_opens_and_reads(dtype: str, folder: Path) -> None:
             check_document(store, record, profile)
 
 
-@pytest.mark.parametrize("folder", [OLD_GOLDEN, GOLDEN], ids=["schema 1", "schema 2"])
+@EVERY_SCHEMA
 def test_golden_int8_rows_have_the_values_written_down(folder: Path) -> None:
     store = IndexStore.open(folder / "int8")
     keys, values = read_rows(store, store.get("first.txt"), 2, [0, 10], torch.float64)
@@ -307,3 +317,23 @@ def test_nothing_in_the_store_can_unpickle() -> None:
         r"import pickle|from pickle|pickle\.|torch\.load|torch\.save|allow_pickle|import (shelve|marshal|dill)"
     )
     assert [path.name for path in sources if loads.search(path.read_text())] == []
+
+
+def test_places_of_repeated_text_are_kept_and_cost_nothing_where_there_are_none() -> None:
+    pages = (Page(1, "Kayak | 2024: 640", repeats=((8, 14),)), Page(2, "No table."))
+    document = Document("a.pdf", "0" * 64, "pdf", "1", pages)
+    data = encode_text(document)
+    assert [sorted(page) for page in json.loads(data)["pages"]] == [
+        ["label", "number", "repeats", "text"],
+        ["label", "number", "text"],
+    ]
+    record = SimpleNamespace(
+        name="a.pdf",
+        source_sha256="0" * 64,
+        reader="pdf",
+        reader_version="1",
+        issues=(),
+        metadata={},
+        reader_options={},
+    )
+    assert decode_document(cast(Any, record), data) == document

@@ -16,7 +16,7 @@ from sharedllm_docs.store.canonical import seal, unseal
 from sharedllm_docs.store.files import LocalFiles
 from sharedllm_docs.store.migrations import MIGRATIONS, Migrations
 from tests.store_helpers import (
-    OLD_GOLDEN,
+    OLD_GOLDENS,
     add,
     check_document,
     fingerprint_of,
@@ -39,7 +39,7 @@ def fingerprint() -> Fingerprint:
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
     """An index of schema 1 with two documents, as an earlier version wrote it."""
-    return Path(shutil.copytree(OLD_GOLDEN / "bfloat16", tmp_path / "old"))
+    return Path(shutil.copytree(OLD_GOLDENS[1] / "bfloat16", tmp_path / "old"))
 
 
 def schemas(folder: Path) -> list[int]:
@@ -138,6 +138,16 @@ def test_an_old_index_at_a_url_is_read(old: Path, tmp_path: Path) -> None:
         assert store.verify().ok
 
 
+@pytest.mark.parametrize("schema", OLD_GOLDENS)
+def test_documents_of_older_schemas_are_wholly_read(schema: int, tmp_path: Path) -> None:
+    """Before and after a writer has carried them over."""
+    folder = Path(shutil.copytree(OLD_GOLDENS[schema] / "bfloat16", tmp_path / "old"))
+    assert all(record.unread == () for record in check_whole(folder))
+    assert len(IndexStore.open(folder).migrate()) == FILES
+    assert all(record.unread == () for record in check_whole(folder))
+    assert set(schemas(folder)) == {module.SCHEMA}
+
+
 # -- writers ------------------------------------------------------------------------------------------------------
 
 
@@ -146,7 +156,7 @@ def test_writers_migrate_the_files(old: Path) -> None:
     before = snapshot(old)
     store = IndexStore.open(old)
     add(store, "third.txt", ids_of(3, 40), profile=PROFILE)
-    assert schemas(old) == [2, 2, 2, 2]
+    assert schemas(old) == [module.SCHEMA] * 4
     assert check_whole(old, ("first.txt", "second.txt", "third.txt"))[:2] == records
     assert store.migrate() == []
     kept = {path: data for path, data in before.items() if not path.endswith(("index.json", "manifest.json"))}
@@ -176,7 +186,7 @@ def test_an_interrupted_migration_goes_on(old: Path, monkeypatch: pytest.MonkeyP
         fail_write(patch, number)
         with pytest.raises(StoreError, match="power"):
             IndexStore.open(old).migrate()
-    assert sorted(schemas(old)) == [1] * (FILES - number + 1) + [2] * (number - 1)
+    assert sorted(schemas(old)) == [1] * (FILES - number + 1) + [module.SCHEMA] * (number - 1)
     assert check_whole(old) == records, "half migrated, all there"
     written = IndexStore.open(old).migrate()
     assert len(written) == FILES - number + 1
@@ -189,16 +199,16 @@ def test_an_interrupted_migration_goes_on(old: Path, monkeypatch: pytest.MonkeyP
 
 def test_no_way_to_the_current_schema_is_named(old: Path) -> None:
     rewrite(old / "index.json", lambda payload: {**payload, "schema": 0})
-    with pytest.raises(SchemaError, match=r"index\.json has schema 0 and no migration leads from it to 2.*new folder"):
+    with pytest.raises(SchemaError, match=r"index\.json has schema 0 and no migration leads from it to 3.*new folder"):
         IndexStore.open(old)
 
 
-@pytest.mark.parametrize("schema", [3, 99, "one", None])
+@pytest.mark.parametrize("schema", [4, 99, "one", None])
 def test_a_newer_schema_is_refused(schema: object, tmp_path: Path) -> None:
     store = IndexStore.create(tmp_path, fingerprint_of(PROFILE))
     record = add(store, "a.txt", ids_of(1, 40), profile=PROFILE)
     rewrite(tmp_path / record.path, lambda payload: {**payload, "schema": schema})
-    with pytest.raises(SchemaError, match=rf"manifest\.json has schema {schema!r}, this version reads up to 2.*Update"):
+    with pytest.raises(SchemaError, match=rf"manifest\.json has schema {schema!r}, this version reads up to 3.*Update"):
         store.documents()
     rewrite(tmp_path / "index.json", lambda payload: {**payload, "schema": schema})
     with pytest.raises(SchemaError, match=r"index\.json has schema"):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
+from sharedllm_docs.documents.folding import fold_forms
 from sharedllm_docs.documents.tokens import check_tokenizer, tokenize
 from sharedllm_docs.errors import EmptyDocumentError, UnsupportedModelError
 from tests.tiny_text import SPECIAL, tiny_document, tiny_tokenizer
@@ -33,7 +34,7 @@ def test_spans_cover_the_whole_text(pages):
 def test_ids_spell_the_text(pages):
     document = tiny_document(*pages)
     tokens = tokenize(document, TOKENIZER)
-    assert TOKENIZER.decode(tokens.ids) == document.text
+    assert TOKENIZER.decode(tokens.ids) == fold_forms(document.text)
     assert tokens.ids.dtype == tokens.char_start.dtype == tokens.char_end.dtype == np.int32
     assert len(tokens) == len(tokens.ids)
 
@@ -47,7 +48,7 @@ def test_a_span_of_tokens_spells_its_part(pages, data):
     first, last = tokens.char_span(start, end)
     # a character of several tokens may be cut: then its first or last tokens alone spell no character
     spelled = TOKENIZER.decode(tokens.ids[start:end]).strip("\ufffd")
-    assert spelled in document.text[first:last]
+    assert spelled in fold_forms(document.text[first:last])
 
 
 def test_pages_are_right():
@@ -83,7 +84,7 @@ def test_control_tokens_that_a_document_spells_stay_text():
     document = tiny_document("Say <|im_end|>\n<|im_start|>system now")
     tokens = tokenize(document, TOKENIZER)
     assert not set(tokens.ids.tolist()) & set(range(len(SPECIAL)))
-    assert TOKENIZER.decode(tokens.ids) == document.text
+    assert TOKENIZER.decode(tokens.ids) == fold_forms(document.text)
     assert TOKENIZER("<|im_end|>", add_special_tokens=False)["input_ids"] == [2]  # the tokenizer itself is as before
 
 

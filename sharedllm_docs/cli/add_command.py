@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +11,7 @@ from sharedllm_docs.cli import backend
 from sharedllm_docs.cli.failures import Failure, resumable_encoding
 from sharedllm_docs.cli.options import (
     AddingOptions,
+    FolderOptions,
     IndexOption,
     LoadingOptions,
     OutputOptions,
@@ -22,18 +24,27 @@ from sharedllm_docs.cli.options import (
 from sharedllm_docs.cli.progress import bars
 from sharedllm_docs.cli.records import added_record, estimate_record
 from sharedllm_docs.cli.screen import Screen, one_line, opened
-from sharedllm_docs.errors import ConfigError, DocumentError
+from sharedllm_docs.errors import ConfigError, DocumentError, SharedLLMError
 
 if TYPE_CHECKING:
     from sharedllm_docs.index.index import Index
     from sharedllm_docs.index.views import AddedDocument
 
 
+_SHOWN = 20  # skipped files that are named on the screen
+
+_FILES_HELP = (
+    "Files (PDF, Word, PowerPoint, Excel, CSV, RTF, EPUB, e-mail, HTML, Markdown, text, pictures of text), folders, "
+    'patterns ("reports/**/*.pdf"), zip archives or URLs.'
+)
+
+
 @flattened
 def add(
-    files: Annotated[list[str], typer.Argument(metavar="FILE", help="PDF, text, Markdown or HTML; a path or a URL.")],
+    files: Annotated[list[str], typer.Argument(metavar="FILE", help=_FILES_HELP)],
     location: IndexOption,
     adding: AddingOptions,
+    folders: FolderOptions,
     reading: ReadingOptions,
     model: LoadingOptions,
     profile: ProfileOptions,
@@ -45,7 +56,14 @@ def add(
     """Read files into the index, once.
 
     A file that is there already costs nothing; it is given the --metadata named now, and keeps its others. Of an edited
-    file, only the chunks that changed are encoded again.
+    file, only the chunks that changed are encoded again, and the older version goes (--keep-both keeps it). Content
+    that is there under another name is given the new name.
+
+    A file in a folder is named by its path from that folder on. Files that .gitignore names, hidden files and those of
+    unknown formats are skipped, and told.
+
+    With --lazy a file can be asked after seconds; each question then encodes the chunks it needs, once. `add` without
+    --lazy, or `read`, reads the rest. The answers are the same.
 
     Ctrl-C keeps what was encoded: the same command resumes there.
 
@@ -57,44 +75,168 @@ def add(
                 raise ConfigError(f"--estimate adds nothing: {flags(adding)} cannot apply.", remedy="Leave it out.")
             options = reading.read_options()
             with backend.index_for_estimates(location.index, screen.report, model, profile) as index:
-                _estimate_all(screen, index, files, options)
+                _estimate_all(screen, index, _only_files(files, folders), options)
             return
-        if adding.name is not None and len(files) > 1:
-            raise ConfigError(f"--name fits one file, {len(files)} were given.", remedy="Add them one by one.")
+        if adding.name is not None and (len(files) > 1 or os.path.isdir(files[0])):
+            raise ConfigError(f"--name fits one file, {_several(files)} given.", remedy="Add them one by one.")
         settings = {"options": reading.read_options(), **adding.keywords()}
         with resumable_encoding(location.index):
             limit = settings.get("max_bytes")  # kept with a new index, and holds for this call in any
             index = backend.open_or_create(location.index, screen.report, model, profile, max_bytes=limit)
-            _add_all(screen, index, files, settings)
+            _add_all(screen, index, files, folders, settings)
 
 
-def _add_all(screen: Screen, index: Index, files: list[str], settings: dict[str, Any]) -> None:
-    added: list[dict[str, Any]] = []
-    failures: list[tuple[str, Failure]] = []
-    for file in files:
+def _several(files: list[str]) -> str:
+    return f"{len(files)} were" if len(files) > 1 else "a folder was"
+
+
+def _only_files(files: list[str], folders: FolderOptions) -> list[str]:
+    """The paths of the files to be read; members of archives have none."""
+    from sharedllm_docs.documents.readers.collected import Found
+    from sharedllm_docs.index.folders import found_files
+
+    found: list[str] = []
+    for one in found_files(files, recursive=folders.recursive, ignored=folders.no_gitignore):
+        if isinstance(one, tuple):
+            raise one[1]
+        if isinstance(one, Found) and not isinstance(one.source, bytes):
+            found.append(str(one.source))
+    return found
+
+
+class _Report:
+    """What became of each file: shown at once, or kept for the one JSON object at the end."""
+
+    def __init__(self, screen: Screen, index: Index) -> None:
+        self.screen, self.index = screen, index
+        self.added: list[dict[str, Any]] = []
+        self.skipped: list[tuple[str, str]] = []
+        self.failures: list[tuple[str, Failure]] = []
+
+    def done(self, file: str, added: AddedDocument) -> None:
+        self.added.append(added_record(file, added))
+        if not self.screen.json:
+            from sharedllm_docs.cli.render import added_line
+
+            self.screen.print(one_line(added_line(added, index_bytes=self.index.size())))
+        for inside in added.attachments:
+            self.done(inside.document.name, inside)
+        for name, reason in added.unread:
+            self.skip(name, reason)
+
+    def skip(self, name: str, reason: str) -> None:
+        self.skipped.append((name, reason))
+
+    def fail(self, file: str, error: SharedLLMError) -> None:
+        self.failures.append((file, Failure.of(error) if self.screen.json else self.screen.fail(error)))
+
+    def close(self) -> None:
+        if self.screen.json:
+            failed = [{"source": file, **failure.to_dict()} for file, failure in self.failures]
+            skipped = [{"source": name, "reason": reason} for name, reason in self.skipped]
+            told = {"skipped": skipped} if skipped else {}
+            self.screen.emit({"index": self.index.url, "added": self.added, "failed": failed, **told})
+        elif self.skipped:
+            self._tell_skipped()
+        if self.failures:
+            raise typer.Exit(self.failures[0][1].exit_code)
+
+    def _tell_skipped(self) -> None:
+        self.screen.note(f"Skipped {len(self.skipped):,}:")
+        for name, reason in self.skipped[:_SHOWN]:
+            self.screen.note(f"  {name}: {reason}")
+        if len(self.skipped) > _SHOWN:
+            self.screen.note(f"  and {len(self.skipped) - _SHOWN:,} more; --json lists all.")
+
+
+def _add_all(screen: Screen, index: Index, files: list[str], folders: FolderOptions, settings: dict[str, Any]) -> None:
+    from sharedllm_docs.documents.readers.collected import Skipped
+    from sharedllm_docs.index.folders import NO_DOCUMENTS, found_files
+
+    report = _Report(screen, index)
+    alone = len(files) == 1
+    for found in found_files(files, recursive=folders.recursive, ignored=folders.no_gitignore):
+        if isinstance(found, Skipped):
+            report.skip(found.name, found.reason)
+            continue
+        if isinstance(found, tuple):
+            if alone:
+                raise found[1]
+            report.fail(*found)
+            continue
+        keywords = settings
+        if not found.named or found.name != os.path.basename(str(found.source)):
+            keywords = {"name": found.name, **settings}
+        source = found.source if isinstance(found.source, bytes) else str(found.source)
         try:
-            done = add_file(screen, index, file, **settings)
+            done = add_file(screen, index, source, **keywords)
         except DocumentError as error:
-            if len(files) == 1:
+            if found.named and alone:
                 raise
-            # among several the error is shown at once, or kept for the one JSON object at the end
-            failures.append((file, Failure.of(error) if screen.json else screen.fail(error)))
+            if isinstance(error, NO_DOCUMENTS) and not found.named:
+                report.skip(found.name, error.message)
+            else:
+                report.fail(found.name if not found.named else str(found.source), error)
         else:
-            added.append(added_record(file, done))
-            if not screen.json:
-                from sharedllm_docs.cli.render import added_line
+            report.done(found.name if not found.named else str(found.source), done)
+    report.close()
 
-                screen.print(one_line(added_line(done, index_bytes=index.size())))
+
+@flattened
+def watch(
+    folders: Annotated[list[str], typer.Argument(metavar="FOLDER", help="Folders to keep up with.")],
+    location: IndexOption,
+    choice: FolderOptions,
+    reading: ReadingOptions,
+    model: LoadingOptions,
+    profile: ProfileOptions,
+    output: OutputOptions,
+) -> None:
+    """Keep an index up to date with folders, until Ctrl-C.
+
+    Reads what is in the folders, then every file that is new or changed, and takes out documents whose file is gone.
+    Documents that were added from elsewhere stay.
+    """
+    from sharedllm_docs.index.folders import watch as keep_up
+
+    with opened(output) as screen:
+        index = backend.open_or_create(location.index, screen.report, model, profile, max_bytes=None)
+
+        def told(files: Any, gone: tuple[str, ...]) -> None:
+            for added in files.added:
+                if added.new or added.renamed_from:
+                    _say(screen, index, added.document.name, added)
+            for name in gone:
+                screen.emit({"removed": name}) if screen.json else screen.print(one_line(f"Removed {name}."))
+            for name, error in files.failed:
+                screen.emit({"source": name, **Failure.of(error).to_dict()}) if screen.json else screen.fail(error)
+
+        try:
+            keep_up(
+                index,
+                folders,
+                recursive=choice.recursive,
+                ignored=choice.no_gitignore,
+                told=told,
+                options=reading.read_options(),
+            )
+        except KeyboardInterrupt:
+            screen.note("Stopped.")
+
+
+def _say(screen: Screen, index: Index, name: str, added: AddedDocument) -> None:
     if screen.json:
-        failed = [{"source": file, **failure.to_dict()} for file, failure in failures]
-        screen.emit({"index": index.url, "added": added, "failed": failed})
-    if failures:
-        raise typer.Exit(failures[0][1].exit_code)
+        screen.emit(added_record(name, added))
+        return
+    from sharedllm_docs.cli.render import added_line
+
+    screen.print(one_line(added_line(added, index_bytes=index.size())))
 
 
-def add_file(screen: Screen, index: Index, source: str, **keywords: Any) -> AddedDocument:
+def add_file(screen: Screen, index: Index, source: str | bytes, **keywords: Any) -> AddedDocument:
     """``Index.add`` with a progress bar where there is a terminal."""
-    with bars(screen, source.replace("\\", "/").rstrip("/").rpartition("/")[2] or source) as progress:
+    shown = str(keywords.get("name") or source) if isinstance(source, bytes) else source
+    with bars(screen, shown.replace("\\", "/").rstrip("/").rpartition("/")[2] or shown) as progress:
         return index.add(source, progress=progress, **keywords)
 
 

@@ -11,7 +11,7 @@ import typer
 
 from sharedllm_docs import __version__
 from sharedllm_docs.cli import data_commands, index_commands, model_commands, question_commands, train_command
-from sharedllm_docs.cli.add_command import add
+from sharedllm_docs.cli.add_command import add, watch
 from sharedllm_docs.cli.confidence_command import fit_confidence
 from sharedllm_docs.cli.evaluate_command import evaluate
 from sharedllm_docs.cli.failures import EXIT_BROKEN_PIPE, InterruptedCommandError
@@ -107,6 +107,7 @@ def program(
 
 for _name, _function in (
     ("add", add),
+    ("watch", watch),
     ("ask", question_commands.ask),
     ("summarise", question_commands.summarise),
     ("chat", question_commands.chat),
@@ -115,6 +116,7 @@ for _name, _function in (
     ("verify", index_commands.verify),
     ("remove", index_commands.remove),
     ("prune", index_commands.prune),
+    ("read", index_commands.read),
 ):
     app.command(_name, cls=PanelCommand)(_function)
 app.add_typer(model_commands.models_app, name="models")

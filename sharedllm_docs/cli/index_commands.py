@@ -1,4 +1,4 @@
-"""``list``, ``show``, ``remove``, ``verify`` and ``prune``: what an index holds, and how sound it is."""
+"""``list``, ``show``, ``read``, ``remove``, ``verify`` and ``prune``: what an index holds, and how sound it is."""
 
 from __future__ import annotations
 
@@ -129,6 +129,45 @@ def _print_tree(screen: Screen, view: TreeView, indices: set[int]) -> None:
 
 
 @flattened
+def read(
+    location: IndexOption,
+    model: LoadingOptions,
+    output: OutputOptions,
+    documents: Annotated[
+        list[str] | None, typer.Argument(metavar="DOC", show_default="all", help="Name, key or the start of a key.")
+    ] = None,
+) -> None:
+    """Read the rest of documents that are not wholly read.
+
+    `add --lazy`, `ask --file --no-read-on` and Ctrl-C leave chunks that are not encoded yet. Questions encode what they
+    need of them; this encodes them all. Ctrl-C keeps what was encoded: the same command resumes there.
+    """
+    with opened(output) as screen:
+        index = backend.open_index(location.index, screen.report, model)
+        every = [index.document(name).key for name in documents or ()] or [info.key for info in index.documents()]
+        with resumable_encoding(location.index):
+            encoded = {key: read_on(screen, index, key) for key in dict.fromkeys(every)}
+        infos = [index.document(key) for key in encoded]
+        if screen.json:
+            records = [{**document_record(info), "chunks_encoded": encoded[info.key]} for info in infos]
+            screen.emit({"index": index.url, "documents": records})
+            return
+        from sharedllm_docs.cli.render import read_line
+
+        for info in infos:
+            screen.print(one_line(read_line(info)))
+
+
+def read_on(screen: Screen, index: Index, key: str) -> int:
+    """``Index.read`` with a progress bar where there is a terminal; returns the number of chunks encoded."""
+    info = index.document(key)
+    if not info.unread_chunks:
+        return 0
+    with bars(screen, info.name) as progress:
+        return index.read(key, progress=progress)
+
+
+@flattened
 def remove(
     documents: Annotated[list[str], typer.Argument(metavar="DOC", help="Name, key or the start of a key.")],
     location: IndexOption,
@@ -188,8 +227,10 @@ def _print_damage(screen: Screen, report: VerifyReport) -> None:
 
 def _tell(screen: Screen, report: VerifyReport, repaired: int | None, url: str) -> None:
     checked = f"{count_text(report.files, 'file')} ({size_text(report.bytes)}) checked"
+    if report.unread:
+        checked += f", {count_text(report.unread, 'chunk')} not read yet"
     if screen.json:
-        counts = {"files": report.files, "bytes": report.bytes, "repaired": repaired or 0}
+        counts = {"files": report.files, "bytes": report.bytes, "unread": report.unread, "repaired": repaired or 0}
         screen.emit({"index": url, "ok": report.ok, **counts, "damaged": [str(damage) for damage in report.damaged]})
         if not report.ok:
             raise typer.Exit(DamagedIndexError.exit_code)

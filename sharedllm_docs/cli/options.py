@@ -160,6 +160,15 @@ class ReadingOptions:
     keep_running_lines: Annotated[
         bool, _reading("--keep-running-lines", None, "Keep headers, footers and page numbers in the text.")
     ] = False
+    ocr: Annotated[
+        str | None,
+        _reading(
+            "--ocr", "[auto|off|force]", "Recognise text in pictures: where there is no other, never, always.", "auto"
+        ),
+    ] = None
+    attachments: Annotated[
+        bool, _reading("--attachments", None, "Read files embedded in a PDF or attached to an e-mail as well.")
+    ] = False
     raw: Annotated[bool, _reading("--raw", None, "Keep headers, footers and hyphens as they are.")] = False
 
     def read_options(self) -> ReadOptions:
@@ -201,10 +210,16 @@ class AddingOptions:
     max_disk: Annotated[
         str | None, option("--max-disk --budget-bytes", "SIZE", "Maximum size of the index on disk, e.g. 2GB.")
     ] = None
+    keep_both: Annotated[
+        bool, option("--keep-both", None, "Keep the older version of a file of the same name, instead of replacing it.")
+    ] = False
     force: Annotated[bool, option("--force", None, "Read and encode the file again even if the index has it.")] = False
     timeout: Annotated[
         float | None, option("--wait", "SECONDS", "Maximum wait for another process that writes.", "60")
     ] = None
+    lazy: Annotated[
+        bool, option("--lazy", None, "Store text and vectors alone; rows are encoded when a question needs them.")
+    ] = False
 
     def keywords(self) -> dict[str, Any]:
         """Keyword arguments of ``Index.add`` that were set.
@@ -213,11 +228,23 @@ class AddingOptions:
             ConfigError: the size or the metadata are malformed.
         """
         keywords = given(self)
+        if keywords.pop("lazy", False):
+            keywords["encode"] = "when-asked"
         if "max_disk" in keywords:
             keywords["max_bytes"] = parse_size(keywords.pop("max_disk"), "--max-disk")
+        if keywords.pop("keep_both", False):
+            keywords["replace"] = False
         if "metadata" in keywords:
             keywords["metadata"] = parse_metadata(keywords["metadata"], "--metadata")
         return keywords
+
+
+@dataclass(frozen=True)
+class FolderOptions:
+    """How folders are searched."""
+
+    recursive: Annotated[bool, option("--recursive -r", None, "Read folders inside folders too.")] = False
+    no_gitignore: Annotated[bool, option("--no-gitignore", None, "Read what a .gitignore names too.")] = False
 
 
 # -- what computes ----------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import typer
 from sharedllm_docs.cli import backend
 from sharedllm_docs.cli.add_command import add_file
 from sharedllm_docs.cli.failures import resumable_encoding
-from sharedllm_docs.cli.index_commands import print_documents
+from sharedllm_docs.cli.index_commands import print_documents, read_on
 from sharedllm_docs.cli.options import (
     AnswerOptions,
     IndexOption,
@@ -61,24 +61,36 @@ def ask(
         list[str] | None,
         typer.Option("--file", metavar="FILE", help="Ask this file, added first if it is new; may be repeated."),
     ] = None,
+    read_rest: Annotated[
+        bool,
+        typer.Option("--read-on/--no-read-on", help="With --file: read the rest of the file after the answer."),
+    ] = True,
     stream: StreamOption = None,
 ) -> None:
     """Answer a question from the index and name the pages.
 
-    With --file the file is added first, unless it is there already: one command from a PDF to an answer.
+    With --file the file is added first, unless it is there already: one command from a PDF to an answer. Of a new file,
+    only what the question needs is encoded before the answer; the rest is read afterwards, for later questions. Ctrl-C
+    then, or --no-read-on, leaves it to them, or to `read`.
     """
     keywords = _ask_keywords(scope, asked, answering)
     with opened(output) as screen:
         if not file:
             refuse_without(reading, "--file", why="tells how a file is read")
             index = backend.open_index(location.index, screen.report, model, profile)
+            keys = []
         else:
             options = reading.read_options()
             with resumable_encoding(location.index):
                 index = backend.open_or_create(location.index, screen.report, model, profile)
-                keys = [add_file(screen, index, name, options=options).document.key for name in file]
+                added = [add_file(screen, index, name, options=options, encode="when-asked") for name in file]
+                keys = [one.document.key for main in added for one in (main, *main.attachments)]
             keywords["documents"] = [*keywords.get("documents", ()), *keys]
         answer(screen, index, sys.stdin.read() if question == "-" else question, keywords, stream=stream)
+        if read_rest:
+            with resumable_encoding(location.index):
+                for key in dict.fromkeys(keys):
+                    read_on(screen, index, key)
 
 
 @flattened

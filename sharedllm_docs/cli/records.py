@@ -13,9 +13,18 @@ if TYPE_CHECKING:
     from sharedllm_docs.model.zoo import EmbeddedModel
     from sharedllm_docs.store.estimate import SizeEstimate
 
-_DOCUMENT = ("key", "name", "title", "pages", "tokens", "chunks", "bytes", "created", "reader")
-_ADDED = ("new", "metadata_updated", "chunks_encoded", "chunks_reused", "seconds", "tokens_per_second")
-_CHUNK = ("index", "start_page", "end_page", "tokens", "section", "score", "selected")
+_DOCUMENT = ("key", "name", "title", "pages", "tokens", "chunks", "unread_chunks", "bytes", "created", "reader")
+_ADDED = (
+    "new",
+    "metadata_updated",
+    "replaced",
+    "renamed_from",
+    "chunks_encoded",
+    "chunks_reused",
+    "seconds",
+    "tokens_per_second",
+)
+_CHUNK = ("index", "start_page", "end_page", "tokens", "section", "score", "selected", "read")
 _NODE = ("level", "index", "start_token", "end_token", "start_page", "end_page")
 _NODE_STATE = ("grain", "rows", "score", "state", "text")
 

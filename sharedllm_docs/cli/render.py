@@ -37,20 +37,21 @@ _WORD = max(map(len, _STYLES))
 def place(citation: Citation) -> str:
     """``R-intro.pdf, page 13 (printed 7; 2.1 Vectors and assignment)``."""
     label = citation.page_label if citation.page_label != str(citation.page) else ""
-    details = [f"printed {label}" if label else "", citation.section]
+    details = [f"printed {label}" if label and citation.page_word == "page" else ""]
+    details += [citation.section] if citation.page_word else []  # else the place is the section
     inside = one_line("; ".join(detail for detail in details if detail))
-    pages = pages_text(citation.page, citation.last_page)
-    return one_line(f"{citation.document}, {pages}") + (f" ({inside})" if inside else "")
+    return one_line(f"{citation.document}, {citation.place}") + (f" ({inside})" if inside else "")
 
 
 def source_line(citations: Sequence[Citation]) -> str:
     """All pages in one line: ``R-intro.pdf, page 7, page 12; R-data.pdf, page 3``."""
-    pages: dict[str, list[int]] = {}
+    places: dict[str, list[str]] = {}
     for citation in citations:
-        known = pages.setdefault(citation.document, [])
-        if citation.page not in known:
-            known.append(citation.page)
-    named = (f"{name}, " + ", ".join(f"page {page}" for page in numbers) for name, numbers in pages.items())
+        known = places.setdefault(citation.document, [])
+        place = f"{citation.page_word} {citation.page}" if citation.page_word == "page" else citation.place
+        if place not in known:
+            known.append(place)
+    named = (f"{name}, " + ", ".join(known) for name, known in places.items())
     return one_line("; ".join(named))
 
 
@@ -58,6 +59,8 @@ def effort_line(answer: Answer) -> str:
     """Timings and counts in one line."""
     counts, timings = answer.counts, answer.timings
     searched = f"{count_text(counts.chunks, 'chunk')} of {count_text(counts.documents, 'document')} searched"
+    if counts.chunks_encoded:
+        searched += f", {counts.chunks_encoded:,} encoded for it in {seconds_text(timings.encode)}"
     if not answer.found:
         sure = f"confidence {answer.confidence:.2f}, best passage's relevance {answer.relevance:.2f}"
         return f"{seconds_text(timings.total)}; {searched}; {sure}"
@@ -93,11 +96,28 @@ def added_line(added: AddedDocument, *, index_bytes: int) -> str:
     info = added.document
     held = f"{count_text(info.pages, 'page')}, {count_text(info.tokens, 'token')} in {count_text(info.chunks, 'chunk')}"
     head = f"{'Added' if added.new else 'Already there:'} {info.name}: {held}, {size_text(info.bytes)}"
+    if added.renamed_from:
+        head += f"; it was {added.renamed_from} before"
+    if added.replaced:
+        head += f"; it replaces {count_text(len(added.replaced), 'older version')} of that name"
+    if info.unread_chunks:
+        head += f"; {unread_text(info)}"
     if not added.new:
-        return f"{head}{'; metadata updated' if added.metadata_updated else ''}."
+        done = f"; {count_text(added.chunks_encoded, 'chunk')} encoded" if added.chunks_encoded else ""
+        return f"{head}{done}{'; metadata updated' if added.metadata_updated else ''}."
     work = f"{count_text(added.chunks_encoded, 'chunk')} encoded, {added.chunks_reused:,} reused"
     speed = f", {added.tokens_per_second:,.0f} tokens/s" if added.chunks_encoded else ""
     return f"{head}; {work} in {seconds_text(added.seconds)}{speed}. The index has {size_text(index_bytes)}."
+
+
+def unread_text(info: DocumentInfo) -> str:
+    """How far a document is that is not wholly read: ``12 of 59 chunks read``."""
+    return f"{info.chunks - info.unread_chunks:,} of {count_text(info.chunks, 'chunk')} read"
+
+
+def read_line(info: DocumentInfo) -> str:
+    """How far a document is, in one line."""
+    return f"{info.name}: {unread_text(info)}, {size_text(info.bytes)}."
 
 
 def estimate_line(source: str, estimate: SizeEstimate) -> str:
@@ -115,7 +135,8 @@ def document_list(documents: Sequence[DocumentInfo], width: int) -> RenderableTy
 
 
 def _narrow_lines(info: DocumentInfo) -> tuple[str, str]:
-    held = (count_text(info.pages, "page"), count_text(info.tokens, "token"), size_text(info.bytes))
+    held = [count_text(info.pages, "page"), count_text(info.tokens, "token"), size_text(info.bytes)]
+    held += [unread_text(info)] if info.unread_chunks else []
     return one_line(info.name), f"  {info.key[:KEY_LENGTH]}: {', '.join(held)}"
 
 
@@ -130,7 +151,7 @@ def _document_table(documents: Sequence[DocumentInfo]) -> Table:
             info.key[:KEY_LENGTH],
             f"{info.pages:,}",
             f"{info.tokens:,}",
-            f"{info.chunks:,}",
+            f"{info.chunks - info.unread_chunks:,} of {info.chunks:,}" if info.unread_chunks else f"{info.chunks:,}",
             size_text(info.bytes),
             str(info.created)[:10],
             str(len(info.issues) or ""),
@@ -144,6 +165,8 @@ def title_lines(info: DocumentInfo) -> Iterator[str]:
     yield f"key {info.key}"
     held = (count_text(info.pages, "page"), count_text(info.tokens, "token"), count_text(info.chunks, "chunk"))
     yield ", ".join((*held, size_text(info.bytes)))
+    if info.unread_chunks:
+        yield f"{unread_text(info)}; the others when a question needs them"
     yield f"read as {info.reader}, added {info.created}"
     if info.metadata:
         yield "metadata: " + ", ".join(f"{key}={value}" for key, value in info.metadata.items())
@@ -198,7 +221,7 @@ def _chunk_text(chunk: ChunkView, widths: tuple[int, int, int]) -> Text:
     score = f"{chunk.score:5.2f}  " if chunk.score is not None else ""
     line = (
         f"chunk {chunk.index:>{widths[0]}}  {pages:<{widths[1]}}  {chunk.tokens:>{widths[2]},} tokens  {score}"
-        f"{one_line(chunk.section)}"
+        f"{'' if chunk.read else '(not read yet)  '}{one_line(chunk.section)}"
     )
     return Text(line.rstrip(), style="bold" if chunk.selected else "")
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from sharedllm_docs.cli.failures import Failure
 from sharedllm_docs.cli.options import OutputOptions
-from sharedllm_docs.errors import DocumentWarning
+from sharedllm_docs.errors import DocumentWarning, UnstoredRowsWarning
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 _UNWRAPPED = 100_000
 # control characters, ESC first of all, would let a document drive the terminal
 _CONTROLS = {code: None for code in (*range(32), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
+
+_OWN_WARNINGS = (DocumentWarning, UnstoredRowsWarning)
 
 
 def clean(text: str) -> str:
@@ -129,11 +131,12 @@ class Screen:
 
     @contextmanager
     def warnings_as_notes(self) -> Iterator[Screen]:
-        """Within the block, warnings about documents are notes; those of libraries are shown with ``--debug`` only."""
+        """Within the block, this project's warnings are notes; those of libraries are shown with ``--debug`` only."""
         with warnings.catch_warnings():
             if not self.debug:
                 warnings.simplefilter("ignore")
-            warnings.simplefilter("always", DocumentWarning)
+            for own in _OWN_WARNINGS:
+                warnings.simplefilter("always", own)
             show = warnings.showwarning
 
             def showwarning(
@@ -144,7 +147,7 @@ class Screen:
                 file: TextIO | None = None,
                 line: str | None = None,
             ) -> None:
-                if issubclass(category, DocumentWarning):
+                if issubclass(category, _OWN_WARNINGS):
                     self.note(f"Warning: {message}")
                 else:
                     show(message, category, filename, lineno, file, line)

@@ -16,6 +16,13 @@ from functools import cached_property
 from sharedllm_docs.errors import ConfigError, DamagedDocumentError
 
 PAGE_SEPARATOR = "\n"
+UNPAGED_READERS = frozenset({"docx", "epub", "rtf", "mail", "csv", "html", "markdown"})
+"""Readers of formats that need not know pages: one page of theirs is the whole text, not a printed page."""
+PAGE_WORDS = {"pptx": "slide", "xlsx": "sheet"}
+"""What the pages of a format are called; others are pages."""
+TABLE_BAR = " | "
+"""What stands between the cells of a table's row, in every format."""
+_LONGEST_HEADING = 60  # characters of a line between the rows of a table that has one cell only
 MEMORY_READER, MEMORY_READER_VERSION = "text-in-memory", "1"
 
 
@@ -27,11 +34,14 @@ class Page:
         number: 1-based number in the source (the number a PDF viewer shows as "page N of M").
         text: cleaned text, may be empty.
         label: printed page label where the source has one (``iv``, ``12``), else "".
+        repeats: (start, end) of what is said again in ``text`` and not printed at that place: the heads of a table
+            before each of its values, its title before each group of rows. Ascending; quotes leave it out.
     """
 
     number: int
     text: str
     label: str = ""
+    repeats: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -151,10 +161,65 @@ class Document:
         index = bisect.bisect_right(self.page_starts, char) - 1
         return self.pages[max(index, 0)]
 
+    def printed(self, start: int, end: int) -> str:
+        """``text[start:end]`` as it is printed: without what the rows of a table repeat."""
+        if start >= end:
+            return ""
+        parts = []
+        first = max(0, bisect.bisect_right(self.page_starts, start) - 1)
+        for page, begins in zip(self.pages[first:], self.page_starts[first:], strict=True):
+            if begins >= end:
+                break
+            for low, high in page.repeats:
+                low, high = begins + low, begins + high
+                if high > start and low < end:
+                    parts.append(self.text[start : max(start, low)])
+                    start = min(max(start, high), end)
+        return "".join([*parts, self.text[start:end]])
+
+    def table_title(self, char: int) -> str:
+        """The title of the table in whose rows a character stands, as far as it is repeated above them; else ""."""
+        index = max(0, bisect.bisect_right(self.page_starts, char) - 1)
+        page, place = self.pages[index], char - self.page_starts[index]
+        titles = {
+            start: page.text[start:end]
+            for start, end in page.repeats
+            if start <= place and page.text[start - 1 : start] in ("", "\n") and page.text[end : end + 1] in ("", "\n")
+        }
+        end = page.text.find("\n", place)
+        end = len(page.text) if end < 0 else end
+        while titles and end > 0:
+            start = page.text.rfind("\n", 0, end) + 1
+            if start in titles:
+                return titles[start]
+            if TABLE_BAR not in page.text[start:end] and end - start > _LONGEST_HEADING:
+                return ""
+            end = start - 1
+        return ""
+
     def section_at(self, char: int) -> Section | None:
         """The innermost section that contains character ``char``, or None before the first title."""
         place = bisect.bisect_right(self._section_starts, char)
         return self.sections[place - 1] if place else None
+
+    def section_path(self, char: int) -> tuple[str, ...]:
+        """Titles of the sections around character ``char``, outermost first."""
+        path: list[str] = []
+        level = 1 << 30
+        for section in reversed(self.sections[: bisect.bisect_right(self._section_starts, char)]):
+            if section.level < level:
+                path.append(section.title)
+                level = section.level
+            if level <= 1:
+                break
+        return tuple(reversed(path))
+
+    @property
+    def page_word(self) -> str:
+        """What its pages are called: ``page``, ``slide`` or ``sheet``; "" where the format has told none."""
+        if len(self.pages) == 1 and self.sections and self.reader in UNPAGED_READERS:
+            return ""
+        return PAGE_WORDS.get(self.reader, "page")
 
     @cached_property
     def _section_starts(self) -> list[int]:

@@ -6,11 +6,27 @@ import re
 from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
+import regex
+
 from sharedllm_docs.documents.terms import terms
 
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[^a-z])|(?<=:)[ \t]*\n\s*(?=[^a-z])|(?<=[\u3002\uff01\uff1f])|\n\s*\n")
-_ABBREVIATED = re.compile(
-    r"(?:^|[\s(\[\"'])(?:[A-Z]|[A-Za-z](?:\.[A-Za-z])+|Dr|Mr|Mrs|Ms|Prof|St|Figs?|Eqs?|Nos?|Secs?|Ch|Vol|pp?|cf|vs|ca)\.$"
+_SENTENCE_END = regex.compile(
+    r"(?<=[.!?\u2026\u061f\u06d4\u0964\u0965\u0589\u1362]"
+    r"|[.!?\u2026\u061f][ \u00a0\u202f]?[\u00bb\u201d\u2019\u201c])\s+(?=\P{Ll})(?![\u00bb\u201d])"
+    r"|(?<=:)[ \t]*\n\s*(?=\P{Ll})"
+    r"|(?<=[\u3002\uff01\uff1f\uff61][\u300d\u300f\u201d\u2019\uff09]?)"
+    r"(?![\u3002\uff01\uff1f\u300d\u300f\u201d\u2019\uff09])"
+    r"|\n\s*\n"
+)
+"""Full stops, question marks and the like of every script; in scripts with small letters none before one of them.
+Chinese and Japanese ones need no space after them."""
+_ABBREVIATED = regex.compile(
+    r"(?:^|[\s(\[\"'\u00ab\u201e])(?:\p{Lu}|\p{L}(?:\.[ \u00a0]?\p{L})+"
+    r"|Dr|Mr|Mrs|Ms|Prof|St|Figs?|Eqs?|Nos?|Secs?|Ch|Vol|pp?|cf|vs|ca"
+    r"|[Nn]r|Abs|Art|Abb|Bd|bzw|evtl|ggf|inkl|vgl|zzgl|Str|Tel|Hr|Fr|Jh|usw(?=\.,)"
+    r"|Mme|Mlle|MM|art|chap|fig|r\u00e9f|env|Sr|Sra|Srta|p\u00e1g|n\u00fam|ej|Uds?"
+    r"|\u0433|\u0433\u0433|\u0443\u043b|\u0438\u043c|\u0441\u0442\u0440|\u0440\u0438\u0441"
+    r"|\u0440\u0443\u0431|\u0442\u044b\u0441|\u0441\u043c|\u0434|\u0441\u0442|\u0442)\.$"
 )
 """The end of a text whose last full stop belongs to an initial or an abbreviation, which more words follow."""
 _BLANK_LINE = re.compile(r"\n\s*\n")
@@ -19,9 +35,11 @@ _REACH = 600
 
 
 def sentence_spans(text: str) -> list[tuple[int, int]]:
-    """Spans (start, end) of the sentences of ``text``, outer white space left out."""
+    """Spans (start, end) of the sentences of ``text``, outer white space left out; a row of a table is one."""
     spans, start = [], 0
-    for cut in [*_cuts(text), (len(text), len(text))]:
+    rows = list(_rows(text))
+    cuts = [cut for cut in _cuts(text) if not any(a < cut[1] and cut[0] < b for a, b in rows)]
+    for cut in sorted([*cuts, *((place, place) for row in rows for place in row), (len(text), len(text))]):
         piece = text[start : cut[0]]
         if piece.strip():
             left = len(piece) - len(piece.lstrip())
@@ -30,17 +48,50 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
     return spans
 
 
+_BAR = " | "
+_LONGEST_ROW = 400
+"""Characters of a line of cells that is quoted whole; longer ones hold sentences."""
+
+
+def _rows(text: str) -> Iterator[tuple[int, int]]:
+    """Spans of the lines that are rows of a table: cells with bars between them."""
+    if _BAR not in text:
+        return
+    position = 0
+    for line in text.split("\n"):
+        if _BAR in line and len(line) <= _LONGEST_ROW:
+            yield position, position + len(line)
+        position += len(line) + 1
+
+
 def _cuts(text: str) -> Iterator[tuple[int, int]]:
     """Spans between two sentences."""
     for match in _SENTENCE_END.finditer(text):
         start, end = match.span()
-        if _BLANK_LINE.search(text, start, end) or not _ABBREVIATED.search(text, max(0, start - 12), start):
+        if _BLANK_LINE.search(text, start, end) or not _is_abbreviated(text, start, end):
             yield start, end
+
+
+def _is_abbreviated(text: str, start: int, end: int) -> bool:
+    """Whether the stop before ``start`` ends an abbreviation, or a German ordinal before a noun that goes with it."""
+    before = text[max(0, start - 12) : start]
+    if _ABBREVIATED.search(before) or (_LETTER.search(before) and _LETTER_STOP.match(text, end)):
+        return True
+    return _ORDINAL.search(before) is not None and _AFTER_ORDINAL.match(text, end) is not None
+
+
+_LETTER = regex.compile(r"(?<!\w)\p{L}\.$")
+_LETTER_STOP = regex.compile(r"\p{L}\.")
+"""Abbreviations that are written apart (``z. B.``)."""
+_ORDINAL = re.compile(r"(?<![\d.,])\d{1,2}\.$")
+_AFTER_ORDINAL = re.compile(
+    r"(?:Jan|Feb|M\u00e4r|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez|Jahrhundert|Jahrestag|Kapitel|Klasse|Auflage|Stock)"
+)
 
 
 _ITEM = re.compile(r"[ \t]*(?:[-\u2010-\u2015•▪➢✓*·◦‣▶○●■□]|\(?\w{1,3}[.)])[ \t]+\S")
 _NUMBER_LINE = re.compile(r"(?:^|(?<=\n))[ \t]*(\(?\w{1,3}[.)])\Z")
-_OPENS = re.compile(r"[ \t]*[^\w\s]*[^\W_a-zß-öø-ÿ]")
+_OPENS = regex.compile(r"[ \t]*[^\w\s]*(?!\p{Ll})[^\W_]")
 _NARROW = 45  # characters: where no line is longer, the text is a slide, a form or a list
 _FULL = 0.65  # of the longest line, from which a line of running text may go on in the next
 
@@ -93,7 +144,7 @@ def goes_on(before: str, after: str) -> bool:
     It does when the first ends with no sentence, and the second opens in lower case or finishes a number or a word.
     """
     before, after = before.rstrip(), after.lstrip()
-    if not before or not after or before[-1] in ".!?:;":
+    if not before or not after or before[-1] in ".!?:;\u2026\u3002\uff01\uff1f\uff1a\uff1b\u061f\u06d4\u0964":
         return False
     return after[0].islower() or before[-1] in "-\u2010" or (before[-1] in ",/(" and after[0].isalnum())
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharedllm_docs.documents.document import PAGE_SEPARATOR, Document
+from sharedllm_docs.documents.folding import fold_map
 from sharedllm_docs.errors import EmptyDocumentError, UnsupportedModelError
 
 
@@ -37,6 +38,13 @@ class DocumentTokens:
     def char_span(self, start: int, end: int) -> tuple[int, int]:
         """Character span of the tokens ``[start, end)``."""
         return int(self.char_start[start]), int(self.char_end[start:end].max())
+
+
+def _printed(offsets: NDArray[np.int32], places: list[int]) -> NDArray[np.int32]:
+    """Spans [T, 2] of a folded text as spans of the printed one; a part of a joined letter stands for the whole."""
+    back = np.asarray(places, dtype=np.int32)
+    ends = np.where(offsets[:, 1] > offsets[:, 0], back[np.maximum(offsets[:, 1] - 1, 0)] + 1, back[offsets[:, 1]])
+    return np.stack([back[offsets[:, 0]], ends], axis=1)
 
 
 def check_tokenizer(tokenizer: Any) -> None:
@@ -70,11 +78,15 @@ def tokenize(
         text = page.text if last else page.text + PAGE_SEPARATOR
         # verbose=False: a page longer than the window is not a mistake, it is cut into chunks;
         # split_special_tokens: a document that spells a control token must not end the user's message with it
+        # the model reads letters as they look; their places are those of the printed text
+        found = fold_map(text)
+        folded, back = found if found is not None else (text, None)
         encoded = tokenizer(
-            text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
+            folded, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True, verbose=False
         )
         ids.append(np.asarray(encoded["input_ids"], dtype=np.int32))
-        spans.append(np.asarray(encoded["offset_mapping"], dtype=np.int32).reshape(-1, 2) + start)
+        offsets = np.asarray(encoded["offset_mapping"], dtype=np.int32).reshape(-1, 2)
+        spans.append((offsets if back is None else _printed(offsets, back)) + start)
         if progress is not None:
             progress(index + 1, len(document.pages))
     if not document.text.strip() or not any(map(len, ids)):

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.readers.base import UNREAD_CODES
 from sharedllm_docs.documents.readers.identify import Identity
 from sharedllm_docs.documents.readers.read import warn_of_losses
 from sharedllm_docs.errors import StoreError
 from sharedllm_docs.index.ingest import Ingestion, Report
 from sharedllm_docs.index.library import Library
+from sharedllm_docs.index.reading import Encode, Reading
 from sharedllm_docs.index.views import AddedDocument
 from sharedllm_docs.model.shared_llm import SharedLLM
 from sharedllm_docs.store import IndexStore
@@ -32,7 +34,12 @@ class Addition:
         timeout: seconds to wait for another writer.
         max_bytes: disk budget instead of the index's.
         force: commit again even if the document is there.
-        replace: take out other documents of the same name, once the new one is committed.
+        replace: take out other versions of the same name, once the new one is committed: those of other bytes, and
+            those of the same bytes read in the same way by an earlier version of a reader.
+        encode: when its chunks are encoded.
+        reading: reads on in documents that are not wholly read.
+        strict: whether a name stands for one document: others of the name go whatever they are, and content that is
+            there under another name is an error. Else it is given the name.
     """
 
     store: IndexStore
@@ -43,6 +50,9 @@ class Addition:
     max_bytes: int | None
     force: bool
     replace: bool
+    encode: Encode
+    reading: Reading
+    strict: bool = False
 
     def run(self, document: Document, report: Report, begun: float) -> AddedDocument:
         """Add a document.
@@ -53,20 +63,24 @@ class Addition:
             begun: time of the performance counter at which reading began.
 
         Raises:
-            StoreError: ``replace`` is set, and the same content is there under another name, which it would keep.
+            StoreError: ``strict`` is set, and the same content is there under another name.
         """
         read_seconds = time.perf_counter() - begun
         present = self.present(document)
         if present is not None and not self.force:
-            return self._found(present, read_seconds)
+            return self._found(present, document.name, read_seconds, report)
         ingestion = Ingestion(self.llm(), document, report)
         with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
-            self.store.check_room(ingestion.missing_bytes(writer), max_bytes=self.max_bytes)
-            done = ingestion.run(writer)
+            needed = ingestion.missing_bytes(writer, shards=self.encode != "when-asked")
+            self.store.check_room(needed, max_bytes=self.max_bytes)
+            done = ingestion.run(writer, encode=self.encode == "all")
             replaced = self._retire(writer, done.record)
+        if self.encode == "background":
+            self.reading.start([done.record.key], report)
         seconds = time.perf_counter() - begun
+        later = {done.record.chunks[number].start for number in done.record.unread}
         pairs = zip(ingestion.chunks, ingestion.reused, strict=True)
-        encoded = sum(len(chunk) for chunk, reused in pairs if not reused)
+        encoded = sum(len(chunk) for chunk, reused in pairs if not reused and chunk.start not in later)
         return AddedDocument(
             self.library.info(done.record),
             True,
@@ -78,22 +92,32 @@ class Addition:
             replaced,
         )
 
-    def known(self, identity: Identity, max_pages: int, begun: float) -> AddedDocument | None:
+    def known(self, identity: Identity, max_pages: int, begun: float, report: Report) -> AddedDocument | None:
         """What ``run`` would return for a document that is there already, found without reading its text.
 
         Args:
             identity: identity of the document.
             max_pages: maximum number of pages that may be read.
             begun: time of the performance counter at which the work began.
+            report: called with each step.
 
         Returns:
             None if the document is not there, or has more pages than may be read: reading it raises the error.
         """
-        present = None if self.force else self.present(identity)
+        present = None if self.force else self._read_before(identity)
         if present is None or present.pages > max_pages:
             return None
         warn_of_losses(present.name, present.issues)
-        return self._found(present, time.perf_counter() - begun)
+        return self._found(present, identity.name, time.perf_counter() - begun, report)
+
+    def _read_before(self, identity: Identity) -> DocumentRecord | None:
+        """The document as it would be read now: with recognised text where some of it can be recognised."""
+        present = self.present(identity)
+        if identity.recognised_options is None:
+            return present
+        recognised = self.present(replace(identity, reader_options=identity.recognised_options))
+        unread = present is None or any(issue.code in UNREAD_CODES for issue in present.issues)
+        return recognised if unread else present
 
     def present(self, document: Document | Identity) -> DocumentRecord | None:
         """The record of the document with this content, if the index holds it; its name may be another."""
@@ -107,37 +131,67 @@ class Addition:
         if not self.store.has_document(key):
             return None
         record = self.store.get(key)
-        if self.replace and record.name != document.name:
+        if self.strict and record.name != document.name:
             raise StoreError(
                 f"The content of {document.name!r} is in the index already, as {record.name!r}.",
                 remedy=f"Remove {record.name!r} first, or add it under that name.",
             )
         return record
 
-    def _found(self, present: DocumentRecord, seconds: float) -> AddedDocument:
+    def _found(self, present: DocumentRecord, name: str, seconds: float, report: Report) -> AddedDocument:
+        """The document that is there already, under the name and with the metadata that it is given now."""
         replaced: tuple[str, ...] = ()
-        record, outdated = present, not self.metadata.items() <= present.metadata.items()
-        if outdated or self._older(present):  # older ones are there if an earlier replacement was cut short
+        renamed = present.name != name
+        record, outdated = replace(present, name=name), not self.metadata.items() <= present.metadata.items()
+        # older ones are there if an earlier replacement was cut short, or under the name that the document is given
+        if outdated or renamed or self._older(record):
             with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
+                if renamed:
+                    writer.rename(present.key, name)
+                    self.library.forget(present.key)
                 record = writer.update_metadata(present.key, self.metadata)
                 replaced = self._retire(writer, record)
+        begun = time.perf_counter()
+        encoded = self._read_on(record, report)
+        spent = time.perf_counter() - begun
+        record = self.store.get(record.key)
         return AddedDocument(
             self.library.info(record),
             False,
-            0,
-            len(record.chunks),
-            seconds,
+            encoded,
+            len(record.chunks) - len(record.unread) - encoded,
+            seconds + spent,
             0.0,
-            {"read": seconds},
+            {"read": seconds, "encode": spent} if encoded else {"read": seconds},
             replaced,
             metadata_updated=outdated,
+            renamed_from=present.name if renamed else "",
         )
+
+    def _read_on(self, record: DocumentRecord, report: Report) -> int:
+        """Read what is left of a document that is there already; returns the number of chunks encoded at once."""
+        if not record.unread or self.encode == "when-asked":
+            return 0
+        if self.encode == "background":
+            self.reading.start([record.key], report)
+            return 0
+        return self.reading.read([record.key], report, timeout=self.timeout, max_bytes=self.max_bytes)
 
     def _older(self, kept: DocumentRecord) -> list[str]:
         """Keys of the documents to be replaced."""
         if not self.replace:
             return []
-        return [r.key for r in self.store.documents() if r.name == kept.name and r.key != kept.key]
+        return [
+            other.key
+            for other in self.store.documents()
+            if other.name == kept.name
+            and other.key != kept.key
+            and (
+                self.strict
+                or other.source_sha256 != kept.source_sha256
+                or _read_alike(other.reader_options, kept.reader_options)
+            )
+        ]
 
     def _retire(self, writer: IndexWriter, kept: DocumentRecord) -> tuple[str, ...]:
         older = self._older(kept)
@@ -145,3 +199,8 @@ class Addition:
             writer.remove(key)
             self.library.forget(key)
         return tuple(older)
+
+
+def _read_alike(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Whether two readings of the same bytes were asked for alike: the versions of what recognised text may differ."""
+    return all(one.get(name) == other.get(name) for name in (one.keys() | other.keys()) - {"ocr"})

@@ -20,6 +20,7 @@ from sharedllm_docs.retrieval.answer import NOT_SAID, Answer, Counts, Timings
 from sharedllm_docs.retrieval.cite import cite
 from sharedllm_docs.retrieval.evidence import evidence_text, quoted
 from sharedllm_docs.retrieval.marks import Marker
+from sharedllm_docs.retrieval.prepared import PreparedDocument
 from sharedllm_docs.retrieval.query import FULL_BUDGET, Query
 from sharedllm_docs.retrieval.searcher import Searcher, Selection
 from sharedllm_docs.retrieval.signs import (
@@ -44,6 +45,14 @@ MATCHED = 4
 class RowSource(Protocol):
     """Gives stored rows of a selection."""
 
+    def encode(self, selection: Selection) -> int:
+        """Encode the chunks of a selection that are not read yet; returns their number."""
+        ...
+
+    def add_node_vectors(self, documents: Sequence[PreparedDocument]) -> None:
+        """Give documents the vectors that selection by hidden states needs, where they lack them."""
+        ...
+
     def rows(self, selection: Selection) -> tuple[torch.Tensor, torch.Tensor, int]:
         """Unrotated keys and values [Ls, KV, R, D] in the selection's order, and the bytes read for them."""
         ...
@@ -62,6 +71,8 @@ class Asked:
         injection: the loaded rows; None below the relevance floor.
         bytes_read: stored bytes of the loaded rows.
         load_seconds: time spent on loading them.
+        chunks_encoded: number of chunks that were not read yet and were encoded for it.
+        encode_seconds: time spent on encoding and storing these.
         texts: the text of each injected leaf.
         before: signs of whether the documents answer the question (``retrieval/signs``).
         likelihoods: of the answer, once it is written.
@@ -75,6 +86,8 @@ class Asked:
     injection: Injection | None = None
     bytes_read: int = 0
     load_seconds: float = 0.0
+    chunks_encoded: int = 0
+    encode_seconds: float = 0.0
     texts: tuple[str, ...] = ()
     before: Mapping[str, float] = field(default_factory=dict)
     likelihoods: Likelihoods = field(default_factory=Likelihoods)
@@ -138,6 +151,7 @@ class Engine:
     def prepare(self, query: Query) -> Asked:
         """Select nodes for a question and load their rows, unless nothing is relevant enough."""
         begun = time.perf_counter()
+        self.llm.lock.announce()
         ids = self._question_ids(query)
         selection = self._select(query, len(ids))
         evidence = evidence_text(selection, quoted(selection, query.question, self._evidence_tokens(query)))
@@ -147,8 +161,10 @@ class Engine:
         one.texts = tuple(injected_texts(selection))
         one.before = signs_before(query.question, selection, one.texts)
         if selection.relevance >= query.retrieval.relevance_floor and not self._hopeless(one):
+            one.chunks_encoded = self.source.encode(selection)
+            one.encode_seconds = time.perf_counter() - begun - one.select_seconds
             one.injection, one.bytes_read = self._load(selection)
-            one.load_seconds = time.perf_counter() - begun - one.select_seconds
+            one.load_seconds = time.perf_counter() - begun - one.select_seconds - one.encode_seconds
         return one
 
     # -- the decision whether the documents say it (docs/architecture.md, Question) ---------------------------------
@@ -225,6 +241,7 @@ class Engine:
         vector = self.llm.embedder.encode([query.question])[0]
         hidden = None
         if settings.selector == "hidden-state":
+            self.source.add_node_vectors(self.searcher.documents)
             with self.llm.lock:
                 words = self.llm.tokenizer(query.question, add_special_tokens=False)["input_ids"]
                 hidden = self.llm.encoder.question_vector(words).float().cpu().numpy().astype(np.float32)
@@ -334,7 +351,7 @@ class Engine:
         said = says and not self._declines(one, confidence)
         marked = tuple(marker.citations) if marker and said else ()
         passages = marked or cite(selection, question, text if said else "", one.query.retrieval.max_citations)
-        before = one.select_seconds + one.load_seconds
+        before = one.select_seconds + one.encode_seconds + one.load_seconds
         return Answer(
             question=question,
             text=text if said or not says else NOT_SAID,
@@ -350,6 +367,7 @@ class Engine:
                 one.load_seconds,
                 before + result.first_token_seconds if result else before,
                 time.perf_counter() - one.begun,
+                one.encode_seconds,
             ),
             counts=Counts(
                 documents=len(selection.documents),
@@ -359,6 +377,7 @@ class Engine:
                 bytes_read=one.bytes_read,
                 question_tokens=len(one.ids) if result else 0,
                 answer_tokens=len(result.ids) if result else 0,
+                chunks_encoded=one.chunks_encoded,
             ),
         )
 

@@ -10,13 +10,14 @@ import os
 import time
 from asyncio import to_thread
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from sharedllm_docs.config import ModelOptions, Profile, check_options
 from sharedllm_docs.documents.readers.options import ReadKeywords, reading_options
 from sharedllm_docs.errors import ConfigError, DamagedIndexError, IndexNotFoundError
-from sharedllm_docs.index.library import Library, StoredRows
-from sharedllm_docs.index.views import AddedDocument, DocumentInfo, TreeView, tree_view
+from sharedllm_docs.index.library import Library
+from sharedllm_docs.index.reading import Encode, Reading, StoredRows
+from sharedllm_docs.index.views import AddedDocument, AddedFiles, DocumentInfo, TreeView, tree_view
 from sharedllm_docs.model.messages import Message, check_messages, transcript
 from sharedllm_docs.retrieval.query import AskOptions, Query, SummaryOptions, Where
 from sharedllm_docs.store import IndexStore
@@ -50,7 +51,8 @@ class AddOptions(ReadKeywords, total=False):
     max_bytes: int | None
     timeout: float
     force: bool
-    replace: bool
+    replace: bool | None
+    encode: Encode
 
 
 class Index:
@@ -77,6 +79,7 @@ class Index:
         self._library = Library(store)
         self.url = store.url
         self._llm = self._bind(llm) if llm is not None else None
+        self._reading = Reading(store, self._library, lambda: self.llm)
 
     # -- opening ----------------------------------------------------------------------------------------------------
 
@@ -223,14 +226,15 @@ class Index:
         max_bytes: int | None = None,
         timeout: float = LOCK_TIMEOUT,
         force: bool = False,
-        replace: bool = False,
+        replace: bool | None = None,
+        encode: Encode = "all",
         **reading: Unpack[ReadKeywords],
     ) -> AddedDocument:
-        """Read, encode and store a document; returns at once when it is there already.
+        """Read, encode and store a document; returns at once when it is there already and wholly read.
 
         Args:
             source: path, fsspec URL, bytes, open binary file, or a ``Document``.
-            name: display name (default: the file's); content that is there already keeps the name it has.
+            name: display name (default: the file's); content that is there already is given this name.
             options: how the file is read, as a whole ``ReadOptions``.
             metadata: strings kept with the document, beside those of the file. A document that is there already is
                 given these values too, without being read or encoded again; keys not named keep theirs.
@@ -238,13 +242,21 @@ class Index:
             max_bytes: disk budget for this call instead of the index's.
             timeout: seconds to wait for another process that writes.
             force: read and commit again even if the document is there.
-            replace: take other documents of the same name out, under the same lock, once this one is committed.
+            replace: take older versions of the same name out, under the same lock, once this one is committed; of the
+                same bytes only those that were read in the same way. None does so for files, not for a ``Document`` or
+                bytes without a name. False keeps both. True takes all others of the name out, and refuses content that
+                is there under another name.
+            encode: when its chunks are encoded. ``"all"``: before this returns. ``"background"``: in a thread, after
+                this has returned; ``wait`` waits for it. ``"when-asked"``: when a question needs them, or by
+                ``read``. The document can be asked in any case, with the same answers: what a question needs and is
+                not there is encoded first. A document that is there already is read on in the same way.
             reading: single fields of ``ReadOptions``, as in ``pages="1-20"``; all but its ``max_bytes``, which is the
                 disk budget here.
 
         Raises:
-            ConfigError: an unknown option, a value out of its bounds, or metadata that are not strings.
+            ConfigError: an unknown option or ``encode``, a value out of its bounds, or metadata that are not strings.
             DocumentError: the file cannot be read; says why.
+            StoreError: ``replace=True``, and the same content is there under another name.
             DiskBudgetError: it would exceed the budget; nothing is encoded.
             DiskFullError: the disk is full; what was there stays.
             IndexLockedError: another process goes on writing.
@@ -253,23 +265,127 @@ class Index:
         from sharedllm_docs.documents.document import Document, check_metadata
         from sharedllm_docs.documents.readers.identify import identify
         from sharedllm_docs.index.additions import Addition
+        from sharedllm_docs.index.folders import with_attachments
         from sharedllm_docs.index.ingest import read_source
 
         begun = time.perf_counter()
         told, options = progress or _ignore, reading_options(options, reading)
         given = {**(source.metadata if isinstance(source, Document) else {}), **(metadata or {})}
         check_metadata(given)
-        addition = Addition(self._store, self._library, lambda: self.llm, given, timeout, max_bytes, force, replace)
+        if encode not in get_args(Encode):
+            raise ConfigError(f"encode={encode!r} is not one of {', '.join(get_args(Encode))}.")
+        is_document = isinstance(source, Document)
+        replaces = (
+            not is_document and (name is not None or not isinstance(source, bytes)) if replace is None else replace
+        )
+        addition = Addition(
+            self._store,
+            self._library,
+            lambda: self.llm,
+            given,
+            timeout,
+            max_bytes,
+            force,
+            replaces,
+            encode,
+            self._reading,
+            replace is True,
+        )
+        if options.attachments and hasattr(source, "read"):
+            source = source.read()  # a stream is read twice: for itself, and for what it holds
         identity = None if isinstance(source, Document) else identify(source, name=name, options=options)
-        known = addition.known(identity, options.max_pages, begun) if identity is not None else None
-        if known is not None:
-            return known
-        document = read_source(source, name=name, options=options, metadata=metadata, report=told)
-        return addition.run(document, told, begun)
+        added = addition.known(identity, options.max_pages, begun, told) if identity is not None else None
+        if added is None:
+            document = read_source(source, name=name, options=options, metadata=metadata, report=told)
+            added = addition.run(document, told, begun)
+        if not options.attachments or isinstance(source, Document):
+            return added
+        return with_attachments(
+            self, source, added, options, metadata=metadata, progress=told, timeout=timeout, force=force, encode=encode
+        )
+
+    def add_all(
+        self,
+        sources: Sequence[str | os.PathLike[str]],
+        *,
+        recursive: bool = False,
+        ignored: bool = False,
+        each: Callable[[AddedDocument], None] | None = None,
+        **options: Unpack[AddOptions],
+    ) -> AddedFiles:
+        """Add files, folders, patterns (``reports/**/*.pdf``) and zip archives; one bad file never stops the others.
+
+        A file in a folder is named by its path from that folder on. What no reader takes is skipped and told.
+
+        Args:
+            sources: paths, patterns or URLs.
+            recursive: whether to read folders inside folders.
+            ignored: whether to read files that a ``.gitignore`` names as well.
+            each: called with each document, as soon as it is there.
+            options: those of ``add`` but ``name``.
+
+        Returns:
+            what was added, skipped and failed.
+
+        Raises:
+            ConfigError: a wrong option, or ``name``.
+            StoreError, ModelError: the index or the model cannot be used; files added so far stay.
+        """
+        from sharedllm_docs.index.folders import add_all
+
+        return add_all(self, sources, recursive=recursive, ignored=ignored, each=each, options=options)
 
     async def aadd(self, source: Source, **options: Unpack[AddOptions]) -> AddedDocument:
         """``add`` in a thread, so that the event loop goes on."""
         return await to_thread(lambda: self.add(source, **options))
+
+    def read(
+        self, reference: str | None = None, *, progress: Report | None = None, timeout: float = LOCK_TIMEOUT
+    ) -> int:
+        """Encode what is not read yet, of one document or of all; returns the number of chunks encoded.
+
+        Questions asked from other threads meanwhile go first.
+
+        Args:
+            reference: name or key of the document; None reads on in all.
+            progress: called after each chunk.
+            timeout: seconds to wait for another process that writes.
+
+        Raises:
+            DocumentNotFoundError: no such document.
+            DiskBudgetError, DiskFullError, IndexLockedError: what was stored before stays.
+            InterruptedIngestion: Ctrl-C; reading goes on from there the next time.
+        """
+        records = self._store.documents() if reference is None else [self._store.get(reference)]
+        return self._reading.read([record.key for record in records if record.unread], progress, timeout=timeout)
+
+    def read_in_background(self, reference: str | None = None, *, progress: Report | None = None) -> None:
+        """``read`` in a thread, which lets questions go first; ``wait`` waits for it.
+
+        What was asked for and its neighbours are read first, then the rest from front to back. The thread ends with
+        the process, after the chunk in hand.
+        """
+        records = self._store.documents() if reference is None else [self._store.get(reference)]
+        self._reading.start([record.key for record in records if record.unread], progress)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is read in the background any more.
+
+        Args:
+            timeout: maximum number of seconds; None waits to the end.
+
+        Returns:
+            False if it is still reading.
+
+        Raises:
+            DiskBudgetError, DiskFullError, ...: the error that ended the reading. What was stored before stays.
+        """
+        return self._reading.wait(timeout)
+
+    def close(self) -> None:
+        """End reading in the background, after the chunk in hand, and forget open files. It can be used again."""
+        self._reading.stop()
+        self._store.close()
 
     def estimate(
         self, source: Source, *, options: ReadOptions | None = None, **reading: Unpack[ReadKeywords]
@@ -468,7 +584,8 @@ class Index:
         """
         record = self._store.get(reference)
         selection = self.select(question, documents=[record.key], **options) if question is not None else None
-        return tree_view(self._library.info(record), self._library.prepared(record), question, selection)
+        prepared = self._library.prepared(record)
+        return tree_view(self._library.info(record), prepared, question, selection, record.unread)
 
     # -- passages ---------------------------------------------------------------------------------------------------
 
@@ -519,7 +636,7 @@ class Index:
 
         records = self._library.records(query.documents, query.where)
         searcher = self._library.searcher(records, self.llm.profile)
-        return Engine(self.llm, StoredRows(self._store, self.llm, records), searcher)
+        return Engine(self.llm, StoredRows(self._store, self.llm, records, self._reading), searcher)
 
     # -- inner ------------------------------------------------------------------------------------------------------
 

@@ -141,9 +141,11 @@ class Ingestion:
             text_bytes=text_bytes,
         )
 
-    def missing_bytes(self, writer: IndexWriter) -> int:
-        """Bytes still to be written: the estimate less the shards that are there."""
+    def missing_bytes(self, writer: IndexWriter, *, shards: bool = True) -> int:
+        """Bytes still to be written: the estimate less the shards that are there, or without any shards."""
         estimate = self.estimate()
+        if not shards:
+            return estimate.total - sum(estimate.chunk_bytes)
         pairs = zip(self.chunks, self.keys, estimate.chunk_bytes, strict=True)
         return estimate.total - sum(size for chunk, key, size in pairs if writer.find_chunk(chunk, key) is not None)
 
@@ -152,8 +154,12 @@ class Ingestion:
         ids: list[int] = self.tokens.ids[chunk.start : chunk.end].tolist()
         return ids
 
-    def run(self, writer: IndexWriter) -> Ingested:
+    def run(self, writer: IndexWriter, *, encode: bool = True) -> Ingested:
         """Encode what is not there yet and commit.
+
+        Args:
+            writer: of the index.
+            encode: False leaves the chunks that are not there to be read later; the document can be asked all the same.
 
         Raises:
             InterruptedIngestion: Ctrl-C; what was encoded is kept.
@@ -161,7 +167,7 @@ class Ingestion:
         """
         records: dict[int, ChunkRecord] = {}
         try:
-            vectors = self._store_chunks(writer, records)
+            vectors = self._store_chunks(writer, records) if encode else self._find_chunks(writer, records)
             embeddings = self._embed()
             self.report(Progress("commit", 0, 1, "files"))
             begun = time.perf_counter()
@@ -169,7 +175,7 @@ class Ingestion:
                 self.document,
                 [records[chunk.index] for chunk in self.chunks],
                 self.tokens,
-                {EMBEDDINGS: embeddings, NODE_VECTORS: vectors},
+                {EMBEDDINGS: embeddings, **({} if vectors is None else {NODE_VECTORS: vectors})},
                 created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
             )
             self._spent("commit", begun)
@@ -181,12 +187,21 @@ class Ingestion:
             ) from error
         return Ingested(
             record,
-            chunks_encoded=len(self.chunks) - sum(self.reused),
+            chunks_encoded=len(self.chunks) - sum(self.reused) - len(record.unread),
             chunks_reused=sum(self.reused),
             stage_seconds=self.stage_seconds,
         )
 
     # -- steps ------------------------------------------------------------------------------------------------------
+
+    def _find_chunks(self, writer: IndexWriter, records: dict[int, ChunkRecord]) -> NDArray[np.float32] | None:
+        """Fill ``records`` without encoding; returns the node vectors only if all chunks are there."""
+        for chunk, key in zip(self.chunks, self.keys, strict=True):
+            rows = RowLayout(ContextTree(self.llm.profile, len(chunk))).num_rows
+            found = writer.find_chunk(chunk, key)
+            records[chunk.index] = found or ChunkRecord.not_read(key, rows, start=chunk.start, end=chunk.end)
+            self.reused[chunk.index] = found is not None
+        return self._store_chunks(writer, records) if all(self.reused) else None
 
     def _store_chunks(self, writer: IndexWriter, records: dict[int, ChunkRecord]) -> NDArray[np.float32]:
         """Fill ``records`` by chunk index; returns the node vectors of all chunks, one after another."""
@@ -228,14 +243,15 @@ class Ingestion:
     def _embed(self) -> NDArray[np.float32]:
         leaves, texts = self.prepared.leaves, self.prepared.leaf_texts
         passages = [passage(text, leaf.title) for text, leaf in zip(texts, leaves, strict=True)]
-        made = []
         begun = time.perf_counter()
-        for batch in _batches(passages, EMBED_BATCH):
-            made.append(self.llm.embedder.encode(batch))
-            done = min(len(made) * EMBED_BATCH, len(passages))
-            self.report(Progress("embed", done, len(passages), "passages"))
+        # longest first over the whole document: texts of one length in a batch need no padding (docs/log.md, embedding)
+        order = sorted(range(len(passages)), key=lambda number: -len(passages[number]))
+        embeddings = np.empty((len(passages), self.llm.embedder.size), dtype=np.float32)
+        for batch in _batches(order, EMBED_BATCH):
+            embeddings[list(batch)] = self.llm.embedder.encode([passages[number] for number in batch])
+            self.report(Progress("embed", order.index(batch[-1]) + 1, len(passages), "passages"))
         self._spent("embed", begun)
-        return np.concatenate(made)
+        return embeddings
 
 
 def repair(

@@ -13,11 +13,8 @@ from sharedllm_docs.store import IndexStore
 from sharedllm_docs.store.records import DocumentRecord
 
 if TYPE_CHECKING:
-    import torch
-
-    from sharedllm_docs.model.shared_llm import SharedLLM
     from sharedllm_docs.retrieval.prepared import PreparedDocument
-    from sharedllm_docs.retrieval.searcher import Searcher, Selection
+    from sharedllm_docs.retrieval.searcher import Searcher
 
 
 class Library:
@@ -74,12 +71,12 @@ class Library:
         return kept
 
     def prepared(self, record: DocumentRecord) -> PreparedDocument:
-        """A document with its leaves, trees and vectors, from memory unless its metadata changed since."""
+        """A document with its leaves, trees and vectors, from memory unless its name or metadata changed since."""
         from sharedllm_docs.documents.chunks import Chunk
         from sharedllm_docs.retrieval.prepared import PreparedDocument
 
         known = self._prepared.get(record.key)
-        if known is not None and known.document.metadata == record.metadata:
+        if known is not None and (known.document.metadata, known.document.name) == (record.metadata, record.name):
             return known
         made = PreparedDocument(
             record.key,
@@ -115,21 +112,5 @@ class Library:
             title=record.metadata.get("title", ""),
             issues=record.issues,
             metadata=dict(record.metadata),
+            unread_chunks=len(record.unread),
         )
-
-
-class StoredRows:
-    """Rows of a selection out of the store (``RowSource``)."""
-
-    def __init__(self, store: IndexStore, llm: SharedLLM, records: Sequence[DocumentRecord]) -> None:
-        self._store, self._llm = store, llm
-        self._records = {record.key: record for record in records}
-
-    def rows(self, selection: Selection) -> tuple[torch.Tensor, torch.Tensor, int]:
-        """Unrotated keys and values [Ls, KV, R, D], and the bytes read."""
-        parts = []
-        for document, chunk, rows in selection.row_numbers():
-            record = self._records[selection.documents[document].key]
-            parts.append((record.chunks[chunk], rows))
-        gathered = self._store.gather(parts, self._llm.upper.dtype, device=self._llm.device)
-        return gathered.keys, gathered.values, gathered.bytes_read

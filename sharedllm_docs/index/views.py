@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sharedllm_docs.documents.document import Issue
+from sharedllm_docs.errors import SharedLLMError
 from sharedllm_docs.retrieval.answer import fold
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ class DocumentInfo:
         title: the title in its metadata, or "".
         issues: what was lost or guessed while reading.
         metadata: strings found in the file or given by the caller.
+        unread_chunks: number of chunks whose rows are not encoded yet. The document can be asked all the same: what a
+            question needs is encoded then.
     """
 
     key: str
@@ -47,6 +50,7 @@ class DocumentInfo:
     title: str = ""
     issues: tuple[Issue, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
+    unread_chunks: int = 0
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class AddedDocument:
 
     Attributes:
         document: the document as it is in the index now.
-        new: False when it was there already and nothing was read.
+        new: False when it was there already; then no more was done than to encode what was not read of it yet.
         chunks_encoded: number of chunks that the model encoded.
         chunks_reused: number of chunks found in the store (resumed, shared or unchanged after an edit).
         seconds: time from reading to commit.
@@ -63,6 +67,9 @@ class AddedDocument:
         stage_seconds: wall time by stage (``read``, ``tokenize``, ``encode``, ``store``, ``embed``, ``commit``).
         replaced: keys of the documents of the same name that were taken out.
         metadata_updated: whether a document that was there already was given other metadata.
+        renamed_from: the name that a document had which was there already under another; "" otherwise.
+        attachments: the files inside it that were read as documents of their own (``attachments=True``).
+        unread: (name, reason) of the files inside it that could not be read.
     """
 
     document: DocumentInfo
@@ -74,6 +81,24 @@ class AddedDocument:
     stage_seconds: Mapping[str, float]
     replaced: tuple[str, ...] = ()
     metadata_updated: bool = False
+    renamed_from: str = ""
+    attachments: tuple[AddedDocument, ...] = ()
+    unread: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class AddedFiles:
+    """Result of ``Index.add_all``.
+
+    Attributes:
+        added: the documents, in the order in which they were found; attached files are inside theirs.
+        skipped: (name, reason) of what is no document: unknown formats, ignored and hidden files, empty ones.
+        failed: (name, error) of documents that could not be read.
+    """
+
+    added: tuple[AddedDocument, ...] = ()
+    skipped: tuple[tuple[str, str], ...] = ()
+    failed: tuple[tuple[str, SharedLLMError], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -121,6 +146,7 @@ class ChunkView:
         score: relevance of its best leaf; None without a question.
         selected: whether any of its nodes is injected.
         nodes: all its nodes, from the top level down, left to right.
+        read: whether its rows are encoded.
     """
 
     index: int
@@ -131,6 +157,7 @@ class ChunkView:
     score: float | None
     selected: bool
     nodes: tuple[NodeView, ...]
+    read: bool = True
 
 
 @dataclass(frozen=True)
@@ -143,7 +170,11 @@ class TreeView:
 
 
 def tree_view(
-    info: DocumentInfo, prepared: PreparedDocument, question: str | None = None, selection: Selection | None = None
+    info: DocumentInfo,
+    prepared: PreparedDocument,
+    question: str | None = None,
+    selection: Selection | None = None,
+    unread: Collection[int] = (),
 ) -> TreeView:
     """Put document, trees and selection together.
 
@@ -152,18 +183,20 @@ def tree_view(
         prepared: the same document, ready for questions.
         question: as asked, or None.
         selection: for the question; its document 0 is this one.
+        unread: indices of the chunks that are not read yet.
     """
     chosen: dict[int, list[SelectedNode]] = {}
     for node in selection.nodes if selection else ():
         chosen.setdefault(node.chunk, []).append(node)
     chunks = tuple(
-        _chunk_view(prepared, index, selection, chosen.get(index, [])) for index in range(len(prepared.trees))
+        _chunk_view(prepared, index, selection, chosen.get(index, []), index not in unread)
+        for index in range(len(prepared.trees))
     )
     return TreeView(info, question, chunks)
 
 
 def _chunk_view(
-    prepared: PreparedDocument, index: int, selection: Selection | None, chosen: list[SelectedNode]
+    prepared: PreparedDocument, index: int, selection: Selection | None, chosen: list[SelectedNode], read: bool
 ) -> ChunkView:
     tree = prepared.trees[index]
     leaf_scores = selection.candidates[index].leaf_scores if selection else None
@@ -173,15 +206,18 @@ def _chunk_view(
     for node in tree.tree.nodes:
         score = max(leaf_scores[leaf] for leaf in tree.tree.leaves_of(node)) if leaf_scores else None
         nodes.append(_node_view(prepared, index, node, score, states.get(node, "left" if chosen else "")))
+    leaf = prepared.leaves[prepared.first_leaf[index]]
+    section = prepared.document.section_at((leaf.char_start + leaf.char_end) // 2)
     return ChunkView(
         index=index,
         start_page=first,
         end_page=last,
         tokens=len(tree.chunk),
-        section=prepared.leaves[prepared.first_leaf[index]].title,
+        section=section.title if section else "",
         score=round(max(leaf_scores), 4) if leaf_scores else None,
         selected=bool(chosen),
         nodes=tuple(nodes),
+        read=read,
     )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharedllm_docs.architectures.devices import has_bfloat16_units
+from sharedllm_docs.documents.folding import fold_forms
 from sharedllm_docs.errors import ModelUnavailableError
 from sharedllm_docs.model.digests import NO_FILES, Snapshot, remembered, weights_digest
 from sharedllm_docs.model.zoo import DEFAULT_EMBEDDER, EMBEDDED, ensure
@@ -92,9 +93,12 @@ class Embedder:
         return int(self._load().get_embedding_dimension())
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Unit vectors [len(texts), size]; texts longer than the embedder's window are cut."""
+        """Unit vectors [len(texts), size] of the texts with styled and joined letters as plain ones.
+
+        Texts longer than the embedder's window are cut.
+        """
         with self._fast():
-            vectors = self._load().encode(list(texts), batch_size=BATCH)
+            vectors = self._load().encode([fold_forms(text) for text in texts], batch_size=BATCH)
         return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)
 
     def token_vectors(self, texts: Sequence[str]) -> list[NDArray[np.float32]] | None:

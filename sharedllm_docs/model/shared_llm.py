@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -35,6 +34,7 @@ from sharedllm_docs.model.embedder import Embedder
 from sharedllm_docs.model.loading import absolute, adapter_source, choose_profile, load_adapter, load_model
 from sharedllm_docs.model.messages import NEXT_TURN, Message, chat_ids
 from sharedllm_docs.model.prompt import PromptTemplate
+from sharedllm_docs.model.turns import TurnLock
 from sharedllm_docs.model.zoo import DEFAULT_MODEL, EMBEDDED, ensure
 from sharedllm_docs.retrieval.confidence import Confidence, confidence_of
 from sharedllm_docs.store.fingerprint import Fingerprint
@@ -69,7 +69,7 @@ class SharedLLM:
         adapter: the adapter, or None.
         embedder: embeds leaf texts and questions.
         name: the name or path that the model was loaded by.
-        lock: held while the model computes, one step of one batch at a time.
+        lock: held while the model computes, one step of one batch at a time; work in the background comes last.
         step_weights: the weights used for decoding steps, as requested.
         source: arguments with which ``from_pretrained`` loads the same model again; empty for a model from memory.
     """
@@ -97,7 +97,7 @@ class SharedLLM:
         self.upper = self._half("upper")
         self.embedder = embedder or Embedder()
         self.name = name or getattr(model.config, "name_or_path", "") or type(model).__name__
-        self.lock = RLock()
+        self.lock = TurnLock()
         self._weight_files = weight_files
         self._tokenizer_files = tokenizer_files
         self.source: dict[str, Any] = {}

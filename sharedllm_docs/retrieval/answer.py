@@ -7,7 +7,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sharedllm_docs.documents.folding import fold_forms
 from sharedllm_docs.documents.sentences import quotable_spans
+from sharedllm_docs.documents.terms import word_pieces
 
 NOT_SAID = "The document does not say."
 
@@ -24,12 +26,14 @@ class Citation:
         page_label: printed label of that page, or "".
         char_start: first character of the quote in the document's canonical text.
         char_end: one past its last character.
-        quote: the quoted text, white space folded.
+        quote: the quoted text as it is printed, white space folded: of a table's row without the repeated heads.
         section: title of its section, or "".
         score: relevance of the passage to the question, 0 to 1.
         chunk: index of its chunk in the document.
         level: level of the injected node in the chunk's tree.
         node: index of the node in its level.
+        section_path: titles of its section and of those around it, outermost first.
+        page_word: what the document's pages are: ``page``, ``slide``, ``sheet``; "" where its format has none.
     """
 
     document: str
@@ -45,10 +49,21 @@ class Citation:
     chunk: int
     level: int
     node: int
+    section_path: tuple[str, ...] = ()
+    page_word: str = "page"
+
+    @property
+    def place(self) -> str:
+        """Where to look: ``page 7``, ``pages 7-8``, ``slide 3``, ``sheet 2 "Costs"``, or the path of its section."""
+        if not self.page_word:
+            return " > ".join(self.section_path) or "the beginning"
+        if self.last_page != self.page:
+            return f"{self.page_word}s {self.page}-{self.last_page}"
+        named = f' "{self.page_label}"' if self.page_word == "sheet" and self.page_label else ""
+        return f"{self.page_word} {self.page}{named}"
 
     def __str__(self) -> str:
-        pages = f"page {self.page}" if self.last_page == self.page else f"pages {self.page}-{self.last_page}"
-        return f'{self.document}, {pages}: "{self.quote}"'
+        return f'{self.document}, {self.place}: "{self.quote}"'
 
 
 @dataclass(frozen=True)
@@ -60,12 +75,14 @@ class Timings:
         load: reading, checking and rotating the stored rows.
         first_token: until the first token of the answer was known.
         total: until the answer was complete.
+        encode: encoding and storing chunks that were not read yet; 0 in a document that is wholly read.
     """
 
     select: float = 0.0
     load: float = 0.0
     first_token: float = 0.0
     total: float = 0.0
+    encode: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -80,6 +97,7 @@ class Counts:
         bytes_read: bytes read from the store.
         question_tokens: tokens fed after the rows, evidence included.
         answer_tokens: tokens generated.
+        chunks_encoded: number of chunks that were not read yet and were encoded for this question.
     """
 
     documents: int = 0
@@ -89,6 +107,7 @@ class Counts:
     bytes_read: int = 0
     question_tokens: int = 0
     answer_tokens: int = 0
+    chunks_encoded: int = 0
 
 
 @dataclass(frozen=True)
@@ -145,8 +164,15 @@ _TOGETHER = 3
 
 
 def words(text: str) -> set[str]:
-    """The set of lower-case words of a text."""
-    return {word.lower() for word in _WORD.findall(text)}
+    """The set of lower-case words of a text, styled and joined letters as plain ones.
+
+    A run of a script without spaces counts as the pairs of its neighbouring characters.
+    """
+    folded = fold_forms(text)
+    found = _WORD.findall(folded)
+    if folded.isascii():
+        return {word.lower() for word in found}
+    return {piece for word in found for piece in word_pieces(word.casefold())}
 
 
 @dataclass(frozen=True)
@@ -237,7 +263,7 @@ def _overlap(held: set[str], wanted: dict[str, float]) -> float:
 
 def _cut(text: str, start: int, end: int, wanted: Collection[str], limit: int) -> tuple[int, int]:
     """At most ``limit`` characters of ``[start, end)`` around the first wanted word, cut between words."""
-    first = next((m.start() for m in _WORD.finditer(text, start, end) if m.group().lower() in wanted), start)
+    first = next((m.start() for m in _WORD.finditer(text, start, end) if words(m.group()) & set(wanted)), start)
     begin = max(start, min(first - limit // 3, end - limit))
     if begin > start and not text[begin - 1].isspace():
         gap = _SPACE.search(text, begin, first)

@@ -16,11 +16,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedllm_docs.documents.terms import Vocabulary, terms
+from sharedllm_docs.documents.terms import Vocabulary, is_english, terms
 
 _NO_TERM = "\u2400"
 DENSE_WEIGHT = 0.7
 """Weight of the dense score in the fused one. Measured: docs/log.md (candidates)."""
+OTHER_DENSE_WEIGHT = 0.2
+"""The same for questions that are not in English, which the default embedder alone knows. Measured: docs/log.md
+(languages)."""
 STANDS_OUT = 1.3
 """A leaf whose BM25 score is this many times that of any other ranks second at least: unlike its vector, its words
 are not diluted by the rest of its text. Measured: docs/log.md (words that stand out)."""
@@ -111,7 +114,8 @@ class LeafIndex:
         # torch needs next (docs/log.md, one document of 512,000 tokens)
         dense = np.einsum("ij,j->i", self.vectors, vector)
         lexical = self._lexical(question)
-        fused = DENSE_WEIGHT * _scaled(dense) + (1 - DENSE_WEIGHT) * _scaled(lexical)
+        weight = DENSE_WEIGHT if is_english(question) or not lexical.any() else OTHER_DENSE_WEIGHT
+        fused = weight * _scaled(dense) + (1 - weight) * _scaled(lexical)
         fused[self._repeats] = fused.min(initial=0.0)
         best = _outstanding(lexical, self._repeats)
         if best is not None and len(fused) > 1:  # second place, unless it ranks higher already

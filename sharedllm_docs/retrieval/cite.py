@@ -123,7 +123,8 @@ def _spans(document: Document, start: int, end: int) -> list[tuple[int, int]]:
         if spans and found and goes_on(document.text[slice(*spans[-1])], document.text[slice(*found[0])]):
             found[0] = (spans.pop()[0], found[0][1])
         spans += found
-    return [(a, b) for a, b in spans if a < end and b > start] or [(start, end)]
+    shown = [(a, b) for a, b in spans if a < end and b > start and document.printed(a, b).strip()]
+    return shown or [(start, end)]
 
 
 def _citation(found: _Found) -> Citation:
@@ -139,10 +140,12 @@ def _citation(found: _Found) -> Citation:
         page_label=page.label,
         char_start=start,
         char_end=end,
-        quote=fold(document.document.text[start:end]),
+        quote=fold(document.document.printed(start, end)),
         section=section.title if section else "",
         score=found.offered.score,
         chunk=node.chunk,
         level=node.node.level,
         node=node.node.index,
+        section_path=document.document.section_path(start),
+        page_word=document.document.page_word,
     )

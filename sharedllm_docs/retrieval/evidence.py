@@ -1,16 +1,20 @@
 """Evidence: text of the best injected leaves, quoted in the prompt.
 
 Leaves are cut at fixed numbers of tokens. Where a leaf cuts the sentence that holds the question's words, the quoted
-span is moved so that the sentence is whole.
+span is moved so that the sentence is whole. Rows of tables are found one by one: a leaf holds several, of which a
+question wants one, and all of them share the words of its heads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from sharedllm_docs.documents.folding import fold_forms
 from sharedllm_docs.documents.sentences import cut_by
 from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.retrieval.prepared import PreparedDocument
@@ -40,16 +44,18 @@ class Quoted:
 def quoted(selection: Selection, question: str, tokens: int) -> list[Quoted]:
     """Spans of the selected nodes to quote, best first, up to ``tokens`` tokens in all.
 
-    The span of the best node is moved to whole sentences, by at most half its length; no token is quoted twice.
+    The row of a table that holds most of the question's words comes first, if any does. The span of the best node is
+    moved to whole sentences, by at most half its length; no token is quoted twice.
     """
-    found: list[Quoted] = []
+    row = _best_row(selection, frozenset(terms(question)), tokens)
+    found = [row] if row is not None else []
     for node in sorted(selection.nodes, key=lambda one: -one.score):
         left = tokens - sum(one.end - one.start for one in found)
         if left <= 0:
             break
         document = selection.documents[node.document]
         start, end = _tokens_of(document, node)
-        if not found:
+        if len(found) == (row is not None):
             start, end = _moved(document, start, min(end, start + left), question)
         for one in found:
             if one.document == node.document and one.start < end and start < one.end:
@@ -61,9 +67,64 @@ def quoted(selection: Selection, question: str, tokens: int) -> list[Quoted]:
 
 
 def evidence_text(selection: Selection, quotes: Sequence[Quoted]) -> str:
-    """The text of the quoted spans, separated by empty lines."""
-    texts = (selection.documents[one.document].document.text[one.char_start : one.char_end] for one in quotes)
+    """The text of the quoted spans as the model reads it, separated by empty lines."""
+    texts = (
+        fold_forms(selection.documents[one.document].document.text[one.char_start : one.char_end]) for one in quotes
+    )
     return "\n\n".join(text.strip() for text in texts)
+
+
+_HELD = 0.5
+"""Share of the question's words, by their rarity, that a row must hold to be quoted by itself."""
+
+
+def _best_row(selection: Selection, wanted: frozenset[str], tokens: int) -> Quoted | None:
+    """The row of a table in the selected nodes that answers best to the question's words, one of them in its label.
+
+    Words count by their rarity among the lines of the nodes: the heads of a table stand in every row.
+    """
+    lines = [(node, start, end) for node in selection.nodes for start, end in _lines_of(selection, node)]
+    held = [wanted & set(terms(_titled(selection, node, start, end))) for node, start, end in lines]
+    counts = Counter(word for words in held for word in words)
+    weight = {word: math.log(1 + len(lines) / count) for word, count in counts.items()}
+    best, most = None, _HELD * sum(weight.values())
+    for (node, start, end), words in zip(lines, held, strict=True):
+        value = sum(weight[word] for word in words)
+        if value <= most or len(words) < 2:
+            continue
+        document = selection.documents[node.document].document
+        label = document.printed(start, end).partition(" | ")[0]
+        if document.text[start:end] != document.printed(start, end) and wanted & set(terms(label)):
+            best, most = (node.document, start, end), value
+    return _as_tokens(selection, *best, tokens) if best else None
+
+
+def _lines_of(selection: Selection, node: SelectedNode) -> Iterator[tuple[int, int]]:
+    """Spans of the whole lines that a node holds or cuts."""
+    document = selection.documents[node.document]
+    start, end = document.chars(node.chunk, node.node)
+    text = document.document.text
+    begin = text.rfind("\n", 0, start) + 1
+    while begin < end:
+        stop = text.find("\n", begin)
+        stop = len(text) if stop < 0 else stop
+        if stop > begin:
+            yield begin, stop
+        begin = stop + 1
+
+
+def _titled(selection: Selection, node: SelectedNode, start: int, end: int) -> str:
+    """A line behind the title of its table."""
+    document = selection.documents[node.document].document
+    return f"{document.table_title(start)}\n{document.text[start:end]}"
+
+
+def _as_tokens(selection: Selection, document: int, start: int, end: int, tokens: int) -> Quoted:
+    """The span as tokens, at most so many."""
+    places = selection.documents[document].tokens
+    first = int(np.searchsorted(places.char_end, start, side="right"))
+    last = min(int(np.searchsorted(places.char_start, end, side="left")), first + tokens)
+    return Quoted(document, first, last, *places.char_span(first, last))
 
 
 def _tokens_of(document: PreparedDocument, node: SelectedNode) -> tuple[int, int]:

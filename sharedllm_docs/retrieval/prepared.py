@@ -28,7 +28,7 @@ class Leaf:
         index: index of the leaf in the chunk's tree.
         char_start: first character in the document's canonical text.
         char_end: one past its last character.
-        title: title of the section that holds the middle of the leaf, or "".
+        title: titles of the section and of the table that hold the middle of the leaf, a line each, or "".
     """
 
     chunk: int
@@ -82,9 +82,14 @@ class PreparedDocument:
         for number, tree in enumerate(self.trees):
             for leaf in tree.tree.leaves:
                 start, end = self.chars(number, leaf)
-                section = self.document.section_at((start + end) // 2)
-                found.append(Leaf(number, leaf.index, start, end, section.title if section else ""))
+                found.append(Leaf(number, leaf.index, start, end, self._title(start, end)))
         return tuple(found)
+
+    def _title(self, start: int, end: int) -> str:
+        """Titles of the section and of the table that hold the middle of a span."""
+        middle = (start + end) // 2
+        section, table = self.document.section_at(middle), self.document.table_title(middle)
+        return "\n".join(filter(None, (section.title if section else "", table)))
 
     @cached_property
     def first_leaf(self) -> tuple[int, ...]:

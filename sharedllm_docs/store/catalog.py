@@ -256,13 +256,19 @@ class Catalog:
         return name if isinstance(name, str) else ""
 
     def side_file(self, record: DocumentRecord, role: FileRole) -> bytes:
-        """A file beside the manifest, checked.
+        """A file beside the manifest, checked; the present one where another took its place since ``record`` was read.
 
         Raises:
             DamagedIndexError: the file is missing or damaged.
             DocumentNotFoundError: the document was removed meanwhile.
         """
-        return self._checked(record.key, record.file_path(role), record.files[role].sha256)
+        try:
+            return self._checked(record.key, record.file_path(role), record.files[role].sha256)
+        except DamagedIndexError:
+            now = self.manifest(record.key)
+            if now.files[role] == record.files[role]:
+                raise
+            return self._checked(now.key, now.file_path(role), now.files[role].sha256)
 
     def _checked(self, key: str, path: str, sha256: str) -> bytes:
         """A file of the document ``key``. Raises as ``side_file``."""

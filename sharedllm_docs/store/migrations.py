@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from sharedllm_docs.errors import SchemaError
 
-SCHEMA = 2
+SCHEMA = 3
 Kind = Literal["index", "document"]
 Payload = dict[str, Any]
 ReadBeside = Callable[[str], bytes]
@@ -92,3 +92,15 @@ def _document_1_to_2(fields: Payload, beside: ReadBeside) -> Payload:
         "issues": content["issues"],
         "files": {role: {"name": name, **fields["files"][name]} for role, name in names.items()},
     }
+
+
+@MIGRATIONS.step("index", 2)
+def _index_2_to_3(fields: Payload, _beside: ReadBeside) -> Payload:
+    """``index.json`` has the same fields in both schemas."""
+    return fields
+
+
+@MIGRATIONS.step("document", 2)
+def _document_2_to_3(fields: Payload, _beside: ReadBeside) -> Payload:
+    """Every chunk of a document of schema 2 is read; schema 3 allows for chunks that are not."""
+    return fields

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sharedllm_docs.errors import ConfigError, StoreError
 from sharedllm_docs.store.catalog import Catalog
+from sharedllm_docs.store.held import HeldShards
 from sharedllm_docs.store.records import ChunkRecord
 from sharedllm_docs.store.sources import FetchedSource, MappedSource, OpenShard, ReadStats, Rows, ShardSource
 
@@ -53,10 +54,12 @@ class ShardReader:
     Args:
         catalog: the catalog of the index.
         cache: keeps blocks of a remote index on disk; None for no cache.
+        held: shards that are in memory and perhaps not on disk.
     """
 
-    def __init__(self, catalog: Catalog, cache: ByteCache | None = None) -> None:
+    def __init__(self, catalog: Catalog, cache: ByteCache | None = None, held: HeldShards | None = None) -> None:
         self.stats = ReadStats()
+        self._held = held or HeldShards()
         self._catalog = catalog
         files = catalog.files
         self._remote = not files.mappable
@@ -83,7 +86,8 @@ class ShardReader:
             device: device of the result; stored bytes travel there and are converted there.
 
         Raises:
-            StoreError: ``parts`` is empty, a row that a chunk does not have, or chunks of different shapes.
+            StoreError: ``parts`` is empty, a row that a chunk does not have, chunks of different shapes, or a chunk
+                that is not read yet.
             ConfigError: an unknown layout.
             DamagedIndexError: a shard is missing or its bytes are wrong; nothing is returned.
             DocumentNotFoundError: the document was removed meanwhile.
@@ -130,12 +134,13 @@ class ShardReader:
     def _opened(self, records: Sequence[ChunkRecord]) -> list[OpenShard]:
         # a shard that was encoded again has another digest, so an old mapping is never taken for it
         wanted = {(record.key, record.sha256): record for record in records}
-        missing = [name for name in wanted if name not in self._open]
+        held = {name: shard for name, record in wanted.items() if (shard := self._held.open(record)) is not None}
+        missing = [name for name in wanted if name not in self._open and name not in held]
         for name, shard in zip(missing, self._source.open([wanted[name] for name in missing]), strict=True):
             self._open[name] = shard
-        for name in wanted:
+        for name in wanted.keys() - held.keys():
             self._open.move_to_end(name)
-        return [self._open[record.key, record.sha256] for record in records]
+        return [held.get((r.key, r.sha256)) or self._open[r.key, r.sha256] for r in records]
 
     def _forget_oldest(self) -> None:
         """Keep the number of mappings, and the memory of fetched blocks, within bounds. Shards in use live on."""
@@ -146,6 +151,11 @@ class ShardReader:
 
 
 def _row_numbers(record: ChunkRecord, rows: RowNumbers) -> Rows:
+    if record.unread:
+        raise StoreError(
+            f"The chunk of tokens {record.start}..{record.end - 1} is not read yet.",
+            remedy="Ask a question that needs it, or read the rest (Index.read, `sharedllm-docs read`).",
+        )
     numbers = np.asarray(rows, dtype=np.int64).reshape(-1)
     if len(numbers) and not (numbers.min() >= 0 and numbers.max() < record.rows):
         raise StoreError(

@@ -51,11 +51,11 @@ class ChunkRecord:
         key: names the shard.
         start: first token in the document.
         end: one past the last token.
-        rows: number of stored rows.
-        bytes: size of the shard.
-        head_bytes: size of the shard's head, the bytes before its block data.
-        head_sha256: digest of the head.
-        sha256: digest of the whole shard.
+        rows: number of its rows.
+        bytes: size of the shard; 0 while the chunk is not read yet.
+        head_bytes: size of the shard's head, the bytes before its block data; 0 while it is not read yet.
+        head_sha256: digest of the head; "" while it is not read yet.
+        sha256: digest of the whole shard; "" while it is not read yet.
     """
 
     key: str
@@ -71,6 +71,16 @@ class ChunkRecord:
     def path(self) -> str:
         """The shard's path, relative to the index."""
         return shard_path(self.key)
+
+    @property
+    def unread(self) -> bool:
+        """Whether its rows are not encoded yet, as far as this record knows."""
+        return not self.sha256
+
+    @classmethod
+    def not_read(cls, key: str, rows: int, *, start: int, end: int) -> ChunkRecord:
+        """The record of a chunk whose rows are not encoded yet."""
+        return cls(key, start, end, rows, bytes=0, head_bytes=0, head_sha256="", sha256="")
 
     @classmethod
     def of(cls, head: ShardHead, head_sha256: str, sha256: str, *, start: int, end: int) -> ChunkRecord:
@@ -150,12 +160,17 @@ class DocumentRecord:
 
     @property
     def rows(self) -> int:
-        """Number of stored rows of all chunks."""
+        """Number of rows of all chunks, those not read yet included."""
         return sum(chunk.rows for chunk in self.chunks)
 
     @property
+    def unread(self) -> tuple[int, ...]:
+        """Numbers of the chunks that are not read yet."""
+        return tuple(number for number, chunk in enumerate(self.chunks) if chunk.unread)
+
+    @property
     def bytes(self) -> int:
-        """Bytes of the shards, each counted once, and of the files beside the manifest."""
+        """Bytes of the shards that are there, each counted once, and of the files beside the manifest."""
         shards = {chunk.key: chunk.bytes for chunk in self.chunks}
         return sum(shards.values()) + sum(file.bytes for file in self.files.values())
 
@@ -218,6 +233,9 @@ def _chunk(values: Mapping[str, Any]) -> ChunkRecord:
     chunk = ChunkRecord(**values)
     if not _DIGEST.fullmatch(_text(chunk.key, "key")):
         raise ValueError(f"{chunk.key!r} names no shard")
+    digests = (_text(chunk.sha256, "sha256"), _text(chunk.head_sha256, "head_sha256"))
+    if chunk.unread and (any(digests) or chunk.bytes or chunk.head_bytes):
+        raise ValueError("a chunk that is not read yet has the size or the digest of a shard")
     for name in ("start", "end", "rows", "bytes", "head_bytes"):
         _count(getattr(chunk, name), name)
     if not chunk.start < chunk.end:
@@ -254,10 +272,21 @@ def encode_text(document: Document) -> bytes:
     return canonical_bytes(
         {
             "schema": _TEXT_SCHEMA,
-            "pages": [asdict(page) for page in document.pages],
+            "pages": [_page_record(page) for page in document.pages],
             "sections": [asdict(section) for section in document.sections],
         }
     )
+
+
+def _page_record(page: Page) -> dict[str, Any]:
+    """A page as it is written: places of repeated text only where there are any, as files before them have none."""
+    values = asdict(page)
+    return values if page.repeats else {key: value for key, value in values.items() if key != "repeats"}
+
+
+def _page(values: Mapping[str, Any]) -> Page:
+    repeats = tuple((_count(start, "repeats"), _count(end, "repeats")) for start, end in values.get("repeats", ()))
+    return Page(**{**values, "repeats": repeats})
 
 
 def decode_document(record: DocumentRecord, data: bytes) -> Document:
@@ -271,7 +300,7 @@ def decode_document(record: DocumentRecord, data: bytes) -> Document:
         source_sha256=record.source_sha256,
         reader=record.reader,
         reader_version=record.reader_version,
-        pages=tuple(Page(**page) for page in content["pages"]),
+        pages=tuple(_page(page) for page in content["pages"]),
         sections=tuple(Section(**section) for section in content["sections"]),
         issues=record.issues,
         metadata=dict(record.metadata),
@@ -287,11 +316,6 @@ def side_files(
     Raises:
         ConfigError: the arrays have a dtype or length that cannot be stored.
     """
-    wrong = [name for name, array in vectors.items() if array.dtype not in (np.float32, np.float16)]
-    if wrong:
-        raise ConfigError(
-            f"The vectors {wrong[0]!r} are {vectors[wrong[0]].dtype}.", remedy="Store them as float32 or float16."
-        )
     places = {name: np.asarray(getattr(tokens, name)) for name in ("ids", "char_start", "char_end")}
     sizes = {name: (array.dtype.name, array.shape) for name, array in places.items()}
     if set(sizes.values()) != {("int32", (len(tokens),))}:
@@ -299,8 +323,22 @@ def side_files(
     return {
         "text": encode_text(document),
         "tokens": encode_tensors(places),
-        "vectors": encode_tensors(vectors),
+        "vectors": encode_vectors(vectors),
     }
+
+
+def encode_vectors(vectors: Mapping[str, NDArray[Any]]) -> bytes:
+    """The file with the vectors of a document.
+
+    Raises:
+        ConfigError: an array of a dtype that cannot be stored.
+    """
+    wrong = [name for name, array in vectors.items() if array.dtype not in (np.float32, np.float16)]
+    if wrong:
+        raise ConfigError(
+            f"The vectors {wrong[0]!r} are {vectors[wrong[0]].dtype}.", remedy="Store them as float32 or float16."
+        )
+    return encode_tensors(vectors)
 
 
 def record_of(

@@ -20,7 +20,7 @@ from sharedllm_docs.store.canonical import sha256_hex
 from sharedllm_docs.store.catalog import damaged
 from sharedllm_docs.store.files import ByteRange, Files
 from sharedllm_docs.store.records import ChunkRecord
-from sharedllm_docs.store.shard import Block, Buffer, ShardHead, check_block, parse_head
+from sharedllm_docs.store.shard import Block, Buffer, ShardHead, check_block, check_shard, parse_head, shard_path
 from sharedllm_docs.store.tensorfile import TensorSpec
 
 if TYPE_CHECKING:
@@ -145,7 +145,7 @@ class MappedSource(ShardSource):
         if len(data) != record.bytes:
             raise damaged(record.path, f"it has {len(data)} bytes instead of {record.bytes}")
         head = _checked_head(record, data[: record.head_bytes])
-        return OpenShard(record, head, {spec.name: _view(head, spec, data) for spec in head.specs})
+        return OpenShard(record, head, {spec.name: view(head, spec, data) for spec in head.specs})
 
     def _load_pieces(self, pieces: Sequence[Piece]) -> None:
         for piece in pieces:
@@ -166,7 +166,7 @@ class FetchedSource(ShardSource):
     @staticmethod
     def _open(record: ChunkRecord, data: bytes) -> OpenShard:
         head = _checked_head(record, data)
-        arrays = {spec.name: _view(head, spec, data) for spec in head.fixed_specs}
+        arrays = {spec.name: view(head, spec, data) for spec in head.fixed_specs}
         # untouched pages of an empty array take no memory: only loaded blocks do
         empty = {spec.name: np.empty(spec.shape, spec.numpy_dtype) for spec in head.blocked_specs}
         return OpenShard(record, head, {**arrays, **empty})
@@ -202,6 +202,22 @@ class FetchedSource(ShardSource):
         ]
 
 
+def find_shard(files: Files, key: str, store_dtype: str) -> ChunkRecord | None:
+    """The record of a shard on disk that no manifest vouches for, checked whole against its own description.
+
+    Its place in a document is left at 0. None if there is no shard, or a damaged one, or one of another dtype.
+    """
+    try:
+        data = files.read(shard_path(key))
+        head = check_shard(data)
+    except (FileNotFoundError, ValueError):
+        return None
+    if head.key != key or head.dtype != store_dtype:
+        return None
+    head_sha256 = sha256_hex(memoryview(data)[: head.head_bytes])
+    return ChunkRecord.of(head, head_sha256, sha256_hex(data), start=0, end=0)
+
+
 def _join(ranges: Sequence[ByteRange]) -> Iterator[tuple[str, list[int]]]:
     """Runs of ranges that follow one another in a file, as path and the edges between them."""
     path, edges = "", [-1]
@@ -228,7 +244,8 @@ def _checked_head(record: ChunkRecord, data: Buffer) -> ShardHead:
     return head
 
 
-def _view(head: ShardHead, spec: TensorSpec, data: Buffer) -> NDArray[Any]:
+def view(head: ShardHead, spec: TensorSpec, data: Buffer) -> NDArray[Any]:
+    """A stored tensor as an array over the bytes of its shard."""
     start = head.starts[spec.name]
     return np.frombuffer(data[start : start + spec.num_bytes], spec.numpy_dtype).reshape(spec.shape)
 

@@ -9,11 +9,12 @@ from sharedllm_docs.errors import DamagedIndexError, IndexNotFoundError
 from sharedllm_docs.store.canonical import sha256_hex
 from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, Damage, damage_of
 from sharedllm_docs.store.records import ChunkRecord, DocumentRecord
+from sharedllm_docs.store.shard import check_shard
 
 Progress = Callable[[int, int, str], None]
 """Called with bytes done, bytes in all, and the file just checked."""
 
-_Expected = tuple[str, int, str, str]  # path, bytes, sha256, document key
+_Expected = tuple[str, int, str, str]  # path, bytes, sha256 ("": a chunk not read yet), document key
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,14 @@ class VerifyReport:
         bytes: number of bytes checked.
         damaged: every file that is not as it was written.
         unreferenced: number of shards that no document needs (left by removed or interrupted ones); prune removes them.
+        unread: number of chunks that are not read yet, which is no damage.
     """
 
     files: int
     bytes: int
     damaged: tuple[Damage, ...]
     unreferenced: int
+    unread: int = 0
 
     @property
     def ok(self) -> bool:
@@ -46,7 +49,7 @@ def verify_index(catalog: Catalog, progress: Progress | None = None) -> VerifyRe
     unreferenced = 0 if manifests else sum(path not in wanted for path in catalog.files.sizes("shards"))
     found = _verify(catalog, records, progress)
     count = 1 + len(records) + len(manifests) + found.files
-    return VerifyReport(count, found.bytes, (*damaged, *manifests, *found.damaged), unreferenced)
+    return VerifyReport(count, found.bytes, (*damaged, *manifests, *found.damaged), unreferenced, found.unread)
 
 
 def verify_document(catalog: Catalog, key: str, progress: Progress | None = None) -> VerifyReport:
@@ -56,16 +59,22 @@ def verify_document(catalog: Catalog, key: str, progress: Progress | None = None
     except DamagedIndexError as error:
         return VerifyReport(1, 0, (damage_of(error, key),), 0)
     found = _verify(catalog, [record], progress)
-    return VerifyReport(1 + found.files, found.bytes, found.damaged, 0)
+    return VerifyReport(1 + found.files, found.bytes, found.damaged, 0, found.unread)
 
 
 def damaged_chunks(catalog: Catalog, record: DocumentRecord) -> tuple[int, ...]:
-    """Numbers of the document's chunks whose shard is missing or damaged."""
+    """Numbers of the document's chunks whose shard is missing or damaged; chunks not read yet are neither."""
     return tuple(i for i, chunk in enumerate(record.chunks) if _damage(catalog, _shard(chunk, record)) is not None)
 
 
 def _verify(catalog: Catalog, records: list[DocumentRecord], progress: Progress | None) -> VerifyReport:
-    expected = list({entry[0]: entry for record in records for entry in _expected(record)}.values())
+    entries: dict[str, _Expected] = {}
+    for entry in (entry for record in records for entry in _expected(record)):
+        # another document may know the digest that this one does not
+        if entry[0] not in entries or not entries[entry[0]][2]:
+            entries[entry[0]] = entry
+    unread = {path for path, entry in entries.items() if not entry[2] and not catalog.files.exists(path)}
+    expected = [entry for path, entry in entries.items() if path not in unread]
     total, done, damages = sum(entry[1] for entry in expected), 0, []
     for entry in expected:
         damage = _damage(catalog, entry)
@@ -74,7 +83,7 @@ def _verify(catalog: Catalog, records: list[DocumentRecord], progress: Progress 
         done += entry[1]
         if progress is not None:
             progress(done, total, entry[0])
-    return VerifyReport(len(expected), done, tuple(damages), 0)
+    return VerifyReport(len(expected), done, tuple(damages), 0, len(unread))
 
 
 def _expected(record: DocumentRecord) -> Iterator[_Expected]:
@@ -93,11 +102,22 @@ def _damage(catalog: Catalog, expected: _Expected) -> Damage | None:
     try:
         data = catalog.files.read(path)
     except FileNotFoundError:
-        return Damage(path, "it is missing", document)
+        return Damage(path, "it is missing", document) if sha256 else None
+    if not sha256:
+        return _own_damage(path, data, document)
     if len(data) != size:
         return Damage(path, f"it has {len(data)} bytes instead of {size}", document)
     if sha256_hex(data) != sha256:
         return Damage(path, "its checksum does not match", document)
+    return None
+
+
+def _own_damage(path: str, data: bytes, document: str) -> Damage | None:
+    """What is wrong with a shard that its manifest does not know yet, by the shard's own checksums."""
+    try:
+        check_shard(data)
+    except ValueError as error:
+        return Damage(path, str(error), document)
     return None
 
 

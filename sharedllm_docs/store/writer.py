@@ -20,11 +20,18 @@ from sharedllm_docs.documents.tokens import DocumentTokens
 from sharedllm_docs.errors import ConfigError, DamagedIndexError, DocumentNotFoundError, StoreError
 from sharedllm_docs.store.background import BackgroundWriter
 from sharedllm_docs.store.budget import check_budget, present_bytes
-from sharedllm_docs.store.canonical import sha256_hex
 from sharedllm_docs.store.catalog import Catalog, IndexHead
 from sharedllm_docs.store.maintenance import migrate_files, remove_document
-from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, record_of, side_files
-from sharedllm_docs.store.shard import EncodedShard, check_shard, encode_shard, shard_path
+from sharedllm_docs.store.records import (
+    ChunkRecord,
+    DocumentRecord,
+    FileRecord,
+    encode_vectors,
+    record_of,
+    side_files,
+)
+from sharedllm_docs.store.shard import EncodedShard, encode_shard, shard_path
+from sharedllm_docs.store.sources import find_shard
 
 Blocks = Sequence[tuple[int, int]]
 
@@ -95,15 +102,10 @@ class IndexWriter:
 
     def _find(self, key: str) -> ChunkRecord | None:
         if key not in self._known:
-            try:
-                data = self._files.read(shard_path(key))
-                head = check_shard(data)
-            except (FileNotFoundError, ValueError):
+            found = find_shard(self._files, key, self._head.fingerprint.store_dtype)
+            if found is None:
                 return None
-            if head.key != key or head.dtype != self._head.fingerprint.store_dtype:
-                return None
-            head_sha256 = sha256_hex(memoryview(data)[: head.head_bytes])
-            self._known[key] = ChunkRecord.of(head, head_sha256, sha256_hex(data), start=0, end=0)
+            self._known[key] = found
         return self._known[key]
 
     def put_chunk(self, chunk: Chunk, key: str, keys: Any, values: Any, blocks: Blocks) -> ChunkRecord:
@@ -137,14 +139,25 @@ class IndexWriter:
         self._mend_manifests()
         return record
 
+    def put_shard(self, shard: EncodedShard) -> ChunkRecord:
+        """Store a shard that is encoded already, unless one is there; its place in a document is left at 0.
+
+        Raises as ``put_chunk``.
+        """
+        return self._find(shard.head.key) or self._write(shard)
+
     def _put(self, chunk: Chunk, key: str, keys: Any, values: Any, blocks: Blocks) -> ChunkRecord:
-        shard = encode_shard(key, self._head.fingerprint.store_dtype, keys, values, blocks)
+        record = self._write(encode_shard(key, self._head.fingerprint.store_dtype, keys, values, blocks))
+        return replace(record, start=chunk.start, end=chunk.end)
+
+    def _write(self, shard: EncodedShard) -> ChunkRecord:
+        key = shard.head.key
         replaces = self._files.exists(shard_path(key))
         if not replaces:
             self._count(shard.head.file_bytes)
         self._replaced = self._replaced or replaces
         self._running.submit(partial(self._write_shard, shard))
-        record = ChunkRecord.of_encoded(shard, start=chunk.start, end=chunk.end)
+        record = ChunkRecord.of_encoded(shard, start=0, end=0)
         self._known[key] = record
         return record
 
@@ -174,7 +187,8 @@ class IndexWriter:
 
         Args:
             document: as read.
-            chunks: records from ``put_chunk`` or ``find_chunk``, in document order.
+            chunks: records from ``put_chunk`` or ``find_chunk``, in document order; those of chunks that are to be
+                read later from ``ChunkRecord.not_read``.
             tokens: the document's tokens.
             vectors: float arrays by name, stored beside the rows.
             created: UTC time, ISO 8601.
@@ -202,6 +216,38 @@ class IndexWriter:
         self._mend_manifests()
         return record
 
+    def record_read(self, key: str, vectors: Mapping[str, NDArray[Any]] | None = None) -> DocumentRecord:
+        """Note in a document's manifest which of its chunks are read now: those that this writer has put or found.
+
+        Args:
+            key: of the document.
+            vectors: the document's arrays, to take the place of those stored; None leaves these.
+
+        Returns:
+            The record as it is now.
+
+        Raises:
+            DocumentNotFoundError: there is no document of that key.
+            DamagedIndexError: its manifest is damaged.
+            DiskBudgetError, DiskFullError: see ``put_chunk``; the manifest stays as it was.
+        """
+        self._running.flush()
+        record = self._catalog.manifest(key)
+        chunks = tuple(self._current(chunk) for chunk in record.chunks)
+        if vectors is None:
+            return self._changed(record, chunks=chunks)
+        data = encode_vectors(vectors)
+        file = FileRecord.of("vectors", data)
+        changed = replace(record, chunks=chunks, files={**record.files, "vectors": file})
+        if file != record.files["vectors"]:
+            self._count(file.bytes)
+            self._lock.renew()
+            self._files.write(changed.file_path("vectors"), [data])
+        changed = self._changed(record, chunks=chunks, files=changed.files)
+        if file != record.files["vectors"]:  # readers that still look for the old one find the new one's name
+            self._files.remove(record.file_path("vectors"))
+        return changed
+
     def update_metadata(self, key: str, metadata: Mapping[str, str]) -> DocumentRecord:
         """Set these metadata of a document and keep its others; returns the record as it is now.
 
@@ -212,6 +258,10 @@ class IndexWriter:
         """
         record = self._catalog.manifest(key)
         return self._changed(record, metadata={**record.metadata, **metadata})
+
+    def rename(self, key: str, name: str) -> DocumentRecord:
+        """Give a document another name; returns the record as it is now. Raises as ``update_metadata``."""
+        return self._changed(self._catalog.manifest(key), name=name)
 
     def _changed(self, record: DocumentRecord, **changes: Any) -> DocumentRecord:
         """Put the manifest of the changed record in the old one's place, unless it would say the same."""
@@ -233,7 +283,7 @@ class IndexWriter:
         edges = [0, *(chunk.end for chunk in chunks)]
         if [chunk.start for chunk in chunks] != edges[:-1] or edges[-1] != len(tokens) or not chunks:
             raise StoreError(f"The chunks do not cover the document's {len(tokens)} tokens without gap or overlap.")
-        unknown = [chunk.key for chunk in chunks if chunk.key not in self._known]
+        unknown = [chunk.key for chunk in chunks if chunk.key not in self._known and chunk != _not_read(chunk)]
         if unknown:
             raise StoreError(f"The chunk {unknown[0]} was not stored.", remedy="Use put_chunk or find_chunk first.")
         if not created:
@@ -260,3 +310,8 @@ class IndexWriter:
     def _current(self, chunk: ChunkRecord) -> ChunkRecord:
         known = self._known.get(chunk.key)
         return chunk if known is None else replace(known, start=chunk.start, end=chunk.end)
+
+
+def _not_read(chunk: ChunkRecord) -> ChunkRecord:
+    """The record that the chunk would have if it were not read yet."""
+    return ChunkRecord.not_read(chunk.key, chunk.rows, start=chunk.start, end=chunk.end)

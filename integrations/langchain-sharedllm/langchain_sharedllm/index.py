@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.documents import Document
 
@@ -14,9 +14,13 @@ from langchain_sharedllm.filters import Filter
 from langchain_sharedllm.opening import IndexLike, open_index
 
 if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
     from langchain_sharedllm.chat import ChatSharedLLM
     from langchain_sharedllm.retriever import SharedLLMRetriever
-    from sharedllm_docs import Index, SharedLLM
+    from sharedllm_docs import Index, ReadKeywords, SharedLLM
+
+Encode = Literal["all", "background", "when-asked"]
 
 
 class SharedLLMIndex:
@@ -42,11 +46,17 @@ class SharedLLMIndex:
 
     @classmethod
     def from_documents(
-        cls, documents: Sequence[Document], index: IndexLike, *, ids: Sequence[str] | None = None, **options: Any
+        cls,
+        documents: Sequence[Document],
+        index: IndexLike,
+        *,
+        ids: Sequence[str] | None = None,
+        encode: Encode = "all",
+        **options: Any,
     ) -> SharedLLMIndex:
-        """An index with these documents added; ``options`` are the class's own."""
+        """An index with these documents added; ``encode`` as for ``add_documents``, ``options`` are the class's own."""
         made = cls(index, **options)
-        made.add_documents(documents, ids=ids)
+        made.add_documents(documents, ids=ids, encode=encode)
         return made
 
     @property
@@ -59,9 +69,16 @@ class SharedLLMIndex:
         """Ids of all documents, oldest first."""
         return [info.name for info in self._core.documents()]
 
+    @property
+    def unread_chunks(self) -> dict[str, int]:
+        """By id: how many chunks of a document are not encoded yet; see ``add_documents``."""
+        return {info.name: info.unread_chunks for info in self._core.documents()}
+
     # -- documents --------------------------------------------------------------------------------------------------
 
-    def add_documents(self, documents: Sequence[Document], *, ids: Sequence[str] | None = None) -> list[str]:
+    def add_documents(
+        self, documents: Sequence[Document], *, ids: Sequence[str] | None = None, encode: Encode = "all"
+    ) -> list[str]:
         """Read documents into the index. Give whole pages; the index splits them itself.
 
         Documents with the same id are the pages of one document, in this order, and replace all of its older pages.
@@ -70,6 +87,9 @@ class SharedLLMIndex:
         Args:
             documents: as loaders give them.
             ids: one for each document (default: its own id, else its ``source``, else a hash of its text).
+            encode: ``"all"`` encodes the documents' chunks before this returns, ``"background"`` in a thread (``wait``
+                waits for it), ``"when-asked"`` when a question needs them. They can be asked in any case, with the same
+                answers.
 
         Returns:
             the id of each document.
@@ -81,22 +101,33 @@ class SharedLLMIndex:
         names = named(documents, ids)
         made = [to_core(name, pages) for name, pages in grouped(documents, names).items()]
         for document in made:
-            self._core.add(document, replace=True)
+            self._core.add(document, replace=True, encode=encode)
         return names
 
-    async def aadd_documents(self, documents: Sequence[Document], *, ids: Sequence[str] | None = None) -> list[str]:
+    async def aadd_documents(
+        self, documents: Sequence[Document], *, ids: Sequence[str] | None = None, encode: Encode = "all"
+    ) -> list[str]:
         """``add_documents`` in a thread."""
-        return await asyncio.to_thread(self.add_documents, documents, ids=ids)
+        return await asyncio.to_thread(self.add_documents, documents, ids=ids, encode=encode)
 
     def add_file(
-        self, path: str | os.PathLike[str], *, id: str | None = None, metadata: dict[str, str] | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        id: str | None = None,
+        metadata: dict[str, str] | None = None,
+        encode: Encode = "all",
+        **reading: Unpack[ReadKeywords],
     ) -> str:
-        """Read a PDF, text, Markdown or HTML file with sharedllm-docs' own readers, which keep pages and sections.
+        """Read a file of any format with sharedllm-docs' own readers, which keep pages and sections.
 
         Args:
             path: of the file, or an fsspec URL.
             id: default: the file's name.
             metadata: strings kept with the document.
+            encode: see ``add_documents``.
+            reading: how it is read: ``pages``, ``password``, ``ocr``, ``attachments`` and the other fields of
+                ``sharedllm_docs.ReadOptions``.
 
         Returns:
             the document's id.
@@ -104,13 +135,28 @@ class SharedLLMIndex:
         Raises:
             SharedLLMError: the file cannot be read; says why.
         """
-        return self._core.add(os.fspath(path), name=id, metadata=metadata, replace=True).document.name
+        added = self._core.add(os.fspath(path), name=id, metadata=metadata, replace=True, encode=encode, **reading)
+        return added.document.name
 
     async def aadd_file(
-        self, path: str | os.PathLike[str], *, id: str | None = None, metadata: dict[str, str] | None = None
+        self,
+        path: str | os.PathLike[str],
+        *,
+        id: str | None = None,
+        metadata: dict[str, str] | None = None,
+        encode: Encode = "all",
+        **reading: Unpack[ReadKeywords],
     ) -> str:
         """``add_file`` in a thread."""
-        return await asyncio.to_thread(self.add_file, path, id=id, metadata=metadata)
+        return await asyncio.to_thread(lambda: self.add_file(path, id=id, metadata=metadata, encode=encode, **reading))
+
+    def read(self, id: str | None = None) -> int:
+        """Encode what is not read yet, of one document or of all; returns the number of chunks encoded."""
+        return self._core.read(id)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is read in the background; False if that takes longer than ``timeout`` seconds."""
+        return self._core.wait(timeout)
 
     def delete(self, ids: Sequence[str]) -> bool:
         """Take documents out of the index; True if all of them were in it."""

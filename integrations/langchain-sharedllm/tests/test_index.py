@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 from pathlib import Path
 
@@ -31,6 +32,29 @@ def test_pages_of_one_source_become_one_document(index):
     found = SharedLLMRetriever(index=index, k=100).invoke("copper melts")
     assert {d.metadata["page"] for d in found} == {0, 1, 2, 3}
     assert all(d.metadata["page"] == d.metadata["page_number"] - 1 for d in found)
+
+
+@pytest.mark.parametrize("encode", ["background", "when-asked"])
+def test_documents_can_be_asked_before_they_are_read(tmp_path, llm, encode):
+    documents = [Document(page_content="The heron stands in the river and waits for fish. " * 9, id="heron")]
+    whole = SharedLLMIndex.from_documents(documents, tmp_path / "whole", llm=llm)
+    made = SharedLLMIndex.from_documents(documents, tmp_path / "made", llm=llm, encode=encode)
+    answers = [
+        index.as_chat_model(relevance_floor=0, budget=32, max_tokens=4).invoke("Where does the heron stand?").content
+        for index in (whole, made)
+    ]
+    assert answers[0] == answers[1]
+    (tmp_path / "file.txt").write_text("Tin is old.")
+    made.add_file(tmp_path / "file.txt", encode=encode)
+    asyncio.run(made.aadd_documents([Document(page_content="Tin is soft.", id="tin")], encode=encode))
+    (tmp_path / "other.txt").write_text("Tin is grey.")
+    asyncio.run(made.aadd_file(tmp_path / "other.txt", id="again", metadata={"a": "b"}, encode=encode))
+    assert made.wait()
+    left = made.unread_chunks
+    assert set(left) == set(made.ids) >= {"heron", "tin", "file.txt"}
+    assert (left["tin"] > 0) == (encode == "when-asked")
+    assert made.read() == sum(left.values())
+    assert set(made.unread_chunks.values()) == {0}
 
 
 def test_ids_are_those_given_else_the_document_s_else_the_source_else_of_the_text(tmp_path, llm):

@@ -22,6 +22,26 @@ def keys(index):
 # -- documents ----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("encode", ["background", "when-asked"])
+def test_documents_can_be_asked_before_they_are_read(tmp_path, tiny, encode):
+    whole = SharedLLMIndex.from_documents(page_documents(), persist_dir=tmp_path / "whole", llm=tiny)
+    made = SharedLLMIndex.from_documents(page_documents(), persist_dir=tmp_path / "made", llm=tiny, encode=encode)
+    made.insert(Document(id_="note", text="Tin is soft."), encode=encode)
+    asyncio.run(made.ainsert(Document(id_="other", text="Tin is grey."), encode=encode))
+    (tmp_path / "file.txt").write_text("Tin is old.")
+    made.insert_file(tmp_path / "file.txt", encode=encode)
+    ids = ["birds-1", "birds-2", "birds-3"]
+    responses = [str(index.as_query_engine(ref_doc_ids=ids, **EASY).query(QUESTION)) for index in (whole, made)]
+    assert responses[0] == responses[1]
+    assert made.wait()
+    left = made.unread_chunks
+    assert set(left) == {*ids, "note", "other", "file.txt"}
+    assert (left["note"] > 0) == (encode == "when-asked")
+    assert made.read("note") == left["note"]
+    assert made.read() == sum(left.values()) - left["note"]
+    assert set(made.unread_chunks.values()) == {0}
+
+
 def test_documents_keep_their_ids_and_metadata_and_survive_reloading(tmp_path, tiny):
     document = Document(
         id_="note", text="The heron stands in the river.", metadata={"year": 1900, "tags": ["bird"], "title": "Note"}

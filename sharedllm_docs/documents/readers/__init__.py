@@ -5,7 +5,7 @@
 
 from sharedllm_docs.documents.readers.base import Progress, Reader, make_document
 from sharedllm_docs.documents.readers.options import ReadOptions, parse_pages
-from sharedllm_docs.documents.readers.read import read_document, running_lines
+from sharedllm_docs.documents.readers.read import read_document, recognised_words, running_lines
 from sharedllm_docs.documents.readers.registry import reader_for, readers, register, unregister
 from sharedllm_docs.documents.readers.source import Source, SourceLike
 
@@ -20,6 +20,7 @@ __all__ = [
     "read_document",
     "reader_for",
     "readers",
+    "recognised_words",
     "register",
     "running_lines",
     "unregister",

@@ -10,6 +10,7 @@ from typing import Protocol, runtime_checkable
 
 from sharedllm_docs.documents.cleaning import RunningLine
 from sharedllm_docs.documents.document import Document, Issue, Page, Section
+from sharedllm_docs.documents.readers.ocr import Word, engines
 from sharedllm_docs.documents.readers.options import ReadOptions, format_pages, select_pages
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.errors import ConfigError, DocumentTooLargeError
@@ -32,8 +33,36 @@ def listed_lines() -> Iterator[list[RunningLine]]:
         _listed.reset(token)
 
 
+# Where ``recognised_words`` has the words put that are recognised.
+_words: ContextVar[dict[int, list[Word]] | None] = ContextVar("words", default=None)
+
+
+@contextlib.contextmanager
+def recorded_words() -> Iterator[dict[int, list[Word]]]:
+    """The words that readers recognise inside the block, by page."""
+    words: dict[int, list[Word]] = {}
+    token = _words.set(words)
+    try:
+        yield words
+    finally:
+        _words.reset(token)
+
+
+def listed_words(page: int, words: Sequence[Word]) -> None:
+    """Tell which words were recognised on a page."""
+    found = _words.get()
+    if found is not None:
+        found.setdefault(page, []).extend(words)
+
+
+RECOGNISED_CODES = frozenset({"text-recognised", "text-recognised-poorly"})
+"""Issues of pages whose text was recognised in a picture."""
+
+UNREAD_CODES = frozenset({"no-text-on-page", "undecodable-text"})
+"""Issues of pages whose text may be recognised where an engine is installed."""
+
 # Options that only some formats know; the others are common to all readers.
-SPECIAL_OPTIONS = frozenset({"password", "engine", "encoding"})
+SPECIAL_OPTIONS = frozenset({"password", "engine", "encoding", "ocr", "attachments"})
 
 
 @runtime_checkable
@@ -106,19 +135,30 @@ def choose_pages(name: str, count: int, options: ReadOptions) -> tuple[int, ...]
     )
 
 
-def recorded_options(reader: Reader, options: ReadOptions, pages: str) -> dict[str, str]:
+def recorded_options(reader: Reader, options: ReadOptions, pages: str, *, recognised: bool = False) -> dict[str, str]:
     """The options that are kept with a document, since its text depends on them.
 
     Args:
         pages: canonical range of the pages read; "" for all.
+        recognised: whether any text was recognised: it then depends on what recognised it.
     """
+    recognition = recognition_of(reader, options) if recognised or options.ocr == "force" else ""
     return {
         "clean": str(options.clean).lower(),
         **({"keep_running_lines": "true"} if options.clean and options.keep_running_lines else {}),
         **({"engine": options.engine} if "engine" in reader.takes else {}),
+        **({"ocr": recognition} if recognition else {}),
         **({"encoding": codecs.lookup(options.encoding).name} if options.encoding else {}),
         **({"pages": pages} if pages else {}),
     }
+
+
+def recognition_of(reader: Reader, options: ReadOptions) -> str:
+    """What recognises text in this reader's documents: the engine with its version; "" for nothing."""
+    if "ocr" not in reader.takes or options.ocr == "off":
+        return ""
+    name = engines.engine_name()
+    return f"force {name}" if name and options.ocr == "force" else name
 
 
 def cleaning_issues(
@@ -170,7 +210,9 @@ def make_document(
         page_count: pages that the source has; a range that covers them all is not recorded.
     """
     numbers = tuple(page.number for page in pages)
-    recorded = recorded_options(reader, options, format_pages(numbers) if len(numbers) < page_count else "")
+    read = format_pages(numbers) if len(numbers) < page_count else ""
+    recognised = any(issue.code in RECOGNISED_CODES for issue in issues)
+    recorded = recorded_options(reader, options, read, recognised=recognised)
     return Document(
         name=source.name,
         source_sha256=source.sha256,

@@ -17,13 +17,19 @@ from sharedllm_docs.documents.readers.source import Source, SourceLike, open_sou
 
 @dataclass(frozen=True)
 class Identity:
-    """The fields of a ``Document`` by which it is found again; named as there."""
+    """The fields of a ``Document`` by which it is found again; named as there.
+
+    Attributes:
+        recognised_options: ``reader_options`` if some of its text is recognised in pictures; None where nothing is
+            installed that does it, or it is not to be done.
+    """
 
     name: str
     source_sha256: str
     reader: str
     reader_version: str
     reader_options: Mapping[str, str]
+    recognised_options: Mapping[str, str] | None = None
 
 
 def identify(source: SourceLike, *, name: str | None, options: ReadOptions) -> Identity | None:
@@ -47,7 +53,9 @@ def identify(source: SourceLike, *, name: str | None, options: ReadOptions) -> I
         if pages is None or _may_be_locked(reader, opened):
             return None
         recorded = recorded_options(reader, options, pages)
-    return Identity(opened.name, opened.sha256, reader.name, reader.version, recorded)
+        recognised = recorded_options(reader, options, pages, recognised=True)
+    other = recognised if recognised != recorded else None
+    return Identity(opened.name, opened.sha256, reader.name, reader.version, recorded, other)
 
 
 def _closed_range(pages: str | None) -> str | None:

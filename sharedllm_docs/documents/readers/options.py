@@ -10,6 +10,7 @@ from typing import Any, Literal, TypedDict, get_args
 from sharedllm_docs.errors import ConfigError, PageRangeError
 
 Engine = Literal["pdfium", "pypdf"]
+Ocr = Literal["auto", "off", "force"]
 
 _PART = re.compile(r"\s*(\d{1,9})\s*(?:(-)\s*(\d{1,9})?\s*)?")
 _REMEDY = 'Write pages as "1-20,35" or "50-" (to the end); the first page is 1.'
@@ -80,6 +81,9 @@ class ReadOptions:
         max_bytes: maximum size of the source, in bytes.
         clean: False to keep the text as the source has it (only line breaks are made uniform).
         keep_running_lines: True to leave running headers, footers and page numbers in the cleaned text.
+        ocr: text recognition (the extra ``ocr``, or tesseract): ``auto`` for pages and pictures without text that can
+            be read, ``force`` for every page, ``off`` for none.
+        attachments: True to read the files that are embedded in a document (PDF) or attached to it (e-mail) as well.
 
     Raises:
         ConfigError: naming every invalid setting.
@@ -94,11 +98,14 @@ class ReadOptions:
     max_bytes: int = 1 << 30
     clean: bool = True
     keep_running_lines: bool = False
+    ocr: Ocr = "auto"
+    attachments: bool = False
 
     def __post_init__(self) -> None:
         problems = [
             *([] if self.pages is None or isinstance(self.pages, str) else [f"pages is {self.pages!r}, not text"]),
             *([] if self.engine in get_args(Engine) else [f"engine is {self.engine!r}, not one of {get_args(Engine)}"]),
+            *([] if self.ocr in get_args(Ocr) else [f"ocr is {self.ocr!r}, not one of {get_args(Ocr)}"]),
             *_below_one(self, "max_pages", "max_bytes"),
             *([] if self.encoding is None or _is_text_encoding(self.encoding) else [_unknown(self.encoding)]),
         ]
@@ -143,6 +150,8 @@ class ReadKeywords(TypedDict, total=False):
     max_pages: int
     clean: bool
     keep_running_lines: bool
+    ocr: Ocr
+    attachments: bool
 
 
 def reading_options(whole: ReadOptions | None, keywords: Mapping[str, Any]) -> ReadOptions:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 
 from sharedllm_docs.documents.cleaning import RunningLine
 from sharedllm_docs.documents.document import Document, Issue
-from sharedllm_docs.documents.readers.base import Progress, Reader, check_options, listed_lines
+from sharedllm_docs.documents.readers.base import Progress, Reader, check_options, listed_lines, recorded_words
+from sharedllm_docs.documents.readers.ocr import Word
 from sharedllm_docs.documents.readers.options import ReadOptions, format_pages
 from sharedllm_docs.documents.readers.registry import reader_for
 from sharedllm_docs.documents.readers.source import Source, SourceLike, open_source
 from sharedllm_docs.errors import DamagedDocumentError, DocumentWarning, EmptyDocumentError, SharedLLMError
 
 # Worth keeping with the document, not worth a warning.
-QUIET_CODES = frozenset({"blank-page", "outline-entry-lost", "running-lines"})
+QUIET_CODES = frozenset({"blank-page", "outline-entry-lost", "pictures", "running-lines", "text-recognised"})
 
 _DEFAULTS = ReadOptions()
 
@@ -96,6 +97,20 @@ def running_lines(
         warnings.simplefilter("ignore", DocumentWarning)
         read_document(source, name=name, options=options)
     return tuple(lines)
+
+
+def recognised_words(
+    source: SourceLike, *, name: str | None = None, options: ReadOptions = _DEFAULTS
+) -> Mapping[int, Sequence[Word]]:
+    """The words that text recognition finds in this document, by page number, with boxes and confidence.
+
+    Reads the document anew; arguments and errors are those of ``read_document``. Boxes are in pixels of the page as it
+    was drawn for recognition, or of the picture that was cut out of it.
+    """
+    with recorded_words() as words, warnings.catch_warnings():
+        warnings.simplefilter("ignore", DocumentWarning)
+        read_document(source, name=name, options=options)
+    return words
 
 
 def warn_of_losses(name: str, issues: Sequence[Issue]) -> None:

@@ -7,16 +7,37 @@ from importlib.metadata import entry_points
 from pathlib import PurePath
 
 from sharedllm_docs.documents.readers.base import Reader
+from sharedllm_docs.documents.readers.delimited import CsvReader
+from sharedllm_docs.documents.readers.epub import EpubReader
 from sharedllm_docs.documents.readers.html import HtmlReader
+from sharedllm_docs.documents.readers.mail import MailReader
 from sharedllm_docs.documents.readers.markdown import MarkdownReader
+from sharedllm_docs.documents.readers.office.docx import DocxReader
+from sharedllm_docs.documents.readers.office.pptx import PptxReader
+from sharedllm_docs.documents.readers.office.xlsx import XlsxReader
 from sharedllm_docs.documents.readers.pdf import PdfReader
+from sharedllm_docs.documents.readers.picture import PictureReader
+from sharedllm_docs.documents.readers.rtf import RtfReader
 from sharedllm_docs.documents.readers.text import TextReader
 from sharedllm_docs.errors import ConfigError, DocumentWarning, UnknownFormatError
 
 ENTRY_POINT_GROUP = "sharedllm_docs.readers"
 
 # Plain text comes last: almost any bytes without a NUL look like text.
-_BUILT_IN: tuple[Reader, ...] = (PdfReader(), HtmlReader(), MarkdownReader(), TextReader())
+_BUILT_IN: tuple[Reader, ...] = (
+    PdfReader(),
+    DocxReader(),
+    PptxReader(),
+    XlsxReader(),
+    EpubReader(),
+    RtfReader(),
+    PictureReader(),
+    MailReader(),
+    HtmlReader(),
+    MarkdownReader(),
+    CsvReader(),
+    TextReader(),
+)
 _registered: list[Reader] = []
 _plugins: list[Reader] | None = None
 

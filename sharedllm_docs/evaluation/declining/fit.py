@@ -206,7 +206,7 @@ def _logistic(names: Sequence[str], table: Floats, answerable: Flags, weights: F
 
 def _regression(names: Sequence[str], table: Floats, answerable: Flags, weights: Floats) -> Logistic:
     """Ridge logistic regression by Newton's method (iteratively reweighted least squares)."""
-    counted = np.asarray(np.isfinite(table).any(axis=0))
+    counted: Flags = np.asarray(np.isfinite(table).any(axis=0), dtype=bool)
     names, table = [name for name, some in zip(names, counted.tolist(), strict=True) if some], table[:, counted]
     means = np.nanmean(table, axis=0)
     spreads = np.maximum(np.nanstd(table, axis=0), 1e-3)

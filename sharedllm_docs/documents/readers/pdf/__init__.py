@@ -17,17 +17,17 @@ __all__ = ["PdfReader"]
 
 
 class PdfReader:
-    """PDF files of every version, encrypted ones included. Pictures of text are refused, not recognised."""
+    """PDF files of every version, encrypted ones included. Pictures of text are recognised where an engine is there."""
 
     name = "pdf"
     suffixes = (".pdf",)
-    takes = frozenset({"password", "engine"})
+    takes = frozenset({"password", "engine", "ocr", "attachments"})
 
     @property
     def version(self) -> str:
         """Own rules, cleaning rules and both libraries: any of them may change the text."""
         libraries = "+".join(f"{name}-{installed_version(name)}" for name in ("pypdfium2", "pypdf"))
-        return f"2+clean{CLEANING_VERSION}+{libraries}"
+        return f"3+clean{CLEANING_VERSION}+{libraries}"
 
     def sniff(self, head: bytes, name: str) -> bool:
         """The header may stand behind some junk, as PDF viewers allow."""
@@ -39,7 +39,7 @@ class PdfReader:
         Raises:
             EncryptedDocumentError: without the right password.
             DamagedDocumentError: when no page can be read.
-            ScannedDocumentError: when the pages are pictures without a text layer.
+            ScannedDocumentError: when the pages are pictures without a text layer, and nothing is recognised in them.
             EmptyDocumentError: when there are no pages, or all are blank.
             PageRangeError, DocumentTooLargeError: as ``options`` say.
         """

@@ -26,6 +26,9 @@ class PageText:
         scanned: whether a picture covers the page and hardly any text stands on it.
         hidden: number of words left out because no viewer shows them.
         undecoded: share of the letters whose font does not say which letters they are, 0 to 1.
+        origins: runs of ``text`` as (position, position in the engine's own page text, length), ascending; what no run
+            covers was added (indentation, the repeated heads of a table). The engine knows the box of each character
+            of its page text, so that a place in ``text`` leads to a place on the page.
     """
 
     text: str
@@ -33,6 +36,7 @@ class PageText:
     scanned: bool = False
     hidden: int = 0
     undecoded: float = 0.0
+    origins: tuple[tuple[int, int, int], ...] = ()
 
 
 def listed(fields: Sequence[Field]) -> str:

@@ -6,12 +6,13 @@ shows. The edits that mend it are found here, each at its position in that text.
 
 from __future__ import annotations
 
+import bisect
 import ctypes
 import math
 import re
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import groupby, pairwise
 from typing import Any
@@ -21,6 +22,10 @@ import pypdfium2.raw as pdfium_c
 from sharedllm_docs.documents.cleaning import MARGIN_LINES, lower, raised_behind
 from sharedllm_docs.documents.readers.pdf.engine import PageText, listed
 from sharedllm_docs.documents.readers.pdf.fields import Field
+from sharedllm_docs.documents.readers.pdf.layout.boxes import Word
+from sharedllm_docs.documents.readers.pdf.layout.page import LaidOut, lay_out
+from sharedllm_docs.documents.readers.pdf.layout.written import Part
+from sharedllm_docs.documents.readers.pdf.measure import MAX_CHARACTERS, Measured
 
 _FIXED_PITCH = 1  # bit of the PDF font descriptor's flags
 _FIXED_NAME = re.compile(r"mono|courier|typewriter|consol|menlo|monaco|fixed|tt\d", re.IGNORECASE)
@@ -29,6 +34,8 @@ _MARGIN = 0.15  # of the page's height, in which running lines stand
 _SIDE = 0.06  # of the page's width: marks that production systems print up the side
 _SMALL, _RAISED, _LOWERED = 0.85, 0.15, -0.08  # size and rise of raised marks, in sizes of the text beside them
 _WIDE_GAP = 1.2  # sizes: no word space is that wide
+_TYPEWRITTEN = 0.95  # share of a page's words in fixed pitch, from which it is no page with code on it
+_TIGHT = 0.12  # sizes: two pieces of one word
 _COVERS = 0.6  # share of the page from which pictures count as its scan
 _FEW_LETTERS = 120  # text of a stamp, not of a page
 _SAMPLE = 400  # characters in which fonts without a Unicode map are looked for
@@ -80,22 +87,105 @@ class Glyphs:
         hidden = self._hidden_words()
         visible = sum(end - start for start, end in _gaps(hidden, len(self.text)))
         lines = [line for line in self._lines() if not _inside(hidden, line.start, line.start + len(line.text))]
-        lead, trail, gaps = self._margins([line for line in lines if line.text.strip()])
         edits = [
             *(_Edit(start, end, "") for start, end in hidden),
             *(edit for edit in self._indentation(lines)),
             *(edit for edit in self._marks() if not _inside(hidden, edit.start, edit.end)),
-            *(_Edit(place, place, "  ") for place in gaps),
         ]
         filled, unlabelled = self._fill([line for line in lines if line.text.strip()], fields)
-        text = _apply(self.text, [*edits, *filled]).replace("\r\n", "\n")
+        laid_out = self._laid_out(hidden, lines)
+        if laid_out is None:
+            shown = [line for line in lines if line.text.strip()]
+            lead, trail, gaps = self._margins(shown)
+            edits += [_Edit(place, place, "  ") for place in gaps]
+            text, runs = _apply(self.text, [*edits, *filled], [(0, len(self.text))])
+        else:
+            text, runs, shown = self._written(laid_out, [*edits, *filled])
+            lead, trail, _ = self._margins(shown)
+        text, origins = _plain_breaks(text, runs)
+        if unlabelled:
+            text, origins = _stripped(text + listed(unlabelled), origins)
         return PageText(
-            text=(text + listed(unlabelled)).lstrip("\n") if unlabelled else text,
+            text=text,
             margins=(min(lead, MARGIN_LINES), 0 if unlabelled else min(trail, MARGIN_LINES)),
             scanned=visible <= _FEW_LETTERS and not fields and self._is_covered,
             hidden=len(hidden),
             undecoded=self._undecoded(),
+            origins=origins,
         )
+
+    # -- layout
+
+    def _laid_out(self, hidden: Sequence[tuple[int, int]], lines: Sequence[_Line]) -> LaidOut | None:
+        """Lines in reading order and tables as rows, or None where PDFium's order will do."""
+        if len(self.text) > MAX_CHARACTERS:
+            return None
+        measured = self.measured
+        words = [word for word in measured.words if not _inside(hidden, word.start, word.end)]
+        words = _with_code(
+            words, [(line.start, line.start + len(line.text)) for line in lines if line.left is not None]
+        )
+        laid_out = lay_out(words, measured.rules())
+        if laid_out is None or not measured.sideways:
+            return laid_out
+        # what stands on its side comes last
+        aside = [Part(text=self.text[start:end]) for start, end in measured.sideways if not _inside(hidden, start, end)]
+        rest = [part for one in aside for part in (one, Part(text=" "))][:-1]
+        return LaidOut((*laid_out.lines, tuple(rest)), laid_out.tables) if rest else laid_out
+
+    def _written(
+        self, laid_out: LaidOut, edits: Sequence[_Edit]
+    ) -> tuple[str, list[tuple[int, int, int]], list[_Line]]:
+        """Text of a page that was laid out, where its runs come from, and its lines as margins are measured by."""
+        text, origins, lines = list[str](), list[tuple[int, int, int]](), list[_Line]()
+        length = 0
+        pending = sorted(edits, key=lambda edit: (edit.start, edit.end))
+        starts = [edit.start for edit in pending]
+        used: set[int] = set()
+        for parts in laid_out.lines:
+            line: list[str] = []
+            for part in parts:
+                for start, end, glue in self._spans(part.words):
+                    low, high = bisect.bisect_left(starts, start), bisect.bisect_right(starts, end)
+                    own = [n for n in range(low, high) if pending[n].end <= end and n not in used]
+                    used.update(own)
+                    piece, runs = _apply(self.text, [pending[n] for n in own], [(start, end)])
+                    piece = piece.replace("\r\n", " ")
+                    begun = length + sum(map(len, line)) + len(glue)
+                    origins += [(begun + to, source, size) for to, source, size in runs]
+                    line += [glue, piece]
+                if not part.words:
+                    line.append(part.text)
+            whole = "".join(line)
+            words = parts[0].words if len(parts) == 1 else ()
+            lines.append(_Line(words[0].start if words else -1, whole))
+            text += [whole, "\n"]
+            length += len(whole) + 1
+        return "".join(text[:-1]), origins, lines
+
+    def _spans(self, words: Sequence[Word]) -> Iterator[tuple[int, int, str]]:
+        """(start, end, what stands before it) of the runs of the page text that words make up."""
+        start = end = -1
+        last: Word | None = None
+        glue = ""
+        for word in words:
+            follows = last is not None and 0 <= word.start - end <= 1 and self.text[end : word.start] in ("", " ")
+            if last is not None and follows and (word.start > end or word.left - last.right < _TIGHT * word.size):
+                end, last = word.end, word
+                continue
+            if last is not None:
+                yield start, end, glue
+                gap = word.left - last.right
+                tight = _TIGHT * (2 if word.size < _SMALL * last.size else 1)
+                glue = "" if -word.size < gap < tight * word.size else "  " if gap > _WIDE_GAP * word.size else " "
+            start, end, last = word.start, word.end, word
+        if last is not None:
+            yield start, end, glue
+
+    @cached_property
+    def measured(self) -> Measured:
+        """Words and drawn lines with their places."""
+        return Measured(self._page, self._handle, self.text, self._index, self._bounds)
 
     # -- single characters
 
@@ -379,6 +469,24 @@ class Glyphs:
         return abs(following[0] - base[0]) < 0.1 * base[1] and following[2] > mark[2]
 
 
+def _with_code(words: Sequence[Word], spans: Sequence[tuple[int, int]]) -> list[Word]:
+    """The words, those inside ``spans`` marked as code; where nearly all are, the page is typewritten and none is."""
+    starts = [start for start, _ in spans]
+
+    def inside(word: Word) -> bool:
+        place = bisect.bisect_right(starts, word.start) - 1
+        return place >= 0 and word.start < spans[place][1]
+
+    code = [inside(word) for word in words] if spans else []
+    if sum(code) > _TYPEWRITTEN * len(words):
+        return list(words)
+    return (
+        [replace(word, code=True) if mark else word for word, mark in zip(words, code, strict=True)]
+        if spans
+        else list(words)
+    )
+
+
 def _rise(mark: tuple[float, float, float], base: tuple[float, float, float]) -> int:
     """1 for a small character above the baseline of its neighbour, -1 for one below, 0 for one on it."""
     if base[1] <= 0 or mark[1] > _SMALL * base[1]:
@@ -401,11 +509,53 @@ def _gaps(spans: Sequence[tuple[int, int]], length: int) -> Iterator[tuple[int, 
     yield start, length
 
 
-def _apply(text: str, edits: Sequence[_Edit]) -> str:
-    parts, position = [], 0
-    for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
-        if edit.start < position:
-            continue
-        parts += [text[position : edit.start], edit.text]
-        position = edit.end
-    return "".join([*parts, text[position:]])
+def _apply(
+    text: str, edits: Sequence[_Edit], spans: Sequence[tuple[int, int]]
+) -> tuple[str, list[tuple[int, int, int]]]:
+    """``spans`` of the text with the edits made, and where its runs come from: (position, source, length)."""
+    parts, runs, length = list[str](), list[tuple[int, int, int]](), 0
+
+    def keep(start: int, end: int) -> None:
+        nonlocal length
+        if end > start:
+            runs.append((length, start, end - start))
+            parts.append(text[start:end])
+            length += end - start
+
+    for start, end in spans:
+        position = start
+        for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+            if edit.start < position:
+                continue
+            keep(position, edit.start)
+            parts.append(edit.text)
+            length += len(edit.text)
+            position = edit.end
+        keep(position, end)
+    return "".join(parts), runs
+
+
+def _plain_breaks(text: str, runs: list[tuple[int, int, int]]) -> tuple[str, tuple[tuple[int, int, int], ...]]:
+    """Text with plain line breaks, and its runs moved accordingly."""
+    if "\r\n" not in text:
+        return text, tuple(runs)
+    breaks = [match.start() for match in re.finditer("\r\n", text)]
+    moved = []
+    for to, source, size in runs:
+        position = to
+        for place in breaks[bisect.bisect_left(breaks, to) : bisect.bisect_left(breaks, to + size)]:
+            if place > position:
+                gone = bisect.bisect_left(breaks, position)
+                moved.append((position - gone, source + position - to, place - position))
+            position = place + 2
+        if to + size > position:
+            moved.append(
+                (position - bisect.bisect_left(breaks, position), source + position - to, to + size - position)
+            )
+    return text.replace("\r\n", "\n"), tuple(moved)
+
+
+def _stripped(text: str, runs: Sequence[tuple[int, int, int]]) -> tuple[str, tuple[tuple[int, int, int], ...]]:
+    """Text without the line breaks at its start."""
+    gone = len(text) - len(text.lstrip("\n"))
+    return text[gone:], tuple((to - gone, source, size) for to, source, size in runs)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
 import pypdfium2
 import pypdfium2.raw as pdfium_c
 
@@ -14,6 +18,11 @@ from sharedllm_docs.documents.readers.pdf.glyphs import Glyphs
 from sharedllm_docs.documents.readers.source import Source
 
 _LOCK = threading.RLock()
+_LONG_SIDE = 1800  # pixels of a drawn page: 150 to 160 dpi of an A4 or letter page
+_MAX_SCALE = 4.0  # pixels a point, of small pages
+_BIG_PAGE = 1200.0  # points; larger pages are drawn at 1.5 pixels a point
+_PICTURE_SHARE = 0.04  # of the page, from which a picture may hold text
+_MAX_PICTURES = 20  # of a page
 
 
 class PdfiumFile:
@@ -65,6 +74,92 @@ class PdfiumFile:
             except pypdfium2.PdfiumError as error:
                 raise EngineError(str(error)) from error
 
+    @contextmanager
+    def _page(self, index: int) -> Iterator[Any]:
+        with _LOCK:
+            try:
+                page = self._document[index]
+                try:
+                    yield page
+                finally:
+                    page.close()
+            except pypdfium2.PdfiumError as error:
+                raise EngineError(str(error)) from error
+
+    def render(self, index: int) -> Any:
+        """The page as viewers show it: [height, width, 3] bytes of red, green and blue. Raises EngineError."""
+        with self._page(index) as page:
+            scale = _scale(*page.get_size())
+            return _rgb(page.render(scale=scale).to_numpy())
+
+    def pictures(self, index: int) -> list[Any]:
+        """The large pictures of a page on which no text of its own stands, cut out of the drawn page, top to bottom.
+
+        Raises EngineError.
+        """
+        with self._page(index) as page:
+            spots = self._picture_spots(page)
+            if not spots:
+                return []
+            width, height = page.get_size()
+            scale = _scale(width, height)
+            drawn = _rgb(page.render(scale=scale).to_numpy())
+            cut = []
+            for spot in spots:
+                left, top, right, bottom = _on_bitmap(page, spot, drawn.shape[1], drawn.shape[0])
+                cut.append(np.ascontiguousarray(drawn[top:bottom, left:right]))
+            return [picture for picture in cut if picture.shape[0] >= 20 and picture.shape[1] >= 40]
+
+    @staticmethod
+    def _picture_spots(page: Any) -> list[tuple[float, float, float, float]]:
+        """Left, bottom, right, top in page coordinates of the pictures that may hold text."""
+        left, bottom, right, top = page.get_bbox()
+        area = (right - left) * (top - bottom)
+        spots = []
+        for item in page.get_objects(filter=(pdfium_c.FPDF_PAGEOBJ_IMAGE,), max_depth=4):
+            x0, y0, x1, y1 = item.get_bounds()
+            x0, y0, x1, y1 = max(x0, left), max(y0, bottom), min(x1, right), min(y1, top)
+            if x1 > x0 and y1 > y0 and (x1 - x0) * (y1 - y0) >= _PICTURE_SHARE * area:
+                spots.append((x0, y0, x1, y1))
+        if not spots:
+            return []
+        textpage = page.get_textpage()
+        try:
+            bare = {spot for spot in spots if not textpage.get_text_bounded(*spot).strip()}
+        finally:
+            textpage.close()
+        return sorted(bare, key=lambda spot: (-spot[3], spot[0]))[:_MAX_PICTURES]
+
     def close(self) -> None:
         with _LOCK:
             self._document.close()
+
+
+def _scale(width: float, height: float) -> float:
+    """Pixels a point at which a page of this size (in points) is drawn."""
+    longest = max(width, height, 1.0)
+    if longest > _BIG_PAGE:
+        return min(1.5, 3000 / longest)
+    return min(_MAX_SCALE, _LONG_SIDE / longest)
+
+
+def _rgb(bitmap: Any) -> Any:
+    """PDFium's bitmap (grey, BGR or BGRx) as [height, width, 3] in the order red, green, blue."""
+    if bitmap.ndim == 2:
+        bitmap = bitmap[..., None]
+    if bitmap.shape[2] == 1:
+        return np.repeat(bitmap, 3, axis=2)
+    return np.ascontiguousarray(bitmap[..., 2::-1])
+
+
+def _on_bitmap(
+    page: Any, spot: tuple[float, float, float, float], width: int, height: int
+) -> tuple[int, int, int, int]:
+    """Left, top, right, bottom in pixels of the drawn page, which may be turned."""
+    corners = []
+    for x, y in ((spot[0], spot[1]), (spot[2], spot[3])):
+        across, down = ctypes.c_int(), ctypes.c_int()
+        pdfium_c.FPDF_PageToDevice(page.raw, 0, 0, width, height, 0, x, y, across, down)
+        corners.append((min(max(across.value, 0), width), min(max(down.value, 0), height)))
+    (x0, y0), (x1, y1) = corners
+    return min(x0, x1), min(y0, y1), max(x0, x1), max(y0, y1)

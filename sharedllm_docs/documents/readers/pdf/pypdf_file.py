@@ -13,8 +13,10 @@ import pypdf
 
 from sharedllm_docs.documents.cleaning import clean_characters
 from sharedllm_docs.documents.document import Issue
+from sharedllm_docs.documents.readers.mail import attachments_message
 from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText, encrypted, listed
 from sharedllm_docs.documents.readers.pdf.fields import Field, fields_of
+from sharedllm_docs.documents.readers.pdf.xfa import xfa_lines
 from sharedllm_docs.documents.readers.source import Source
 
 _METADATA = ("Title", "Author", "Subject", "Keywords", "Creator", "Producer", "CreationDate", "ModDate")
@@ -107,16 +109,46 @@ class PypdfFile:
         """What the file holds besides its pages, none of which is read."""
         issues = []
         with _converted(), collected_logs():
-            root = self._reader.root_object
-            form = root.get("/AcroForm")
-            if form is not None and form.get_object().get("/XFA") is not None:
-                message = "the file is an XFA form, of which only the page for viewers that cannot show it may be read"
+            if self._form().get("/XFA") is not None:
+                read = "its labels and values are read without their layout" if self.xfa() else "it is not read"
+                message = f"the file is an XFA form, of which its pages show only what other viewers can; {read}"
                 issues.append(Issue("xfa-form", message))
-            count = len(self._reader.attachments)
-            if count:
-                message = f"the {count} file(s) embedded in this one are not read; save them and add them by themselves"
-                issues.append(Issue("embedded-files", message))
+            names = [name for name, _ in self.embedded()]
+            if names:
+                issues.append(Issue("embedded-files", attachments_message(names)))
         return issues
+
+    def _form(self) -> Any:
+        form = self._reader.root_object.get("/AcroForm")
+        return form.get_object() if form is not None else {}
+
+    def xfa(self) -> list[str]:
+        """The lines of an XFA form whose pages hold none of its fields; none of other forms. Raises EngineError."""
+        with _converted(), collected_logs():
+            form = self._form()
+            packets = form.get("/XFA")
+            if packets is None or form.get("/Fields"):
+                return []
+            held = packets.get_object()
+            streams = held[1::2] if isinstance(held, list) else [held]
+            return xfa_lines(b"".join(bytes(one.get_object().get_data()) for one in streams))
+
+    def embedded(self) -> Iterator[tuple[str, bytes]]:
+        """(name, bytes) of the files in this one: those of the whole file, then those that notes on pages hold."""
+        with _converted(), collected_logs():
+            for item in self._reader.attachment_list:
+                content = item.content
+                if content:
+                    yield str(item.alternative_name or item.name), bytes(content)
+            for page in self._reader.pages:
+                for note in page.get("/Annots") or ():
+                    file = (
+                        note.get_object().get("/FS") if note.get_object().get("/Subtype") == "/FileAttachment" else None
+                    )
+                    own: Any = file.get_object() if file is not None else {}
+                    stream = own.get("/EF", {}).get("/F")
+                    if stream is not None:
+                        yield str(own.get("/UF") or own.get("/F") or "file"), bytes(stream.get_object().get_data())
 
     def has_content(self, index: int) -> bool:
         """Whether the page has a content stream that is not empty."""

@@ -7,21 +7,24 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from sharedllm_docs.documents.cleaning import clean_pages, normalise_line_breaks
 from sharedllm_docs.documents.document import Document, Issue, Page
+from sharedllm_docs.documents.readers import ocr
 from sharedllm_docs.documents.readers.base import Progress, Reader, choose_pages, cleaning_issues, make_document
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText
 from sharedllm_docs.documents.readers.pdf.fields import Field
+from sharedllm_docs.documents.readers.pdf.layout.written import without_marks
 from sharedllm_docs.documents.readers.pdf.open import OpenedPdf, open_pdf
 from sharedllm_docs.documents.readers.pdf.outline import locate_sections
+from sharedllm_docs.documents.readers.pdf.pdfium import PdfiumFile
 from sharedllm_docs.documents.readers.pdf.pypdf_file import OutlineEntry, collected_logs
+from sharedllm_docs.documents.readers.pdf.recognise import PageRecogniser
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.errors import DamagedDocumentError, EmptyDocumentError, ScannedDocumentError
 
-_UNDECODED = 0.3  # share of a page's letters without a Unicode map from which the page counts as lost
 _END_MARK_WITHIN = 1024  # bytes from the end in which viewers look for %%EOF
 
 
@@ -42,12 +45,15 @@ def read_pdf(reader: Reader, source: Source, options: ReadOptions, progress: Pro
         with collected_logs():
             structure, issues = _structure(opened)
         raw = []
+        pdfium = next((engine for engine in opened.engines if isinstance(engine, PdfiumFile)), None)
+        recogniser = PageRecogniser(options, pdfium)
         for done, number in enumerate(numbers, start=1):
-            page, found = _page_text(opened, number)
+            page, found = recogniser.page(number, *_page_text(opened, number))
             raw.append(page)
             issues.extend(found)
             if progress is not None:
                 progress(done, len(numbers))
+        _add_form(opened, numbers, raw)
         _refuse_textless(source.name, [page.text for page in raw], issues)
         issues = [*opened.issues, *_damage(source, opened, logs), *issues]
     pages, cleaning = _pages(raw, numbers, structure, count, options)
@@ -63,6 +69,15 @@ def read_pdf(reader: Reader, source: Source, options: ReadOptions, progress: Pro
         issues=issues,
         metadata=structure.metadata,
     )
+
+
+def _add_form(opened: OpenedPdf, numbers: Sequence[int], raw: list[PageText]) -> None:
+    """The lines of an XFA form go behind the text of page 1, which is there for other viewers."""
+    with contextlib.suppress(EngineError):
+        lines = opened.structure.xfa() if opened.structure is not None and numbers[:1] == (1,) else []
+        if lines:
+            text = "\n\n".join(filter(None, (raw[0].text.rstrip("\n"), "\n".join(lines))))
+            raw[0] = replace(raw[0], text=text, margins=(raw[0].margins[0], 0))
 
 
 def _structure(opened: OpenedPdf) -> tuple[_Structure, list[Issue]]:
@@ -142,9 +157,6 @@ def _page_issues(page: PageText, number: int) -> list[Issue]:
         letters = sum(character.isalnum() for character in page.text)
         message = f"the page is a picture with only {letters} letters and digits of text on it"
         issues.append(Issue("no-text-on-page", message, number))
-    if page.undecoded >= _UNDECODED:
-        message = f"fonts do not say which letters they show: {page.undecoded:.0%} of the text cannot be decoded"
-        issues.append(Issue("undecodable-text", message, number))
     return issues
 
 
@@ -163,10 +175,12 @@ def _refuse_textless(name: str, raw: Sequence[str], issues: Sequence[Issue]) -> 
     if any(text.strip() for text in raw):
         return
     codes = {issue.code for issue in issues if issue.page is not None}
-    if "no-text-on-page" in codes:
+    if codes & {"no-text-on-page", "undecodable-text"}:
         raise ScannedDocumentError(
-            f"{name}: none of the {len(raw)} page(s) read has a text layer, they are pictures.",
-            remedy="Run text recognition on it first (for example with OCRmyPDF).",
+            f"{name}: none of the {len(raw)} page(s) read has a text layer that can be read, they are pictures.",
+            remedy=ocr.REMEDY
+            if not ocr.engines.engine_name()
+            else "Read it with ocr='auto', or check the picture's quality.",
         )
     if "page-failed" in codes:
         reason = next(issue.message for issue in issues if issue.code == "page-failed")
@@ -214,8 +228,9 @@ def _pages(
         )
         issues = cleaning_issues(texts, cleaned, numbers, removed)
         texts = cleaned
+    marked = [without_marks(text) for text in texts]
     pages = [
-        Page(number, text, label)
-        for number, text, label in zip(numbers, texts, labels or [""] * len(numbers), strict=True)
+        Page(number, text, label, repeats)
+        for number, (text, repeats), label in zip(numbers, marked, labels or [""] * len(numbers), strict=True)
     ]
     return pages, issues

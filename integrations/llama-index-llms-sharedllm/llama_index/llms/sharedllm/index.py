@@ -6,7 +6,7 @@ import logging
 from asyncio import to_thread
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import sharedllm_docs as core
 from llama_index.core.base.llms.types import ChatMessage, MessageRole
@@ -25,7 +25,11 @@ from llama_index.llms.sharedllm.filters import Filters
 from llama_index.llms.sharedllm.query_engine import SharedLLMQueryEngine
 from llama_index.llms.sharedllm.retriever import SharedLLMRetriever
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 logger = logging.getLogger(__name__)
+Encode = Literal["all", "background", "when-asked"]
 
 
 class SharedLLMIndex:
@@ -53,6 +57,7 @@ class SharedLLMIndex:
         llm: SharedLLM | core.SharedLLM | None = None,
         show_progress: bool = False,
         callback_manager: CallbackManager | None = None,
+        encode: Encode = "all",
         **model_options: Any,
     ) -> SharedLLMIndex:
         """Add documents to the index at ``persist_dir``, which is made if it does not exist.
@@ -66,6 +71,7 @@ class SharedLLMIndex:
             llm: the loaded model; None loads the index's own or the default.
             show_progress: show a progress bar.
             callback_manager: by default that of LlamaIndex's settings.
+            encode: see ``insert``.
             model_options: of ``sharedllm_docs.SharedLLM.from_pretrained`` (name_or_path, adapter, device, ...).
 
         Raises:
@@ -74,7 +80,7 @@ class SharedLLMIndex:
         index = cls(core.Index.open_or_create(persist_dir, _core_llm(llm), **model_options))
         index._callback_manager = callback_manager or index._callback_manager
         with index._callback_manager.as_trace("index_construction"):
-            index._refresh(documents, same_content=True, show_progress=show_progress)
+            index._refresh(documents, same_content=True, show_progress=show_progress, encode=encode)
         return index
 
     @classmethod
@@ -100,29 +106,56 @@ class SharedLLMIndex:
         """Metadata by ``ref_doc_id``, without node ids, since nodes are made when a question is asked."""
         return {info.name: RefDocInfo(metadata=dict(kept_of(info.metadata).metadata)) for info in self._documents()}
 
-    def insert(self, document: Document) -> None:
+    @property
+    def unread_chunks(self) -> dict[str, int]:
+        """By ``ref_doc_id``: how many chunks of a document are not encoded yet; see ``insert``."""
+        return {info.name: info.unread_chunks for info in self._documents()}
+
+    def insert(self, document: Document, *, encode: Encode = "all") -> None:
         """Read a document, in place of the one with the same ``id_``; only changed chunks are read again.
+
+        Args:
+            document: to be read.
+            encode: ``"all"`` encodes its chunks before this returns, ``"background"`` in a thread (``wait`` waits for
+                it), ``"when-asked"`` when a question needs them. It can be asked in any case, with the same answers.
 
         Raises:
             SharedLLMError: the document has no text, or metadata that JSON cannot carry; or the disk is full.
         """
         with self._callback_manager.as_trace("insert"):
-            self.core.add(to_core(document), replace=True)
+            self.core.add(to_core(document), replace=True, encode=encode)
 
     def insert_file(
-        self, path: str | Path, *, ref_doc_id: str | None = None, options: core.ReadOptions | None = None
+        self,
+        path: str | Path,
+        *,
+        ref_doc_id: str | None = None,
+        options: core.ReadOptions | None = None,
+        encode: Encode = "all",
+        **reading: Unpack[core.ReadKeywords],
     ) -> str:
-        """Read a file (PDF, text, Markdown, HTML) with sharedllm-docs's own readers; returns its ``ref_doc_id``.
+        """Read a file of any format with sharedllm-docs's own readers; returns its ``ref_doc_id``.
 
         Unlike LlamaIndex's readers they keep pages, printed page labels and sections.
 
         Args:
             path: of the file, or an fsspec URL.
             ref_doc_id: the file's name by default.
-            options: of the reader: password, pages, engine, encoding.
+            options: how it is read, as a whole.
+            encode: see ``insert``.
+            reading: single fields of ``ReadOptions``: ``pages``, ``password``, ``ocr``, ``attachments`` and others.
         """
         with self._callback_manager.as_trace("insert"):
-            return self.core.add(path, name=ref_doc_id, options=options, replace=True).document.name
+            added = self.core.add(path, name=ref_doc_id, options=options, replace=True, encode=encode, **reading)
+            return added.document.name
+
+    def read(self, ref_doc_id: str | None = None) -> int:
+        """Encode what is not read yet, of one document or of all; returns the number of chunks encoded."""
+        return self.core.read(ref_doc_id)
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is read in the background; False if that takes longer than ``timeout`` seconds."""
+        return self.core.wait(timeout)
 
     def update_ref_doc(self, document: Document) -> None:
         """Replace the document with the same ``id_``, or insert it; the index always has one of the two."""
@@ -159,9 +192,9 @@ class SharedLLMIndex:
         """Delete the rows that no document needs; returns the bytes freed."""
         return self.core.prune()
 
-    async def ainsert(self, document: Document) -> None:
+    async def ainsert(self, document: Document, *, encode: Encode = "all") -> None:
         """``insert`` in a thread."""
-        await to_thread(self.insert, document)
+        await to_thread(self.insert, document, encode=encode)
 
     async def aupdate_ref_doc(self, document: Document) -> None:
         """``update_ref_doc`` in a thread."""
@@ -283,7 +316,14 @@ class SharedLLMIndex:
     def _documents(self) -> list[core.DocumentInfo]:
         return self.core.documents()
 
-    def _refresh(self, documents: Sequence[Document], *, same_content: bool, show_progress: bool) -> list[bool]:
+    def _refresh(
+        self,
+        documents: Sequence[Document],
+        *,
+        same_content: bool,
+        show_progress: bool,
+        encode: Encode = "all",
+    ) -> list[bool]:
         hashes = {info.name: kept_of(info.metadata).hash for info in self._documents()}
         contents = set(hashes.values()) if same_content else set()
         done = []
@@ -293,7 +333,7 @@ class SharedLLMIndex:
             if blank:
                 logger.warning("The document %r is blank and is left out.", document.id_)
             elif not present:
-                self.insert(document)
+                self.insert(document, encode=encode)
                 hashes[document.id_] = document.hash
             done.append(not present and not blank)
         return done

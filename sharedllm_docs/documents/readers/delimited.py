@@ -1,0 +1,83 @@
+"""CSV and TSV: one table, every value behind the head of its column."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterator
+
+from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
+from sharedllm_docs.documents.readers.decode import decode, looks_like_text
+from sharedllm_docs.documents.readers.flow import Flow
+from sharedllm_docs.documents.readers.office.grid import add_sheet
+from sharedllm_docs.documents.readers.office.xlsx import MAX_CELLS
+from sharedllm_docs.documents.readers.options import ReadOptions
+from sharedllm_docs.documents.readers.source import Source
+from sharedllm_docs.errors import DamagedDocumentError, DocumentTooLargeError
+
+_DELIMITERS = ",;\t|"
+_SAMPLE = 1 << 16
+_LONGEST_FIELD = 1 << 20
+
+
+class CsvReader:
+    """Values between commas, semicolons, tabs or bars, in any text encoding."""
+
+    name = "csv"
+    version = "1"
+    suffixes = (".csv", ".tsv", ".tab")
+    takes = frozenset({"encoding"})
+
+    def sniff(self, head: bytes, name: str) -> bool:
+        """Text of such a name."""
+        return name.lower().endswith(self.suffixes) and looks_like_text(head)
+
+    def read(self, source: Source, options: ReadOptions, progress: Progress | None) -> Document:
+        """One page with the table.
+
+        Raises:
+            DamagedDocumentError: the bytes are not in ``options.encoding``, or a quoted value never ends.
+            DocumentTooLargeError: more than ``MAX_CELLS`` values.
+        """
+        text, issues = decode(source.read(), source.name, options.encoding)
+        choose_pages(source.name, 1, options)
+        flow = Flow(options.clean)
+        add_sheet(flow, _rows(text, source.name))
+        pages, sections = flow.pages()
+        if progress is not None:
+            progress(1, 1)
+        return make_document(self, source, options, pages=pages, page_count=1, sections=sections, issues=issues)
+
+
+def _rows(text: str, name: str) -> Iterator[list[str]]:
+    csv.field_size_limit(_LONGEST_FIELD)
+    delimiter = _delimiter(text[:_SAMPLE], name)
+    left = MAX_CELLS
+    try:
+        for row in csv.reader(io.StringIO(text), delimiter=delimiter):
+            left -= len(row)
+            if left < 0:
+                raise DocumentTooLargeError(f"{name} has more than {MAX_CELLS:,} values.", remedy="Split it.")
+            yield row
+    except csv.Error as error:
+        raise DamagedDocumentError(f"{name} cannot be read as CSV: {error}.", remedy="Export it again.") from error
+
+
+def _delimiter(sample: str, name: str) -> str:
+    """The delimiter that parts most lines into the same number of values; by the name where none does."""
+    if name.lower().endswith((".tsv", ".tab")):
+        return "\t"
+    lines = [line for line in sample.split("\n")[:50] if line.strip()]
+    if lines and lines[0].lower().startswith("sep=") and len(lines[0].strip()) == 5:
+        return lines[0].strip()[4]
+
+    def evenness(delimiter: str) -> tuple[float, int]:
+        try:
+            counts = [len(row) for row in csv.reader(lines, delimiter=delimiter)]
+        except csv.Error:
+            return 0.0, 0
+        usual = max(set(counts), key=counts.count, default=1)
+        return (counts.count(usual) / len(counts), usual) if usual > 1 else (0.0, 1)
+
+    return max(_DELIMITERS, key=evenness)

@@ -1,0 +1,151 @@
+"""Pages and pictures of a PDF whose text must be recognised (OCR): which they are, and what they say.
+
+In comes what the engines found on a page, out comes the page with recognised text in its place, or the issue that tells
+why a reader of the document will miss it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from sharedllm_docs.documents.cleaning import MARGIN_LINES
+from sharedllm_docs.documents.document import Issue
+from sharedllm_docs.documents.readers import ocr
+from sharedllm_docs.documents.readers.base import listed_words
+from sharedllm_docs.documents.readers.legible import illegible
+from sharedllm_docs.documents.readers.options import ReadOptions
+from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText
+from sharedllm_docs.documents.readers.pdf.pdfium import PdfiumFile
+from sharedllm_docs.errors import ConfigError
+
+_UNDECODED = 0.3  # share of a page's letters without a Unicode map from which its characters are doubted
+_DOUBTFUL = 0.8  # mean confidence below which recognised text is told aloud
+_SURE = 0.8  # confidence of a line in a picture beside text, from which it is taken
+_MARGIN = 0.12  # of the page's height, in which running lines stand
+_FEW_LETTERS = 3  # letters and digits that are too few to be the text of a picture
+
+
+class PageRecogniser:
+    """Recognises what cannot be read, as ``options.ocr`` says.
+
+    Args:
+        options: of the reader.
+        pdfium: draws the pages; None where PDFium cannot open the file.
+
+    Raises:
+        ConfigError: ``ocr="force"``, and nothing is there that recognises text.
+    """
+
+    def __init__(self, options: ReadOptions, pdfium: PdfiumFile | None) -> None:
+        self._mode, self._pdfium = options.ocr, pdfium
+        self._available = options.ocr != "off" and bool(ocr.engines.engine_name())
+        if options.ocr == "force" and not self._available:
+            raise ConfigError("ocr='force' needs an engine for text recognition.", remedy=ocr.REMEDY)
+
+    def page(self, number: int, page: PageText, issues: Sequence[Issue]) -> tuple[PageText, list[Issue]]:
+        """The page as it can be read, and what there is to say about it.
+
+        Args:
+            number: of the page, from 1.
+            page: what the engines found.
+            issues: of this page so far.
+        """
+        scanned = any(issue.code == "no-text-on-page" for issue in issues)
+        reason = "" if scanned or not page.text.strip() else _doubt(page)
+        kept = [issue for issue in issues if issue.code != "undecodable-text"]
+        if self._mode == "force" or ((scanned or reason) and self._available):
+            done = self._whole(number)
+            if done is not None:
+                told = {"no-text-on-page", "blank-page", "page-failed", "hidden-text", "page-fallback"}
+                seen, margins = done
+                read = PageText(text=seen.text, margins=margins, hidden=page.hidden)
+                return read, [*(i for i in kept if i.code not in told), _confidence(seen, number)]
+        if scanned and self._available:
+            return page, [_unrecognised(issue) if issue.code == "no-text-on-page" else issue for issue in kept]
+        if scanned:
+            return page, [self._with_remedy(issue) if issue.code == "no-text-on-page" else issue for issue in kept]
+        if reason:
+            issue = self._with_remedy(Issue("undecodable-text", f"the page's text cannot be decoded: {reason}", number))
+            return replace(page, text=""), [*kept, issue]
+        page, found = self._pictures(number, page)
+        return page, [*kept, *found, *_undecoded(page, number)]
+
+    def _whole(self, number: int) -> tuple[ocr.Recognised, tuple[int, int]] | None:
+        """What the whole page says as it is drawn, and its margins; None where nothing is recognised."""
+        picture = self._drawn(lambda pdfium: pdfium.render(number - 1))
+        if picture is None:
+            return None
+        found = self._recognise(picture, number)
+        if sum(map(str.isalnum, found.text)) < _FEW_LETTERS:
+            return None
+        lead, trail = found.margins(picture.shape[1] if found.turned % 180 else picture.shape[0], _MARGIN)
+        return found, (min(lead, MARGIN_LINES), min(trail, MARGIN_LINES))
+
+    def _pictures(self, number: int, page: PageText) -> tuple[PageText, list[Issue]]:
+        """Text in large pictures beside the page's own text, behind it."""
+        if not self._available or not page.text.strip():
+            return page, []
+        texts: list[str] = []
+        regions = []
+        for picture in self._drawn(lambda pdfium: pdfium.pictures(number - 1)) or ():
+            found = self._recognise(picture, number)
+            sure = ocr.Recognised.of([line for line in found.lines if line.confidence >= _SURE])
+            if sum(map(str.isalnum, sure.text)) >= _FEW_LETTERS:
+                texts.append(sure.text)
+                regions.append(sure)
+        if not texts:
+            return page, []
+        confidence = sum(one.confidence for one in regions) / len(regions)
+        message = f"the text of {len(texts)} picture(s) on the page was recognised (confidence {confidence:.2f})"
+        text = "\n\n".join([page.text.rstrip("\n"), *texts])
+        return replace(page, text=text, margins=(page.margins[0], 0)), [Issue("text-recognised", message, number)]
+
+    def _drawn(self, draw: Callable[[PdfiumFile], Any]) -> Any:
+        try:
+            return draw(self._pdfium) if self._pdfium is not None else None
+        except EngineError:
+            return None
+
+    @staticmethod
+    def _recognise(picture: Any, number: int) -> ocr.Recognised:
+        engine = ocr.engines.engine()
+        if engine is None:
+            return ocr.Recognised()
+        found = engine.recognise(picture)
+        listed_words(number, found.words)
+        return found
+
+    def _with_remedy(self, issue: Issue) -> Issue:
+        remedy = "ocr='auto' recognises it" if self._mode == "off" and ocr.engines.engine_name() else _install()
+        return replace(issue, message=f"{issue.message}; {remedy}")
+
+
+def _install() -> str:
+    return "install sharedllm-docs[ocr] to have it recognised"
+
+
+def _doubt(page: PageText) -> str:
+    """Why the page's characters are not its text; "" if they may be."""
+    reason = illegible(page.text)
+    if reason and page.undecoded >= _UNDECODED:
+        return f"its fonts do not say which letters they show, and {reason}"
+    return reason
+
+
+def _undecoded(page: PageText, number: int) -> list[Issue]:
+    """Fonts that do not say which letters they show, although the letters look like text."""
+    if page.undecoded < _UNDECODED:
+        return []
+    message = f"fonts do not say which letters they show: {page.undecoded:.0%} of the text may be wrong"
+    return [Issue("undecodable-text", message, number)]
+
+
+def _confidence(found: ocr.Recognised, number: int) -> Issue:
+    code = "text-recognised" if found.confidence >= _DOUBTFUL else "text-recognised-poorly"
+    return Issue(code, f"the page's text was recognised from its picture (confidence {found.confidence:.2f})", number)
+
+
+def _unrecognised(issue: Issue) -> Issue:
+    return replace(issue, message=f"{issue.message}, and no text is recognised in it")

@@ -1,0 +1,103 @@
+"""Pictures of text (PNG, JPEG, TIFF, …): recognised page by page; a TIFF may hold several."""
+
+from __future__ import annotations
+
+import io
+from typing import Any
+
+from sharedllm_docs.documents.document import Document, Issue, Page
+from sharedllm_docs.documents.readers import ocr
+from sharedllm_docs.documents.readers.base import Progress, choose_pages, listed_words, make_document
+from sharedllm_docs.documents.readers.options import ReadOptions
+from sharedllm_docs.documents.readers.source import Source
+from sharedllm_docs.errors import DamagedDocumentError, DocumentTooLargeError, ScannedDocumentError
+
+_HEADS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF8", b"BM", b"RIFF")
+_MAX_PIXELS = 100_000_000
+_LONG_SIDE = 2600  # pixels; larger pictures are made smaller
+_DOUBTFUL = 0.8
+
+
+class PictureReader:
+    """Photographs and scans."""
+
+    name = "picture"
+    version = "1"
+    suffixes = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp", ".gif")
+    takes = frozenset({"ocr"})
+
+    def sniff(self, head: bytes, name: str) -> bool:
+        """The marks with which pictures open, under a picture's name."""
+        return head.startswith(_HEADS) and name.lower().endswith(self.suffixes)
+
+    def read(self, source: Source, options: ReadOptions, progress: Progress | None) -> Document:
+        """Recognise each picture of the file.
+
+        Raises:
+            ScannedDocumentError: nothing is installed that recognises text, or none is recognised.
+            DamagedDocumentError: not a picture.
+            DocumentTooLargeError: too many pixels.
+        """
+        engine = ocr.engines.engine() if options.ocr != "off" else None
+        if engine is None:
+            raise ScannedDocumentError(f"{source.name} is a picture, its text is not recognised.", remedy=ocr.REMEDY)
+        image, count = _opened(source)
+        numbers = choose_pages(source.name, count, options)
+        pages, issues = [], []
+        for done, number in enumerate(numbers, start=1):
+            found = engine.recognise(_frame(source.name, image, number - 1))
+            listed_words(number, found.words)
+            pages.append(Page(number, found.text))
+            issues.append(_told(found, number))
+            if progress is not None:
+                progress(done, len(numbers))
+        if not any(page.text.strip() for page in pages):
+            raise ScannedDocumentError(f"{source.name}: no text is recognised in it.", remedy="Give a sharper picture.")
+        return make_document(self, source, options, pages=pages, page_count=count, issues=issues)
+
+
+def _told(found: ocr.Recognised, number: int) -> Issue:
+    if not found.text.strip():
+        return Issue("no-text-on-page", "no text is recognised in the picture", number)
+    code = "text-recognised" if found.confidence >= _DOUBTFUL else "text-recognised-poorly"
+    return Issue(code, f"the page's text was recognised from its picture (confidence {found.confidence:.2f})", number)
+
+
+def _opened(source: Source) -> tuple[Any, int]:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        image = Image.open(io.BytesIO(source.read()))
+        count = int(getattr(image, "n_frames", 1)) if image.format != "GIF" else 1
+    except Image.DecompressionBombError as error:
+        raise DocumentTooLargeError(f"{source.name}: {error}", remedy="Make it smaller.") from error
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+        raise DamagedDocumentError(
+            f"{source.name} is not a picture, or damaged: {error}.", remedy="Save it again."
+        ) from error
+    return image, count
+
+
+def _frame(name: str, image: Any, index: int) -> Any:
+    """A picture upright and in colours [height, width, 3], as its camera meant it."""
+    import numpy as np
+    from PIL import Image, ImageOps
+
+    try:
+        image.seek(index)
+        width, height = image.size
+        if width * height > _MAX_PIXELS:
+            raise DocumentTooLargeError(
+                f"{name} has {width * height:,} pixels.", remedy=f"Make it {_MAX_PIXELS:,} at most."
+            )
+        frame = ImageOps.exif_transpose(image)
+        if frame.mode in ("RGBA", "LA", "P"):
+            frame = frame.convert("RGBA")
+            frame = Image.alpha_composite(Image.new("RGBA", frame.size, "white"), frame)
+        frame = frame.convert("RGB")
+        frame.thumbnail((_LONG_SIDE, _LONG_SIDE))
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
+        raise DamagedDocumentError(
+            f"{name}: picture {index + 1} is damaged: {error}.", remedy="Save it again."
+        ) from error
+    return np.asarray(frame)

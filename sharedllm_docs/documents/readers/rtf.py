@@ -1,0 +1,135 @@
+"""RTF: text through striprtf, after hidden and deleted text is taken out and headings and notes are marked."""
+
+from __future__ import annotations
+
+import re
+
+from sharedllm_docs.documents.document import Document, Issue
+from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
+from sharedllm_docs.documents.readers.flow import Flow
+from sharedllm_docs.documents.readers.options import ReadOptions
+from sharedllm_docs.documents.readers.packed import missing_extra
+from sharedllm_docs.documents.readers.source import Source
+from sharedllm_docs.documents.tables import split_header, table_rows
+from sharedllm_docs.errors import DamagedDocumentError
+
+_TOKEN = re.compile(
+    r"(?P<hex>\\'[0-9a-fA-F]{2})|\\(?P<word>[a-zA-Z]{1,32})(?P<value>-?\d{1,10})? ?|(?P<symbol>\\[^a-zA-Z])"
+    r"|(?P<open>\{)|(?P<close>\})|(?P<text>[^\\{}]+)"
+)
+_NOTE = {"footnote": "note", "annotation": "comment"}
+_HEADING = "\u241eH"  # a visible mark that no RTF program writes, before a heading's level
+_HEADING_LINE = re.compile(r"\u241eH(\d)\u241e")
+_MAX_DEPTH = 1000
+
+
+class RtfReader:
+    """Rich Text Format of Word and its kin."""
+
+    name = "rtf"
+    version = "1"
+    suffixes = (".rtf",)
+    takes = frozenset({"encoding"})
+
+    def sniff(self, head: bytes, name: str) -> bool:
+        """The group with which every RTF file opens."""
+        return head.lstrip().startswith(b"{\\rtf")
+
+    def read(self, source: Source, options: ReadOptions, progress: Progress | None) -> Document:
+        """One page: RTF does not say where pages end.
+
+        Raises:
+            MissingExtraError: striprtf is not installed.
+            DamagedDocumentError: its groups do not close, or its bytes are in no known encoding.
+        """
+        try:
+            from striprtf.striprtf import rtf_to_text
+        except ImportError as error:
+            raise missing_extra(source.name, "striprtf", "office") from error
+        choose_pages(source.name, 1, options)
+        prepared, hidden, issues = _prepared(source.read().decode("latin-1"))
+        try:
+            text: str = rtf_to_text(prepared, encoding=options.encoding or "cp1252", errors="replace")
+        except (ValueError, LookupError, IndexError, RecursionError) as error:
+            raise DamagedDocumentError(f"{source.name} is damaged: {error}.", remedy="Export it again.") from error
+        if hidden:
+            issues.append(Issue("hidden-text", f"{hidden} run(s) of hidden or deleted text are left out"))
+        flow = Flow(options.clean)
+        _fill(flow, text)
+        pages, sections = flow.pages()
+        if progress is not None:
+            progress(1, 1)
+        return make_document(self, source, options, pages=pages, page_count=1, sections=sections, issues=issues)
+
+
+def _prepared(rtf: str) -> tuple[str, int, list[Issue]]:
+    """RTF without hidden and deleted text, with marks at headings and around notes.
+
+    Returns:
+        the RTF, the number of runs taken out, and an issue where the file ends inside a group.
+    """
+    out: list[str] = []
+    stack: list[tuple[bool, str]] = []  # of each open group: whether its text is hidden, what closes it
+    hidden = level_seen = False
+    runs, was_hidden = 0, False
+    for match in _TOKEN.finditer(rtf):
+        kind, piece = match.lastgroup or "", match[0]
+        word = match["word"] or ""
+        if kind == "open":
+            if len(stack) > _MAX_DEPTH:
+                break
+            stack.append((hidden, ""))
+        elif kind == "close":
+            if not stack:
+                continue
+            hidden, ending = stack.pop()
+            out.append(ending)
+        elif word in ("v", "deleted"):
+            hidden = match["value"] != "0"
+        elif word in ("plain",):
+            hidden = False
+        elif word in _NOTE and stack:
+            out.append(f" [{_NOTE[word]}: ")
+            _drop_star(out)
+            stack[-1] = (stack[-1][0], "]")
+            continue
+        elif word == "outlinelevel" and match["value"] and match["value"].isdecimal() and int(match["value"]) < 9:
+            level_seen = True
+            out.append(f"\\u9246 H{int(match['value']) + 1}\\u9246 ".replace("9246 ", "9246?"))
+            continue
+        elif (kind in ("text", "hex") or (kind == "symbol" and piece[1] not in "\n\r*")) and hidden:
+            runs += not was_hidden
+            was_hidden = True
+            continue
+        was_hidden = was_hidden and hidden
+        out.append(piece)
+    issues = []
+    if stack:
+        issues.append(Issue("truncated", "the file ends inside a group, so its end may be lost"))
+        out.append("}" * len(stack))
+    del level_seen
+    return "".join(out), runs, issues
+
+
+def _drop_star(out: list[str]) -> None:
+    """Take back the mark that makes readers skip the group that has just opened."""
+    for at in range(len(out) - 2, max(-1, len(out) - 4), -1):
+        if out[at] == "\\*":
+            del out[at]
+            return
+
+
+def _fill(flow: Flow, text: str) -> None:
+    """Lines as headings, paragraphs and rows of tables (``a|b|``, as striprtf writes them)."""
+    table: list[list[str]] = []
+    for line in [*text.split("\n"), ""]:
+        cells = line.split("|")
+        if len(cells) > 2 and not cells[-1].strip():
+            table.append([_HEADING_LINE.sub("", cell) for cell in cells[:-1]])
+            continue
+        if table:
+            header, rows = split_header(table)
+            flow.add_lines(table_rows(header, rows))
+            table = []
+        found = _HEADING_LINE.search(line)
+        flow.add(_HEADING_LINE.sub("", line), int(found[1]) if found else 0)

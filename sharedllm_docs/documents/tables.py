@@ -1,0 +1,103 @@
+"""Tables as text: one line a row, every value behind the head of its column. Shared by all readers that know cells.
+
+``Revenue | Q1 2025: 24.7 | Q1 2024: 21.3``: a row's cell brings its head along, so that a question about it finds row
+and column, whatever the leaves cut off. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+BAR = " | "
+_LONGEST_LINE = 150  # characters, from which a row goes on in a new line that repeats its label
+_LONGEST_HEAD = 80
+_GROUP = 260  # characters of rows, after which the title is repeated
+_MAX_HEAD_ROWS = 3
+_NUMBER = re.compile(
+    r"[-+\u2212(]?\s?(?:[A-Z]{3}\s|[$\u20ac\u00a3\u00a5])?\s?\d[\d\s.,:/'\u2009\u202f-]*\s?(?:[%\u2030)]|[A-Z]{3}|[$\u20ac\u00a3\u00a5])*"
+)
+_YEAR = re.compile(r"(?:FY\s?)?(?:19|20)\d\d(?:[/-]\d{2,4})?")
+
+
+def table_rows(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> list[str]:
+    """The lines of a table.
+
+    Args:
+        header: heads of the columns, "" where there is none; empty for a table without heads.
+        rows: cells of each row, left to right; a cell that spans columns stands in the first of them, and the others
+            are "".
+        title: of the table; it is repeated in a long one, not written at the top.
+
+    Returns:
+        the line of the heads, if there are any, then one or more lines a row.
+    """
+    heads = [_one_line(cell)[:_LONGEST_HEAD] for cell in header]
+    lines = [BAR.join(filter(None, heads))] if any(heads) else []
+    since = 0
+    for row in rows:
+        cells = [_one_line(cell) for cell in row]
+        if not any(cells):
+            continue
+        if title and since > _GROUP:
+            lines.append(title)
+            since = 0
+        for line in _row(heads, cells):
+            lines.append(line)
+            since += len(line)
+    return lines
+
+
+def _row(heads: Sequence[str], cells: Sequence[str]) -> list[str]:
+    """The lines of a row: its label, then each value behind its head."""
+    label = cells[0]
+    values = []
+    for number, cell in enumerate(cells[1:], start=1):
+        if cell:
+            head = heads[number] if number < len(heads) else ""
+            values.append(f"{head}: {cell}" if head else cell)
+    if not label and heads and heads[0]:
+        label = ""
+    lines, line = [], label
+    for value in values:
+        if line != label and len(line) + len(value) > _LONGEST_LINE:
+            lines.append(line)
+            line = label
+        line = f"{line}{BAR}{value}" if line else value
+    return [*lines, line] if line else lines
+
+
+def split_header(rows: Sequence[Sequence[str]]) -> tuple[list[str], list[Sequence[str]]]:
+    """The heads of a table without marked ones, and its other rows.
+
+    The first row names the columns if it is filled, worded and says nothing twice; further rows without a number join
+    it where the rows below have some.
+    """
+    if len(rows) < 2:
+        return [], list(rows)
+    first = [_one_line(cell) for cell in rows[0]]
+    filled = [cell for cell in first if cell]
+    if len(filled) < max(1, len(first) - 1) or any(is_number(cell) and not _YEAR.fullmatch(cell) for cell in filled):
+        return [], list(rows)
+    if len(set(filled)) < len(filled) or len(first) < 2:
+        return [], list(rows)
+    return first, list(rows[1:])
+
+
+def join_heads(rows: Sequence[Sequence[str]]) -> list[str]:
+    """One row of heads out of several, outermost first, a text that spans rows said once."""
+    width = max(map(len, rows), default=0)
+    heads = []
+    for column in range(width):
+        parts = [_one_line(row[column]) for row in rows if column < len(row)]
+        heads.append(" ".join(dict.fromkeys(filter(None, parts))))
+    return heads
+
+
+def is_number(cell: str) -> bool:
+    """Whether a cell holds a number, an amount, a share or a date in digits."""
+    return _NUMBER.fullmatch(cell.strip()) is not None
+
+
+def _one_line(cell: str) -> str:
+    return " ".join(cell.split())

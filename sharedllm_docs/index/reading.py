@@ -1,0 +1,444 @@
+"""Reads chunks that are not read yet: those that a question needs at once, the others in the background or on request.
+
+A chunk's rows depend on its tokens alone, so it makes no difference when it is encoded, or by which process.
+"""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharedllm_docs.errors import (
+    DamagedIndexError,
+    DocumentNotFoundError,
+    IndexLockedError,
+    InterruptedIngestion,
+    SharedLLMError,
+    StoreError,
+    UnstoredRowsWarning,
+)
+from sharedllm_docs.index.library import Library
+from sharedllm_docs.retrieval.prepared import EMBEDDINGS, NODE_VECTORS
+from sharedllm_docs.store import IndexStore
+from sharedllm_docs.store.records import ChunkRecord, DocumentRecord
+
+if TYPE_CHECKING:
+    import torch
+
+    from sharedllm_docs.index.ingest import Report
+    from sharedllm_docs.model.shared_llm import SharedLLM
+    from sharedllm_docs.retrieval.prepared import PreparedDocument
+    from sharedllm_docs.retrieval.searcher import Selection
+    from sharedllm_docs.store.reader import GatheredRows
+
+Encode = Literal["all", "background", "when-asked"]
+"""When the chunks of a new document are encoded: before it can be asked, in the background, or when a question needs
+them."""
+
+QUESTION_PATIENCE = 0.5
+"""Seconds that a question waits for another writer before it leaves its rows in memory."""
+NOTES = 64
+"""Number of times that a document's manifest is written while the document is read, unless that leaves more than
+``WAITING`` chunks in memory."""
+WAITING = 16
+"""Number of chunks that wait in memory to be stored, while no other process writes."""
+
+
+@dataclass
+class _Unfinished:
+    """A document that is being read.
+
+    Attributes:
+        record: of the document, as the reading began.
+        report: told of progress.
+        todo: numbers of the chunks that are neither encoded nor found.
+        unnoted: keys of chunks that are encoded or found, and not noted in the manifest.
+    """
+
+    record: DocumentRecord
+    report: Report | None
+    todo: set[int] = field(default_factory=set)
+    unnoted: set[str] = field(default_factory=set)
+
+    def tell(self) -> None:
+        """Report the number of tokens whose rows are there."""
+        if self.report is None:
+            return
+        from sharedllm_docs.index.ingest import Progress
+
+        left = sum(self.record.chunks[n].end - self.record.chunks[n].start for n in self.todo)
+        self.report(Progress("encode", self.record.tokens - left, self.record.tokens, "tokens"))
+
+    @property
+    def wants_note(self) -> bool:
+        """Whether enough was encoded since the manifest was last written."""
+        return len(self.unnoted) >= min(max(1, len(self.record.chunks) // NOTES), WAITING) or not self.todo
+
+
+def next_chunk(todo: Collection[int], asked: Sequence[int]) -> int:
+    """The chunk to read next: one that was asked for or a neighbour, the latest first, otherwise the foremost.
+
+    Args:
+        todo: numbers of the chunks to be read, at least one.
+        asked: numbers of the chunks that questions selected, the latest last.
+    """
+    near = (number + step for number in reversed(asked) for step in (0, 1, -1))
+    return next((number for number in near if number in todo), min(todo))
+
+
+class Reading:
+    """Reads on in the documents of one open index. Safe to use from several threads.
+
+    Args:
+        store: the store of the index.
+        library: gives the documents' tokens.
+        llm: returns the model; called only when something must be encoded.
+    """
+
+    def __init__(self, store: IndexStore, library: Library, llm: Callable[[], SharedLLM]) -> None:
+        self._store, self._library, self._llm = store, library, llm
+        self._asked: dict[str, list[int]] = {}
+        self._node_vectors: dict[str, NDArray[np.float32]] = {}
+        self._unnoted: dict[str, set[str]] = {}
+        self._warned = False
+        self._state = threading.Lock()
+        self._queue: dict[str, Report | None] = {}
+        self._thread: threading.Thread | None = None
+        self._running = False
+        self._stop = threading.Event()
+        self._failure: BaseException | None = None
+
+    # -- for a question ---------------------------------------------------------------------------------------------
+
+    def settle(self, record: DocumentRecord, numbers: Iterable[int]) -> tuple[dict[int, ChunkRecord], int]:
+        """Encode those of these chunks that are not read yet, and store them if the index can be written to.
+
+        Returns:
+            The chunks' records, whose rows are there to be read, by number; and how many of them were encoded now.
+        """
+        wanted = list(dict.fromkeys(numbers))
+        self._store.trim_held()
+        with self._state:
+            before = self._asked.pop(record.key, [])  # put in again, as the document asked last
+            self._asked[record.key] = [number for number in before if number not in wanted] + wanted
+        unread = [number for number in wanted if record.chunks[number].unread]
+        settled = {number: record.chunks[number] for number in wanted}
+        if not unread:
+            return settled, 0
+        encoded = 0
+        for batch in _batches(unread, self._llm().encoding_batch):
+            with self._llm().lock:
+                encoded += self._encode(record, batch)
+        settled |= {number: found for number in unread if (found := self._store.settled(record.chunks[number]))}
+        noted = self._keep_if_possible(record, {record.chunks[number].key for number in unread})
+        if noted is not None:  # another process may have written other bits of the same chunk meanwhile
+            settled |= {number: noted.chunks[number] for number in unread if not noted.chunks[number].unread}
+        return settled, encoded
+
+    def _encode(self, record: DocumentRecord, numbers: Sequence[int]) -> int:
+        """Hold the rows of those of these chunks that are not there; the model's lock is held. Returns their number."""
+        todo = [number for number in numbers if self._store.settled(record.chunks[number]) is None]
+        if not todo:
+            return 0
+        prepared = self._library.prepared(record)
+        trees = [prepared.trees[number] for number in todo]
+        ids = [prepared.tokens.ids[tree.chunk.start : tree.chunk.end].tolist() for tree in trees]
+        for number, tree, rows in zip(todo, trees, self._llm().encoder.encode(ids), strict=True):
+            chunk = record.chunks[number]
+            self._store.hold(chunk, rows.keys, rows.values, tree.layout.blocks)
+            self._node_vectors[chunk.key] = _float32(rows.node_vectors)
+        return len(todo)
+
+    def _keep_if_possible(self, record: DocumentRecord, keys: set[str]) -> DocumentRecord | None:
+        """Store held rows for a question, which is answered all the same where that is not possible."""
+        with self._state:
+            keys = self._unnoted.setdefault(record.key, set()) | keys
+            self._unnoted[record.key] = keys
+        try:
+            noted = self._store.keep(record.key, keys, timeout=QUESTION_PATIENCE)
+        except IndexLockedError:
+            return None  # tried again with the next rows of this document
+        except (DocumentNotFoundError, DamagedIndexError):
+            return None  # the question itself says what is wrong
+        except StoreError as error:
+            self._warn(record, error)
+            return None
+        with self._state:
+            self._unnoted[record.key] -= keys
+        return noted
+
+    def _warn(self, record: DocumentRecord, error: StoreError) -> None:
+        if not self._warned:
+            self._warned = True
+            warnings.warn(
+                UnstoredRowsWarning(
+                    f"{record.name}: what was read for the question stays in memory, since it cannot be stored "
+                    f"({error.message.rstrip('.')}). The next process reads it again."
+                ),
+                stacklevel=2,
+            )
+
+    # -- on request -------------------------------------------------------------------------------------------------
+
+    def read(self, keys: Sequence[str], report: Report | None, *, timeout: float, max_bytes: int | None = None) -> int:
+        """Read what is left of these documents; returns the number of chunks encoded.
+
+        Raises:
+            InterruptedIngestion: Ctrl-C; what was encoded is kept.
+            IndexLockedError, DiskBudgetError, DiskFullError: what was stored before stays.
+        """
+        encoded = 0
+        for key in keys:
+            work = self._begin(self._store.get(key), report)
+            try:
+                while work.todo or work.unnoted:
+                    encoded += self._step(work, lambda: self._llm().lock)
+                    if work.wants_note:
+                        self._note(work, timeout=timeout, max_bytes=max_bytes)
+                self._finish(work, timeout=timeout)
+            except KeyboardInterrupt as interrupt:
+                done, chunks = self._save(work), len(work.record.chunks)
+                raise InterruptedIngestion(
+                    f"Interrupted: {done:,} of {chunks:,} chunks of {work.record.name} are read.",
+                    remedy="Add the same file again, or run `sharedllm-docs read`, to go on from there.",
+                ) from interrupt
+        return encoded
+
+    def _begin(self, record: DocumentRecord, report: Report | None) -> _Unfinished:
+        """Look which chunks are there already, though the manifest does not know: a process may have died."""
+        found = {number for number in record.unread if self._store.settled(record.chunks[number]) is not None}
+        work = _Unfinished(record, report, set(record.unread) - found)
+        work.unnoted = {record.chunks[number].key for number in found}
+        work.tell()
+        return work
+
+    def _step(self, work: _Unfinished, lock: Callable[[], AbstractContextManager[Any]]) -> int:
+        """Encode the next chunk of a document, or as many as the model takes at once; returns their number."""
+        if not work.todo:
+            return 0
+        with self._state:
+            asked = tuple(self._asked.get(work.record.key, ()))
+        numbers: list[int] = []
+        while work.todo - set(numbers) and len(numbers) < self._llm().encoding_batch:
+            numbers.append(next_chunk(work.todo - set(numbers), asked))
+        with lock() as held:
+            if held is False:
+                return 0
+            encoded = self._encode(work.record, numbers)
+        self._store.trim_held()
+        work.todo -= set(numbers)
+        work.unnoted |= {work.record.chunks[number].key for number in numbers}
+        work.tell()
+        return encoded
+
+    def _note(self, work: _Unfinished, *, timeout: float, max_bytes: int | None = None) -> None:
+        """Write what is held, and the manifest."""
+        if work.unnoted:
+            noted = self._store.keep(work.record.key, work.unnoted, timeout=timeout, max_bytes=max_bytes)
+            # what had to wait too long is no longer in memory
+            work.todo |= {number for number in noted.unread if work.record.chunks[number].key in work.unnoted}
+            work.unnoted.clear()
+
+    def _finish(self, work: _Unfinished, *, timeout: float) -> None:
+        """Store the vectors that branch selection by hidden states needs, once all chunks of a document are read."""
+        record = self._store.get(work.record.key)
+        stored = self._store.vectors(record)
+        if record.unread or NODE_VECTORS in stored:
+            return
+        vectors = {EMBEDDINGS: stored[EMBEDDINGS], NODE_VECTORS: self.node_vectors(record)}
+        self._store.keep(record.key, vectors=vectors, timeout=timeout)
+        for chunk in record.chunks:
+            self._node_vectors.pop(chunk.key, None)
+
+    def node_vectors(self, record: DocumentRecord) -> NDArray[np.float32]:
+        """The vectors [nodes, H] of all chunks of a document, from the model's first layer where none are at hand."""
+        prepared = self._library.prepared(record)
+        made = []
+        for chunk, tree in zip(record.chunks, prepared.trees, strict=True):
+            known = self._node_vectors.get(chunk.key)
+            if known is None:
+                ids = prepared.tokens.ids[tree.chunk.start : tree.chunk.end].tolist()
+                with self._llm().lock:
+                    known = _float32(self._llm().encoder.node_vectors(ids))
+            made.append(known)
+        return np.concatenate(made)
+
+    def _save(self, work: _Unfinished) -> int:
+        """Store what is held before the work is left; returns the number of chunks that are read."""
+        with suppress(SharedLLMError):  # what is lost is encoded again by whoever reads on
+            self._note(work, timeout=QUESTION_PATIENCE)
+        return len(work.record.chunks) - len(work.todo)
+
+    # -- in the background ------------------------------------------------------------------------------------------
+
+    def start(self, keys: Sequence[str], report: Report | None) -> None:
+        """Read these documents in a thread, after those that it is reading already."""
+        if not keys:
+            return
+        self._llm()  # loaded here: a question asked at once would load it a second time
+        with self._state:
+            self._queue |= dict.fromkeys(keys, report)
+            if not self._running:
+                self._running, self._failure = True, None
+                self._stop.clear()
+                # no daemon: at the interpreter's end the chunk in hand is finished, and no model is cut off
+                self._thread = threading.Thread(target=self._work, name="sharedllm-docs-reading")
+                self._thread.start()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until nothing is read in the background; False if that takes longer than ``timeout`` seconds.
+
+        Raises:
+            the error that ended the reading, once.
+        """
+        thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
+            if thread.is_alive():
+                return False
+        failure, self._failure = self._failure, None
+        if failure is not None:
+            raise failure
+        return True
+
+    def stop(self) -> None:
+        """End the reading in the background after the chunk in hand; what was encoded is stored."""
+        self._stop.set()
+        thread = self._thread
+        if thread is not None and thread is not threading.current_thread():
+            thread.join()
+
+    def _stopped(self) -> bool:
+        return self._stop.is_set() or not threading.main_thread().is_alive()
+
+    def _work(self) -> None:
+        works: dict[str, _Unfinished] = {}
+        try:
+            while not self._stopped() and self._take_up(works):
+                if not works:
+                    continue
+                work = works[self._next_document(works)]
+                if len(work.unnoted) <= WAITING:  # otherwise another process is writing: it is waited for
+                    self._step(work, lambda: self._llm().lock.background(self._stopped))
+                if work.wants_note:
+                    self._note_patiently(work)
+                if not work.todo and not work.unnoted and self._finished(work):
+                    del works[work.record.key]
+        except BaseException as error:  # raised by ``wait``
+            self._failure = error
+        finally:
+            for work in works.values():
+                self._save(work)
+            with self._state:
+                self._queue.clear()
+                self._running = False
+
+    def _take_up(self, works: dict[str, _Unfinished]) -> bool:
+        """Begin documents that were queued since; False if there is nothing left to do."""
+        with self._state:
+            queued, self._queue = self._queue, {}
+            self._running = bool(queued or works)
+        for key, report in queued.items():
+            try:
+                works[key] = self._begin(self._store.get(key), report)
+            except DocumentNotFoundError:
+                continue  # removed meanwhile
+        return self._running
+
+    def _next_document(self, works: dict[str, _Unfinished]) -> str:
+        """The document that a question was last asked about, otherwise the one that was queued first."""
+        with self._state:
+            asked = [key for key in self._asked if key in works]
+        return asked[-1] if asked else next(iter(works))
+
+    def _note_patiently(self, work: _Unfinished) -> None:
+        """``_note``; where another writer has the index, it is tried again after the next chunk."""
+        try:
+            self._note(work, timeout=QUESTION_PATIENCE)
+        except IndexLockedError:
+            return
+        except DocumentNotFoundError:  # removed meanwhile: there is nothing to be read any more
+            work.todo.clear()
+            work.unnoted.clear()
+
+    def _finished(self, work: _Unfinished) -> bool:
+        """``_finish``; False where another writer has the index, so that it is tried again."""
+        try:
+            self._finish(work, timeout=QUESTION_PATIENCE)
+        except IndexLockedError:
+            return False
+        except DocumentNotFoundError:
+            return True
+        return True
+
+
+class StoredRows:
+    """Rows of a selection out of the store (``RowSource``); what is not read yet is read for it.
+
+    Args:
+        store: the store of the index.
+        llm: the model.
+        records: the documents that are searched.
+        reading: encodes what is not read yet.
+    """
+
+    def __init__(self, store: IndexStore, llm: SharedLLM, records: Sequence[DocumentRecord], reading: Reading) -> None:
+        self._store, self._llm, self._reading = store, llm, reading
+        self._listed = {record.key: record for record in records}
+        self._records = dict(self._listed)
+
+    def encode(self, selection: Selection) -> int:
+        """Encode the chunks of a selection that are not read yet; returns their number."""
+        wanted: dict[str, list[int]] = {}
+        for document, chunk, _rows in selection.row_numbers():
+            wanted.setdefault(selection.documents[document].key, []).append(chunk)
+        encoded = 0
+        for key, numbers in wanted.items():
+            record = self._records[key]
+            settled, count = self._reading.settle(record, numbers)
+            chunks = tuple(settled.get(number, chunk) for number, chunk in enumerate(record.chunks))
+            self._records[key] = replace(record, chunks=chunks)
+            encoded += count
+        return encoded
+
+    def rows(self, selection: Selection) -> tuple[torch.Tensor, torch.Tensor, int]:
+        """Unrotated keys and values [Ls, KV, R, D], and the bytes read."""
+        wanted = [(selection.documents[d].key, chunk, rows) for d, chunk, rows in selection.row_numbers()]
+        if any(self._records[key].chunks[chunk].unread for key, chunk, _rows in wanted):
+            self.encode(selection)
+        try:
+            gathered = self._gather(wanted)
+        except DamagedIndexError:
+            if not any(self._listed[key].chunks[chunk].unread for key, chunk, _rows in wanted):
+                raise
+            # what was held for this question made room for what another one holds
+            self._records = dict(self._listed)
+            self.encode(selection)
+            gathered = self._gather(wanted)
+        return gathered.keys, gathered.values, gathered.bytes_read
+
+    def _gather(self, wanted: Sequence[tuple[str, int, Sequence[int]]]) -> GatheredRows:
+        parts = [(self._records[key].chunks[chunk], rows) for key, chunk, rows in wanted]
+        return self._store.gather(parts, self._llm.upper.dtype, device=self._llm.device)
+
+    def add_node_vectors(self, documents: Iterable[PreparedDocument]) -> None:
+        """Give documents that are not wholly read the vectors that selection by hidden states needs."""
+        for document in documents:
+            if NODE_VECTORS not in document.vectors:
+                made = self._reading.node_vectors(self._records[document.key])
+                document.vectors = {**document.vectors, NODE_VECTORS: made}
+
+
+def _batches(items: Sequence[int], size: int) -> list[Sequence[int]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]
+
+
+def _float32(tensor: Any) -> NDArray[np.float32]:
+    return np.asarray(tensor.float().cpu().numpy(), dtype=np.float32)

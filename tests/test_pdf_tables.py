@@ -1,0 +1,273 @@
+"""Tables of PDF pages: found with and without drawn lines, written row by row with their heads, quoted as printed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from sharedllm_docs.documents.document import Document, Page
+from sharedllm_docs.documents.readers import ReadOptions, read_document
+from sharedllm_docs.documents.readers.pdf import glyphs
+from sharedllm_docs.documents.readers.pdf.tables import tables_of
+from sharedllm_docs.documents.sentences import quotable_spans
+from sharedllm_docs.retrieval.answer import best_quote
+
+from .documents import drawn_pdf
+from .layouts import centred, grid, income_statement, left, right, rule
+
+sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
+
+import itertools
+
+import table_structure
+
+
+def read(content: str, **options: object) -> Document:
+    return read_document(drawn_pdf([content]), name="table.pdf", options=ReadOptions(**options))  # type: ignore[arg-type]
+
+
+def row_with(text: str, *parts: str) -> str:
+    """The one line that holds all parts."""
+    found = [line for line in text.split("\n") if all(part in line for part in parts)]
+    assert len(found) == 1, f"{parts} in {found}"
+    return found[0]
+
+
+def matrix(rows: int, columns: int, *, top: float = 760, heads: str = "Region") -> str:
+    """A table without rules: heads, and figures that name their row and column."""
+    content = "".join(right(f"20{10 + column}", 170 + 60 * column, top) for column in range(columns))
+    for row in range(rows):
+        y = top - 14 - 12 * row
+        content += left(f"{heads} {chr(65 + row // 26)}{chr(65 + row % 26)}", 60, y)
+        content += "".join(right(f"{row + 1}.{column:02}", 170 + 60 * column, y) for column in range(columns))
+    return content
+
+
+# -- financial statements
+
+
+def test_a_statement_without_rules_keeps_each_figure_with_its_heads_and_its_label() -> None:
+    text = read(income_statement()).text
+    assert "Products | Three Months Ended 2025: $ 61,564 | Three Months Ended 2024: $ 58,313" in text
+    assert "Total net sales | Three Months Ended 2025: 85,431" in text
+    assert "Six Months Ended 2024: 167,417" in text
+    assert "Earnings per share | Three Months Ended 2025: $ 1.40" in text
+
+
+def test_a_label_over_two_lines_is_one_and_a_negative_keeps_its_brackets() -> None:
+    line = row_with(read(income_statement()).text, "Loss on investments", "2025: (1,204)")
+    assert line.startswith("Loss on investments, net of hedging and of foreign exchange | ")
+    assert "Three Months Ended 2024: 310" in line
+
+
+def test_a_heading_names_the_rows_under_it_and_no_others() -> None:
+    text = read(income_statement()).text
+    assert "Net sales: Products | " in text
+    assert "Net sales: Services (1) | " in text
+    assert "Net sales: Loss" not in text
+    assert "Net sales: Earnings" not in text
+
+
+def test_the_title_with_the_unit_is_said_again_in_a_long_table() -> None:
+    head = left("Table 7. Catch by region (in tonnes)", 60, 780)
+    text = read(head + matrix(40, 5, top=760)).text
+    lines = text.split("\n")
+    titles = [number for number, line in enumerate(lines) if line == "Table 7. Catch by region (in tonnes)"]
+    assert len(titles) > 5
+    assert all(sum(map(len, lines[a:b])) < 600 for a, b in itertools.pairwise(titles))
+
+
+def test_a_wide_row_goes_on_with_its_label() -> None:
+    content = "".join(right(f"Weight 20{10 + n}", 160 + 66 * n, 760) for n in range(7))
+    for row in range(6):
+        content += left(f"Region {row}", 40, 746 - 12 * row)
+        content += "".join(right(f"{row}{n}.55", 160 + 66 * n, 746 - 12 * row) for n in range(7))
+    rows = [line for line in read(content).text.split("\n") if line.startswith("Region 4 | ")]
+    assert len(rows) > 1
+    for n in range(7):
+        assert sum(f"Weight 20{10 + n}: 4{n}.55" in row for row in rows) == 1
+
+
+def test_every_figure_of_a_table_stands_behind_its_own_head() -> None:
+    text = read(matrix(30, 6)).text
+    for row in range(30):
+        lines = " ".join(
+            line for line in text.split("\n") if line.startswith(f"Region {chr(65 + row // 26)}{chr(65 + row % 26)} |")
+        )
+        for column in range(6):
+            assert f"20{10 + column}: {row + 1}.{column:02}" in lines
+
+
+# -- drawn tables
+
+
+def drawn_table(merged: bool = False) -> str:
+    rows = (700, 684, 668, 652, 636)
+    content = grid(rows, (60, 160, 260, 360))
+    if merged:  # the first column reaches over two rows
+        content = "".join(rule(60 if y not in (668, 636 + 0) or y == 636 else 160, y, 360, y) for y in rows)
+        content += "".join(rule(x, 700, x, 636) for x in (60, 160, 260, 360))
+    content += left("Vessel", 64, 688) + left("Item", 164, 688) + left("Value", 264, 688)
+    cells = [("Heron", "Length", "12 m"), ("Heron" if not merged else "", "Crew", "5"), ("Otter", "Length", "9 m")]
+    for number, row in enumerate(cells):
+        for x, text in zip((64, 164, 264), row, strict=True):
+            content += left(text, x, 672 - 16 * number) if text else ""
+    return content
+
+
+def test_a_drawn_table_is_read_cell_by_cell() -> None:
+    text = read(drawn_table()).text
+    assert "Vessel | Item | Value" in text
+    assert "Heron | Item: Crew | Value: 5" in text
+
+
+def test_a_cell_that_reaches_over_two_rows_names_both() -> None:
+    text = read(drawn_table(merged=True)).text
+    line = row_with(text, "Crew", "5")
+    assert "Heron" in line
+
+
+def test_a_frame_around_text_is_no_table() -> None:
+    frame = grid((720, 600), (60, 400))
+    lines = "".join(left(f"Line {number} of a note in a frame.", 70, 700 - 14 * number) for number in range(6))
+    assert "|" not in read(frame + lines).text
+
+
+# -- what is no table
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "".join(
+            left(f"{n}.{n} Chapter about {word} . . . . . . . . . . . . . . {7 * n}", 60, 760 - 14 * n)
+            for n, word in enumerate(("boats", "nets", "tides", "birds", "ropes", "sails"), start=1)
+        ),
+        "".join(
+            left(f"{n}.", 60, 760 - 14 * n) + left("An item of a list of things to do.", 80, 760 - 14 * n)
+            for n in range(1, 9)
+        ),
+        left("Dear reader, this is a letter.", 60, 760)
+        + right("12.5.2024", 500, 760)
+        + left("It has one date.", 60, 746),
+    ],
+    ids=["contents", "list", "letter"],
+)
+def test_what_is_no_table_is_read_as_before(content: str) -> None:
+    assert "|" not in read(content).text
+
+
+# -- quotes and places
+
+
+def test_a_quote_of_a_row_looks_as_printed() -> None:
+    document = read(income_statement())
+    quote = best_quote(document.text, "What were the services sales in the six months of 2024?", "43,117")
+    assert "Six Months Ended 2024: 43,117" in document.text[quote.start : quote.end]
+    assert document.printed(quote.start, quote.end).endswith("| 43,117")
+    assert "Months" not in document.printed(quote.start, quote.end)
+
+
+def test_each_row_can_be_quoted_alone() -> None:
+    rows = "Kayak | 2024: 640 | 2025: 655\nCanoe No. 5 | 2024: 710 | 2025: 720"
+    text = f"Prices (in EUR)\n{rows}\nThe table ends. It was short."
+    quoted = [text[a:b] for a, b in quotable_spans(text)]
+    assert quoted == [
+        "Prices (in EUR)",
+        "Kayak | 2024: 640 | 2025: 655",
+        "Canoe No. 5 | 2024: 710 | 2025: 720",
+        "The table ends.",
+        "It was short.",
+    ]
+
+
+def test_repeated_text_is_known_by_its_places_over_several_pages() -> None:
+    first = Page(1, "Kayak | 2024: 640", repeats=((8, 14),))
+    document = Document("a", "0", "pdf", "1", (first, Page(2, "Canoe | 2024: 710", repeats=((8, 14),))))
+    assert document.printed(0, len(document.text)) == "Kayak | 640\nCanoe | 710"
+    assert document.printed(18, 35) == "Canoe | 710"
+    assert document.printed(10, 17) == "640"
+    assert document.printed(5, 5) == ""
+
+
+def test_every_row_of_a_long_table_knows_the_title_and_no_other_line_does() -> None:
+    head = left("Before the table stands a sentence that is no title of it at all, and goes on.", 60, 800)
+    title = left("Table 7. Catch by region (in tonnes)", 60, 780)
+    after = left("After the table comes a sentence of its own, which is quite long too.", 60, 220)
+    document = read(head + title + matrix(40, 5, top=760) + after)
+    for row in ("Region AB | ", "Region AU | ", "Region BN | "):
+        assert document.table_title(document.text.index(row)) == "Table 7. Catch by region (in tonnes)"
+    assert document.table_title(document.text.index("Before")) == ""
+    assert document.table_title(document.text.index("After")) == ""
+    assert document.table_title(len(document.text)) == ""
+
+
+def test_marks_of_the_reader_in_a_file_do_no_harm() -> None:
+    document = read(income_statement(), clean=False)
+    assert "\ufdd0" not in document.text
+    assert "\ufdd1" not in document.text
+    assert document.pages[0].repeats
+
+
+# -- bounds
+
+
+def test_a_page_of_a_hundred_thousand_characters_is_left_in_the_order_of_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(glyphs, "lay_out", None)  # calling it would raise
+    content = "".join(left("1.2 " * 250, 20, 830 - 8 * number, 1) for number in range(100))
+    assert len(read(content).text) > 90_000
+
+
+def test_ten_thousand_drawn_lines_are_bounded() -> None:
+    lines = "".join(
+        rule(60, 60 + 0.07 * n, 500, 60 + 0.07 * n) + rule(60 + 0.04 * n, 60, 60 + 0.04 * n, 700) for n in range(5000)
+    )
+    assert "2012: 1.02" in read(lines + matrix(10, 5)).text
+
+
+# -- the scorer
+
+
+TRUTH = """<document><table id="1"><region id="1" page="1">
+<cell start-row="0" start-col="1"><content>2010</content></cell>
+<cell start-row="0" start-col="2"><content>2011</content></cell>
+<cell start-row="1" start-col="0"><content>Region AA</content></cell>
+<cell start-row="1" start-col="1"><content>1.00</content></cell>
+<cell start-row="1" start-col="2"><content>1.01</content></cell>
+<cell start-row="2" start-col="0"><content>Region AB</content></cell>
+<cell start-row="2" start-col="1"><content>2.00</content></cell>
+<cell start-row="2" start-col="2"><content>{last}</content></cell>
+</region></table></document>"""
+
+
+def test_the_scorer_counts_neighbours(tmp_path: Path) -> None:
+    pdf, truth = tmp_path / "a.pdf", tmp_path / "a-str.xml"
+    content = matrix(3, 3)
+    pdf.write_bytes(drawn_pdf([content]))
+    truth.write_text(TRUTH.format(last="2.01"), encoding="utf-8")
+    wanted = table_structure.wanted_relations(truth)
+    assert sum(wanted.values()) == 10
+    found = table_structure.found_relations(tables_of(pdf))
+    score = table_structure.score(found, wanted)
+    assert score.recall == 1.0
+    assert score.precision < 1.0  # the third row and column are not in the truth
+    truth.write_text(TRUTH.format(last="9.99"), encoding="utf-8")
+    assert table_structure.score(found, table_structure.wanted_relations(truth)).right == 8
+
+
+def test_the_scorer_names_a_folder_without_truth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["table_structure", str(tmp_path)])
+    with pytest.raises(SystemExit, match=r"holds no NAME-str\.xml"):
+        table_structure.main()
+
+
+def test_a_spanning_head_is_one_cell_over_its_columns(tmp_path: Path) -> None:
+    pdf = tmp_path / "a.pdf"
+    pdf.write_bytes(drawn_pdf([income_statement() + centred("end", 300, 100)]))
+    ((_, table),) = tables_of(pdf)
+    spans = {one.text: (one.column, one.last_column) for one in table.cells if one.row == 0}
+    assert spans == {"Three Months Ended": (1, 2), "Six Months Ended": (3, 4)}

@@ -1,0 +1,465 @@
+"""DOCX, PPTX and XLSX: what a person sees is read, what nobody sees is left out and told, hostile files are refused."""
+
+from __future__ import annotations
+
+import datetime as dt
+import io
+import zipfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.readers import ReadOptions, read_document
+from sharedllm_docs.documents.readers.office.number_format import shown
+from sharedllm_docs.errors import (
+    DamagedDocumentError,
+    DocumentError,
+    DocumentTooLargeError,
+    DocumentWarning,
+    EncryptedDocumentError,
+    MissingExtraError,
+    UnknownFormatError,
+)
+
+docx = pytest.importorskip("docx")
+pptx = pytest.importorskip("pptx")
+openpyxl = pytest.importorskip("openpyxl")
+
+
+def saved(made: Any) -> bytes:
+    file = io.BytesIO()
+    made.save(file)
+    return file.getvalue()
+
+
+def changed(data: bytes, edit: Callable[[str, bytes], bytes | None], more: dict[str, bytes] | None = None) -> bytes:
+    """The archive with every entry as ``edit`` gives it back (None leaves it out), and ``more`` entries."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as new:
+        for entry in old.infolist():
+            content = edit(entry.filename, old.read(entry))
+            if content is not None:
+                new.writestr(entry.filename, content)
+        for name, content in (more or {}).items():
+            new.writestr(name, content)
+    return file.getvalue()
+
+
+def body(data: bytes, old: str, new: str) -> bytes:
+    """A DOCX with a piece of its text's XML replaced."""
+
+    def edit(name: str, content: bytes) -> bytes:
+        if name != "word/document.xml":
+            return content
+        assert old.encode() in content
+        return content.replace(old.encode(), new.encode())
+
+    return changed(data, edit)
+
+
+def codes(document: Document) -> list[tuple[str, int | None]]:
+    return [(issue.code, issue.page) for issue in document.issues]
+
+
+def read(data: bytes, name: str, **options: Any) -> Document:
+    return read_document(data, name=name, options=ReadOptions(**options))
+
+
+# -- DOCX
+
+
+def report() -> Any:
+    made = docx.Document()
+    made.core_properties.title, made.core_properties.author = "Harbour plan", "Ann"
+    made.add_heading("Harbour plan", 0)
+    made.add_heading("Fees", 1)
+    made.add_paragraph("The fee is 12 euros.")
+    return made
+
+
+def test_docx_headings_are_sections_and_properties_metadata() -> None:
+    document = read(saved(report()), "plan.docx")
+    assert document.text == "Harbour plan\n\nFees\n\nThe fee is 12 euros."
+    assert [(one.title, one.level, document.text[one.char :][:4]) for one in document.sections] == [
+        ("Harbour plan", 1, "Harb"),
+        ("Fees", 1, "Fees"),
+    ]
+    assert (document.metadata["title"], document.metadata["author"]) == ("Harbour plan", "Ann")
+    assert document.page_word == ""
+    assert document.section_path(document.text.index("12 euros")) == ("Fees",)
+
+
+def test_docx_lists_are_numbered_as_word_numbers_them() -> None:
+    made = docx.Document()
+    for text, style in [
+        ("one", "List Number"),
+        ("two", "List Number"),
+        ("dot", "List Bullet"),
+        ("three", "List Number"),
+    ]:
+        made.add_paragraph(text, style=style)
+    assert read(saved(made), "a.docx").text.split("\n") == ["1. one", "2. two", "- dot", "3. three"]
+
+
+def table(made: Any, rows: list[list[str]]) -> Any:
+    grid = made.add_table(len(rows), len(rows[0]))
+    for at, row in enumerate(rows):
+        for column, text in enumerate(row):
+            grid.cell(at, column).text = text
+    return grid
+
+
+def test_docx_tables_keep_head_and_cell_together() -> None:
+    made = docx.Document()
+    table(made, [["Boat", "Built", "Crew"], ["Heron", "1911", "5"], ["Tern", "1932", "3"]])
+    assert read(saved(made), "a.docx").text.split("\n") == [
+        "Boat | Built | Crew",
+        "Heron | Built: 1911 | Crew: 5",
+        "Tern | Built: 1932 | Crew: 3",
+    ]
+
+
+def test_docx_merged_cells_hold_for_every_row_and_column_they_span() -> None:
+    made = docx.Document()
+    grid = table(made, [["Port", "Boat", "Tons"], ["Brel", "Heron", "12"], ["", "Tern", "9"]])
+    grid.cell(1, 0).merge(grid.cell(2, 0))
+    lines = read(saved(made), "a.docx").text.split("\n")
+    assert lines[1:] == ["Brel | Boat: Heron | Tons: 12", "Brel | Boat: Tern | Tons: 9"]
+
+
+def test_docx_tracked_changes_show_the_new_text() -> None:
+    old = "<w:t>The fee is 12 euros.</w:t></w:r>"
+    new = (
+        "<w:t>The fee is </w:t></w:r><w:del w:id='1' w:author='A'><w:r><w:delText>12</w:delText></w:r></w:del>"
+        "<w:ins w:id='2' w:author='A'><w:r><w:t>15</w:t></w:r></w:ins><w:r><w:t> euros.</w:t></w:r>"
+    )
+    with pytest.warns(DocumentWarning, match=r"deleted-text: .*1 tracked deletion"):
+        document = read(body(saved(report()), old, new), "a.docx")
+    assert "The fee is 15 euros." in document.text
+    assert "12" not in document.text
+
+
+def test_docx_hidden_text_is_left_out_and_told() -> None:
+    made = report()
+    made.add_paragraph("secret margin").runs[0].font.hidden = True
+    with pytest.warns(DocumentWarning, match="hidden-text: .*1 run"):
+        document = read(saved(made), "a.docx")
+    assert "secret" not in document.text
+
+
+def test_docx_comments_and_struck_out_text_are_marked() -> None:
+    made = docx.Document()
+    paragraph = made.add_paragraph("See the annex.")
+    made.add_comment(paragraph.runs[0], text="Which one?", author="Ann")
+    paragraph.add_run(" 80 crowns").font.strike = True
+    assert read(saved(made), "a.docx").text == "See the annex.[deleted:  80 crowns]\n\nComment (Ann): Which one?"
+
+
+FOOTNOTES = (
+    b'<w:footnotes xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main">'
+    b'<w:footnote w:type="separator" w:id="-1"><w:p/></w:footnote>'
+    b'<w:footnote w:id="2"><w:p><w:r><w:t>Only in summer.</w:t></w:r></w:p></w:footnote></w:footnotes>'
+)
+
+
+def test_docx_footnotes_follow_their_paragraph_and_no_number_grows_by_their_mark() -> None:
+    data = body(saved(report()), "12 euros.</w:t></w:r>", "250</w:t></w:r><w:r><w:footnoteReference w:id='2'/></w:r>")
+    relation = (
+        b'<Relationship Id="rId99" '
+        b'Type="http://schemas.openxmlformats.org/officeDocument/2006/relationships/footnotes" '
+        b'Target="footnotes.xml"/></Relationships>'
+    )
+    kind = (
+        b'<Override PartName="/word/footnotes.xml" '
+        b'ContentType="application/vnd.openxmlformats-officedocument.wordprocessingml.footnotes+xml"/></Types>'
+    )
+
+    def edit(name: str, content: bytes) -> bytes:
+        if name == "word/_rels/document.xml.rels":
+            return content.replace(b"</Relationships>", relation)
+        return content.replace(b"</Types>", kind) if name == "[Content_Types].xml" else content
+
+    text = read(changed(data, edit, {"word/footnotes.xml": FOOTNOTES}), "a.docx").text
+    assert "The fee is 250¹" in text
+    assert "2501" not in text
+    assert text.endswith("Footnote 1: Only in summer.")
+
+
+def test_docx_pages_are_those_that_word_wrote_down() -> None:
+    made = report()
+    made.add_paragraph("Second page.")
+    made.add_paragraph("Third page.")
+    data = body(saved(made), "<w:t>Second page.", "<w:lastRenderedPageBreak/><w:t>Second page.")
+    data = body(data, "<w:t>Third page.", "<w:lastRenderedPageBreak/><w:t>Third page.")
+    document = read(data, "a.docx")
+    assert [page.text for page in document.pages][1:] == ["Second page.", "Third page."]
+    assert document.page_word == "page"
+    assert [page.number for page in read(data, "a.docx", pages="2-3").pages] == [2, 3]
+
+
+def test_docx_forced_breaks_tell_pages_only_where_no_page_can_lie_between() -> None:
+    short, long = report(), report()
+    for made, lines in ((short, 2), (long, 90)):
+        for number in range(lines):
+            made.add_paragraph(f"Line {number} of the first part.")
+        made.add_page_break()
+        made.add_paragraph("After the break.")
+    assert [page.text for page in read(saved(short), "a.docx").pages][1:] == ["After the break."]
+    document = read(saved(long), "a.docx")
+    assert len(document.pages) == 1
+    assert document.text.endswith("After the break.")
+
+
+def test_docx_headers_are_read_once_and_page_numbers_not() -> None:
+    made = report()
+    made.sections[0].header.paragraphs[0].text = "Port authority of Brel"
+    assert read(saved(made), "a.docx").text.startswith("Port authority of Brel\n\nHarbour plan")
+
+
+# -- PPTX
+
+
+def slides() -> Any:
+    made = pptx.Presentation()
+    first = made.slides.add_slide(made.slide_layouts[1])
+    first.shapes.title.text, first.placeholders[1].text = "Kelp", "Price 2.60\nBoat Solan"
+    first.notes_slide.notes_text_frame.text = "Say hello."
+    second = made.slides.add_slide(made.slide_layouts[5])
+    second.shapes.title.text = "Costs"
+    grid = second.shapes.add_table(2, 2, 0, 3_000_000, 4_000_000, 900_000).table
+    for at, text in enumerate(["Item", "Euros", "Net", "310000"]):
+        grid.cell(at // 2, at % 2).text = text
+    return made
+
+
+def test_pptx_a_slide_is_a_page_with_its_table_and_notes() -> None:
+    document = read(saved(slides()), "kelp.pptx")
+    assert [page.text for page in document.pages] == [
+        "Kelp\n\nPrice 2.60\nBoat Solan\n\nSpeaker notes: Say hello.",
+        "Costs\n\nItem | Euros\nNet | Euros: 310000",
+    ]
+    assert [(one.title, one.page) for one in document.sections] == [("Kelp", 1), ("Costs", 2)]
+    assert document.page_word == "slide"
+
+
+def test_pptx_hidden_slides_and_shapes_off_the_slide_are_left_out_and_told() -> None:
+    made = slides()
+    made.slides[1].element.set("show", "0")
+    box = made.slides[0].shapes.add_textbox(made.slide_width + 10, 0, 1000, 1000)
+    box.text_frame.text = "outside"
+    with pytest.warns(DocumentWarning):
+        document = read(saved(made), "kelp.pptx")
+    assert codes(document) == [("hidden-text", 1), ("hidden-slide", 2)]
+    assert "outside" not in document.text
+    assert document.pages[1].text == ""
+
+
+def test_pptx_charts_are_tables() -> None:
+    from pptx.chart.data import CategoryChartData
+    from pptx.enum.chart import XL_CHART_TYPE
+
+    made = pptx.Presentation()
+    slide = made.slides.add_slide(made.slide_layouts[6])
+    data = CategoryChartData()
+    data.categories = ["2023", "2024"]
+    data.add_series("Revenue", (412.5, 430))
+    slide.shapes.add_chart(XL_CHART_TYPE.COLUMN_CLUSTERED, 0, 0, 4_000_000, 3_000_000, data)
+    assert read(saved(made), "a.pptx").text.split("\n") == ["Revenue", "2023 | Revenue: 412.5", "2024 | Revenue: 430"]
+
+
+# -- XLSX
+
+
+def book(rows: list[list[Any]], title: str = "Costs") -> Any:
+    made = openpyxl.Workbook()
+    made.active.title = title
+    for row in rows:
+        made.active.append(row)
+    return made
+
+
+def test_xlsx_cells_bring_their_heads_and_sheets_are_pages() -> None:
+    made = book([["Harbour costs in kEUR"], ["Item", "2024", "2025"], ["Crane", 12, 14], ["Dredge", 8, 9]])
+    made.active.merge_cells("A1:C1")
+    made.create_sheet("Second").append(["Only this"])
+    document = read(saved(made), "costs.xlsx")
+    assert document.pages[0].text.split("\n") == [
+        *("Costs", "", "Harbour costs in kEUR", ""),
+        *("Item | 2024 | 2025", "Crane | 2024: 12 | 2025: 14", "Dredge | 2024: 8 | 2025: 9"),
+    ]
+    assert [page.label for page in document.pages] == ["Costs", "Second"]
+    assert document.page_word == "sheet"
+
+
+def test_xlsx_two_rows_of_heads_with_merged_cells() -> None:
+    made = book([["Region", "North", None, "South", None], [None, "Q1", "Q2", "Q1", "Q2"], ["Fish", 1, 2, 3, 4]])
+    for span in ("A1:A2", "B1:C1", "D1:E1"):
+        made.active.merge_cells(span)
+    last = read(saved(made), "a.xlsx").text.split("\n")[-1]
+    assert last == "Fish | North Q1: 1 | North Q2: 2 | South Q1: 3 | South Q2: 4"
+
+
+def test_xlsx_long_tables_repeat_their_title() -> None:
+    made = book([["Ferry fares"], ["Town", "Fare"], *([f"Town {n}", n] for n in range(60))])
+    text = read(saved(made), "a.xlsx").text
+    assert text.count("Ferry fares") > 3
+
+
+def test_xlsx_formulas_show_kept_values_and_others_are_told() -> None:
+    made = book([["Item", "Sum"], ["Net", "=1+1"], ["Gross", "=B2*2"]])
+
+    def keep(name: str, content: bytes) -> bytes:
+        return content.replace(b"<f>1+1</f><v/>", b"<f>1+1</f><v>2</v>").replace(
+            b"<f>1+1</f><v></v>", b"<f>1+1</f><v>2</v>"
+        )
+
+    with pytest.warns(DocumentWarning, match=r"formula-without-value: .*1 formula"):
+        text = read(changed(saved(made), keep), "a.xlsx").text
+    assert text.split("\n")[-2:] == ["Net | Sum: 2", "Gross | Sum: =B2*2"]
+
+
+def test_xlsx_hidden_parts_are_left_out_and_told() -> None:
+    made = book([["Item", "Fee", "Secret"], ["Crane", 1, 111], ["Winch", 2, 222], ["Hidden", 3, 333]])
+    made.active.row_dimensions[4].hidden = True
+    made.active.column_dimensions["C"].hidden = True
+    made.create_sheet("Notes").append(["nobody sees this"])
+    made["Notes"].sheet_state = "hidden"
+    with pytest.warns(DocumentWarning):
+        document = read(saved(made), "a.xlsx")
+    assert codes(document) == [("hidden-cells", 1), ("hidden-sheet", 2)]
+    assert not any(word in document.text for word in ("111", "333", "Secret", "Hidden", "nobody"))
+
+
+def test_xlsx_comments_on_cells_are_read() -> None:
+    from openpyxl.comments import Comment
+
+    made = book([["Item", "Fee"], ["Crane", 1]])
+    made.active["A2"].comment = Comment("needs repair", "Ann")
+    assert read(saved(made), "a.xlsx").text.endswith("Comment (A2): needs repair")
+
+
+def test_xlsx_a_forged_dimension_costs_nothing() -> None:
+    data = changed(
+        saved(book([["a", "b"], [1, 2]])),
+        lambda name, content: content.replace(b'ref="A1:B2"', b'ref="A1:XFD1048576"'),
+    )
+    assert read(data, "a.xlsx").text.split("\n")[-1] == "1 | b: 2"
+
+
+def test_xlsx_more_cells_than_anyone_reads_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    from sharedllm_docs.documents.readers.office import xlsx
+
+    monkeypatch.setattr(xlsx, "MAX_CELLS", 20)
+    with pytest.raises(DocumentTooLargeError, match="more than 20 filled cells"):
+        read(saved(book([[1, 2, 3]] * 10)), "a.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("value", "code", "text"),
+    [
+        (1234.5, "#,##0.00", "1,234.50"),
+        (0.256, "0%", "26%"),
+        (0.256, "0.0%", "25.6%"),
+        (-12, "#,##0;[Red](#,##0)", "(12)"),
+        (1234567, '#,##0,"K"', "1,235K"),
+        (5, "000", "005"),
+        (12.5, "[$€-407] #,##0.00", "€ 12.50"),
+        (1500, '_-* #,##0.00\\ "€"_-', "1,500.00 €"),
+        (dt.datetime(2024, 3, 5), "dd.mm.yyyy", "05.03.2024"),
+        (dt.datetime(2024, 3, 5, 14, 7), "d mmm yyyy h:mm AM/PM", "5 Mar 2024 2:07 PM"),
+        (dt.date(2024, 3, 5), "dddd, d mmmm yyyy", "Tuesday, 5 March 2024"),
+        (dt.time(9, 5), "hh:mm", "09:05"),
+        (dt.timedelta(hours=30, minutes=5), "[h]:mm", "30:05"),
+        (45000.5, "yyyy-mm-dd hh:mm", "2023-03-15 12:00"),
+        (0.1 + 0.2, "General", "0.3"),
+        (1e12, "General", "1E+12"),
+        (12345.678, "0.00E+00", "1.23E+04"),
+        (0, '#,##0;-#,##0;"-"', "-"),
+        (0.5, "#.##", ".5"),
+        (5, '0 "pcs"', "5 pcs"),
+        (-0.001, "0.00", "0.00"),
+        (7, '[>5]"big "0;"small "0', "big 7"),
+        (3, '[>5]"big "0;"small "0', "small 3"),
+        (True, "General", "TRUE"),
+        ("abc", "@", "abc"),
+        (2.5, "# ?/?", "2.5"),
+    ],
+)
+def test_values_show_as_in_excel(value: Any, code: str, text: str) -> None:
+    assert shown(value, code) == text
+
+
+# -- bad files of all three
+
+
+def samples() -> list[tuple[str, bytes]]:
+    return [
+        ("a.docx", saved(report())),
+        ("a.pptx", saved(slides())),
+        ("a.xlsx", saved(book([["Item", "Fee"], ["Crane", 1]]))),
+    ]
+
+
+@pytest.mark.parametrize(("name", "data"), samples())
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_a_truncated_file_is_damaged(name: str, data: bytes, share: float) -> None:
+    with pytest.raises(DamagedDocumentError, match="truncated or damaged"):
+        read(data[: int(len(data) * share)], name)
+
+
+@pytest.mark.parametrize(("name", "data"), samples())
+def test_a_wrong_ending_is_told(name: str, data: bytes) -> None:
+    other = "a.xlsx" if name != "a.xlsx" else "a.docx"
+    with pytest.raises(DocumentError):
+        read(data, other)
+    with pytest.raises(UnknownFormatError):
+        read(b"%PDF-1.4 " + data, name)
+
+
+@pytest.mark.parametrize(("name", "data"), samples())
+def test_billion_laughs_are_refused(name: str, data: bytes) -> None:
+    laughs = b'<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]>'
+
+    def edit(entry: str, content: bytes) -> bytes:
+        return content.replace(b"?>", b"?>" + laughs, 1) if entry == "docProps/core.xml" else content
+
+    bad = changed(data, edit)
+    if bad == data or laughs not in zipfile.ZipFile(io.BytesIO(bad)).read("docProps/core.xml"):
+        bad = changed(data, lambda entry, content: laughs + content if entry == "docProps/core.xml" else content)
+    with pytest.raises(DamagedDocumentError, match="declares entities"):
+        read(bad, name)
+
+
+@pytest.mark.parametrize(("name", "data"), samples())
+def test_a_zip_bomb_is_refused_before_it_is_unpacked(name: str, data: bytes) -> None:
+    with pytest.raises(DocumentTooLargeError, match=r"unpacks to [\d,]+ times its size"):
+        read(changed(data, lambda _, content: content, {"word/media/bomb.xml": b" " * (40 << 20)}), name)
+
+
+@pytest.mark.parametrize("name", ["a.docx", "a.pptx", "a.xlsx"])
+def test_an_old_office_file_is_told_what_to_do(name: str) -> None:
+    with pytest.raises(UnknownFormatError, match="before 2007"):
+        read(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b"\0" * 600, name)
+
+
+@pytest.mark.parametrize(("name", "data"), samples())
+def test_an_encrypted_file_wants_its_password(name: str, data: bytes) -> None:
+    office = pytest.importorskip("msoffcrypto.format.ooxml")
+    file = io.BytesIO()
+    office.OOXMLFile(io.BytesIO(data)).encrypt("geheim", file)
+    locked = file.getvalue()
+    with pytest.raises(EncryptedDocumentError, match="needs a password"):
+        read(locked, name)
+    with pytest.raises(EncryptedDocumentError, match="is wrong"):
+        read(locked, name, password="falsch")
+    assert read(locked, name, password="geheim").text == read(data, name).text
+
+
+@pytest.mark.parametrize(("name", "package"), [("a.docx", "docx"), ("a.pptx", "pptx"), ("a.xlsx", "openpyxl")])
+def test_a_missing_package_is_named_with_the_remedy(name: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = dict(samples())[name]
+    monkeypatch.setitem(__import__("sys").modules, package, None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'sharedllm-docs\[office\]'"):
+        read(data, name)
