@@ -20,7 +20,7 @@ from langchain_sharedllm.errors import UnsupportedArgumentError
 from langchain_sharedllm.filters import Filter, where_of
 from langchain_sharedllm.messages import split_question, turns
 from langchain_sharedllm.opening import IndexLike, load_model, open_index
-from langchain_sharedllm.results import of_answer, of_completion
+from langchain_sharedllm.results import of_answer, of_completion, settled
 from langchain_sharedllm.streams import begin, trimmed, within
 from sharedllm_docs import (
     DOCUMENT_OPTIONS,
@@ -207,7 +207,7 @@ class ChatSharedLLM(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return generate_from_stream(self._stream(messages, stop=stop, **kwargs))
+        return settled(generate_from_stream(self._stream(messages, stop=stop, **kwargs)))
 
     async def _agenerate(
         self,
@@ -216,7 +216,7 @@ class ChatSharedLLM(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        return await agenerate_from_stream(self._astream(messages, stop=stop, **kwargs))
+        return settled(await agenerate_from_stream(self._astream(messages, stop=stop, **kwargs)))
 
     def _stream(
         self,

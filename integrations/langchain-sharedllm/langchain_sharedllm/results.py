@@ -9,7 +9,11 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 
 if TYPE_CHECKING:
+    from langchain_core.outputs import ChatResult
+
     from sharedllm_docs import Answer, Citation, Completion
+
+NOT_SAID = "The document does not say."
 
 
 def of_answer(answer: Answer) -> AIMessageChunk:
@@ -45,6 +49,14 @@ def of_completion(completion: Completion) -> AIMessageChunk:
         finish_reason=completion.finish_reason,
         timings={"first_token": completion.first_token_seconds, "total": completion.total_seconds},
     )
+
+
+def settled(result: ChatResult) -> ChatResult:
+    """A whole result put together from pieces, with the answer in place of a draft that was declined afterwards."""
+    for generation in result.generations:
+        if generation.message.response_metadata.get("draft"):
+            generation.message.content = generation.text = NOT_SAID
+    return result
 
 
 def citation_dict(citation: Citation) -> dict[str, Any]:
