@@ -1,4 +1,4 @@
-"""As ``language_hits``, by words alone (BM25), no model: `python benchmarks/language_words.py --handbook DIR`."""
+"""As ``language_hits``, by words alone (BM25): `python benchmarks/language_words.py --handbook DIR` needs no model."""
 
 from __future__ import annotations
 
