@@ -54,7 +54,7 @@ def test_from_a_file_to_a_cited_answer_and_back_to_nothing(here, tmp_path):
     assert "heron" in answer["citations"][0]["quote"]
     lines = [json.loads(line) for line in good(*ASK, "--json", "--stream").stdout.splitlines()]
     assert "".join(line["piece"] for line in lines[:-1]) == lines[-1]["text"] == answer["text"]
-    assert "[1] two things.md, page 1 (" in good(*ASK).stdout
+    assert "[1] two things.md, Birds: " in good(*ASK).stdout  # a format without pages: the section is the place
     assert "taken" in good("show", "two things.md", "--question", QUESTION).stdout
     assert good("verify").stdout.endswith("all sound.\n")
     good("remove", "two things.md")
@@ -65,7 +65,7 @@ def test_from_a_file_to_a_cited_answer_and_back_to_nothing(here, tmp_path):
 
 def test_one_command_from_a_file_to_an_answer(here):
     result = good(*ASK, "--file", _file(here), *_model(here), "--index", "my index")
-    assert "two things.md, page 1" in result.stdout
+    assert "two things.md, Birds: " in result.stdout
     assert [info["name"] for info in json_of("list", "--index", "my index")["documents"]] == ["two things.md"]
 
 

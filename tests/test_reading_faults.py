@@ -71,8 +71,9 @@ def test_killed_at_any_instant_the_index_is_whole_and_read_on(processes, fresh, 
         resumed += index.read() < chunks
         assert index.document("0.txt").unread_chunks == 0 <= left
         report = index.verify()
-        assert (report.ok, report.unread, report.unreferenced) == (True, 0, 0)
-        index.prune()
+        assert (report.ok, report.unread) == (True, 0)
+        index.prune()  # a file that was being written when the process was killed
+        assert index.verify().unreferenced == 0
         assert ask(Index.open(url, llm)) == expected
         assert list(url.rglob(".tmp-*")) == []
         shutil.rmtree(url)

@@ -231,14 +231,14 @@ def test_metadata_of_a_document_in_memory_count_too(tmp_path: Path, monkeypatch:
     assert again.document.metadata == {"year": "2024", "kind": "note"}
 
 
-def test_content_under_another_name_is_found_and_keeps_its_name(
+def test_content_under_another_name_is_found_and_is_given_the_name(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     index = Index.create(tmp_path / "index", tiny_llm())
     index.add(file)
     no_encoding(index, monkeypatch)
     again = index.add(file.read_bytes(), name="copy.txt", metadata={"year": "2024"})
-    assert (again.new, again.metadata_updated, again.document.name) == (False, True, "birds.txt")
+    assert (again.new, again.metadata_updated, again.document.name) == (False, True, "copy.txt")
     assert [info.metadata["year"] for info in index.documents()] == ["2024"]
 
 
