@@ -39,7 +39,7 @@ def test_the_check_sees_every_file_and_the_core_is_used():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_no_other_packages_than_those_declared(path):
     roots = {module.partition(".")[0] for module, _name in imported(path)}
-    allowed = {"sharedllm_docs", "langchain_core", "langchain_sharedllm", "pydantic"}
+    allowed = {"sharedllm_docs", "langchain_core", "langchain_sharedllm", "pydantic", "typing_extensions"}
     import sys
 
     assert roots <= allowed | set(sys.stdlib_module_names)
