@@ -171,3 +171,8 @@ def test_the_row_of_a_table_that_answers_the_question_is_quoted_first() -> None:
     # a question about something else is answered by leaves as before
     other = quoted(selection, "Is bread baked with hot tea?", 40)
     assert not evidence_text(selection, other[:1]).startswith("Town")
+    # no more tokens than there is room for, and none where no evidence is wanted (the default of most models)
+    for room in range(60):
+        taken = quoted(selection, "When was Calm founded?", room)
+        assert sum(one.end - one.start for one in taken) <= room
+        assert bool(taken) == bool(room)

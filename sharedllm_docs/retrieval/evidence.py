@@ -47,6 +47,8 @@ def quoted(selection: Selection, question: str, tokens: int) -> list[Quoted]:
     The row of a table that holds most of the question's words comes first, if any does. The span of the best node is
     moved to whole sentences, by at most half its length; no token is quoted twice.
     """
+    if tokens < 1:
+        return []
     row = _best_row(selection, frozenset(terms(question)), tokens)
     found = [row] if row is not None else []
     for node in sorted(selection.nodes, key=lambda one: -one.score):
