@@ -205,7 +205,7 @@ class RetrievalConfig:
         selector: how branch selection chooses between the halves of a node.
         candidates: maximum number of chunks that branch selection considers.
         evidence_tokens: tokens of the best leaves' text quoted in the prompt; 0 for none, None for the adapter's or
-            profile's default.
+            profile's default. Where that is 0, the row of a table that answers to the question's words is still quoted.
         relevance_floor: minimum relevance of the best leaf, 0 .. 1; below it the answer is "The document does not
             say." 0 switches the floor off.
         max_citations: maximum number of citations returned.

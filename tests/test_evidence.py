@@ -9,11 +9,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sharedllm_docs import Index
 from sharedllm_docs.documents.chunks import split_into_chunks
-from sharedllm_docs.documents.document import Page
+from sharedllm_docs.documents.document import Document, Page
 from sharedllm_docs.documents.sentences import Cut, cut_by
 from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.documents.tokens import tokenize
+from sharedllm_docs.index import engine
 from sharedllm_docs.retrieval.candidates import LeafIndex, passage
 from sharedllm_docs.retrieval.evidence import evidence_text, quoted
 from sharedllm_docs.retrieval.prepared import EMBEDDINGS, PreparedDocument
@@ -148,7 +150,8 @@ def test_words_stand_out_though_they_are_said_twice():
     assert scores.fused[1] == scores.fused.min()
 
 
-def test_the_row_of_a_table_that_answers_the_question_is_quoted_first() -> None:
+def towns() -> tuple[list[str], Document]:
+    """Rows of a table as a PDF's are written, and a document that begins with them."""
     rows = [
         f"Town {name} | Height: {n} m | Founded: {1200 + n}" for n, name in enumerate(("Alba", "Brod", "Calm", "Dorf"))
     ]
@@ -158,8 +161,11 @@ def test_the_row_of_a_table_that_answers_the_question_is_quoted_first() -> None:
     starts = [sum(len(row) + 1 for row in rows[:n]) for n in range(len(rows))]
     repeats = tuple((start + a, start + b) for start, spans in zip(starts, heads, strict=True) for a, b in spans)
     text = "\n".join(rows) + "\n" + FILLER * 6
-    tokens_of = tiny_document(text, name="towns.pdf")
-    document = replace(tokens_of, pages=(Page(1, text, repeats=repeats),))
+    return rows, replace(tiny_document(text, name="towns.pdf"), pages=(Page(1, text, repeats=repeats),))
+
+
+def test_the_row_of_a_table_that_answers_the_question_is_quoted_first() -> None:
+    rows, document = towns()
     tokens = tokenize(document, TOKENIZER)
     chunks = split_into_chunks(len(tokens), PROFILE.chunk_tokens)
     bare = PreparedDocument("0", document, tokens, chunks, PROFILE)
@@ -176,3 +182,24 @@ def test_the_row_of_a_table_that_answers_the_question_is_quoted_first() -> None:
         taken = quoted(selection, "When was Calm founded?", room)
         assert sum(one.end - one.start for one in taken) <= room
         assert bool(taken) == bool(room)
+
+
+def test_a_row_is_quoted_even_where_no_evidence_is_unless_none_was_asked_for(tmp_path, llm, monkeypatch) -> None:
+    rows, document = towns()
+    index = Index.create(tmp_path, llm)
+    index.add(document)
+    assert llm.question_default("evidence_tokens") == 0
+    asked: list[str] = []
+    real = engine.generate
+
+    def record(decoder, fed, tokenizer, *rest):
+        asked.extend(map(tokenizer.decode, fed))
+        return real(decoder, fed, tokenizer, *rest)
+
+    monkeypatch.setattr(engine, "generate", record)
+    options = {"relevance_floor": 0, "min_confidence": 0, "max_new_tokens": 2, "budget": 64}
+    for question, evidence in (("When was Calm founded?", None), ("When was Calm founded?", 0), ("Is tea hot?", None)):
+        index.ask(question, evidence_tokens=evidence, **options)
+    assert asked[0].startswith(f"\n\n{rows[2]}\n\n")
+    assert [rows[2] in one for one in asked] == [True, False, False]
+    assert not any(row in asked[2] for row in rows)

@@ -18,7 +18,7 @@ from sharedllm_docs.injection.generate import Generated, Piece, finished, genera
 from sharedllm_docs.model.shared_llm import SharedLLM
 from sharedllm_docs.retrieval.answer import NOT_SAID, Answer, Counts, Timings
 from sharedllm_docs.retrieval.cite import cite
-from sharedllm_docs.retrieval.evidence import evidence_text, quoted
+from sharedllm_docs.retrieval.evidence import Quoted, evidence_text, quoted, quoted_row
 from sharedllm_docs.retrieval.marks import Marker
 from sharedllm_docs.retrieval.prepared import PreparedDocument
 from sharedllm_docs.retrieval.query import FULL_BUDGET, Query
@@ -37,6 +37,8 @@ from sharedllm_docs.retrieval.signs import (
 from sharedllm_docs.streams import Stream
 
 MAX_BATCH = 8
+ROW_TOKENS = 96
+"""Room for a row of a table beside the injected rows: most are shorter (documents/readers/pdf/layout/written)."""
 NEXT_QUESTION = "\nQuestion:"
 MATCHED = 4
 """Number of the best leaves whose token vectors are compared with the question's."""
@@ -154,7 +156,7 @@ class Engine:
         self.llm.lock.announce()
         ids = self._question_ids(query)
         selection = self._select(query, len(ids))
-        evidence = evidence_text(selection, quoted(selection, query.question, self._evidence_tokens(query)))
+        evidence = evidence_text(selection, self._quotes(query, selection))
         if evidence:
             ids = self._question_ids(query, evidence)
         one = Asked(query, begun, selection, ids, time.perf_counter() - begun)
@@ -234,7 +236,7 @@ class Engine:
 
     def _select(self, query: Query, question_tokens: int) -> Selection:
         settings = query.retrieval
-        fed = question_tokens + self._evidence_tokens(query)
+        fed = question_tokens + self._evidence_tokens(query) + self._row_tokens(query)
         budget = self._budget(query, fed)
         if query.spread:
             return self.searcher.spread(query, budget)
@@ -250,6 +252,17 @@ class Engine:
     def _evidence_tokens(self, query: Query) -> int:
         own = query.retrieval.evidence_tokens
         return self._reader(query).question_default("evidence_tokens") if own is None else own
+
+    def _row_tokens(self, query: Query) -> int:
+        """Tokens of a table's row that may be quoted where no evidence is, unless none was asked for."""
+        asked = query.retrieval.evidence_tokens is not None or query.spread or self._evidence_tokens(query)
+        return 0 if asked else ROW_TOKENS
+
+    def _quotes(self, query: Query, selection: Selection) -> list[Quoted]:
+        room = self._row_tokens(query)
+        if room:
+            return quoted_row(selection, query.question, room)
+        return quoted(selection, query.question, self._evidence_tokens(query))
 
     def _budget(self, query: Query, question_tokens: int) -> int:
         """Rows that may be injected: as asked, within the window where rows take consecutive positions."""

@@ -68,6 +68,16 @@ def quoted(selection: Selection, question: str, tokens: int) -> list[Quoted]:
     return found
 
 
+def quoted_row(selection: Selection, question: str, tokens: int) -> list[Quoted]:
+    """The row of a table that answers best to the question's words, if any does, at most so many tokens of it.
+
+    Figures of a table are all alike to a reader of keys and values; beside the row's text it finds the right one
+    (docs/log.md, questions about cells).
+    """
+    row = _best_row(selection, frozenset(terms(question)), tokens)
+    return [row] if row is not None else []
+
+
 def evidence_text(selection: Selection, quotes: Sequence[Quoted]) -> str:
     """The text of the quoted spans as the model reads it, separated by empty lines."""
     texts = (
