@@ -341,6 +341,7 @@ def test_adapters_are_trained_on_short_answers_and_stay_out_of_others():
     assert trained.upper is not trained.base
     assert trained.untrained.upper is trained.base
     assert trained.untrained.untrained is trained.untrained
+    assert trained.untrained.question_default("budget") == tiny_llm().question_default("budget") == 512
     changed = tiny_llm(profile=tiny_sharedllm_profile(), adapter=True)
     assert changed.untrained is changed
 

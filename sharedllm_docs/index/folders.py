@@ -103,6 +103,9 @@ def found_files(
             yield str(source), error
 
 
+_EMPTY = hashlib.sha256().hexdigest()
+
+
 class _Copies:
     """Knows files by their bytes: an index holds the same bytes once, under one name."""
 
@@ -112,6 +115,8 @@ class _Copies:
     def first(self, found: Found) -> str:
         """The name under which these bytes were found before; "" for the first time, and where only reading tells."""
         digest = _digest(found.source)
+        if digest == _EMPTY:  # empty files are no copies of each other: each is told to be empty
+            return ""
         name = self._names.setdefault(digest, found.name) if digest else found.name
         return "" if name == found.name else name
 

@@ -181,9 +181,11 @@ class Ingestion:
             self._spent("commit", begun)
             self.report(Progress("commit", 1, 1, "files"))
         except KeyboardInterrupt as error:
+            stored = sum(not chunk.unread for chunk in records.values())
             raise InterruptedIngestion(
-                f"Interrupted: {len(records)} of {len(self.chunks)} chunks of {self.document.name} are stored.",
-                remedy="Add the same file again to go on from there.",
+                f"Interrupted: {stored} of {len(self.chunks)} chunks of {self.document.name} are stored; the "
+                "document is not in the index yet.",
+                remedy=f"Add the same file again{' to go on from there' if stored else ''}.",
             ) from error
         return Ingested(
             record,

@@ -254,7 +254,8 @@ class SharedLLM:
         twin = copy.copy(self)
         for name in ("front", "steps", "confidence"):
             twin.__dict__.pop(name, None)
-        twin.adapter, twin.upper = None, self.base
+        # its questions take as many rows as those of the untrained profile over the same index
+        twin.adapter, twin.upper, twin.profile = None, self.base, replace(self.profile, name="prefix")
         return twin
 
     def _half(self, half: Half) -> Architecture:

@@ -23,7 +23,10 @@ MIN_PREFIX = 4
 
 _KEY = re.compile("[0-9a-f]{64}")
 
-ADD_AGAIN = "Remove the document and add it again: intact chunks are used again."
+ADD_AGAIN = (
+    "Repair it (`verify --repair`, `Index.repair`), or remove the document and add it again: "
+    "intact chunks are used again."
+)
 
 
 @dataclass(frozen=True)

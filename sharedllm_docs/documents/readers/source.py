@@ -114,7 +114,9 @@ def _from_bytes(data: bytes, name: str, max_bytes: int) -> Source:
 
 def _from_file(path: Path, name: str, max_bytes: int) -> Source:
     if path.is_dir():
-        raise DocumentNotFoundError(f"{path} is a folder, not a file.", remedy="Name the files in it.")
+        raise DocumentNotFoundError(
+            f"{path} is a folder, not a file.", remedy="Name the files in it, or add the folder with `add`."
+        )
     try:
         size = path.stat().st_size
         _check_size(name, size, max_bytes)
