@@ -343,7 +343,6 @@ def test_the_command_runs_an_ablation(tiny_command):
     ("asked", "used"),
     [
         ([], "qwen2.5-coder-0.5b-instruct"),  # the embedded model's own
-        (["--adapter", "smollm2-135m-instruct-coarse"], "smollm2-135m-instruct-coarse"),
         (["--adapter", "FOLDER"], "FOLDER"),
         (["--adapter", "none"], None),
         (["--model", "FOLDER"], None),

@@ -39,7 +39,8 @@ def test_ask_takes_every_keyword_there_is():
     parts = (RetrievalOptions, GenerationOptions, ScopeOptions)
     wording = {"style", "instructions"}
     assert set(AskOptions.__annotations__) == wording | {name for part in parts for name in part.__annotations__}
-    assert set(SummaryOptions.__annotations__) == set(AskOptions.__annotations__) - {"documents", "where"}
+    amounts = {"budget", "evidence_tokens", "max_citations"}
+    assert set(SummaryOptions.__annotations__) == wording | amounts | set(GenerationOptions.__annotations__)
 
 
 def test_keywords_replace_fields_of_a_whole_config():

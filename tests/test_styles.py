@@ -188,6 +188,9 @@ def test_asked_streamed_and_summarised_answers_are_marked_alike(index, monkeypat
     assert [one.quote for one in answer.citations] == written.replace(". ", ".|").split("|")
     assert stream.result.citations == answer.citations
     assert index.summarise("birds").text == marked
+    assert index.summarise("birds").confidence is None
+    with pytest.raises(ConfigError, match="Unknown setting 'candidates'"):
+        index.summarise("birds", candidates=3)
     assert asyncio.run(index.asummarise("birds")).text == marked
     summary = index.stream_summary("birds")
     assert "".join(summary).strip() == summary.result.text == marked

@@ -386,22 +386,31 @@ _question = partial(option, panel="Question")
 
 
 @dataclass(frozen=True)
-class QuestionOptions:
-    """What is selected and injected."""
+class AmountOptions:
+    """How much is injected, quoted and cited."""
 
     budget: Annotated[
         int | None, _question("--budget", "ROWS", "Maximum number of rows injected per layer.", "the profile's")
     ] = None
+    evidence_tokens: Annotated[
+        int | None,
+        _question("--evidence", "TOKENS", "Text of the best passages quoted in the prompt.", "the adapter's, else 0"),
+    ] = None
+    max_citations: Annotated[
+        int | None, _question("--citations", "N", "Maximum number of citations.", str(_RETRIEVAL.max_citations))
+    ] = None
+
+
+@dataclass(frozen=True)
+class QuestionOptions(AmountOptions):
+    """What is selected and injected."""
+
     selector: Annotated[
         str | None,
         _question("--selector", choices(SelectorName), "How branches are chosen inside a chunk.", _RETRIEVAL.selector),
     ] = None
     candidates: Annotated[
         int | None, _question("--candidates", "N", "Maximum number of chunks considered.", str(_RETRIEVAL.candidates))
-    ] = None
-    evidence_tokens: Annotated[
-        int | None,
-        _question("--evidence", "TOKENS", "Text of the best passages quoted in the prompt.", "the adapter's, else 0"),
     ] = None
     relevance_floor: Annotated[
         float | None,
@@ -420,9 +429,6 @@ class QuestionOptions:
             "Confidence below which the answer is that the document does not say; 0 = off.",
             "the model's",
         ),
-    ] = None
-    max_citations: Annotated[
-        int | None, _question("--citations", "N", "Maximum number of citations.", str(_RETRIEVAL.max_citations))
     ] = None
 
 

@@ -14,6 +14,7 @@ from sharedllm_docs.cli.add_command import add_file
 from sharedllm_docs.cli.failures import resumable_encoding
 from sharedllm_docs.cli.index_commands import print_documents, read_on
 from sharedllm_docs.cli.options import (
+    AmountOptions,
     AnswerOptions,
     IndexOption,
     LoadingOptions,
@@ -97,7 +98,7 @@ def ask(
 def summarise(
     document: Annotated[str, typer.Argument(metavar="DOC", help="Document of the index, by name or key.")],
     location: IndexOption,
-    asked: QuestionOptions,
+    asked: AmountOptions,
     answering: AnswerOptions,
     model: LoadingOptions,
     profile: ProfileOptions,

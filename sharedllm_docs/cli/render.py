@@ -55,6 +55,11 @@ def source_line(citations: Sequence[Citation]) -> str:
     return one_line("; ".join(named))
 
 
+def _sure(answer: Answer, behind: str = ", ") -> str:
+    """The confidence and what parts it from the rest; "" for a summary, which has none."""
+    return "" if answer.confidence is None else f"confidence {answer.confidence:.2f}{behind}"
+
+
 def effort_line(answer: Answer) -> str:
     """Timings and counts in one line."""
     counts, timings = answer.counts, answer.timings
@@ -62,11 +67,10 @@ def effort_line(answer: Answer) -> str:
     if counts.chunks_encoded:
         searched += f", {counts.chunks_encoded:,} encoded for it in {seconds_text(timings.encode)}"
     if not answer.found:
-        sure = f"confidence {answer.confidence:.2f}, best passage's relevance {answer.relevance:.2f}"
+        sure = f"{_sure(answer)}best passage's relevance {answer.relevance:.2f}"
         return f"{seconds_text(timings.total)}; {searched}; {sure}"
-    return "; ".join(
+    return _sure(answer, "; ") + "; ".join(
         (
-            f"confidence {answer.confidence:.2f}",
             f"first token after {seconds_text(timings.first_token)}, all after {seconds_text(timings.total)}",
             searched,
             f"{count_text(counts.nodes, 'node')} injected ({count_text(counts.rows, 'row')}, "

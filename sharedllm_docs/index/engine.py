@@ -202,14 +202,16 @@ class Engine:
     def _wants(self, query: Query, sign: str) -> bool:
         return self.all_signs or (self._decides(query) and self._reader(query).confidence.uses(sign))
 
-    def _confidence(self, one: Asked, result: Generated | None) -> float:
+    def _confidence(self, one: Asked, result: Generated | None) -> float | None:
+        if one.query.spread:  # a summary's passages answer to no question
+            return None
         judge, signs = self._reader(one.query).confidence, self._signs(one, result)
         return round(judge.after(signs) if result is not None else judge.before(signs), 4)
 
-    def _declines(self, one: Asked, confidence: float) -> bool:
+    def _declines(self, one: Asked, confidence: float | None) -> bool:
         wanted = one.query.retrieval.min_confidence
         least = self._reader(one.query).confidence.threshold if wanted is None else wanted
-        return self._decides(one.query) and confidence < least
+        return self._decides(one.query) and confidence is not None and confidence < least
 
     # -- steps ------------------------------------------------------------------------------------------------------
 

@@ -525,7 +525,8 @@ class Index:
             reference: name or key of the document.
             section: title of a section (a part of it is enough where only one has it); None for the whole document.
             about: what the summary should say, in words; None for the main points.
-            options: as for ``ask``, without those that choose documents. ``style`` is ``full`` unless given.
+            options: as for ``ask``, without those that choose documents or rank passages. ``style`` is ``full`` unless
+                given.
 
         Raises:
             DocumentNotFoundError: no such document or section.

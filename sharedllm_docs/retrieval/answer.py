@@ -123,7 +123,7 @@ class Answer:
         nearest: when ``found`` is False, the passages nearest to the question, best first, for a reader who wants to
             look for themselves. The answer does not rest on them.
         confidence: how sure it is that the documents answer the question and the answer rests on them, 0 to 1. Fitted
-            on questions of which four in five had an answer.
+            on questions of which four in five had an answer. None for a summary, which answers no question.
         draft: what the model had written where the confidence was too low to give it as the answer; otherwise "".
         relevance: relevance of the best leaf, 0 to 1 (compare ``RetrievalConfig.relevance_floor``).
         finish_reason: ``stop``, ``length`` or ``not-found``.
@@ -140,7 +140,7 @@ class Answer:
     timings: Timings = field(default_factory=Timings)
     counts: Counts = field(default_factory=Counts)
     nearest: tuple[Citation, ...] = ()
-    confidence: float = 1.0
+    confidence: float | None = 1.0
     draft: str = ""
 
     def __str__(self) -> str:

@@ -54,9 +54,12 @@ class AskOptions(ScopeOptions, GenerationOptions, total=False):
     instructions: str
 
 
-class SummaryOptions(RetrievalOptions, GenerationOptions, total=False):
-    """Keywords of ``Index.summarise``: those of ``ask`` that do not choose documents."""
+class SummaryOptions(GenerationOptions, total=False):
+    """Keywords of ``Index.summarise``: those of ``ask`` that do not choose documents or rank passages."""
 
+    budget: int | None
+    evidence_tokens: int | None
+    max_citations: int
     style: AnswerStyle | None
     instructions: str
 
