@@ -270,8 +270,8 @@ class Index:
 
         begun = time.perf_counter()
         told, options = progress or _ignore, reading_options(options, reading)
+        check_metadata(metadata or {})
         given = {**(source.metadata if isinstance(source, Document) else {}), **(metadata or {})}
-        check_metadata(given)
         if encode not in get_args(Encode):
             raise ConfigError(f"encode={encode!r} is not one of {', '.join(get_args(Encode))}.")
         is_document = isinstance(source, Document)
