@@ -10,7 +10,6 @@ from typing import Any, get_args
 
 from sharedllm_docs.errors import ConfigError, QuestionError
 
-
 _DIGITS = 300
 _TOO_LARGE = 10**_DIGITS  # beyond it a whole number is no floating-point number, and may not even be printed
 
