@@ -191,24 +191,14 @@ class Glyphs:
 
     def _placed(self, text: str, fields: Sequence[Field]) -> tuple[str, Spots]:
         """The text with marks that count in the spots, which come with it: of characters, and of fields."""
-        spots, known = Spots(), dict[int, int]()
-        marks = array("i")
-        measure = Extents(self._handle, self._index)
-        for character, mark in zip(text, marks_of(text), strict=True):
-            if mark < 0 or character.isspace():
-                marks.append(NOWHERE)
-                continue
-            number = known.get(mark)
-            if number is None:
-                if mark >= len(self.text):
-                    own = fields[mark - len(self.text)]
-                    number = spots.add(own.left, own.bottom, own.right, own.top)
-                else:
-                    found = measure.of(mark)
-                    number = NOWHERE if found is None else spots.add(*found)
-                known[mark] = number
-            marks.append(number)
-        return Traced(text, marks), spots
+        spots, size = Spots(), len(self.text)
+        # TeX's codes for ligatures are white space to Python, so only real spaces are left out
+        marks = [NOWHERE if c in " \n" else mark for c, mark in zip(text, marks_of(text), strict=True)]
+        drawn = sorted({mark for mark in marks if 0 <= mark < size})
+        numbers = Extents(self._handle, self._index).place(drawn, spots)
+        for number, one in enumerate(fields, start=size):
+            numbers[number] = spots.add(one.left, one.bottom, one.right, one.top)
+        return Traced(text, array("i", (numbers.get(mark, NOWHERE) for mark in marks))), spots
 
     # -- single characters
 
