@@ -26,6 +26,7 @@ _RUN_NAMES = ("gap", "length", "from", "to")
 _LINE_NAMES = ("page", "runs", "direction", "low", "high")
 _APART = 0.9  # heights: a gap inside a word from which it is two (cells that no space parts)
 _OVERLAP = 0.3  # of the lower of two heights, by which characters of one word must overlap
+_ALIKE = 0.4  # of the higher of two heights: lower boxes stand by themselves (text beside a watermark, an initial)
 _SAME_LINE = 0.5  # of the lower of two heights, by which two boxes must overlap to be of one line
 _WIDE = 1.6  # heights of a line: a wider gap parts two cells or columns
 _BACK = 0.6  # heights by which a box may begin before the last one ends (kerning, raised marks)
@@ -210,7 +211,7 @@ def _is_close(one: tuple[float, float, float, float, int], other: tuple[float, f
     """Whether a character belongs to the word before it: on the same line, and beside it."""
     low, high, first, last, direction = one
     low2, high2, first2, last2, direction2 = other
-    if direction != direction2 or min(high, high2) - max(low, low2) < _OVERLAP * min(high - low, high2 - low2):
+    if direction != direction2 or not _overlap(low, high, low2, high2, _OVERLAP):
         return False
     gap = max(first2 - last, first - last2)  # lines may run either way
     return -(last2 - first2) - 1 <= gap <= _APART * max(high - low, high2 - low2)
@@ -232,11 +233,16 @@ def _goes_on(before: Run, after: Run) -> bool:
     if (before.box.page, before.direction) != (after.box.page, after.direction):
         return False
     (low, high, first, last), (low2, high2, first2, last2) = _sides(before), _sides(after)
-    height = min(high - low, high2 - low2)
-    if height <= 0 or min(high, high2) - max(low, low2) < _SAME_LINE * height:
+    if not _overlap(low, high, low2, high2, _SAME_LINE):
         return False
     gap = max(first2 - last, first - last2)  # lines may run either way
     return -_BACK * max(high - low, high2 - low2) < gap < _WIDE * max(high - low, high2 - low2)
+
+
+def _overlap(low: float, high: float, low2: float, high2: float, share: float) -> bool:
+    """Whether two boxes are of a kind in their height, and lie beside each other with a share of the lower one's."""
+    one, other = sorted((high - low, high2 - low2))
+    return one > 0 and one >= _ALIKE * other and min(high, high2) - max(low, low2) >= share * one
 
 
 def _around(one: Box, other: Box) -> Box:
