@@ -24,6 +24,7 @@ from sharedllm_docs.architectures.base import Architecture
 from sharedllm_docs.config import Profile, PromptStart, RetrievalConfig
 from sharedllm_docs.errors import AdapterError
 from sharedllm_docs.injection.cross_attention import CrossAttention
+from sharedllm_docs.model.digests import NO_FILES, Snapshot
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter.safetensors"
@@ -49,6 +50,7 @@ class Adapter:
             part of the digest, because no stored number depends on them.
         prompt_start: wording of the prompt's start that the weights were trained with; files that do not say so come
             from versions that had only ``instructed``.
+        files: the state of its files before they were read.
     """
 
     profile: Profile
@@ -56,6 +58,7 @@ class Adapter:
     notes: Mapping[str, Any] = field(default_factory=dict)
     question: Mapping[str, int] = field(default_factory=dict)
     prompt_start: PromptStart = "neutral"
+    files: Snapshot = field(default=NO_FILES, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.question) - QUESTION_DEFAULTS)
@@ -198,6 +201,7 @@ class Adapter:
             )
         if missing := _missing_shards({file.name for file in files}):
             raise AdapterError(f"The adapter in {folder} lacks {missing[0]}.", remedy="Fetch or convert it again.")
+        state = Snapshot.of(folder, CONFIG_FILE, "adapter*.safetensors")
         try:
             settings = json.loads(config.read_text(encoding="utf-8"))
             weights = {name: tensor for file in files for name, tensor in load_file(file).items()}
@@ -207,6 +211,7 @@ class Adapter:
                 settings.get("notes", {}),
                 settings.get("question", {}),
                 settings.get("prompt_start", "instructed"),
+                state,
             )
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise AdapterError(

@@ -88,6 +88,7 @@ class SharedLLM:
         confidence: Confidence | None = None,
         weight_files: Snapshot = NO_FILES,
         tokenizer_files: Snapshot = NO_FILES,
+        confidence_file: Snapshot = NO_FILES,
     ) -> None:
         check_tokenizer(tokenizer)
         self.base = architecture_for(model)
@@ -100,6 +101,7 @@ class SharedLLM:
         self.lock = TurnLock()
         self._weight_files = weight_files
         self._tokenizer_files = tokenizer_files
+        self._confidence_file = confidence_file
         self.source: dict[str, Any] = {}
         self.blocks = self._make_blocks()
         self.lower = self._half("lower")
@@ -158,6 +160,7 @@ class SharedLLM:
         place = device_of(device)
         kind = dtype_of(dtype, place)
         embedded = DEFAULT_MODEL if name_or_path is None else EMBEDDED.get(str(name_or_path))
+        judged = NO_FILES if confidence is None else Snapshot.of(Path(confidence).parent, Path(confidence).name)
         judge = None if confidence is None else Confidence.load(confidence)
         loaded = load_adapter(adapter, embedded.name if embedded else "", profile)
         chosen = choose_profile(profile, loaded)
@@ -179,6 +182,7 @@ class SharedLLM:
             confidence=judge,
             weight_files=weight_files,
             tokenizer_files=tokenizer_files,
+            confidence_file=judged,
         )
         made.source = {
             "name_or_path": embedded.name if embedded else absolute(name_or_path),
@@ -382,6 +386,12 @@ class SharedLLM:
     def window_left(self, question_tokens: int, answer_tokens: int) -> int:
         """Number of rows that fit the window beside prompt, question and answer (``token`` positions only)."""
         return self.upper.window - len(self.start_ids) - question_tokens - answer_tokens
+
+    def files_unchanged(self) -> bool:
+        """Whether the files that it was loaded from are as they were: loading again would give the same model."""
+        adapter = self.adapter.files if self.adapter else NO_FILES
+        states = (self._weight_files, self._tokenizer_files, self._confidence_file, adapter, self.embedder.files)
+        return all(state.unchanged() for state in states)
 
     # -- identity ---------------------------------------------------------------------------------------------------
 

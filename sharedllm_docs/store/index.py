@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sharedllm_docs.documents.chunks import Chunk
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.tokens import DocumentTokens
-from sharedllm_docs.errors import ConfigError, StoreError
+from sharedllm_docs.errors import ConfigError, SharedLLMError, StoreError
 from sharedllm_docs.store.budget import check_budget, check_free_space, present_bytes
 from sharedllm_docs.store.canonical import normalised
 from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, IndexHead
@@ -143,6 +143,13 @@ class IndexStore:
     def exists(url: Url, *, storage_options: Mapping[str, Any] | None = None) -> bool:
         """Whether there is an index (intact or not)."""
         return open_files(url, storage_options).exists(INDEX_FILE)
+
+    def is_current(self) -> bool:
+        """Whether the index that was opened is still the one at this place: it may be removed, or made anew."""
+        try:
+            return Catalog(self._files).load_head() == self._head
+        except SharedLLMError:
+            return False
 
     def close(self) -> None:
         """Forget open shards. The store can be used again afterwards."""
