@@ -60,7 +60,7 @@ def test_told_to_leave_it_takes_no_more_and_finishes_what_it_has():
     with resident.work():
         resident.leave("stopped")
         assert resident.reason_to_leave() == ""
-        with pytest.raises(LeavingError, match="The process leaves: stopped. Ask again."), resident.work():
+        with pytest.raises(LeavingError, match="The process leaves: stopped"), resident.work():
             pass
     assert resident.reason_to_leave() == "stopped"
 

@@ -10,7 +10,14 @@ from typing import Annotated, Any
 import typer
 
 from sharedllm_docs import __version__
-from sharedllm_docs.cli import data_commands, index_commands, model_commands, question_commands, train_command
+from sharedllm_docs.cli import (
+    data_commands,
+    index_commands,
+    model_commands,
+    question_commands,
+    stay_commands,
+    train_command,
+)
 from sharedllm_docs.cli.add_command import add, watch
 from sharedllm_docs.cli.confidence_command import fit_confidence
 from sharedllm_docs.cli.evaluate_command import evaluate
@@ -111,6 +118,8 @@ for _name, _function in (
     ("ask", question_commands.ask),
     ("summarise", question_commands.summarise),
     ("chat", question_commands.chat),
+    ("status", stay_commands.status),
+    ("stop", stay_commands.stop),
     ("list", index_commands.list_documents),
     ("show", index_commands.show),
     ("verify", index_commands.verify),

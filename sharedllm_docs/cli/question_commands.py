@@ -23,12 +23,14 @@ from sharedllm_docs.cli.options import (
     QuestionOptions,
     ReadingOptions,
     ScopeOption,
+    StayOptions,
     StreamOption,
     flattened,
     given,
     refuse_without,
 )
 from sharedllm_docs.cli.screen import Screen, clean, one_line, opened
+from sharedllm_docs.cli.staying import stay_of
 from sharedllm_docs.errors import QuestionError
 from sharedllm_docs.retrieval.query import Query
 
@@ -57,6 +59,7 @@ def ask(
     reading: ReadingOptions,
     model: LoadingOptions,
     profile: ProfileOptions,
+    stay: StayOptions,
     output: OutputOptions,
     file: Annotated[
         list[str] | None,
@@ -76,14 +79,15 @@ def ask(
     """
     keywords = _ask_keywords(scope, asked, answering)
     with opened(output) as screen:
+        staying = stay_of(stay, screen)
         if not file:
             refuse_without(reading, "--file", why="tells how a file is read")
-            index = backend.open_index(location.index, screen.report, model, profile)
+            index = backend.index_for_questions(location.index, screen, model, profile, staying)
             keys = []
         else:
             options = reading.read_options()
             with resumable_encoding(location.index):
-                index = backend.open_or_create(location.index, screen.report, model, profile)
+                index = backend.index_for_questions(location.index, screen, model, profile, staying, create=True)
                 added = [add_file(screen, index, name, options=options, encode="when-asked") for name in file]
                 keys = [one.document.key for main in added for one in (main, *main.attachments)]
             keywords["documents"] = [*keywords.get("documents", ()), *keys]
@@ -102,6 +106,7 @@ def summarise(
     answering: AnswerOptions,
     model: LoadingOptions,
     profile: ProfileOptions,
+    stay: StayOptions,
     output: OutputOptions,
     section: Annotated[
         str | None, typer.Option("--section", metavar="TITLE", help="Only this section; a part of its title is enough.")
@@ -115,7 +120,7 @@ def summarise(
     """Summarise a document of the index, or one of its sections, from passages spread over it."""
     chosen = {"section": section, "about": about, **given(asked), **answering.keywords()}
     with opened(output) as screen:
-        index = backend.open_index(location.index, screen.report, model, profile)
+        index = backend.index_for_questions(location.index, screen, model, profile, stay_of(stay, screen))
         print_answer(
             screen,
             lambda: index.stream_summary(document, **chosen),
@@ -132,6 +137,7 @@ def chat(
     answering: AnswerOptions,
     model: LoadingOptions,
     profile: ProfileOptions,
+    stay: StayOptions,
     output: OutputOptions,
     stream: StreamOption = None,
 ) -> None:
@@ -145,7 +151,7 @@ def chat(
     """
     keywords = _ask_keywords(scope, asked, answering)
     with opened(output) as screen:
-        index = backend.open_index(location.index, screen.report, model, profile)
+        index = backend.index_for_questions(location.index, screen, model, profile, stay_of(stay, screen))
         index.documents()  # a damaged index or one of another model is reported before the first question
         talk = Talk(screen, index, keywords, stream=stream)
         if talk.prompted:

@@ -1,7 +1,7 @@
 """``Resident``: one open index with its model, kept for many questions. Knows neither sockets nor HTTP.
 
-A face (``stay/``, ``http/``) calls ``index`` for what it asks of, holds ``work`` around each request and ``turn`` around
-each question, and asks ``reason_to_leave`` now and then.
+A face (``stay/``, ``http/``) takes ``index`` to ask, holds ``work`` around each request and ``turn`` around each
+question, and asks ``reason_to_leave`` now and then.
 """
 
 from __future__ import annotations
