@@ -213,7 +213,12 @@ class Index:
             # earlier versions did not record the name of their default model among the arguments
             options["name_or_path"] = recorded["model"]
         options |= {name: value for name, value in self._options.items() if value is not None}
-        if options.get("adapter") in (None, "none") and self._store.fingerprint.profile == "prefix":
+        recorded_profile = isinstance(options["profile"], Profile)  # otherwise the name of one was asked for
+        if (
+            options.get("adapter") in (None, "none")
+            and self._store.fingerprint.profile == "prefix"
+            and recorded_profile
+        ):
             options["profile"] = dataclasses.replace(options["profile"], name="prefix")
         return options
 
@@ -222,6 +227,13 @@ class Index:
         llm = llm.matching(self._store.fingerprint)
         self._store.fingerprint.check(llm.fingerprint)
         return llm
+
+    def warn_again(self) -> None:
+        """Warn of rows that cannot be stored with the next question, though one was warned of them before.
+
+        For processes that answer to several people in turn.
+        """
+        self._reading.warn_again()
 
     # -- documents --------------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import asdict
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from sharedllm_docs.errors import SharedLLMError
@@ -125,7 +126,8 @@ def _spawn(told: Mapping[str, Any], folder: str) -> str:
         with cast("IO[bytes]", started.stdin) as told_to, cast("IO[bytes]", started.stdout) as said:
             told_to.write(json.dumps(told).encode("ascii") + b"\n")
             told_to.flush()
-            return said.readline().decode("ascii", "replace").strip()
+            word: bytes = said.readline()
+            return word.decode("ascii", "replace").strip()
     except OSError:
         return ""
 
@@ -197,7 +199,7 @@ class StayedIndex:
             lambda index: index.add(source, progress=progress, **options),
             added_of,
             progress,
-            {place: source},
+            {place: source, str(Path(place)): str(Path(source))},
         )
 
     def read(self, reference: str, *, progress: Callable[[Any], None] | None = None) -> int:
@@ -297,7 +299,7 @@ class StayedIndex:
             try:
                 for kind, told in self._exchange(name, arguments):
                     if kind == "result":
-                        return answer_of(told)  # type: ignore[no-any-return]
+                        return answer_of(told)
                     shown = True
                     yield told
             except GoneError as error:

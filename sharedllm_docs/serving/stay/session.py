@@ -16,6 +16,7 @@ from sharedllm_docs.serving.stay.wire import GoneError, Message, error_message, 
 if TYPE_CHECKING:
     import socket
 
+    from sharedllm_docs.index.reading import Encode
     from sharedllm_docs.streams import Stream
 
 _current = threading.local()
@@ -119,14 +120,16 @@ class Session:
     def _answered(self, begin: Callable[[Any], Stream[Any]], told: bool) -> Any:
         with self._resident.turn(self.unwanted):
             self.check()
-            pieces = begin(self._resident.index())
+            index = self._resident.index()
+            index.warn_again()
+            pieces = begin(index)
             for piece in pieces:
                 if told:
                     self.tell({"piece": piece})
                 self.check()
             return pieces.result.to_dict()
 
-    def _call_add(self, source: str, reading: dict[str, Any], encode: str) -> Any:
+    def _call_add(self, source: str, reading: dict[str, Any], encode: Encode) -> Any:
         from sharedllm_docs.documents.readers.options import ReadOptions
 
         options = ReadOptions(**reading)

@@ -35,7 +35,7 @@ RELEVANT = (
     *("AWS_", "AZURE_", "GOOGLE_", "GCS", "GCLOUD", "FSSPEC_", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "PIP_"),
 )
 """Beginnings of the names of environment variables that answers, their place or their speed may depend on."""
-_NOT_RELEVANT = ("SHAREDLLM_DOCS_INDEX", "SHAREDLLM_DOCS_STAY", "SHAREDLLM_DOCS_STAY_MEMORY", "PYTEST_CURRENT_TEST")
+_NOT_RELEVANT = ("SHAREDLLM_DOCS_INDEX", "SHAREDLLM_DOCS_STAY", "SHAREDLLM_DOCS_STAY_MEMORY")
 _SITES = ("site-packages", "dist-packages")
 
 

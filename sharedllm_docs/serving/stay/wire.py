@@ -10,10 +10,14 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sharedllm_docs import errors
 from sharedllm_docs.errors import SharedLLMError
+
+if TYPE_CHECKING:
+    from sharedllm_docs.index.views import AddedDocument, DocumentInfo
+    from sharedllm_docs.retrieval.answer import Answer
 
 LONGEST = 256 << 20
 """Bytes of the longest message that is taken."""
@@ -98,10 +102,14 @@ def error_of(told: Mapping[str, Any]) -> BaseException:
     if name == "KeyboardInterrupt":
         return KeyboardInterrupt()
     if not told["known"]:
-        return type(name, (Exception,), {})(told["message"])  # type: ignore[no-any-return]
-    kind = getattr(errors, name, None)
-    if not (isinstance(kind, type) and issubclass(kind, SharedLLMError)):
-        kind = type(name, (SharedLLMError,), {"exit_code": told["exit_code"]})
+        foreign: type[Exception] = type(name, (Exception,), {})
+        return foreign(told["message"])
+    known = getattr(errors, name, None)
+    kind: type[SharedLLMError] = (
+        known
+        if isinstance(known, type) and issubclass(known, SharedLLMError)
+        else type(name, (SharedLLMError,), {"exit_code": told["exit_code"]})
+    )
     made = kind.__new__(kind)
     SharedLLMError.__init__(made, told["message"], remedy=told["remedy"])
     for kept in _KEPT:
@@ -141,7 +149,7 @@ def _tuples(value: Any) -> Any:
 # -- results ----------------------------------------------------------------------------------------------------------
 
 
-def answer_of(told: Mapping[str, Any]) -> Any:
+def answer_of(told: Mapping[str, Any]) -> Answer:
     """The ``Answer`` that ``Answer.to_dict`` gave."""
     from sharedllm_docs.retrieval.answer import Answer, Citation, Counts, Timings
 
@@ -152,7 +160,7 @@ def answer_of(told: Mapping[str, Any]) -> Any:
     return Answer(**{**told, **parts, "timings": Timings(**told["timings"]), "counts": Counts(**told["counts"])})
 
 
-def document_of(told: Mapping[str, Any]) -> Any:
+def document_of(told: Mapping[str, Any]) -> DocumentInfo:
     """The ``DocumentInfo`` that ``dataclasses.asdict`` gave."""
     from sharedllm_docs.documents.document import Issue
     from sharedllm_docs.index.views import DocumentInfo
@@ -160,7 +168,7 @@ def document_of(told: Mapping[str, Any]) -> Any:
     return DocumentInfo(**{**told, "issues": tuple(Issue(**one) for one in told["issues"])})
 
 
-def added_of(told: Mapping[str, Any]) -> Any:
+def added_of(told: Mapping[str, Any]) -> AddedDocument:
     """The ``AddedDocument`` that ``dataclasses.asdict`` gave."""
     from sharedllm_docs.index.views import AddedDocument
 
