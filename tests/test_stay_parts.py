@@ -197,7 +197,7 @@ def test_a_path_that_is_too_long_for_a_socket_is_not_taken(tmp_path, monkeypatch
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / ("x" * 90)))
     (tmp_path / ("x" * 90)).mkdir(mode=0o700)
     monkeypatch.setenv("SHAREDLLM_DOCS_CACHE", str(tmp_path / ("y" * 90)))
-    monkeypatch.setattr(place.tempfile, "gettempdir", lambda: "/short")
+    monkeypatch.setattr(tempfile, "gettempdir", lambda: "/short")
     assert next(place.candidates()) == Path(f"/short/sharedllm-docs-{os.getuid()}")
 
 
@@ -603,8 +603,8 @@ def test_a_client_that_leaves_stops_the_model_and_the_process_lives(processes_he
     assert next(pieces) == "One"
     with pytest.raises(KeyboardInterrupt):
         pieces.throw(KeyboardInterrupt())
-    assert index.begun.wait(PATIENCE)
     index.go.set()
+    assert index.stopped.wait(PATIENCE)
     assert client().ask("Who?").text == "One two three", "its turn comes when the other's is over"
     assert asking.ask("And who?").text == "One two three", "the next question of the same client connects again"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -83,6 +82,8 @@ def index_for_estimates(url: str, report: Report, model: LoadingOptions, profile
     try:
         index = open_index(url, report, model, profile)
     except IndexNotFoundError:
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="sharedllm-docs-") as folder:
             yield open_or_create(str(Path(folder) / "index"), report, model, profile)
     else:

@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sharedllm_docs.cli import backend
-from sharedllm_docs.cli.add_command import add_file
 from sharedllm_docs.cli.failures import resumable_encoding
-from sharedllm_docs.cli.index_commands import print_documents, read_on
 from sharedllm_docs.cli.options import (
     AmountOptions,
     AnswerOptions,
@@ -85,6 +83,8 @@ def ask(
             index = backend.index_for_questions(location.index, screen, model, profile, staying)
             keys = []
         else:
+            from sharedllm_docs.cli.add_command import add_file
+
             options = reading.read_options()
             with resumable_encoding(location.index):
                 index = backend.index_for_questions(location.index, screen, model, profile, staying, create=True)
@@ -92,7 +92,9 @@ def ask(
                 keys = [one.document.key for main in added for one in (main, *main.attachments)]
             keywords["documents"] = [*keywords.get("documents", ()), *keys]
         answer(screen, index, sys.stdin.read() if question == "-" else question, keywords, stream=stream)
-        if read_rest:
+        if keys and read_rest:
+            from sharedllm_docs.cli.index_commands import read_on
+
             with resumable_encoding(location.index):
                 for key in dict.fromkeys(keys):
                     read_on(screen, index, key)
@@ -329,6 +331,8 @@ class Talk:
         commands[text]()
 
     def _documents(self) -> None:
+        from sharedllm_docs.cli.index_commands import print_documents
+
         print_documents(self.screen, self.index)
 
     def _sources(self) -> None:

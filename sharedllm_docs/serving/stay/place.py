@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,13 +41,20 @@ def runtime_folder() -> Path:
 def candidates() -> Iterator[Path]:
     """Folders in which this user's processes may lie, the one of new processes first."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    folders = [Path(runtime) / FOLDER] if os.path.isabs(runtime) and os.path.isdir(runtime) else []
-    folders.append((cache_dir() / "run").absolute())
+    if os.path.isabs(runtime) and os.path.isdir(runtime) and _fits(Path(runtime) / FOLDER):
+        yield Path(runtime) / FOLDER
+    cached = (cache_dir() / "run").absolute()
+    if os.name == "nt" or _fits(cached):
+        yield cached
     if os.name != "nt":
-        folders.append(Path(tempfile.gettempdir()) / f"{FOLDER}-{os.getuid()}")
-        fitting = [one for one in folders if len(os.fsencode(one)) + 1 + 32 + len(SOCKET) <= LONGEST_SOCKET]
-        folders = fitting or folders
-    return iter(folders)
+        import tempfile
+
+        yield Path(tempfile.gettempdir()) / f"{FOLDER}-{os.getuid()}"
+
+
+def _fits(folder: Path) -> bool:
+    """Whether the path of a socket in this folder is not too long for the system."""
+    return len(os.fsencode(folder)) + 1 + 32 + len(SOCKET) <= LONGEST_SOCKET
 
 
 def check_private(folder: Path) -> None:
