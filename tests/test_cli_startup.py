@@ -69,7 +69,7 @@ def test_a_question_to_a_process_that_stays_loads_next_to_nothing(tmp_path):
         "    yield 'result', ANSWER if name == 'ask' else None\n"
         "client.StayedIndex._exchange = exchange\n"
         "from sharedllm_docs.cli.start import main\n"
-        "sys.argv = ['sharedllm-docs', 'ask', 'Why?', '--floor', '0.5', '--doc', 'a', '--max-tokens', '9', '--stay', '1m']\n"
+        "sys.argv = ['', 'ask', 'Why?', '--floor', '0.5', '--doc', 'a', '--max-tokens', '9', '--stay', '1m']\n"
         f"try: main()\nexcept SystemExit: pass\n{_after(SLOW)}"
     )
     from tests.cli_fakes import answer

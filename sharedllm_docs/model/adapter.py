@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -74,7 +75,7 @@ class Adapter:
             )
         RetrievalConfig(budget=self.question.get("budget"), evidence_tokens=self.question.get("evidence_tokens"))
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over profile and weights, however they are spread over files."""
         hasher = hashlib.sha256(json.dumps(self.profile.to_dict(), sort_keys=True).encode())
@@ -88,6 +89,11 @@ class Adapter:
     def changes_rows(self) -> bool:
         """Whether documents are encoded with weights of the adapter; otherwise their rows are the base model's."""
         return any(name.startswith(LOWER) for name in self.weights)
+
+    def changes(self, half: Half) -> bool:
+        """Whether a half differs from the base model."""
+        prefixes = (LORA[half], LOWER) if half == "lower" else (LORA[half],)
+        return any(name.startswith(prefixes) for name in self.weights)
 
     @property
     def lower_weights(self) -> dict[str, torch.Tensor]:
