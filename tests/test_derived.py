@@ -174,7 +174,7 @@ def load(saved, adapter, **options):
 
 
 def test_merged_weights_are_the_same_bits_from_the_cache(cache, saved, lora):
-    first, second = load(saved, lora), load(saved, lora)
+    first, second = load(saved, lora, dtype="float32"), load(saved, lora, dtype="float32")
     assert sorted(file.name.partition("-")[0] for file in cache.glob("*.safetensors")) == ["merged", "merged"]
     plain = Adapter.load(lora)
     for half in ("upper", "lower"):
@@ -247,7 +247,6 @@ llm = SharedLLM.from_pretrained(sys.argv[1], adapter=sys.argv[2], embedder=sys.a
 for half in (llm.base, llm.upper, llm.lower):
     for tensor in half.model.parameters():
         tensor.sum()
-anonymous = {line.split()[0]: int(line.split()[1]) for line in open("/proc/self/smaps_rollup") if ":" in line}
 address = {}
 for line in open("/proc/self/maps"):
     place, rights, offset, device, inode, *name = line.split(maxsplit=5)

@@ -51,7 +51,6 @@ class Adapter:
             part of the digest, because no stored number depends on them.
         prompt_start: wording of the prompt's start that the weights were trained with; files that do not say so come
             from versions that had only ``instructed``.
-        files: the state of its files before they were read.
     """
 
     profile: Profile
@@ -59,7 +58,7 @@ class Adapter:
     notes: Mapping[str, Any] = field(default_factory=dict)
     question: Mapping[str, int] = field(default_factory=dict)
     prompt_start: PromptStart = "neutral"
-    files: Snapshot = field(default=NO_FILES, compare=False, repr=False)
+    _files: Snapshot = field(default=NO_FILES, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.question) - QUESTION_DEFAULTS)
@@ -74,6 +73,10 @@ class Adapter:
                 remedy="Correct it in adapter_config.json.",
             )
         RetrievalConfig(budget=self.question.get("budget"), evidence_tokens=self.question.get("evidence_tokens"))
+
+    def files_unchanged(self) -> bool:
+        """Whether the files that it was read from are as they were."""
+        return self._files.unchanged()
 
     @cached_property
     def digest(self) -> str:

@@ -118,7 +118,7 @@ def _write(place: Path, tensors: Mapping[str, torch.Tensor]) -> None:
         with scratch.open("wb") as sink:
             sink.write(len(text).to_bytes(8, "little") + text)
             for name in names:
-                sink.write(memoryview(tensors[name].view(-1).view(torch.uint8).numpy()))
+                sink.write(tensors[name].view(-1).view(torch.uint8).numpy().data)
         digest = file_sha256(scratch)
         scratch.replace(place)
     finally:

@@ -424,9 +424,8 @@ class SharedLLM:
 
     def files_unchanged(self) -> bool:
         """Whether the files that it was loaded from are as they were: loading again would give the same model."""
-        adapter = self.adapter.files if self.adapter else NO_FILES
-        states = (self._weight_files, self._tokenizer_files, self._confidence_file, adapter, self.embedder.files)
-        return all(state.unchanged() for state in states)
+        states = (self._weight_files, self._tokenizer_files, self._confidence_file, self.embedder.files)
+        return all(one.unchanged() for one in states) and (self.adapter is None or self.adapter.files_unchanged())
 
     # -- identity ---------------------------------------------------------------------------------------------------
 
