@@ -168,6 +168,7 @@ def test_a_folder_that_others_may_enter_is_refused(runtime, monkeypatch):
     monkeypatch.setattr(place.os, "getuid", lambda: os.geteuid() + 1)
     with pytest.raises(NoPlaceError, match="belongs to user"):
         check_private(runtime)
+    assert next(place.candidates()) != runtime, "nor is a runtime folder of another user, as sudo leaves it"
 
 
 @pytest.mark.skipif(os.name == "nt", reason="rights of Unix")

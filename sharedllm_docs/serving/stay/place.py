@@ -41,7 +41,7 @@ def runtime_folder() -> Path:
 def candidates() -> Iterator[Path]:
     """Folders in which this user's processes may lie, the one of new processes first."""
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
-    if os.path.isabs(runtime) and os.path.isdir(runtime) and _fits(Path(runtime) / FOLDER):
+    if os.path.isabs(runtime) and _is_own_folder(runtime) and _fits(Path(runtime) / FOLDER):
         yield Path(runtime) / FOLDER
     cached = (cache_dir() / "run").absolute()
     if os.name == "nt" or _fits(cached):
@@ -50,6 +50,15 @@ def candidates() -> Iterator[Path]:
         import tempfile
 
         yield Path(tempfile.gettempdir()) / f"{FOLDER}-{os.getuid()}"
+
+
+def _is_own_folder(path: str) -> bool:
+    """Whether it is a folder of this user's: with sudo the variable may name that of another."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and (os.name == "nt" or found.st_uid == os.getuid())
 
 
 def _fits(folder: Path) -> bool:
