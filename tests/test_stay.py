@@ -145,14 +145,15 @@ ASKED = [
     (QUESTION, "--budget", "100000"),
     (QUESTION, "--temperature", "-1"),
     (QUESTION, "--pages", "1-2"),
-    (QUESTION, "--dtype", "float99"),
-    (QUESTION, "--store-dtype", "int8"),
     (QUESTION, "--profile", "sharedllm"),
+    # each of these has a process of its own
+    pytest.param((QUESTION, "--dtype", "float99"), marks=pytest.mark.slow),
+    pytest.param((QUESTION, "--store-dtype", "int8"), marks=pytest.mark.slow),
     ("caf\udce9 \U0001f9a9?",),
 ]
 
 
-@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: " ".join(asked)[:60])
+@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: " ".join(asked)[-60:])
 def test_ask_prints_the_same_with_a_process(fresh, model, asked):
     loose = () if {"--floor", "--min-confidence"} & set(asked) else LOOSE
     one, other = both(fresh, "ask", *asked, "--index", "ix", *model, *loose)
