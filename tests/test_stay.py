@@ -296,3 +296,16 @@ def test_ctrl_c_of_the_client_leaves_the_process_alive(fresh, folder, model):
     assert (asking.wait(PATIENCE), asking.stderr.read()) == (130, b"Error: Interrupted.\n")
     wait_for(lambda: all(not one.status["in_hand"] for one in overview.running()))
     assert before.pid in {one.pid for one in overview.running()}
+
+
+@pytest.mark.e2e
+def test_an_embedded_model_answers_the_same_bits(folder, fresh):
+    """In the dtype of the machine, with its adapter merged from the cache and the codes of its steps."""
+    (folder / "tower.txt").write_text(
+        "The lighthouse of Skerryvore was built between 1838 and 1844 by Alan Stevenson. Its tower is 48 metres high."
+    )
+    good("add", str(folder / "tower.txt"), "--index", "real", "--model", "smollm2-135m-instruct")
+    for asked in ("Who built the lighthouse of Skerryvore?", "Who is the king of Norway?"):
+        one, other = both(lambda: None, "ask", asked, "--index", "real", "--json")
+        assert one == other
+    good("stop", "--index", "real")
