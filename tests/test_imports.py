@@ -37,6 +37,7 @@ ALLOWED: dict[str, str] = {
     "streams": "retrieval",
     "model": "architectures cache checks config documents errors injection quiet retrieval store streams",
     "index": "cache config documents errors injection model retrieval store streams",
+    "serving": ANY_EARLIER,
     "evaluation": ANY_EARLIER,
     "training": ANY_EARLIER,
     "cli": ANY_EARLIER,
@@ -71,6 +72,7 @@ LIGHT = (
     "index.library",
     "index.views",
     "index.index",
+    "serving.resident",
     "cli.app",
 )
 HEAVY = ("torch", "transformers", "sentence_transformers", "bm25s", "gguf", "scipy", "pandas")
