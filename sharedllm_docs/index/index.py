@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
     from sharedllm_docs.config import RetrievalOptions
-    from sharedllm_docs.documents.boxes import Box
+    from sharedllm_docs.documents.box import Box
     from sharedllm_docs.documents.page_image import PageImage
     from sharedllm_docs.documents.readers import ReadOptions
     from sharedllm_docs.index.engine import Engine
