@@ -1,4 +1,4 @@
-"""``Box``: a rectangle on a page. A module of its own, which loads nothing: commands that only print answers need it."""
+"""``Box``: a rectangle on a page. In a module that loads nothing, since commands that only print answers need it."""
 
 from __future__ import annotations
 
