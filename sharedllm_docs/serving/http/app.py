@@ -11,7 +11,7 @@ from fastapi import FastAPI
 
 from sharedllm_docs.index.index import Index
 from sharedllm_docs.serving.desk import Desk
-from sharedllm_docs.serving.http import health
+from sharedllm_docs.serving.http import health, openai
 from sharedllm_docs.serving.http.access import Guard, check_binding
 from sharedllm_docs.serving.http.failures import answer_errors
 from sharedllm_docs.serving.http.headers import SecurityHeaders
@@ -20,6 +20,21 @@ from sharedllm_docs.version import __version__
 
 ROUTERS = ("sharedllm_docs.serving.http.own", "sharedllm_docs.serving.http.page")
 """Modules whose ``router`` is included where they are there."""
+
+
+def open_desk(settings: Settings) -> Desk:
+    """The desk over the indexes of the settings.
+
+    Raises:
+        StoreError: an index cannot be opened.
+    """
+    return Desk(
+        {name: Index.open(url) for name, url in settings.indexes.items()},
+        max_waiting=settings.max_waiting,
+        max_waiting_each=settings.max_waiting_each,
+        max_running=settings.max_running,
+        answer_seconds=settings.answer_seconds,
+    )
 
 
 def create_app(settings: Settings, desk: Desk | None = None) -> FastAPI:
@@ -34,7 +49,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> FastAPI:
         StoreError: an index cannot be opened.
     """
     check_binding(settings)
-    desk = desk or Desk({name: Index.open(url) for name, url in settings.indexes.items()})
+    desk = desk or open_desk(settings)
     hidden = {url: name for name, url in settings.indexes.items()}
 
     @asynccontextmanager
@@ -47,6 +62,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> FastAPI:
     app.state.desk, app.state.settings, app.state.hidden = desk, settings, hidden
     answer_errors(app)
     app.include_router(health.router)
+    app.include_router(openai.router)
     for name in ROUTERS:
         if find_spec(name):
             app.include_router(import_module(name).router)
