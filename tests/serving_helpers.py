@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 
 from sharedllm_docs import Index
@@ -28,10 +29,13 @@ QUESTIONS = (
 
 def new_index(name: str, llm: Any = None) -> Index:
     """An index in memory with the document of four pages."""
-    index = Index.create(f"memory://serving-{name}", llm or tiny_llm())
+    index = Index.create(f"memory://serving-{name}-{next(_NUMBERS)}", llm or tiny_llm())
     index.add(tiny_document(*PAGES, name="pages.txt"))
     index.add(tiny_document("Tea is grown on hills.", "Rice is grown in water.", name="crops/tea & rice.txt"))
     return index
+
+
+_NUMBERS = count()
 
 
 class Gate:
@@ -57,9 +61,9 @@ class Gate:
 
         batches._step_lane = step  # type: ignore[method-assign]
 
-    def let(self, count: int) -> None:
+    def let(self, steps: int) -> None:
         """Let so many more steps through."""
-        self._permits.release(count)
+        self._permits.release(steps)
 
     def open(self) -> None:
         """Let all through."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
@@ -15,6 +16,7 @@ from sharedllm_docs.serving.http import health, openai
 from sharedllm_docs.serving.http.access import Guard, check_binding
 from sharedllm_docs.serving.http.failures import answer_errors
 from sharedllm_docs.serving.http.headers import SecurityHeaders
+from sharedllm_docs.serving.http.limits import BodyLimits
 from sharedllm_docs.serving.http.settings import Settings
 from sharedllm_docs.version import __version__
 
@@ -53,8 +55,10 @@ def create_app(settings: Settings, desk: Desk | None = None) -> FastAPI:
     hidden = {url: name for name, url in settings.indexes.items()}
 
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.warming = asyncio.ensure_future(desk.warm())
         yield
+        app.state.warming.cancel()
         await desk.close()
 
     # the pages of documentation that FastAPI brings fetch scripts from elsewhere
@@ -66,6 +70,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> FastAPI:
     for name in ROUTERS:
         if find_spec(name):
             app.include_router(import_module(name).router)
+    app.add_middleware(BodyLimits, settings=settings, hidden=hidden)
     app.add_middleware(Guard, settings=settings, hidden=hidden)
     app.add_middleware(SecurityHeaders)
     return app

@@ -97,8 +97,10 @@ def answer_errors(app: FastAPI) -> None:
         param = ".".join(map(str, error.errors()[0]["loc"][1:])) or None
         return JSONResponse(error_body("; ".join(problems) + ".", "invalid_request_error", param=param), 400)
 
-    async def http(_request: Request, error: Exception) -> JSONResponse:
+    async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
+        if isinstance(error.__cause__, SharedLLMError):  # raised while the body was read (limits)
+            return response_to(error.__cause__, request.app.state.hidden)
         body = error_body(str(error.detail).rstrip(".") + ".", "invalid_request_error")
         return JSONResponse(body, error.status_code, error.headers)
 
