@@ -26,7 +26,7 @@ from sharedllm_docs.streams import AsyncStream, Stream
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from sharedllm_docs.config import RetrievalOptions
+    from sharedllm_docs.documents.document import Document
     from sharedllm_docs.documents.readers import ReadOptions
     from sharedllm_docs.index.engine import Engine
     from sharedllm_docs.index.ingest import Progress, Report, Source
@@ -575,18 +575,35 @@ class Index:
         query = Query.of(question, options)
         return self.engine(query).select(query)
 
-    def tree(self, reference: str, question: str | None = None, **options: Unpack[RetrievalOptions]) -> TreeView:
+    def tree(self, reference: str, question: str | None = None, **options: Unpack[AskOptions]) -> TreeView:
         """A document's trees, and with a question which branches are taken; loads no model without one.
 
         Args:
             reference: name or key of the document.
             question: in words, or None.
-            options: the fields of ``RetrievalConfig``, or ``retrieval``, a whole one.
+            options: as for ``ask``. Without ``documents`` this document alone is searched; with them, what is shown
+                is the part of a question to all of them that this document has.
+
+        Raises:
+            ConfigError: an unknown option, or ``documents`` without this one.
+            EmptyQuestionError, DocumentNotFoundError: see ``ask``.
         """
         record = self._store.get(reference)
-        selection = self.select(question, documents=[record.key], **options) if question is not None else None
+        selection = None
+        if question is not None:
+            searched = {"documents": [record.key], **options}
+            selection = self.select(question, **searched).of_document(record.key)
         prepared = self._library.prepared(record)
         return tree_view(self._library.info(record), prepared, question, selection, record.unread)
+
+    def contents(self, reference: str) -> Document:
+        """A document as its reader delivered it: pages with their text, sections, issues; loads no model.
+
+        Raises:
+            DocumentNotFoundError: no such document.
+            DamagedIndexError: its text is damaged.
+        """
+        return self._library.prepared(self._store.get(reference)).document
 
     # -- passages ---------------------------------------------------------------------------------------------------
 

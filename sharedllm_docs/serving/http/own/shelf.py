@@ -1,0 +1,91 @@
+"""What the routes share of one index: the index, its uploads, its desk. ``Depends(shelf)`` gives the one asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Query, Request
+
+from sharedllm_docs.errors import ForbiddenError, SharedLLMError
+from sharedllm_docs.index.index import Index
+from sharedllm_docs.serving.desk import Desk
+from sharedllm_docs.serving.http import state
+from sharedllm_docs.serving.http.own.uploads import Uploads
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """One index of the server.
+
+    Attributes:
+        name: by which requests name it.
+        index: the index.
+        uploads: files on their way into it.
+    """
+
+    name: str
+    index: Index
+    uploads: Uploads
+
+
+def shelf(
+    request: Request,
+    desk: Annotated[Desk, Depends(state.desk)],
+    index: Annotated[str | None, Query(description="name of the index; by default the first one")] = None,
+) -> Shelf:
+    """The shelf of the index that a request names."""
+    name = index or desk.names[0]
+    found = desk.index(name)
+    return Shelf(name, found, _uploads(request.app, name, found))
+
+
+Shelved = Annotated[Shelf, Depends(shelf)]
+
+
+def may_write(request: Request) -> None:
+    """Refuse changes where the server was told to serve what is there.
+
+    Raises:
+        ForbiddenError: documents cannot be added or deleted here.
+    """
+    if not state.settings(request).docs:
+        raise ForbiddenError(
+            "This server does not take or delete documents.", remedy="Its owner adds them with `sharedllm-docs add`."
+        )
+
+
+def _uploads(app: Any, name: str, index: Index) -> Uploads:
+    found: dict[str, Uploads] = app.state.uploads
+    if name not in found:
+        found[name] = Uploads(index)
+    return found[name]
+
+
+@asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[None]:
+    """Read on where the last server stopped; at the end wait for the file in hand."""
+    app.state.uploads = {}
+    desk: Desk = app.state.desk
+    shelves = [_uploads(app, name, desk.index(name)) for name in desk.names]
+    reading = asyncio.create_task(asyncio.to_thread(_read_on, shelves))
+    try:
+        yield
+    finally:
+        await reading
+        for uploads in shelves:
+            await asyncio.to_thread(uploads.close)
+
+
+def _read_on(shelves: list[Uploads]) -> None:
+    for uploads in shelves:
+        try:
+            uploads.read_on()
+        except SharedLLMError as error:  # a read-only index, a model that is not there: questions say so too
+            log.warning("reading on failed: %s", error)
