@@ -19,6 +19,7 @@ from sharedllm_docs.cli.options import NAME
 from sharedllm_docs.cli.panels import PanelCommand
 from sharedllm_docs.cli.plugins import PluginGroup
 from sharedllm_docs.cli.screen import Screen, tolerate_any_text
+from sharedllm_docs.cli.serve_command import api_key, serve
 
 
 class ReaderGoneError(Exception):
@@ -117,6 +118,8 @@ for _name, _function in (
     ("remove", index_commands.remove),
     ("prune", index_commands.prune),
     ("read", index_commands.read),
+    ("serve", serve),
+    ("api-key", api_key),
 ):
     app.command(_name, cls=PanelCommand)(_function)
 app.add_typer(model_commands.models_app, name="models")
