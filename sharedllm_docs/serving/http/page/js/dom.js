@@ -15,7 +15,7 @@ export function h(tag, props = {}, ...children) {
     else if (name === "style") for (const [rule, said] of Object.entries(value)) element.style.setProperty(rule, said);
     else element.setAttribute(name, value === true ? "" : String(value));
   }
-  element.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined && child !== false));
   return element;
 }
 
