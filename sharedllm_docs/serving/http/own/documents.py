@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+import time
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Annotated, Any, BinaryIO
 
@@ -14,7 +15,6 @@ from sharedllm_docs.documents.document import PAGE_WORDS, UNPAGED_READERS
 from sharedllm_docs.errors import (
     DocumentTooLargeError,
     EmptyDocumentError,
-    RequestTooLargeError,
     SharedLLMError,
     UnknownFormatError,
 )
@@ -127,6 +127,7 @@ async def delete(key: str, place: Shelved) -> DocumentView:
     view = await asyncio.to_thread(lambda: document_view(place, place.index.document(key)))
     # one after the other with the uploads: both write
     await asyncio.wrap_future(place.uploads.in_worker(lambda: place.index.remove(view.key)))
+    place.sources.forget(view.key)
     place.uploads.in_worker(place.index.prune)
     return view
 
@@ -159,7 +160,7 @@ def copy_within(source: BinaryIO, target: Path, limit: int, name: str) -> None:
     """Copy an upload to its place.
 
     Raises:
-        RequestTooLargeError: it has more bytes than ``limit``.
+        DocumentTooLargeError: it has more bytes than ``limit``.
         EmptyDocumentError: it has none.
     """
     source.seek(0, 2)
@@ -194,19 +195,13 @@ def document_view(place: Shelf, info: DocumentInfo) -> DocumentView:
         created=info.created,
         reader=info.reader,
         issues=[IssueView(code=one.code, message=one.message, page=one.page) for one in info.issues],
-        source=has_source(place, info),
+        source=bool(info.source),
+        boxes=info.boxes,
     )
-
-
-def has_source(place: Shelf, info: DocumentInfo) -> bool:
-    """Whether the file itself is at hand."""
-    return False
 
 
 def upload_view(upload: Upload) -> UploadView:
     """An upload as the API tells it."""
-    import time
-
     left = upload.pace.seconds_left(time.monotonic()) if upload.state == "reading" else None
     return UploadView(
         id=upload.id,

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
+from urllib.parse import quote
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Header, Query, Response
+from fastapi.responses import StreamingResponse
 
 from sharedllm_docs.documents.document import Document
-from sharedllm_docs.errors import ConfigError
-from sharedllm_docs.retrieval.answer import fold
-from sharedllm_docs.serving.http.own.shelf import Shelf, Shelved
-from sharedllm_docs.serving.http.own.views import Box, PlaceView, TextView
+from sharedllm_docs.errors import BoxesMissingError, ConfigError
+from sharedllm_docs.retrieval.answer import Citation, fold
+from sharedllm_docs.serving.http.own.shelf import Shelved
+from sharedllm_docs.serving.http.own.sources import wanted_part
+from sharedllm_docs.serving.http.own.views import Box, PageView, PlaceView, TextView
 
 router = APIRouter(tags=["places"])
 LONGEST_QUOTE = 4_000
 AROUND = 6_000
 """Characters of text on either side of a place."""
+LARGEST = 8.0
+"""Pixels a point of a page's picture, at most."""
+_Password = Annotated[str | None, Header(alias="Document-Password", description="of an encrypted file; never stored")]
 
 
 @router.get("/documents/{key}/place")
@@ -66,18 +72,65 @@ def text(
     return TextView(start=start, end=end, total=len(whole), text=whole[start:end])
 
 
+@router.get("/documents/{key}/source", response_class=Response)
+def source(key: str, place: Shelved, wanted: Annotated[str | None, Header(alias="Range")] = None) -> Response:
+    """The file that the document was read from, or a part of it (`Range`)."""
+    info = place.index.document(key)
+    file = place.sources.get(info.key)
+    headers = {
+        "Accept-Ranges": "bytes",
+        "ETag": f'"{info.key}"',
+        # anything but a PDF is handed out to be saved: a browser must not run it here
+        "Content-Disposition": f"{'inline' if info.reader == 'pdf' else 'attachment'}; filename*=UTF-8''{quote(info.name)}",
+    }
+    try:
+        part = wanted_part(wanted, file.size)
+    except ValueError:
+        return Response(status_code=416, headers={**headers, "Content-Range": f"bytes */{file.size}"})
+    start, end = part or (0, file.size)
+    headers["Content-Length"] = str(end - start)
+    if part:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{file.size}"
+    kind = "application/pdf" if info.reader == "pdf" else "application/octet-stream"
+    return StreamingResponse(file.part(start, end), 206 if part else 200, headers, kind)
+
+
+@router.get("/documents/{key}/pages/{number}.png", response_class=Response)
+def picture(
+    key: str,
+    number: int,
+    place: Shelved,
+    scale: Annotated[float, Query(gt=0, le=LARGEST, description="pixels a point")] = 2.0,
+    password: _Password = None,
+) -> Response:
+    """A page of a PDF as a PNG, turned and cropped as viewers show it."""
+    image = place.index.page_image(key, number, scale=scale, password=password)
+    return Response(image.png(), media_type="image/png")
+
+
+@router.get("/documents/{key}/pages/{number}")
+def page(key: str, number: int, place: Shelved, password: _Password = None) -> PageView:
+    """How a page of a PDF is shown: what is needed to draw boxes on its picture."""
+    image = place.index.page_image(key, number, scale=0.1, password=password)
+    return PageView(page=image.page, rotation=image.rotation, shown=list(image.shown))
+
+
+# -- what other routes use ------------------------------------------------------------------------------------------
+
+
 def place_in_words(document: Document, start: int, end: int) -> str:
     """A place as a citation names it: ``page 7``."""
-    from sharedllm_docs.retrieval.answer import Citation
-
     page, last = document.page_at(start), document.page_at(max(start, end - 1))
+    path, word = document.section_path(start), document.page_word
     citation = Citation(
-        document.name, "", page.number, last.number, page.label, start, end, "", "", 0.0, 0, 0, 0,
-        document.section_path(start), document.page_word,
-    )  # fmt: skip
+        document.name, "", page.number, last.number, page.label, start, end, "", "", 0.0, 0, 0, 0, path, word
+    )
     return citation.place
 
 
-def boxes_of(place: Shelf, key: str, start: int, end: int) -> list[Box]:
+def boxes_of(place: Shelved, key: str, start: int, end: int) -> list[Box]:
     """Rectangles of a span of characters; none where the document has no positions."""
-    return []
+    try:
+        return [Box.of(box) for box in place.index.boxes(key, start, end)]
+    except BoxesMissingError:
+        return []

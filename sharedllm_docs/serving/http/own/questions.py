@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -24,6 +25,7 @@ from sharedllm_docs.serving.http.own.shelf import Shelf, Shelved
 from sharedllm_docs.serving.http.own.views import (
     AnswerView,
     AskBody,
+    Box,
     ChunkBody,
     ChunkTree,
     CitationView,
@@ -55,10 +57,10 @@ async def ask(
     options, turns = _checked(body, settings)
     if body.stream:
         answering = desk.stream(place.name, body.question, options, conversation=turns, caller=caller)
-        events = _events(answering, place, settings.keep_alive_seconds, request.app.state.hidden)
+        events = _events(answering, settings.keep_alive_seconds, request.app.state.hidden)
         return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
     answer = await desk.ask(place.name, body.question, options, conversation=turns, caller=caller)
-    return await asyncio.to_thread(answer_view, place, answer)
+    return answer_view(answer)
 
 
 @router.post("/search")
@@ -110,9 +112,7 @@ def _checked(body: AskBody, settings: Settings) -> tuple[dict[str, Any], list[Me
     return body.options(), [Message(turn.role, turn.content) for turn in body.conversation]
 
 
-async def _events(
-    answering: Answering, place: Shelf, alive: float, hidden: dict[str, str]
-) -> AsyncIterator[bytes]:
+async def _events(answering: Answering, alive: float, hidden: dict[str, str]) -> AsyncIterator[bytes]:
     """An answer as server-sent events. Left early, by whoever closed the connection, it stops the model."""
     pieces = aiter(answering)
     told = False
@@ -126,14 +126,14 @@ async def _events(
                 continue
             if not told and waiting.exception() is None:
                 told = True
-                yield await _sources(answering, place)
+                yield _sources(answering)
             try:
                 piece = waiting.result()
             except StopAsyncIteration:
                 break
             waiting = None
             yield _event("piece", {"text": piece})
-        yield _event("answer", await asyncio.to_thread(answer_view, place, answering.result))
+        yield _event("answer", answer_view(answering.result))
     except Exception as error:
         yield _event("error", body_of(error, hidden))
     finally:
@@ -144,39 +144,32 @@ async def _events(
                 await waiting
 
 
-async def _sources(answering: Answering, place: Shelf) -> bytes:
-    views = await asyncio.to_thread(lambda: [citation_view(place, one) for one in answering.sources])
+def _sources(answering: Answering) -> bytes:
+    views = [citation_view(one) for one in answering.sources]
     return _event("sources", {"citations": [view.model_dump() for view in views]})
 
 
 def _event(name: str, data: BaseModel | dict[str, Any]) -> bytes:
-    import json
-
     said = data.model_dump_json() if isinstance(data, BaseModel) else json.dumps(data, ensure_ascii=False)
     return format_sse_event(event=name, data_str=said)
 
 
-def answer_view(place: Shelf, answer: Answer) -> AnswerView:
+def answer_view(answer: Answer) -> AnswerView:
     """An answer as the API tells it."""
     whole = answer.to_dict()
     names = ("question", "text", "found", "confidence", "relevance", "finish_reason", "draft", "timings", "counts")
     return AnswerView(
-        citations=[citation_view(place, one) for one in answer.citations],
-        nearest=[citation_view(place, one) for one in answer.nearest],
+        citations=[citation_view(one) for one in answer.citations],
+        nearest=[citation_view(one) for one in answer.nearest],
         **{name: whole[name] for name in names},
     )
 
 
-def citation_view(place: Shelf, citation: Citation) -> CitationView:
+def citation_view(citation: Citation) -> CitationView:
     """A citation as the API tells it."""
-    from sharedllm_docs.serving.http.own.places import boxes_of
-
-    names = set(CitationView.model_fields) - {"place", "boxes"}
-    return CitationView(
-        place=citation.place,
-        boxes=boxes_of(place, citation.document_key, citation.char_start, citation.char_end),
-        **{name: getattr(citation, name) for name in names},
-    )
+    boxes = [Box.of(box) for box in citation.boxes]
+    names = set(CitationView.model_fields) - {"boxes"}
+    return CitationView(boxes=boxes, **{name: getattr(citation, name) for name in names})
 
 
 def _tree(key: str, body: TreeBody, place: Shelf) -> TreeView:

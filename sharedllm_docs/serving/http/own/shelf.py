@@ -15,6 +15,7 @@ from sharedllm_docs.errors import ForbiddenError, SharedLLMError
 from sharedllm_docs.index.index import Index
 from sharedllm_docs.serving.desk import Desk
 from sharedllm_docs.serving.http import state
+from sharedllm_docs.serving.http.own.sources import Sources
 from sharedllm_docs.serving.http.own.uploads import Uploads
 
 log = logging.getLogger(__name__)
@@ -28,11 +29,13 @@ class Shelf:
         name: by which requests name it.
         index: the index.
         uploads: files on their way into it.
+        sources: the files that its documents were read from.
     """
 
     name: str
     index: Index
     uploads: Uploads
+    sources: Sources
 
 
 def shelf(
@@ -42,8 +45,9 @@ def shelf(
 ) -> Shelf:
     """The shelf of the index that a request names."""
     name = index or desk.names[0]
-    found = desk.index(name)
-    return Shelf(name, found, _uploads(request.app, name, found))
+    desk.index(name)  # told by name where there is none
+    found: Shelf = request.app.state.shelves[name]
+    return found
 
 
 Shelved = Annotated[Shelf, Depends(shelf)]
@@ -61,31 +65,25 @@ def may_write(request: Request) -> None:
         )
 
 
-def _uploads(app: Any, name: str, index: Index) -> Uploads:
-    found: dict[str, Uploads] = app.state.uploads
-    if name not in found:
-        found[name] = Uploads(index)
-    return found[name]
-
-
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Read on where the last server stopped; at the end wait for the file in hand."""
-    app.state.uploads = {}
     desk: Desk = app.state.desk
-    shelves = [_uploads(app, name, desk.index(name)) for name in desk.names]
-    reading = asyncio.create_task(asyncio.to_thread(_read_on, shelves))
+    indexes = {name: desk.index(name) for name in desk.names}
+    shelves = {name: Shelf(name, one, Uploads(one), Sources(one)) for name, one in indexes.items()}
+    app.state.shelves = shelves
+    reading = asyncio.create_task(asyncio.to_thread(_read_on, list(shelves.values())))
     try:
         yield
     finally:
         await reading
-        for uploads in shelves:
-            await asyncio.to_thread(uploads.close)
+        for one in shelves.values():
+            await asyncio.to_thread(one.uploads.close)
 
 
-def _read_on(shelves: list[Uploads]) -> None:
-    for uploads in shelves:
+def _read_on(shelves: list[Shelf]) -> None:
+    for one in shelves:
         try:
-            uploads.read_on()
+            one.uploads.read_on()
         except SharedLLMError as error:  # a read-only index, a model that is not there: questions say so too
-            log.warning("reading on failed: %s", error)
+            log.warning("reading on in %s failed: %s", one.name, error)

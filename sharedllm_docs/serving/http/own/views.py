@@ -6,6 +6,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sharedllm_docs.documents import boxes as documents
+
 
 class Problem(BaseModel):
     """Why something was not done, in words for the person who asked."""
@@ -49,7 +51,8 @@ class DocumentView(BaseModel):
     created: str
     reader: str
     issues: list[IssueView] = []
-    source: bool = Field(False, description="whether the file itself can be shown")
+    source: bool = Field(False, description="whether the file itself can be fetched, and pages of a PDF drawn")
+    boxes: bool = Field(False, description="whether it is known where the text stands on the pages")
 
 
 class UploadView(BaseModel):
@@ -85,6 +88,11 @@ class Box(BaseModel):
     bottom: float
     right: float
     top: float
+
+    @classmethod
+    def of(cls, box: documents.Box) -> Box:
+        """The same as the library has it."""
+        return cls(page=box.page, left=box.left, bottom=box.bottom, right=box.right, top=box.top)
 
 
 class CitationView(BaseModel):
@@ -149,7 +157,8 @@ class AskBody(Scope):
     max_citations: int | None = None
     min_confidence: float | None = None
     stream: bool = Field(
-        False, description="server-sent events `sources`, `piece` (any number) and `answer`, or `error`; else one answer"
+        False,
+        description="server-sent events `sources`, `piece` (any number) and `answer`, or `error`; else one answer",
     )
 
     def options(self) -> dict[str, Any]:
@@ -258,3 +267,11 @@ class PlaceView(BaseModel):
     quote: str
     section: str
     boxes: list[Box]
+
+
+class PageView(BaseModel):
+    """How a page is shown."""
+
+    page: int
+    rotation: int = Field(description="degrees clockwise by which it is turned: 0, 90, 180, 270")
+    shown: list[float] = Field(description="left, bottom, right, top of what is shown, in the space of `Box`")
