@@ -51,7 +51,9 @@ class Selection:
         """
         keys = [document.key for document in self.documents]
         if key not in keys:
-            raise ConfigError(f"The document {key!r} is not among those searched.", remedy="Name it in documents=[...].")
+            raise ConfigError(
+                f"The document {key!r} is not among those searched.", remedy="Name it in documents=[...]."
+            )
         number = keys.index(key)
         return Selection(
             (self.documents[number],),

@@ -77,11 +77,11 @@ def source(key: str, place: Shelved, wanted: Annotated[str | None, Header(alias=
     """The file that the document was read from, or a part of it (`Range`)."""
     info = place.index.document(key)
     file = place.sources.get(info.key)
+    shown = "inline" if info.reader == "pdf" else "attachment"  # a browser must not run an HTML file here
     headers = {
         "Accept-Ranges": "bytes",
         "ETag": f'"{info.key}"',
-        # anything but a PDF is handed out to be saved: a browser must not run it here
-        "Content-Disposition": f"{'inline' if info.reader == 'pdf' else 'attachment'}; filename*=UTF-8''{quote(info.name)}",
+        "Content-Disposition": f"{shown}; filename*=UTF-8''{quote(info.name)}",
     }
     try:
         part = wanted_part(wanted, file.size)

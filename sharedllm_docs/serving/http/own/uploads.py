@@ -208,7 +208,7 @@ class Uploads:
         upload.replaced, upload.state = len(added.replaced), "done"
 
     def _told(self, upload: Upload, progress: Progress) -> None:
-        """Note progress: of the file while it is added, which this may end, or of reading on, in a thread of its own."""
+        """Note progress: of adding the file, which this may end, or of reading on, in another thread."""
         now = self._clock()
         if threading.get_ident() != upload.thread:
             upload.reading.note(progress.done, progress.total, now)

@@ -158,7 +158,7 @@ class AskBody(Scope):
     min_confidence: float | None = None
     stream: bool = Field(
         False,
-        description="server-sent events `sources`, `piece` (any number) and `answer`, or `error`; else one answer",
+        description="server-sent events `sources`, `piece` (several), `answer`, or `error`; else one answer",
     )
 
     def options(self) -> dict[str, Any]:

@@ -76,19 +76,19 @@ def _sent(request: Request, name: str) -> Response:
     return Response(file.content, media_type=file.type, headers=headers)
 
 
-@router.get("/")
+@router.api_route("/", methods=["GET", "HEAD"])
 def index(request: Request) -> Response:
     """The page."""
     return _sent(request, "index.html")
 
 
-@router.get("/docs")
+@router.api_route("/docs", methods=["GET", "HEAD"])
 def docs(request: Request) -> Response:
     """The API, described by the app's own OpenAPI document."""
     return _sent(request, "docs.html")
 
 
-@router.get("/page/{name:path}")
+@router.api_route("/page/{name:path}", methods=["GET", "HEAD"])
 def file(request: Request, name: str) -> Response:
     """A file of the page."""
     return _sent(request, name)

@@ -57,7 +57,7 @@ async function problemOf(response) {
   return new Problem(told ?? { message: `The server answered ${response.status}.` }, response.status);
 }
 
-async function request(path, { method = "GET", body, query, signal } = {}) {
+async function request(path, { method = "GET", body, query, signal, quiet = false } = {}) {
   const sent = { method, signal, headers: headers(), cache: "no-store" };
   if (body !== undefined) {
     sent.body = JSON.stringify(body);
@@ -72,7 +72,7 @@ async function request(path, { method = "GET", body, query, signal } = {}) {
     throw new Problem(LOST);
   }
   unreachable(false);
-  if (response.status === 401 && (await askForKey())) return request(path, { method, body, query, signal });
+  if (response.status === 401 && !quiet && (await askForKey())) return request(path, { method, body, query, signal });
   if (!response.ok) throw await problemOf(response);
   return response;
 }

@@ -37,6 +37,7 @@ async function submit() {
   state.turns.push(turn);
   claim(state.id);
   draw();
+  save();
   await answer(turn);
   return undefined;
 }
@@ -101,8 +102,8 @@ export async function place() {
 
 // -- drawing ---------------------------------------------------------------------------------------------------------
 
-/** Draw the whole conversation. */
-export function draw() {
+/** Draw the whole conversation, and scroll to its end unless told otherwise. */
+export function draw(scroll = true) {
   at("style").value = state.style;
   const foreign = state.turns.length > 0 && !own(state.id);
   at("turns").replaceChildren(
@@ -110,7 +111,7 @@ export function draw() {
       "This conversation came with a link: its answers are the link’s, its quotes are taken from the documents now.")] : []),
     ...(state.turns.length ? [] : [h("p", { class: "empty" }, welcome())]),
     ...state.turns.map(drawTurn));
-  at("turns").lastElementChild?.scrollIntoView({ block: "nearest" });
+  if (scroll) at("turns").lastElementChild?.scrollIntoView({ block: "nearest" });
 }
 
 const welcome = () => (documents().length
@@ -169,13 +170,16 @@ function drawCitations(turn) {
       },
       h("span", { class: "number" }, String(at + 1)),
       h("span", { class: "quote" }, one.quote || "…"),
-      h("span", { class: "place" }, [one.document || documentOf(one.document_key)?.name, one.place, one.section]
+      h("span", { class: "place" }, [one.document || documentOf(one.document_key)?.name, one.place, printed(one), one.section]
         .filter(Boolean).join(" · "))),
       h("button", {
         type: "button", class: "small", data: { act: `copy-${at}` }, "aria-label": `Copy citation ${at + 1}`,
         on: { click: () => copy(citationText(one), "The citation was copied.") },
       }, "Copy")))));
 }
+
+/** The number that is printed on the page, where it is another one. */
+const printed = (one) => (one.page_label && one.page_label !== String(one.page) ? `printed ${one.page_label}` : "");
 
 function drawTools(turn) {
   const { answer: done } = turn;
@@ -196,5 +200,6 @@ function drawTools(turn) {
     h("details", {},
       h("summary", { class: "faint" },
         `${count(counts.rows ?? 0)} rows · ${bytes(counts.bytes_read ?? 0)} · ${milliseconds(timings.total ?? 0)}`),
+      done.draft && h("p", { class: "faint" }, `The model wrote, too unsure to be given as the answer: ${done.draft}`),
       h("dl", {}, facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))));
 }

@@ -88,7 +88,7 @@ export async function look() {
   clearTimeout(timer);
   let busy = false;
   try {
-    const now = await call("/documents");
+    const now = await call("/documents", { quiet: true });
     busy = merge(now);
   } catch { busy = true; /* told by api.js; we look again */ }
   draw();

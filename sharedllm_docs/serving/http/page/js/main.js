@@ -67,6 +67,7 @@ async function back() {
   if (state.turns.some((turn) => !turn.answer && !turn.problem)) return; // one is being answered
   if (!(await restore(location.hash.slice(1)))) return;
   useIndex(state.index);
+  pane(state.pane);
   conversation.draw();
   await conversation.place();
   await showView();
@@ -81,18 +82,18 @@ function view(changes, show = true, leave = false) {
 }
 
 async function cite(turn, citation) {
-  const { document_key: key } = conversation.shown(turn)[citation];
+  const { document_key: key, page } = conversation.shown(turn)[citation];
   if (state.view?.key !== key) branches.forget();
   pane("source");
-  await view({ key, turn: state.turns.indexOf(turn), citation, chunk: null }, true, true);
-  conversation.draw();
+  await view({ key, page, turn: state.turns.indexOf(turn), citation, chunk: null }, true, true);
+  conversation.draw(false);
   at("turns").querySelector('[aria-current="true"]')?.focus({ preventScroll: true });
 }
 
 async function openDocument(key) {
   pane("source");
   await view({ key, page: 1, turn: null, citation: null, chunk: null }, true, true);
-  conversation.draw();
+  conversation.draw(false);
 }
 
 /** The branches of a turn: of the document that is shown, if it was asked, else of the first one cited. */
@@ -151,8 +152,8 @@ function closed() {
   state.view = null;
   branches.forget();
   save();
-  if (document.body.dataset.pane === "source") pane("questions");
-  conversation.draw();
+  if (state.pane === "source") pane("questions");
+  conversation.draw(false);
 }
 
 /** The citation before or after the one that is shown. */
@@ -168,6 +169,7 @@ function step(by) {
 // -- the frame -------------------------------------------------------------------------------------------------------
 
 function pane(name) {
+  if (state.pane !== name) { state.pane = name; save(); }
   document.body.dataset.pane = name;
   for (const button of document.querySelectorAll("nav button")) {
     button.toggleAttribute("aria-current", button.dataset.pane === name);
@@ -178,7 +180,7 @@ function buttons() {
   for (const button of document.querySelectorAll("nav button")) {
     button.addEventListener("click", () => pane(button.dataset.pane));
   }
-  pane("questions");
+  pane(state.pane);
   at("theme").addEventListener("click", () => {
     const dark = getComputedStyle(document.documentElement).colorScheme.startsWith("dark");
     const chosen = dark ? "light" : "dark";

@@ -13,6 +13,7 @@ export const state = {
   style: "",
   turns: [],
   view: null, // {key, page, turn, citation, branches, chunk}
+  pane: "questions", // which part is shown where there is room for one only
 };
 
 export function newId() {
@@ -43,9 +44,9 @@ function packed(turn) {
 function unpacked(told) {
   const turn = {
     question: String(told.q ?? ""), documents: Array.isArray(told.d) ? told.d.map(String) : null,
-    style: String(told.s ?? ""), text: String(told.t ?? ""), answer: null,
+    style: String(told.s ?? ""), text: String(told.t ?? ""), answer: null, sources: [],
   };
-  if (told.t === undefined) return turn;
+  if (told.t === undefined) return { ...turn, problem: { message: "This question was not answered yet." } };
   turn.answer = {
     question: turn.question, text: turn.text, found: Boolean(told.f), confidence: told.c ?? null, counts: told.k ?? {},
     timings: told.m ?? {}, citations: (told.i ?? []).map(long), nearest: (told.n ?? []).map(long), placed: false,
@@ -72,11 +73,11 @@ async function decoded(text) {
 
 /** The fragment of what is shown; the oldest turns are left out where it would be too long. */
 export async function fragment() {
-  const turns = state.turns.filter((turn) => turn.answer);
+  const { turns } = state;
   for (let from = 0; ; from += 1) {
     const view = state.view && { ...state.view, turn: state.view.turn === null ? null : state.view.turn - from };
     const shown = {
-      v: 1, id: state.id, x: state.index, d: state.chosen, s: state.style, t: turns.slice(from).map(packed),
+      v: 1, id: state.id, x: state.index, p: state.pane, d: state.chosen, s: state.style, t: turns.slice(from).map(packed),
       w: view && view.turn !== null && view.turn < 0 ? { ...view, turn: null } : view,
     };
     const text = await encoded(shown);
@@ -94,6 +95,7 @@ export async function restore(text) {
   state.index = String(told.x ?? "");
   state.chosen = Array.isArray(told.d) ? told.d.map(String) : null;
   state.style = String(told.s ?? "");
+  state.pane = ["documents", "source"].includes(told.p) ? told.p : "questions";
   state.turns = (told.t ?? []).map(unpacked);
   state.view = told.w ? {
     key: String(told.w.key), page: Number(told.w.page) || 1,

@@ -43,14 +43,17 @@ export async function show(about, marks, current, page = 1) {
     const view = await opened(about);
     if (mine !== wanted) return view.close();
     open = { key: about.key, view };
+    at("turning").hidden = !view.paper;
     at("pages").textContent = String(view.paper?.count ?? about.pages);
     at("page").max = String(view.paper?.count ?? about.pages);
   }
   const { view } = open;
   view.current = current;
   view.light(marks);
-  await (current ? view.show(current) : view.go(page));
-  if (mine === wanted) turned(current?.boxes[0]?.page ?? current?.page ?? page);
+  // a view that is brought back stays at its page, even where that is not the citation's
+  const there = !current || [current.page, ...current.boxes.map((box) => box.page)].includes(page);
+  await (current && there ? view.show(current) : view.go(page));
+  if (mine === wanted) turned(view.page());
   return undefined;
 }
 
