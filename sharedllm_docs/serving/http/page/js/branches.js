@@ -118,9 +118,15 @@ const STATES = { taken: "injected", coarse: "injected, coarser", left: "left out
 
 function drawNode(node) {
   const tokens = node.end_token - node.start_token;
+  const injected = node.state === "taken" || node.state === "coarse";
   const facts = [
-    counted(tokens, "token"), node.grain ? `grain ${node.grain}, ${counted(node.rows, "row")}` : "never injected",
-    STATES[node.state], node.score === null ? "" : `score ${node.score.toFixed(2)}`].filter(Boolean);
-  return h("li", { class: `node ${node.grain ? node.state : ""}`, style: { "flex-grow": String(tokens) }, title: node.text },
-    h("span", { class: "facts" }, facts.join(" · ")), h("span", { class: "snippet" }, node.text));
+    counted(tokens, "token"), node.grain ? `grain ${node.grain}, ${counted(node.rows, "row")}` : "never injected at this level",
+    node.grain ? STATES[node.state] : "", node.score === null ? "" : `score ${node.score.toFixed(2)}`].filter(Boolean);
+  return h("li", {
+    class: `node ${node.grain ? node.state : ""}`, style: { "flex-grow": String(tokens) },
+    title: `${facts.join(", ")}: ${node.text}`,
+  },
+  h("span", { class: "hidden" }, facts.join(", ")),
+  h("span", { class: "facts", "aria-hidden": "true" }, injected ? counted(node.rows, "row") : `${tokens} tok.`),
+  h("span", { class: "snippet" }, node.text));
 }

@@ -17,7 +17,7 @@ async function begin() {
   buttons();
   conversation.start({ cite, branches: showBranches });
   viewer.start({ turned, closed, step });
-  branches.start({ page: (number) => view({ page: number, citation: null }), chosen: (chunk) => view({ chunk }, false) });
+  branches.start({ page: (number) => { view({ page: number, citation: null }); conversation.draw(false); }, chosen: (chunk) => view({ chunk }, false) });
   at("branches").addEventListener("toggle", () => {
     if (!state.view || at("branches").open === state.view.branches) return;
     state.view.branches = at("branches").open;

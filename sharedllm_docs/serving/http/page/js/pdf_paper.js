@@ -61,7 +61,8 @@ async function draw(pdf, file, number, host, scale) {
 
 /** A box in points as shares of the page: left, top, right, bottom. */
 function place(viewport, box) {
-  const [x0, y0, x1, y1] = viewport.convertToViewportRectangle([box.left, box.bottom, box.right, box.top]);
+  const [x0, y0] = viewport.convertToViewportPoint(box.left, box.bottom);
+  const [x1, y1] = viewport.convertToViewportPoint(box.right, box.top);
   return [
     Math.min(x0, x1) / viewport.width, Math.min(y0, y1) / viewport.height,
     Math.max(x0, x1) / viewport.width, Math.max(y0, y1) / viewport.height,
