@@ -175,6 +175,14 @@ class DiskBudgetError(StoreError):
     """The document would exceed the index's disk budget."""
 
 
+class BoxesMissingError(StoreError):
+    """It is not known where the document's text stands on its pages."""
+
+
+class SourceMissingError(StoreError):
+    """The file that a document was read from is neither kept in the index nor found where it was."""
+
+
 class UnstoredRowsWarning(UserWarning):
     """What was read for a question could not be stored in the index; the answer is the same."""
 

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sharedllm_docs.config import Profile
-from sharedllm_docs.errors import DocumentNotFoundError
+from sharedllm_docs.documents.document import PLACING_READERS
+from sharedllm_docs.errors import BoxesMissingError, DocumentNotFoundError
 from sharedllm_docs.index.views import DocumentInfo
 from sharedllm_docs.retrieval.query import Where, fits
 from sharedllm_docs.store import IndexStore
@@ -85,6 +86,7 @@ class Library:
             tuple(Chunk(i, chunk.start, chunk.end) for i, chunk in enumerate(record.chunks)),
             Profile.from_dict(self._store.settings["profile"]),
             self._store.vectors(record),
+            lambda: self._store.places(record),
         )
         self._prepared[record.key] = made
         return made
@@ -113,4 +115,19 @@ class Library:
             issues=record.issues,
             metadata=dict(record.metadata),
             unread_chunks=len(record.unread),
+            boxes="boxes" in record.files,
+            source="kept" if record.source_bytes else "path" if record.source_path else "",
         )
+
+
+def boxes_missing(record: DocumentRecord) -> BoxesMissingError:
+    """The error for a document whose text has no places on pages."""
+    if record.reader in PLACING_READERS:
+        return BoxesMissingError(
+            f"It is not known where the text of {record.name} stands on its pages: an earlier version read it.",
+            remedy="Add the same file again: nothing is encoded anew.",
+        )
+    return BoxesMissingError(
+        f"The text of {record.name} has no places on pages: its format is {record.reader!r}.",
+        remedy="Only the formats " + ", ".join(sorted(PLACING_READERS)) + " have them.",
+    )

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from sharedllm_docs.documents.boxes import Box
 from sharedllm_docs.documents.folding import fold_forms
 from sharedllm_docs.documents.sentences import quotable_spans
 from sharedllm_docs.documents.terms import word_pieces
@@ -34,6 +35,8 @@ class Citation:
         node: index of the node in its level.
         section_path: titles of its section and of those around it, outermost first.
         page_word: what the document's pages are: ``page``, ``slide``, ``sheet``; "" where its format has none.
+        boxes: where the quote stands: rectangles in PDF points, one a line, over page breaks too. Empty where the
+            format has no pages, or an earlier version read the document (``DocumentInfo.boxes``).
     """
 
     document: str
@@ -51,6 +54,7 @@ class Citation:
     node: int
     section_path: tuple[str, ...] = ()
     page_word: str = "page"
+    boxes: tuple[Box, ...] = ()
 
     @property
     def place(self) -> str:

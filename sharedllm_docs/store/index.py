@@ -5,27 +5,35 @@ Knows documents, chunks and rows; knows nothing of models, tokenizers or questio
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from numpy.typing import NDArray
 
+from sharedllm_docs.documents.boxes import Places
 from sharedllm_docs.documents.chunks import Chunk
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.tokens import DocumentTokens
-from sharedllm_docs.errors import ConfigError, StoreError
+from sharedllm_docs.errors import ConfigError, DamagedIndexError, SourceMissingError, StoreError
 from sharedllm_docs.store.budget import check_budget, check_free_space, present_bytes
-from sharedllm_docs.store.canonical import normalised
-from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, IndexHead
+from sharedllm_docs.store.canonical import normalised, sha256_hex
+from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, IndexHead, damaged
 from sharedllm_docs.store.files import Files
 from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.store.held import HeldShards
 from sharedllm_docs.store.maintenance import PruneReport, migrate_files, prune, remove_document
 from sharedllm_docs.store.opening import open_files
 from sharedllm_docs.store.reader import GatheredRows, Layout, RowNumbers, ShardReader
-from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, decode_document
+from sharedllm_docs.store.records import (
+    ChunkRecord,
+    DocumentRecord,
+    decode_document,
+    decode_places,
+    kept_source_path,
+)
 from sharedllm_docs.store.shard import encode_shard
 from sharedllm_docs.store.sources import ReadStats, find_shard
 from sharedllm_docs.store.tensorfile import decode_tensors
@@ -37,6 +45,8 @@ if TYPE_CHECKING:
 
     from sharedllm_docs.store.bytecache import ByteCache
 
+KEEP_SOURCE = "Add the file again with keep_source=True (--keep-source): nothing is encoded anew."
+FORCE_SOURCE = "Add the file again: its source is written anew, and nothing is encoded."
 LOCK_TIMEOUT = 30.0
 """Seconds that writing waits for another writer by default."""
 
@@ -187,6 +197,44 @@ class IndexStore:
     def vectors(self, record: DocumentRecord) -> dict[str, NDArray[Any]]:
         """Arrays stored beside the rows, by name. Raises DamagedIndexError, DocumentNotFoundError."""
         return decode_tensors(self._catalog.side_file(record, "vectors"))
+
+    def places(self, record: DocumentRecord) -> Places | None:
+        """Where the text stands; None if that was not kept. Raises DamagedIndexError, DocumentNotFoundError."""
+        if "boxes" not in record.files:
+            return None
+        try:
+            return decode_places(self._catalog.side_file(record, "boxes"))
+        except ValueError as error:
+            raise damaged(record.file_path("boxes"), str(error)) from error
+
+    def has_source(self, record: DocumentRecord) -> bool:
+        """Whether the index keeps the source file of a document, and it is as long as it must be and not damaged."""
+        if not record.source_bytes:
+            return False
+        try:
+            self.source(record).close()
+        except DamagedIndexError:
+            return False
+        return True
+
+    def source(self, record: DocumentRecord) -> BinaryIO:
+        """The source file that the index keeps, checked whole; the caller closes it.
+
+        Raises:
+            SourceMissingError: none is kept.
+            DamagedIndexError: it is missing or damaged.
+        """
+        if not record.source_bytes:
+            raise SourceMissingError(f"The index keeps no source file of {record.name}.", remedy=KEEP_SOURCE)
+        path = kept_source_path(record.source_sha256)
+        try:
+            data = self._files.map(path) if self._files.mappable else memoryview(self._files.read(path))
+        except FileNotFoundError as error:
+            raise damaged(path, "it is missing", remedy=FORCE_SOURCE) from error
+        if sha256_hex(data) != record.source_sha256:
+            raise damaged(path, "its checksum does not match", remedy=FORCE_SOURCE)
+        local = self._files.local_path(path)
+        return io.BytesIO(data) if local is None else local.open("rb")
 
     # -- rows ------------------------------------------------------------------------------------------------------
 

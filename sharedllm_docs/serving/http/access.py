@@ -14,9 +14,9 @@ from sharedllm_docs.serving.http.failures import response_to
 from sharedllm_docs.serving.http.keys import let_in
 from sharedllm_docs.serving.http.settings import Settings
 
-OPEN = {"/health", "/ready"}
+OPEN = {"/health", "/ready", "/", "/docs"}
 """Paths that need no key: they tell nothing about documents."""
-OPEN_UNDER: list[str] = []
+OPEN_UNDER = ("/page/",)
 """Beginnings of paths that need no key: files of the page, which hold no documents."""
 
 

@@ -11,6 +11,7 @@ import ctypes
 import math
 import re
 import statistics
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,7 +26,9 @@ from sharedllm_docs.documents.readers.pdf.fields import Field
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Word
 from sharedllm_docs.documents.readers.pdf.layout.page import LaidOut, lay_out
 from sharedllm_docs.documents.readers.pdf.layout.written import Part
-from sharedllm_docs.documents.readers.pdf.measure import MAX_CHARACTERS, Measured
+from sharedllm_docs.documents.readers.pdf.measure import MAX_CHARACTERS, Extents, Measured
+from sharedllm_docs.documents.readers.placing import Spots
+from sharedllm_docs.documents.traced import NOWHERE, Traced, aligned, joined, marked, marks_of, substitute, traced
 
 _FIXED_PITCH = 1  # bit of the PDF font descriptor's flags
 _FIXED_NAME = re.compile(r"mono|courier|typewriter|consol|menlo|monaco|fixed|tt\d", re.IGNORECASE)
@@ -42,6 +45,7 @@ _SAMPLE = 400  # characters in which fonts without a Unicode map are looked for
 _WHITE = 0xFE  # of 255, from which red, green and blue together are white
 _INVISIBLE_MODES = (pdfium_c.FPDF_TEXTRENDERMODE_INVISIBLE,)
 
+_LINE_END = re.compile("\r\n")
 _WORD = re.compile(r"\S+")
 _WITH_DIGIT = re.compile(r"\S*\d\S*")
 _FRACTION = re.compile(r"\d*\s*\u2044")
@@ -73,7 +77,7 @@ class Glyphs:
 
     def __init__(self, page: Any, textpage: Any) -> None:
         self._page, self._handle = page, textpage.raw
-        self.text: str = textpage.get_text_range()
+        self.text = traced(textpage.get_text_range())
         # buffers for PDFium's answers, made once: a page has thousands of characters
         self._x, self._y = ctypes.c_double(), ctypes.c_double()
         self._colour = tuple(ctypes.c_uint() for _ in range(4))
@@ -84,6 +88,8 @@ class Glyphs:
         Args:
             fields: filled form fields and notes; a field's value follows the line that labels it, others stand last.
         """
+        # a field's value has a mark behind those of the page's characters
+        fields = [replace(one, value=marked(one.value, len(self.text) + n)) for n, one in enumerate(fields)]
         hidden = self._hidden_words()
         visible = sum(end - start for start, end in _gaps(hidden, len(self.text)))
         lines = [line for line in self._lines() if not _inside(hidden, line.start, line.start + len(line.text))]
@@ -98,20 +104,21 @@ class Glyphs:
             shown = [line for line in lines if line.text.strip()]
             lead, trail, gaps = self._margins(shown)
             edits += [_Edit(place, place, "  ") for place in gaps]
-            text, runs = _apply(self.text, [*edits, *filled], [(0, len(self.text))])
+            text = _apply(self.text, [*edits, *filled], [(0, len(self.text))])
         else:
-            text, runs, shown = self._written(laid_out, [*edits, *filled])
+            text, shown = self._written(laid_out, [*edits, *filled])
             lead, trail, _ = self._margins(shown)
-        text, origins = _plain_breaks(text, runs)
+        text = substitute(_LINE_END, "\n", text)
         if unlabelled:
-            text, origins = _stripped(text + listed(unlabelled), origins)
+            text = (text + listed(unlabelled)).lstrip("\n")
+        text, spots = self._placed(text, fields)
         return PageText(
             text=text,
             margins=(min(lead, MARGIN_LINES), 0 if unlabelled else min(trail, MARGIN_LINES)),
             scanned=visible <= _FEW_LETTERS and not fields and self._is_covered,
             hidden=len(hidden),
             undecoded=self._undecoded(),
-            origins=origins,
+            spots=spots,
         )
 
     # -- layout
@@ -133,12 +140,9 @@ class Glyphs:
         rest = [part for one in aside for part in (one, Part(text=" "))][:-1]
         return LaidOut((*laid_out.lines, tuple(rest)), laid_out.tables) if rest else laid_out
 
-    def _written(
-        self, laid_out: LaidOut, edits: Sequence[_Edit]
-    ) -> tuple[str, list[tuple[int, int, int]], list[_Line]]:
-        """Text of a page that was laid out, where its runs come from, and its lines as margins are measured by."""
-        text, origins, lines = list[str](), list[tuple[int, int, int]](), list[_Line]()
-        length = 0
+    def _written(self, laid_out: LaidOut, edits: Sequence[_Edit]) -> tuple[str, list[_Line]]:
+        """Text of a page that was laid out, and its lines as margins are measured by."""
+        text, lines = list[str](), list[_Line]()
         pending = sorted(edits, key=lambda edit: (edit.start, edit.end))
         starts = [edit.start for edit in pending]
         used: set[int] = set()
@@ -149,19 +153,15 @@ class Glyphs:
                     low, high = bisect.bisect_left(starts, start), bisect.bisect_right(starts, end)
                     own = [n for n in range(low, high) if pending[n].end <= end and n not in used]
                     used.update(own)
-                    piece, runs = _apply(self.text, [pending[n] for n in own], [(start, end)])
-                    piece = piece.replace("\r\n", " ")
-                    begun = length + sum(map(len, line)) + len(glue)
-                    origins += [(begun + to, source, size) for to, source, size in runs]
-                    line += [glue, piece]
+                    piece = _apply(self.text, [pending[n] for n in own], [(start, end)])
+                    line += [glue, substitute(_LINE_END, " ", piece)]
                 if not part.words:
                     line.append(part.text)
-            whole = "".join(line)
+            whole = joined("", line)
             words = parts[0].words if len(parts) == 1 else ()
             lines.append(_Line(words[0].start if words else -1, whole))
-            text += [whole, "\n"]
-            length += len(whole) + 1
-        return "".join(text[:-1]), origins, lines
+            text.append(whole)
+        return joined("\n", text), lines
 
     def _spans(self, words: Sequence[Word]) -> Iterator[tuple[int, int, str]]:
         """(start, end, what stands before it) of the runs of the page text that words make up."""
@@ -186,6 +186,29 @@ class Glyphs:
     def measured(self) -> Measured:
         """Words and drawn lines with their places."""
         return Measured(self._page, self._handle, self.text, self._index, self._bounds)
+
+    # -- places
+
+    def _placed(self, text: str, fields: Sequence[Field]) -> tuple[str, Spots]:
+        """The text with marks that count in the spots, which come with it: of characters, and of fields."""
+        spots, known = Spots(), dict[int, int]()
+        marks = array("i")
+        measure = Extents(self._handle, self._index)
+        for character, mark in zip(text, marks_of(text), strict=True):
+            if mark < 0 or character.isspace():
+                marks.append(NOWHERE)
+                continue
+            number = known.get(mark)
+            if number is None:
+                if mark >= len(self.text):
+                    own = fields[mark - len(self.text)]
+                    number = spots.add(own.left, own.bottom, own.right, own.top)
+                else:
+                    found = measure.of(mark)
+                    number = NOWHERE if found is None else spots.add(*found)
+                known[mark] = number
+            marks.append(number)
+        return Traced(text, marks), spots
 
     # -- single characters
 
@@ -391,7 +414,7 @@ class Glyphs:
                 labelled.append((line.start + len(line.text.rstrip()), field.left, field.value))
             else:
                 others.append(field)
-        return [_Edit(place, place, f" {value}") for place, _, value in sorted(labelled)], others
+        return [_Edit(place, place, " " + value) for place, _, value in sorted(labelled)], others
 
     # -- raised and lowered marks
 
@@ -509,53 +532,23 @@ def _gaps(spans: Sequence[tuple[int, int]], length: int) -> Iterator[tuple[int, 
     yield start, length
 
 
-def _apply(
-    text: str, edits: Sequence[_Edit], spans: Sequence[tuple[int, int]]
-) -> tuple[str, list[tuple[int, int, int]]]:
-    """``spans`` of the text with the edits made, and where its runs come from: (position, source, length)."""
-    parts, runs, length = list[str](), list[tuple[int, int, int]](), 0
-
-    def keep(start: int, end: int) -> None:
-        nonlocal length
-        if end > start:
-            runs.append((length, start, end - start))
-            parts.append(text[start:end])
-            length += end - start
-
+def _apply(text: str, edits: Sequence[_Edit], spans: Sequence[tuple[int, int]]) -> str:
+    """``spans`` of the text with the edits made; what takes a character's place has its mark."""
+    parts = list[str]()
+    ordered = sorted(edits, key=lambda edit: (edit.start, edit.end))
     for start, end in spans:
         position = start
-        for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+        for edit in ordered:
             if edit.start < position:
                 continue
-            keep(position, edit.start)
-            parts.append(edit.text)
-            length += len(edit.text)
+            parts += [text[position : edit.start], _replacing(text[edit.start : edit.end], edit.text)]
             position = edit.end
-        keep(position, end)
-    return "".join(parts), runs
+        parts.append(text[position:end])
+    return joined("", filter(None, parts))
 
 
-def _plain_breaks(text: str, runs: list[tuple[int, int, int]]) -> tuple[str, tuple[tuple[int, int, int], ...]]:
-    """Text with plain line breaks, and its runs moved accordingly."""
-    if "\r\n" not in text:
-        return text, tuple(runs)
-    breaks = [match.start() for match in re.finditer("\r\n", text)]
-    moved = []
-    for to, source, size in runs:
-        position = to
-        for place in breaks[bisect.bisect_left(breaks, to) : bisect.bisect_left(breaks, to + size)]:
-            if place > position:
-                gone = bisect.bisect_left(breaks, position)
-                moved.append((position - gone, source + position - to, place - position))
-            position = place + 2
-        if to + size > position:
-            moved.append(
-                (position - bisect.bisect_left(breaks, position), source + position - to, to + size - position)
-            )
-    return text.replace("\r\n", "\n"), tuple(moved)
-
-
-def _stripped(text: str, runs: Sequence[tuple[int, int, int]]) -> tuple[str, tuple[tuple[int, int, int], ...]]:
-    """Text without the line breaks at its start."""
-    gone = len(text) - len(text.lstrip("\n"))
-    return text[gone:], tuple((to - gone, source, size) for to, source, size in runs)
+def _replacing(before: str, text: str) -> str:
+    """The text of an edit, with the marks of what it replaces."""
+    if isinstance(text, Traced) or not before or not text:
+        return text
+    return Traced(text, aligned(before, marks_of(before), text))

@@ -12,6 +12,7 @@ from typing import Any
 
 import pypdfium2.raw as pdfium_c
 
+from sharedllm_docs.documents.boxes import LEVEL, UPRIGHT
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Rule, Word
 
 MAX_CHARACTERS = 40_000
@@ -20,6 +21,8 @@ _MAX_OBJECTS, _MAX_SEGMENTS = 8_000, 30_000  # of drawings: plots and maps hold 
 _THIN = 2.5  # points: a filled area no thicker is a line
 _SHORT = 4.0  # points: shorter strokes are parts of signs
 _ASCENT, _DESCENT = 0.74, 0.21  # of the font size: the height of a line, whatever the font claims
+_ABOVE, _BELOW = 0.8, 0.24  # of the font size: what boxes hold over and under the baseline
+_ASKEW = 0.05  # quarter turns: text set further askew has the boxes of its characters
 _SPLIT = 0.9  # of the font size: a gap inside a word that PDFium did not see
 _LONGEST = 200  # characters of a word whose inside is looked at
 _SOFT_BREAK = "\ufffe"
@@ -258,3 +261,53 @@ def visible_edges(fills: list[tuple[tuple[int, ...], tuple[float, float, float, 
             covered = max((min(end, b) - max(start, a) for a, b in beside), default=0.0)
             if covered < 0.8 * (end - start):
                 yield Rule(level, place, start, end)
+
+
+class Extents:
+    """Where single characters of a page stand, in its own coordinates.
+
+    Args:
+        handle: of the text page.
+        index_of: number of the character at a position of the text, or None.
+    """
+
+    def __init__(self, handle: Any, index_of: Callable[[int], int | None]) -> None:
+        self._handle, self._index_of = handle, index_of
+        self._box, self._matrix = pdfium_c.FS_RECTF(), pdfium_c.FS_MATRIX()
+        self._x, self._y = ctypes.c_double(), ctypes.c_double()
+        self._line: tuple[float, float] | None = None  # lower and upper edge of the last box, as the font claims them
+        self._across = (0.0, 0.0, LEVEL)
+
+    def of(self, position: int) -> tuple[float, float, float, float, int] | None:
+        """Left, bottom, right, top and direction of the character at a position of the text; None if it is not drawn.
+
+        Along the line it is as wide as the type was set; across the line it has the height of its font's size, since
+        what fonts claim of their height reaches into other lines.
+        """
+        index, box = self._index_of(position), self._box
+        if index is None or not pdfium_c.FPDFText_GetLooseCharBox(self._handle, index, box):
+            return None
+        if self._line is None or self._across[2] != LEVEL or self._line != (box.bottom, box.top):
+            self._across = self._measured(index)
+            self._line = box.bottom, box.top
+        low, high, direction = self._across
+        if direction == LEVEL:
+            return box.left, low, box.right, high, LEVEL
+        return low, box.bottom, high, box.top, UPRIGHT
+
+    def _measured(self, index: int) -> tuple[float, float, int]:
+        """Edges across the line, and its direction, of a character."""
+        matrix, box = self._matrix, self._box
+        size = float(pdfium_c.FPDFText_GetFontSize(self._handle, index)) or 1.0
+        if not pdfium_c.FPDFText_GetMatrix(self._handle, index, matrix):
+            return box.bottom, box.top, LEVEL
+        size *= math.hypot(matrix.c, matrix.d) or 1.0
+        turns = math.atan2(matrix.b, matrix.a) / (math.pi / 2)
+        if abs(turns - round(turns)) > _ASKEW:
+            return box.bottom, box.top, LEVEL
+        pdfium_c.FPDFText_GetCharOrigin(self._handle, index, self._x, self._y)
+        quarter = round(turns) % 4
+        base, direction = (self._x.value, UPRIGHT) if quarter % 2 else (self._y.value, LEVEL)
+        up = -1 if quarter in (1, 2) else 1
+        low, high = sorted((base - up * _BELOW * size, base + up * _ABOVE * size))
+        return low, high, direction

@@ -17,7 +17,7 @@ from sharedllm_docs.documents.readers.pdf.fields import Field
 from sharedllm_docs.documents.readers.pdf.glyphs import Glyphs
 from sharedllm_docs.documents.readers.source import Source
 
-_LOCK = threading.RLock()
+PDFIUM_LOCK = threading.RLock()
 _LONG_SIDE = 1800  # pixels of a drawn page: 150 to 160 dpi of an A4 or letter page
 _MAX_SCALE = 4.0  # pixels a point, of small pages
 _BIG_PAGE = 1200.0  # points; larger pages are drawn at 1.5 pixels a point
@@ -36,7 +36,7 @@ class PdfiumFile:
     name = "pdfium"
 
     def __init__(self, source: Source, password: str | None) -> None:
-        with _LOCK:
+        with PDFIUM_LOCK:
             try:
                 self._document = pypdfium2.PdfDocument(source.path or source.data, password=password)
             except pypdfium2.PdfiumError as error:
@@ -48,7 +48,7 @@ class PdfiumFile:
 
     def text(self, index: int, fields: Sequence[Field] = ()) -> PageText:
         """Raw text of a page as a viewer shows it: code indented, raised marks raised, hidden words left out."""
-        with _LOCK:
+        with PDFIUM_LOCK:
             try:
                 page = self._document[index]
                 try:
@@ -64,7 +64,7 @@ class PdfiumFile:
 
     def has_content(self, index: int) -> bool:
         """Whether the page has a single object: text, picture or line."""
-        with _LOCK:
+        with PDFIUM_LOCK:
             try:
                 page = self._document[index]
                 try:
@@ -76,7 +76,7 @@ class PdfiumFile:
 
     @contextmanager
     def _page(self, index: int) -> Iterator[Any]:
-        with _LOCK:
+        with PDFIUM_LOCK:
             try:
                 page = self._document[index]
                 try:
@@ -90,7 +90,7 @@ class PdfiumFile:
         """The page as viewers show it: [height, width, 3] bytes of red, green and blue. Raises EngineError."""
         with self._page(index) as page:
             scale = _scale(*page.get_size())
-            return _rgb(page.render(scale=scale).to_numpy())
+            return rgb(page.render(scale=scale).to_numpy())
 
     def pictures(self, index: int) -> list[Any]:
         """The large pictures of a page on which no text of its own stands, cut out of the drawn page, top to bottom.
@@ -103,7 +103,7 @@ class PdfiumFile:
                 return []
             width, height = page.get_size()
             scale = _scale(width, height)
-            drawn = _rgb(page.render(scale=scale).to_numpy())
+            drawn = rgb(page.render(scale=scale).to_numpy())
             cut = []
             for spot in spots:
                 left, top, right, bottom = _on_bitmap(page, spot, drawn.shape[1], drawn.shape[0])
@@ -131,7 +131,7 @@ class PdfiumFile:
         return sorted(bare, key=lambda spot: (-spot[3], spot[0]))[:_MAX_PICTURES]
 
     def close(self) -> None:
-        with _LOCK:
+        with PDFIUM_LOCK:
             self._document.close()
 
 
@@ -143,7 +143,7 @@ def _scale(width: float, height: float) -> float:
     return min(_MAX_SCALE, _LONG_SIDE / longest)
 
 
-def _rgb(bitmap: Any) -> Any:
+def rgb(bitmap: Any) -> Any:
     """PDFium's bitmap (grey, BGR or BGRx) as [height, width, 3] in the order red, green, blue."""
     if bitmap.ndim == 2:
         bitmap = bitmap[..., None]
