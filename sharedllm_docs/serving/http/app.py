@@ -9,15 +9,17 @@ from importlib import import_module
 from importlib.util import find_spec
 
 from fastapi import FastAPI
+from mcp.server.transport_security import TransportSecuritySettings
 
 from sharedllm_docs.index.index import Index
 from sharedllm_docs.serving.desk import Desk
-from sharedllm_docs.serving.http import health, openai
+from sharedllm_docs.serving.http import health, metrics, openai
 from sharedllm_docs.serving.http.access import Guard, check_binding
 from sharedllm_docs.serving.http.failures import answer_errors
 from sharedllm_docs.serving.http.headers import SecurityHeaders
-from sharedllm_docs.serving.http.limits import BodyLimits
+from sharedllm_docs.serving.http.limits import BodyLimits, most_bytes
 from sharedllm_docs.serving.http.settings import Settings
+from sharedllm_docs.serving.http.tools import mcp_server
 from sharedllm_docs.version import __version__
 
 ROUTERS = ("sharedllm_docs.serving.http.own", "sharedllm_docs.serving.http.page")
@@ -54,10 +56,20 @@ def create_app(settings: Settings, desk: Desk | None = None) -> FastAPI:
     desk = desk or open_desk(settings)
     hidden = {url: name for name, url in settings.indexes.items()}
 
+    tools = mcp_server(desk, settings)
+    # without sessions: each request stands alone, and nothing is kept of it. Guard checks where requests come from
+    protocol = tools.streamable_http_app(
+        json_response=True,
+        stateless_http=True,
+        max_request_body_size=most_bytes(settings, "/mcp"),
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
+
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.warming = asyncio.ensure_future(desk.warm())
-        yield
+        async with tools.session_manager.run():
+            yield
         app.state.warming.cancel()
         await desk.close()
 
@@ -65,11 +77,14 @@ def create_app(settings: Settings, desk: Desk | None = None) -> FastAPI:
     app = FastAPI(title="sharedllm-docs", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.desk, app.state.settings, app.state.hidden = desk, settings, hidden
     answer_errors(app)
+    app.state.metrics = metrics.Metrics(desk)
     app.include_router(health.router)
+    app.include_router(metrics.router)
     app.include_router(openai.router)
     for name in ROUTERS:
         if find_spec(name):
             app.include_router(import_module(name).router)
+    app.router.routes += protocol.routes
     app.add_middleware(BodyLimits, settings=settings, hidden=hidden)
     app.add_middleware(Guard, settings=settings, hidden=hidden)
     app.add_middleware(SecurityHeaders)

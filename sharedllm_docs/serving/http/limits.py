@@ -34,9 +34,11 @@ class BodyLimits:
             started = started or message["type"] == "http.response.start"
             await send(message)
 
-        counted = _Counted(receive, self._most(HTTPConnection(scope)), self.settings.request_seconds)
+        headers = HTTPConnection(scope).headers
+        most = most_bytes(self.settings, scope["path"], headers.get("content-type", ""))
+        counted = _Counted(receive, most, self.settings.request_seconds)
         try:
-            counted.check_length(HTTPConnection(scope).headers.get("content-length"))
+            counted.check_length(headers.get("content-length"))
             await self.app(scope, counted, sending)
         except SharedLLMError as error:
             if started:
@@ -45,9 +47,14 @@ class BodyLimits:
             response.headers["Connection"] = "close"  # what is left of the body is not read
             await response(scope, receive, send)
 
-    def _most(self, request: HTTPConnection) -> int:
-        form = request.headers.get("content-type", "").lower().startswith(MULTIPART)
-        return self.settings.max_upload_bytes + SOME if form else self.settings.max_body_bytes
+
+def most_bytes(settings: Settings, path: str, content_type: str = "") -> int:
+    """Bytes of a request at most: of a form, and of a tool's call, which may hold a file in base64, more."""
+    if content_type.lower().startswith(MULTIPART):
+        return settings.max_upload_bytes + SOME
+    if path == "/mcp":
+        return settings.max_upload_bytes * 4 // 3 + SOME
+    return settings.max_body_bytes
 
 
 class _Counted:

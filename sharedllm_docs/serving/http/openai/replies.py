@@ -95,10 +95,10 @@ class Reply:
         if not answers:
             return {}
         details = [self._details(answer) for answer in answers]
-        made = {"citations": self._records(answers[0].citations), "sharedllm": details[0]}
+        made = {"citations": self._records(answers[0], answers[0].citations), "sharedllm": details[0]}
         if len(answers) > 1:
             for answer, one in zip(answers, details, strict=True):
-                one["citations"] = self._records(answer.citations)
+                one["citations"] = self._records(answer, answer.citations)
             made["sharedllm"] = {"choices": details}
         return made
 
@@ -108,14 +108,17 @@ class Reply:
             "found": answer.found,
             "confidence": answer.confidence,
             "relevance": answer.relevance,
-            "nearest": self._records(answer.nearest),
+            "nearest": self._records(answer, answer.nearest),
             "draft": answer.draft,
             "timings": asdict(answer.timings),
             "counts": asdict(answer.counts),
         }
 
-    def _records(self, citations: Sequence[Citation]) -> list[dict[str, Any]]:
-        return [citation_record(one, citation_url(self.base, self.index, one)) for one in citations]
+    def _records(self, answer: Answer, citations: Sequence[Citation]) -> list[dict[str, Any]]:
+        return [citation_record(one, self._url(answer, one)) for one in citations]
+
+    def _url(self, answer: Answer, citation: Citation) -> str:
+        return citation_url(self.base, self.index, answer.question, answer.text, citation)
 
     def annotations(self, result: Answer | Completion) -> list[dict[str, Any]]:
         """The sources as url citations: at the mark that names each, or else of the whole text."""
@@ -126,7 +129,7 @@ class Reply:
             marks.setdefault(int(found[1]), []).append(found.span())
         made = []
         for number, citation in enumerate(result.citations, start=1):
-            url, title = citation_url(self.base, self.index, citation), f"{citation.document}, {citation.place}"
+            url, title = self._url(result, citation), f"{citation.document}, {citation.place}"
             for start, end in marks.get(number, [(0, len(result.text))] if not marks else []):
                 place = {"start_index": start, "end_index": end, "title": title, "url": url}
                 made.append({"type": "url_citation", "url_citation": place})
