@@ -54,6 +54,8 @@ def serve(
         ),
     ] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Let everyone in, on any address.")] = False,
+    create: Annotated[bool, typer.Option("--create", help="Make an index that is not there.")] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Answer questions over HTTP: in a browser, by the OpenAI dialect, and by MCP.
@@ -65,13 +67,19 @@ def serve(
         check_extra()
         from sharedllm_docs.serving.http.server import serve as run
 
-        settings = settings_of(index, config, host=host, port=port, api_keys=api_key, insecure=insecure or None)
+        settings = settings_of(
+            index, config, host=host, port=port, api_keys=api_key, insecure=insecure or None, create=create or None
+        )
 
         def tell(address: str) -> None:
             if screen.json:
                 screen.emit({"address": address})
             else:
                 screen.print(f"Serving at {address} (Ctrl-C stops it).")
+            if show:
+                import webbrowser
+
+                webbrowser.open(address)
 
         run(settings, tell)
 

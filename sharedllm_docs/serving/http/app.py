@@ -31,9 +31,11 @@ def open_desk(settings: Settings) -> Desk:
 
     Raises:
         StoreError: an index cannot be opened.
+        ModelError: one is to be made, and the model cannot be loaded.
     """
+    opened = Index.open_or_create if settings.create else Index.open
     return Desk(
-        {name: Index.open(url) for name, url in settings.indexes.items()},
+        {name: opened(url) for name, url in settings.indexes.items()},
         max_waiting=settings.max_waiting,
         max_waiting_each=settings.max_waiting_each,
         max_running=settings.max_running,
