@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -26,11 +27,19 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
         StoreError: an index cannot be opened.
         OSError: the address cannot be listened on.
     """
+    log_to_stderr()
     config = config_of(create_app(settings), settings)
     listening = config.bind_socket()
     host, port = listening.getsockname()[:2]
     tell(f"http://{f'[{host}]' if ':' in host else host}:{port}")
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def log_to_stderr() -> None:
+    """Have warnings and errors of all libraries on stderr, and nothing less important."""
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[handler])
 
 
 def config_of(app: ASGIApp, settings: Settings) -> uvicorn.Config:

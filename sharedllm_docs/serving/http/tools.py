@@ -123,6 +123,7 @@ def mcp_server(desk: Desk, settings: Settings, files: Path | None = None) -> MCP
         shelf.resources,
         name="sharedllm-docs",
         version=__version__,
+        log_level="WARNING",
         instructions=f"Answers from documents, with sources. Indexes: {', '.join(desk.names)}.",
     )
     for function in (shelf.ask, shelf.search, shelf.list_documents, *((shelf.add_document,) if settings.docs else ())):
