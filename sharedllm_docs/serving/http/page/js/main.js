@@ -25,7 +25,6 @@ async function begin() {
     save();
   });
   window.addEventListener("popstate", back);
-  window.addEventListener("hashchange", back);
   document.addEventListener("keydown", shortcuts);
   await indexes();
   await documents.start({ open: (key) => openDocument(key), changed });
@@ -62,7 +61,7 @@ async function indexes() {
   });
 }
 
-/** Back and forward, and a link that is pasted into an open tab. */
+/** Back and forward, and a link that is pasted into an open tab: both come with this event. */
 async function back() {
   if (state.turns.some((turn) => !turn.answer && !turn.problem)) return; // one is being answered
   if (!(await restore(location.hash.slice(1)))) return;
