@@ -36,7 +36,7 @@ pytestmark = [
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)"),
 ]
 Page = Any
-PATIENCE = 1000 * int(os.environ.get('P', 60))  # milliseconds that a test waits for what never comes
+PATIENCE = 1000 * int(os.environ.get("P", 60))  # milliseconds that a test waits for what never comes
 KEEPER = "The lighthouse keeper writes the weather into a blue book every evening at nine."
 LINES = (
     "The heron stands in the river and waits for fish.",
@@ -307,8 +307,16 @@ def test_an_answer_is_copied_and_a_conversation_exported_with_its_citations(
 
 
 def pixels(page: Page, number: int) -> NDArray[np.int16]:
-    """The page of a document as it is seen, [height, width, 3]."""
+    """The page of a document as it is seen, [height, width, 3], with nothing lit but the citation that was clicked."""
     from PIL import Image
+
+    page.evaluate(
+        """() => {
+          const only = new CSSStyleSheet();
+          only.replaceSync(".mark:not(.now), .tag { visibility: hidden }");
+          document.adoptedStyleSheets = [only];
+        }"""
+    )
 
     sheet = page.locator(f'.sheet[data-page="{number}"][data-drawn]')
     image = Image.open(io.BytesIO(sheet.screenshot())).convert("RGB")
@@ -322,7 +330,7 @@ def lit_of(image: NDArray[np.int16]) -> NDArray[np.bool_]:
 
 def dark_of(image: NDArray[np.int16]) -> NDArray[np.bool_]:
     """Where there is ink."""
-    return image.max(axis=2) < 110
+    return image.max(axis=2) < 130
 
 
 def glyph_boxes(data: bytes, number: int, words: str) -> list[tuple[float, float, float, float]]:
@@ -339,14 +347,11 @@ def glyph_boxes(data: bytes, number: int, words: str) -> list[tuple[float, float
 def test_lit_lines_are_where_the_letters_are(server: PageServer, tab: Callable[..., Page]) -> None:
     words = "The lighthouse keeper writes the weather", "into a blue book every evening at nine."
     data = make_pdf([[*LINES[:2], "", "", *words, "", "", LINES[3]]])
-    page = tab(server.url)
+    page = tab(server.url, device_scale_factor=3)
     add(page, "birds.pdf", data)
     ask(page)
     number = next(at for at, text in enumerate(page.locator(".quote").all_inner_texts()) if "blue book" in text)
     cited(page, number)
-    page.evaluate(
-        f"document.querySelectorAll('.mark:not([data-number=\"{number + 1}\"])').forEach((one) => one.remove())"
-    )
     image = pixels(page, 1)
     scale = image.shape[1] / 595
     lit, dark = lit_of(image), dark_of(image)
@@ -488,7 +493,7 @@ def test_an_encrypted_file_asks_for_its_password(server: PageServer, tab: Callab
         ("odd.exe", b"MZ", "odd.exe: files ending in .exe are not taken"),
         ("large.txt", b"word " * 50_000, "large.txt has 250 KB; this server takes 100 KB at most"),
         ("long.pdf", make_pdf([["word"]] * 30), "30 pages"),
-        ("none.txt", b"", "none.txt is empty"),
+        ("none.txt", b"", "none.txt holds no words"),
         ("blank.txt", b" \n", "blank.txt holds no words"),
     ],
 )
@@ -553,7 +558,11 @@ def test_markup_in_documents_and_names_is_shown_as_text(
     said = f"The lighthouse keeper writes {EVIL} into the blue book."
     data = said.encode()
     if name.endswith("pdf"):
-        data = make_pdf([[said]], outline=[(EVIL, 1, 1)], info={"Title": "<b>bold</b>"})
+        data = make_pdf(
+            [["The lighthouse keeper writes", EVIL, "into the blue book."]],
+            outline=[(EVIL, 1, 1)],
+            info={"Title": "<b>bold</b>"},
+        )
     elif name.endswith("html"):
         data = f"<p>{said.replace('<', '&lt;')}</p>".encode()
     page = tab(server.url)

@@ -181,8 +181,8 @@ function buttons() {
   }
   pane(state.pane);
   at("theme").addEventListener("click", () => {
-    const dark = getComputedStyle(document.documentElement).colorScheme.startsWith("dark");
-    const chosen = dark ? "light" : "dark";
+    const now = document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+    const chosen = now === "dark" ? "light" : "dark";
     document.documentElement.dataset.theme = chosen;
     try { localStorage.setItem("theme", chosen); } catch { /* storage may be switched off */ }
   });
