@@ -92,6 +92,8 @@ def tab(browser: Any) -> Iterator[Callable[..., Page]]:
 
 
 WIDE = {"width": 1400, "height": 900}
+TALL = {"width": 1400, "height": 1300}
+"""A whole page of paper is in view."""
 
 
 def send(page: Page, name: str, data: bytes) -> None:
@@ -313,7 +315,7 @@ def pixels(page: Page, number: int) -> NDArray[np.int16]:
     page.evaluate(
         """() => {
           const only = new CSSStyleSheet();
-          only.replaceSync(".mark:not(.now), .tag { visibility: hidden }");
+          only.replaceSync(".mark:not(.now), .tag, .toast { visibility: hidden }");
           document.adoptedStyleSheets = [only];
         }"""
     )
@@ -347,7 +349,7 @@ def glyph_boxes(data: bytes, number: int, words: str) -> list[tuple[float, float
 def test_lit_lines_are_where_the_letters_are(server: PageServer, tab: Callable[..., Page]) -> None:
     words = "The lighthouse keeper writes the weather", "into a blue book every evening at nine."
     data = make_pdf([[*LINES[:2], "", "", *words, "", "", LINES[3]]])
-    page = tab(server.url, device_scale_factor=3)
+    page = tab(server.url, device_scale_factor=3, viewport=TALL)
     add(page, "birds.pdf", data)
     ask(page)
     number = next(at for at, text in enumerate(page.locator(".quote").all_inner_texts()) if "blue book" in text)
@@ -376,7 +378,7 @@ def test_lit_lines_are_where_the_letters_are(server: PageServer, tab: Callable[.
 @pytest.mark.parametrize("extra", ["/Rotate 90", "/Rotate 180", "/Rotate 270", "/CropBox [40 300 560 800]"])
 def test_lines_are_lit_on_turned_and_cropped_pages(server: PageServer, tab: Callable[..., Page], extra: str) -> None:
     data = drawn_pdf([put(KEEPER, y=700) + put("Nothing is said here of all that.", y=400)], page=extra)
-    page = tab(server.url)
+    page = tab(server.url, viewport=TALL)
     add(page, "turned.pdf", data)
     ask(page)
     cited(page, page.locator(".quote").all_inner_texts().index(KEEPER))
