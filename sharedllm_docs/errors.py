@@ -32,6 +32,18 @@ class ConfigError(SharedLLMError, ValueError):
     exit_code = 2
 
 
+class UnsupportedParameterError(ConfigError):
+    """A request has a parameter that the server cannot honour.
+
+    Attributes:
+        param: its name.
+    """
+
+    def __init__(self, message: str, *, param: str, remedy: str = "") -> None:
+        self.param = param
+        super().__init__(message, remedy=remedy)
+
+
 # -- documents ----------------------------------------------------------------------------------------------------
 
 
@@ -233,8 +245,12 @@ class RequestTooSlowError(ServingError):
     """The request did not arrive within the time that the server waits for it."""
 
 
-class CancelledError(ServingError):
+class QuestionCancelledError(ServingError):
     """The one who asked has gone; the answer is not written to its end."""
+
+
+class TookTooLongError(ServingError):
+    """The answer was not complete within the time that the server gives it."""
 
 
 # -- evaluation ---------------------------------------------------------------------------------------------------

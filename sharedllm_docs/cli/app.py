@@ -19,7 +19,7 @@ from sharedllm_docs.cli.options import NAME
 from sharedllm_docs.cli.panels import PanelCommand
 from sharedllm_docs.cli.plugins import PluginGroup
 from sharedllm_docs.cli.screen import Screen, tolerate_any_text
-from sharedllm_docs.cli.serve_command import api_key, serve
+from sharedllm_docs.cli.serve_command import api_key, mcp, serve
 
 
 class ReaderGoneError(Exception):
@@ -119,6 +119,7 @@ for _name, _function in (
     ("prune", index_commands.prune),
     ("read", index_commands.read),
     ("serve", serve),
+    ("mcp", mcp),
     ("api-key", api_key),
 ):
     app.command(_name, cls=PanelCommand)(_function)

@@ -1,4 +1,4 @@
-"""``serve`` and ``api-key``: answer questions over HTTP, and make keys for it."""
+"""``serve``, ``mcp`` and ``api-key``: answer other programs over HTTP or MCP, and make keys for it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,24 @@ from sharedllm_docs.errors import MissingExtraError
 
 _NEEDED = ("fastapi", "uvicorn", "pydantic_settings", "sse_starlette", "prometheus_client", "multipart", "mcp")
 
+IndexesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--index",
+        metavar="[NAME=]DIR",
+        show_default=f"{INDEX_VARIABLE}, or {DEFAULT_INDEX}",
+        help="Index folder, or an fsspec URL, and the name that requests use for it; may be repeated.",
+    ),
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="TOML file of these and further settings.")
+]
+
 
 @flattened
 def serve(
     output: OutputOptions,
-    index: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--index",
-            metavar="[NAME=]DIR",
-            show_default=f"{INDEX_VARIABLE}, or {DEFAULT_INDEX}",
-            help="Index folder, or an fsspec URL, and the name that requests use for it; may be repeated.",
-        ),
-    ] = None,
+    index: IndexesOption = None,
     host: Annotated[
         str | None,
         typer.Option(
@@ -49,9 +54,9 @@ def serve(
         ),
     ] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Let everyone in, on any address.")] = False,
-    config: Annotated[
-        Path | None, typer.Option("--config", metavar="FILE", help="TOML file of these and further settings.")
-    ] = None,
+    create: Annotated[bool, typer.Option("--create", help="Make an index that is not there.")] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    config: ConfigOption = None,
 ) -> None:
     """Answer questions over HTTP: in a browser, by the OpenAI dialect, and by MCP.
 
@@ -62,13 +67,19 @@ def serve(
         check_extra()
         from sharedllm_docs.serving.http.server import serve as run
 
-        settings = settings_of(index, config, host=host, port=port, api_keys=api_key, insecure=insecure or None)
+        settings = settings_of(
+            index, config, host=host, port=port, api_keys=api_key, insecure=insecure or None, create=create or None
+        )
 
         def tell(address: str) -> None:
             if screen.json:
                 screen.emit({"address": address})
             else:
                 screen.print(f"Serving at {address} (Ctrl-C stops it).")
+            if show:
+                import webbrowser
+
+                webbrowser.open(address)
 
         run(settings, tell)
 
@@ -88,6 +99,39 @@ def api_key(output: OutputOptions) -> None:
             return
         screen.print(f"Key:  {key}")
         screen.print(f"Hash: {hashed(key)}")
+
+
+@flattened
+def mcp(
+    output: OutputOptions,
+    index: IndexesOption = None,
+    files: Annotated[
+        Path | None,
+        typer.Option("--files", metavar="DIR", help="Let documents of this folder be added by their path in it."),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Answer programs of this machine by the Model Context Protocol, over stdin and stdout.
+
+    Tools: ask, search, list_documents, add_document; pages are resources. `serve` offers the same at /mcp.
+    """
+    with opened(output):
+        check_extra()
+        import asyncio
+
+        from sharedllm_docs.serving.http.app import open_desk
+        from sharedllm_docs.serving.http.tools import mcp_server
+
+        settings = settings_of(index, config)
+
+        async def run() -> None:
+            desk = open_desk(settings)
+            try:
+                await mcp_server(desk, settings, files).run_stdio_async()
+            finally:
+                await desk.close()
+
+        asyncio.run(run())
 
 
 def check_extra() -> None:

@@ -530,8 +530,13 @@ class Index:
             DocumentNotFoundError: a document is not in the index, none fits ``where``, or the index is empty.
             FingerprintMismatchError, DamagedIndexError: the index cannot be used; nothing is answered from it.
         """
-        query = Query.of(question, _instructed(options, conversation), conversation=_turns(conversation))
+        query = self.query(question, options, conversation)
         return self.engine(query).ask_many([query])[0]
+
+    @staticmethod
+    def query(question: str, options: Mapping[str, Any], conversation: Sequence[Message] = ()) -> Query:
+        """A question as ``engine`` takes it, checked; arguments and errors of values as for ``ask``."""
+        return Query.of(question, _instructed(options, conversation), conversation=_turns(conversation))
 
     def ask_many(self, questions: Sequence[str], **options: Unpack[AskOptions]) -> list[Answer]:
         """Answer several questions, decoded together; options as for ``ask``."""
@@ -542,7 +547,7 @@ class Index:
         self, question: str, *, conversation: Sequence[Message] = (), **options: Unpack[AskOptions]
     ) -> Stream[Answer]:
         """Answer piece by piece: iterate for text, then take ``.result``; options as for ``ask``."""
-        query = Query.of(question, _instructed(options, conversation), conversation=_turns(conversation))
+        query = self.query(question, options, conversation)
         return self.engine(query).stream(query)
 
     def summarise(
@@ -761,7 +766,7 @@ def _turns(conversation: Sequence[Message]) -> str:
     return transcript([message for message in conversation if message.role != "system"])
 
 
-def _instructed(options: AskOptions, conversation: Sequence[Message]) -> dict[str, Any]:
+def _instructed(options: Mapping[str, Any], conversation: Sequence[Message]) -> dict[str, Any]:
     """The options with the conversation's system messages among the instructions."""
     check_messages(conversation)
     said = [message.content for message in conversation if message.role == "system" and message.content.strip()]

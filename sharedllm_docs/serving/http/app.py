@@ -2,24 +2,45 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from importlib.util import find_spec
 
 from fastapi import FastAPI
+from mcp.server.transport_security import TransportSecuritySettings
 
 from sharedllm_docs.index.index import Index
 from sharedllm_docs.serving.desk import Desk
-from sharedllm_docs.serving.http import health
+from sharedllm_docs.serving.http import health, metrics, openai
 from sharedllm_docs.serving.http.access import Guard, check_binding
 from sharedllm_docs.serving.http.failures import answer_errors
 from sharedllm_docs.serving.http.headers import SecurityHeaders
+from sharedllm_docs.serving.http.limits import BodyLimits, most_bytes
 from sharedllm_docs.serving.http.settings import Settings
+from sharedllm_docs.serving.http.tools import mcp_server
 from sharedllm_docs.version import __version__
 
 ROUTERS = ("sharedllm_docs.serving.http.own", "sharedllm_docs.serving.http.page")
 """Modules whose ``router`` is included where they are there."""
+
+
+def open_desk(settings: Settings) -> Desk:
+    """The desk over the indexes of the settings.
+
+    Raises:
+        StoreError: an index cannot be opened.
+        ModelError: one is to be made, and the model cannot be loaded.
+    """
+    opened = Index.open_or_create if settings.create else Index.open
+    return Desk(
+        {name: opened(url) for name, url in settings.indexes.items()},
+        max_waiting=settings.max_waiting,
+        max_waiting_each=settings.max_waiting_each,
+        max_running=settings.max_running,
+        answer_seconds=settings.answer_seconds,
+    )
 
 
 def create_app(settings: Settings, desk: Desk | None = None) -> FastAPI:
@@ -34,22 +55,39 @@ def create_app(settings: Settings, desk: Desk | None = None) -> FastAPI:
         StoreError: an index cannot be opened.
     """
     check_binding(settings)
-    desk = desk or Desk({name: Index.open(url) for name, url in settings.indexes.items()})
+    desk = desk or open_desk(settings)
     hidden = {url: name for name, url in settings.indexes.items()}
 
+    tools = mcp_server(desk, settings)
+    # without sessions: each request stands alone, and nothing is kept of it. Guard checks where requests come from
+    protocol = tools.streamable_http_app(
+        json_response=True,
+        stateless_http=True,
+        max_request_body_size=most_bytes(settings, "/mcp"),
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
+    )
+
     @asynccontextmanager
-    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
-        yield
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        app.state.warming = asyncio.ensure_future(desk.warm())
+        async with tools.session_manager.run():
+            yield
+        app.state.warming.cancel()
         await desk.close()
 
     # the pages of documentation that FastAPI brings fetch scripts from elsewhere
     app = FastAPI(title="sharedllm-docs", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.desk, app.state.settings, app.state.hidden = desk, settings, hidden
     answer_errors(app)
+    app.state.metrics = metrics.Metrics(desk)
     app.include_router(health.router)
+    app.include_router(metrics.router)
+    app.include_router(openai.router)
     for name in ROUTERS:
         if find_spec(name):
             app.include_router(import_module(name).router)
+    app.router.routes += protocol.routes
+    app.add_middleware(BodyLimits, settings=settings, hidden=hidden)
     app.add_middleware(Guard, settings=settings, hidden=hidden)
     app.add_middleware(SecurityHeaders)
     return app

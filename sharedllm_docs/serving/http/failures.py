@@ -27,7 +27,8 @@ STATUS: dict[type[SharedLLMError], int] = {
     errors.UnknownIndexError: 404,
     errors.RequestTooLargeError: 413,
     errors.RequestTooSlowError: 408,
-    errors.CancelledError: 499,
+    errors.QuestionCancelledError: 499,
+    errors.TookTooLongError: 504,
     errors.DocumentNotFoundError: 404,
     errors.DocumentTooLargeError: 413,
     errors.UnknownFormatError: 415,
@@ -96,8 +97,10 @@ def answer_errors(app: FastAPI) -> None:
         param = ".".join(map(str, error.errors()[0]["loc"][1:])) or None
         return JSONResponse(error_body("; ".join(problems) + ".", "invalid_request_error", param=param), 400)
 
-    async def http(_request: Request, error: Exception) -> JSONResponse:
+    async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
+        if isinstance(error.__cause__, SharedLLMError):  # raised while the body was read (limits)
+            return response_to(error.__cause__, request.app.state.hidden)
         body = error_body(str(error.detail).rstrip(".") + ".", "invalid_request_error")
         return JSONResponse(body, error.status_code, error.headers)
 

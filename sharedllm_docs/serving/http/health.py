@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from fastapi import APIRouter, Request
+from fastapi.responses import JSONResponse, Response
 
-from fastapi import APIRouter, Depends
-
-from sharedllm_docs.serving.desk import Desk
-from sharedllm_docs.serving.http import state
+from sharedllm_docs.serving.http.failures import body_of
 
 router = APIRouter(tags=["server"])
 
@@ -18,7 +16,13 @@ async def health() -> dict[str, str]:
     return {"status": "ok"}
 
 
-@router.get("/ready")
-async def ready(desk: Annotated[Desk, Depends(state.desk)]) -> dict[str, str]:
-    """Questions can be answered at once."""
-    return {"status": "ready"}
+@router.get("/ready", response_model=None)
+async def ready(request: Request) -> Response:
+    """Questions can be answered at once: the models are loaded. Until then 503, and for good if one cannot be."""
+    warming = getattr(request.app.state, "warming", None)
+    if warming is None or not warming.done():
+        return JSONResponse({"status": "loading"}, 503)
+    error = warming.exception()
+    if error is not None:
+        return JSONResponse({"status": "failed", **body_of(error, request.app.state.hidden)}, 503)
+    return JSONResponse({"status": "ready"})

@@ -1,10 +1,14 @@
-"""The process of the server: uvicorn around the app."""
+"""The process of the server: uvicorn around the app, with limits on what a connection may take."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from typing import Any
 
 import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from sharedllm_docs.serving.http.app import create_app
 from sharedllm_docs.serving.http.settings import Settings
@@ -15,24 +19,64 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
 
     Args:
         settings: of the server.
-        tell: called with the server's address.
+        tell: called with the server's address, once it listens.
 
     Raises:
         ConfigError: it could be reached from other machines without a key.
         StoreError: an index cannot be opened.
+        OSError: the address cannot be listened on.
     """
-    app = create_app(settings)
-    config = uvicorn.Config(
+    config = config_of(create_app(settings), settings)
+    listening = config.bind_socket()
+    host, port = listening.getsockname()[:2]
+    tell(f"http://{f'[{host}]' if ':' in host else host}:{port}")
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def config_of(app: ASGIApp, settings: Settings) -> uvicorn.Config:
+    """How uvicorn runs the app: one process, no websockets, limits on headers, time and connections."""
+
+    class Protocol(TimedProtocol):
+        seconds = settings.request_seconds
+
+    return uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
         log_level="warning",
+        access_log=False,
         server_header=False,
+        proxy_headers=False,
         limit_concurrency=settings.max_connections,
         h11_max_incomplete_event_size=settings.max_header_bytes,
-        http="h11",
+        http=Protocol,
         ws="none",
+        lifespan="on",
         timeout_graceful_shutdown=10,
     )
-    tell(f"http://{settings.host}:{settings.port}")
-    uvicorn.Server(config).run()
+
+
+class TimedProtocol(H11Protocol):
+    """uvicorn's protocol, closing connections whose first request's headers do not arrive in time.
+
+    Later requests of a connection are covered by uvicorn's own keep-alive time, bodies by ``limits``.
+
+    Attributes:
+        seconds: within which they must.
+    """
+
+    seconds = 30.0
+
+    def connection_made(self, transport: Any) -> None:
+        """Begin to wait."""
+        super().connection_made(transport)
+        self._waited: asyncio.TimerHandle = self.loop.call_later(self.seconds, self._too_slow)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing to wait for any more."""
+        self._waited.cancel()
+        super().connection_lost(exc)
+
+    def _too_slow(self) -> None:
+        if self.cycle is None and not self.transport.is_closing():
+            self.transport.close()

@@ -35,6 +35,7 @@ class Settings(BaseSettings):
         api_keys: SHA-256 of each key that is let in (``sharedllm-docs api-key`` makes both); never the key itself.
         insecure: let everyone in on any address.
         allowed_hosts: further names by which the server may be addressed (``Host`` header), beside ``host``.
+        create: make indexes that are not there, instead of refusing to start.
         docs: whether documents may be added and deleted over HTTP and MCP.
         max_waiting: number of questions that may wait; the next is answered with 429.
         max_waiting_each: number of them that may be of one caller.
@@ -61,6 +62,7 @@ class Settings(BaseSettings):
     api_keys: Annotated[tuple[str, ...], NoDecode] = ()
     insecure: bool = False
     allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    create: bool = False
     docs: bool = True
     max_waiting: int = Field(default=256, ge=1)
     max_waiting_each: int = Field(default=128, ge=1)

@@ -112,7 +112,7 @@ def _checked(body: AskBody, settings: Settings) -> tuple[dict[str, Any], list[Me
     return body.options(), [Message(turn.role, turn.content) for turn in body.conversation]
 
 
-async def _events(answering: Answering, alive: float, hidden: dict[str, str]) -> AsyncIterator[bytes]:
+async def _events(answering: Answering[Answer], alive: float, hidden: dict[str, str]) -> AsyncIterator[bytes]:
     """An answer as server-sent events. Left early, by whoever closed the connection, it stops the model."""
     pieces = aiter(answering)
     told = False
@@ -144,7 +144,7 @@ async def _events(answering: Answering, alive: float, hidden: dict[str, str]) ->
                 await waiting
 
 
-def _sources(answering: Answering) -> bytes:
+def _sources(answering: Answering[Answer]) -> bytes:
     views = [citation_view(one) for one in answering.sources]
     return _event("sources", {"citations": [view.model_dump() for view in views]})
 
