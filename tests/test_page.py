@@ -26,6 +26,7 @@ from playwright.sync_api import sync_playwright
 
 from sharedllm_docs import SharedLLM
 from sharedllm_docs.serving.http.keys import hashed
+from sharedllm_docs.serving.http.links import citation_url
 from tests.documents import PICTURE, drawn_pdf, encrypt, make_pdf, put
 from tests.page_server import PageServer
 from tests.tiny_text import tiny_llm, tiny_profile
@@ -176,6 +177,18 @@ def test_a_link_cannot_put_words_into_a_document(server: PageServer, tab: Callab
     assert "heron stands" not in packed
     assert KEEPER not in packed
     assert json.loads(packed)["t"][0]["q"] == QUESTION
+
+
+def test_addresses_of_citations_that_the_server_makes_open_the_page_there(
+    server: PageServer, tab: Callable[..., Page]
+) -> None:
+    server.index.add(BIRDS, name="birds.pdf")
+    answer = server.index.ask(QUESTION, min_confidence=0.0, relevance_floor=0.0)
+    citation = next(one for one in answer.citations if one.quote == KEEPER)
+    page = tab(citation_url(server.url, "docs", QUESTION, "the weather", citation))
+    page.locator(".mark.now").first.wait_for()
+    assert (page.input_value("#page"), page.locator("#quoted").inner_text()) == ("3", f"1 page 3: “{KEEPER}”")
+    assert page.locator(".answer").inner_text() == "the weather"
 
 
 @pytest.mark.parametrize("fragment", ["nonsense", "%%%", "AAAA", "eyJ2IjoxfQ"])
@@ -378,7 +391,7 @@ def test_lit_lines_are_where_the_letters_are(server: PageServer, tab: Callable[.
 @pytest.mark.parametrize("extra", ["/Rotate 90", "/Rotate 180", "/Rotate 270", "/CropBox [40 300 560 800]"])
 def test_lines_are_lit_on_turned_and_cropped_pages(server: PageServer, tab: Callable[..., Page], extra: str) -> None:
     data = drawn_pdf([put(KEEPER, y=700) + put("Nothing is said here of all that.", y=400)], page=extra)
-    page = tab(server.url, viewport=TALL)
+    page = tab(server.url, viewport=TALL, device_scale_factor=3)
     add(page, "turned.pdf", data)
     ask(page)
     cited(page, page.locator(".quote").all_inner_texts().index(KEEPER))
