@@ -239,6 +239,17 @@ class AddingOptions:
         return keywords
 
 
+KeepOption = Annotated[
+    bool | None,
+    option("--keep-source/--no-keep-source", None, "Keep the file in the index, to draw its pages.", "PDF files"),
+]
+
+
+def keeping(keep_source: bool | None) -> dict[str, bool]:
+    """The keyword of ``Index.add`` for ``KeepOption``, if it was set."""
+    return {} if keep_source is None else {"keep_source": keep_source}
+
+
 @dataclass(frozen=True)
 class FolderOptions:
     """How folders are searched."""

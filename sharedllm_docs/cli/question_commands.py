@@ -17,6 +17,7 @@ from sharedllm_docs.cli.options import (
     AmountOptions,
     AnswerOptions,
     IndexOption,
+    KeepOption,
     LoadingOptions,
     OutputOptions,
     ProfileOptions,
@@ -26,10 +27,11 @@ from sharedllm_docs.cli.options import (
     StreamOption,
     flattened,
     given,
+    keeping,
     refuse_without,
 )
 from sharedllm_docs.cli.screen import Screen, clean, one_line, opened
-from sharedllm_docs.errors import QuestionError
+from sharedllm_docs.errors import ConfigError, QuestionError
 from sharedllm_docs.retrieval.query import Query
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ def ask(
         bool,
         typer.Option("--read-on/--no-read-on", help="With --file: read the rest of the file after the answer."),
     ] = True,
+    keep_source: KeepOption = None,
     stream: StreamOption = None,
 ) -> None:
     """Answer a question from the index and name the pages.
@@ -78,13 +81,17 @@ def ask(
     with opened(output) as screen:
         if not file:
             refuse_without(reading, "--file", why="tells how a file is read")
+            if keep_source is not None:
+                raise ConfigError(
+                    "--keep-source tells what becomes of a file, and there is none.", remedy="Give --file."
+                )
             index = backend.open_index(location.index, screen.report, model, profile)
             keys = []
         else:
-            options = reading.read_options()
+            settings = {"options": reading.read_options(), **keeping(keep_source)}
             with resumable_encoding(location.index):
                 index = backend.open_or_create(location.index, screen.report, model, profile)
-                added = [add_file(screen, index, name, options=options, encode="when-asked") for name in file]
+                added = [add_file(screen, index, name, encode="when-asked", **settings) for name in file]
                 keys = [one.document.key for main in added for one in (main, *main.attachments)]
             keywords["documents"] = [*keywords.get("documents", ()), *keys]
         answer(screen, index, sys.stdin.read() if question == "-" else question, keywords, stream=stream)

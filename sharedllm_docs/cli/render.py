@@ -15,6 +15,7 @@ from rich.tree import Tree
 
 from sharedllm_docs.cli.screen import one_line
 from sharedllm_docs.cli.units import count_text, pages_text, seconds_text
+from sharedllm_docs.documents.document import PLACING_READERS
 from sharedllm_docs.sizes import size_text
 
 if TYPE_CHECKING:
@@ -172,6 +173,10 @@ def title_lines(info: DocumentInfo) -> Iterator[str]:
     if info.unread_chunks:
         yield f"{unread_text(info)}; the others when a question needs them"
     yield f"read as {info.reader}, added {info.created}"
+    if info.source:
+        yield f"source file: {'kept in the index' if info.source == 'kept' else 'not kept, found where it was'}"
+    if not info.boxes and info.reader in PLACING_READERS:
+        yield "no boxes: an earlier version read it. Add the file again; nothing is encoded anew"
     if info.metadata:
         yield "metadata: " + ", ".join(f"{key}={value}" for key, value in info.metadata.items())
     for issue in info.issues:

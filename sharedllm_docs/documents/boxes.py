@@ -24,6 +24,9 @@ LEVEL, UPRIGHT = 0, 1
 """Directions of a line: along x, along y."""
 _RUN_NAMES = ("gap", "length", "from", "to")
 _LINE_NAMES = ("page", "runs", "direction", "low", "high")
+_APART = 0.9  # heights: a gap inside a word from which it is two (cells that no space parts)
+_OVERLAP = 0.3  # of the lower of two heights, by which characters of one word must overlap
+_ALIKE = 0.4  # of the higher of two heights: lower boxes stand by themselves (text beside a watermark, an initial)
 _SAME_LINE = 0.5  # of the lower of two heights, by which two boxes must overlap to be of one line
 _WIDE = 1.6  # heights of a line: a wider gap parts two cells or columns
 _BACK = 0.6  # heights by which a box may begin before the last one ends (kerning, raised marks)
@@ -96,21 +99,12 @@ class Places:
 
     @classmethod
     def of(cls, runs: Iterable[Run]) -> Places:
-        """Keep these runs, ascending by their characters. Rectangles are rounded outwards."""
-        columns: dict[str, list[int]] = {name: [] for name in (*_RUN_NAMES, *_LINE_NAMES)}
-        end, line = 0, None
+        """Keep these runs, ascending by their characters."""
+        columns = RunColumns()
         for run in runs:
-            low, high, first, last = _steps(run)
-            here = (run.box.page, run.direction, low, high)
-            if here != line:
-                line = here
-                for name, value in zip(_LINE_NAMES, (run.box.page, 0, run.direction, low, high), strict=True):
-                    columns[name].append(value)
-            columns["runs"][-1] += 1
-            for name, value in zip(_RUN_NAMES, (run.start - end, run.end - run.start, first, last), strict=True):
-                columns[name].append(value)
-            end = run.end
-        return cls({name: np.asarray(values, dtype=np.int64) for name, values in columns.items()})
+            columns.add(run.start, run.box.page, (*_sides(run), run.direction), apart=True)
+            columns.lengthen(run.end)
+        return columns.places()
 
     def to_arrays(self) -> dict[str, NDArray[Any]]:
         """The columns, each as narrow as its numbers allow: one entry a run or a line."""
@@ -155,6 +149,74 @@ class Places:
         return merged(self.runs(start, end))
 
 
+class RunColumns:
+    """Collects runs, ascending by their characters, as the columns of ``Places``. Rectangles are rounded outwards."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[int]] = {name: [] for name in (*_RUN_NAMES, *_LINE_NAMES)}
+        self._last_end = 0  # of the runs that are finished
+        self._start = self._end = 0
+        self._page = 0
+        self._sides: tuple[float, float, float, float, int] | None = None
+        self._line: tuple[int, ...] | None = None
+
+    def add(self, start: int, page: int, sides: tuple[float, float, float, float, int], *, apart: bool) -> None:
+        """Add the character at ``start``, to the run before it if it stands close to that on its line.
+
+        Args:
+            start: its place in the document.
+            page: its page.
+            sides: lower and upper edge across the line, first and last along it, direction.
+            apart: whether it begins a run in any case.
+        """
+        last = self._sides
+        if last is not None and not apart and page == self._page and start == self._end and _is_close(last, sides):
+            low, high, first, end, direction = last
+            low2, high2, first2, end2, _ = sides
+            self._sides = min(low, low2), max(high, high2), min(first, first2), max(end, end2), direction
+        else:
+            self._finish()
+            self._start, self._page, self._sides = start, page, sides
+        self._end = start + 1
+
+    def lengthen(self, end: int) -> None:
+        """Let the last run end at ``end``."""
+        self._end = end
+
+    def _finish(self) -> None:
+        if self._sides is None:
+            return
+        low, high, first, last, direction = self._sides
+        line = (self._page, direction, _down(low), -_down(-high))
+        columns = self._columns
+        if line != self._line:
+            self._line = line
+            for name, value in zip(("page", "direction", "low", "high"), line, strict=True):
+                columns[name].append(value)
+            columns["runs"].append(0)
+        columns["runs"][-1] += 1
+        columns["gap"].append(self._start - self._last_end)
+        columns["length"].append(self._end - self._start)
+        columns["from"].append(_down(first))
+        columns["to"].append(-_down(-last))
+        self._last_end, self._sides = self._end, None
+
+    def places(self) -> Places:
+        """The runs so far."""
+        self._finish()
+        return Places({name: np.asarray(values, dtype=np.int64) for name, values in self._columns.items()})
+
+
+def _is_close(one: tuple[float, float, float, float, int], other: tuple[float, float, float, float, int]) -> bool:
+    """Whether a character belongs to the word before it: on the same line, and beside it."""
+    low, high, first, last, direction = one
+    low2, high2, first2, last2, direction2 = other
+    if direction != direction2 or not _overlap(low, high, low2, high2, _OVERLAP):
+        return False
+    gap = max(first2 - last, first - last2)  # lines may run either way
+    return -(last2 - first2) - 1 <= gap <= _APART * max(high - low, high2 - low2)
+
+
 def merged(runs: Iterable[Run]) -> tuple[Box, ...]:
     """The rectangles of runs, those that follow each other on one line joined."""
     found: list[Run] = []
@@ -171,11 +233,16 @@ def _goes_on(before: Run, after: Run) -> bool:
     if (before.box.page, before.direction) != (after.box.page, after.direction):
         return False
     (low, high, first, last), (low2, high2, first2, last2) = _sides(before), _sides(after)
-    height = min(high - low, high2 - low2)
-    if height <= 0 or min(high, high2) - max(low, low2) < _SAME_LINE * height:
+    if not _overlap(low, high, low2, high2, _SAME_LINE):
         return False
     gap = max(first2 - last, first - last2)  # lines may run either way
     return -_BACK * max(high - low, high2 - low2) < gap < _WIDE * max(high - low, high2 - low2)
+
+
+def _overlap(low: float, high: float, low2: float, high2: float, share: float) -> bool:
+    """Whether two boxes are of a kind in their height, and lie beside each other with a share of the lower one's."""
+    one, other = sorted((high - low, high2 - low2))
+    return one > 0 and one >= _ALIKE * other and min(high, high2) - max(low, low2) >= share * one
 
 
 def _around(one: Box, other: Box) -> Box:
@@ -194,11 +261,6 @@ def _sides(run: Run) -> tuple[float, float, float, float]:
     if run.direction == LEVEL:
         return box.bottom, box.top, box.left, box.right
     return box.left, box.right, box.bottom, box.top
-
-
-def _steps(run: Run) -> tuple[int, int, int, int]:
-    low, high, first, last = _sides(run)
-    return _down(low), -_down(-high), _down(first), -_down(-last)
 
 
 def _down(value: float) -> int:

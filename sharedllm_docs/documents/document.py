@@ -12,9 +12,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
-from sharedllm_docs.documents.boxes import Places
 from sharedllm_docs.errors import ConfigError, DamagedDocumentError
+
+if TYPE_CHECKING:
+    from sharedllm_docs.documents.boxes import Places
 
 PAGE_SEPARATOR = "\n"
 UNPAGED_READERS = frozenset({"docx", "epub", "rtf", "mail", "csv", "html", "markdown"})

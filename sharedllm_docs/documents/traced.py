@@ -2,7 +2,7 @@
 
 A reader makes ``Traced`` text of what a page says; cleaning cuts, joins and replaces it with the functions here, and
 what comes out still knows the mark of each character. The same functions take plain text, of formats without pages, and
-give plain text back. Whatever else is done to a ``Traced`` (formatting it into another string, ``str.join``) gives plain
+give plain text back. Whatever else is done to a ``Traced`` (formatting it into a string, ``str.join``) gives plain
 text without marks, which is what text that is not printed anywhere should have.
 """
 

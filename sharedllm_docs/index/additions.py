@@ -72,7 +72,7 @@ class Addition:
         """
         read_seconds = time.perf_counter() - begun
         present = self.present(document)
-        if present is not None and not self.force:
+        if present is not None and not self.force and self._says_the_same(present, document):
             return self._found(present, document.name, read_seconds, report, kept, document.places)
         ingestion = Ingestion(self.llm(), document, report, kept)
         with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
@@ -190,6 +190,16 @@ class Addition:
             metadata_updated=outdated,
             renamed_from=present.name if renamed else "",
         )
+
+    def _says_the_same(self, present: DocumentRecord, document: Document) -> bool:
+        """Whether a document that is to be given boxes has the very text that they were measured for.
+
+        An earlier version of the same reader may have left letters out that are read now; then it is added anew.
+        """
+        if document.places is None or "boxes" in present.files:
+            return True
+        stored = self.store.document(present)
+        return stored.text == document.text and [page.repeats for page in stored] == [p.repeats for p in document]
 
     def _lacking(self, present: DocumentRecord, kept: Kept, places: Places | None) -> dict[str, Any]:
         """What ``IndexWriter.supplement`` is to add to a document that is there already."""

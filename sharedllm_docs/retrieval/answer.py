@@ -5,12 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sharedllm_docs.documents.boxes import Box
 from sharedllm_docs.documents.folding import fold_forms
 from sharedllm_docs.documents.sentences import quotable_spans
 from sharedllm_docs.documents.terms import word_pieces
+
+if TYPE_CHECKING:
+    from sharedllm_docs.documents.boxes import Box
 
 NOT_SAID = "The document does not say."
 

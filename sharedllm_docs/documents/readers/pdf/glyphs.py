@@ -77,7 +77,8 @@ class Glyphs:
 
     def __init__(self, page: Any, textpage: Any) -> None:
         self._page, self._handle = page, textpage.raw
-        self.text = traced(textpage.get_text_range())
+        text, self._numbers = _characters(textpage)
+        self.text = traced(text)
         # buffers for PDFium's answers, made once: a page has thousands of characters
         self._x, self._y = ctypes.c_double(), ctypes.c_double()
         self._colour = tuple(ctypes.c_uint() for _ in range(4))
@@ -191,24 +192,14 @@ class Glyphs:
 
     def _placed(self, text: str, fields: Sequence[Field]) -> tuple[str, Spots]:
         """The text with marks that count in the spots, which come with it: of characters, and of fields."""
-        spots, known = Spots(), dict[int, int]()
-        marks = array("i")
-        measure = Extents(self._handle, self._index)
-        for character, mark in zip(text, marks_of(text), strict=True):
-            if mark < 0 or character.isspace():
-                marks.append(NOWHERE)
-                continue
-            number = known.get(mark)
-            if number is None:
-                if mark >= len(self.text):
-                    own = fields[mark - len(self.text)]
-                    number = spots.add(own.left, own.bottom, own.right, own.top)
-                else:
-                    found = measure.of(mark)
-                    number = NOWHERE if found is None else spots.add(*found)
-                known[mark] = number
-            marks.append(number)
-        return Traced(text, marks), spots
+        spots, size = Spots(), len(self.text)
+        # TeX's codes for ligatures are white space to Python, so only real spaces are left out
+        marks = [NOWHERE if c in " \n" else mark for c, mark in zip(text, marks_of(text), strict=True)]
+        drawn = sorted({mark for mark in marks if 0 <= mark < size})
+        numbers = Extents(self._handle, self._index).place(drawn, spots)
+        for number, one in enumerate(fields, start=size):
+            numbers[number] = spots.add(one.left, one.bottom, one.right, one.top)
+        return Traced(text, array("i", (numbers.get(mark, NOWHERE) for mark in marks))), spots
 
     # -- single characters
 
@@ -226,8 +217,13 @@ class Glyphs:
         """PDFium's number of the character at ``position``; None for line breaks that PDFium made up."""
         if not 0 <= position < len(self.text):
             return None
+        if self._numbers is not None:
+            return self._numbers[position]
         index = int(pdfium_c.FPDFText_GetCharIndexFromTextIndex(self._handle, self._units[position]))
-        known = index >= 0 and pdfium_c.FPDFText_GetUnicode(self._handle, index) == ord(self.text[position])
+        if index < 0:
+            return None
+        character = self.text[position]  # of two surrogates PDFium names the first
+        known = character > "\uffff" or pdfium_c.FPDFText_GetUnicode(self._handle, index) == ord(character)
         return index if known else None
 
     def _origin(self, index: int) -> tuple[float, float]:
@@ -295,9 +291,9 @@ class Glyphs:
         hidden: list[tuple[int, int]] = []
         left, bottom, right, top = self._bounds
         known = right > left and top > bottom
-        index_of, units = pdfium_c.FPDFText_GetCharIndexFromTextIndex, self._units
+        index_of, units, numbers = pdfium_c.FPDFText_GetCharIndexFromTextIndex, self._units, self._numbers
         for word in _WORD.finditer(self.text):
-            index = index_of(self._handle, units[word.start()])
+            index = index_of(self._handle, units[word.start()]) if numbers is None else numbers[word.start()]
             if index < 0:
                 continue
             x, y = self._origin(index)
@@ -490,6 +486,35 @@ class Glyphs:
         if following is None:
             return False
         return abs(following[0] - base[0]) < 0.1 * base[1] and following[2] > mark[2]
+
+
+def _characters(textpage: Any) -> tuple[str, list[int] | None]:
+    """The text of a page, and PDFium's number of each character where that does not follow from its position.
+
+    PDFium leaves characters beyond U+FFFF (slanted letters in formulas) out of the text unless the file writes them
+    as surrogates, and counts them all the same. They are put back.
+    """
+    text: str = textpage.get_text_range()
+    units = memoryview(text.encode("utf-16-le", "surrogatepass")).cast("H")
+    count = int(pdfium_c.FPDFText_CountChars(textpage.raw))
+    if count == len(units):
+        return text, None
+    codes = [int(pdfium_c.FPDFText_GetUnicode(textpage.raw, index)) for index in range(count)]
+    if max(codes, default=0) <= 0xFFFF:
+        return text, None
+    parts, numbers, used = list[str](), list[int](), 0
+    for index, code in enumerate(codes):
+        if code > 0xFFFF:
+            parts.append(chr(code))
+            numbers.append(index)
+        elif pdfium_c.FPDFText_GetTextIndexFromCharIndex(textpage.raw, index) >= 0 and used < len(units):
+            unit, used = units[used], used + 1
+            if 0xDC00 <= unit < 0xE000 and parts and "\ud800" <= parts[-1] < "\udc00":
+                parts[-1] = (parts[-1] + chr(unit)).encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+            else:
+                parts.append(chr(unit))
+                numbers.append(index)
+    return ("".join(parts), numbers) if used == len(units) else (text, None)
 
 
 def _with_code(words: Sequence[Word], spans: Sequence[tuple[int, int]]) -> list[Word]:

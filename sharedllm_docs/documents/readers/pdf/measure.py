@@ -7,13 +7,14 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pypdfium2.raw as pdfium_c
 
 from sharedllm_docs.documents.boxes import LEVEL, UPRIGHT
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Rule, Word
+from sharedllm_docs.documents.readers.placing import Spots
 
 MAX_CHARACTERS = 40_000
 """A page with more is left as PDFium gives it out: bounded work on hostile files."""
@@ -275,25 +276,31 @@ class Extents:
         self._handle, self._index_of = handle, index_of
         self._box, self._matrix = pdfium_c.FS_RECTF(), pdfium_c.FS_MATRIX()
         self._x, self._y = ctypes.c_double(), ctypes.c_double()
-        self._line: tuple[float, float] | None = None  # lower and upper edge of the last box, as the font claims them
-        self._across = (0.0, 0.0, LEVEL)
 
-    def of(self, position: int) -> tuple[float, float, float, float, int] | None:
-        """Left, bottom, right, top and direction of the character at a position of the text; None if it is not drawn.
+    def place(self, positions: Iterable[int], spots: Spots) -> dict[int, int]:
+        """Put the rectangles of these characters of the text among the spots; returns their numbers there.
 
-        Along the line it is as wide as the type was set; across the line it has the height of its font's size, since
-        what fonts claim of their height reaches into other lines.
+        Along the line a rectangle is as wide as the type was set; across the line it has the height of the font's
+        size, since what fonts claim of their height reaches into other lines. What is not drawn has none.
         """
-        index, box = self._index_of(position), self._box
-        if index is None or not pdfium_c.FPDFText_GetLooseCharBox(self._handle, index, box):
-            return None
-        if self._line is None or self._across[2] != LEVEL or self._line != (box.bottom, box.top):
-            self._across = self._measured(index)
-            self._line = box.bottom, box.top
-        low, high, direction = self._across
-        if direction == LEVEL:
-            return box.left, low, box.right, high, LEVEL
-        return low, box.bottom, high, box.top, UPRIGHT
+        # looked up once: a page has thousands of characters
+        handle, index_of, box, get = self._handle, self._index_of, self._box, pdfium_c.FPDFText_GetLooseCharBox
+        numbers: dict[int, int] = {}
+        low, high, direction = 0.0, 0.0, UPRIGHT
+        claimed: tuple[float, float] | None = None
+        for position in positions:
+            index = index_of(position)
+            if index is None or not get(handle, index, box):
+                continue
+            left, bottom, right, top = box.left, box.bottom, box.right, box.top
+            if direction == UPRIGHT or claimed != (bottom, top):
+                low, high, direction = self._measured(index)
+                claimed = bottom, top
+            if direction == LEVEL:
+                numbers[position] = spots.add(left, low, right, high, LEVEL)
+            else:
+                numbers[position] = spots.add(low, bottom, high, top, UPRIGHT)
+        return numbers
 
     def _measured(self, index: int) -> tuple[float, float, int]:
         """Edges across the line, and its direction, of a character."""

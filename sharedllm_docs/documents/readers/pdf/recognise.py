@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from sharedllm_docs.documents.boxes import LEVEL, UPRIGHT
 from sharedllm_docs.documents.cleaning import MARGIN_LINES
 from sharedllm_docs.documents.document import Issue
 from sharedllm_docs.documents.readers import ocr
@@ -17,7 +18,9 @@ from sharedllm_docs.documents.readers.base import listed_words
 from sharedllm_docs.documents.readers.legible import illegible
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText
-from sharedllm_docs.documents.readers.pdf.pdfium import PdfiumFile
+from sharedllm_docs.documents.readers.pdf.pdfium import Corner, PdfiumFile
+from sharedllm_docs.documents.readers.placing import Spots, moved
+from sharedllm_docs.documents.traced import joined
 from sharedllm_docs.errors import ConfigError
 
 _UNDECODED = 0.3  # share of a page's letters without a Unicode map from which its characters are doubted
@@ -59,8 +62,8 @@ class PageRecogniser:
             done = self._whole(number)
             if done is not None:
                 told = {"no-text-on-page", "blank-page", "page-failed", "hidden-text", "page-fallback"}
-                seen, margins = done
-                read = PageText(text=seen.text, margins=margins, hidden=page.hidden)
+                seen, margins, spots = done
+                read = PageText(text=seen.text, margins=margins, hidden=page.hidden, spots=spots)
                 return read, [*(i for i in kept if i.code not in told), _confidence(seen, number)]
         if scanned and self._available:
             return page, [_unrecognised(issue) if issue.code == "no-text-on-page" else issue for issue in kept]
@@ -72,16 +75,19 @@ class PageRecogniser:
         page, found = self._pictures(number, page)
         return page, [*kept, *found, *_undecoded(page, number)]
 
-    def _whole(self, number: int) -> tuple[ocr.Recognised, tuple[int, int]] | None:
-        """What the whole page says as it is drawn, and its margins; None where nothing is recognised."""
-        picture = self._drawn(lambda pdfium: pdfium.render(number - 1))
-        if picture is None:
+    def _whole(self, number: int) -> tuple[ocr.Recognised, tuple[int, int], Spots] | None:
+        """What the whole page says as it is drawn, its margins and its words; None where nothing is recognised."""
+        drawn = self._drawn(lambda pdfium: pdfium.render(number - 1))
+        if drawn is None:
             return None
+        picture = drawn.pixels
         found = self._recognise(picture, number)
         if sum(map(str.isalnum, found.text)) < _FEW_LETTERS:
             return None
+        spots = Spots()
+        _add_words(spots, found, drawn.corner)
         lead, trail = found.margins(picture.shape[1] if found.turned % 180 else picture.shape[0], _MARGIN)
-        return found, (min(lead, MARGIN_LINES), min(trail, MARGIN_LINES))
+        return found, (min(lead, MARGIN_LINES), min(trail, MARGIN_LINES)), spots
 
     def _pictures(self, number: int, page: PageText) -> tuple[PageText, list[Issue]]:
         """Text in large pictures beside the page's own text, behind it."""
@@ -89,18 +95,21 @@ class PageRecogniser:
             return page, []
         texts: list[str] = []
         regions = []
-        for picture in self._drawn(lambda pdfium: pdfium.pictures(number - 1)) or ():
-            found = self._recognise(picture, number)
+        spots = Spots()
+        spots.extend(page.spots)
+        for drawn in self._drawn(lambda pdfium: pdfium.pictures(number - 1)) or ():
+            found = self._recognise(drawn.pixels, number)
             sure = ocr.Recognised.of([line for line in found.lines if line.confidence >= _SURE])
             if sum(map(str.isalnum, sure.text)) >= _FEW_LETTERS:
-                texts.append(sure.text)
+                texts.append(moved(sure.text, _add_words(spots, sure, drawn.corner)))
                 regions.append(sure)
         if not texts:
             return page, []
         confidence = sum(one.confidence for one in regions) / len(regions)
         message = f"the text of {len(texts)} picture(s) on the page was recognised (confidence {confidence:.2f})"
-        text = "\n\n".join([page.text.rstrip("\n"), *texts])
-        return replace(page, text=text, margins=(page.margins[0], 0)), [Issue("text-recognised", message, number)]
+        text = joined("\n\n", [page.text.rstrip("\n"), *texts])
+        read = replace(page, text=text, margins=(page.margins[0], 0), spots=spots)
+        return read, [Issue("text-recognised", message, number)]
 
     def _drawn(self, draw: Callable[[PdfiumFile], Any]) -> Any:
         try:
@@ -120,6 +129,15 @@ class PageRecogniser:
     def _with_remedy(self, issue: Issue) -> Issue:
         remedy = "ocr='auto' recognises it" if self._mode == "off" and ocr.engines.engine_name() else _install()
         return replace(issue, message=f"{issue.message}; {remedy}")
+
+
+def _add_words(spots: Spots, found: ocr.Recognised, corner: Corner) -> int:
+    """Put the places of recognised words on the page among the spots; returns the number of the first."""
+    direction = LEVEL if corner.is_upright == (found.turned % 180 == 0) else UPRIGHT
+    first = len(spots)
+    for word in found.words:
+        spots.add(*corner.box(word.box), direction)
+    return first
 
 
 def _install() -> str:

@@ -87,9 +87,10 @@ async function unlock(entry) {
 export async function look() {
   clearTimeout(timer);
   let busy = false;
+  const sent = new Set(sending.map((entry) => entry.id)); // what came later may not be in the answer yet
   try {
     const now = await call("/documents", { quiet: true });
-    busy = merge(now);
+    busy = merge(now, sent);
   } catch { busy = true; /* told by api.js; we look again */ }
   draw();
   timer = setTimeout(look, document.hidden ? 6 * IDLE : busy ? BUSY : IDLE);
@@ -97,12 +98,12 @@ export async function look() {
 
 let uploads = [];
 
-function merge(now) {
+function merge(now, sent) {
   const before = new Set(known.map((one) => one.key));
   const same = known.length === now.documents.length && now.documents.every((one) => before.has(one.key));
   known = now.documents;
   uploads = now.uploads;
-  for (const entry of sending) settle(entry);
+  for (const entry of sending) if (sent.has(entry.id)) settle(entry);
   sending = sending.filter((entry) => !entry.done);
   if (state.chosen) {
     const left = state.chosen.filter((key) => documentOf(key));

@@ -25,7 +25,6 @@ async function begin() {
     save();
   });
   window.addEventListener("popstate", back);
-  window.addEventListener("hashchange", back);
   document.addEventListener("keydown", shortcuts);
   await indexes();
   await documents.start({ open: (key) => openDocument(key), changed });
@@ -62,7 +61,7 @@ async function indexes() {
   });
 }
 
-/** Back and forward, and a link that is pasted into an open tab. */
+/** Back and forward, and a link that is pasted into an open tab: both come with this event. */
 async function back() {
   if (state.turns.some((turn) => !turn.answer && !turn.problem)) return; // one is being answered
   if (!(await restore(location.hash.slice(1)))) return;
@@ -182,8 +181,8 @@ function buttons() {
   }
   pane(state.pane);
   at("theme").addEventListener("click", () => {
-    const dark = getComputedStyle(document.documentElement).colorScheme.startsWith("dark");
-    const chosen = dark ? "light" : "dark";
+    const now = document.documentElement.dataset.theme ?? (matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light");
+    const chosen = now === "dark" ? "light" : "dark";
     document.documentElement.dataset.theme = chosen;
     try { localStorage.setItem("theme", chosen); } catch { /* storage may be switched off */ }
   });

@@ -17,9 +17,11 @@ function library() {
 /** Open the file of a document; fetches only the parts of it that are looked at. */
 export async function pdfPaper(about) {
   const pdf = await library();
+  // fonts that a file may leave out are our own, not the system's: letters stand where their boxes are
   const task = pdf.getDocument({
     url: address(documentPath(about.key, "/source")), httpHeaders: headers(), rangeChunkSize: 1 << 17,
-    disableAutoFetch: true, disableStream: true, enableXfa: false, useWasm: false, isEvalSupported: false,
+    disableAutoFetch: true, disableStream: true, enableXfa: false, useSystemFonts: false,
+    useWasm: false, isEvalSupported: false,
     cMapUrl: `${HERE}cmaps/`, cMapPacked: true, standardFontDataUrl: `${HERE}standard_fonts/`, wasmUrl: `${HERE}wasm/`,
   });
   task.onPassword = async (answer, reason) => {

@@ -71,17 +71,18 @@ async function decoded(text) {
   return JSON.parse(new TextDecoder().decode(await through(new DecompressionStream("deflate-raw"), bytes)));
 }
 
-/** The fragment of what is shown; the oldest turns are left out where it would be too long. */
-export async function fragment() {
-  const { turns } = state;
-  for (let from = 0; ; from += 1) {
-    const view = state.view && { ...state.view, turn: state.view.turn === null ? null : state.view.turn - from };
-    const shown = {
-      v: 1, id: state.id, x: state.index, p: state.pane, d: state.chosen, s: state.style, t: turns.slice(from).map(packed),
-      w: view && view.turn !== null && view.turn < 0 ? { ...view, turn: null } : view,
-    };
-    const text = await encoded(shown);
-    if (text.length < ROOM || from >= turns.length) return text;
+/** What is shown now, as it goes into the address. */
+const shown = () => ({
+  v: 1, id: state.id, x: state.index, p: state.pane, d: state.chosen, s: state.style, t: state.turns.map(packed), w: state.view,
+});
+
+/** The fragment of what was shown; the oldest turns are left out where it would be too long. */
+async function fragment(told) {
+  for (;;) {
+    const text = await encoded(told);
+    if (text.length < ROOM || !told.t.length) return text;
+    told.t.shift();
+    if (told.w && told.w.turn !== null) told.w.turn = told.w.turn > 0 ? told.w.turn - 1 : null;
   }
 }
 
@@ -124,8 +125,9 @@ let written = "";
 
 /** Write the state into the address; `step` makes the browser's Back button return to what was shown before. */
 export function save(step = false) {
+  const told = structuredClone(shown()); // as it is now: what is written waits for what was written before
   writing = writing.then(async () => {
-    const text = await fragment();
+    const text = await fragment(told);
     if (text === written) return;
     written = text;
     history[step ? "pushState" : "replaceState"](null, "", `#${text}`);
