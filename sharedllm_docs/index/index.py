@@ -11,11 +11,12 @@ import threading
 import time
 from asyncio import to_thread
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
 from sharedllm_docs.config import ModelOptions, Profile, check_options
 from sharedllm_docs.documents.readers.options import ReadKeywords, reading_options
-from sharedllm_docs.errors import ConfigError, DamagedIndexError, IndexNotFoundError
+from sharedllm_docs.errors import ConfigError, DamagedIndexError, FingerprintMismatchError, IndexNotFoundError
 from sharedllm_docs.index.library import Library, boxes_missing
 from sharedllm_docs.index.reading import Encode, Reading, StoredRows
 from sharedllm_docs.index.views import AddedDocument, AddedFiles, DocumentInfo, TreeView, tree_view
@@ -195,6 +196,19 @@ class Index:
 
                 self._llm = self._bind(SharedLLM.from_pretrained(report=self._report, **self._model_options()))
             return self._llm
+
+    def adopt(self, llm: SharedLLM) -> bool:
+        """Use a model that is in memory already, if this index was made with it and has loaded none yet.
+
+        Returns:
+            Whether it is used: False where another one is recorded, asked for or loaded.
+        """
+        with self._loading:
+            if self._llm is None and not self._options and llm.source == self._store.settings["source"]:
+                with suppress(FingerprintMismatchError):
+                    self._llm = self._bind(llm)
+                    return True
+        return False
 
     def is_current(self) -> bool:
         """Whether opening it again would give the same: the index is still there, and no file of the model changed.
