@@ -356,8 +356,10 @@ def test_a_question_that_fails_is_told_before_and_within_a_stream(client: TestCl
     added(client)
     for wrong in ({"question": ""}, {"question": "Why?", "style": "loud"}, {"question": "Why?", "budgets": 3}, {}):
         assert client.post("/api/ask", json=wrong).status_code == 400, wrong
-    ((name, data),) = events_of(client.post("/api/ask", json={"question": " ", "stream": True}).text)
-    assert (name, data["error"]["type"]) == ("error", "EmptyQuestionError")
+    assert client.post("/api/ask", json={"question": " ", "stream": True}).status_code == 400
+    missing = {"question": "Why?", "documents": ["nowhere.txt"], "stream": True}
+    ((name, data),) = events_of(client.post("/api/ask", json=missing).text)
+    assert (name, data["error"]["type"]) == ("error", "DocumentNotFoundError")
     long = client.post("/api/ask", json={"question": "Why?", "max_new_tokens": 10**6})
     assert long.status_code == 413
 
@@ -365,12 +367,14 @@ def test_a_question_that_fails_is_told_before_and_within_a_stream(client: TestCl
 def test_earlier_turns_are_heeded(client: TestClient, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     added(client)
     seen = []
-    really = index.stream
-    monkeypatch.setattr(index, "stream", lambda question, **rest: seen.append(rest) or really(question, **rest))
+    really = index.query
+    monkeypatch.setattr(
+        index, "query", lambda question, options, turns: seen.append(turns) or really(question, options, turns)
+    )
     turns = [{"role": "user", "content": "Who writes?"}, {"role": "assistant", "content": "The keeper."}]
     body = {"question": "At what time?", "conversation": turns, "min_confidence": 0}
     assert client.post("/api/ask", json=body).status_code == 200
-    assert [(one.role, one.content) for one in seen[0]["conversation"]] == [tuple(turn.values()) for turn in turns]
+    assert [(one.role, one.content) for one in seen[0]] == [tuple(turn.values()) for turn in turns]
     assert client.post("/api/ask", json={**body, "conversation": [{"role": "boss", "content": ""}]}).status_code == 400
 
 
