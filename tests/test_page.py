@@ -27,7 +27,7 @@ from playwright.sync_api import sync_playwright
 from sharedllm_docs import SharedLLM
 from sharedllm_docs.serving.http.keys import hashed
 from sharedllm_docs.serving.http.links import citation_url
-from tests.documents import PICTURE, drawn_pdf, encrypt, make_pdf, put
+from tests.documents import PICTURE, R_INTRO, drawn_pdf, encrypt, make_pdf, put
 from tests.page_server import PageServer
 from tests.tiny_text import tiny_llm, tiny_profile
 
@@ -819,3 +819,24 @@ def test_the_description_of_the_api_is_readable_and_needs_nothing_from_elsewhere
     assert page.get_by_text("curl -F file=@report.pdf").count() >= 1
     assert all(url.startswith(server.url) for url in asked)
     assert re.search(r"Answers 200: AnswerView", page.locator("main").inner_text())
+
+
+@pytest.mark.e2e
+def test_the_real_model_answers_on_the_page_and_its_words_are_lit(tmp_path: Path, tab: Callable[..., Page]) -> None:
+    running = PageServer(tmp_path / "index", SharedLLM.from_pretrained(), sure=False)
+    try:
+        running.index.add(R_INTRO, pages="41-45", encode="when-asked")
+        page = tab(running.url)
+        ask(page, "Which function draws a histogram?")
+        assert "hist" in page.locator(".answer").inner_text()
+        citation = page.locator(".citation").first
+        assert "page 43" in citation.inner_text()
+        cited(page)
+        assert page.input_value("#page") == "43"
+        page.locator(".mark.now").first.scroll_into_view_if_needed()
+        image = pixels(page, 43)
+        lit = lit_of(image)
+        assert lit.any()
+        assert dark_of(image)[lit.any(axis=1)].any()
+    finally:
+        running.stop()
