@@ -362,11 +362,12 @@ def test_a_question_that_fails_is_told_before_and_within_a_stream(client: TestCl
     assert long.status_code == 413
 
 
-def test_earlier_turns_are_heeded(client: TestClient, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_earlier_turns_are_heeded(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     added(client)
     seen = []
-    really = index.stream
-    monkeypatch.setattr(index, "stream", lambda question, **rest: seen.append(rest) or really(question, **rest))
+    desk = client.app.state.desk  # type: ignore[attr-defined]
+    really = desk.stream
+    monkeypatch.setattr(desk, "stream", lambda *given, **rest: seen.append(rest) or really(*given, **rest))
     turns = [{"role": "user", "content": "Who writes?"}, {"role": "assistant", "content": "The keeper."}]
     body = {"question": "At what time?", "conversation": turns, "min_confidence": 0}
     assert client.post("/api/ask", json=body).status_code == 200
