@@ -339,7 +339,7 @@ def dark_of(image: NDArray[np.int16]) -> NDArray[np.bool_]:
 
 
 def lit_tightly(image: NDArray[np.int16]) -> None:
-    """The one line that is lit is as large as its ink, so it is neither beside its place nor around more than a line."""
+    """The line that is lit is as large as its ink: it is neither beside its place nor around more than a line."""
     lit, dark = lit_of(image), dark_of(image)
     rows, columns = np.nonzero(lit)
     box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)

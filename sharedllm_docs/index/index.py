@@ -625,7 +625,7 @@ class Index:
         record = self._store.get(reference)
         selection = None
         if question is not None:
-            searched = {"documents": [record.key], **options}
+            searched: AskOptions = {"documents": [record.key], **options}
             selection = self.select(question, **searched).of_document(record.key)
         prepared = self._library.prepared(record)
         return tree_view(self._library.info(record), prepared, question, selection, record.unread)
