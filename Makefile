@@ -20,6 +20,9 @@ LLAMA_INDEX := integrations/llama-index-llms-sharedllm
 LANGCHAIN := integrations/langchain-sharedllm
 DATA := packages/sharedllm-docs-data
 
+# no target leaves a process behind that keeps a model in memory; `make ask SHAREDLLM_DOCS_STAY=10m` does
+export SHAREDLLM_DOCS_STAY ?= 0
+
 .PHONY: help env ask serve test test-fast test-data test-integrations notebooks lint types docs site figures bench train-tiny evaluate clean
 
 help:

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from sharedllm_docs import Index
 from sharedllm_docs.errors import (
     BusyError,
     ConfigError,
@@ -19,7 +20,7 @@ from sharedllm_docs.model.messages import Message
 from sharedllm_docs.serving.desk import Desk
 from sharedllm_docs.serving.waiting import FairLine
 from tests.serving_helpers import ALWAYS, QUESTIONS, Gate, new_index, until
-from tests.tiny_text import tiny_llm
+from tests.tiny_text import PAGES, tiny_document, tiny_llm
 
 OPTIONS = [
     {**ALWAYS, "max_new_tokens": 12},
@@ -136,6 +137,28 @@ def test_conversations_and_system_messages_count(index):
         return await desk.ask("docs", QUESTIONS[2], {**ALWAYS, "max_new_tokens": 8}, conversation=turns)
 
     assert alike(serving(index)(work), index.ask(QUESTIONS[2], conversation=turns, **ALWAYS, max_new_tokens=8))
+
+
+def test_indexes_of_one_model_share_it(tmp_path, saved):
+    """It is in memory once, and their questions are decoded together."""
+    options = {"name_or_path": saved / "model", "embedder": str(saved / "embedder"), "adapter": "none"}
+    for name in "ab":
+        Index.open_or_create(tmp_path / name, dtype="float32", **options).add(tiny_document(*PAGES, name=f"{name}.txt"))
+    other = Index.open_or_create(tmp_path / "c", dtype="float64", **options)
+    indexes = {name: Index.open(tmp_path / name) for name in "ab"} | {"c": other}
+
+    async def work():
+        desk = Desk(indexes)
+        await desk.warm()
+        asked = [desk.ask(name, QUESTIONS[0], {**ALWAYS, "max_new_tokens": 9}) for name in "ab"]
+        answers = await asyncio.gather(*asked)
+        await desk.close()
+        return answers
+
+    answers = asyncio.run(work())
+    assert indexes["a"].llm is indexes["b"].llm
+    assert indexes["c"].llm is not indexes["a"].llm
+    assert [answer.citations[0].document for answer in answers] == ["a.txt", "b.txt"]
 
 
 # -- ends ---------------------------------------------------------------------------------------------------------

@@ -72,6 +72,8 @@ LIGHT = (
     "index.library",
     "index.views",
     "index.index",
+    "serving.desk",
+    "serving.resident",
     "cli.app",
 )
 HEAVY = ("torch", "transformers", "sentence_transformers", "bm25s", "gguf", "scipy", "pandas")

@@ -7,6 +7,8 @@ import base64
 import json
 import re
 import time
+import zlib
+from dataclasses import asdict
 from pathlib import Path
 
 import httpx
@@ -20,6 +22,7 @@ from sharedllm_docs.serving.desk import Desk  # noqa: E402
 from sharedllm_docs.serving.http.app import create_app  # noqa: E402
 from sharedllm_docs.serving.http.openai.requests import IGNORED, NEUTRAL, OWN  # noqa: E402
 from sharedllm_docs.serving.http.settings import Settings  # noqa: E402
+from tests.documents import make_pdf  # noqa: E402
 from tests.serving_helpers import ALWAYS, QUESTIONS, Gate, new_index, running  # noqa: E402
 
 ASKED = [{"role": "user", "content": QUESTIONS[0]}]
@@ -95,15 +98,28 @@ def test_marks_are_where_annotations_point(server, client):
         assert [text[one.url_citation.start_index : one.url_citation.end_index] for one in noted] == marks
 
 
-def test_boxes_stand_in_citations_that_have_them(server, client, monkeypatch):
-    from dataclasses import make_dataclass
+def test_boxes_stand_in_citations_of_pdfs(server, client):
+    server.index.add(make_pdf([["Owls hunt mice at night."], ["Moles dig under the lawn."]]), name="night.pdf")
+    question = "What do moles dig under?"
+    answer = ask(client, [{"role": "user", "content": question}], model="docs/night.pdf")
+    alone = server.index.ask(question, documents=["night.pdf"], **ALWAYS, max_new_tokens=12)
+    boxes = [one["boxes"] for one in answer.model_extra["citations"]]
+    assert boxes == [[asdict(box) for box in one.boxes] for one in alone.citations]
+    assert boxes[0][0]["page"] == 2
+    server.index.remove("night.pdf")
 
-    from sharedllm_docs.retrieval import cite
-    from sharedllm_docs.retrieval.answer import Citation
 
-    boxed = make_dataclass("Boxed", [("boxes", tuple, ((1, (2.0, 3.0, 4.0, 5.0)),))], bases=(Citation,), frozen=True)
-    monkeypatch.setattr(cite, "Citation", boxed)
-    assert ask(client).model_extra["citations"][0]["boxes"] == [[1, [2.0, 3.0, 4.0, 5.0]]]
+def test_links_hold_the_view_that_the_page_reads(client):
+    """As page/js/state.js unpacks them: deflated JSON after the #."""
+    source = ask(client).model_extra["citations"][0]
+    base, _, packed = source["url"].partition("#")
+    shown = json.loads(zlib.decompress(base64.urlsafe_b64decode(packed + "=="), -zlib.MAX_WBITS))
+    assert base.startswith("http://127.0.0.1:")
+    assert shown["v"] == 1
+    assert shown["x"] == "docs"
+    assert shown["t"][0]["q"] == QUESTIONS[0]
+    assert shown["t"][0]["i"][0][:3] == [source["document_key"], source["char_start"], source["char_end"]]
+    assert shown["w"] == {"key": source["document_key"], "page": source["page"], "turn": 0, "citation": 0}
 
 
 def test_what_the_documents_do_not_say(client):

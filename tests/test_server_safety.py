@@ -12,14 +12,17 @@ import pytest
 
 pytest.importorskip("fastapi")
 
+from starlette.requests import HTTPConnection
+
 from sharedllm_docs import Index
 from sharedllm_docs.errors import ConfigError, IndexNotFoundError
 from sharedllm_docs.model.messages import Message, chat_ids
 from sharedllm_docs.serving.desk import Desk
-from sharedllm_docs.serving.http import keys
-from sharedllm_docs.serving.http.access import check_binding
+from sharedllm_docs.serving.http import failures, keys
+from sharedllm_docs.serving.http.access import caller_of, check_binding
 from sharedllm_docs.serving.http.app import create_app
 from sharedllm_docs.serving.http.headers import HEADERS, POLICY
+from sharedllm_docs.serving.http.server import listen
 from sharedllm_docs.serving.http.settings import Settings, index_names
 from tests.cli_run import run
 from tests.serving_helpers import ALWAYS, QUESTIONS, new_index, running
@@ -353,6 +356,32 @@ def test_no_folder_of_an_index_is_told(tmp_path, llm):
     assert str(folder) not in response.text
     assert "private" not in response.text
     assert "docs" in response.json()["error"]["message"]
+
+
+def test_only_folders_are_hidden():
+    hidden = failures.hidden_of({"docs": "d", "b": "/srv/private", "c": "s3://bucket/x"})
+    said = "d: bad d; id d/x and /srv/private/docs/y, /srv/privateer, s3://bucket/x."
+    assert failures.without(said, hidden) == "docs: bad docs; id docs/x and b/docs/y, /srv/privateer, c."
+
+
+def test_a_port_that_is_taken_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match="cannot be listened on"):
+        listen("127.0.0.1", taken.getsockname()[1])
+    with pytest.raises(ConfigError, match="cannot be listened on"):
+        listen("no.such.host.invalid", 0)
+
+
+def test_callers_are_told_apart_by_what_was_checked():
+    """Without keys a header that anybody can make up gives nobody a line of their own."""
+    for keyed, expected in ((False, "10.1.1.1"), (True, f"Bearer {KEY}")):
+        made = app_of(**({"api_keys": (keys.hashed(KEY),)} if keyed else {}))
+        scope = {
+            "type": "http",
+            "app": made,
+            "client": ("10.1.1.1", 5),
+            "headers": [(b"authorization", f"Bearer {KEY}".encode())],
+        }
+        assert caller_of(HTTPConnection(scope)) == expected
 
 
 # -- indexes by name ----------------------------------------------------------------------------------------------

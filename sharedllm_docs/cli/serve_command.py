@@ -120,8 +120,10 @@ def mcp(
         import asyncio
 
         from sharedllm_docs.serving.http.app import open_desk
+        from sharedllm_docs.serving.http.server import log_to_stderr
         from sharedllm_docs.serving.http.tools import mcp_server
 
+        log_to_stderr()
         settings = settings_of(index, config)
 
         async def run() -> None:

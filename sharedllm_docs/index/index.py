@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 import time
 from asyncio import to_thread
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
 from sharedllm_docs.config import ModelOptions, Profile, check_options
 from sharedllm_docs.documents.readers.options import ReadKeywords, reading_options
-from sharedllm_docs.errors import ConfigError, DamagedIndexError, IndexNotFoundError
+from sharedllm_docs.errors import ConfigError, DamagedIndexError, FingerprintMismatchError, IndexNotFoundError
 from sharedllm_docs.index.library import Library, boxes_missing
 from sharedllm_docs.index.reading import Encode, Reading, StoredRows
 from sharedllm_docs.index.views import AddedDocument, AddedFiles, DocumentInfo, TreeView, tree_view
@@ -79,6 +81,7 @@ class Index:
         self._store = store
         self._options = dict(options or {})
         self._report = report
+        self._loading = threading.RLock()
         self._library = Library(store)
         self.url = store.url
         self._llm = self._bind(llm) if llm is not None else None
@@ -187,11 +190,32 @@ class Index:
             ModelUnavailableError: it cannot be loaded.
             FingerprintMismatchError: it is not the one that the index was made with.
         """
-        if self._llm is None:
-            from sharedllm_docs.model.shared_llm import SharedLLM
+        with self._loading:  # two questions at once would load it twice
+            if self._llm is None:
+                from sharedllm_docs.model.shared_llm import SharedLLM
 
-            self._llm = self._bind(SharedLLM.from_pretrained(report=self._report, **self._model_options()))
-        return self._llm
+                self._llm = self._bind(SharedLLM.from_pretrained(report=self._report, **self._model_options()))
+            return self._llm
+
+    def adopt(self, llm: SharedLLM) -> bool:
+        """Use a model that is in memory already, if this index was made with it and has loaded none yet.
+
+        Returns:
+            Whether it is used: False where another one is recorded, asked for or loaded.
+        """
+        with self._loading:
+            if self._llm is None and not self._options and llm.source == self._store.settings["source"]:
+                with suppress(FingerprintMismatchError):
+                    self._llm = self._bind(llm)
+                    return True
+        return False
+
+    def is_current(self) -> bool:
+        """Whether opening it again would give the same: the index is still there, and no file of the model changed.
+
+        For processes that keep an index open for long. Documents that come and go need no new opening.
+        """
+        return self._store.is_current() and (self._llm is None or self._llm.files_unchanged())
 
     def _model_options(self) -> dict[str, Any]:
         """Arguments of ``from_pretrained`` that the index was made with, replaced by those it was opened with."""
@@ -206,7 +230,12 @@ class Index:
             # earlier versions did not record the name of their default model among the arguments
             options["name_or_path"] = recorded["model"]
         options |= {name: value for name, value in self._options.items() if value is not None}
-        if options.get("adapter") in (None, "none") and self._store.fingerprint.profile == "prefix":
+        recorded_profile = isinstance(options["profile"], Profile)  # otherwise the name of one was asked for
+        if (
+            options.get("adapter") in (None, "none")
+            and self._store.fingerprint.profile == "prefix"
+            and recorded_profile
+        ):
             options["profile"] = dataclasses.replace(options["profile"], name="prefix")
         return options
 
@@ -215,6 +244,13 @@ class Index:
         llm = llm.matching(self._store.fingerprint)
         self._store.fingerprint.check(llm.fingerprint)
         return llm
+
+    def warn_again(self) -> None:
+        """Warn of rows that cannot be stored with the next question, though one was warned of them before.
+
+        For processes that answer to several people in turn.
+        """
+        self._reading.warn_again()
 
     # -- documents --------------------------------------------------------------------------------------------------
 
@@ -625,7 +661,7 @@ class Index:
         record = self._store.get(reference)
         selection = None
         if question is not None:
-            searched: AskOptions = {"documents": [record.key], **options}
+            searched: dict[str, Any] = {"documents": [record.key], **options}
             selection = self.select(question, **searched).of_document(record.key)
         prepared = self._library.prepared(record)
         return tree_view(self._library.info(record), prepared, question, selection, record.unread)

@@ -1,4 +1,5 @@
-"""What stays in memory and answers many: questions of several users over several indexes, and the server around them.
+"""Indexes kept in memory for many questions, and the faces they show: a socket for the command line, HTTP.
 
-In come questions and files, out go answers and their sources. May import all rooms up to ``index``; ``cli`` starts it.
+In: questions and files of several clients. Out: what ``Index`` gives. May import everything up to ``index/``; ``cli/``
+imports it.
 """

@@ -82,8 +82,9 @@ class Desk:
         Raises:
             ModelError, FingerprintMismatchError: a model cannot be loaded.
         """
+        loaded: list[SharedLLM] = []
         for index in self._indexes.values():
-            await to_thread(lambda index=index: (index.llm.steps, index.llm.front, index.llm.embedder.encode(["warm"])))  # type: ignore[misc]
+            await to_thread(_warm, index, loaded)
 
     # -- questions ----------------------------------------------------------------------------------------------------
 
@@ -208,6 +209,15 @@ class Desk:
             self._made = None
         for index in self._indexes.values():
             await to_thread(index.close)
+
+
+def _warm(index: Index, loaded: list[SharedLLM]) -> None:
+    """Load a model and what it makes at first use, unless it is in memory for another index."""
+    if not any(index.adopt(llm) for llm in loaded):
+        loaded.append(index.llm)
+    llm = index.llm
+    _ = llm.steps, llm.front
+    llm.embedder.encode(["warm"])
 
 
 class Answering(Generic[T]):

@@ -102,6 +102,7 @@ def _name(host: str) -> str:
 
 
 def caller_of(request: HTTPConnection) -> str:
-    """Who asks, for turns in the queue: the key's owner or the address."""
-    given = request.headers.get("authorization", "")
-    return given or (request.client.host if request.client else "")
+    """Who asks, for turns in the queue: the key's owner where keys are checked, else the address."""
+    if request.app.state.settings.api_keys:
+        return request.headers.get("authorization", "")
+    return request.client.host if request.client else ""

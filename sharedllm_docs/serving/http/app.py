@@ -15,7 +15,7 @@ from sharedllm_docs.index.index import Index
 from sharedllm_docs.serving.desk import Desk
 from sharedllm_docs.serving.http import health, metrics, openai
 from sharedllm_docs.serving.http.access import Guard, check_binding
-from sharedllm_docs.serving.http.failures import answer_errors
+from sharedllm_docs.serving.http.failures import answer_errors, hidden_of
 from sharedllm_docs.serving.http.headers import SecurityHeaders
 from sharedllm_docs.serving.http.limits import BodyLimits, most_bytes
 from sharedllm_docs.serving.http.settings import Settings
@@ -56,7 +56,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> FastAPI:
     """
     check_binding(settings)
     desk = desk or open_desk(settings)
-    hidden = {url: name for name, url in settings.indexes.items()}
+    hidden = hidden_of(settings.indexes)
 
     tools = mcp_server(desk, settings)
     # without sessions: each request stands alone, and nothing is kept of it. Guard checks where requests come from

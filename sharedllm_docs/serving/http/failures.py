@@ -6,6 +6,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -39,6 +41,11 @@ STATUS: dict[type[SharedLLMError], int] = {
     errors.DiskBudgetError: 507,
     errors.IndexLockedError: 503,
     errors.ModelError: 503,
+    errors.IndexNotFoundError: 500,
+    errors.DamagedIndexError: 500,
+    errors.FingerprintMismatchError: 500,
+    errors.SchemaError: 500,
+    errors.StoreError: 409,
     errors.SharedLLMError: 500,
 }
 """Of a class not named here its nearest base class counts."""
@@ -66,10 +73,25 @@ def body_of(error: BaseException, hidden: Mapping[str, str]) -> dict[str, Any]:
     """
     if not isinstance(error, SharedLLMError):
         return error_body("The server failed at this request; its log says why.", "internal_error")
-    message, remedy = error.message, error.remedy
-    for text, shown in hidden.items():
-        message, remedy = message.replace(text, shown), remedy.replace(text, shown)
+    message, remedy = without(error.message, hidden), without(error.remedy, hidden)
     return error_body(message, type(error).__name__, remedy=remedy, param=getattr(error, "param", None))
+
+
+def without(text: str, hidden: Mapping[str, str]) -> str:
+    """A text in which hidden ones, where they stand alone or begin a path, are replaced."""
+    for one in sorted(hidden, key=len, reverse=True):
+        text = re.sub(rf"(?<![\w./-]){re.escape(one)}(?![\w-])", hidden[one], text)
+    return text
+
+
+def hidden_of(indexes: Mapping[str, str]) -> dict[str, str]:
+    """What must not leave the server: folders of indexes as they were named and as they are; in place of it the name.
+
+    Args:
+        indexes: folder or URL by name.
+    """
+    local = {os.path.abspath(url): name for name, url in indexes.items() if "://" not in url}
+    return {**local, **{url: name for name, url in indexes.items()}}
 
 
 def response_to(error: BaseException, hidden: Mapping[str, str]) -> JSONResponse:

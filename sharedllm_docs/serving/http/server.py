@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import logging
+import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -10,6 +12,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from sharedllm_docs.errors import ConfigError
 from sharedllm_docs.serving.http.app import create_app
 from sharedllm_docs.serving.http.settings import Settings
 
@@ -22,15 +25,42 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
         tell: called with the server's address, once it listens.
 
     Raises:
-        ConfigError: it could be reached from other machines without a key.
+        ConfigError: it could be reached from other machines without a key, or the address cannot be listened on.
         StoreError: an index cannot be opened.
-        OSError: the address cannot be listened on.
     """
+    log_to_stderr()
     config = config_of(create_app(settings), settings)
-    listening = config.bind_socket()
+    listening = listen(settings.host, settings.port)
     host, port = listening.getsockname()[:2]
     tell(f"http://{f'[{host}]' if ':' in host else host}:{port}")
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket at an address.
+
+    Raises:
+        ConfigError: there is no such address here, or somebody listens there already.
+    """
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        made = socket.socket(family, socket.SOCK_STREAM)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind((host, port))
+    except OSError as error:
+        raise ConfigError(
+            f"{host} port {port} cannot be listened on: {error.strerror or error}.",
+            remedy="Give another --port (0 for a free one), or --host.",
+        ) from error
+    made.set_inheritable(True)
+    return made
+
+
+def log_to_stderr() -> None:
+    """Have warnings and errors of all libraries on stderr, and nothing less important."""
+    handler = logging.StreamHandler()
+    handler.setLevel(logging.WARNING)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", handlers=[handler])
 
 
 def config_of(app: ASGIApp, settings: Settings) -> uvicorn.Config:

@@ -32,6 +32,7 @@ from sharedllm_docs.errors import (
 from sharedllm_docs.index.index import Index
 from sharedllm_docs.retrieval.answer import Citation
 from sharedllm_docs.serving.desk import Desk
+from sharedllm_docs.serving.http.failures import hidden_of, without
 from sharedllm_docs.serving.http.own.documents import check_type, shown_name
 from sharedllm_docs.serving.http.settings import Settings
 from sharedllm_docs.version import __version__
@@ -123,6 +124,7 @@ def mcp_server(desk: Desk, settings: Settings, files: Path | None = None) -> MCP
         shelf.resources,
         name="sharedllm-docs",
         version=__version__,
+        log_level="WARNING",
         instructions=f"Answers from documents, with sources. Indexes: {', '.join(desk.names)}.",
     )
     for function in (shelf.ask, shelf.search, shelf.list_documents, *((shelf.add_document,) if settings.docs else ())):
@@ -143,7 +145,7 @@ class _Tools:
     def __init__(self, desk: Desk, settings: Settings, files: Path | None) -> None:
         self._desk, self._settings = desk, settings
         self._files = files.resolve() if files is not None else None
-        self._hidden = {url: name for name, url in settings.indexes.items()}
+        self._hidden = hidden_of(settings.indexes)
 
     async def ask(
         self,
@@ -302,10 +304,7 @@ def _told(hidden: Mapping[str, str]) -> Any:
     try:
         yield
     except SharedLLMError as error:
-        said = str(error)
-        for text, shown in hidden.items():
-            said = said.replace(text, shown)
-        raise ToolError(said) from error
+        raise ToolError(without(str(error), hidden)) from error
     except Exception as error:
         log.exception("a tool failed")
         raise ToolError("The server failed at this; its log says why.") from error

@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sharedllm_docs.config import GenerationConfig
 from sharedllm_docs.errors import ConfigError, EmptyQuestionError, RequestTooLargeError, UnsupportedParameterError
 from sharedllm_docs.model.messages import Message
-from sharedllm_docs.retrieval.query import AskOptions
+from sharedllm_docs.retrieval.query import FULL, AskOptions
 from sharedllm_docs.serving.http.settings import Settings
 
 NEUTRAL: dict[str, tuple[Any, ...]] = {
@@ -112,6 +113,9 @@ class _Generating(_Request):
                 f"max_tokens={tokens} is more than the {settings.max_answer_tokens} that this server gives.",
                 remedy=f"Ask for at most {settings.max_answer_tokens}.",
             )
+        usual = FULL["max_new_tokens"] if self.extra(OWN).get("style") == "full" else GenerationConfig().max_new_tokens
+        if tokens is None and usual > settings.max_answer_tokens:
+            tokens = settings.max_answer_tokens
         stop = [self.stop] if isinstance(self.stop, str) else self.stop
         given = {"temperature": self.temperature, "top_p": self.top_p, "stop": stop, "max_new_tokens": tokens}
         # as in the dialect, no seed means another answer each time, where anything is drawn at all
