@@ -207,6 +207,22 @@ def test_an_upload_that_is_taken_back_is_not_added(client: TestClient, index: In
     assert [one["name"] for one in client.get("/api/documents").json()["documents"]] == ["third.txt"]
 
 
+def test_only_so_many_files_wait(client: TestClient, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sharedllm_docs.serving.http.own import uploads
+
+    monkeypatch.setattr(uploads, "WAITING", 2)
+    going, go = threading.Event(), threading.Event()
+    monkeypatch.setattr(index, "add", lambda *_given, **_options: (going.set(), go.wait(60)))
+    for number in range(3):  # one is read, two wait
+        sent = client.post("/api/documents", files={"file": (f"{number}.txt", b"The heron waits.")})
+        assert sent.status_code == 202
+        assert going.wait(60)
+    refused = client.post("/api/documents", files={"file": ("3.txt", b"The heron waits.")})
+    assert (refused.status_code, refused.json()["error"]["type"]) == (429, "BusyError")
+    assert int(refused.headers["retry-after"]) > 0
+    go.set()
+
+
 def test_a_server_reads_on_where_the_last_one_stopped(llm: SharedLLM, tmp_path: Path) -> None:
     Index.create(tmp_path / "index", llm).add(BIRDS.encode(), name="birds.txt", encode="when-asked")
     index = Index.open(tmp_path / "index", llm)
