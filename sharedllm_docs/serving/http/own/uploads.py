@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sharedllm_docs.errors import BusyError, CancelledError, DocumentNotFoundError, SharedLLMError
+from sharedllm_docs.errors import BusyError, DocumentNotFoundError, ServingError, SharedLLMError
 from sharedllm_docs.serving.http.own.progress import Pace
 
 if TYPE_CHECKING:
@@ -237,4 +237,4 @@ class Uploads:
 
 
 def _taken_back(upload: Upload) -> SharedLLMError:
-    return CancelledError(f"{upload.name} was taken back before it was read.", remedy="Send it again if it is wanted.")
+    return ServingError(f"{upload.name} was taken back before it was read.", remedy="Send it again if it is wanted.")
