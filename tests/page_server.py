@@ -27,6 +27,7 @@ class PageServer:
 
     Attributes:
         index: the index, opened anew at each start.
+        desk: answers the questions; anew at each start.
         url: address of the page.
     """
 
@@ -41,10 +42,11 @@ class PageServer:
     def start(self) -> None:
         """Open the index and serve it."""
         self.index = Index.open_or_create(self.folder, self.llm)
-        if self.sure:
-            _never_decline(self.index)
+        self.desk = Desk({"docs": self.index})
+        if self.sure:  # the tiny model's answers are nonsense, which is seldom likely
+            with_options(self.desk, min_confidence=0.0, relevance_floor=0.0)
         settings = Settings.load(indexes={"docs": str(self.folder)}, **self.settings)
-        app = create_app(settings, Desk({"docs": self.index}))
+        app = create_app(settings, self.desk)
         config = uvicorn.Config(app, port=self.port, log_level="error", ws="none", timeout_graceful_shutdown=1)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, daemon=True)
@@ -58,11 +60,11 @@ class PageServer:
         assert not self._thread.is_alive()
 
 
-def _never_decline(index: Index) -> None:
-    """The tiny model's answers are nonsense, which is seldom likely: they are given all the same."""
-    really = index.stream
+def with_options(desk: Desk, **more: Any) -> None:
+    """Have a desk answer every question with these options, where it names no others."""
+    really = desk.stream
 
-    def stream(question: str, **options: Any) -> Any:
-        return really(question, **{"min_confidence": 0.0, "relevance_floor": 0.0, **options})
+    def stream(index_name: str, question: str, options: Any = None, **rest: Any) -> Any:
+        return really(index_name, question, {**more, **(options or {})}, **rest)
 
-    index.stream = stream  # type: ignore[method-assign]
+    desk.stream = stream  # type: ignore[method-assign]

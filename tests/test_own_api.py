@@ -207,6 +207,22 @@ def test_an_upload_that_is_taken_back_is_not_added(client: TestClient, index: In
     assert [one["name"] for one in client.get("/api/documents").json()["documents"]] == ["third.txt"]
 
 
+def test_only_so_many_files_wait(client: TestClient, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sharedllm_docs.serving.http.own import uploads
+
+    monkeypatch.setattr(uploads, "WAITING", 2)
+    going, go = threading.Event(), threading.Event()
+    monkeypatch.setattr(index, "add", lambda *_given, **_options: (going.set(), go.wait(60)))
+    for number in range(3):  # one is read, two wait
+        sent = client.post("/api/documents", files={"file": (f"{number}.txt", b"The heron waits.")})
+        assert sent.status_code == 202
+        assert going.wait(60)
+    refused = client.post("/api/documents", files={"file": ("3.txt", b"The heron waits.")})
+    assert (refused.status_code, refused.json()["error"]["type"]) == (429, "BusyError")
+    assert int(refused.headers["retry-after"]) > 0
+    go.set()
+
+
 def test_a_server_reads_on_where_the_last_one_stopped(llm: SharedLLM, tmp_path: Path) -> None:
     Index.create(tmp_path / "index", llm).add(BIRDS.encode(), name="birds.txt", encode="when-asked")
     index = Index.open(tmp_path / "index", llm)
@@ -356,25 +372,22 @@ def test_a_question_that_fails_is_told_before_and_within_a_stream(client: TestCl
     added(client)
     for wrong in ({"question": ""}, {"question": "Why?", "style": "loud"}, {"question": "Why?", "budgets": 3}, {}):
         assert client.post("/api/ask", json=wrong).status_code == 400, wrong
-    assert client.post("/api/ask", json={"question": " ", "stream": True}).status_code == 400
-    missing = {"question": "Why?", "documents": ["nowhere.txt"], "stream": True}
-    ((name, data),) = events_of(client.post("/api/ask", json=missing).text)
-    assert (name, data["error"]["type"]) == ("error", "DocumentNotFoundError")
+    ((name, data),) = events_of(client.post("/api/ask", json={"question": " ", "stream": True}).text)
+    assert (name, data["error"]["type"]) == ("error", "EmptyQuestionError")
     long = client.post("/api/ask", json={"question": "Why?", "max_new_tokens": 10**6})
     assert long.status_code == 413
 
 
-def test_earlier_turns_are_heeded(client: TestClient, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_earlier_turns_are_heeded(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     added(client)
     seen = []
-    really = index.query
-    monkeypatch.setattr(
-        index, "query", lambda question, options, turns: seen.append(turns) or really(question, options, turns)
-    )
+    desk = client.app.state.desk  # type: ignore[attr-defined]
+    really = desk.stream
+    monkeypatch.setattr(desk, "stream", lambda *given, **rest: seen.append(rest) or really(*given, **rest))
     turns = [{"role": "user", "content": "Who writes?"}, {"role": "assistant", "content": "The keeper."}]
     body = {"question": "At what time?", "conversation": turns, "min_confidence": 0}
     assert client.post("/api/ask", json=body).status_code == 200
-    assert [(one.role, one.content) for one in seen[0]] == [tuple(turn.values()) for turn in turns]
+    assert [(one.role, one.content) for one in seen[0]["conversation"]] == [tuple(turn.values()) for turn in turns]
     assert client.post("/api/ask", json={**body, "conversation": [{"role": "boss", "content": ""}]}).status_code == 400
 
 

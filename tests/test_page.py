@@ -27,8 +27,9 @@ from playwright.sync_api import sync_playwright
 from sharedllm_docs import SharedLLM
 from sharedllm_docs.serving.http.keys import hashed
 from sharedllm_docs.serving.http.links import citation_url
-from tests.documents import PICTURE, drawn_pdf, encrypt, make_pdf, put
-from tests.page_server import PageServer
+from tests.documents import PICTURE, R_INTRO, drawn_pdf, encrypt, make_pdf, put
+from tests.page_server import PageServer, with_options
+from tests.serving_helpers import Gate
 from tests.tiny_text import tiny_llm, tiny_profile
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -212,33 +213,23 @@ def test_a_link_to_a_deleted_document_says_so(server: PageServer, tab: Callable[
     assert other.locator("#viewer").is_hidden()
 
 
-def test_the_answer_streams_and_can_be_stopped(
-    server: PageServer, tab: Callable[..., Page], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from sharedllm_docs.streams import Stream
-
-    def slow(question: str, **_options: Any) -> Stream[Any]:
-        def pieces() -> Any:
-            yield "first "
-            monkeypatch_go.wait(60)
-            yield "second"
-
-        return Stream(pieces(), ())
-
-    import threading
-
-    monkeypatch_go = threading.Event()
+def test_the_answer_streams_and_can_be_stopped(server: PageServer, tab: Callable[..., Page]) -> None:
     page = tab(server.url)
     add(page)
-    monkeypatch.setattr(server.index, "stream", slow)
+    server.index.wait()
+    gate = Gate(server.desk)
+    gate.let(6)
     page.fill("#question", QUESTION)
     page.press("#question", "Enter")
-    page.locator(".answer", has_text="first").wait_for()
+    page.wait_for_function("document.querySelector('.answer')?.textContent.length > 0")
     assert page.locator(".turn.waiting").count() == 1
+    assert page.locator(".citation").count() > 0
     page.click("#stop")
     page.get_by_text("Stopped.").wait_for()
-    monkeypatch_go.set()
+    gate.open()
     assert page.locator("#send").is_enabled()
+    page.get_by_role("button", name="Ask again").click()
+    page.locator(".tools").wait_for()
 
 
 def test_follow_ups_send_the_earlier_turns(server: PageServer, tab: Callable[..., Page]) -> None:
@@ -263,8 +254,7 @@ def test_what_the_documents_do_not_say_comes_with_the_nearest_passages(
     llm: SharedLLM, tmp_path: Path, tab: Callable[..., Page]
 ) -> None:
     running = PageServer(tmp_path / "index", llm, sure=False)
-    really = running.index.stream
-    running.index.stream = lambda question, **options: really(question, min_confidence=1.0, **options)  # type: ignore[method-assign]
+    with_options(running.desk, min_confidence=1.0)
     try:
         page = tab(running.url)
         add(page)
@@ -348,6 +338,21 @@ def dark_of(image: NDArray[np.int16]) -> NDArray[np.bool_]:
     return image.max(axis=2) < 130
 
 
+def lit_tightly(image: NDArray[np.int16]) -> None:
+    """The line that is lit is as large as its ink: it is neither beside its place nor around more than a line."""
+    lit, dark = lit_of(image), dark_of(image)
+    rows, columns = np.nonzero(lit)
+    box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
+    ink_rows, ink_columns = np.nonzero(dark[box])
+    height, width = lit[box].shape
+    edge = 0.3 * min(height, width)
+    assert ink_rows.min() < edge
+    assert ink_rows.max() > height - 1 - edge
+    assert ink_columns.min() < edge
+    assert ink_columns.max() > width - 1 - edge
+    assert max(height, width) > 10 * min(height, width)
+
+
 def glyph_boxes(data: bytes, number: int, words: str) -> list[tuple[float, float, float, float]]:
     """Left, bottom, right, top of each letter of some words on a page, as PDFium finds them in the file itself."""
     document = pypdfium2.PdfDocument(data)
@@ -395,21 +400,27 @@ def test_lines_are_lit_on_turned_and_cropped_pages(server: PageServer, tab: Call
     add(page, "turned.pdf", data)
     ask(page)
     cited(page, page.locator(".quote").all_inner_texts().index(KEEPER))
-    image = pixels(page, 1)
-    lit, dark = lit_of(image), dark_of(image)
-    rows, columns = np.nonzero(lit)
-    box = slice(rows.min(), rows.max() + 1), slice(columns.min(), columns.max() + 1)
-    ink_rows, ink_columns = np.nonzero(dark[box])
-    height, width = lit[box].shape
-    # the ink reaches all four sides of what is lit, so it is neither beside its place nor larger than the line
-    edge = 0.3 * min(height, width)
-    assert ink_rows.min() < edge
-    assert ink_rows.max() > height - 1 - edge
-    assert ink_columns.min() < edge
-    assert ink_columns.max() > width - 1 - edge
-    assert max(height, width) > 10 * min(height, width)
-    if "CropBox" not in extra:
-        assert dark[box].sum() > 0.55 * dark.sum()
+    lit_tightly(pixels(page, 1))
+
+
+def test_where_pdf_js_fails_the_server_draws_the_pages(server: PageServer, tab: Callable[..., Page]) -> None:
+    data = drawn_pdf([put(KEEPER, y=700) + put("Nothing is said here of all that.", y=400)], page="/Rotate 270")
+    page = tab(server.url, viewport=TALL, device_scale_factor=3)
+    page.route("**/vendor/pdf.min.mjs", lambda route: route.abort())
+    add(page, "turned.pdf", data)
+    ask(page)
+    cited(page, page.locator(".quote").all_inner_texts().index(KEEPER))
+    assert page.locator(".sheet img").count() > 0
+    lit_tightly(pixels(page, 1))
+
+
+def test_where_no_file_is_kept_the_text_is_shown(server: PageServer, tab: Callable[..., Page]) -> None:
+    server.index.add(BIRDS, name="birds.pdf", keep_source=False)
+    page = tab(server.url)
+    page.locator("#list > li").wait_for()
+    ask(page)
+    page.locator(".citation").nth(page.locator(".quote").all_inner_texts().index(KEEPER)).click()
+    page.locator("mark.now", has_text=KEEPER).wait_for()
 
 
 def test_a_citation_over_a_page_break_is_lit_on_both_pages(server: PageServer, tab: Callable[..., Page]) -> None:
@@ -488,7 +499,7 @@ def test_an_encrypted_file_asks_for_its_password(server: PageServer, tab: Callab
     page.get_by_role("dialog").get_by_text("secret.pdf needs a password").wait_for()
     page.get_by_label("Password").fill("wrong")
     page.get_by_role("button", name="Read it").click()
-    page.locator("#dialog-line").and_(page.locator(":focus")).wait_for()
+    page.get_by_role("dialog").get_by_text("That was not it. secret.pdf needs").wait_for()
     page.get_by_label("Password").fill("open sesame")
     page.keyboard.press("Enter")
     page.locator("#list > li", has_text="secret.pdf").wait_for()
@@ -503,11 +514,11 @@ def test_an_encrypted_file_asks_for_its_password(server: PageServer, tab: Callab
 @pytest.mark.parametrize(
     ("name", "data", "said"),
     [
-        ("scan.pdf", make_pdf([[PICTURE]]), "scan.pdf is scanned: its pages are pictures without text"),
+        ("scan.pdf", make_pdf([[PICTURE]]), "scan.pdf is scanned: its pages are pictures"),
         ("half.pdf", BIRDS[:120], "half.pdf is damaged"),
         ("odd.exe", b"MZ", "odd.exe: files ending in .exe are not taken"),
         ("large.txt", b"word " * 50_000, "large.txt has 250 KB; this server takes 100 KB at most"),
-        ("long.pdf", make_pdf([["word"]] * 30), "30 pages"),
+        ("long.pdf", make_pdf([["word"]] * 30), "30 pages to read, the limit is 20. Split it"),
         ("none.txt", b"", "none.txt holds no words"),
         ("blank.txt", b" \n", "blank.txt holds no words"),
     ],
@@ -719,20 +730,18 @@ def test_light_and_dark(server: PageServer, tab: Callable[..., Page]) -> None:
     assert brightness(page) > 180
 
 
-@pytest.mark.parametrize(
-    ("scheme", "size"), [("light", WIDE), ("dark", WIDE), ("light", {"width": 390, "height": 800})]
-)
-def test_axe_finds_nothing_serious(
-    server: PageServer, tab: Callable[..., Page], scheme: str, size: dict[str, int]
-) -> None:
+@pytest.mark.parametrize("size", [WIDE, {"width": 390, "height": 800}], ids=["wide", "narrow"])
+def test_axe_finds_nothing_serious(server: PageServer, tab: Callable[..., Page], size: dict[str, int]) -> None:
     axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
 
     def check(page: Page, state: str) -> None:
-        found = axe.run(page).response["violations"]
-        bad = [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found if one["impact"] in BAD]
-        assert not bad, (state, bad)
+        for scheme in ("light", "dark"):
+            page.emulate_media(color_scheme=scheme)
+            found = axe.run(page).response["violations"]
+            bad = [(one["id"], [node["html"][:120] for node in one["nodes"]]) for one in found if one["impact"] in BAD]
+            assert not bad, (state, scheme, bad)
 
-    page = tab(server.url, color_scheme=scheme, viewport=size)
+    page = tab(server.url, viewport=size)
     page.locator("#limits", has_text=".pdf").wait_for(state="attached")
     check(page, "empty")
     send(page, "secret.pdf", encrypt(BIRDS, "open sesame"))
@@ -755,7 +764,7 @@ def test_axe_finds_nothing_serious(
         if page.locator(f"nav [data-pane={pane}]").is_visible():
             page.click(f"nav [data-pane={pane}]")
             check(page, pane)
-    docs = tab(f"{server.url}docs", color_scheme=scheme, viewport=size)
+    docs = tab(f"{server.url}docs", viewport=size)
     docs.get_by_text("/api/documents/{key}/source").first.wait_for()
     check(docs, "docs")
 
@@ -819,3 +828,24 @@ def test_the_description_of_the_api_is_readable_and_needs_nothing_from_elsewhere
     assert page.get_by_text("curl -F file=@report.pdf").count() >= 1
     assert all(url.startswith(server.url) for url in asked)
     assert re.search(r"Answers 200: AnswerView", page.locator("main").inner_text())
+
+
+@pytest.mark.e2e
+def test_the_real_model_answers_on_the_page_and_its_words_are_lit(tmp_path: Path, tab: Callable[..., Page]) -> None:
+    running = PageServer(tmp_path / "index", SharedLLM.from_pretrained(), sure=False)
+    try:
+        running.index.add(R_INTRO, pages="41-45", encode="when-asked")
+        page = tab(running.url)
+        ask(page, "Which function draws a histogram?")
+        assert "hist" in page.locator(".answer").inner_text()
+        citation = page.locator(".citation").first
+        assert "page 43" in citation.inner_text()
+        cited(page)
+        assert page.input_value("#page") == "43"
+        page.locator(".mark.now").first.scroll_into_view_if_needed()
+        image = pixels(page, 43)
+        lit = lit_of(image)
+        assert lit.any()
+        assert dark_of(image)[lit.any(axis=1)].any()
+    finally:
+        running.stop()

@@ -89,12 +89,12 @@ async def upload(
     try:
         path = Path(folder.name) / "file"
         await asyncio.to_thread(copy_within, file.file, path, settings.max_upload_bytes, name)
+        options = {"password": password or None, "pages": pages or None, "max_pages": settings.max_upload_pages}
+        given = {key: value for key, value in options.items() if value is not None}
+        begun, done = place.uploads.start(name, path, folder, {**given, **({} if replace else {"replace": False})})
     except BaseException:
         folder.cleanup()
         raise
-    options = {"password": password or None, "pages": pages or None, "max_pages": settings.max_upload_pages}
-    given = {key: value for key, value in options.items() if value is not None}
-    begun, done = place.uploads.start(name, path, folder, {**given, **({} if replace else {"replace": False})})
     if wait:
         await asyncio.wrap_future(done)
         if begun.error is not None:

@@ -26,14 +26,14 @@ from sharedllm_docs.serving.http.own.views import (
     AnswerView,
     AskBody,
     Box,
-    ChunkBody,
     ChunkTree,
     CitationView,
-    NodeBody,
+    DocumentTree,
     PassageView,
     SearchBody,
     TreeBody,
-    TreeBodyOut,
+    TreeChunk,
+    TreeNode,
 )
 from sharedllm_docs.serving.http.settings import Settings
 
@@ -72,14 +72,14 @@ def search(body: SearchBody, place: Shelved) -> list[PassageView]:
 
 
 @router.post("/documents/{key}/tree")
-def tree(key: str, body: TreeBody, place: Shelved) -> TreeBodyOut:
+def tree(key: str, body: TreeBody, place: Shelved) -> DocumentTree:
     """A document's chunks, and with a question what is injected of each and at which grain.
 
     It is a POST because URLs are written to logs, and questions should not be.
     """
     view = _tree(key, body, place)
-    return TreeBodyOut(
-        document=view.document.key, question=view.question, chunks=[ChunkBody(**_chunk(one)) for one in view.chunks]
+    return DocumentTree(
+        document=view.document.key, question=view.question, chunks=[TreeChunk(**_chunk(one)) for one in view.chunks]
     )
 
 
@@ -93,7 +93,7 @@ def chunk_tree(key: str, chunk: int, body: TreeBody, place: Shelved) -> ChunkTre
             remedy="Chunks are counted from 0.",
         )
     one = view.chunks[chunk]
-    nodes = [NodeBody(**{name: getattr(node, name) for name in NodeBody.model_fields}) for node in one.nodes]
+    nodes = [TreeNode(**{name: getattr(node, name) for name in TreeNode.model_fields}) for node in one.nodes]
     return ChunkTree(nodes=nodes, **_chunk(one))
 
 

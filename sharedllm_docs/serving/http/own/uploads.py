@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from sharedllm_docs.errors import DocumentNotFoundError, SharedLLMError
+from sharedllm_docs.errors import BusyError, DocumentNotFoundError, ServingError, SharedLLMError
 from sharedllm_docs.serving.http.own.progress import Pace
 
 if TYPE_CHECKING:
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 State = Literal["waiting", "reading", "done", "failed"]
+WAITING = 100
+"""Number of files that may wait: they lie on the disk meanwhile."""
 KEPT = 200
 """Number of finished uploads that are remembered; the oldest are forgotten first."""
 
@@ -104,11 +106,17 @@ class Uploads:
             folder: temporary folder that holds them; its ``cleanup`` is called afterwards.
             options: keywords of ``Index.add``.
 
+        Raises:
+            BusyError: too many files wait.
+
         Returns:
             the upload, and a future that is done when the document can be asked or reading it has failed.
         """
         upload = Upload(secrets.token_hex(8), name, path, folder, options)
         with self._lock:
+            waiting = sum(one.state == "waiting" for one in self._uploads.values())
+            if waiting >= WAITING:
+                raise BusyError(f"{waiting} files wait to be read.", retry_after=60, remedy="Send it again later.")
             over = [one.id for one in self._uploads.values() if one.state in ("done", "failed")][: -KEPT or None]
             for old in over:
                 del self._uploads[old]
@@ -177,7 +185,7 @@ class Uploads:
         """Read one file. Nothing is raised: what went wrong is in the upload."""
         try:
             if upload.cancelled:
-                return
+                raise _Cancelled
             upload.state, upload.thread = "reading", threading.get_ident()
             with upload.path.open("rb") as stream:
                 added = self._index.add(
@@ -189,7 +197,7 @@ class Uploads:
                 )
             self._added(upload, added)
         except _Cancelled:
-            upload.state = "failed"
+            upload.error, upload.state = _taken_back(upload), "failed"
         except SharedLLMError as error:
             upload.error, upload.state = error, "failed"
         except Exception as error:
@@ -226,3 +234,7 @@ class Uploads:
             self._paces.setdefault(key, Pace()).note(progress.done, progress.total, self._clock())
 
         return report
+
+
+def _taken_back(upload: Upload) -> SharedLLMError:
+    return ServingError(f"{upload.name} was taken back before it was read.", remedy="Send it again if it is wanted.")

@@ -199,7 +199,7 @@ class TreeBody(BaseModel):
     style: Literal["short", "sentence", "full"] | None = None
 
 
-class NodeBody(BaseModel):
+class TreeNode(BaseModel):
     """A node of a chunk's tree."""
 
     level: int
@@ -215,7 +215,7 @@ class NodeBody(BaseModel):
     text: str
 
 
-class ChunkBody(BaseModel):
+class TreeChunk(BaseModel):
     """A chunk, with what was taken of it."""
 
     index: int
@@ -230,18 +230,18 @@ class ChunkBody(BaseModel):
     grains: dict[str, int] = Field(description="number of its nodes that are injected, by grain")
 
 
-class TreeBodyOut(BaseModel):
+class DocumentTree(BaseModel):
     """A document's chunks, for one question or none."""
 
     document: str
     question: str | None
-    chunks: list[ChunkBody]
+    chunks: list[TreeChunk]
 
 
-class ChunkTree(ChunkBody):
+class ChunkTree(TreeChunk):
     """A chunk with all nodes of its tree, from the top level down, left to right."""
 
-    nodes: list[NodeBody]
+    nodes: list[TreeNode]
 
 
 class TextView(BaseModel):

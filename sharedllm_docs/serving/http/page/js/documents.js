@@ -57,7 +57,7 @@ export async function add(files) {
 }
 
 async function send(entry, password = null) {
-  Object.assign(entry, { share: 0, id: null, problem: null });
+  Object.assign(entry, { share: 0, id: null, problem: null, tried: Boolean(password) });
   if (entry.file.size > allowed.bytes) {
     entry.problem = { type: "DocumentTooLargeError", message:
       `${entry.name} has ${bytes(entry.file.size)}; this server takes ${bytes(allowed.bytes)} at most. Split it.` };
@@ -76,8 +76,10 @@ async function send(entry, password = null) {
 
 /** Ask for the password of an encrypted file and send it again. */
 async function unlock(entry) {
+  const wrong = entry.tried ? "That was not it. " : "";
   const password = await askLine({
-    title: "The file is encrypted", text: `${entry.name} needs a password. It is used to read the file and not kept.`,
+    title: "The file is encrypted",
+    text: `${wrong}${entry.name} needs a password. It is used to read the file and not kept.`,
     label: "Password", password: true, action: "Read it",
   });
   if (password) await send(entry, password);

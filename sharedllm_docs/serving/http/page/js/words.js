@@ -35,16 +35,18 @@ export function sureness(confidence) {
 const SENTENCES = {
   EncryptedDocumentError: (name) => `${name} is encrypted. Enter its password to read it.`,
   ScannedDocumentError: (name) =>
-    `${name} is scanned: its pages are pictures without text, and this server does not recognise text in pictures. ` +
-    "Recognise the text first, and add the result.",
+    `${name} is scanned: its pages are pictures, and no text was found in them. ` +
+    "Have its text recognised first (OCR), and add the result.",
   DamagedDocumentError: (name) => `${name} is damaged; no page of it can be read. Save or download it again.`,
   EmptyDocumentError: (name) => `${name} holds no words.`,
   DiskFullError: () => "The server's disk is full. What was there stays; its owner has to make room.",
   DiskBudgetError: (name) => `${name} does not fit into the room that this index may take. Delete another one first.`,
 };
 
-/** An error as a sentence for whoever added the file. */
+/** An error as a sentence for whoever added the file: what the library advises is for whoever calls it. */
 export function sentence(problem, name) {
   const made = SENTENCES[problem.type];
-  return made ? made(name) : problem.message;
+  if (made) return made(name);
+  if (problem.type !== "DocumentTooLargeError" || !problem.remedy) return problem.message;
+  return `${problem.message.replace(problem.remedy, "").trim()} Split it, or ask the server’s owner for more.`;
 }
