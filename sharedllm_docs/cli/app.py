@@ -16,6 +16,7 @@ from sharedllm_docs.cli.evaluate_command import evaluate
 from sharedllm_docs.cli.options import NAME
 from sharedllm_docs.cli.panels import PanelCommand
 from sharedllm_docs.cli.program import new_program
+from sharedllm_docs.cli.serve_command import api_key, mcp, serve
 
 app = new_program()
 for _name, _function in (
@@ -32,6 +33,9 @@ for _name, _function in (
     ("remove", index_commands.remove),
     ("prune", index_commands.prune),
     ("read", index_commands.read),
+    ("serve", serve),
+    ("mcp", mcp),
+    ("api-key", api_key),
 ):
     app.command(_name, cls=PanelCommand)(_function)
 app.add_typer(model_commands.models_app, name="models")

@@ -341,10 +341,16 @@ class SharedLLM:
 
     def stream_chat(self, messages: Sequence[Message], **options: Unpack[GenerationOptions]) -> Stream[Completion]:
         """``chat``, streamed."""
+        return self._continued(*self.chat_prompt(messages, options))
+
+    def chat_prompt(
+        self, messages: Sequence[Message], options: Mapping[str, Any]
+    ) -> tuple[tuple[int, ...], GenerationConfig]:
+        """Token ids of a chat, and how its answer is drawn; errors as for ``chat``."""
         ids, generation = chat_ids(self.tokenizer, messages), generation_of(options)
         if not getattr(self.tokenizer, "chat_template", None):
             generation = replace(generation, stop=(*generation.stop, NEXT_TURN))
-        return self._continued(ids, generation)
+        return ids, generation
 
     def astream_chat(
         self, messages: Sequence[Message], **options: Unpack[GenerationOptions]
