@@ -372,8 +372,10 @@ def test_a_question_that_fails_is_told_before_and_within_a_stream(client: TestCl
     added(client)
     for wrong in ({"question": ""}, {"question": "Why?", "style": "loud"}, {"question": "Why?", "budgets": 3}, {}):
         assert client.post("/api/ask", json=wrong).status_code == 400, wrong
-    ((name, data),) = events_of(client.post("/api/ask", json={"question": " ", "stream": True}).text)
-    assert (name, data["error"]["type"]) == ("error", "EmptyQuestionError")
+    assert client.post("/api/ask", json={"question": " ", "stream": True}).status_code == 400
+    missing = {"question": "Why?", "documents": ["nowhere.txt"], "stream": True}
+    ((name, data),) = events_of(client.post("/api/ask", json=missing).text)
+    assert (name, data["error"]["type"]) == ("error", "DocumentNotFoundError")
     long = client.post("/api/ask", json={"question": "Why?", "max_new_tokens": 10**6})
     assert long.status_code == 413
 
