@@ -39,7 +39,7 @@ class UnsupportedParameterError(ConfigError):
         param: its name.
     """
 
-    def __init__(self, message: str, *, param: str, remedy: str = "") -> None:
+    def __init__(self, message: str, *, param: str = "", remedy: str = "") -> None:
         self.param = param
         super().__init__(message, remedy=remedy)
 

@@ -337,13 +337,9 @@ def test_bodies_that_are_no_request(app, body):
 def test_nothing_is_told_of_the_inside(app, monkeypatch):
     monkeypatch.setattr(Index, "documents", lambda self: 1 / 0)
 
-    async def go():
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as asking:
-            return await asking.get("/v1/models")
-
-    response = asyncio.run(go())
+    response = called(app, "GET", "/v1/models")
     assert response.status_code == 500
+    assert response.headers["content-security-policy"] == POLICY
     assert "division" not in response.text
     assert "Traceback" not in response.text
 

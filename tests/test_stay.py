@@ -145,14 +145,15 @@ ASKED = [
     (QUESTION, "--budget", "100000"),
     (QUESTION, "--temperature", "-1"),
     (QUESTION, "--pages", "1-2"),
-    (QUESTION, "--dtype", "float99"),
-    (QUESTION, "--store-dtype", "int8"),
     (QUESTION, "--profile", "sharedllm"),
+    # each of these has a process of its own
+    pytest.param((QUESTION, "--dtype", "float99"), marks=pytest.mark.slow),
+    pytest.param((QUESTION, "--store-dtype", "int8"), marks=pytest.mark.slow),
     ("caf\udce9 \U0001f9a9?",),
 ]
 
 
-@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: " ".join(asked)[:60])
+@pytest.mark.parametrize("asked", ASKED, ids=lambda asked: " ".join(asked)[-60:])
 def test_ask_prints_the_same_with_a_process(fresh, model, asked):
     loose = () if {"--floor", "--min-confidence"} & set(asked) else LOOSE
     one, other = both(fresh, "ask", *asked, "--index", "ix", *model, *loose)
@@ -295,3 +296,16 @@ def test_ctrl_c_of_the_client_leaves_the_process_alive(fresh, folder, model):
     assert (asking.wait(PATIENCE), asking.stderr.read()) == (130, b"Error: Interrupted.\n")
     wait_for(lambda: all(not one.status["in_hand"] for one in overview.running()))
     assert before.pid in {one.pid for one in overview.running()}
+
+
+@pytest.mark.e2e
+def test_an_embedded_model_answers_the_same_bits(folder, fresh):
+    """In the dtype of the machine, with its adapter merged from the cache and the codes of its steps."""
+    (folder / "tower.txt").write_text(
+        "The lighthouse of Skerryvore was built between 1838 and 1844 by Alan Stevenson. Its tower is 48 metres high."
+    )
+    good("add", str(folder / "tower.txt"), "--index", "real", "--model", "smollm2-135m-instruct")
+    for asked in ("Who built the lighthouse of Skerryvore?", "Who is the king of Norway?"):
+        one, other = both(lambda: None, "ask", asked, "--index", "real", "--json")
+        assert one == other
+    good("stop", "--index", "real")

@@ -479,7 +479,8 @@ class FakeIndex:
                 assert self.go.wait(PATIENCE)
         return 3
 
-    def add(self, source, options, encode, progress):
+    def add(self, source, options, progress, **others):
+        assert others == {"encode": "when-asked", "metadata": {"a": "b"}}
         if self.raised:
             raise self.raised
         raise errors.DocumentNotFoundError(
@@ -521,7 +522,7 @@ def processes_here(runtime, index, kind):
         assert not thread.is_alive()
 
 
-def client(url="ix", *, alone=None, connect=None, reports=None):
+def client(url="ix", *, alone=None, connect=None, reports=None, meanwhile=lambda: None):
     def refused():
         raise AssertionError("opened alone")
 
@@ -532,6 +533,7 @@ def client(url="ix", *, alone=None, connect=None, reports=None):
         create=False,
         keep_seconds=None,
         report=(reports if reports is not None else []).append,
+        meanwhile=meanwhile,
     )
 
 
@@ -551,11 +553,25 @@ def test_a_client_gets_what_the_index_gives(processes_here, index):
     assert made.resident.counters.questions == 4
 
 
+def test_the_question_is_on_its_way_before_the_command_gets_ready_to_print(processes_here, index):
+    made, order = processes_here(), []
+
+    def meanwhile():
+        while not made.resident.counters.questions:
+            time.sleep(0.001)
+        order.append("ready to print")
+
+    asking = client(meanwhile=meanwhile)
+    assert asking.ask("Who?").text == "One two three"
+    assert asking.ask("Who?").text == "One two three"
+    assert order == ["ready to print"], "once"
+
+
 def test_names_are_those_that_the_client_wrote(processes_here, index, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     processes_here()
     with pytest.raises(errors.DocumentNotFoundError) as raised:
-        client().add("it's a/b.pdf", options=ReadOptions(pages="1-3"), encode="when-asked")
+        client().add("it's a/b.pdf", options=ReadOptions(pages="1-3"), encode="when-asked", metadata={"a": "b"})
     assert raised.value.message == """There is no file "it's a/b.pdf", it's a/b.pdf."""
     assert raised.value.remedy == "Look for 1-3."
     index.raised = errors.StoreError(f"The index at {os.path.realpath('ix')} is odd.")
@@ -600,7 +616,7 @@ def test_a_client_that_leaves_stops_the_model_and_the_process_lives(processes_he
     processes_here()
     asking = client()
     index.go.clear()
-    pieces = asking._pieces("ask", {"question": "Who?", "options": {}, "stream": True}, None)
+    pieces = asking._pieces("ask", {"question": "Who?", "options": {}, "stream": True}, None, sent=False)
     assert next(pieces) == "One"
     with pytest.raises(KeyboardInterrupt):
         pieces.throw(KeyboardInterrupt())
@@ -608,6 +624,15 @@ def test_a_client_that_leaves_stops_the_model_and_the_process_lives(processes_he
     assert index.stopped.wait(PATIENCE)
     assert client().ask("Who?").text == "One two three", "its turn comes when the other's is over"
     assert asking.ask("And who?").text == "One two three", "the next question of the same client connects again"
+
+
+def test_an_answer_that_nobody_took_is_not_taken_for_the_next_one(processes_here, index):
+    processes_here()
+    asking = client()
+    asking.stream("Who?")  # left before its first piece, as by Ctrl-C at that moment
+    index.words = ["Other", " words"]
+    assert asking.ask("And who?").text == "Other words"
+    assert asking.size() == 7
 
 
 def test_ctrl_c_while_it_reads_on_keeps_what_the_process_says(processes_here, index):

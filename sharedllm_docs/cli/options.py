@@ -148,8 +148,8 @@ class StayOptions:
         option(
             "--stay",
             "TIME",
-            "Keep the model in memory for the next question, as long as none is asked for this time; 0 = not at all.",
-            f"{DEFAULT_STAY} on a terminal; env var {STAY_VARIABLE}",
+            "Keep the model in memory for later questions, until none was asked for this long; 0 = do not.",
+            f"{STAY_VARIABLE}, else {DEFAULT_STAY} on a terminal",
         ),
     ] = None
     no_stay: Annotated[

@@ -225,7 +225,7 @@ def print_answer(
         stream: print word by word; None does so on a terminal.
         brief: name the pages in one line, without quotes.
     """
-    streamed = (screen.out.is_terminal and not screen.json) if stream is None else stream
+    streamed = (not screen.json and screen.to_terminal) if stream is None else stream
     if streamed:
         result = _streamed(screen, begin())
     else:

@@ -100,8 +100,22 @@ def stayed(
             note(f"No process stays: {error}")
             return None
 
-    made = StayedIndex(url, connect, alone, create=create, keep_seconds=stay.seconds, report=report)
+    made = StayedIndex(
+        url,
+        connect,
+        alone,
+        create=create,
+        keep_seconds=stay.seconds,
+        report=report,
+        meanwhile=_get_ready_to_print,
+    )
     return cast("Index", made)
+
+
+def _get_ready_to_print() -> None:
+    """Import what prints an answer, while the process computes it."""
+    import sharedllm_docs.cli.render
+    import sharedllm_docs.retrieval.answer  # noqa: F401
 
 
 def most_memory() -> int | None:

@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from importlib import import_module
 from importlib.util import find_spec
+from typing import Any
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from mcp.server import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
+from starlette.routing import BaseRoute
 
 from sharedllm_docs.index.index import Index
 from sharedllm_docs.serving.desk import Desk
 from sharedllm_docs.serving.http import health, metrics, openai
 from sharedllm_docs.serving.http.access import Guard, check_binding
-from sharedllm_docs.serving.http.failures import answer_errors, hidden_of
+from sharedllm_docs.serving.http.failures import LastResort, answer_errors, hidden_of
 from sharedllm_docs.serving.http.headers import SecurityHeaders
 from sharedllm_docs.serving.http.limits import BodyLimits, most_bytes
 from sharedllm_docs.serving.http.settings import Settings
@@ -57,15 +60,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> FastAPI:
     check_binding(settings)
     desk = desk or open_desk(settings)
     hidden = hidden_of(settings.indexes)
-
     tools = mcp_server(desk, settings)
-    # without sessions: each request stands alone, and nothing is kept of it. Guard checks where requests come from
-    protocol = tools.streamable_http_app(
-        json_response=True,
-        stateless_http=True,
-        max_request_body_size=most_bytes(settings, "/mcp"),
-        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),
-    )
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -78,16 +73,28 @@ def create_app(settings: Settings, desk: Desk | None = None) -> FastAPI:
     # the pages of documentation that FastAPI brings fetch scripts from elsewhere
     app = FastAPI(title="sharedllm-docs", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.desk, app.state.settings, app.state.hidden = desk, settings, hidden
-    answer_errors(app)
     app.state.metrics = metrics.Metrics(desk)
-    app.include_router(health.router)
-    app.include_router(metrics.router)
-    app.include_router(openai.router)
-    for name in ROUTERS:
-        if find_spec(name):
-            app.include_router(import_module(name).router)
-    app.router.routes += protocol.routes
+    answer_errors(app)
+    for router in (health.router, metrics.router, openai.router, *_present()):
+        app.include_router(router)
+    app.router.routes += _protocol(tools, settings)
     app.add_middleware(BodyLimits, settings=settings, hidden=hidden)
     app.add_middleware(Guard, settings=settings, hidden=hidden)
+    app.add_middleware(LastResort, hidden=hidden)
     app.add_middleware(SecurityHeaders)
     return app
+
+
+def _present() -> list[APIRouter]:
+    return [import_module(name).router for name in ROUTERS if find_spec(name)]
+
+
+def _protocol(tools: MCPServer[Any], settings: Settings) -> list[BaseRoute]:
+    """The routes of MCP, without sessions: each request stands alone, and nothing is kept of it."""
+    made = tools.streamable_http_app(
+        json_response=True,
+        stateless_http=True,
+        max_request_body_size=most_bytes(settings, "/mcp"),
+        transport_security=TransportSecuritySettings(enable_dns_rebinding_protection=False),  # Guard does it
+    )
+    return list(made.routes)

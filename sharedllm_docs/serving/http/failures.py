@@ -16,6 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sharedllm_docs import errors
 from sharedllm_docs.errors import BusyError, SharedLLMError
@@ -106,10 +107,11 @@ def response_to(error: BaseException, hidden: Mapping[str, str]) -> JSONResponse
 
 
 def answer_errors(app: FastAPI) -> None:
-    """Have an app answer every error so."""
+    """Have an app answer the errors of the project, of requests and of routes so; ``LastResort`` does the rest."""
 
     async def own(request: Request, error: Exception) -> JSONResponse:
-        if status_of(error) >= 500 if isinstance(error, SharedLLMError) else True:
+        assert isinstance(error, SharedLLMError)
+        if status_of(error) >= 500:
             log.error("%s %s failed", request.method, request.url.path, exc_info=error)
         return response_to(error, request.app.state.hidden)
 
@@ -129,4 +131,26 @@ def answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(SharedLLMError, own)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
-    app.add_exception_handler(Exception, own)
+
+
+class LastResort:
+    """Answers what nobody foresaw, as every other error is answered; the log has it, with its traceback."""
+
+    def __init__(self, app: ASGIApp, hidden: Mapping[str, str]) -> None:
+        self.app, self.hidden = app, hidden
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except Exception as error:
+            if scope["type"] != "http" or started:
+                raise
+            log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+            await response_to(error, self.hidden)(scope, receive, send)

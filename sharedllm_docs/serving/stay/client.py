@@ -145,6 +145,7 @@ class StayedIndex:
         create: make the index where there is none.
         keep_seconds: seconds without a question after which the process leaves; None leaves that to it.
         report: called with a sentence before each slow step.
+        meanwhile: called once, when the first question is on its way.
     """
 
     def __init__(
@@ -156,13 +157,16 @@ class StayedIndex:
         create: bool,
         keep_seconds: float | None,
         report: Callable[[str], None],
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> None:
         self.url = url.partition("://")[2] if is_local(url) and "://" in url else url
         self._connect, self._open_alone, self._report = connect, alone, report
         self._opening = {"create": create, "keep_seconds": keep_seconds}
         self._names = {absolute_url(url): self.url} if is_local(url) else {}
         self._connection: socket.socket | None = None
+        self._pending = False
         self._alone: Index | None = None
+        self._meanwhile: Callable[[], None] | None = meanwhile
         self._ready()
 
     # -- as ``Index`` has them --------------------------------------------------------------------------------------
@@ -170,29 +174,30 @@ class StayedIndex:
     def ask(self, question: str, **options: Any) -> Answer:
         """``Index.ask``."""
         told = {"question": question, "options": options, "stream": False}
-        return Stream(self._pieces("ask", told, lambda index: index.stream(question, **options))).result
+        return self._asked("ask", told, lambda index: index.stream(question, **options)).result
 
     def stream(self, question: str, **options: Any) -> Stream[Answer]:
         """``Index.stream``."""
         told = {"question": question, "options": options, "stream": True}
-        return Stream(self._pieces("ask", told, lambda index: index.stream(question, **options)))
+        return self._asked("ask", told, lambda index: index.stream(question, **options))
 
     def summarise(self, reference: str, **options: Any) -> Answer:
         """``Index.summarise``."""
         told = {"reference": reference, "options": options, "stream": False}
-        return Stream(self._pieces("summarise", told, lambda index: index.stream_summary(reference, **options))).result
+        return self._asked("summarise", told, lambda index: index.stream_summary(reference, **options)).result
 
     def stream_summary(self, reference: str, **options: Any) -> Stream[Answer]:
         """``Index.stream_summary``."""
         told = {"reference": reference, "options": options, "stream": True}
-        return Stream(self._pieces("summarise", told, lambda index: index.stream_summary(reference, **options)))
+        return self._asked("summarise", told, lambda index: index.stream_summary(reference, **options))
 
     def add(self, source: str, *, progress: Callable[[Any], None] | None = None, **options: Any) -> AddedDocument:
-        """``Index.add`` of a file, with ``options`` and ``encode``."""
+        """``Index.add`` of a file, with ``options`` and any other keywords that JSON can tell."""
         place = source
         if is_local(source) and not os.path.isabs(source):
             place = os.path.join(os.getcwd(), source)
-        told = {"source": place, "reading": asdict(options["options"]), "encode": options["encode"]}
+        others = {name: value for name, value in options.items() if name != "options"}
+        told = {"source": place, "reading": asdict(options["options"]), "others": others}
         return self._call(
             "add",
             told,
@@ -222,6 +227,7 @@ class StayedIndex:
 
     def close(self) -> None:
         """Let go of the process; it stays for the next command."""
+        self._pending = False
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -287,17 +293,33 @@ class StayedIndex:
                 self.close()
         return alone(self._give_up())
 
-    def _pieces(
+    def _asked(
         self, name: str, arguments: Mapping[str, Any], alone: Callable[[Index], Stream[Answer]]
+    ) -> Stream[Answer]:
+        """A question on its way: the process computes while the command gets ready to print; arguments as ``_call``."""
+        sent = False
+        if self._here() is None:
+            with contextlib.suppress(GoneError):
+                self._send(name, arguments)
+                sent = True
+            if self._meanwhile is not None:
+                self._meanwhile()
+                self._meanwhile = None
+        return Stream(self._pieces(name, arguments, alone, sent=sent))
+
+    def _pieces(
+        self, name: str, arguments: Mapping[str, Any], alone: Callable[[Index], Stream[Answer]], *, sent: bool
     ) -> Generator[str, None, Answer]:
-        """The pieces of an answer, and the answer; arguments as for ``_call``."""
+        """The pieces of an answer, and the answer; ``sent`` where the question is on its way."""
         shown = False
-        for _try in range(2):
+        for attempt in range(2):
             index = self._here()
             if index is not None:
                 return (yield from _all(alone(index)))
             try:
-                for kind, told in self._exchange(name, arguments):
+                if attempt or not sent:
+                    self._send(name, arguments)
+                for kind, told in self._received():
                     if kind == "result":
                         return answer_of(told)
                     shown = True
@@ -328,12 +350,25 @@ class StayedIndex:
             GoneError: the process has ended, or takes no more work.
             SharedLLMError, ...: what was raised there.
         """
-        connection = self._connection
-        if connection is None:
+        self._send(name, arguments, names)
+        yield from self._received(progress)
+
+    def _send(self, name: str, arguments: Mapping[str, Any], names: Mapping[str, str] = NO_NAMES) -> None:
+        if (
+            self._pending
+        ):  # the last answer was left half-way: what is still to come of it must not be taken for this one
+            self.close()
+        if self._connection is None:
             raise GoneError("not connected")
-        send(connection, {"call": name, "arguments": arguments, "names": {**self._names, **names}})
+        self._pending = True
+        send(self._connection, {"call": name, "arguments": arguments, "names": {**self._names, **names}})
+
+    def _received(self, progress: Callable[[Any], None] | None = None) -> Iterator[tuple[str, Any]]:
         while True:
-            message = receive(connection)
+            if self._connection is None:
+                raise GoneError("not connected")
+            message = receive(self._connection)
+            self._pending = not ("result" in message or "error" in message)
             if "piece" in message:
                 yield "piece", message["piece"]
             elif "result" in message:

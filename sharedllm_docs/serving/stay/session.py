@@ -16,7 +16,6 @@ from sharedllm_docs.serving.stay.wire import GoneError, Message, error_message, 
 if TYPE_CHECKING:
     import socket
 
-    from sharedllm_docs.index.reading import Encode
     from sharedllm_docs.streams import Stream
 
 _current = threading.local()
@@ -129,12 +128,11 @@ class Session:
                 self.check()
             return pieces.result.to_dict()
 
-    def _call_add(self, source: str, reading: dict[str, Any], encode: Encode) -> Any:
+    def _call_add(self, source: str, reading: dict[str, Any], others: dict[str, Any]) -> Any:
         from sharedllm_docs.documents.readers.options import ReadOptions
 
         options = ReadOptions(**reading)
-        added = self._resident.index().add(source, options=options, encode=encode, progress=self._progress)
-        return asdict(added)
+        return asdict(self._resident.index().add(source, options=options, progress=self._progress, **others))
 
     def _call_read(self, reference: str) -> int:
         return self._resident.index().read(reference, progress=self._progress)

@@ -154,7 +154,7 @@ def answer_of(told: Mapping[str, Any]) -> Answer:
     from sharedllm_docs.retrieval.answer import Answer, Citation, Counts, Timings
 
     def citations(name: str) -> tuple[Citation, ...]:
-        return tuple(Citation(**{**one, "section_path": tuple(one["section_path"])}) for one in told[name])
+        return tuple(Citation(**_tuples(one)) for one in told[name])
 
     parts = {"citations": citations("citations"), "nearest": citations("nearest")}
     return Answer(**{**told, **parts, "timings": Timings(**told["timings"]), "counts": Counts(**told["counts"])})

@@ -53,6 +53,7 @@ async def chat(body: ChatRequest, request: Request, desk: Desks, settings: Set, 
     turns, generation = body.turns(settings), body.generation(settings)
     target = await to_thread(target_of, desk, body.model)
     scope = target.scope(body.documents())
+    reply = await _reply("chat", target, request, desk)
     if target.plain:
         answering: Answering[Any] = desk.chat(turns, generation, caller=caller)
     else:
@@ -60,7 +61,6 @@ async def chat(body: ChatRequest, request: Request, desk: Desks, settings: Set, 
             raise ConfigError(f"The last message is of the role {turns[-1].role!r}.", remedy="End with the user's.")
         options = {**generation, **scope}
         answering = desk.stream(target.index, turns[-1].content, options, conversation=turns[:-1], caller=caller)
-    reply = await _reply("chat", target, request, desk)
     return await _respond(reply, [answering], body, request, settings)
 
 
@@ -71,6 +71,7 @@ async def complete(body: CompletionRequest, request: Request, desk: Desks, setti
     prompts, generation = body.prompts(settings), body.generation(settings)
     target = await to_thread(target_of, desk, body.model)
     scope = target.scope(body.documents())
+    reply = await _reply("text", target, request, desk)
     begun: list[Answering[Any]] = []
     try:
         for prompt in prompts:
@@ -78,7 +79,6 @@ async def complete(body: CompletionRequest, request: Request, desk: Desks, setti
                 begun.append(desk.complete(prompt, generation, caller=caller))
             else:
                 begun.append(desk.stream(target.index, prompt, {**generation, **scope}, caller=caller))
-        reply = await _reply("text", target, request, desk)
         return await _respond(reply, begun, body, request, settings)
     except BaseException:
         for answering in begun:
