@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from sharedllm_docs.config import Profile as Profile
     from sharedllm_docs.config import RetrievalConfig as RetrievalConfig
     from sharedllm_docs.config import RetrievalOptions as RetrievalOptions
-    from sharedllm_docs.documents.boxes import Box as Box
+    from sharedllm_docs.documents.box import Box as Box
+    from sharedllm_docs.documents.boxes import Places as Places
+    from sharedllm_docs.documents.boxes import Run as Run
     from sharedllm_docs.documents.document import Document as Document
     from sharedllm_docs.documents.document import Issue as Issue
     from sharedllm_docs.documents.document import Page as Page
@@ -112,6 +114,7 @@ _EXPORTS = {
     "Page": "documents.document",
     "PageImage": "documents.page_image",
     "Passage": "retrieval.passages",
+    "Places": "documents.boxes",
     "PreparedDocument": "retrieval.prepared",
     "Profile": "config",
     "Progress": "index.ingest",
@@ -120,6 +123,7 @@ _EXPORTS = {
     "ReadOptions": "documents.readers",
     "RetrievalConfig": "config",
     "RetrievalOptions": "config",
+    "Run": "documents.boxes",
     "Section": "documents.document",
     "SelectedNode": "retrieval.selection",
     "Selection": "retrieval.searcher",

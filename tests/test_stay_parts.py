@@ -19,6 +19,7 @@ from sharedllm_docs.cli.options import OutputOptions, StayOptions
 from sharedllm_docs.cli.screen import Screen
 from sharedllm_docs.cli.staying import Stay, most_memory, stay_of
 from sharedllm_docs.cli.units import parse_duration
+from sharedllm_docs.documents.box import Box
 from sharedllm_docs.documents.document import Issue
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.errors import ConfigError, DocumentWarning, SharedLLMError, UnstoredRowsWarning
@@ -144,6 +145,8 @@ def test_results_come_back_as_they_were():
 
     told = answer("Who?", draft="d", confidence=None)
     assert wire.answer_of(through(told.to_dict())) == told
+    boxed = replace(told.citations[0], boxes=(Box(3, 1.5, 2.0, 30.25, 14.0), Box(4, 1.0, 2.0, 3.0, 4.0)))
+    assert wire.answer_of(through(replace(told, citations=(boxed,)).to_dict())).citations == (boxed,)
     info = document("a.pdf", issues=(Issue("x", "y", 3),), metadata={"year": "2024"}, unread_chunks=3)
     assert wire.document_of(through(asdict(info))) == info
     inner = AddedDocument(info, True, 1, 2, 0.5, 100.0, {"read": 0.25})

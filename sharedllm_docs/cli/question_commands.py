@@ -84,9 +84,7 @@ def ask(
         if not file:
             refuse_without(reading, "--file", why="tells how a file is read")
             if keep_source is not None:
-                raise ConfigError(
-                    "--keep-source tells what becomes of a file, and there is none.", remedy="Give --file."
-                )
+                raise ConfigError("--keep-source is about a file, and there is none.", remedy="Give --file.")
             index = backend.index_for_questions(location.index, screen, model, profile, staying)
             keys = []
         else:

@@ -28,7 +28,7 @@ from sharedllm_docs.streams import AsyncStream, Stream
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from sharedllm_docs.documents.boxes import Box
+    from sharedllm_docs.documents.box import Box
     from sharedllm_docs.documents.document import Document
     from sharedllm_docs.documents.page_image import PageImage
     from sharedllm_docs.documents.readers import ReadOptions
@@ -315,8 +315,8 @@ class Index:
 
         begun = time.perf_counter()
         told, options = progress or _ignore, reading_options(options, reading)
+        check_metadata(metadata or {})
         given = {**(source.metadata if isinstance(source, Document) else {}), **(metadata or {})}
-        check_metadata(given)
         if encode not in get_args(Encode):
             raise ConfigError(f"encode={encode!r} is not one of {', '.join(get_args(Encode))}.")
         check_keeping(source, keep_source)

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sharedllm_docs.documents.boxes import Box
+    from sharedllm_docs.documents.box import Box
 
 NOT_SAID = "The document does not say."
 

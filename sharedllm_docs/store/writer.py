@@ -34,6 +34,7 @@ from sharedllm_docs.store.records import (
     ChunkRecord,
     DocumentRecord,
     FileRecord,
+    decode_document,
     encode_places,
     encode_vectors,
     kept_source_path,
@@ -228,7 +229,7 @@ class IndexWriter:
             source_path=source_path if source is None else "",
         )
         existing = self._intact(record.key)
-        if existing is not None and existing.chunks == record.chunks:
+        if existing is not None and existing.chunks == record.chunks and self._fits(existing, document):
             existing = self._changed(existing, metadata=record.metadata, issues=record.issues)
             return self.supplement(existing.key, document.places, source, source_path)
         manifest = self._catalog.sealed(record.to_dict())
@@ -373,6 +374,13 @@ class IndexWriter:
         except (DocumentNotFoundError, DamagedIndexError):
             return None
         return record
+
+    def _fits(self, existing: DocumentRecord, document: Document) -> bool:
+        """Whether the places of ``document`` are those of the text that is stored."""
+        if document.places is None:
+            return True
+        stored = decode_document(existing, self._catalog.side_file(existing, "text"))
+        return stored.text == document.text
 
     def _mend_manifests(self) -> None:
         """Bring the chunk records of all manifests up to the shards of this writer."""

@@ -151,10 +151,14 @@ def _tuples(value: Any) -> Any:
 
 def answer_of(told: Mapping[str, Any]) -> Answer:
     """The ``Answer`` that ``Answer.to_dict`` gave."""
+    from sharedllm_docs.documents.box import Box
     from sharedllm_docs.retrieval.answer import Answer, Citation, Counts, Timings
 
+    def citation(one: Mapping[str, Any]) -> Citation:
+        return Citation(**{**_tuples(one), "boxes": tuple(Box(**box) for box in one["boxes"])})
+
     def citations(name: str) -> tuple[Citation, ...]:
-        return tuple(Citation(**_tuples(one)) for one in told[name])
+        return tuple(map(citation, told[name]))
 
     parts = {"citations": citations("citations"), "nearest": citations("nearest")}
     return Answer(**{**told, **parts, "timings": Timings(**told["timings"]), "counts": Counts(**told["counts"])})
