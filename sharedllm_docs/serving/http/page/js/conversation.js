@@ -64,6 +64,7 @@ async function answer(turn) {
       else if (name === "piece") turn.text += data.text;
       else if (name === "error") turn.problem = data.error;
       else if (name === "answer") Object.assign(turn, { answer: { ...data, placed: true }, text: data.text });
+      if (turn.answer || turn.problem) break; // nothing comes after these
       if (name === "piece") turn.said.textContent = turn.text;
       else redraw(turn);
     }

@@ -11,17 +11,23 @@ let sending = []; // files of this tab: {file, name, share, id, problem}
 let allowed = { writable: true, bytes: Infinity, types: [] };
 let told = { open: () => {}, changed: () => {} };
 let timer = null;
+let begun = null;
+const ready = new Promise((resolve) => { begun = resolve; });
 
 export const documents = () => known;
 export const documentOf = (key) => known.find((one) => one.key === key);
 
-/** Begin: `open(key)` shows a document, `changed()` is called when the list differs. */
-export async function start(listeners) {
+/** Take files from now on: `open(key)` shows a document, `changed()` is called when the list differs. */
+export function listen(listeners) {
   told = listeners;
   at("choose").addEventListener("click", () => at("files").click());
   at("files").addEventListener("change", () => { add(at("files").files); at("files").value = ""; });
   at("all").addEventListener("click", () => choose(null));
   dropping();
+}
+
+/** Begin, once it is known which index is used. */
+export async function start() {
   document.addEventListener("visibilitychange", () => document.hidden || look());
   allowed = await call("/limits");
   at("drop").hidden = !allowed.writable;
@@ -29,6 +35,7 @@ export async function start(listeners) {
   at("limits").textContent =
     `${allowed.types.join(" ")}; at most ${bytes(allowed.bytes)} and ${counted(allowed.pages, "page")}`;
   await look();
+  begun();
 }
 
 function dropping() {
@@ -53,6 +60,7 @@ export async function add(files) {
   const entries = [...files].map((file) => ({ file, name: file.name, share: 0, id: null, problem: null }));
   sending.push(...entries);
   draw();
+  await ready;
   for (const entry of entries) await send(entry);
 }
 

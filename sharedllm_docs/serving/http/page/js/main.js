@@ -11,6 +11,7 @@ import * as viewer from "./viewer.js";
 const COLOURS = 6;
 
 async function begin() {
+  documents.listen({ open: (key) => openDocument(key), changed }); // before anything is waited for: a file may be dropped
   const found = await restore(location.hash.slice(1));
   if (location.hash.length > 1 && !found) say("The link cannot be read: it may have been cut off.");
   onLost(lost);
@@ -27,7 +28,7 @@ async function begin() {
   window.addEventListener("popstate", back);
   document.addEventListener("keydown", shortcuts);
   await indexes();
-  await documents.start({ open: (key) => openDocument(key), changed });
+  await documents.start();
   conversation.draw();
   await conversation.place();
   await showView();
