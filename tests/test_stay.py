@@ -109,7 +109,7 @@ def plain(text):
 def both(fresh, *arguments, **options):
     """(exit code, stdout, stderr) of a command without a process and with one."""
     results = []
-    for stay in ("0", "5m"):
+    for stay in ("0", "2m"):
         fresh()
         result = run(*arguments, env={"SHAREDLLM_DOCS_STAY": stay}, **options)
         results.append((result.exit_code, plain(result.stdout), plain(result.stderr)))
@@ -187,7 +187,7 @@ def test_ask_of_a_file_prints_the_same_with_a_process(fresh, model, files):
 
 def test_a_new_index_is_made_by_the_process_as_without(fresh, folder, model):
     made = []
-    for stay in ("0", "5m"):
+    for stay in ("0", "2m"):
         shutil.rmtree(folder / "made", ignore_errors=True)
         command = ("ask", QUESTION, "--file", "new.md", "--index", "made", *model, *LOOSE)
         good(*command, env={"SHAREDLLM_DOCS_STAY": stay})
@@ -241,7 +241,7 @@ def test_rows_that_cannot_be_stored_are_warned_of_every_time(fresh, folder, mode
 
 def test_documents_that_others_add_and_remove_are_noticed(fresh, folder, model):
     ask = ("ask", QUESTION, "--index", "ix", *model, *LOOSE, "--json")
-    stay = {"SHAREDLLM_DOCS_STAY": "5m"}
+    stay = {"SHAREDLLM_DOCS_STAY": "2m"}
     assert json.loads(good(*ask, env=stay).stdout)["counts"]["documents"] == 2
     good("add", "new.md", "--index", "ix", *model)
     assert json.loads(good(*ask, env=stay).stdout)["counts"]["documents"] == 3
@@ -256,7 +256,7 @@ def test_documents_that_others_add_and_remove_are_noticed(fresh, folder, model):
 def test_status_and_stop(fresh, folder, model):
     good("stop")
     wait_for(lambda: not overview.running())
-    good("ask", QUESTION, "--index", "ix", *model, *LOOSE, env={"SHAREDLLM_DOCS_STAY": "5m"})
+    good("ask", QUESTION, "--index", "ix", *model, *LOOSE, env={"SHAREDLLM_DOCS_STAY": "2m"})
     (one,) = json.loads(good("status", "--index", "ix", "--json").stdout)["processes"]
     assert one["url"] == os.path.realpath("ix")
     assert one["status"]["questions"] >= 1
@@ -268,7 +268,7 @@ def test_status_and_stop(fresh, folder, model):
 
 def test_a_killed_process_is_no_error(fresh, folder, model):
     ask = ("ask", QUESTION, "--index", "ix", *model, *LOOSE, "-q")
-    stay = {"SHAREDLLM_DOCS_STAY": "5m"}
+    stay = {"SHAREDLLM_DOCS_STAY": "2m"}
     before = good(*ask, env=stay).stdout
     pids = {one.pid for one in overview.running() if one.url == os.path.realpath("ix")}
     for pid in pids:
@@ -280,11 +280,11 @@ def test_a_killed_process_is_no_error(fresh, folder, model):
 
 
 def test_ctrl_c_of_the_client_leaves_the_process_alive(fresh, folder, model):
-    good("ask", QUESTION, "--index", "ix", *model, *LOOSE, env={"SHAREDLLM_DOCS_STAY": "5m"})
+    good("ask", QUESTION, "--index", "ix", *model, *LOOSE, env={"SHAREDLLM_DOCS_STAY": "2m"})
     (before,) = (one for one in overview.running() if one.url == os.path.realpath("ix"))
     endless = ("ask", QUESTION, "--index", "ix", *model, *LOOSE[:4], "--max-tokens", "100000", "--budget", "64")
     window = json.loads((Path(model[1]) / "config.json").read_text())["max_position_embeddings"]
-    endless = (*endless[:-3], str(window - 300), "--budget", "64", "--stream", "--stay", "5m")
+    endless = (*endless[:-3], str(window - 300), "--budget", "64", "--stream", "--stay", "2m")
     asking = subprocess.Popen(
         [sys.executable, "-m", "sharedllm_docs", *endless],
         stdout=subprocess.PIPE,
