@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sharedllm_docs.documents import boxes as documents
+from sharedllm_docs.documents import box as documents
 
 
 class Problem(BaseModel):
