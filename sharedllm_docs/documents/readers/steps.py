@@ -34,6 +34,10 @@ class Watch(Protocol):
         """The step that began last has ended."""
         ...
 
+    def grown(self) -> None:
+        """The step that began last ran out of memory; this process may end here."""
+        ...
+
     def known(self, page: int, kind: type[T]) -> T | None:
         """What was read of a page before the process was started again; None if nothing was."""
         ...
@@ -77,8 +81,13 @@ def step(name: str, page: int | None = None) -> Iterator[None]:
     watch.entered(name, page)
     try:
         yield
-    finally:
+    except MemoryError:
+        watch.grown()
+        raise
+    except BaseException:
         watch.left()
+        raise
+    watch.left()
 
 
 def page_once(page: int, kind: type[T], make: Callable[[], T]) -> T:

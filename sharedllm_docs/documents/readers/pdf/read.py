@@ -6,8 +6,9 @@ Every loss is an issue; only a document of which nothing can be read is an error
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from sharedllm_docs.documents.cleaning import clean_pages, normalise_line_breaks
 from sharedllm_docs.documents.document import Document, Issue, Page
@@ -33,6 +34,8 @@ from sharedllm_docs.documents.readers.pdf.recognise import PageRecogniser
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.documents.readers.steps import StepFailed, page_once
 from sharedllm_docs.errors import DamagedDocumentError, EmptyDocumentError, ScannedDocumentError
+
+_Part = TypeVar("_Part")
 
 _END_MARK_WITHIN = 1024  # bytes from the end in which viewers look for %%EOF
 
@@ -106,27 +109,20 @@ def _structure(opened: OpenedPdf) -> tuple[_Structure, list[Issue]]:
         reason = "; ".join(opened.reasons)
         return _Structure(), [Issue("structure-failed", f"outline, labels and metadata cannot be read: {reason}")]
 
-    @contextlib.contextmanager
-    def part(name: str) -> Iterator[None]:
+    def part(name: str, read: Callable[[], _Part], without: _Part) -> _Part:
         try:
             with engine_step(name):
-                yield
+                return read()
         except EngineError as error:
             issues.append(Issue("structure-failed", f"the {name} cannot be read: {error}"))
+            return without
 
-    labels: Sequence[str] = ()
-    entries: Sequence[OutlineEntry] = ()
-    metadata: dict[str, str] = {}
-    with part("page labels"):
-        labels = pypdf_file.labels()
-    with part("metadata"):
-        metadata = pypdf_file.metadata()
-    with part("form"):
-        issues.extend(pypdf_file.unread())
-    with part("outline"):
-        entries, lost = pypdf_file.outline()
-        if lost:
-            issues.append(Issue("outline-entry-lost", f"{lost} outline entries lead to no page"))
+    labels: Sequence[str] = part("page labels", pypdf_file.labels, ())
+    metadata = part("metadata", pypdf_file.metadata, {})
+    issues.extend(part("form", pypdf_file.unread, []))
+    entries, lost = part("outline", pypdf_file.outline, ([], 0))
+    if lost:
+        issues.append(Issue("outline-entry-lost", f"{lost} outline entries lead to no page"))
     return _Structure(labels, entries, metadata), issues
 
 

@@ -92,6 +92,9 @@ class _Watch:
         if self._steps:
             self._now()
 
+    def grown(self) -> None:
+        os._exit(wire.OUT_OF_MEMORY)
+
     def known(self, page: int, kind: type[T]) -> T | None:
         value = self._pages.get(page)
         return None if value is None else from_plain(kind, value)  # type: ignore[no-any-return]
