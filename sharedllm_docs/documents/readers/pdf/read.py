@@ -117,10 +117,11 @@ def _structure(opened: OpenedPdf) -> tuple[_Structure, list[Issue]]:
             issues.append(Issue("structure-failed", f"the {name} cannot be read: {error}"))
             return without
 
-    labels: Sequence[str] = part("page labels", pypdf_file.labels, ())
-    metadata = part("metadata", pypdf_file.metadata, {})
-    issues.extend(part("form", pypdf_file.unread, []))
-    entries, lost = part("outline", pypdf_file.outline, ([], 0))
+    labels = part("page labels", pypdf_file.labels, tuple[str, ...]())
+    metadata = part("metadata", pypdf_file.metadata, dict[str, str]())
+    issues.extend(part("form", pypdf_file.unread, list[Issue]()))
+    no_outline: tuple[list[OutlineEntry], int] = ([], 0)
+    entries, lost = part("outline", pypdf_file.outline, no_outline)
     if lost:
         issues.append(Issue("outline-entry-lost", f"{lost} outline entries lead to no page"))
     return _Structure(labels, entries, metadata), issues
