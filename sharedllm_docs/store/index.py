@@ -6,9 +6,9 @@ Knows documents, chunks and rows; knows nothing of models, tokenizers or questio
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from numpy.typing import NDArray
 
@@ -18,17 +18,23 @@ from sharedllm_docs.documents.tokens import DocumentTokens
 from sharedllm_docs.errors import ConfigError, StoreError
 from sharedllm_docs.store.budget import check_budget, check_free_space, present_bytes
 from sharedllm_docs.store.canonical import normalised
-from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, IndexHead
+from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, IndexHead, damaged
 from sharedllm_docs.store.files import Files
 from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.store.held import HeldShards
 from sharedllm_docs.store.maintenance import PruneReport, migrate_files, prune, remove_document
 from sharedllm_docs.store.opening import open_files
 from sharedllm_docs.store.reader import GatheredRows, Layout, RowNumbers, ShardReader
-from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, decode_document
+from sharedllm_docs.store.records import (
+    ChunkRecord,
+    DocumentRecord,
+    FileRole,
+    decode_document,
+    decode_tokens,
+    decode_vectors,
+)
 from sharedllm_docs.store.shard import encode_shard
 from sharedllm_docs.store.sources import ReadStats, find_shard
-from sharedllm_docs.store.tensorfile import decode_tensors
 from sharedllm_docs.store.verify import Progress, VerifyReport, damaged_chunks, verify_document, verify_index
 from sharedllm_docs.store.writer import Blocks, IndexWriter
 
@@ -41,6 +47,7 @@ LOCK_TIMEOUT = 30.0
 """Seconds that writing waits for another writer by default."""
 
 Url = str | os.PathLike[str]
+T = TypeVar("T")
 
 
 class IndexStore:
@@ -178,15 +185,23 @@ class IndexStore:
 
     def document(self, record: DocumentRecord) -> Document:
         """The text, outline and issues, as they were read. Raises DamagedIndexError, DocumentNotFoundError."""
-        return decode_document(record, self._catalog.side_file(record, "text"))
+        return self._decoded(record, "text", lambda data: decode_document(record, data))
 
     def tokens(self, record: DocumentRecord) -> DocumentTokens:
         """Token ids and character spans. Raises DamagedIndexError, DocumentNotFoundError."""
-        return DocumentTokens(**decode_tensors(self._catalog.side_file(record, "tokens")))
+        return self._decoded(record, "tokens", lambda data: decode_tokens(record, data))
 
     def vectors(self, record: DocumentRecord) -> dict[str, NDArray[Any]]:
         """Arrays stored beside the rows, by name. Raises DamagedIndexError, DocumentNotFoundError."""
-        return decode_tensors(self._catalog.side_file(record, "vectors"))
+        return self._decoded(record, "vectors", decode_vectors)
+
+    def _decoded(self, record: DocumentRecord, role: FileRole, decode: Callable[[bytes], T]) -> T:
+        """A file beside the manifest, decoded. Its checksum fits, but an index may come from anybody."""
+        data = self._catalog.side_file(record, role)
+        try:
+            return decode(data)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise damaged(record.file_path(role), f"it is not what was written ({error})") from error
 
     # -- rows ------------------------------------------------------------------------------------------------------
 

@@ -20,7 +20,7 @@ from sharedllm_docs.documents.tokens import DocumentTokens
 from sharedllm_docs.errors import ConfigError, DamagedIndexError, DocumentNotFoundError, StoreError
 from sharedllm_docs.store.background import BackgroundWriter
 from sharedllm_docs.store.budget import check_budget, present_bytes
-from sharedllm_docs.store.catalog import Catalog, IndexHead
+from sharedllm_docs.store.catalog import MAX_TEXT, Catalog, IndexHead
 from sharedllm_docs.store.maintenance import migrate_files, remove_document
 from sharedllm_docs.store.records import (
     ChunkRecord,
@@ -201,6 +201,11 @@ class IndexWriter:
         self._check_commit(chunks, tokens, created)
         self._running.flush()
         files = side_files(document, tokens, vectors)
+        if len(files["text"]) > MAX_TEXT:
+            raise StoreError(
+                f"The text of {document.name} takes {len(files['text']):,} bytes, an index holds {MAX_TEXT:,} at most.",
+                remedy="Split the document, or read part of its pages.",
+            )
         fingerprint = self._head.fingerprint.digest()
         record = record_of(document, chunks, len(tokens), files, fingerprint=fingerprint, created=created)
         existing = self._intact(record.key)

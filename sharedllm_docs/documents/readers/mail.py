@@ -110,12 +110,7 @@ def attached(message: EmailMessage) -> Iterator[tuple[str, bytes]]:
 def _header(message: EmailMessage, name: str) -> str:
     try:
         value = message.get(name)
-    except (
-        ValueError,
-        IndexError,
-        AttributeError,
-        TypeError,
-    ):  # headers can be malformed in ways the library trips over
+    except Exception:  # headers can be malformed in ways the library trips over: one must not cost the whole e-mail
         return ""
     return " ".join(str(value).split()) if value else ""
 
