@@ -105,9 +105,19 @@ class _Book:
 
         if path not in self.names:
             return None
+        data = self._read(path)
         try:
-            return ElementTree.fromstring(self.archive.read(path))
-        except ElementTree.ParseError:
+            return None if data is None else ElementTree.fromstring(data)
+        except (ElementTree.ParseError, ValueError, LookupError, RecursionError):  # an odd encoding is a LookupError
+            return None
+
+    def _read(self, path: str) -> bytes | None:
+        """A part's bytes; None where they are damaged."""
+        try:
+            return self.archive.read(path)
+        except MemoryError:
+            raise
+        except Exception:  # zlib.error is a plain Exception
             return None
 
     def spine(self) -> list[str]:
@@ -131,7 +141,9 @@ class _Book:
 
         if path not in self.names:
             return [Issue("chapter-missing", f"the chapter {path!r} is missing from the file")]
-        data = self.archive.read(path)
+        data = self._read(path)
+        if data is None:
+            return [Issue("chapter-missing", f"the chapter {path!r} is damaged and cannot be unpacked")]
         markup, issues = decode(data, f"{self.name}: {path}", None, declared_encoding(data[:4096]))
         markup = _EMPTY_ELEMENT.sub(r"<\1\2></\1>", re.sub(r"\A\s*<\?xml[^>]*>", "", markup))
         soup = BeautifulSoup(markup + "<!---->", "html5lib")

@@ -10,6 +10,7 @@ import email.policy
 import re
 from collections.abc import Iterator
 from email.message import EmailMessage, MIMEPart
+from typing import Any, ClassVar
 
 from sharedllm_docs.documents.document import Document, Issue
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
@@ -24,6 +25,22 @@ _SHOWN = ("From", "To", "Cc", "Date", "Subject")
 _OPENS = re.compile(rb"\A(?:From [^\n]*\n)?(?:[!-9;-~]+:[^\n]*\r?\n(?:[ \t][^\n]*\r?\n)*){2,}")
 _KNOWN = re.compile(rb"^(?:From|To|Date|Subject|Message-ID|Received|MIME-Version):", re.IGNORECASE | re.MULTILINE)
 _MAX_DEPTH = 8
+
+
+class _Policy(email.policy.EmailPolicy):
+    """Today's rules; a header that the standard library trips over stands for the plainest of its kind.
+
+    Its parser of headers raises errors of every kind for malformed ones, wherever they are looked at.
+    """
+
+    _PLAINEST: ClassVar = {"content-type": "text/plain", "content-disposition": "attachment"}
+
+    def header_fetch_parse(self, name: str, value: Any) -> Any:
+        try:
+            return super().header_fetch_parse(name, value)
+        except Exception:
+            plainest = self._PLAINEST.get(name.lower())
+            return self.header_factory(name, plainest) if plainest else str(value)
 
 
 class MailReader:
@@ -82,7 +99,7 @@ def parsed(data: bytes, name: str) -> EmailMessage:
     Raises:
         DamagedDocumentError: there is none.
     """
-    message = email.message_from_bytes(data, policy=email.policy.default)
+    message = email.message_from_bytes(data, policy=_Policy())
     if not isinstance(message, EmailMessage) or not message.keys():
         raise DamagedDocumentError(f"{name} is not an e-mail: it has no header.", remedy="Save it again as .eml.")
     return message
