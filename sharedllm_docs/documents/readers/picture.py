@@ -50,7 +50,9 @@ class PictureReader:
                     engine = ocr.engines.engine()
                     picture = _frame(source.name, image, number - 1)
                     found = engine.recognise(picture) if engine is not None else ocr.Recognised()
-            except StepFailed as error:
+            except (StepFailed, DamagedDocumentError) as error:
+                if isinstance(error, DamagedDocumentError) and count == 1:
+                    raise
                 pages.append(Page(number, ""))
                 issues.append(Issue("page-failed", f"the picture cannot be read ({error})", number))
                 continue
@@ -72,14 +74,16 @@ def _told(found: ocr.Recognised, number: int) -> Issue:
 
 
 def _opened(source: Source) -> tuple[Any, int]:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         image = Image.open(io.BytesIO(source.read()))
         count = int(getattr(image, "n_frames", 1)) if image.format != "GIF" else 1
     except Image.DecompressionBombError as error:
         raise DocumentTooLargeError(f"{source.name}: {error}", remedy="Make it smaller.") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # every decoder has errors of its own for what is malformed
         raise DamagedDocumentError(
             f"{source.name} is not a picture, or damaged: {error}.", remedy="Save it again."
         ) from error
@@ -104,7 +108,9 @@ def _frame(name: str, image: Any, index: int) -> Any:
             frame = Image.alpha_composite(Image.new("RGBA", frame.size, "white"), frame)
         frame = frame.convert("RGB")
         frame.thumbnail((_LONG_SIDE, _LONG_SIDE))
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except (MemoryError, DocumentTooLargeError):
+        raise
+    except Exception as error:
         raise DamagedDocumentError(
             f"{name}: picture {index + 1} is damaged: {error}.", remedy="Save it again."
         ) from error

@@ -140,7 +140,8 @@ def _read_page(opened: OpenedPdf, recogniser: PageRecogniser, number: int) -> _R
     except StepFailed as error:
         message = f"the page cannot be read and is left empty ({error})"
         return _ReadPage(PageText(""), (Issue("page-failed", message, number),))
-    listed_words(number, read.words)
+    if read.words:
+        listed_words(number, read.words)
     return read
 
 
