@@ -17,6 +17,7 @@ from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_d
 from sharedllm_docs.documents.readers.decode import looks_like_text
 from sharedllm_docs.documents.readers.flow import Flow
 from sharedllm_docs.documents.readers.html import html_blocks
+from sharedllm_docs.documents.readers.nesting import parse_html
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.errors import DamagedDocumentError
@@ -170,9 +171,7 @@ def _add_body(flow: Flow, message: EmailMessage, clean: bool) -> None:
         return
     text = _content(body)
     if body.get_content_subtype() == "html":
-        from bs4 import BeautifulSoup
-
-        for block in html_blocks(BeautifulSoup(text + "<!---->", "html5lib"), clean):
+        for block in html_blocks(parse_html(text)[0], clean):
             flow.add(block.text, block.level and min(block.level + 1, 9), block.group)
         return
     for paragraph in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):
