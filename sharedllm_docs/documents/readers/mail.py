@@ -39,6 +39,8 @@ class _Policy(email.policy.EmailPolicy):
     def header_fetch_parse(self, name: str, value: Any) -> Any:
         try:
             return super().header_fetch_parse(name, value)
+        except RecursionError:
+            raise
         except Exception:
             plainest = self._PLAINEST.get(name.lower())
             return self.header_factory(name, plainest) if plainest else str(value)
@@ -48,7 +50,7 @@ class MailReader:
     """Single e-mails as mail programs save them."""
 
     name = "mail"
-    version = "1"
+    version = "2"
     suffixes = (".eml",)
     takes = frozenset({"attachments"})
 
@@ -65,9 +67,12 @@ class MailReader:
         choose_pages(source.name, 1, options)
         message = parsed(source.read(), source.name)
         flow = Flow(options.clean)
-        _add_message(flow, message, options.clean, 0)
+        left_out = _add_message(flow, message, options.clean, 0)
         names = [name for name, _ in attached(message)]
         issues = [Issue("embedded-files", attachments_message(names))] if names else []
+        if left_out:
+            told = f"e-mails are forwarded in one another more than {_MAX_DEPTH} deep; deeper ones are left out"
+            issues.append(Issue("nested-too-deep", told))
         pages, sections = flow.pages()
         if progress is not None:
             progress(1, 1)
@@ -133,18 +138,25 @@ def _header(message: EmailMessage, name: str) -> str:
     return " ".join(str(value).split()) if value else ""
 
 
-def _add_message(flow: Flow, message: EmailMessage, clean: bool, depth: int) -> None:
+def _add_message(flow: Flow, message: EmailMessage, clean: bool, depth: int) -> int:
+    """Header and text of an e-mail and of those forwarded in it; returns how many are too deep and left out."""
     subject = _header(message, "Subject")
     lines = [f"{name}: {_header(message, name)}" for name in _SHOWN if _header(message, name)]
     flow.add(subject, min(depth + 1, 6))
     flow.add_lines(lines, "header")
     _add_body(flow, message, clean)
+    left_out = 0
     for part in message.walk():
-        if part is not message and part.get_content_type() == "message/rfc822" and depth < _MAX_DEPTH:
+        if part.get_content_type() == "message/rfc822":
             inner = part.get_payload(0) if part.is_multipart() else None
-            if isinstance(inner, EmailMessage) and _is_own(message, part):
-                flow.add("Forwarded message:")
-                _add_message(flow, inner, clean, depth + 1)
+            if not isinstance(inner, EmailMessage) or not (part is message or _is_own(message, part)):
+                continue
+            if depth >= _MAX_DEPTH:
+                left_out += 1
+                continue
+            flow.add("Forwarded message:")
+            left_out += _add_message(flow, inner, clean, depth + 1)
+    return left_out
 
 
 def _is_own(message: EmailMessage, part: object) -> bool:
