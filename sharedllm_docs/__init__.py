@@ -17,17 +17,23 @@ if TYPE_CHECKING:
     from sharedllm_docs.config import Profile as Profile
     from sharedllm_docs.config import RetrievalConfig as RetrievalConfig
     from sharedllm_docs.config import RetrievalOptions as RetrievalOptions
+    from sharedllm_docs.documents.box import Box as Box
+    from sharedllm_docs.documents.boxes import Places as Places
+    from sharedllm_docs.documents.boxes import Run as Run
     from sharedllm_docs.documents.document import Document as Document
     from sharedllm_docs.documents.document import Issue as Issue
     from sharedllm_docs.documents.document import Page as Page
     from sharedllm_docs.documents.document import Section as Section
+    from sharedllm_docs.documents.page_image import PageImage as PageImage
     from sharedllm_docs.documents.readers import ReadOptions as ReadOptions
     from sharedllm_docs.documents.readers.options import ReadKeywords as ReadKeywords
     from sharedllm_docs.documents.tree import ContextTree as ContextTree
     from sharedllm_docs.documents.tree import Node as Node
+    from sharedllm_docs.errors import BoxesMissingError as BoxesMissingError
     from sharedllm_docs.errors import ConfigError as ConfigError
     from sharedllm_docs.errors import DocumentNotFoundError as DocumentNotFoundError
     from sharedllm_docs.errors import SharedLLMError as SharedLLMError
+    from sharedllm_docs.errors import SourceMissingError as SourceMissingError
     from sharedllm_docs.index.engine import Engine as Engine
     from sharedllm_docs.index.index import AddOptions as AddOptions
     from sharedllm_docs.index.index import Index as Index
@@ -77,6 +83,8 @@ _EXPORTS = {
     "Answer": "retrieval.answer",
     "AskOptions": "retrieval.query",
     "AsyncStream": "streams",
+    "Box": "documents.boxes",
+    "BoxesMissingError": "errors",
     "CandidateChunk": "retrieval.selection",
     "ChunkView": "index.views",
     "Citation": "retrieval.answer",
@@ -104,7 +112,9 @@ _EXPORTS = {
     "Node": "documents.tree",
     "NodeView": "index.views",
     "Page": "documents.document",
+    "PageImage": "documents.page_image",
     "Passage": "retrieval.passages",
+    "Places": "documents.boxes",
     "PreparedDocument": "retrieval.prepared",
     "Profile": "config",
     "Progress": "index.ingest",
@@ -113,12 +123,14 @@ _EXPORTS = {
     "ReadOptions": "documents.readers",
     "RetrievalConfig": "config",
     "RetrievalOptions": "config",
+    "Run": "documents.boxes",
     "Section": "documents.document",
     "SelectedNode": "retrieval.selection",
     "Selection": "retrieval.searcher",
     "SharedLLM": "model.shared_llm",
     "SharedLLMError": "errors",
     "SizeEstimate": "store.estimate",
+    "SourceMissingError": "errors",
     "Stream": "streams",
     "SummaryOptions": "retrieval.query",
     "Timings": "retrieval.answer",

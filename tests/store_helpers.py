@@ -12,6 +12,7 @@ import random
 import shutil
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,6 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharedllm_docs.config import Profile
+from sharedllm_docs.documents.box import Box
+from sharedllm_docs.documents.boxes import Places, Run
 from sharedllm_docs.documents.chunks import Chunk, split_into_chunks
 from sharedllm_docs.documents.document import Document, Issue, Page, Section
 from sharedllm_docs.documents.tokens import DocumentTokens
@@ -32,10 +35,15 @@ from tests.waiting import counting_calls
 
 LAYERS, KV_HEADS, HEAD_DIM = 2, 2, 8
 CREATED = "2026-01-01T00:00:00+00:00"
-OLD_GOLDENS = {1: Path(__file__).parent / "golden_index", 2: Path(__file__).parent / "golden_index_schema_2"}
+OLD_GOLDENS = {
+    1: Path(__file__).parent / "golden_index",
+    2: Path(__file__).parent / "golden_index_schema_2",
+    3: Path(__file__).parent / "golden_index_schema_3",
+}
 """By schema: indexes as earlier versions wrote them; they cannot be written anew and must go on opening."""
-GOLDEN = Path(__file__).parent / "golden_index_schema_3"
-"""Indexes of the current schema with the same documents, and one that is half read."""
+GOLDEN = Path(__file__).parent / "golden_index_schema_4"
+"""Indexes of the current schema with the same documents, one that is half read (since schema 3), and one with boxes
+and its source."""
 GOLDEN_DTYPES = ("int8", "bfloat16")
 
 
@@ -74,6 +82,18 @@ def document_of(name: str, ids: NDArray[np.int32]) -> Document:
 def tokens_of(ids: NDArray[np.int32]) -> DocumentTokens:
     places = np.arange(len(ids), dtype=np.int32)
     return DocumentTokens(ids, places * 6, places * 6 + 5)
+
+
+def places_of(ids: NDArray[np.int32]) -> Places:
+    """The words of ``document_of``, ten a line, on its two pages."""
+    half = len(ids) // 2
+    runs, start = list[Run](), 0
+    for page, part in enumerate((ids[:half], ids[half:]), start=1):
+        for number, word in enumerate(map(str, part.tolist())):
+            left, bottom = 72.0 + 40 * (number % 10), 700.0 - 12 * (number // 10)
+            runs.append(Run(start, start + len(word), Box(page, left, bottom, left + 5.5 * len(word), bottom + 10.4)))
+            start += len(word) + 1
+    return Places.of(runs)
 
 
 def rows_of(profile: Profile, ids: NDArray[np.int32]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -117,15 +137,24 @@ def add(
     writer: IndexWriter | None = None,
     created: str = CREATED,
     encode: bool = True,
+    placed: bool = False,
 ) -> DocumentRecord:
     """Ingest as the product does: reuse what is there, encode the rest or leave it for later, commit.
 
-    ``encoded`` collects chunk numbers.
+    ``encoded`` collects chunk numbers. ``placed`` gives the document boxes, and keeps its source.
     """
     if writer is None:
         with store.writer(timeout=60) as opened:
             return add(
-                store, name, ids, profile=profile, encoded=encoded, writer=opened, created=created, encode=encode
+                store,
+                name,
+                ids,
+                profile=profile,
+                encoded=encoded,
+                writer=opened,
+                created=created,
+                encode=encode,
+                placed=placed,
             )
     records = []
     for chunk in split_into_chunks(len(ids), profile.chunk_tokens):
@@ -139,7 +168,11 @@ def add(
             if encoded is not None:
                 encoded.append(chunk.index)
         records.append(found)
-    return writer.commit(document_of(name, ids), records, tokens_of(ids), vectors_of(ids), created=created)
+    document = document_of(name, ids)
+    if placed:
+        document = replace(document, places=places_of(ids))
+    source = ids.tobytes() if placed else None
+    return writer.commit(document, records, tokens_of(ids), vectors_of(ids), created=created, source=source)
 
 
 def check_document(store: IndexStore, record: DocumentRecord, profile: Profile) -> None:
@@ -186,7 +219,10 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 
 
 def write_golden(folder: Path) -> None:
-    """The golden indexes: one a dtype, two documents that share a chunk, a short last chunk, a third half read."""
+    """The golden indexes: one a dtype, two documents that share a chunk, a short last chunk, a third half read.
+
+    A fourth has boxes and its source.
+    """
     for dtype in GOLDEN_DTYPES:
         profile = tiny_profile(store_dtype=dtype)
         fingerprint = fingerprint_of(profile, front_ids=[1, 2, 3])
@@ -194,6 +230,7 @@ def write_golden(folder: Path) -> None:
         add(store, "first.txt", ids_of(1, 75), profile=profile)
         add(store, "second.txt", ids_of(1, 32), profile=profile)
         add(store, "third.txt", np.concatenate([ids_of(1, 32), ids_of(3, 40)]), profile=profile, encode=False)
+        add(store, "fourth.txt", ids_of(1, 75)[:64], profile=profile, placed=True)
         (folder / dtype / "writer.lock").unlink()
 
 

@@ -12,10 +12,12 @@ from typing import Any
 import pypdfium2
 import pytest
 
+from sharedllm_docs.documents.boxes import LEVEL
 from sharedllm_docs.documents.readers import ReadOptions, read_document
 from sharedllm_docs.documents.readers.pdf.glyphs import Glyphs
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Word
 from sharedllm_docs.documents.readers.pdf.layout.page import lay_out
+from sharedllm_docs.documents.traced import marks_of
 
 from .documents import drawn_pdf, make_pdf, prose
 from .layouts import centred, column, escaped, in_turn, left, right, sentences, woven
@@ -166,10 +168,18 @@ def test_each_character_leads_to_its_glyph(content: str) -> None:
     glyphs = Glyphs(page, textpage)
     found = glyphs.page_text()
     covered = 0
-    for position, source, length in found.origins:
-        assert found.text[position : position + length] == glyphs.text[source : source + length]
-        covered += length
-    assert covered >= len(re.sub(r"\s", "", found.text))
+    left, bottom, right, top = page.get_bbox()
+    for character, mark in zip(found.text, marks_of(found.text), strict=True):
+        if mark < 0:
+            continue
+        low, high, start, end, direction = found.spots.sides(mark)
+        assert direction == LEVEL
+        assert left <= start < end <= right
+        assert bottom <= low < high <= top
+        middle, height = (start + end) / 2, (low + high) / 2
+        assert character in textpage.get_text_bounded(middle - 0.1, height - 1, middle + 0.1, height + 1)
+        covered += 1
+    assert covered == len(re.sub(r"\s", "", found.text))
 
 
 # -- many pages

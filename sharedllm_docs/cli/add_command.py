@@ -13,6 +13,7 @@ from sharedllm_docs.cli.options import (
     AddingOptions,
     FolderOptions,
     IndexOption,
+    KeepOption,
     LoadingOptions,
     OutputOptions,
     ProfileOptions,
@@ -20,6 +21,7 @@ from sharedllm_docs.cli.options import (
     flags,
     flattened,
     given,
+    keeping,
 )
 from sharedllm_docs.cli.progress import bars
 from sharedllm_docs.cli.records import added_record, estimate_record
@@ -52,6 +54,7 @@ def add(
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Only tell how much disk the files would take; adds nothing.")
     ] = False,
+    keep_source: KeepOption = None,
 ) -> None:
     """Read files into the index, once.
 
@@ -75,11 +78,11 @@ def add(
                 raise ConfigError(f"--estimate adds nothing: {flags(adding)} cannot apply.", remedy="Leave it out.")
             options = reading.read_options()
             with backend.index_for_estimates(location.index, screen.report, model, profile) as index:
-                _estimate_all(screen, index, _only_files(files, folders), options)
+                _estimate_all(screen, index, _only_files(files, folders), options=options, **keeping(keep_source))
             return
         if adding.name is not None and (len(files) > 1 or os.path.isdir(files[0])):
             raise ConfigError(f"--name fits one file, {_several(files)} given.", remedy="Add them one by one.")
-        settings = {"options": reading.read_options(), **adding.keywords()}
+        settings = {"options": reading.read_options(), **adding.keywords(), **keeping(keep_source)}
         with resumable_encoding(location.index):
             limit = settings.get("max_bytes")  # kept with a new index, and holds for this call in any
             index = backend.open_or_create(location.index, screen.report, model, profile, max_bytes=limit)
@@ -191,6 +194,7 @@ def watch(
     model: LoadingOptions,
     profile: ProfileOptions,
     output: OutputOptions,
+    keep_source: KeepOption = None,
 ) -> None:
     """Keep an index up to date with folders, until Ctrl-C.
 
@@ -219,6 +223,7 @@ def watch(
                 ignored=choice.no_gitignore,
                 told=told,
                 options=reading.read_options(),
+                **keeping(keep_source),
             )
         except KeyboardInterrupt:
             screen.note("Stopped.")
@@ -240,8 +245,8 @@ def add_file(screen: Screen, index: Index, source: str | bytes, **keywords: Any)
         return index.add(source, progress=progress, **keywords)
 
 
-def _estimate_all(screen: Screen, index: Index, files: list[str], options: Any) -> None:
-    estimates = [(file, index.estimate(file, options=options)) for file in files]
+def _estimate_all(screen: Screen, index: Index, files: list[str], **keywords: Any) -> None:
+    estimates = [(file, index.estimate(file, **keywords)) for file in files]
     if screen.json:
         screen.emit({"estimates": [estimate_record(file, estimate) for file, estimate in estimates]})
         return

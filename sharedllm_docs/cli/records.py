@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sharedllm_docs.store.estimate import SizeEstimate
 
 _DOCUMENT = ("key", "name", "title", "pages", "tokens", "chunks", "unread_chunks", "bytes", "created", "reader")
+_PLACED = ("boxes", "source")
 _ADDED = (
     "new",
     "metadata_updated",
@@ -36,7 +37,7 @@ def _pick(source: object, names: tuple[str, ...]) -> dict[str, Any]:
 def document_record(info: DocumentInfo) -> dict[str, Any]:
     """A document of the index."""
     issues = [asdict(issue) for issue in info.issues]
-    return {**_pick(info, _DOCUMENT), "metadata": dict(info.metadata), "issues": issues}
+    return {**_pick(info, _DOCUMENT + _PLACED), "metadata": dict(info.metadata), "issues": issues}
 
 
 def added_record(source: str, added: AddedDocument) -> dict[str, Any]:
@@ -71,7 +72,9 @@ def _node_record(node: NodeView) -> dict[str, Any]:
 def model_record(model: EmbeddedModel, ready: bool, folder: Path) -> dict[str, Any]:
     """An embedded model and its place in the cache."""
     named = _pick(model, ("name", "kind", "licence", "megabytes", "disk_megabytes"))
-    return {**named, "requirements": list(model.requirements), "ready": ready, "folder": str(folder)}
+    measured = asdict(model.figures) if model.figures else None
+    place = {"ready": ready, "folder": str(folder)}
+    return {**named, "requirements": list(model.requirements), **place, "measured": measured}
 
 
 def calibration_record(found: Calibration) -> dict[str, Any]:

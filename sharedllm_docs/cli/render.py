@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
-from rich.tree import Tree
 
 from sharedllm_docs.cli.screen import one_line
 from sharedllm_docs.cli.units import count_text, pages_text, seconds_text
+from sharedllm_docs.documents.document import PLACING_READERS
 from sharedllm_docs.sizes import size_text
 
 if TYPE_CHECKING:
+    from rich.tree import Tree
+
     from sharedllm_docs.index.views import AddedDocument, ChunkView, DocumentInfo, NodeView, TreeView
     from sharedllm_docs.retrieval.answer import Answer, Citation
     from sharedllm_docs.store.estimate import SizeEstimate
@@ -172,6 +174,10 @@ def title_lines(info: DocumentInfo) -> Iterator[str]:
     if info.unread_chunks:
         yield f"{unread_text(info)}; the others when a question needs them"
     yield f"read as {info.reader}, added {info.created}"
+    if info.source:
+        yield f"source file: {'kept in the index' if info.source == 'kept' else 'not kept, found where it was'}"
+    if not info.boxes and info.reader in PLACING_READERS:
+        yield "no boxes: an earlier version read it. Add the file again; nothing is encoded anew"
     if info.metadata:
         yield "metadata: " + ", ".join(f"{key}={value}" for key, value in info.metadata.items())
     for issue in info.issues:
@@ -196,6 +202,8 @@ def summary_line(view: TreeView) -> str:
 
 def draw(view: TreeView, *, opened: Collection[int] = ()) -> Tree:
     """The tree; chunks that are selected, or whose index is in ``opened``, show their nodes, others are one line."""
+    from rich.tree import Tree
+
     tree = Tree(_label(Text(one_line(view.question or view.document.name), style="bold")), guide_style="dim")
     widths = _widths(view.chunks)
     for chunk in view.chunks:

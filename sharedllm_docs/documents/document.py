@@ -12,14 +12,20 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from sharedllm_docs.errors import ConfigError, DamagedDocumentError
+
+if TYPE_CHECKING:
+    from sharedllm_docs.documents.boxes import Places
 
 PAGE_SEPARATOR = "\n"
 UNPAGED_READERS = frozenset({"docx", "epub", "rtf", "mail", "csv", "html", "markdown"})
 """Readers of formats that need not know pages: one page of theirs is the whole text, not a printed page."""
 PAGE_WORDS = {"pptx": "slide", "xlsx": "sheet"}
 """What the pages of a format are called; others are pages."""
+PLACING_READERS = frozenset({"pdf"})
+"""Readers that tell where the text stands on its pages."""
 TABLE_BAR = " | "
 """What stands between the cells of a table's row, in every format."""
 _LONGEST_HEADING = 60  # characters of a line between the rows of a table that has one cell only
@@ -91,6 +97,8 @@ class Document:
         sections: in order of ``char``.
         issues: what was lost or guessed.
         metadata: free strings (title, author), of the source or of the caller.
+        places: where the characters of ``text`` stand on the pages; None where the format has no pages, or where that
+            is kept elsewhere (a document out of an index).
     """
 
     name: str
@@ -102,6 +110,7 @@ class Document:
     issues: tuple[Issue, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict)
     reader_options: Mapping[str, str] = field(default_factory=dict)
+    places: Places | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def from_text(
@@ -246,7 +255,12 @@ def _check_name(name: str) -> None:
 
 
 def check_metadata(metadata: Mapping[str, str]) -> None:
-    """Raise ConfigError, naming the key, unless keys and values are strings."""
+    """Raise ConfigError, naming the key, unless these are strings by strings."""
+    if not isinstance(metadata, Mapping):
+        raise ConfigError(
+            f"metadata={metadata!r:.80} is {type(metadata).__name__}, not a mapping of strings to strings.",
+            remedy='Give a dictionary, for instance {"year": "2024"}.',
+        )
     for key, value in metadata.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise ConfigError(

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
-from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.boxes import Places
+from sharedllm_docs.documents.document import PLACING_READERS, Document
 from sharedllm_docs.documents.readers.base import UNREAD_CODES
 from sharedllm_docs.documents.readers.identify import Identity
 from sharedllm_docs.documents.readers.read import warn_of_losses
@@ -14,6 +17,7 @@ from sharedllm_docs.errors import StoreError
 from sharedllm_docs.index.ingest import Ingestion, Report
 from sharedllm_docs.index.library import Library
 from sharedllm_docs.index.reading import Encode, Reading
+from sharedllm_docs.index.sources import NOT_KEPT, Kept
 from sharedllm_docs.index.views import AddedDocument
 from sharedllm_docs.model.shared_llm import SharedLLM
 from sharedllm_docs.store import IndexStore
@@ -54,22 +58,23 @@ class Addition:
     reading: Reading
     strict: bool = False
 
-    def run(self, document: Document, report: Report, begun: float) -> AddedDocument:
+    def run(self, document: Document, report: Report, begun: float, kept: Kept = NOT_KEPT) -> AddedDocument:
         """Add a document.
 
         Args:
             document: as read, the caller's metadata included.
             report: called with each step.
             begun: time of the performance counter at which reading began.
+            kept: what is to become of the file that it was read from.
 
         Raises:
             StoreError: ``strict`` is set, and the same content is there under another name.
         """
         read_seconds = time.perf_counter() - begun
         present = self.present(document)
-        if present is not None and not self.force:
-            return self._found(present, document.name, read_seconds, report)
-        ingestion = Ingestion(self.llm(), document, report)
+        if present is not None and not self.force and self._says_the_same(present, document):
+            return self._found(present, document.name, read_seconds, report, kept, document.places)
+        ingestion = Ingestion(self.llm(), document, report, kept)
         with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
             needed = ingestion.missing_bytes(writer, shards=self.encode != "when-asked")
             self.store.check_room(needed, max_bytes=self.max_bytes)
@@ -92,7 +97,9 @@ class Addition:
             replaced,
         )
 
-    def known(self, identity: Identity, max_pages: int, begun: float, report: Report) -> AddedDocument | None:
+    def known(
+        self, identity: Identity, max_pages: int, begun: float, report: Report, kept: Kept = NOT_KEPT
+    ) -> AddedDocument | None:
         """What ``run`` would return for a document that is there already, found without reading its text.
 
         Args:
@@ -100,15 +107,19 @@ class Addition:
             max_pages: maximum number of pages that may be read.
             begun: time of the performance counter at which the work began.
             report: called with each step.
+            kept: what is to become of the file that it is read from.
 
         Returns:
-            None if the document is not there, or has more pages than may be read: reading it raises the error.
+            None if the document must be read: it is not there, or its boxes are not, or it has more pages than may be
+            read, of which reading tells.
         """
         present = None if self.force else self._read_before(identity)
         if present is None or present.pages > max_pages:
             return None
+        if present.reader in PLACING_READERS and "boxes" not in present.files:
+            return None  # an earlier version read it
         warn_of_losses(present.name, present.issues)
-        return self._found(present, identity.name, time.perf_counter() - begun, report)
+        return self._found(present, identity.name, time.perf_counter() - begun, report, kept)
 
     def _read_before(self, identity: Identity) -> DocumentRecord | None:
         """The document as it would be read now: with recognised text where some of it can be recognised."""
@@ -138,16 +149,28 @@ class Addition:
             )
         return record
 
-    def _found(self, present: DocumentRecord, name: str, seconds: float, report: Report) -> AddedDocument:
-        """The document that is there already, under the name and with the metadata that it is given now."""
+    def _found(
+        self,
+        present: DocumentRecord,
+        name: str,
+        seconds: float,
+        report: Report,
+        kept: Kept,
+        places: Places | None = None,
+    ) -> AddedDocument:
+        """The document that is there already, with the name, the metadata and what it lacked of boxes and source."""
         replaced: tuple[str, ...] = ()
         renamed = present.name != name
         record, outdated = replace(present, name=name), not self.metadata.items() <= present.metadata.items()
         # older ones are there if an earlier replacement was cut short, or under the name that the document is given
-        if outdated or renamed or self._older(record):
+        added = self._lacking(present, kept, places)
+        if outdated or renamed or added or self._older(record):
             with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
                 if renamed:
                     writer.rename(present.key, name)
+                    self.library.forget(present.key)
+                if added:
+                    writer.supplement(present.key, **added)
                     self.library.forget(present.key)
                 record = writer.update_metadata(present.key, self.metadata)
                 replaced = self._retire(writer, record)
@@ -167,6 +190,27 @@ class Addition:
             metadata_updated=outdated,
             renamed_from=present.name if renamed else "",
         )
+
+    def _says_the_same(self, present: DocumentRecord, document: Document) -> bool:
+        """Whether a document that is to be given boxes has the very text that they were measured for.
+
+        An earlier version of the same reader may have left letters out that are read now; then it is added anew.
+        """
+        if document.places is None or "boxes" in present.files:
+            return True
+        stored = self.store.document(present)
+        return stored.text == document.text and [page.repeats for page in stored] == [p.repeats for p in document]
+
+    def _lacking(self, present: DocumentRecord, kept: Kept, places: Places | None) -> dict[str, Any]:
+        """What ``IndexWriter.supplement`` is to add to a document that is there already."""
+        lacking: dict[str, Any] = {}
+        if places is not None and "boxes" not in present.files:
+            lacking["places"] = places
+        if kept.wanted(present.reader) and not self.store.has_source(present):
+            lacking["source"] = kept.data()
+        elif not present.source_bytes and kept.path and not os.path.exists(present.source_path):
+            lacking["source_path"] = kept.path
+        return lacking
 
     def _read_on(self, record: DocumentRecord, report: Report) -> int:
         """Read what is left of a document that is there already; returns the number of chunks encoded at once."""

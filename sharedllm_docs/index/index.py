@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 import time
 from asyncio import to_thread
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, get_args
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
-from sharedllm_docs.config import ModelOptions, check_options
+from sharedllm_docs.config import ModelOptions, Profile, check_options
 from sharedllm_docs.documents.readers.options import ReadKeywords, reading_options
-from sharedllm_docs.errors import ConfigError, DamagedIndexError, IndexNotFoundError
-from sharedllm_docs.index.library import Library
+from sharedllm_docs.errors import ConfigError, DamagedIndexError, FingerprintMismatchError, IndexNotFoundError
+from sharedllm_docs.index.library import Library, boxes_missing
 from sharedllm_docs.index.reading import Encode, Reading, StoredRows
 from sharedllm_docs.index.recorded import recorded
 from sharedllm_docs.index.views import AddedDocument, AddedFiles, DocumentInfo, TreeView, tree_view
@@ -27,7 +29,9 @@ from sharedllm_docs.streams import AsyncStream, Stream
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from sharedllm_docs.config import RetrievalOptions
+    from sharedllm_docs.documents.box import Box
+    from sharedllm_docs.documents.document import Document
+    from sharedllm_docs.documents.page_image import PageImage
     from sharedllm_docs.documents.readers import ReadOptions
     from sharedllm_docs.index.engine import Engine
     from sharedllm_docs.index.ingest import Progress, Report, Source
@@ -54,6 +58,7 @@ class AddOptions(ReadKeywords, total=False):
     force: bool
     replace: bool | None
     encode: Encode
+    keep_source: bool | None
 
 
 class Index:
@@ -77,6 +82,7 @@ class Index:
         self._store = store
         self._options = dict(options or {})
         self._report = report
+        self._loading = threading.RLock()
         self._library = Library(store)
         self.url = store.url
         self._llm = self._bind(llm) if llm is not None else None
@@ -185,11 +191,32 @@ class Index:
             ModelUnavailableError: it cannot be loaded.
             FingerprintMismatchError: it is not the one that the index was made with.
         """
-        if self._llm is None:
-            from sharedllm_docs.model.shared_llm import SharedLLM
+        with self._loading:  # two questions at once would load it twice
+            if self._llm is None:
+                from sharedllm_docs.model.shared_llm import SharedLLM
 
-            self._llm = self._bind(SharedLLM.from_pretrained(report=self._report, **self._model_options()))
-        return self._llm
+                self._llm = self._bind(SharedLLM.from_pretrained(report=self._report, **self._model_options()))
+            return self._llm
+
+    def adopt(self, llm: SharedLLM) -> bool:
+        """Use a model that is in memory already, if this index was made with it and has loaded none yet.
+
+        Returns:
+            Whether it is used: False where another one is recorded, asked for or loaded.
+        """
+        with self._loading:
+            if self._llm is None and not self._options and llm.source == self._store.settings["source"]:
+                with suppress(FingerprintMismatchError):
+                    self._llm = self._bind(llm)
+                    return True
+        return False
+
+    def is_current(self) -> bool:
+        """Whether opening it again would give the same: the index is still there, and no file of the model changed.
+
+        For processes that keep an index open for long. Documents that come and go need no new opening.
+        """
+        return self._store.is_current() and (self._llm is None or self._llm.files_unchanged())
 
     def _model_options(self) -> dict[str, Any]:
         """Arguments of ``from_pretrained`` that the index was made with, replaced by those it was opened with."""
@@ -204,7 +231,12 @@ class Index:
             # earlier versions did not record the name of their default model among the arguments
             options["name_or_path"] = made.model
         options |= {name: value for name, value in self._options.items() if value is not None}
-        if options.get("adapter") in (None, "none") and self._store.fingerprint.profile == "prefix":
+        recorded_profile = isinstance(options["profile"], Profile)  # otherwise the name of one was asked for
+        if (
+            options.get("adapter") in (None, "none")
+            and self._store.fingerprint.profile == "prefix"
+            and recorded_profile
+        ):
             options["profile"] = dataclasses.replace(options["profile"], name="prefix")
         return options
 
@@ -213,6 +245,13 @@ class Index:
         llm = llm.matching(self._store.fingerprint)
         self._store.fingerprint.check(llm.fingerprint)
         return llm
+
+    def warn_again(self) -> None:
+        """Warn of rows that cannot be stored with the next question, though one was warned of them before.
+
+        For processes that answer to several people in turn.
+        """
+        self._reading.warn_again()
 
     # -- documents --------------------------------------------------------------------------------------------------
 
@@ -229,6 +268,7 @@ class Index:
         force: bool = False,
         replace: bool | None = None,
         encode: Encode = "all",
+        keep_source: bool | None = None,
         **reading: Unpack[ReadKeywords],
     ) -> AddedDocument:
         """Read, encode and store a document; returns at once when it is there already and wholly read.
@@ -251,11 +291,15 @@ class Index:
                 this has returned; ``wait`` waits for it. ``"when-asked"``: when a question needs them, or by
                 ``read``. The document can be asked in any case, with the same answers: what a question needs and is
                 not there is encoded first. A document that is there already is read on in the same way.
+            keep_source: whether the file is kept in the index, to draw pages of it (``page_image``). None keeps PDF
+                files and no others. What is not kept is looked for where it was. A document that is there already
+                without its source or its boxes is given them, and nothing is encoded anew.
             reading: single fields of ``ReadOptions``, as in ``pages="1-20"``; all but its ``max_bytes``, which is the
                 disk budget here.
 
         Raises:
-            ConfigError: an unknown option or ``encode``, a value out of its bounds, or metadata that are not strings.
+            ConfigError: an unknown option or ``encode``, a value out of its bounds, metadata that are not strings, or
+                ``keep_source=True`` for a ``Document``, which has no file.
             DocumentError: the file cannot be read; says why.
             StoreError: ``replace=True``, and the same content is there under another name.
             DiskBudgetError: it would exceed the budget; nothing is encoded.
@@ -268,13 +312,15 @@ class Index:
         from sharedllm_docs.index.additions import Addition
         from sharedllm_docs.index.folders import with_attachments
         from sharedllm_docs.index.ingest import read_source
+        from sharedllm_docs.index.sources import Kept, check_keeping, held_source, local_path
 
         begun = time.perf_counter()
         told, options = progress or _ignore, reading_options(options, reading)
+        check_metadata(metadata or {})
         given = {**(source.metadata if isinstance(source, Document) else {}), **(metadata or {})}
-        check_metadata(given)
         if encode not in get_args(Encode):
             raise ConfigError(f"encode={encode!r} is not one of {', '.join(get_args(Encode))}.")
+        check_keeping(source, keep_source)
         is_document = isinstance(source, Document)
         replaces = (
             not is_document and (name is not None or not isinstance(source, bytes)) if replace is None else replace
@@ -292,18 +338,29 @@ class Index:
             self._reading,
             replace is True,
         )
-        if options.attachments and hasattr(source, "read"):
-            source = source.read()  # a stream is read twice: for itself, and for what it holds
-        identity = None if isinstance(source, Document) else identify(source, name=name, options=options)
-        added = addition.known(identity, options.max_pages, begun, told) if identity is not None else None
-        if added is None:
-            document = read_source(source, name=name, options=options, metadata=metadata, report=told)
-            added = addition.run(document, told, begun)
-        if not options.attachments or isinstance(source, Document):
-            return added
-        return with_attachments(
-            self, source, added, options, metadata=metadata, progress=told, timeout=timeout, force=force, encode=encode
-        )
+        local = local_path(source)
+        # a stream or a URL is read more than once: for itself, to be kept, and for what it holds
+        with held_source(source, name, options.max_bytes) as (source, name):
+            identity = None if isinstance(source, Document) else identify(source, name=name, options=options)
+            kept = Kept(source, keep_source, local)
+            added = addition.known(identity, options.max_pages, begun, told, kept) if identity is not None else None
+            if added is None:
+                document = read_source(source, name=name, options=options, metadata=metadata, report=told)
+                added = addition.run(document, told, begun, kept)
+            if not options.attachments or isinstance(source, Document):
+                return added
+            return with_attachments(
+                self,
+                source,
+                added,
+                options,
+                metadata=metadata,
+                progress=told,
+                timeout=timeout,
+                force=force,
+                encode=encode,
+                keep_source=keep_source,
+            )
 
     def add_all(
         self,
@@ -389,14 +446,22 @@ class Index:
         self._store.close()
 
     def estimate(
-        self, source: Source, *, options: ReadOptions | None = None, **reading: Unpack[ReadKeywords]
+        self,
+        source: Source,
+        *,
+        options: ReadOptions | None = None,
+        keep_source: bool | None = None,
+        **reading: Unpack[ReadKeywords],
     ) -> SizeEstimate:
-        """Bytes that a document will take, before anything is encoded."""
+        """Bytes that a document will take, its source included if ``add`` would keep it, before anything is encoded."""
         from sharedllm_docs.index.ingest import Ingestion, read_source
+        from sharedllm_docs.index.sources import Kept, check_keeping, held_source
 
         chosen = reading_options(options, reading)
-        document = read_source(source, name=None, options=chosen, metadata=None, report=_ignore)
-        return Ingestion(self.llm, document, _ignore).estimate()
+        check_keeping(source, keep_source)
+        with held_source(source, None, chosen.max_bytes) as (source, name):
+            document = read_source(source, name=name, options=chosen, metadata=None, report=_ignore)
+            return Ingestion(self.llm, document, _ignore, Kept(source, keep_source)).estimate()
 
     def documents(self) -> list[DocumentInfo]:
         """All documents, oldest first."""
@@ -502,8 +567,13 @@ class Index:
             DocumentNotFoundError: a document is not in the index, none fits ``where``, or the index is empty.
             FingerprintMismatchError, DamagedIndexError: the index cannot be used; nothing is answered from it.
         """
-        query = Query.of(question, _instructed(options, conversation), conversation=_turns(conversation))
+        query = self.query(question, options, conversation)
         return self.engine(query).ask_many([query])[0]
+
+    @staticmethod
+    def query(question: str, options: Mapping[str, Any], conversation: Sequence[Message] = ()) -> Query:
+        """A question as ``engine`` takes it, checked; arguments and errors of values as for ``ask``."""
+        return Query.of(question, _instructed(options, conversation), conversation=_turns(conversation))
 
     def ask_many(self, questions: Sequence[str], **options: Unpack[AskOptions]) -> list[Answer]:
         """Answer several questions, decoded together; options as for ``ask``."""
@@ -514,7 +584,7 @@ class Index:
         self, question: str, *, conversation: Sequence[Message] = (), **options: Unpack[AskOptions]
     ) -> Stream[Answer]:
         """Answer piece by piece: iterate for text, then take ``.result``; options as for ``ask``."""
-        query = Query.of(question, _instructed(options, conversation), conversation=_turns(conversation))
+        query = self.query(question, options, conversation)
         return self.engine(query).stream(query)
 
     def summarise(
@@ -576,18 +646,99 @@ class Index:
         query = Query.of(question, options)
         return self.engine(query).select(query)
 
-    def tree(self, reference: str, question: str | None = None, **options: Unpack[RetrievalOptions]) -> TreeView:
+    def tree(self, reference: str, question: str | None = None, **options: Unpack[AskOptions]) -> TreeView:
         """A document's trees, and with a question which branches are taken; loads no model without one.
 
         Args:
             reference: name or key of the document.
             question: in words, or None.
-            options: the fields of ``RetrievalConfig``, or ``retrieval``, a whole one.
+            options: as for ``ask``. Without ``documents`` this document alone is searched; with them, what is shown
+                is the part of a question to all of them that this document has.
+
+        Raises:
+            ConfigError: an unknown option, or ``documents`` without this one.
+            EmptyQuestionError, DocumentNotFoundError: see ``ask``.
         """
         record = self._store.get(reference)
-        selection = self.select(question, documents=[record.key], **options) if question is not None else None
+        selection = None
+        if question is not None:
+            searched: dict[str, Any] = {"documents": [record.key], **options}
+            selection = self.select(question, **searched).of_document(record.key)
         prepared = self._library.prepared(record)
         return tree_view(self._library.info(record), prepared, question, selection, record.unread)
+
+    def contents(self, reference: str) -> Document:
+        """A document as its reader delivered it: pages with their text, sections, issues; loads no model.
+
+        Raises:
+            DocumentNotFoundError: no such document.
+            DamagedIndexError: its text is damaged.
+        """
+        return self._library.prepared(self._store.get(reference)).document
+
+    # -- pages ------------------------------------------------------------------------------------------------------
+
+    def boxes(self, reference: str, start: int, end: int) -> tuple[Box, ...]:
+        """Where characters of a document stand on its pages: rectangles in their order, one a line.
+
+        A wide gap parts a line (cells of a table); words of which only some characters are asked for count whole.
+        What is not printed there (the repeated heads of a table) has no rectangle.
+
+        Args:
+            reference: name or key of the document.
+            start: first character, counted in the document's canonical text as ``Citation.char_start`` is.
+            end: one past the last.
+
+        Raises:
+            ConfigError: the characters are not in the document.
+            BoxesMissingError: the document's format has no places on pages, or an earlier version read it.
+            DocumentNotFoundError, DamagedIndexError: there is no such document, or its boxes are damaged.
+        """
+        record = self._store.get(reference)
+        prepared = self._library.prepared(record)
+        length = len(prepared.document.text)
+        if not 0 <= start <= end <= length:
+            raise ConfigError(
+                f"The characters [{start}, {end}) are not in {record.name}, which has {length:,}.",
+                remedy="Give places as citations have them.",
+            )
+        if prepared.places is None:
+            raise boxes_missing(record)
+        return prepared.places.boxes(start, end)
+
+    def page_image(self, reference: str, page: int, *, scale: float = 2.0, password: str | None = None) -> PageImage:
+        """A page of a PDF as viewers show it, drawn from the source file; ``PageImage.pixels`` places boxes on it.
+
+        Args:
+            reference: name or key of the document.
+            page: 1-based number of the page in the source, as ``Box.page`` has it.
+            scale: pixels a point; 1 draws 72 pixels an inch.
+            password: of an encrypted file.
+
+        Raises:
+            SourceMissingError: the file is neither kept in the index nor found where it was.
+            ConfigError: a picture of no pixel, or of more than 50 million.
+            PageRangeError: there is no such page.
+            DocumentError: the format's pages cannot be drawn (EncryptedDocumentError: without the password;
+                DamagedDocumentError: the page is damaged).
+            DocumentNotFoundError, DamagedIndexError: there is no such document, or the file kept is damaged.
+        """
+        from sharedllm_docs.index.sources import page_image
+
+        return page_image(self._store, self._store.get(reference), page, scale, password)
+
+    def open_source(self, reference: str) -> BinaryIO:
+        """The file that a document was read from, as an open binary file; the caller closes it.
+
+        Its digest is checked first. ``DocumentInfo.source`` tells whether it is kept in the index.
+
+        Raises:
+            SourceMissingError: it is neither kept in the index nor found where it was.
+            DocumentNotFoundError, DamagedIndexError: see ``page_image``.
+        """
+        from sharedllm_docs.index.sources import open_source_file
+
+        return open_source_file(self._store, self._store.get(reference))
 
     # -- passages ---------------------------------------------------------------------------------------------------
 
@@ -652,7 +803,7 @@ def _turns(conversation: Sequence[Message]) -> str:
     return transcript([message for message in conversation if message.role != "system"])
 
 
-def _instructed(options: AskOptions, conversation: Sequence[Message]) -> dict[str, Any]:
+def _instructed(options: Mapping[str, Any], conversation: Sequence[Message]) -> dict[str, Any]:
     """The options with the conversation's system messages among the instructions."""
     check_messages(conversation)
     said = [message.content for message in conversation if message.role == "system" and message.content.strip()]

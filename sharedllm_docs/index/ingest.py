@@ -24,13 +24,14 @@ from sharedllm_docs.documents.readers import ReadOptions, read_document
 from sharedllm_docs.documents.tokens import DocumentTokens, tokenize
 from sharedllm_docs.documents.tree import ContextTree, RowLayout
 from sharedllm_docs.errors import InterruptedIngestion
+from sharedllm_docs.index.sources import NOT_KEPT, Kept
 from sharedllm_docs.injection.encoder import EncodedChunk
 from sharedllm_docs.model.shared_llm import SharedLLM
 from sharedllm_docs.retrieval.candidates import passage
 from sharedllm_docs.retrieval.prepared import EMBEDDINGS, NODE_VECTORS, PreparedDocument
 from sharedllm_docs.store.estimate import SizeEstimate, VectorSize, estimate_bytes
 from sharedllm_docs.store.keys import chunk_key
-from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, encode_text
+from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, encode_places, encode_text
 from sharedllm_docs.store.writer import IndexWriter
 
 Source = str | Path | bytes | BinaryIO | Document
@@ -103,10 +104,12 @@ class Ingestion:
         llm: the model; its lock is held while a batch is encoded.
         document: as read.
         report: told of progress.
+        kept: what is to become of the file that it was read from.
     """
 
-    def __init__(self, llm: SharedLLM, document: Document, report: Report) -> None:
+    def __init__(self, llm: SharedLLM, document: Document, report: Report, kept: Kept = NOT_KEPT) -> None:
         self.llm = llm
+        self.kept = kept
         self.document = document
         self.report = report
         self.stage_seconds = dict.fromkeys(("tokenize", "encode", "store", "embed", "commit"), 0.0)
@@ -131,14 +134,16 @@ class Ingestion:
             EMBEDDINGS: VectorSize("leaf", llm.embedder.size),
             NODE_VECTORS: VectorSize("node", llm.upper.hidden_size),
         }
-        text_bytes = len(encode_text(self.document))
+        places = self.document.places
         return estimate_bytes(
             len(self.tokens),
             llm.profile,
             kv_heads=llm.upper.kv_heads,
             head_dim=llm.upper.head_dim,
             vectors=vectors,
-            text_bytes=text_bytes,
+            text_bytes=len(encode_text(self.document)),
+            box_bytes=0 if places is None else len(encode_places(places)),
+            source_bytes=self.kept.size() if self.kept.wanted(self.document.reader) else 0,
         )
 
     def missing_bytes(self, writer: IndexWriter, *, shards: bool = True) -> int:
@@ -177,6 +182,8 @@ class Ingestion:
                 self.tokens,
                 {EMBEDDINGS: embeddings, **({} if vectors is None else {NODE_VECTORS: vectors})},
                 created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+                source=self.kept.data() if self.kept.wanted(self.document.reader) else None,
+                source_path=self.kept.path,
             )
             self._spent("commit", begun)
             self.report(Progress("commit", 1, 1, "files"))

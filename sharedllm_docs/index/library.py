@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sharedllm_docs.config import Profile
-from sharedllm_docs.errors import DocumentNotFoundError
+from sharedllm_docs.documents.document import PLACING_READERS
+from sharedllm_docs.errors import BoxesMissingError, DocumentNotFoundError
 from sharedllm_docs.index.recorded import check_leaves, recorded
 from sharedllm_docs.index.views import DocumentInfo
 from sharedllm_docs.retrieval.query import Where, fits
@@ -17,6 +19,9 @@ from sharedllm_docs.store.records import DocumentRecord
 if TYPE_CHECKING:
     from sharedllm_docs.retrieval.prepared import PreparedDocument
     from sharedllm_docs.retrieval.searcher import Searcher
+
+SEARCHERS = 8
+"""Choices of documents whose search stays ready: several users ask different ones in turn."""
 
 
 class Library:
@@ -29,7 +34,7 @@ class Library:
     def __init__(self, store: IndexStore) -> None:
         self._store = store
         self._prepared: dict[str, PreparedDocument] = {}
-        self._searcher: Searcher | None = None
+        self._searchers: OrderedDict[tuple[int, ...], Searcher] = OrderedDict()
 
     def records(self, references: Sequence[str] | None, where: Where | None = None) -> list[DocumentRecord]:
         """The documents to search. Reads manifests and nothing else.
@@ -63,14 +68,18 @@ class Library:
         )
 
     def searcher(self, records: Sequence[DocumentRecord], profile: Profile) -> Searcher:
-        """What searches these documents; kept for the next question over the same ones."""
+        """What searches these documents; kept for the next question over the same ones, as are a few others."""
         from sharedllm_docs.retrieval.searcher import Searcher
 
         prepared = [self.prepared(record) for record in records]
-        kept = self._searcher
-        if kept is None or list(map(id, kept.documents)) != list(map(id, prepared)):
-            kept = self._searcher = Searcher(prepared, profile)
-        return kept
+        same = tuple(map(id, prepared))
+        found = self._searchers.pop(same, None)  # it holds its documents, so no other has their ids
+        if found is None:
+            found = Searcher(prepared, profile)
+        self._searchers[same] = found
+        while len(self._searchers) > SEARCHERS:
+            self._searchers.popitem(last=False)
+        return found
 
     def prepared(self, record: DocumentRecord) -> PreparedDocument:
         """A document with its leaves, trees and vectors, from memory unless its name or metadata changed since."""
@@ -91,6 +100,7 @@ class Library:
             tuple(Chunk(i, chunk.start, chunk.end) for i, chunk in enumerate(record.chunks)),
             profile,
             vectors,
+            lambda: self._store.places(record),
         )
         rows = [tree.layout.num_rows for tree in made.trees]
         check_leaves(record, made.first_leaf[-1], rows, vectors, EMBEDDINGS)
@@ -104,7 +114,7 @@ class Library:
     def forget(self, key: str) -> None:
         """Drop a document that was removed."""
         self._prepared.pop(key, None)
-        self._searcher = None
+        self._searchers.clear()
 
     def info(self, record: DocumentRecord) -> DocumentInfo:
         """A document as lists show it."""
@@ -121,4 +131,19 @@ class Library:
             issues=record.issues,
             metadata=dict(record.metadata),
             unread_chunks=len(record.unread),
+            boxes="boxes" in record.files,
+            source="kept" if record.source_bytes else "path" if record.source_path else "",
         )
+
+
+def boxes_missing(record: DocumentRecord) -> BoxesMissingError:
+    """The error for a document whose text has no places on pages."""
+    if record.reader in PLACING_READERS:
+        return BoxesMissingError(
+            f"It is not known where the text of {record.name} stands on its pages: an earlier version read it.",
+            remedy="Add the same file again: nothing is encoded anew.",
+        )
+    return BoxesMissingError(
+        f"The text of {record.name} has no places on pages: its format is {record.reader!r}.",
+        remedy="Only the formats " + ", ".join(sorted(PLACING_READERS)) + " have them.",
+    )

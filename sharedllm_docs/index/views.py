@@ -37,6 +37,10 @@ class DocumentInfo:
         metadata: strings found in the file or given by the caller.
         unread_chunks: number of chunks whose rows are not encoded yet. The document can be asked all the same: what a
             question needs is encoded then.
+        boxes: whether it is known where the text stands on the pages (``Citation.boxes``). A document that an earlier
+            version read gets them when its file is added again; nothing is encoded anew.
+        source: where the file that it was read from is: ``kept`` in the index, ``path`` (where it was, unless it was
+            moved since), or "" for neither.
     """
 
     key: str
@@ -51,6 +55,8 @@ class DocumentInfo:
     issues: tuple[Issue, ...] = ()
     metadata: Mapping[str, str] = field(default_factory=dict, hash=False)
     unread_chunks: int = 0
+    boxes: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True)

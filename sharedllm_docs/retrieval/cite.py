@@ -148,4 +148,5 @@ def _citation(found: _Found) -> Citation:
         node=node.node.index,
         section_path=document.document.section_path(start),
         page_word=document.document.page_word,
+        boxes=document.boxes(start, end),
     )

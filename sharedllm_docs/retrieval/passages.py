@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from sharedllm_docs.documents.box import Box
 from sharedllm_docs.documents.tree import Node
 from sharedllm_docs.errors import ConfigError
 from sharedllm_docs.retrieval.answer import Citation
@@ -35,6 +36,7 @@ class Passage:
         node: index of the node in its level.
         metadata: the document's metadata, from the source and from the caller.
         relevance: cosine of question and passage, 0 to 1, comparable between questions; None for a citation's.
+        boxes: where the passage stands, as ``Citation.boxes``.
     """
 
     document: str
@@ -52,6 +54,7 @@ class Passage:
     node: int
     metadata: Mapping[str, str] = field(hash=False)
     relevance: float | None = None
+    boxes: tuple[Box, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.document}, page {self.page}: {' '.join(self.text.split())}"
@@ -127,6 +130,7 @@ def _passage(
         node=node.index,
         metadata=document.metadata,
         relevance=None if relevance is None else round(relevance, 6),
+        boxes=prepared.boxes(start, end),
     )
 
 

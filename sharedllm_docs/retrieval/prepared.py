@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharedllm_docs.config import Profile
+from sharedllm_docs.documents.box import Box
+from sharedllm_docs.documents.boxes import Places
 from sharedllm_docs.documents.chunks import Chunk
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.tokens import DocumentTokens
@@ -57,6 +59,7 @@ class PreparedDocument:
         chunks: the chunks of these tokens.
         profile: resolved.
         vectors: ``leaf_embeddings`` [leaves, E] and ``node_vectors`` [nodes of all chunks, H], as stored.
+        load_places: gives the places of the text on the pages when they are first needed.
     """
 
     def __init__(
@@ -67,6 +70,7 @@ class PreparedDocument:
         chunks: tuple[Chunk, ...],
         profile: Profile,
         vectors: Mapping[str, NDArray[np.float32]] | None = None,
+        load_places: Callable[[], Places | None] | None = None,
     ) -> None:
         self.key = key
         self.document = document
@@ -74,6 +78,18 @@ class PreparedDocument:
         self.profile = profile
         self.trees = tuple(Tree(profile, chunk) for chunk in chunks)
         self.vectors = vectors or {}
+        self._load_places = load_places
+
+    @cached_property
+    def places(self) -> Places | None:
+        """Where the text stands on the pages; None where that is not known."""
+        if self._load_places is None or self.document.places is not None:
+            return self.document.places
+        return self._load_places()
+
+    def boxes(self, start: int, end: int) -> tuple[Box, ...]:
+        """The rectangles of characters of the canonical text, one a line; none where they are not known."""
+        return () if self.places is None else self.places.boxes(start, end)
 
     @cached_property
     def leaves(self) -> tuple[Leaf, ...]:

@@ -7,7 +7,7 @@ from sharedllm_docs.sizes import size_text
 from sharedllm_docs.store.catalog import INDEX_FILE
 from sharedllm_docs.store.files import Files
 
-FOLDERS = ("documents", "shards")
+FOLDERS = ("documents", "shards", "sources")
 
 
 def present_bytes(files: Files) -> int:

@@ -1,7 +1,7 @@
 """How many bytes a document will take, before anything is encoded.
 
-Shards, tokens and vectors are exact: their headers are built with blank digests. Text and manifest depend on the
-document's wording and are near 1 % of the whole in practice.
+Shards, tokens, vectors, boxes and source are exact: headers of shards are built with blank digests. Text and manifest
+depend on the document's wording and are near 1 % of the whole in practice.
 """
 
 from __future__ import annotations
@@ -51,6 +51,8 @@ class SizeEstimate:
         tokens: ids and character spans.
         vectors: vectors of leaves and nodes.
         content: text and outline.
+        boxes: where the text stands on the pages.
+        source: the file that the document is read from, if it is kept.
         manifest: the document's manifest.
         num_tokens: number of tokens of the document.
         chunk_bytes: size of each chunk's shard, in order.
@@ -63,12 +65,14 @@ class SizeEstimate:
     content: int
     manifest: int
     num_tokens: int
+    boxes: int = 0
+    source: int = 0
     chunk_bytes: tuple[int, ...] = field(repr=False, default=())
 
     @property
     def total(self) -> int:
         """All parts together."""
-        return self.rows + self.heads + self.tokens + self.vectors + self.content + self.manifest
+        return sum(self.parts().values())
 
     @property
     def per_token(self) -> float:
@@ -77,7 +81,7 @@ class SizeEstimate:
 
     def parts(self) -> dict[str, int]:
         """Part -> bytes, the largest first."""
-        names = ("rows", "heads", "tokens", "vectors", "content", "manifest")
+        names = ("rows", "heads", "tokens", "vectors", "content", "boxes", "source", "manifest")
         return dict(sorted(((name, getattr(self, name)) for name in names), key=lambda item: -item[1]))
 
 
@@ -89,6 +93,8 @@ def estimate_bytes(
     head_dim: int,
     vectors: Mapping[str, VectorSize] | None = None,
     text_bytes: int | None = None,
+    box_bytes: int = 0,
+    source_bytes: int = 0,
 ) -> SizeEstimate:
     """Size of a document in the index.
 
@@ -99,6 +105,8 @@ def estimate_bytes(
         head_dim: dimension of a head.
         vectors: arrays stored beside the rows.
         text_bytes: bytes of the text file if known; otherwise guessed from the number of tokens.
+        box_bytes: bytes of the boxes file.
+        source_bytes: bytes of the source file if it is kept.
 
     Raises:
         ConfigError: the profile's layers are not resolved.
@@ -119,6 +127,8 @@ def estimate_bytes(
         content=content,
         manifest=MANIFEST_BYTES + len(shards) * _chunk_record_bytes(num_tokens, max(chunk_bytes, default=0)),
         num_tokens=num_tokens,
+        boxes=box_bytes,
+        source=source_bytes,
         chunk_bytes=chunk_bytes,
     )
 

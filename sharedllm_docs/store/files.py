@@ -73,6 +73,10 @@ class Files(ABC):
         """The file mapped into memory. Raises FileNotFoundError."""
         raise StoreError(f"{path} at {self.url} cannot be mapped into memory.", remedy="Read its ranges.")
 
+    def local_path(self, path: str) -> Path | None:
+        """The file on this machine's disk; None where it is elsewhere."""
+        return None
+
     @abstractmethod
     def write(self, path: str, buffers: Buffers) -> None:
         """Put a file in place, atomically and durably."""
@@ -191,6 +195,9 @@ class LocalFiles(Files):
                 return memoryview(b"")  # an empty file cannot be mapped
             # a private mapping: torch wants writable memory, and nothing written there would reach the file
             return memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY))
+
+    def local_path(self, path: str) -> Path | None:
+        return self.root / path
 
     def write(self, path: str, buffers: Buffers) -> None:
         target = self._inside(path)

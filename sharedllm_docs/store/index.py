@@ -5,19 +5,21 @@ Knows documents, chunks and rows; knows nothing of models, tokenizers or questio
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from numpy.typing import NDArray
 
+from sharedllm_docs.documents.boxes import Places
 from sharedllm_docs.documents.chunks import Chunk
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.tokens import DocumentTokens
-from sharedllm_docs.errors import ConfigError, StoreError
+from sharedllm_docs.errors import ConfigError, DamagedIndexError, SharedLLMError, SourceMissingError, StoreError
 from sharedllm_docs.store.budget import check_budget, check_free_space, present_bytes
-from sharedllm_docs.store.canonical import normalised
+from sharedllm_docs.store.canonical import normalised, sha256_hex
 from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, IndexHead, damaged
 from sharedllm_docs.store.files import Files
 from sharedllm_docs.store.fingerprint import Fingerprint
@@ -30,8 +32,10 @@ from sharedllm_docs.store.records import (
     DocumentRecord,
     FileRole,
     decode_document,
+    decode_places,
     decode_tokens,
     decode_vectors,
+    kept_source_path,
 )
 from sharedllm_docs.store.shard import encode_shard
 from sharedllm_docs.store.sources import ReadStats, find_shard
@@ -43,6 +47,8 @@ if TYPE_CHECKING:
 
     from sharedllm_docs.store.bytecache import ByteCache
 
+KEEP_SOURCE = "Add the file again with keep_source=True (--keep-source): nothing is encoded anew."
+FORCE_SOURCE = "Add the file again: its source is written anew, and nothing is encoded."
 LOCK_TIMEOUT = 30.0
 """Seconds that writing waits for another writer by default."""
 
@@ -151,6 +157,13 @@ class IndexStore:
         """Whether there is an index (intact or not)."""
         return open_files(url, storage_options).exists(INDEX_FILE)
 
+    def is_current(self) -> bool:
+        """Whether the index that was opened is still the one at this place: it may be removed, or made anew."""
+        try:
+            return Catalog(self._files).load_head() == self._head
+        except SharedLLMError:
+            return False
+
     def close(self) -> None:
         """Forget open shards. The store can be used again afterwards."""
         self._reader.close()
@@ -202,6 +215,44 @@ class IndexStore:
             return decode(data)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise damaged(record.file_path(role), f"it is not what was written ({error})") from error
+
+    def places(self, record: DocumentRecord) -> Places | None:
+        """Where the text stands; None if that was not kept. Raises DamagedIndexError, DocumentNotFoundError."""
+        if "boxes" not in record.files:
+            return None
+        try:
+            return decode_places(self._catalog.side_file(record, "boxes"))
+        except ValueError as error:
+            raise damaged(record.file_path("boxes"), str(error)) from error
+
+    def has_source(self, record: DocumentRecord) -> bool:
+        """Whether the index keeps the source file of a document, and it is as long as it must be and not damaged."""
+        if not record.source_bytes:
+            return False
+        try:
+            self.source(record).close()
+        except DamagedIndexError:
+            return False
+        return True
+
+    def source(self, record: DocumentRecord) -> BinaryIO:
+        """The source file that the index keeps, checked whole; the caller closes it.
+
+        Raises:
+            SourceMissingError: none is kept.
+            DamagedIndexError: it is missing or damaged.
+        """
+        if not record.source_bytes:
+            raise SourceMissingError(f"The index keeps no source file of {record.name}.", remedy=KEEP_SOURCE)
+        path = kept_source_path(record.source_sha256)
+        try:
+            data = self._files.map(path) if self._files.mappable else memoryview(self._files.read(path))
+        except FileNotFoundError as error:
+            raise damaged(path, "it is missing", remedy=FORCE_SOURCE) from error
+        if sha256_hex(data) != record.source_sha256:
+            raise damaged(path, "its checksum does not match", remedy=FORCE_SOURCE)
+        local = self._files.local_path(path)
+        return io.BytesIO(data) if local is None else local.open("rb")
 
     # -- rows ------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from sharedllm_docs.errors import DamagedIndexError, DocumentNotFoundError
 from sharedllm_docs.store.budget import FOLDERS
 from sharedllm_docs.store.catalog import INDEX_FILE, Catalog
 from sharedllm_docs.store.migrations import Kind
-from sharedllm_docs.store.records import DocumentRecord, document_folder, manifest_path
+from sharedllm_docs.store.records import DocumentRecord, document_folder, kept_source_path, manifest_path
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,35 @@ class PruneReport:
 def remove_document(catalog: Catalog, key: str) -> PruneReport:
     """Take a document out: its manifest first, which is the whole of it for readers, then the files beside it.
 
-    Its shards stay, for other documents and for adding it again, until ``prune``.
+    The source file goes with the last document that was read from it. Its shards stay, for other documents and for
+    adding it again, until ``prune``.
     """
-    path = manifest_path(key)
+    path, source = manifest_path(key), _kept_source(catalog, key)
     sizes = catalog.files.sizes(document_folder(key))
     catalog.files.remove(path)
     for other in sizes:
         catalog.files.remove(other)
+    if source is not None and not _is_needed(catalog, source):
+        sizes[source] = catalog.files.sizes("sources").get(source, 0)
+        catalog.files.remove(source)
     return PruneReport(len(sizes), sum(sizes.values()))
+
+
+def _kept_source(catalog: Catalog, key: str) -> str | None:
+    """The source file that a document has in the index; None if it has none, or its manifest is damaged."""
+    try:
+        record = catalog.manifest(key)
+    except (DamagedIndexError, DocumentNotFoundError):
+        return None
+    return kept_source_path(record.source_sha256) if record.source_bytes else None
+
+
+def _is_needed(catalog: Catalog, source: str) -> bool:
+    """Whether a document was read from this source, as far as manifests can be read; else ``prune`` will tell."""
+    records, damages = catalog.scan()
+    return bool(damages) or any(
+        record.source_bytes and kept_source_path(record.source_sha256) == source for record in records
+    )
 
 
 def prune(catalog: Catalog) -> PruneReport:
@@ -57,6 +78,7 @@ def _unneeded(catalog: Catalog, records: Sequence[DocumentRecord]) -> dict[str, 
     wanted = {record.path for record in records}
     wanted |= {chunk.path for record in records for chunk in record.chunks}
     wanted |= {record.file_path(role) for record in records for role in record.files}
+    wanted |= {kept_source_path(record.source_sha256) for record in records if record.source_bytes}
     sizes = catalog.files.leftovers()
     for folder in FOLDERS:
         sizes |= catalog.files.sizes(folder)

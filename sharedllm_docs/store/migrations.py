@@ -13,7 +13,7 @@ from typing import Any, Literal
 from sharedllm_docs.errors import SchemaError
 from sharedllm_docs.store.canonical import strict_json
 
-SCHEMA = 3
+SCHEMA = 4
 Kind = Literal["index", "document"]
 Payload = dict[str, Any]
 ReadBeside = Callable[[str], bytes]
@@ -104,3 +104,15 @@ def _index_2_to_3(fields: Payload, _beside: ReadBeside) -> Payload:
 def _document_2_to_3(fields: Payload, _beside: ReadBeside) -> Payload:
     """Every chunk of a document of schema 2 is read; schema 3 allows for chunks that are not."""
     return fields
+
+
+@MIGRATIONS.step("index", 3)
+def _index_3_to_4(fields: Payload, _beside: ReadBeside) -> Payload:
+    """``index.json`` has the same fields in both schemas."""
+    return fields
+
+
+@MIGRATIONS.step("document", 3)
+def _document_3_to_4(fields: Payload, _beside: ReadBeside) -> Payload:
+    """Documents of schema 3 have no boxes and no source; reading the file again adds both."""
+    return {**fields, "source_bytes": 0, "source_path": ""}

@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from sharedllm_docs.documents.boxes import Places
 from sharedllm_docs.documents.document import Document, Issue, Page, Section
 from sharedllm_docs.documents.tokens import DocumentTokens
 from sharedllm_docs.errors import ConfigError
@@ -23,12 +24,19 @@ from sharedllm_docs.store.shard import Buffer, EncodedShard, ShardHead, shard_pa
 from sharedllm_docs.store.tensorfile import MAX_COUNT, decode_tensors, encode_tensors
 
 DOCUMENT_FORMAT = "sharedllm-docs-document"
-FileRole = Literal["text", "tokens", "vectors"]
+FileRole = Literal["text", "tokens", "vectors", "boxes"]
 """What a file beside the manifest is for."""
 
 MAX_HEAD, MAX_SHARD = 256 << 20, 64 << 30
 """Bytes of a shard's head, and of a shard: larger ones are not read."""
-_SUFFIXES: Mapping[FileRole, str] = {"text": "json", "tokens": "safetensors", "vectors": "safetensors"}
+_SUFFIXES: Mapping[FileRole, str] = {
+    "text": "json",
+    "tokens": "safetensors",
+    "vectors": "safetensors",
+    "boxes": "safetensors",
+}
+_OPTIONAL: frozenset[FileRole] = frozenset({"boxes"})
+"""Roles that documents of formats without pages lack, as do those that earlier versions read."""
 _NAME_DIGITS = 16
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _NAME = re.compile(r"[\w.-]{1,100}", re.ASCII)
@@ -38,6 +46,11 @@ _TEXT_SCHEMA = 2
 def document_folder(key: str) -> str:
     """Folder of a document, relative to the index."""
     return f"documents/{key}"
+
+
+def kept_source_path(sha256: str) -> str:
+    """The source file with this digest, as the index keeps it for all documents read from it."""
+    return f"sources/{sha256[:2]}/{sha256}"
 
 
 def manifest_path(key: str) -> str:
@@ -143,6 +156,8 @@ class DocumentRecord:
         pages: number of pages.
         chunks: in document order.
         files: the files beside the manifest, by role.
+        source_bytes: size of the source file, which the index keeps; 0 where it does not.
+        source_path: where the source file was, if it is not kept; "" where that is not known.
     """
 
     key: str
@@ -159,6 +174,8 @@ class DocumentRecord:
     pages: int
     chunks: tuple[ChunkRecord, ...]
     files: Mapping[FileRole, FileRecord]
+    source_bytes: int = 0
+    source_path: str = ""
 
     @property
     def rows(self) -> int:
@@ -172,9 +189,9 @@ class DocumentRecord:
 
     @property
     def bytes(self) -> int:
-        """Bytes of the shards that are there, each counted once, and of the files beside the manifest."""
+        """Bytes of the shards that are there, each counted once, of the files beside the manifest and of the source."""
         shards = {chunk.key: chunk.bytes for chunk in self.chunks}
-        return sum(shards.values()) + sum(file.bytes for file in self.files.values())
+        return sum(shards.values()) + sum(file.bytes for file in self.files.values()) + self.source_bytes
 
     @property
     def path(self) -> str:
@@ -218,6 +235,8 @@ class DocumentRecord:
             KeyError, TypeError, ValueError: a field is missing, unknown or wrong.
         """
         names = ("key", "name", "source_sha256", "reader", "reader_version", "fingerprint", "created")
+        if values["source_bytes"] and not _DIGEST.fullmatch(_text(values["source_sha256"], "source_sha256")):
+            raise ValueError(f"{values['source_sha256']!r} names no source file")  # it is part of a path
         return cls(
             **{name: _text(values[name], name) for name in names},
             reader_options=_texts(values["reader_options"], "reader_options"),
@@ -226,7 +245,13 @@ class DocumentRecord:
             tokens=_count(values["counts"]["tokens"], "tokens"),
             pages=_count(values["counts"]["pages"], "pages"),
             chunks=tuple(_chunk(chunk) for chunk in values["chunks"]),
-            files={role: _file(values["files"][role]) for role in _SUFFIXES},
+            files={
+                role: _file(values["files"][role])
+                for role in _SUFFIXES
+                if role in values["files"] or role not in _OPTIONAL
+            },
+            source_bytes=_count(values["source_bytes"], "source_bytes"),
+            source_path=_text(values["source_path"], "source_path"),
         )
 
 
@@ -374,7 +399,18 @@ def side_files(
         "text": encode_text(document),
         "tokens": encode_tensors(places),
         "vectors": encode_vectors(vectors),
+        **({"boxes": encode_places(document.places)} if document.places is not None else {}),
     }
+
+
+def encode_places(places: Places) -> bytes:
+    """The file with the rectangles of a document's text."""
+    return encode_tensors(places.to_arrays())
+
+
+def decode_places(data: bytes) -> Places:
+    """Inverse of ``encode_places``. Raises ValueError for anything else."""
+    return Places(decode_tensors(data))
 
 
 def encode_vectors(vectors: Mapping[str, NDArray[Any]]) -> bytes:
@@ -399,6 +435,8 @@ def record_of(
     *,
     fingerprint: str,
     created: str,
+    source_bytes: int = 0,
+    source_path: str = "",
 ) -> DocumentRecord:
     """The record of a document that was read and encoded.
 
@@ -409,6 +447,8 @@ def record_of(
         files: the files beside the manifest, by role.
         fingerprint: digest of the index's fingerprint.
         created: UTC time, ISO 8601.
+        source_bytes: size of the source file if the index keeps it.
+        source_path: where it is, if not.
     """
     options = dict(document.reader_options)
     key = document_key(
@@ -433,4 +473,6 @@ def record_of(
         pages=len(document.pages),
         chunks=tuple(chunks),
         files={role: FileRecord.of(role, data) for role, data in files.items()},
+        source_bytes=source_bytes,
+        source_path=source_path,
     )

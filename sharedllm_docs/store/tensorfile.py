@@ -33,6 +33,7 @@ STORAGE: Mapping[str, np.dtype[Any]] = {
     "I32": np.dtype("<i4"),
     "F16": np.dtype("<f2"),
     "BF16": np.dtype("<u2"),  # numpy has no bfloat16: its bits are carried as they are
+    "I16": np.dtype("<i2"),
     "I8": np.dtype("i1"),
 }
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sharedllm_docs.errors import DamagedIndexError, IndexNotFoundError
 from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, Damage, damage_of
-from sharedllm_docs.store.records import MAX_SHARD, ChunkRecord, DocumentRecord
+from sharedllm_docs.store.records import MAX_SHARD, ChunkRecord, DocumentRecord, kept_source_path
 from sharedllm_docs.store.shard import check_shard
 
 Progress = Callable[[int, int, str], None]
@@ -88,6 +88,8 @@ def _verify(catalog: Catalog, records: list[DocumentRecord], progress: Progress 
 def _expected(record: DocumentRecord) -> Iterator[_Expected]:
     for role, file in record.files.items():
         yield record.file_path(role), file.bytes, file.sha256, record.key
+    if record.source_bytes:
+        yield kept_source_path(record.source_sha256), record.source_bytes, record.source_sha256, record.key
     for chunk in record.chunks:
         yield _shard(chunk, record)
 

@@ -14,23 +14,34 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from sharedllm_docs.documents.boxes import Places
 from sharedllm_docs.documents.chunks import Chunk
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.tokens import DocumentTokens
-from sharedllm_docs.errors import ConfigError, DamagedIndexError, DocumentNotFoundError, StoreError
+from sharedllm_docs.errors import (
+    ConfigError,
+    DamagedDocumentError,
+    DamagedIndexError,
+    DocumentNotFoundError,
+    StoreError,
+)
 from sharedllm_docs.store.background import BackgroundWriter
 from sharedllm_docs.store.budget import check_budget, present_bytes
+from sharedllm_docs.store.canonical import sha256_hex
 from sharedllm_docs.store.catalog import MAX_TEXT, Catalog, IndexHead
 from sharedllm_docs.store.maintenance import migrate_files, remove_document
 from sharedllm_docs.store.records import (
     ChunkRecord,
     DocumentRecord,
     FileRecord,
+    decode_document,
+    encode_places,
     encode_vectors,
+    kept_source_path,
     record_of,
     side_files,
 )
-from sharedllm_docs.store.shard import EncodedShard, encode_shard, shard_path
+from sharedllm_docs.store.shard import Buffer, EncodedShard, encode_shard, shard_path
 from sharedllm_docs.store.sources import find_shard
 
 Blocks = Sequence[tuple[int, int]]
@@ -179,11 +190,13 @@ class IndexWriter:
         vectors: Mapping[str, NDArray[Any]],
         *,
         created: str,
+        source: Buffer | None = None,
+        source_path: str = "",
     ) -> DocumentRecord:
         """Make a document part of the index. It is there for readers when this returns, and not a moment before.
 
         A document that is there already, intact and with the same shards, keeps its name, date and files, and takes
-        the metadata and issues of ``document``.
+        the metadata and issues of ``document``, and its boxes and source where it has none.
 
         Args:
             document: as read.
@@ -192,8 +205,11 @@ class IndexWriter:
             tokens: the document's tokens.
             vectors: float arrays by name, stored beside the rows.
             created: UTC time, ISO 8601.
+            source: the bytes that the document was read from, to be kept; None keeps none.
+            source_path: where the source file is, noted if it is not kept.
 
         Raises:
+            DamagedDocumentError: ``source`` is not what the document was read from.
             StoreError: chunks that do not cover the tokens, or that this writer has neither put nor found.
             ConfigError: arrays of another dtype, ``created`` empty.
             DiskBudgetError, DiskFullError: see ``put_chunk``.
@@ -207,19 +223,79 @@ class IndexWriter:
                 remedy="Split the document, or read part of its pages.",
             )
         fingerprint = self._head.fingerprint.digest()
-        record = record_of(document, chunks, len(tokens), files, fingerprint=fingerprint, created=created)
+        record = record_of(
+            document,
+            chunks,
+            len(tokens),
+            files,
+            fingerprint=fingerprint,
+            created=created,
+            source_bytes=0 if source is None else len(source),
+            source_path=source_path if source is None else "",
+        )
         existing = self._intact(record.key)
-        if existing is not None and existing.chunks == record.chunks:
-            return self._changed(existing, metadata=record.metadata, issues=record.issues)
+        if existing is not None and existing.chunks == record.chunks and self._fits(existing, document):
+            existing = self._changed(existing, metadata=record.metadata, issues=record.issues)
+            return self.supplement(existing.key, document.places, source, source_path)
         manifest = self._catalog.sealed(record.to_dict())
         self._count(sum(map(len, files.values())) + len(manifest))
         self._lock.renew()
+        self._keep_source(record.source_sha256, source, document.name)
         for role, data in files.items():
             self._files.write(record.file_path(role), [data])
         self._files.write(record.path, [manifest])
         # a shard that was damaged, and encoded again on the way, may belong to other documents too
         self._mend_manifests()
         return record
+
+    def supplement(
+        self, key: str, places: Places | None = None, source: Buffer | None = None, source_path: str = ""
+    ) -> DocumentRecord:
+        """Give a document that is there what it lacks: boxes, and the file that it was read from.
+
+        Args:
+            key: of the document.
+            places: where its text stands; kept if the document has none.
+            source: the bytes that it was read from, to be kept; None leaves what is there.
+            source_path: where the source file is, noted if none is kept.
+
+        Returns:
+            The record as it is now.
+
+        Raises:
+            DocumentNotFoundError, DamagedIndexError: see ``update_metadata``.
+            DamagedDocumentError: ``source`` is not what the document was read from.
+            DiskBudgetError, DiskFullError: see ``put_chunk``; the manifest stays as it was.
+        """
+        record = self._catalog.manifest(key)
+        changed = record
+        if places is not None and "boxes" not in record.files:
+            data = encode_places(places)
+            changed = replace(record, files={**record.files, "boxes": FileRecord.of("boxes", data)})
+            self._count(len(data))
+            self._lock.renew()
+            self._files.write(changed.file_path("boxes"), [data])
+        if source is not None:
+            self._keep_source(record.source_sha256, source, record.name)
+            changed = replace(changed, source_bytes=len(source), source_path="")
+        elif source_path and not record.source_bytes:
+            changed = replace(changed, source_path=source_path)
+        names = ("files", "source_bytes", "source_path")
+        return self._changed(record, **{name: getattr(changed, name) for name in names})
+
+    def _keep_source(self, sha256: str, source: Buffer | None, name: str) -> None:
+        """Write the source file, unless a whole one is there: documents with the same bytes share it."""
+        if source is None:
+            return
+        if sha256_hex(source) != sha256:
+            raise DamagedDocumentError(f"{name} changed while it was read.", remedy="Add it again.")
+        path = kept_source_path(sha256)
+        there = self._files.sizes("sources").get(path)
+        if there == len(source) and sha256_hex(self._files.read(path)) == sha256:
+            return
+        self._count(len(source) - (there or 0))
+        self._lock.renew()
+        self._files.write(path, [memoryview(source)])
 
     def record_read(self, key: str, vectors: Mapping[str, NDArray[Any]] | None = None) -> DocumentRecord:
         """Note in a document's manifest which of its chunks are read now: those that this writer has put or found.
@@ -303,6 +379,13 @@ class IndexWriter:
         except (DocumentNotFoundError, DamagedIndexError):
             return None
         return record
+
+    def _fits(self, existing: DocumentRecord, document: Document) -> bool:
+        """Whether the places of ``document`` are those of the text that is stored."""
+        if document.places is None:
+            return True
+        stored = decode_document(existing, self._catalog.side_file(existing, "text"))
+        return stored.text == document.text
 
     def _mend_manifests(self) -> None:
         """Bring the chunk records of all manifests up to the shards of this writer."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
 
@@ -123,6 +124,7 @@ def from_passage(passage: Passage) -> Document:
         "section": passage.section,
         "score": passage.score,
         "relevance": passage.relevance,
+        "boxes": [asdict(box) for box in passage.boxes],
     }
     fallback = {"source": passage.document, "page": passage.page}
     pages = page_metadata(passage.metadata)

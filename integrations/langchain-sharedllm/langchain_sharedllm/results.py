@@ -60,7 +60,7 @@ def settled(result: ChatResult) -> ChatResult:
 
 
 def citation_dict(citation: Citation) -> dict[str, Any]:
-    """A citation, JSON-ready: document, page, span (characters of the document's text), quote, score."""
+    """A citation, JSON-ready: document, page, span (characters of the document's text), quote, score, boxes."""
     return {
         "document": citation.document,
         "document_key": citation.document_key,
@@ -70,6 +70,7 @@ def citation_dict(citation: Citation) -> dict[str, Any]:
         "section": citation.section,
         "quote": citation.quote,
         "score": citation.score,
+        "boxes": [asdict(box) for box in citation.boxes],
     }
 
 

@@ -26,7 +26,8 @@ class SharedLLMRetriever(BaseRetriever):
     """The best passages (leaves of the context trees) for a question, best first.
 
     Each is a ``Document`` whose metadata has ``source``, ``page``, ``page_number``, ``page_label``, ``section``,
-    ``span`` (characters of the document's text), ``score`` (0 .. 1) and everything that was given when it was added.
+    ``span`` (characters of the document's text), ``score`` (0 .. 1), ``boxes`` (rectangles on its pages, a line each)
+    and everything that was given when it was added.
 
     Raises:
         UnsupportedArgumentError: one string in place of a list of documents, or a filter that cannot be honoured.

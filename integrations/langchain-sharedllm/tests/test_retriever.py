@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from langchain_core.documents import Document
 from langchain_sharedllm import SharedLLMRetriever
+from langchain_sharedllm.results import citation_dict
 from pydantic import ValidationError
 from tiny_models import PAGES
 
-from sharedllm_docs import ConfigError, SharedLLMError
+from sharedllm_docs import Box, ConfigError, SharedLLMError
 
 QUESTION = "Where does the heron stand?"
 
@@ -35,6 +38,7 @@ def test_a_passage_says_where_it_stands_and_brings_the_caller_s_metadata(index):
         "section": "",
         "score": passage.score,
         "relevance": passage.relevance,
+        "boxes": [],  # text has no place on a page
     }
     scores = [d.metadata["score"] for d in found]
     assert scores == sorted(scores, reverse=True)
@@ -47,6 +51,21 @@ def test_a_file_s_passages_have_its_name_and_pages_from_1(index, tmp_path):
     index.add_file(path, metadata={"team": "ornithology"})
     best = SharedLLMRetriever(index=index, k=1, documents=["notes.md"]).invoke(QUESTION)[0].metadata
     assert (best["source"], best["page"], best["section"], best["team"]) == ("notes.md", 1, "Birds", "ornithology")
+
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "R-intro.pdf"
+
+
+def test_passages_and_citations_of_a_pdf_have_boxes(index):
+    index.add_file(EXAMPLE, pages="1-3")
+    best = SharedLLMRetriever(index=index, k=1, documents=["R-intro.pdf"]).invoke(QUESTION)[0]
+    boxes = best.metadata["boxes"]
+    assert [Box(**box) for box in boxes] == list(index.core.boxes("R-intro.pdf", *best.metadata["span"]))
+    assert boxes
+    assert "boxes" not in best.page_content
+    answer = index.core.ask(QUESTION, documents=["R-intro.pdf"], min_confidence=0, relevance_floor=0, max_new_tokens=4)
+    for citation in (*answer.citations, *answer.nearest):
+        assert [Box(**box) for box in citation_dict(citation)["boxes"]] == list(citation.boxes) != []
 
 
 def test_number_and_documents_of_one_call(index):

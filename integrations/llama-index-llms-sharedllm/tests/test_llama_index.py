@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 import sharedllm_docs as core
@@ -11,6 +12,7 @@ from llama_index.core import Document, SimpleDirectoryReader
 from llama_index.core.schema import MediaResource, MetadataMode, QueryBundle
 
 from llama_index.llms.sharedllm import SharedLLMIndex, join_pages
+from llama_index.llms.sharedllm.nodes import cited_nodes
 
 QUESTION = "Where does the heron stand?"
 
@@ -203,6 +205,26 @@ def test_nodes_have_page_span_score_and_source(index):
     assert node.ref_doc_id == "birds-1"
     assert "page: " not in node.get_content(MetadataMode.LLM)  # added metadata is not for the model
     assert [n.node_id for n in index.as_retriever(similarity_top_k=3).retrieve(QUESTION)] == [n.node_id for n in nodes]
+
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "R-intro.pdf"
+
+
+def test_nodes_of_a_pdf_have_boxes_that_the_model_is_not_shown(index):
+    index.insert_file(EXAMPLE, options=core.ReadOptions(pages="1-3"))
+    found = index.as_retriever(ref_doc_ids=["R-intro.pdf"], similarity_top_k=2).retrieve(QUESTION)
+    nodes = [one.node for one in found]
+    answer = index.core.ask(QUESTION, documents=["R-intro.pdf"], min_confidence=0, relevance_floor=0, max_new_tokens=4)
+    cited = cited_nodes(index.core, answer.citations or answer.nearest)
+    for node in (*nodes, *(one.node for one in cited)):
+        boxes = [core.Box(**box) for box in node.metadata["boxes"]]
+        assert boxes
+        inside = index.core.boxes("R-intro.pdf", node.start_char_idx, node.end_char_idx)
+        assert {box.page for box in boxes} <= {box.page for box in inside} | {node.metadata["page"]}
+        for mode in (MetadataMode.LLM, MetadataMode.EMBED):
+            assert "boxes" not in node.get_content(mode)
+    quoted = {citation.boxes for citation in answer.citations or answer.nearest}
+    assert {tuple(core.Box(**box) for box in one.node.metadata["boxes"]) for one in cited} <= quoted
 
 
 def test_retriever_async_and_refusals(index):

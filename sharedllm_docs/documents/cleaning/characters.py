@@ -7,7 +7,8 @@ letters and full-width forms stay (no NFKC).
 from __future__ import annotations
 
 import re
-import unicodedata
+
+from sharedllm_docs.documents.traced import composed, substitute, translated
 
 # Typographic ligatures only: U+FB00 to U+FB06.
 _LIGATURES = {0xFB00: "ff", 0xFB01: "fi", 0xFB02: "fl", 0xFB03: "ffi", 0xFB04: "ffl", 0xFB05: "st", 0xFB06: "st"}
@@ -47,7 +48,7 @@ _TEX_COPYRIGHT = re.compile(r"(?<!\w)(?:\rc|c©)(?!\w)")
 
 def normalise_line_breaks(text: str) -> str:
     """Every kind of line break (CR LF, CR, form feed, U+2028 and so on) becomes one ``\\n``."""
-    return _LINE_BREAK.sub("\n", text)
+    return substitute(_LINE_BREAK, "\n", text)
 
 
 def restore_tex_codes(text: str) -> str:
@@ -55,7 +56,7 @@ def restore_tex_codes(text: str) -> str:
 
     Only for PDF text, whose lines end in LF or CR LF: form feeds and lone carriage returns mean nothing else there.
     """
-    return _TEX_CODE.sub(lambda match: _TEX_LIGATURES[match[0]], _TEX_COPYRIGHT.sub("©", text))
+    return substitute(_TEX_CODE, lambda match: _TEX_LIGATURES[match[0]], substitute(_TEX_COPYRIGHT, "©", text))
 
 
 def restore_soft_breaks(text: str) -> str:
@@ -64,7 +65,7 @@ def restore_soft_breaks(text: str) -> str:
     PDFium writes U+FFFE for *every* hyphen that it meets at a line end (also the real one of ``low-level``) and drops
     the line break; U+00AD inside a line is left for ``clean_characters``.
     """
-    return _SOFT_BREAK.sub("-\n", normalise_line_breaks(text))
+    return substitute(_SOFT_BREAK, "-\n", normalise_line_breaks(text))
 
 
 def clean_characters(text: str) -> str:
@@ -72,4 +73,4 @@ def clean_characters(text: str) -> str:
 
     Idempotent. Tabs and line breaks stay.
     """
-    return unicodedata.normalize("NFC", normalise_line_breaks(text).translate(_TABLE))
+    return composed(translated(normalise_line_breaks(text), _TABLE))

@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from sharedllm_docs.documents.traced import Traced, aligned, joined, marks_of, substitute
+
 _LETTERS = r"[^\W\d_]"
 _BROKEN = re.compile(r"(?P<left>(?<![\w-])-{0,2}\w+(?:-\w+)*)-\n[ \t]*(?P<right>\w+(?:-\w+)*)(?P<tail>\S*[ ]?)")
 _WORD = re.compile(rf"{_LETTERS}+(?:-{_LETTERS}+)*")
@@ -81,7 +83,7 @@ def join_hyphens(text: str, words: frozenset[str]) -> str:
 
     previous = None
     while previous != text:  # a word broken twice needs a second pass
-        previous, text = text, _BROKEN.sub(replace, text)
+        previous, text = text, substitute(_BROKEN, replace, text)
     return text
 
 
@@ -91,11 +93,14 @@ _PAGE_START = re.compile(r"\A\s*(?P<right>[^\W\d_]\w*(?:-\w+)*)(?P<tail>\S*)[ \t
 
 def join_across_pages(pages: Sequence[str], words: frozenset[str]) -> list[str]:
     """Join a word that a page end broke; it then stands whole on the page where it begins."""
-    joined = list(pages)
-    for index in range(len(joined) - 1):
-        end, start = _PAGE_END.search(joined[index]), _PAGE_START.match(joined[index + 1])
+    whole = list(pages)
+    for index in range(len(whole) - 1):
+        end, start = _PAGE_END.search(whole[index]), _PAGE_START.match(whole[index + 1])
         if end and start and start["right"][0].islower():
-            word = join_word(end["left"], start["right"], words)
-            joined[index] = joined[index][: end.start()] + word + start["tail"]
-            joined[index + 1] = joined[index + 1][start.end() :]
-    return joined
+            word = join_word(end["left"], start["right"], words) + start["tail"]
+            halves = joined("", (whole[index][end.start() :], whole[index + 1][: start.end()]))
+            if isinstance(halves, Traced):
+                word = Traced(word, aligned(halves, marks_of(halves), word))
+            whole[index] = joined("", (whole[index][: end.start()], word))
+            whole[index + 1] = whole[index + 1][start.end() :]
+    return whole

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 
+from sharedllm_docs.documents.traced import joined, substitute
+
 # ". . . . 12", "..... xii", "     . . 9, 18": what fills a line of a table of contents or an index.
 _PAGE_NUMBERS = r"[\divxlc]+(?:[,\u2013-]\s?[\divxlc]+)*"
 _LEADER = re.compile(
@@ -27,16 +29,16 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 
 def limit_blank_lines(text: str) -> str:
     """No spaces at line ends, no blank line at either end, never two blank lines in a row. Indentation stays."""
-    stripped = "\n".join(line.rstrip(" \t") for line in text.split("\n"))
-    return _BLANK_LINES.sub("\n\n", stripped).strip("\n")
+    stripped = joined("\n", (line.rstrip(" \t") for line in text.split("\n")))
+    return substitute(_BLANK_LINES, "\n\n", stripped).strip("\n")
 
 
 def clean_layout(text: str) -> str:
     """Remove what only the eye needs: dotted leaders (one ``...`` is left), box corners, stretched word spaces."""
-    text = _BOX_CORNERS.sub("", text)
-    text = _LEADER.sub(_ellipsis, text)
-    text = _STRANDED_STOP.sub(_bring_up, text)
-    return _INNER_SPACES.sub(" ", text)
+    text = substitute(_BOX_CORNERS, "", text)
+    text = substitute(_LEADER, _ellipsis, text)
+    text = substitute(_STRANDED_STOP, _bring_up, text)
+    return substitute(_INNER_SPACES, " ", text)
 
 
 def _ellipsis(match: re.Match[str]) -> str:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from sharedllm_docs.documents.cleaning.marks import level, roman
+from sharedllm_docs.documents.traced import joined
 
 MIN_PAGES = 4  # fewer pages prove nothing about repetition, nor about a sequence of numbers
 HALF = 0.5  # share of the pages for rule 1
@@ -248,7 +249,7 @@ class _Pages:
     def kept(self) -> list[str]:
         """The pages without them."""
         return [
-            "\n".join(line for position, line in enumerate(lines) if position not in gone)
+            joined("\n", (line for position, line in enumerate(lines) if position not in gone))
             for lines, gone in zip(self.lines, self.gone, strict=True)
         ]
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from typing import Protocol, runtime_checkable
 
+from sharedllm_docs.documents.boxes import Places
 from sharedllm_docs.documents.cleaning import RunningLine
 from sharedllm_docs.documents.document import Document, Issue, Page, Section
 from sharedllm_docs.documents.readers.ocr import Word, engines
@@ -212,12 +213,14 @@ def make_document(
     sections: Sequence[Section] = (),
     issues: Sequence[Issue] = (),
     metadata: Mapping[str, str] | None = None,
+    places: Places | None = None,
 ) -> Document:
     """A ``Document`` with the source's name and hash, and with the options that changed what was read.
 
     Args:
         pages: those that were read.
         page_count: pages that the source has; a range that covers them all is not recorded.
+        places: where the text stands on the pages.
     """
     numbers = tuple(page.number for page in pages)
     read = format_pages(numbers) if len(numbers) < page_count else ""
@@ -233,4 +236,5 @@ def make_document(
         issues=tuple(issues),
         metadata=dict(metadata or {}),
         reader_options=recorded,
+        places=places,
     )

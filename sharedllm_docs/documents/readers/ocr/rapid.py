@@ -56,6 +56,8 @@ class RapidEngine:
         for box, text, score, words in zip(found.boxes, found.txts, found.scores, found.word_results, strict=True):
             points = [(float(x), float(y)) for x, y in box]
             known = tuple(Word(word[0], _back(word[2], turned, *size), float(word[1])) for word in words)
+            if not known:  # the engine tells no words: the line is one
+                known = (Word(str(text), _back(points, turned, *size), float(score)),)
             lines.append(Line(known, unskewed(points, angle), str(text), float(score)))
         return Recognised.of(lines, 90 * turned)
 

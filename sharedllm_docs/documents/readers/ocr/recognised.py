@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import math
 import statistics
+from array import array
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
+
+from sharedllm_docs.documents.traced import NOWHERE, Traced, joined
 
 Box = tuple[float, float, float, float]
 
@@ -39,7 +42,7 @@ class Line:
     Attributes:
         words: left to right.
         box: left, top, right, bottom in pixels of the picture, upright and unskewed.
-        text: the line.
+        text: the line; its characters are marked with the number of their word, if it is ``Traced``.
         confidence: 0 to 1.
     """
 
@@ -59,7 +62,8 @@ class Recognised:
 
     Attributes:
         lines: in reading order.
-        text: rows of lines, columns one after another, cells of a row joined by `` | ``.
+        text: rows of lines, columns one after another, cells of a row joined by `` | ``. Its characters are marked with
+            the number of their word in ``words``.
         turned: degrees (0, 90, 180, 270) by which the picture had to be turned counter-clockwise.
         rows: upper and lower edge of each line of ``text`` that is not empty, in pixels of the upright picture.
     """
@@ -95,9 +99,36 @@ class Recognised:
         height = statistics.median(line.height for line in kept)
         blocks = _columns(sorted(kept, key=lambda line: (line.box[1], line.box[0])), height)
         rows = [_rows(block, height) for block in blocks]
+        first = 0
+        for block in rows:
+            for row in block:
+                for number, line in enumerate(row):
+                    row[number] = replace(line, text=with_words(line.text, [word.text for word in line.words], first))
+                    first += len(line.words)
         ordered = tuple(line for block in rows for row in block for line in row)
         edges = tuple((row[0].box[1], max(line.box[3] for line in row)) for block in rows for row in block)
-        return cls(ordered, "\n\n".join(_text(block, height) for block in rows), turned, edges)
+        return cls(ordered, joined("\n\n", (_text(block, height) for block in rows)), turned, edges)
+
+
+def with_words(line: str, words: Sequence[str], first: int) -> str:
+    """The line with the number of each character's word as its mark, counted from ``first`` on.
+
+    Engines join words to lines in their own way. Words are found one behind the other; a character between two that
+    belongs to neither has the mark of the one before it.
+    """
+    if not words:
+        return line
+    marks, place = array("i", [NOWHERE]) * len(line), 0
+    for number, word in enumerate(words, start=first):
+        start = line.find(word, place)
+        if start >= 0:
+            place = start + len(word)
+            marks[start:place] = array("i", [number]) * len(word)
+    last = next((mark for mark in marks if mark >= 0), first)
+    for place, character in enumerate(line):
+        last = marks[place] if marks[place] >= 0 else last
+        marks[place] = NOWHERE if character.isspace() else last
+    return Traced(line, marks)
 
 
 def unskewed(points: Sequence[tuple[float, float]], angle: float) -> Box:
@@ -182,4 +213,4 @@ def _text(rows: Sequence[Sequence[Line]], height: float) -> str:
             text += (" | " if after.box[0] - before.box[2] > _CELL_GAP * height else " ") + after.text
         parts.append(text)
         bottom = max(line.box[3] for line in row)
-    return "\n".join(parts)
+    return joined("\n", parts)

@@ -9,7 +9,8 @@ import subprocess
 from functools import cache
 from typing import Any
 
-from sharedllm_docs.documents.readers.ocr.recognised import Line, Recognised, Word
+from sharedllm_docs.documents.readers.ocr.recognised import Line, Recognised, Word, with_words
+from sharedllm_docs.documents.traced import joined
 
 _SECONDS = 120  # for one picture
 _PROGRAM = "tesseract"
@@ -71,7 +72,7 @@ def _read(table: str) -> Recognised:
         left, top, width, height = (float(row[name]) for name in ("left", "top", "width", "height"))
         place = tuple(row[name] for name in ("block_num", "par_num", "line_num"))
         lines.setdefault(place, []).append(Word(text, (left, top, left + width, top + height), confidence / 100))
-    made, parts, before = [], [], None
+    made, parts, before = list[Line](), list[str](), None
     for place, words in lines.items():
         box = (
             min(w.box[0] for w in words),
@@ -79,8 +80,9 @@ def _read(table: str) -> Recognised:
             max(w.box[2] for w in words),
             max(w.box[3] for w in words),
         )
-        text = " ".join(word.text for word in words)
+        texts, first = [word.text for word in words], sum(len(line.words) for line in made)
+        text = with_words(" ".join(texts), texts, first)
         made.append(Line(tuple(words), box, text, statistics.fmean(word.confidence for word in words)))
         parts += ["", text] if before not in (None, place[:2]) else [text]
         before = place[:2]
-    return Recognised(tuple(made), "\n".join(parts), rows=tuple((line.box[1], line.box[3]) for line in made))
+    return Recognised(tuple(made), joined("\n", parts), rows=tuple((line.box[1], line.box[3]) for line in made))

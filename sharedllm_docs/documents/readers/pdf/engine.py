@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from sharedllm_docs.documents.cleaning import MARGIN_LINES
 from sharedllm_docs.documents.readers.pdf.fields import Field
+from sharedllm_docs.documents.readers.placing import Spots
 from sharedllm_docs.documents.readers.steps import StepFailed, step
+from sharedllm_docs.documents.traced import Traced, joined, marked
 from sharedllm_docs.errors import EncryptedDocumentError
 
 
@@ -38,9 +40,9 @@ class PageText:
         scanned: whether a picture covers the page and hardly any text stands on it.
         hidden: number of words left out because no viewer shows them.
         undecoded: share of the letters whose font does not say which letters they are, 0 to 1.
-        origins: runs of ``text`` as (position, position in the engine's own page text, length), ascending; what no run
-            covers was added (indentation, the repeated heads of a table). The engine knows the box of each character
-            of its page text, so that a place in ``text`` leads to a place on the page.
+        spots: what the marks of ``text`` (if it is ``Traced``) stand for: the box of each character, or of the form
+            field or the recognised word that it belongs to. What has no mark was added (indentation, the repeated
+            heads of a table).
     """
 
     text: str
@@ -48,12 +50,18 @@ class PageText:
     scanned: bool = False
     hidden: int = 0
     undecoded: float = 0.0
-    origins: tuple[tuple[int, int, int], ...] = ()
+    spots: Spots = field(default_factory=Spots, compare=False, repr=False)
 
 
 def listed(fields: Sequence[Field]) -> str:
     """Fields as lines of their own, for the end of a page: ``Name: value``."""
-    return "".join(f"\n{field.name}: {field.value}" for field in fields)
+    return joined("", (_line(field) for field in fields))
+
+
+def _line(field: Field) -> str:
+    """A field's line; all of it has the mark of a value that has one."""
+    line = f"{field.name}: {field.value}"
+    return "\n" + (marked(line, field.value.marks[0]) if isinstance(field.value, Traced) and field.value else line)
 
 
 class Engine(Protocol):

@@ -11,6 +11,7 @@ import ctypes
 import math
 import re
 import statistics
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -25,7 +26,9 @@ from sharedllm_docs.documents.readers.pdf.fields import Field
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Word
 from sharedllm_docs.documents.readers.pdf.layout.page import LaidOut, lay_out
 from sharedllm_docs.documents.readers.pdf.layout.written import Part
-from sharedllm_docs.documents.readers.pdf.measure import MAX_CHARACTERS, Measured
+from sharedllm_docs.documents.readers.pdf.measure import MAX_CHARACTERS, Extents, Measured
+from sharedllm_docs.documents.readers.placing import Spots
+from sharedllm_docs.documents.traced import NOWHERE, Traced, aligned, joined, marked, marks_of, substitute, traced
 
 _FIXED_PITCH = 1  # bit of the PDF font descriptor's flags
 _FIXED_NAME = re.compile(r"mono|courier|typewriter|consol|menlo|monaco|fixed|tt\d", re.IGNORECASE)
@@ -42,6 +45,7 @@ _SAMPLE = 400  # characters in which fonts without a Unicode map are looked for
 _WHITE = 0xFE  # of 255, from which red, green and blue together are white
 _INVISIBLE_MODES = (pdfium_c.FPDF_TEXTRENDERMODE_INVISIBLE,)
 
+_LINE_END = re.compile("\r\n")
 _WORD = re.compile(r"\S+")
 _WITH_DIGIT = re.compile(r"\S*\d\S*")
 _FRACTION = re.compile(r"\d*\s*\u2044")
@@ -73,7 +77,8 @@ class Glyphs:
 
     def __init__(self, page: Any, textpage: Any) -> None:
         self._page, self._handle = page, textpage.raw
-        self.text: str = textpage.get_text_range()
+        text, self._numbers = _characters(textpage)
+        self.text = traced(text)
         # buffers for PDFium's answers, made once: a page has thousands of characters
         self._x, self._y = ctypes.c_double(), ctypes.c_double()
         self._colour = tuple(ctypes.c_uint() for _ in range(4))
@@ -84,6 +89,8 @@ class Glyphs:
         Args:
             fields: filled form fields and notes; a field's value follows the line that labels it, others stand last.
         """
+        # a field's value has a mark behind those of the page's characters
+        fields = [replace(one, value=marked(one.value, len(self.text) + n)) for n, one in enumerate(fields)]
         hidden = self._hidden_words()
         visible = sum(end - start for start, end in _gaps(hidden, len(self.text)))
         lines = [line for line in self._lines() if not _inside(hidden, line.start, line.start + len(line.text))]
@@ -98,20 +105,21 @@ class Glyphs:
             shown = [line for line in lines if line.text.strip()]
             lead, trail, gaps = self._margins(shown)
             edits += [_Edit(place, place, "  ") for place in gaps]
-            text, runs = _apply(self.text, [*edits, *filled], [(0, len(self.text))])
+            text = _apply(self.text, [*edits, *filled], [(0, len(self.text))])
         else:
-            text, runs, shown = self._written(laid_out, [*edits, *filled])
+            text, shown = self._written(laid_out, [*edits, *filled])
             lead, trail, _ = self._margins(shown)
-        text, origins = _plain_breaks(text, runs)
+        text = substitute(_LINE_END, "\n", text)
         if unlabelled:
-            text, origins = _stripped(text + listed(unlabelled), origins)
+            text = (text + listed(unlabelled)).lstrip("\n")
+        text, spots = self._placed(text, fields)
         return PageText(
             text=text,
             margins=(min(lead, MARGIN_LINES), 0 if unlabelled else min(trail, MARGIN_LINES)),
             scanned=visible <= _FEW_LETTERS and not fields and self._is_covered,
             hidden=len(hidden),
             undecoded=self._undecoded(),
-            origins=origins,
+            spots=spots,
         )
 
     # -- layout
@@ -133,12 +141,9 @@ class Glyphs:
         rest = [part for one in aside for part in (one, Part(text=" "))][:-1]
         return LaidOut((*laid_out.lines, tuple(rest)), laid_out.tables) if rest else laid_out
 
-    def _written(
-        self, laid_out: LaidOut, edits: Sequence[_Edit]
-    ) -> tuple[str, list[tuple[int, int, int]], list[_Line]]:
-        """Text of a page that was laid out, where its runs come from, and its lines as margins are measured by."""
-        text, origins, lines = list[str](), list[tuple[int, int, int]](), list[_Line]()
-        length = 0
+    def _written(self, laid_out: LaidOut, edits: Sequence[_Edit]) -> tuple[str, list[_Line]]:
+        """Text of a page that was laid out, and its lines as margins are measured by."""
+        text, lines = list[str](), list[_Line]()
         pending = sorted(edits, key=lambda edit: (edit.start, edit.end))
         starts = [edit.start for edit in pending]
         used: set[int] = set()
@@ -149,19 +154,15 @@ class Glyphs:
                     low, high = bisect.bisect_left(starts, start), bisect.bisect_right(starts, end)
                     own = [n for n in range(low, high) if pending[n].end <= end and n not in used]
                     used.update(own)
-                    piece, runs = _apply(self.text, [pending[n] for n in own], [(start, end)])
-                    piece = piece.replace("\r\n", " ")
-                    begun = length + sum(map(len, line)) + len(glue)
-                    origins += [(begun + to, source, size) for to, source, size in runs]
-                    line += [glue, piece]
+                    piece = _apply(self.text, [pending[n] for n in own], [(start, end)])
+                    line += [glue, substitute(_LINE_END, " ", piece)]
                 if not part.words:
                     line.append(part.text)
-            whole = "".join(line)
+            whole = joined("", line)
             words = parts[0].words if len(parts) == 1 else ()
             lines.append(_Line(words[0].start if words else -1, whole))
-            text += [whole, "\n"]
-            length += len(whole) + 1
-        return "".join(text[:-1]), origins, lines
+            text.append(whole)
+        return joined("\n", text), lines
 
     def _spans(self, words: Sequence[Word]) -> Iterator[tuple[int, int, str]]:
         """(start, end, what stands before it) of the runs of the page text that words make up."""
@@ -187,6 +188,19 @@ class Glyphs:
         """Words and drawn lines with their places."""
         return Measured(self._page, self._handle, self.text, self._index, self._bounds)
 
+    # -- places
+
+    def _placed(self, text: str, fields: Sequence[Field]) -> tuple[str, Spots]:
+        """The text with marks that count in the spots, which come with it: of characters, and of fields."""
+        spots, size = Spots(), len(self.text)
+        # TeX's codes for ligatures are white space to Python, so only real spaces are left out
+        marks = [NOWHERE if c in " \n" else mark for c, mark in zip(text, marks_of(text), strict=True)]
+        drawn = sorted({mark for mark in marks if 0 <= mark < size})
+        numbers = Extents(self._handle, self._index).place(drawn, spots)
+        for number, one in enumerate(fields, start=size):
+            numbers[number] = spots.add(one.left, one.bottom, one.right, one.top)
+        return Traced(text, array("i", (numbers.get(mark, NOWHERE) for mark in marks))), spots
+
     # -- single characters
 
     @cached_property
@@ -203,8 +217,13 @@ class Glyphs:
         """PDFium's number of the character at ``position``; None for line breaks that PDFium made up."""
         if not 0 <= position < len(self.text):
             return None
+        if self._numbers is not None:
+            return self._numbers[position]
         index = int(pdfium_c.FPDFText_GetCharIndexFromTextIndex(self._handle, self._units[position]))
-        known = index >= 0 and pdfium_c.FPDFText_GetUnicode(self._handle, index) == ord(self.text[position])
+        if index < 0:
+            return None
+        character = self.text[position]  # of two surrogates PDFium names the first
+        known = character > "\uffff" or pdfium_c.FPDFText_GetUnicode(self._handle, index) == ord(character)
         return index if known else None
 
     def _origin(self, index: int) -> tuple[float, float]:
@@ -272,9 +291,9 @@ class Glyphs:
         hidden: list[tuple[int, int]] = []
         left, bottom, right, top = self._bounds
         known = right > left and top > bottom
-        index_of, units = pdfium_c.FPDFText_GetCharIndexFromTextIndex, self._units
+        index_of, units, numbers = pdfium_c.FPDFText_GetCharIndexFromTextIndex, self._units, self._numbers
         for word in _WORD.finditer(self.text):
-            index = index_of(self._handle, units[word.start()])
+            index = index_of(self._handle, units[word.start()]) if numbers is None else numbers[word.start()]
             if index < 0:
                 continue
             x, y = self._origin(index)
@@ -391,7 +410,7 @@ class Glyphs:
                 labelled.append((line.start + len(line.text.rstrip()), field.left, field.value))
             else:
                 others.append(field)
-        return [_Edit(place, place, f" {value}") for place, _, value in sorted(labelled)], others
+        return [_Edit(place, place, " " + value) for place, _, value in sorted(labelled)], others
 
     # -- raised and lowered marks
 
@@ -469,6 +488,35 @@ class Glyphs:
         return abs(following[0] - base[0]) < 0.1 * base[1] and following[2] > mark[2]
 
 
+def _characters(textpage: Any) -> tuple[str, list[int] | None]:
+    """The text of a page, and PDFium's number of each character where that does not follow from its position.
+
+    PDFium leaves characters beyond U+FFFF (slanted letters in formulas) out of the text unless the file writes them
+    as surrogates, and counts them all the same. They are put back.
+    """
+    text: str = textpage.get_text_range()
+    units = memoryview(text.encode("utf-16-le", "surrogatepass")).cast("H")
+    count = int(pdfium_c.FPDFText_CountChars(textpage.raw))
+    if count == len(units):
+        return text, None
+    codes = [int(pdfium_c.FPDFText_GetUnicode(textpage.raw, index)) for index in range(count)]
+    if max(codes, default=0) <= 0xFFFF:
+        return text, None
+    parts, numbers, used = list[str](), list[int](), 0
+    for index, code in enumerate(codes):
+        if code > 0xFFFF:
+            parts.append(chr(code))
+            numbers.append(index)
+        elif pdfium_c.FPDFText_GetTextIndexFromCharIndex(textpage.raw, index) >= 0 and used < len(units):
+            unit, used = units[used], used + 1
+            if 0xDC00 <= unit < 0xE000 and parts and "\ud800" <= parts[-1] < "\udc00":
+                parts[-1] = (parts[-1] + chr(unit)).encode("utf-16-le", "surrogatepass").decode("utf-16-le")
+            else:
+                parts.append(chr(unit))
+                numbers.append(index)
+    return ("".join(parts), numbers) if used == len(units) else (text, None)
+
+
 def _with_code(words: Sequence[Word], spans: Sequence[tuple[int, int]]) -> list[Word]:
     """The words, those inside ``spans`` marked as code; where nearly all are, the page is typewritten and none is."""
     starts = [start for start, _ in spans]
@@ -509,53 +557,23 @@ def _gaps(spans: Sequence[tuple[int, int]], length: int) -> Iterator[tuple[int, 
     yield start, length
 
 
-def _apply(
-    text: str, edits: Sequence[_Edit], spans: Sequence[tuple[int, int]]
-) -> tuple[str, list[tuple[int, int, int]]]:
-    """``spans`` of the text with the edits made, and where its runs come from: (position, source, length)."""
-    parts, runs, length = list[str](), list[tuple[int, int, int]](), 0
-
-    def keep(start: int, end: int) -> None:
-        nonlocal length
-        if end > start:
-            runs.append((length, start, end - start))
-            parts.append(text[start:end])
-            length += end - start
-
+def _apply(text: str, edits: Sequence[_Edit], spans: Sequence[tuple[int, int]]) -> str:
+    """``spans`` of the text with the edits made; what takes a character's place has its mark."""
+    parts = list[str]()
+    ordered = sorted(edits, key=lambda edit: (edit.start, edit.end))
     for start, end in spans:
         position = start
-        for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+        for edit in ordered:
             if edit.start < position:
                 continue
-            keep(position, edit.start)
-            parts.append(edit.text)
-            length += len(edit.text)
+            parts += [text[position : edit.start], _replacing(text[edit.start : edit.end], edit.text)]
             position = edit.end
-        keep(position, end)
-    return "".join(parts), runs
+        parts.append(text[position:end])
+    return joined("", filter(None, parts))
 
 
-def _plain_breaks(text: str, runs: list[tuple[int, int, int]]) -> tuple[str, tuple[tuple[int, int, int], ...]]:
-    """Text with plain line breaks, and its runs moved accordingly."""
-    if "\r\n" not in text:
-        return text, tuple(runs)
-    breaks = [match.start() for match in re.finditer("\r\n", text)]
-    moved = []
-    for to, source, size in runs:
-        position = to
-        for place in breaks[bisect.bisect_left(breaks, to) : bisect.bisect_left(breaks, to + size)]:
-            if place > position:
-                gone = bisect.bisect_left(breaks, position)
-                moved.append((position - gone, source + position - to, place - position))
-            position = place + 2
-        if to + size > position:
-            moved.append(
-                (position - bisect.bisect_left(breaks, position), source + position - to, to + size - position)
-            )
-    return text.replace("\r\n", "\n"), tuple(moved)
-
-
-def _stripped(text: str, runs: Sequence[tuple[int, int, int]]) -> tuple[str, tuple[tuple[int, int, int], ...]]:
-    """Text without the line breaks at its start."""
-    gone = len(text) - len(text.lstrip("\n"))
-    return text[gone:], tuple((to - gone, source, size) for to, source, size in runs)
+def _replacing(before: str, text: str) -> str:
+    """The text of an edit, with the marks of what it replaces."""
+    if isinstance(text, Traced) or not before or not text:
+        return text
+    return Traced(text, aligned(before, marks_of(before), text))

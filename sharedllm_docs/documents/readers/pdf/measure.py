@@ -7,12 +7,14 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import pypdfium2.raw as pdfium_c
 
+from sharedllm_docs.documents.boxes import LEVEL, UPRIGHT
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Rule, Word
+from sharedllm_docs.documents.readers.placing import Spots
 
 MAX_CHARACTERS = 40_000
 """A page with more is left as PDFium gives it out: bounded work on hostile files."""
@@ -20,6 +22,8 @@ _MAX_OBJECTS, _MAX_SEGMENTS = 8_000, 30_000  # of drawings: plots and maps hold 
 _THIN = 2.5  # points: a filled area no thicker is a line
 _SHORT = 4.0  # points: shorter strokes are parts of signs
 _ASCENT, _DESCENT = 0.74, 0.21  # of the font size: the height of a line, whatever the font claims
+_ABOVE, _BELOW = 0.8, 0.24  # of the font size: what boxes hold over and under the baseline
+_ASKEW = 0.05  # quarter turns: text set further askew has the boxes of its characters
 _SPLIT = 0.9  # of the font size: a gap inside a word that PDFium did not see
 _LONGEST = 200  # characters of a word whose inside is looked at
 _SOFT_BREAK = "\ufffe"
@@ -258,3 +262,59 @@ def visible_edges(fills: list[tuple[tuple[int, ...], tuple[float, float, float, 
             covered = max((min(end, b) - max(start, a) for a, b in beside), default=0.0)
             if covered < 0.8 * (end - start):
                 yield Rule(level, place, start, end)
+
+
+class Extents:
+    """Where single characters of a page stand, in its own coordinates.
+
+    Args:
+        handle: of the text page.
+        index_of: number of the character at a position of the text, or None.
+    """
+
+    def __init__(self, handle: Any, index_of: Callable[[int], int | None]) -> None:
+        self._handle, self._index_of = handle, index_of
+        self._box, self._matrix = pdfium_c.FS_RECTF(), pdfium_c.FS_MATRIX()
+        self._x, self._y = ctypes.c_double(), ctypes.c_double()
+
+    def place(self, positions: Iterable[int], spots: Spots) -> dict[int, int]:
+        """Put the rectangles of these characters of the text among the spots; returns their numbers there.
+
+        Along the line a rectangle is as wide as the type was set; across the line it has the height of the font's
+        size, since what fonts claim of their height reaches into other lines. What is not drawn has none.
+        """
+        # looked up once: a page has thousands of characters
+        handle, index_of, box, get = self._handle, self._index_of, self._box, pdfium_c.FPDFText_GetLooseCharBox
+        numbers: dict[int, int] = {}
+        low, high, direction = 0.0, 0.0, UPRIGHT
+        claimed: tuple[float, float] | None = None
+        for position in positions:
+            index = index_of(position)
+            if index is None or not get(handle, index, box):
+                continue
+            left, bottom, right, top = box.left, box.bottom, box.right, box.top
+            if direction == UPRIGHT or claimed != (bottom, top):
+                low, high, direction = self._measured(index)
+                claimed = bottom, top
+            if direction == LEVEL:
+                numbers[position] = spots.add(left, low, right, high, LEVEL)
+            else:
+                numbers[position] = spots.add(low, bottom, high, top, UPRIGHT)
+        return numbers
+
+    def _measured(self, index: int) -> tuple[float, float, int]:
+        """Edges across the line, and its direction, of a character."""
+        matrix, box = self._matrix, self._box
+        size = float(pdfium_c.FPDFText_GetFontSize(self._handle, index)) or 1.0
+        if not pdfium_c.FPDFText_GetMatrix(self._handle, index, matrix):
+            return box.bottom, box.top, LEVEL
+        size *= math.hypot(matrix.c, matrix.d) or 1.0
+        turns = math.atan2(matrix.b, matrix.a) / (math.pi / 2)
+        if abs(turns - round(turns)) > _ASKEW:
+            return box.bottom, box.top, LEVEL
+        pdfium_c.FPDFText_GetCharOrigin(self._handle, index, self._x, self._y)
+        quarter = round(turns) % 4
+        base, direction = (self._x.value, UPRIGHT) if quarter % 2 else (self._y.value, LEVEL)
+        up = -1 if quarter in (1, 2) else 1
+        low, high = sorted((base - up * _BELOW * size, base + up * _ABOVE * size))
+        return low, high, direction

@@ -6,6 +6,7 @@ import ctypes
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +18,57 @@ from sharedllm_docs.documents.readers.pdf.fields import Field
 from sharedllm_docs.documents.readers.pdf.glyphs import Glyphs
 from sharedllm_docs.documents.readers.source import Source
 
-_LOCK = threading.RLock()
+PDFIUM_LOCK = threading.RLock()
 _LONG_SIDE = 1800  # pixels of a drawn page: 150 to 160 dpi of an A4 or letter page
 _MAX_SCALE = 4.0  # pixels a point, of small pages
 _BIG_PAGE = 1200.0  # points; larger pages are drawn at 1.5 pixels a point
 _PICTURE_SHARE = 0.04  # of the page, from which a picture may hold text
 _MAX_PICTURES = 20  # of a page
+
+
+@dataclass(frozen=True)
+class Corner:
+    """Where the pixels of a picture stand on its page.
+
+    Attributes:
+        origin: x and y of the upper left corner of the drawn page, in the page's own coordinates.
+        across: by how much x and y grow a pixel to the right.
+        down: by how much they grow a pixel down.
+        left, top: pixels of the drawn page that are cut off before the picture.
+    """
+
+    origin: tuple[float, float]
+    across: tuple[float, float]
+    down: tuple[float, float]
+    left: int = 0
+    top: int = 0
+
+    def box(self, box: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+        """Two opposite corners on the page of a box in pixels (left, top, right, bottom) of the picture."""
+        return (*self._place(box[0], box[1]), *self._place(box[2], box[3]))
+
+    def _place(self, x: float, y: float) -> tuple[float, float]:
+        x, y = x + self.left, y + self.top
+        (x0, y0), (ax, ay), (dx, dy) = self.origin, self.across, self.down
+        return x0 + ax * x + dx * y, y0 + ay * x + dy * y
+
+    @property
+    def is_upright(self) -> bool:
+        """Whether pixels to the right go along x."""
+        return abs(self.across[0]) >= abs(self.across[1])
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A page, or a part of it, as a picture.
+
+    Attributes:
+        pixels: [height, width, 3] bytes of red, green and blue.
+        corner: where its pixels stand on the page.
+    """
+
+    pixels: Any
+    corner: Corner
 
 
 class PdfiumFile:
@@ -36,7 +82,7 @@ class PdfiumFile:
     name = "pdfium"
 
     def __init__(self, source: Source, password: str | None) -> None:
-        with _LOCK:
+        with PDFIUM_LOCK:
             try:
                 self._document = pypdfium2.PdfDocument(source.path or source.data, password=password)
             except pypdfium2.PdfiumError as error:
@@ -48,7 +94,7 @@ class PdfiumFile:
 
     def text(self, index: int, fields: Sequence[Field] = ()) -> PageText:
         """Raw text of a page as a viewer shows it: code indented, raised marks raised, hidden words left out."""
-        with _LOCK:
+        with PDFIUM_LOCK:
             try:
                 page = self._document[index]
                 try:
@@ -64,7 +110,7 @@ class PdfiumFile:
 
     def has_content(self, index: int) -> bool:
         """Whether the page has a single object: text, picture or line."""
-        with _LOCK:
+        with PDFIUM_LOCK:
             try:
                 page = self._document[index]
                 try:
@@ -76,7 +122,7 @@ class PdfiumFile:
 
     @contextmanager
     def _page(self, index: int) -> Iterator[Any]:
-        with _LOCK:
+        with PDFIUM_LOCK:
             try:
                 page = self._document[index]
                 try:
@@ -86,13 +132,14 @@ class PdfiumFile:
             except pypdfium2.PdfiumError as error:
                 raise EngineError(str(error)) from error
 
-    def render(self, index: int) -> Any:
-        """The page as viewers show it: [height, width, 3] bytes of red, green and blue. Raises EngineError."""
+    def render(self, index: int) -> Drawn:
+        """The page as viewers show it. Raises EngineError."""
         with self._page(index) as page:
             scale = _scale(*page.get_size())
-            return _rgb(page.render(scale=scale).to_numpy())
+            drawn = rgb(page.render(scale=scale).to_numpy())
+            return Drawn(drawn, _on_page(page, drawn.shape[1], drawn.shape[0]))
 
-    def pictures(self, index: int) -> list[Any]:
+    def pictures(self, index: int) -> list[Drawn]:
         """The large pictures of a page on which no text of its own stands, cut out of the drawn page, top to bottom.
 
         Raises EngineError.
@@ -103,12 +150,15 @@ class PdfiumFile:
                 return []
             width, height = page.get_size()
             scale = _scale(width, height)
-            drawn = _rgb(page.render(scale=scale).to_numpy())
+            drawn = rgb(page.render(scale=scale).to_numpy())
+            corner = _on_page(page, drawn.shape[1], drawn.shape[0])
             cut = []
             for spot in spots:
                 left, top, right, bottom = _on_bitmap(page, spot, drawn.shape[1], drawn.shape[0])
-                cut.append(np.ascontiguousarray(drawn[top:bottom, left:right]))
-            return [picture for picture in cut if picture.shape[0] >= 20 and picture.shape[1] >= 40]
+                picture = np.ascontiguousarray(drawn[top:bottom, left:right])
+                if picture.shape[0] >= 20 and picture.shape[1] >= 40:
+                    cut.append(Drawn(picture, replace(corner, left=left, top=top)))
+            return cut
 
     @staticmethod
     def _picture_spots(page: Any) -> list[tuple[float, float, float, float]]:
@@ -131,7 +181,7 @@ class PdfiumFile:
         return sorted(bare, key=lambda spot: (-spot[3], spot[0]))[:_MAX_PICTURES]
 
     def close(self) -> None:
-        with _LOCK:
+        with PDFIUM_LOCK:
             self._document.close()
 
 
@@ -143,13 +193,26 @@ def _scale(width: float, height: float) -> float:
     return min(_MAX_SCALE, _LONG_SIDE / longest)
 
 
-def _rgb(bitmap: Any) -> Any:
+def rgb(bitmap: Any) -> Any:
     """PDFium's bitmap (grey, BGR or BGRx) as [height, width, 3] in the order red, green, blue."""
     if bitmap.ndim == 2:
         bitmap = bitmap[..., None]
     if bitmap.shape[2] == 1:
         return np.repeat(bitmap, 3, axis=2)
     return np.ascontiguousarray(bitmap[..., 2::-1])
+
+
+def _on_page(page: Any, width: int, height: int) -> Corner:
+    """Where the pixels of the drawn page stand on it; it may be turned."""
+    places = []
+    for across, down in ((0, 0), (width, 0), (0, height)):
+        x, y = ctypes.c_double(), ctypes.c_double()
+        pdfium_c.FPDF_DeviceToPage(page.raw, 0, 0, width, height, 0, across, down, x, y)
+        places.append((x.value, y.value))
+    origin, right, down_ = places
+    step = (right[0] - origin[0]) / width, (right[1] - origin[1]) / width
+    down_step = (down_[0] - origin[0]) / height, (down_[1] - origin[1]) / height
+    return Corner(origin, step, down_step)
 
 
 def _on_bitmap(

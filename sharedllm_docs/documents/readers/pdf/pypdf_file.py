@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pypdf
@@ -17,7 +17,9 @@ from sharedllm_docs.documents.readers.mail import attachments_message
 from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText, encrypted, listed
 from sharedllm_docs.documents.readers.pdf.fields import Field, fields_of
 from sharedllm_docs.documents.readers.pdf.xfa import xfa_lines
+from sharedllm_docs.documents.readers.placing import Spots
 from sharedllm_docs.documents.readers.source import Source
+from sharedllm_docs.documents.traced import joined, marked
 
 _METADATA = ("Title", "Author", "Subject", "Keywords", "Creator", "Producer", "CreationDate", "ModDate")
 _MAX_ENTRIES = 100_000  # outlines can be cyclic, or forged
@@ -98,7 +100,13 @@ class PypdfFile:
             text = self._reader.pages[index].extract_text()
         if complaints and not text.strip():
             raise EngineError(complaints[0])
-        return PageText(text.rstrip("\n") + listed(fields) if fields else text)
+        if not fields:
+            return PageText(text)
+        spots = Spots()
+        known = [
+            replace(one, value=marked(one.value, spots.add(one.left, one.bottom, one.right, one.top))) for one in fields
+        ]
+        return PageText(joined("", (text.rstrip("\n"), listed(known))), spots=spots)
 
     def fields(self, index: int) -> list[Field]:
         """The filled form fields and the notes of a page. Raises EngineError."""

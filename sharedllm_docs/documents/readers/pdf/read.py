@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from sharedllm_docs.documents.boxes import Places
 from sharedllm_docs.documents.cleaning import clean_pages, normalise_line_breaks
 from sharedllm_docs.documents.document import Document, Issue, Page
 from sharedllm_docs.documents.readers import ocr
@@ -31,8 +32,10 @@ from sharedllm_docs.documents.readers.pdf.outline import locate_sections
 from sharedllm_docs.documents.readers.pdf.pdfium import PdfiumFile
 from sharedllm_docs.documents.readers.pdf.pypdf_file import OutlineEntry, collected_logs
 from sharedllm_docs.documents.readers.pdf.recognise import PageRecogniser
+from sharedllm_docs.documents.readers.placing import numbered, places_of
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.documents.readers.steps import StepFailed, page_once
+from sharedllm_docs.documents.traced import joined
 from sharedllm_docs.errors import DamagedDocumentError, EmptyDocumentError, ScannedDocumentError
 
 _Part = TypeVar("_Part")
@@ -77,7 +80,7 @@ def read_pdf(reader: Reader, source: Source, options: ReadOptions, progress: Pro
         _add_form(opened, numbers, raw)
         _refuse_textless(source.name, [page.text for page in raw], issues)
         issues = [*opened.issues, *_damage(source, opened, logs), *issues]
-    pages, cleaning = _pages(raw, numbers, structure, count, options)
+    pages, places, cleaning = _pages(raw, numbers, structure, count, options)
     told = {issue.page for issue in issues if issue.code == "no-text-on-page"}
     issues.extend(issue for issue in cleaning if issue.page is None or issue.page not in told)
     return make_document(
@@ -89,6 +92,7 @@ def read_pdf(reader: Reader, source: Source, options: ReadOptions, progress: Pro
         sections=locate_sections(structure.outline, pages),
         issues=issues,
         metadata=structure.metadata,
+        places=places,
     )
 
 
@@ -97,7 +101,7 @@ def _add_form(opened: OpenedPdf, numbers: Sequence[int], raw: list[PageText]) ->
     with contextlib.suppress(EngineError), engine_step("form"):
         lines = opened.structure.xfa() if opened.structure is not None and numbers[:1] == (1,) else []
         if lines:
-            text = "\n\n".join(filter(None, (raw[0].text.rstrip("\n"), "\n".join(lines))))
+            text = joined("\n\n", filter(None, (raw[0].text.rstrip("\n"), "\n".join(lines))))
             raw[0] = replace(raw[0], text=text, margins=(raw[0].margins[0], 0))
 
 
@@ -247,17 +251,19 @@ def _damage(source: Source, opened: OpenedPdf, logs: Sequence[str]) -> list[Issu
 
 def _pages(
     raw: Sequence[PageText], numbers: Sequence[int], structure: _Structure, count: int, options: ReadOptions
-) -> tuple[list[Page], list[Issue]]:
-    """Pages with their labels, cleaned together, and what cleaning took away."""
+) -> tuple[list[Page], Places, list[Issue]]:
+    """Pages with their labels, cleaned together, where their text stands, and what cleaning took away."""
     known = structure.labels if len(structure.labels) == count else ()
     labels = [known[number - 1] for number in numbers] if known else []
     titles: dict[int, list[str]] = {}
     for entry in structure.outline:
         titles.setdefault(entry.index + 1, []).append(entry.title)
-    texts, issues = [normalise_line_breaks(page.text) for page in raw], list[Issue]()
+    spots = [page.spots for page in raw]
+    traced = numbered([page.text for page in raw], spots)
+    texts, issues = [normalise_line_breaks(text) for text in traced], list[Issue]()
     if options.clean:
         cleaned, removed = clean_pages(
-            [page.text for page in raw],
+            traced,
             numbers=numbers,
             labels=labels,
             headings=[titles.get(number, []) for number in numbers],
@@ -269,7 +275,7 @@ def _pages(
         texts = cleaned
     marked = [without_marks(text) for text in texts]
     pages = [
-        Page(number, text, label, repeats)
+        Page(number, str(text), label, repeats)
         for number, (text, repeats), label in zip(numbers, marked, labels or [""] * len(numbers), strict=True)
     ]
-    return pages, issues
+    return pages, places_of([text for text, _ in marked], spots, numbers), issues

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
+from sharedllm_docs.documents.boxes import LEVEL, UPRIGHT
 from sharedllm_docs.documents.cleaning import MARGIN_LINES
 from sharedllm_docs.documents.document import Issue
 from sharedllm_docs.documents.readers import ocr
@@ -17,7 +18,9 @@ from sharedllm_docs.documents.readers.base import listed_words
 from sharedllm_docs.documents.readers.legible import illegible
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText, engine_step
-from sharedllm_docs.documents.readers.pdf.pdfium import PdfiumFile
+from sharedllm_docs.documents.readers.pdf.pdfium import Corner, PdfiumFile
+from sharedllm_docs.documents.readers.placing import Spots, moved
+from sharedllm_docs.documents.traced import joined
 from sharedllm_docs.errors import ConfigError
 
 _UNDECODED = 0.3  # share of a page's letters without a Unicode map from which its characters are doubted
@@ -61,8 +64,8 @@ class PageRecogniser:
             kept += failed
             if done is not None:
                 told = {"no-text-on-page", "blank-page", "page-failed", "hidden-text", "page-fallback"}
-                seen, margins = done
-                read = PageText(text=seen.text, margins=margins, hidden=page.hidden)
+                seen, margins, spots = done
+                read = PageText(text=seen.text, margins=margins, hidden=page.hidden, spots=spots)
                 return read, [*(i for i in kept if i.code not in told), _confidence(seen, number)]
         if scanned and self._available:
             return page, [_unrecognised(issue) if issue.code == "no-text-on-page" else issue for issue in kept]
@@ -74,19 +77,22 @@ class PageRecogniser:
         page, found = self._pictures(number, page, failed)
         return page, [*kept, *failed, *found, *_undecoded(page, number)]
 
-    def _whole(self, number: int, failed: list[Issue]) -> tuple[ocr.Recognised, tuple[int, int]] | None:
-        """What the whole page says as it is drawn, and its margins; None where nothing is recognised.
+    def _whole(self, number: int, failed: list[Issue]) -> tuple[ocr.Recognised, tuple[int, int], Spots] | None:
+        """What the whole page says as it is drawn, its margins and its words; None where nothing is recognised.
 
         ``failed`` takes the issue of a page that could not even be tried.
         """
-        picture = self._drawn(number, lambda pdfium: pdfium.render(number - 1), failed)
-        found = None if picture is None else self._recognise(picture, number, failed)
-        if picture is None or found is None:
+        drawn = self._drawn(number, lambda pdfium: pdfium.render(number - 1), failed)
+        found = None if drawn is None else self._recognise(drawn.pixels, number, failed)
+        if drawn is None or found is None:
             return None
+        picture = drawn.pixels
         if sum(map(str.isalnum, found.text)) < _FEW_LETTERS:
             return None
+        spots = Spots()
+        _add_words(spots, found, drawn.corner)
         lead, trail = found.margins(picture.shape[1] if found.turned % 180 else picture.shape[0], _MARGIN)
-        return found, (min(lead, MARGIN_LINES), min(trail, MARGIN_LINES))
+        return found, (min(lead, MARGIN_LINES), min(trail, MARGIN_LINES)), spots
 
     def _pictures(self, number: int, page: PageText, failed: list[Issue]) -> tuple[PageText, list[Issue]]:
         """Text in large pictures beside the page's own text, behind it."""
@@ -94,20 +100,23 @@ class PageRecogniser:
             return page, []
         texts: list[str] = []
         regions = []
-        for picture in self._drawn(number, lambda pdfium: pdfium.pictures(number - 1), failed) or ():
-            found = self._recognise(picture, number, failed)
+        spots = Spots()
+        spots.extend(page.spots)
+        for drawn in self._drawn(number, lambda pdfium: pdfium.pictures(number - 1), failed) or ():
+            found = self._recognise(drawn.pixels, number, failed)
             if found is None:
                 break
             sure = ocr.Recognised.of([line for line in found.lines if line.confidence >= _SURE])
             if sum(map(str.isalnum, sure.text)) >= _FEW_LETTERS:
-                texts.append(sure.text)
+                texts.append(moved(sure.text, _add_words(spots, sure, drawn.corner)))
                 regions.append(sure)
         if not texts:
             return page, []
         confidence = sum(one.confidence for one in regions) / len(regions)
         message = f"the text of {len(texts)} picture(s) on the page was recognised (confidence {confidence:.2f})"
-        text = "\n\n".join([page.text.rstrip("\n"), *texts])
-        return replace(page, text=text, margins=(page.margins[0], 0)), [Issue("text-recognised", message, number)]
+        text = joined("\n\n", [page.text.rstrip("\n"), *texts])
+        read = replace(page, text=text, margins=(page.margins[0], 0), spots=spots)
+        return read, [Issue("text-recognised", message, number)]
 
     def _drawn(self, number: int, draw: Callable[[PdfiumFile], Any], failed: list[Issue]) -> Any:
         if self._pdfium is None:
@@ -138,6 +147,15 @@ class PageRecogniser:
 
 def _failed(reason: str, number: int) -> Issue:
     return Issue("recognition-failed", f"text in pictures of the page is not recognised ({reason})", number)
+
+
+def _add_words(spots: Spots, found: ocr.Recognised, corner: Corner) -> int:
+    """Put the places of recognised words on the page among the spots; returns the number of the first."""
+    direction = LEVEL if corner.is_upright == (found.turned % 180 == 0) else UPRIGHT
+    first = len(spots)
+    for word in found.words:
+        spots.add(*corner.box(word.box), direction)
+    return first
 
 
 def _install() -> str:

@@ -9,11 +9,23 @@ from dataclasses import fields, is_dataclass
 from functools import cache
 from typing import Any, TypeVar
 
+import numpy as np
+
+from sharedllm_docs.documents.boxes import Places
+from sharedllm_docs.documents.readers.placing import Spots
+from sharedllm_docs.documents.traced import Traced
+
 T = TypeVar("T")
 
 
 def to_plain(value: Any) -> Any:
     """Dataclasses become objects, tuples and lists lists."""
+    if isinstance(value, Traced):
+        return {"text": str(value), "marks": list(value.marks)}
+    if isinstance(value, Spots):
+        return value.to_lists()
+    if isinstance(value, Places):
+        return {name: column.tolist() for name, column in value.to_arrays().items()}
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, (tuple, list)):
@@ -39,6 +51,13 @@ def from_plain(kind: Any, value: Any) -> Any:
             raise ValueError(f"{type(value).__name__} is no mapping")
         inner = typing.get_args(kind)[1]
         return {_exactly(str, key): from_plain(inner, item) for key, item in value.items()}
+    if kind is str and isinstance(value, dict):
+        return Traced(_exactly(str, value.get("text")), from_plain(list[int], value.get("marks")))
+    if kind is Spots:
+        return Spots.of_lists(*from_plain(tuple[list[float], list[int]], value))
+    if kind is Places:
+        columns = from_plain(dict[str, list[int]], value)
+        return Places({name: np.asarray(column, dtype=np.int64) for name, column in columns.items()})
     if isinstance(kind, type) and is_dataclass(kind):
         names = _types(kind)
         if not isinstance(value, dict) or set(value) - set(names):

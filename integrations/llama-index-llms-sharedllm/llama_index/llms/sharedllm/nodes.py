@@ -3,38 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from llama_index.core.schema import NodeRelationship, NodeWithScore, ObjectType, RelatedNodeInfo, TextNode
-from sharedllm_docs import Citation, Index, Passage
+from sharedllm_docs import Box, Citation, Index, Passage
 
 from llama_index.llms.sharedllm.documents import Kept, kept_of
 
-ADDED = ("page", "page_label", "section", "quote")
-"""Metadata added to a node, unless the document has metadata of the same name."""
+ADDED = ("page", "page_label", "section", "quote", "boxes")
+"""Metadata added to a node, unless the document has metadata of the same name; the model is shown none of it."""
 
 
 def cited_nodes(index: Index, citations: Sequence[Citation]) -> list[NodeWithScore]:
     """The injected nodes that the citations come from, best first, each with its best quote."""
-    quotes: dict[tuple[str, int, int, int], str] = {}
+    best: dict[tuple[str, int, int, int], Citation] = {}
     for citation in citations:
-        quotes.setdefault((citation.document_key, citation.chunk, citation.level, citation.node), citation.quote)
-    passages = index.passages(citations)
-    return [to_node(p, quotes[p.document_key, p.chunk, p.level, p.node]) for p in passages]
+        best.setdefault((citation.document_key, citation.chunk, citation.level, citation.node), citation)
+    cited = [
+        (passage, best[passage.document_key, passage.chunk, passage.level, passage.node])
+        for passage in index.passages(citations)
+    ]
+    return [to_node(passage, citation.quote, citation.boxes) for passage, citation in cited]
 
 
-def to_node(passage: Passage, quote: str = "") -> NodeWithScore:
+def to_node(passage: Passage, quote: str = "", boxes: Sequence[Box] | None = None) -> NodeWithScore:
     """A node; its id is its place, so that the same passage is the same node every time.
 
     Args:
         passage: from an index.
         quote: the sentence that an answer cites, or "".
+        boxes: where that stands; None for where the passage does.
     """
     kept = kept_of(passage.metadata)
     label = passage.page_label or str(passage.page)
     added: dict[str, Any] = {"page": _page(passage, kept), "page_label": label, "section": passage.section}
     if quote:
         added["quote"] = quote
+    places = [asdict(box) for box in (passage.boxes if boxes is None else boxes)]
+    if places:
+        added["boxes"] = places
     metadata = {**{key: value for key, value in added.items() if value != ""}, **kept.metadata}
     hidden = [key for key in added if key in metadata and key not in kept.metadata]
     node = TextNode(

@@ -13,10 +13,14 @@ from dataclasses import dataclass
 
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Word
 from sharedllm_docs.documents.readers.pdf.layout.table import Cell, Table
+from sharedllm_docs.documents.traced import joined as join_texts
+from sharedllm_docs.documents.traced import substitute
 
 OPENS, CLOSES = "\ufdd0", "\ufdd1"
 """Non-characters around what is repeated: Unicode keeps them for use inside a program."""
 BAR = " | "
+_MARKED = re.compile(f"[{OPENS}{CLOSES}]|[^{OPENS}{CLOSES}]+")
+_BROKEN = re.compile("\ufffe")
 _LONGEST_LINE = 150  # characters, from which a row goes on in a new line
 _LONGEST_HEAD = 80
 _GROUP = 330  # characters after which the title is repeated
@@ -59,15 +63,15 @@ def repeated(text: str) -> Part:
 
 def plain(one: Cell) -> str:
     """A cell's text without leaders."""
-    return _TRAILING_LEADER.sub("", joined(one.words))
+    return substitute(_TRAILING_LEADER, "", joined(one.words))
 
 
 def joined(words: Sequence[Word]) -> str:
     """Words of a cell with the spaces between them; a word that a line end broke is whole again."""
     text = ""
     for word in words:
-        text = text[:-1] + word.text if text.endswith("\ufffe") else f"{text} {word.text}" if text else word.text
-    return text.replace("\ufffe", "-")
+        text = text[:-1] + word.text if text.endswith("\ufffe") else text + " " + word.text if text else word.text
+    return substitute(_BROKEN, "-", text) if "\ufffe" in text else text
 
 
 class _Writer:
@@ -199,8 +203,8 @@ class _Writer:
 
     def _again(self, start: Sequence[Part]) -> list[Part]:
         """The label once more, for a line that goes on a row."""
-        text = "".join(joined(part.words) if part.words else part.text.strip(OPENS + CLOSES) for part in start)
-        return [Part(text=_TRAILING_LEADER.sub("", text))]
+        text = join_texts("", (joined(part.words) if part.words else part.text.strip(OPENS + CLOSES) for part in start))
+        return [Part(text=substitute(_TRAILING_LEADER, "", text))]
 
     def _spanned(self, one: Cell) -> str:
         names = dict.fromkeys(self.names[column] for column in range(one.column, one.last_column + 1))
@@ -257,7 +261,8 @@ def without_marks(text: str) -> tuple[str, tuple[tuple[int, int], ...]]:
     if OPENS not in text and CLOSES not in text:
         return text, ()
     parts, spans, length, begun = list[str](), list[tuple[int, int]](), 0, -1
-    for piece in re.split(f"([{OPENS}{CLOSES}])", text):
+    for match in _MARKED.finditer(text):
+        piece = text[match.start() : match.end()]
         if piece == OPENS:
             begun = length if begun < 0 else begun
         elif piece == CLOSES:
@@ -267,4 +272,4 @@ def without_marks(text: str) -> tuple[str, tuple[tuple[int, int], ...]]:
         else:
             parts.append(piece)
             length += len(piece)
-    return "".join(parts), tuple(spans)
+    return join_texts("", parts), tuple(spans)
