@@ -93,7 +93,15 @@ def samples() -> Iterator[tuple[str, bytes]]:
 @pytest.mark.parametrize(("name", "data"), list(samples()), ids=[name for name, _ in samples()])
 def test_a_document_is_the_same_in_either_process(name: str, data: bytes) -> None:
     own = read_document(data, name=name, options=ReadOptions(process="own"))
-    assert read(data, name) == own
+    apart = read(data, name)
+    assert apart == own
+    assert placed(apart) == placed(own)
+
+
+def placed(document: Document) -> dict[str, list[int]] | None:
+    """Where the text stands, which does not count when documents are compared."""
+    places = document.places
+    return None if places is None else {name: column.tolist() for name, column in places.to_arrays().items()}
 
 
 def test_a_path_is_read_as_bytes_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,6 +182,10 @@ def test_a_page_at_which_pdfium_fails_is_read_by_the_other_library(how: str, bro
     assert [page.number for page in document.pages] == [1, 2, 3, 4, 5]
     for number in (1, 3, 4, 5):
         assert document.pages[number - 1] == whole.pages[number - 1]
+    start = document.page_starts[0]
+    assert document.places is not None
+    assert whole.places is not None
+    assert document.places.boxes(start, start + 200) == whole.places.boxes(start, start + 200) != ()
     assert "page 2" in document.pages[1].text
     [issue] = told(document, "page-fallback")
     assert issue.page == 2

@@ -68,7 +68,7 @@ def from_plain(kind: Any, value: Any) -> Any:
 
 @cache
 def _types(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+    return typing.get_type_hints(kind, localns={"Places": Places})  # which its module imports for type checkers alone
 
 
 def _one_of(kinds: tuple[Any, ...], value: Any) -> Any:
