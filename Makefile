@@ -12,6 +12,14 @@ QUICK ?=
 BENCH_OUT ?= .cache/bench$(if $(QUICK),-quick)
 BENCH_ARGS ?=
 PYTEST_ARGS ?=
+FUZZ_FORMATS ?=
+FUZZ_SECONDS ?= 600
+FUZZ_COUNT ?=
+FUZZ_SEED ?= 0
+FUZZ_OUT ?= .cache/fuzz
+FAULT_KILLS ?= 1000
+FAULT_EVERY ?= 1
+FAULT_SEED ?= 0
 # test workers, one thread each; WORKERS=0 runs everything in one process, as a debugger wants it
 WORKERS ?= 2
 PYTEST := -m pytest -n $(WORKERS) --dist worksteal
@@ -23,7 +31,7 @@ DATA := packages/sharedllm-docs-data
 # no target leaves a process behind that keeps a model in memory; `make ask SHAREDLLM_DOCS_STAY=10m` does
 export SHAREDLLM_DOCS_STAY ?= 0
 
-.PHONY: help env ask serve test test-fast test-data test-integrations notebooks lint types docs site figures bench train-tiny evaluate clean
+.PHONY: help env ask serve test test-fast test-data test-integrations fuzz faults notebooks lint types docs site figures bench train-tiny evaluate clean
 
 help:
 	@echo "make ask [PDF=file] [Q=question]  ask a PDF: environment, model, ingestion, cited answer"
@@ -32,6 +40,8 @@ help:
 	@echo "make test-fast                    tests without the real models"
 	@echo "make test-data                    tests of the data distribution alone (make test runs them too)"
 	@echo "make test-integrations            tests of the LlamaIndex and LangChain distributions"
+	@echo "make fuzz [FUZZ_FORMATS=pdf,docx] [FUZZ_SECONDS=600 | FUZZ_COUNT=n] [FUZZ_SEED=0]  mutated files for the readers"
+	@echo "make faults [FAULT_KILLS=1000] [FAULT_EVERY=1]  kills ingestion, flips every byte of an index"
 	@echo "make notebooks                    execute all notebooks"
 	@echo "make lint types                   ruff, mypy"
 	@echo "make docs                         generate docs/cli.md"
@@ -73,6 +83,16 @@ test-integrations: export OMP_NUM_THREADS = 1
 test-integrations: env
 	$(BIN)/python $(PYTEST) $(LLAMA_INDEX)/tests $(PYTEST_ARGS)
 	cd $(LANGCHAIN) && $(abspath $(BIN))/python $(PYTEST) $(PYTEST_ARGS)
+
+# failures are kept in FUZZ_OUT; python tools/fuzz.py --replay FILE reads one again
+fuzz: env
+	$(BIN)/python tools/fuzz.py --formats "$(FUZZ_FORMATS)" --seconds $(FUZZ_SECONDS) --seed $(FUZZ_SEED) \
+		--out "$(FUZZ_OUT)" $(if $(FUZZ_COUNT),--count $(FUZZ_COUNT))
+
+faults: export OMP_NUM_THREADS = 1
+faults: env
+	$(BIN)/python tools/faults.py kills --count $(FAULT_KILLS) --seed $(FAULT_SEED)
+	$(BIN)/python tools/faults.py flips --every $(FAULT_EVERY) --seed $(FAULT_SEED)
 
 notebooks: env
 	$(BIN)/python notebooks/run.py --check

@@ -50,6 +50,12 @@ def nothing_recognises(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
         monkeypatch.setattr(engines, "engine", lambda: None)
 
 
+@pytest.fixture
+def own_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Documents are read in this process: for tests that put something else in a reader's place."""
+    monkeypatch.setenv("SHAREDLLM_DOCS_PROCESS", "own")
+
+
 @pytest.fixture(scope="session")
 def llm() -> SharedLLM:
     """The tiny random model with the hash embedder. Read-only."""

@@ -265,6 +265,7 @@ class Known:
         return Recognised.of([line])
 
 
+@pytest.mark.usefixtures("own_process")
 @pytest.mark.parametrize("turn", [0, 90, 180, 270])
 @pytest.mark.parametrize("crop", ["", "/CropBox [40 400 555 700]"], ids=["whole", "cropped"])
 def test_recognised_words_stand_where_the_engine_saw_them(

@@ -44,6 +44,7 @@ def test_csv_decimal_commas_stay_in_one_cell() -> None:
     assert read_document(b"Ort;Preis\nOln;12,50\nBrel;8,00\n", name="a.csv").text.split("\n")[1] == "Oln | Preis: 12,50"
 
 
+@pytest.mark.usefixtures("own_process")
 def test_csv_beyond_the_limit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from sharedllm_docs.documents.readers import delimited
 

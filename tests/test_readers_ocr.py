@@ -41,7 +41,7 @@ class FakeEngine:
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
+def fake(monkeypatch: pytest.MonkeyPatch, own_process: None) -> FakeEngine:
     made = FakeEngine(line(SCAN_TEXT, 100, 800))
     monkeypatch.setattr(engines, "engine_name", lambda: made.name)
     monkeypatch.setattr(engines, "engine", lambda: made)

@@ -348,6 +348,7 @@ def test_xlsx_a_forged_dimension_costs_nothing() -> None:
     assert read(data, "a.xlsx").text.split("\n")[-1] == "1 | b: 2"
 
 
+@pytest.mark.usefixtures("own_process")
 def test_xlsx_more_cells_than_anyone_reads_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     from sharedllm_docs.documents.readers.office import xlsx
 
@@ -457,6 +458,7 @@ def test_an_encrypted_file_wants_its_password(name: str, data: bytes) -> None:
     assert read(locked, name, password="geheim").text == read(data, name).text
 
 
+@pytest.mark.usefixtures("own_process")
 @pytest.mark.parametrize(("name", "package"), [("a.docx", "docx"), ("a.pptx", "pptx"), ("a.xlsx", "openpyxl")])
 def test_a_missing_package_is_named_with_the_remedy(name: str, package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     data = dict(samples())[name]

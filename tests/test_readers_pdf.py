@@ -172,6 +172,7 @@ def test_progress_counts_the_pages_to_read() -> None:
     assert seen == [(1, 3), (2, 3), (3, 3)]
 
 
+@pytest.mark.usefixtures("own_process")
 def test_one_page_is_open_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     open_pages, most = set[int](), [0]
     get_page, close = pypdfium2.PdfDocument.get_page, pypdfium2.PdfPage.close
@@ -295,6 +296,7 @@ def test_pictures_among_the_pages() -> None:
     assert codes(document) == [("no-text-on-page", 2), ("blank-page", 3), ("no-text-on-page", 4)]
 
 
+@pytest.mark.usefixtures("own_process")
 def test_page_where_pdfium_fails_is_read_by_pypdf(monkeypatch: pytest.MonkeyPatch) -> None:
     text = PdfiumFile.text
 
@@ -310,6 +312,7 @@ def test_page_where_pdfium_fails_is_read_by_pypdf(monkeypatch: pytest.MonkeyPatc
     assert codes(document) == [("page-fallback", 2)]
 
 
+@pytest.mark.usefixtures("own_process")
 def test_file_that_pdfium_cannot_open_is_read_by_pypdf(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(self: PdfiumFile, *args: object) -> None:
         raise EngineError("cannot open")
@@ -320,6 +323,7 @@ def test_file_that_pdfium_cannot_open_is_read_by_pypdf(monkeypatch: pytest.Monke
     assert codes(document) == [("engine-fallback", None)]
 
 
+@pytest.mark.usefixtures("own_process")
 def test_lost_structure_leaves_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(self: PypdfFile) -> object:
         raise EngineError("cyclic")

@@ -336,6 +336,7 @@ def test_names_in_either_form_of_unicode(stored: str, typed: str, tmp_path: Path
     assert document.name == name
 
 
+@pytest.mark.usefixtures("own_process")
 @pytest.mark.parametrize("error", [RecursionError("too deep"), KeyError("x"), ValueError("odd\n value"), OSError()])
 def test_whatever_a_reader_raises_is_a_document_error(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def failing(*given: object) -> Document:

@@ -352,5 +352,6 @@ def test_places_of_repeated_text_are_kept_and_cost_nothing_where_there_are_none(
         issues=(),
         metadata={},
         reader_options={},
+        pages=2,
     )
     assert decode_document(cast(Any, record), data) == document

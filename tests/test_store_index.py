@@ -270,7 +270,9 @@ def test_listing_reads_each_manifest_once_and_nothing_else(tmp_path: Path, monke
         path.write_bytes(catalog.sealed(other.to_dict()))
     index = Index.open(tmp_path)
     read, paths = LocalFiles.read, []
-    monkeypatch.setattr(LocalFiles, "read", lambda self, path: (paths.append(path), read(self, path))[1])
+    monkeypatch.setattr(
+        LocalFiles, "read", lambda self, path, *limit: (paths.append(path), read(self, path, *limit))[1]
+    )
     for method in ("map", "read_ranges"):
         monkeypatch.setattr(LocalFiles, method, lambda *_: pytest.fail("a shard was opened"))
     listed = index.documents()

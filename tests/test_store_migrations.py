@@ -96,7 +96,9 @@ def test_readers_of_an_old_index_write_nothing(old: Path, monkeypatch: pytest.Mo
 
 def test_the_text_of_an_old_index_is_read_once(old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     read, paths = LocalFiles.read, []
-    monkeypatch.setattr(LocalFiles, "read", lambda self, path: (paths.append(path), read(self, path))[1])
+    monkeypatch.setattr(
+        LocalFiles, "read", lambda self, path, *limit: (paths.append(path), read(self, path, *limit))[1]
+    )
     store = IndexStore.open(old)
     for _ in range(3):
         store.documents()

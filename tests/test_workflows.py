@@ -26,8 +26,17 @@ def steps(path: Path) -> Iterator[dict[str, Any]]:
         yield from job["steps"]
 
 
-def test_both_are_there():
-    assert [path.name for path in WORKFLOWS] == ["ci.yml", "release.yml"]
+def test_all_are_there():
+    assert [path.name for path in WORKFLOWS] == ["ci.yml", "nightly.yml", "release.yml"]
+
+
+def test_every_night_files_are_mutated_and_ingestion_is_killed_within_a_time_limit():
+    workflow = read(ROOT / ".github/workflows/nightly.yml")
+    assert workflow[True]["schedule"]  # YAML takes the key "on" for a truth value
+    assert all(job["timeout-minutes"] for job in workflow["jobs"].values())
+    called = [step["run"].split()[1] for step in steps(ROOT / ".github/workflows/nightly.yml") if "run" in step]
+    assert called == ["fuzz", "faults"]
+    assert set(called) <= TARGETS
 
 
 @each

@@ -189,6 +189,16 @@ class ReadingOptions:
     attachments: Annotated[
         bool, _reading("--attachments", None, "Read files embedded in a PDF or attached to an e-mail as well.")
     ] = False
+    process: Annotated[
+        str | None,
+        _reading("--process", "[separate|own]", "Read in a process of its own, or in this one.", "separate"),
+    ] = None
+    page_seconds: Annotated[
+        float | None, _reading("--page-seconds", "N", "Maximum processor time of a page, in seconds.", "120")
+    ] = None
+    max_memory: Annotated[
+        str | None, _reading("--max-memory", "SIZE", "Maximum memory of the process that reads.", "3 GiB")
+    ] = None
     raw: Annotated[bool, _reading("--raw", None, "Keep headers, footers and hyphens as they are.")] = False
 
     def read_options(self) -> ReadOptions:
@@ -204,6 +214,8 @@ class ReadingOptions:
             changes["clean"] = False
         if "max_bytes" in changes:
             changes["max_bytes"] = parse_size(changes["max_bytes"], "--max-bytes")
+        if "max_memory" in changes:
+            changes["max_memory"] = parse_size(changes["max_memory"], "--max-memory")
         if changes.get("password") == "-":
             changes["password"] = _ask_password()
         return ReadOptions(**changes)

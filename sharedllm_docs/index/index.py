@@ -19,6 +19,7 @@ from sharedllm_docs.documents.readers.options import ReadKeywords, reading_optio
 from sharedllm_docs.errors import ConfigError, DamagedIndexError, FingerprintMismatchError, IndexNotFoundError
 from sharedllm_docs.index.library import Library, boxes_missing
 from sharedllm_docs.index.reading import Encode, Reading, StoredRows
+from sharedllm_docs.index.recorded import recorded
 from sharedllm_docs.index.views import AddedDocument, AddedFiles, DocumentInfo, TreeView, tree_view
 from sharedllm_docs.model.messages import Message, check_messages, transcript
 from sharedllm_docs.retrieval.query import AskOptions, Query, SummaryOptions, Where
@@ -219,16 +220,16 @@ class Index:
 
     def _model_options(self) -> dict[str, Any]:
         """Arguments of ``from_pretrained`` that the index was made with, replaced by those it was opened with."""
-        recorded = self._store.settings
-        options: dict[str, Any] = {"profile": Profile.from_dict(recorded["profile"]), **recorded["source"]}
-        if not recorded["source"] and not self._options:
+        made = recorded(self._store)
+        options: dict[str, Any] = {"profile": made.profile, **made.source}
+        if not made.source and not self._options:
             raise IndexNotFoundError(
-                f"The index was made with a model in memory ({recorded['model']}), which cannot be loaded by name.",
+                f"The index was made with a model in memory ({made.model}), which cannot be loaded by name.",
                 remedy="Give the model: Index.open(url, llm).",
             )
-        if recorded["source"] and options["name_or_path"] is None:
+        if made.source and options.get("name_or_path") is None:
             # earlier versions did not record the name of their default model among the arguments
-            options["name_or_path"] = recorded["model"]
+            options["name_or_path"] = made.model
         options |= {name: value for name, value in self._options.items() if value is not None}
         recorded_profile = isinstance(options["profile"], Profile)  # otherwise the name of one was asked for
         if (

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 from sharedllm_docs.config import Profile
 from sharedllm_docs.documents.document import PLACING_READERS
 from sharedllm_docs.errors import BoxesMissingError, DocumentNotFoundError
+from sharedllm_docs.index.recorded import check_leaves, recorded
 from sharedllm_docs.index.views import DocumentInfo
 from sharedllm_docs.retrieval.query import Where, fits
 from sharedllm_docs.store import IndexStore
+from sharedllm_docs.store.catalog import damaged
 from sharedllm_docs.store.records import DocumentRecord
 
 if TYPE_CHECKING:
@@ -82,20 +84,26 @@ class Library:
     def prepared(self, record: DocumentRecord) -> PreparedDocument:
         """A document with its leaves, trees and vectors, from memory unless its name or metadata changed since."""
         from sharedllm_docs.documents.chunks import Chunk
-        from sharedllm_docs.retrieval.prepared import PreparedDocument
+        from sharedllm_docs.retrieval.prepared import EMBEDDINGS, PreparedDocument
 
         known = self._prepared.get(record.key)
         if known is not None and (known.document.metadata, known.document.name) == (record.metadata, record.name):
             return known
+        profile, vectors = recorded(self._store).profile, self._store.vectors(record)
+        tokens = self._store.tokens(record)
+        if any(chunk.end - chunk.start > profile.chunk_tokens for chunk in record.chunks):
+            raise damaged(record.path, f"it has a chunk of more than {profile.chunk_tokens} tokens")
         made = PreparedDocument(
             record.key,
             self._store.document(record),
-            self._store.tokens(record),
+            tokens,
             tuple(Chunk(i, chunk.start, chunk.end) for i, chunk in enumerate(record.chunks)),
-            Profile.from_dict(self._store.settings["profile"]),
-            self._store.vectors(record),
+            profile,
+            vectors,
             lambda: self._store.places(record),
         )
+        rows = [tree.layout.num_rows for tree in made.trees]
+        check_leaves(record, made.first_leaf[-1], rows, vectors, EMBEDDINGS)
         self._prepared[record.key] = made
         return made
 

@@ -27,6 +27,7 @@ from sharedllm_docs.errors import (
 from sharedllm_docs.index.library import Library
 from sharedllm_docs.retrieval.prepared import EMBEDDINGS, NODE_VECTORS
 from sharedllm_docs.store import IndexStore
+from sharedllm_docs.store.catalog import damaged
 from sharedllm_docs.store.records import ChunkRecord, DocumentRecord
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
     from sharedllm_docs.index.ingest import Report
     from sharedllm_docs.model.shared_llm import SharedLLM
-    from sharedllm_docs.retrieval.prepared import PreparedDocument
+    from sharedllm_docs.retrieval.prepared import PreparedDocument, Tree
     from sharedllm_docs.retrieval.searcher import Selection
     from sharedllm_docs.store.reader import GatheredRows
 
@@ -149,12 +150,20 @@ class Reading:
             return 0
         prepared = self._library.prepared(record)
         trees = [prepared.trees[number] for number in todo]
-        ids = [prepared.tokens.ids[tree.chunk.start : tree.chunk.end].tolist() for tree in trees]
+        ids = [self._ids(record, prepared, tree) for tree in trees]
         for number, tree, rows in zip(todo, trees, self._llm().encoder.encode(ids), strict=True):
             chunk = record.chunks[number]
             self._store.hold(chunk, rows.keys, rows.values, tree.layout.blocks)
             self._node_vectors[chunk.key] = _float32(rows.node_vectors)
         return len(todo)
+
+    def _ids(self, record: DocumentRecord, prepared: PreparedDocument, tree: Tree) -> list[int]:
+        """The token ids of a chunk, all of them such as the model knows. Raises DamagedIndexError."""
+        ids: list[int] = prepared.tokens.ids[tree.chunk.start : tree.chunk.end].tolist()
+        known = len(self._llm().tokenizer)
+        if max(ids) >= known:
+            raise damaged(record.file_path("tokens"), f"it holds the token {max(ids)}, the model knows {known}")
+        return ids
 
     def _keep_if_possible(self, record: DocumentRecord, keys: set[str]) -> DocumentRecord | None:
         """Store held rows for a question, which is answered all the same where that is not possible."""
@@ -268,7 +277,7 @@ class Reading:
         for chunk, tree in zip(record.chunks, prepared.trees, strict=True):
             known = self._node_vectors.get(chunk.key)
             if known is None:
-                ids = prepared.tokens.ids[tree.chunk.start : tree.chunk.end].tolist()
+                ids = self._ids(record, prepared, tree)
                 with self._llm().lock:
                     known = _float32(self._llm().encoder.node_vectors(ids))
             made.append(known)

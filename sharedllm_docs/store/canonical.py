@@ -50,6 +50,29 @@ def normalised(value: Any) -> Any:
     return json.loads(canonical_bytes(value))
 
 
+def strict_json(data: bytes) -> Any:
+    """The value of JSON that may come from anybody.
+
+    Raises:
+        ValueError: not JSON in UTF-8, a name that stands twice in one object, NaN or Infinity, or nesting too deep.
+    """
+    try:
+        return json.loads(data.decode("utf-8"), object_pairs_hook=_each_once, parse_constant=_no_number)
+    except RecursionError as error:
+        raise ValueError("its JSON is nested too deeply") from error
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
+def _no_number(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
+
+
 def seal(payload: Mapping[str, Any]) -> bytes:
     """Canonical bytes of ``payload`` with the SHA-256 of its canonical bytes added as ``digest``."""
     return canonical_bytes({**payload, DIGEST_FIELD: sha256_hex(canonical_bytes(dict(payload)))})
@@ -62,12 +85,16 @@ def unseal(data: bytes) -> dict[str, Any]:
         ValueError: not JSON, not canonical, or the digest does not match; the message says which.
     """
     try:
-        payload = json.loads(data.decode("utf-8"))
+        payload = strict_json(data)
     except ValueError as error:
         raise ValueError("it is not valid JSON") from error
     if not isinstance(payload, dict):
         raise ValueError("it is not a JSON object")
     digest = payload.pop(DIGEST_FIELD, None)
-    if seal(payload) != data:
+    try:
+        again = seal(payload)
+    except (ConfigError, RecursionError) as error:
+        raise ValueError("it is not valid JSON") from error
+    if again != data:
         raise ValueError(f"its digest {digest!r} does not match its content")
     return payload

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from sharedllm_docs.errors import DamagedIndexError, DocumentNotFoundError, IndexNotFoundError, StoreError
-from sharedllm_docs.store.canonical import seal, sha256_hex, unseal
+from sharedllm_docs.store.canonical import seal, sha256_hex, strict_json, unseal
 from sharedllm_docs.store.files import Files
 from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.store.migrations import MIGRATIONS, Kind, Payload
@@ -18,6 +17,11 @@ from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, FileRole, 
 
 INDEX_FILE = "index.json"
 INDEX_FORMAT = "sharedllm-docs-index"
+MAX_MANIFEST = 64 << 20
+"""Bytes of ``index.json`` and of a manifest, that of a document of 100 million tokens included."""
+MAX_SIDE_FILE = 4 << 30
+"""Bytes of a file beside a manifest; the text, which is JSON, may have ``MAX_TEXT``."""
+MAX_TEXT = 512 << 20
 MIN_PREFIX = 4
 """Minimum number of hex digits that may stand for a key."""
 
@@ -95,7 +99,7 @@ class Catalog:
             DamagedIndexError: a byte is wrong.
             SchemaError: no migration leads to the current schema.
         """
-        return self._opened(kind, path, self.files.read(path))
+        return self._opened(kind, path, self.files.read(path, MAX_MANIFEST))
 
     def _opened(self, kind: Kind, path: str, data: bytes) -> tuple[Payload, bool]:
         try:
@@ -104,7 +108,7 @@ class Catalog:
             raise damaged(path, str(error)) from error
         try:
             upgraded = MIGRATIONS.upgrade(kind, payload, path, partial(self._beside, path, payload))
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _odd_fields(path, error) from error
         return upgraded, upgraded is not payload
 
@@ -137,7 +141,10 @@ class Catalog:
             ) from error
         if payload.get("format") != INDEX_FORMAT:
             raise damaged(INDEX_FILE, f"its format is {payload.get('format')!r}, not {INDEX_FORMAT!r}")
-        return IndexHead(Fingerprint.from_dict(payload["fingerprint"]), payload["settings"], payload["max_bytes"])
+        try:
+            return _head(payload)
+        except (KeyError, TypeError, ValueError) as error:
+            raise _odd_fields(INDEX_FILE, error) from error
 
     def save_head(self, head: IndexHead) -> None:
         """Write ``index.json``."""
@@ -169,7 +176,7 @@ class Catalog:
         """
         path = manifest_path(key)
         try:
-            data = self.files.read(path)
+            data = self.files.read(path, MAX_MANIFEST)
         except FileNotFoundError as error:
             self._read.pop(key, None)
             raise _not_found(key) from error
@@ -179,7 +186,7 @@ class Catalog:
         payload, _migrated = self._opened("document", path, data)
         try:
             record = DocumentRecord.from_dict(payload)
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise _odd_fields(path, error) from error
         if not key == record.key == record.expected_key():
             raise damaged(path, f"it belongs to the document {record.key!r}")
@@ -252,8 +259,8 @@ class Catalog:
         if known is not None:
             return known[1].name
         try:
-            manifest = json.loads(self.files.read(manifest_path(key)))
-        except (FileNotFoundError, ValueError):
+            manifest = strict_json(self.files.read(manifest_path(key), MAX_MANIFEST))
+        except (FileNotFoundError, DamagedIndexError, ValueError):
             return ""
         name = manifest.get("name") if isinstance(manifest, dict) else None
         return name if isinstance(name, str) else ""
@@ -266,17 +273,22 @@ class Catalog:
             DocumentNotFoundError: the document was removed meanwhile.
         """
         try:
-            return self._checked(record.key, record.file_path(role), record.files[role].sha256)
+            return self._side_file(record, role)
         except DamagedIndexError:
             now = self.manifest(record.key)
             if now.files[role] == record.files[role]:
                 raise
-            return self._checked(now.key, now.file_path(role), now.files[role].sha256)
+            return self._side_file(now, role)
 
-    def _checked(self, key: str, path: str, sha256: str) -> bytes:
+    def _side_file(self, record: DocumentRecord, role: FileRole) -> bytes:
+        file = record.files[role]
+        limit = min(file.bytes, MAX_TEXT if role == "text" else MAX_SIDE_FILE)
+        return self._checked(record.key, record.file_path(role), file.sha256, limit)
+
+    def _checked(self, key: str, path: str, sha256: str, limit: int = MAX_TEXT) -> bytes:
         """A file of the document ``key``. Raises as ``side_file``."""
         try:
-            data = self.files.read(path)
+            data = self.files.read(path, limit)
         except FileNotFoundError as error:
             if not self.files.exists(manifest_path(key)):
                 raise _not_found(key) from error
@@ -297,6 +309,16 @@ class Catalog:
             f"{', '.join(gone) or 'A shard'} is gone: the document was removed from the index meanwhile.",
             remedy="List the documents again.",
         )
+
+
+def _head(payload: Payload) -> IndexHead:
+    """The head that ``index.json`` gives. Raises KeyError, TypeError, ValueError for fields that cannot be."""
+    settings, max_bytes, fingerprint = payload["settings"], payload["max_bytes"], payload["fingerprint"]
+    if not isinstance(settings, dict) or not isinstance(fingerprint, dict):
+        raise TypeError("settings and fingerprint are objects")
+    if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 1):
+        raise ValueError(f"max_bytes is {max_bytes!r}")
+    return IndexHead(Fingerprint.from_dict(fingerprint), settings, max_bytes)
 
 
 def _odd_fields(path: str, error: Exception) -> DamagedIndexError:

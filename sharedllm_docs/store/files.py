@@ -7,17 +7,19 @@ file or the new one, a crash leaves at most a temporary file. Knows nothing of w
 from __future__ import annotations
 
 import errno
+import hashlib
 import mmap
 import os
 import shutil
+import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import IO, Any, ClassVar
 from uuid import uuid4
 
-from sharedllm_docs.errors import DiskFullError, StoreError
+from sharedllm_docs.errors import DamagedIndexError, DiskFullError, StoreError
 from sharedllm_docs.store.locks import LocalLock, WriterLock
 
 TEMP_PREFIX = ".tmp-"
@@ -25,6 +27,7 @@ LOCK_NAME = "writer.lock"
 ByteRange = tuple[str, int, int]
 Buffers = Sequence[bytes | memoryview]
 
+_BLOCK = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
 
@@ -41,8 +44,26 @@ class Files(ABC):
     mappable: ClassVar[bool] = False
 
     @abstractmethod
-    def read(self, path: str) -> bytes:
-        """The whole file. Raises FileNotFoundError."""
+    def read(self, path: str, limit: int | None = None) -> bytes:
+        """The whole file.
+
+        Args:
+            path: of the file.
+            limit: maximum number of its bytes.
+
+        Raises:
+            FileNotFoundError: there is none.
+            DamagedIndexError: it is larger, no ordinary file, or lies behind a link that leads out of the index.
+        """
+
+    def digest(self, path: str) -> tuple[int, str]:
+        """Size and SHA-256 of a file. Raises as ``read``."""
+        data = self.read(path)
+        return len(data), hashlib.sha256(data).hexdigest()
+
+    def size(self, path: str) -> int | None:
+        """Bytes of a file where that is cheap to know; else None. Raises as ``read``."""
+        return None
 
     @abstractmethod
     def read_ranges(self, ranges: Sequence[ByteRange]) -> list[bytes]:
@@ -122,20 +143,54 @@ class LocalFiles(Files):
         if self.root.is_file():
             raise StoreError(f"The index path {self.url} is a file, not a folder.", remedy="Name a folder.")
 
-    def read(self, path: str) -> bytes:
+    @contextmanager
+    def _opened(self, path: str) -> Iterator[IO[bytes]]:
+        """An ordinary file inside the index. A pipe would be waited for, a device never end: neither is opened."""
+        place = self._inside(path)
         with _disk_errors(f"Reading {path}", reading=True):
-            return (self.root / path).read_bytes()
+            if not stat.S_ISREG(place.stat().st_mode):
+                raise outside(path, "it is no ordinary file")
+            with open(place, "rb") as file:
+                yield file
+
+    def _inside(self, path: str) -> Path:
+        """The place of a file, which may lie behind links, but not behind one that leads out of the index."""
+        place = self.root / path
+        if os.path.islink(place) or self._behind_link(place):
+            real, root = os.path.realpath(place), os.path.realpath(self.root)
+            if os.path.commonpath([real, root]) != root:
+                raise outside(path, "it lies behind a symbolic link that leads out of the index")
+        return place
+
+    def read(self, path: str, limit: int | None = None) -> bytes:
+        with self._opened(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            if limit is not None and size > limit:
+                raise outside(path, f"it has {size:,} bytes, the limit is {limit:,}")
+            return file.read() if limit is None else file.read(size)  # and no more, if it grows meanwhile
+
+    def digest(self, path: str) -> tuple[int, str]:
+        digest, size = hashlib.sha256(), 0
+        with self._opened(path) as file:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+                size += len(block)
+        return size, digest.hexdigest()
+
+    def size(self, path: str) -> int | None:
+        with self._opened(path) as file:
+            return os.fstat(file.fileno()).st_size
 
     def read_ranges(self, ranges: Sequence[ByteRange]) -> list[bytes]:
         parts = []
         for path, start, end in ranges:
-            with _disk_errors(f"Reading {path}", reading=True), open(self.root / path, "rb") as file:
+            with self._opened(path) as file:
                 file.seek(start)
                 parts.append(file.read(end - start))
         return parts
 
     def map(self, path: str) -> memoryview:
-        with _disk_errors(f"Reading {path}", reading=True), open(self.root / path, "rb") as file:
+        with self._opened(path) as file:
             if os.fstat(file.fileno()).st_size == 0:
                 return memoryview(b"")  # an empty file cannot be mapped
             # a private mapping: torch wants writable memory, and nothing written there would reach the file
@@ -145,7 +200,7 @@ class LocalFiles(Files):
         return self.root / path
 
     def write(self, path: str, buffers: Buffers) -> None:
-        target = self.root / path
+        target = self._inside(path)
         with _disk_errors(f"Writing {path}"):
             _make_folder(target.parent)
             temporary = target.with_name(f"{TEMP_PREFIX}{uuid4().hex}")
@@ -184,7 +239,7 @@ class LocalFiles(Files):
             for name in names:
                 path = Path(parent, name)
                 with suppress(FileNotFoundError):  # removed meanwhile
-                    found[path.relative_to(self.root).as_posix()] = path.stat().st_size
+                    found[path.relative_to(self.root).as_posix()] = path.lstat().st_size
         return dict(sorted(found.items()))
 
     def _behind_link(self, path: Path) -> bool:
@@ -200,7 +255,7 @@ class LocalFiles(Files):
                 path.rmdir()
 
     def exists(self, path: str) -> bool:
-        return (self.root / path).is_file()
+        return (self.root / path).is_file() and self._inside(path) is not None
 
     def free_bytes(self) -> int | None:
         return shutil.disk_usage(self.root).free if self.root.exists() else None
@@ -208,7 +263,14 @@ class LocalFiles(Files):
     def lock(self) -> WriterLock:
         with _disk_errors(f"Creating the folder {self.root}"):
             _make_folder(self.root)
-        return LocalLock(self.root / LOCK_NAME)
+        return LocalLock(self._inside(LOCK_NAME))
+
+
+def outside(path: str, reason: str) -> DamagedIndexError:
+    """The error for a file that is not read, whatever is in it."""
+    return DamagedIndexError(
+        f"{path} is damaged: {reason}.", paths=(path,), remedy="Copy the index as a whole, or make it again."
+    )
 
 
 def _write_all(file: Any, buffers: Buffers) -> None:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from numpy.typing import NDArray
 
@@ -30,13 +30,15 @@ from sharedllm_docs.store.reader import GatheredRows, Layout, RowNumbers, ShardR
 from sharedllm_docs.store.records import (
     ChunkRecord,
     DocumentRecord,
+    FileRole,
     decode_document,
     decode_places,
+    decode_tokens,
+    decode_vectors,
     kept_source_path,
 )
 from sharedllm_docs.store.shard import encode_shard
 from sharedllm_docs.store.sources import ReadStats, find_shard
-from sharedllm_docs.store.tensorfile import decode_tensors
 from sharedllm_docs.store.verify import Progress, VerifyReport, damaged_chunks, verify_document, verify_index
 from sharedllm_docs.store.writer import Blocks, IndexWriter
 
@@ -51,6 +53,7 @@ LOCK_TIMEOUT = 30.0
 """Seconds that writing waits for another writer by default."""
 
 Url = str | os.PathLike[str]
+T = TypeVar("T")
 
 
 class IndexStore:
@@ -195,15 +198,23 @@ class IndexStore:
 
     def document(self, record: DocumentRecord) -> Document:
         """The text, outline and issues, as they were read. Raises DamagedIndexError, DocumentNotFoundError."""
-        return decode_document(record, self._catalog.side_file(record, "text"))
+        return self._decoded(record, "text", lambda data: decode_document(record, data))
 
     def tokens(self, record: DocumentRecord) -> DocumentTokens:
         """Token ids and character spans. Raises DamagedIndexError, DocumentNotFoundError."""
-        return DocumentTokens(**decode_tensors(self._catalog.side_file(record, "tokens")))
+        return self._decoded(record, "tokens", lambda data: decode_tokens(record, data))
 
     def vectors(self, record: DocumentRecord) -> dict[str, NDArray[Any]]:
         """Arrays stored beside the rows, by name. Raises DamagedIndexError, DocumentNotFoundError."""
-        return decode_tensors(self._catalog.side_file(record, "vectors"))
+        return self._decoded(record, "vectors", decode_vectors)
+
+    def _decoded(self, record: DocumentRecord, role: FileRole, decode: Callable[[bytes], T]) -> T:
+        """A file beside the manifest, decoded. Its checksum fits, but an index may come from anybody."""
+        data = self._catalog.side_file(record, role)
+        try:
+            return decode(data)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise damaged(record.file_path(role), f"it is not what was written ({error})") from error
 
     def places(self, record: DocumentRecord) -> Places | None:
         """Where the text stands; None if that was not kept. Raises DamagedIndexError, DocumentNotFoundError."""

@@ -6,12 +6,12 @@ atomically, so an interrupted migration leaves the old file or the new one and c
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from sharedllm_docs.errors import SchemaError
+from sharedllm_docs.store.canonical import strict_json
 
 SCHEMA = 4
 Kind = Literal["index", "document"]
@@ -55,7 +55,7 @@ class Migrations:
             SchemaError: the file is newer than this version, or no step leads on from its schema.
         """
         schema = payload.get("schema")
-        if not isinstance(schema, int) or schema > self.current:
+        if type(schema) is not int or schema > self.current:
             raise SchemaError(
                 f"{path} has schema {schema!r}, this version reads up to {self.current}.",
                 remedy="Update sharedllm-docs, or use the version that wrote the index.",
@@ -85,7 +85,7 @@ def _index_1_to_2(fields: Payload, _beside: ReadBeside) -> Payload:
 def _document_1_to_2(fields: Payload, beside: ReadBeside) -> Payload:
     """Metadata and issues come into the manifest, and files are known by their role; the files stay as they are."""
     names = {"text": "content.json", "tokens": "tokens.safetensors", "vectors": "vectors.safetensors"}
-    content = json.loads(beside(names["text"]))
+    content = strict_json(beside(names["text"]))
     return {
         **fields,
         "metadata": content["metadata"],

@@ -6,7 +6,6 @@ read nothing else.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,15 +18,17 @@ from sharedllm_docs.documents.boxes import Places
 from sharedllm_docs.documents.document import Document, Issue, Page, Section
 from sharedllm_docs.documents.tokens import DocumentTokens
 from sharedllm_docs.errors import ConfigError
-from sharedllm_docs.store.canonical import canonical_bytes, sha256_hex
+from sharedllm_docs.store.canonical import canonical_bytes, sha256_hex, strict_json
 from sharedllm_docs.store.keys import document_key
 from sharedllm_docs.store.shard import Buffer, EncodedShard, ShardHead, shard_path
-from sharedllm_docs.store.tensorfile import decode_tensors, encode_tensors
+from sharedllm_docs.store.tensorfile import MAX_COUNT, decode_tensors, encode_tensors
 
 DOCUMENT_FORMAT = "sharedllm-docs-document"
 FileRole = Literal["text", "tokens", "vectors", "boxes"]
 """What a file beside the manifest is for."""
 
+MAX_HEAD, MAX_SHARD = 256 << 20, 64 << 30
+"""Bytes of a shard's head, and of a shard: larger ones are not read."""
 _SUFFIXES: Mapping[FileRole, str] = {
     "text": "json",
     "tokens": "safetensors",
@@ -38,6 +39,7 @@ _OPTIONAL: frozenset[FileRole] = frozenset({"boxes"})
 """Roles that documents of formats without pages lack, as do those that earlier versions read."""
 _NAME_DIGITS = 16
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[\w.-]{1,100}", re.ASCII)
 _TEXT_SCHEMA = 2
 
 
@@ -121,7 +123,7 @@ class FileRecord:
     sha256: str
 
     def __post_init__(self) -> None:
-        if self.name in ("", ".", "..") or set("/\\") & set(self.name):
+        if not _NAME.fullmatch(self.name) or self.name.startswith("."):
             raise ValueError(f"{self.name!r} names no file of the document's folder")
 
     @classmethod
@@ -239,7 +241,7 @@ class DocumentRecord:
             **{name: _text(values[name], name) for name in names},
             reader_options=_texts(values["reader_options"], "reader_options"),
             metadata=_texts(values["metadata"], "metadata"),
-            issues=tuple(Issue(**issue) for issue in values["issues"]),
+            issues=tuple(_issue(issue) for issue in values["issues"]),
             tokens=_count(values["counts"]["tokens"], "tokens"),
             pages=_count(values["counts"]["pages"], "pages"),
             chunks=tuple(_chunk(chunk) for chunk in values["chunks"]),
@@ -253,6 +255,14 @@ class DocumentRecord:
         )
 
 
+def _issue(values: Mapping[str, Any]) -> Issue:
+    issue = Issue(**values)
+    _text(issue.code, "code"), _text(issue.message, "message")
+    if issue.page is not None:
+        _count(issue.page, "page")
+    return issue
+
+
 def _chunk(values: Mapping[str, Any]) -> ChunkRecord:
     """A chunk's record out of a manifest, whose key cannot lead out of the index."""
     chunk = ChunkRecord(**values)
@@ -263,6 +273,8 @@ def _chunk(values: Mapping[str, Any]) -> ChunkRecord:
         raise ValueError("a chunk that is not read yet has the size or the digest of a shard")
     for name in ("start", "end", "rows", "bytes", "head_bytes"):
         _count(getattr(chunk, name), name)
+    if chunk.head_bytes > MAX_HEAD or chunk.bytes > MAX_SHARD:
+        raise ValueError(f"a shard of {chunk.bytes:,} bytes with a head of {chunk.head_bytes:,} is larger than any")
     if not chunk.start < chunk.end:
         raise ValueError(f"a chunk ends at {chunk.end}, not behind its start at {chunk.start}")
     return chunk
@@ -287,7 +299,7 @@ def _texts(values: object, name: str) -> dict[str, str]:
 
 
 def _count(value: object, name: str) -> int:
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+    if type(value) is not int or not 0 <= value <= MAX_COUNT:
         raise ValueError(f"{name} is {value!r}, not a count")
     return value
 
@@ -311,26 +323,64 @@ def _page_record(page: Page) -> dict[str, Any]:
 
 def _page(values: Mapping[str, Any]) -> Page:
     repeats = tuple((_count(start, "repeats"), _count(end, "repeats")) for start, end in values.get("repeats", ()))
-    return Page(**{**values, "repeats": repeats})
+    page = Page(**{**values, "repeats": repeats})
+    _count(page.number, "number"), _text(page.text, "text"), _text(page.label, "label")
+    return page
+
+
+def _section(values: Mapping[str, Any]) -> Section:
+    section = Section(**values)
+    _text(section.title, "title")
+    for name in ("level", "page", "char"):
+        _count(getattr(section, name), name)
+    return section
 
 
 def decode_document(record: DocumentRecord, data: bytes) -> Document:
     """The document as it was read, out of its manifest and its text file.
 
     The ``content.json`` of an index that began with schema 1 also holds metadata and issues; the manifest's count.
+
+    Raises:
+        KeyError, TypeError, ValueError: a field is missing or wrong, or there are other pages than the manifest says.
     """
-    content = json.loads(data)
+    content = strict_json(data)
+    if len(content["pages"]) != record.pages:
+        raise ValueError(f"it holds {len(content['pages'])} pages, its manifest says {record.pages}")
     return Document(
         name=record.name,
         source_sha256=record.source_sha256,
         reader=record.reader,
         reader_version=record.reader_version,
         pages=tuple(_page(page) for page in content["pages"]),
-        sections=tuple(Section(**section) for section in content["sections"]),
+        sections=tuple(_section(section) for section in content["sections"]),
         issues=record.issues,
         metadata=dict(record.metadata),
         reader_options=dict(record.reader_options),
     )
+
+
+def decode_tokens(record: DocumentRecord, data: bytes) -> DocumentTokens:
+    """The tokens of a document. Raises ValueError where they are not those that its manifest speaks of."""
+    arrays = decode_tensors(data)
+    found = {name: (array.dtype.name, array.shape) for name, array in arrays.items()}
+    if found != dict.fromkeys(("ids", "char_start", "char_end"), ("int32", (record.tokens,))):
+        raise ValueError(f"it holds {found}, not the {record.tokens} tokens of its manifest")
+    if record.tokens and min(int(array.min()) for array in arrays.values()) < 0:
+        raise ValueError("a token or its place is below 0")
+    ends = [0, *(chunk.end for chunk in record.chunks)]
+    if [chunk.start for chunk in record.chunks] != ends[:-1] or ends[-1] != record.tokens:
+        raise ValueError("its chunks do not follow one another from the first token to the last")
+    return DocumentTokens(**arrays)
+
+
+def decode_vectors(data: bytes) -> dict[str, NDArray[Any]]:
+    """Vectors as ``encode_vectors`` wrote them. Raises ValueError for other arrays, and for numbers that are none."""
+    arrays = decode_tensors(data)
+    for name, array in arrays.items():
+        if array.dtype not in (np.float32, np.float16) or array.ndim != 2 or not np.isfinite(array).all():
+            raise ValueError(f"the vectors {name!r} are no finite numbers")
+    return arrays
 
 
 def side_files(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from sharedllm_docs.errors import StoreError
-from sharedllm_docs.store.files import LOCK_NAME, Buffers, ByteRange, Files
+from sharedllm_docs.store.files import LOCK_NAME, Buffers, ByteRange, Files, outside
 from sharedllm_docs.store.locks import RemoteLock, WriterLock
 
 
@@ -53,9 +53,12 @@ class RemoteFiles(Files):
     def _at(self, path: str) -> str:
         return f"{self.root}/{path}"
 
-    def read(self, path: str) -> bytes:
+    def read(self, path: str, limit: int | None = None) -> bytes:
         with _remote_errors(f"Reading {path}"):
-            return bytes(self.fs.cat_file(self._at(path)))
+            data = bytes(self.fs.cat_file(self._at(path), start=None, end=None if limit is None else limit + 1))
+        if limit is not None and len(data) > limit:
+            raise outside(path, f"it has more than {limit:,} bytes, the limit")
+        return data
 
     def read_ranges(self, ranges: Sequence[ByteRange]) -> list[bytes]:
         if not ranges:

@@ -17,11 +17,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedllm_docs.errors import SchemaError, StoreError
+from sharedllm_docs.errors import ConfigError, SchemaError, StoreError
 from sharedllm_docs.store.canonical import seal, sha256_hex, unseal
-from sharedllm_docs.store.formats import RowFormat, Shape, row_format
+from sharedllm_docs.store.formats import FORMATS, RowFormat, Shape, row_format
 from sharedllm_docs.store.quantise import as_array
-from sharedllm_docs.store.tensorfile import METADATA_FIELD, TensorSpec, encode_header, header_json, offsets_of
+from sharedllm_docs.store.tensorfile import (
+    MAX_COUNT,
+    METADATA_FIELD,
+    TensorSpec,
+    are_counts,
+    encode_header,
+    header_json,
+    offsets_of,
+)
 
 SHARD_SCHEMA = 1
 
@@ -141,15 +149,35 @@ def parse_head(data: Buffer) -> ShardHead:
             f"A shard has schema {payload.get('schema')!r}, this version reads {SHARD_SCHEMA}.",
             remedy="Update sharedllm-docs.",
         )
-    head = ShardHead(
-        key=payload["key"],
-        dtype=payload["dtype"],
-        shape=tuple(payload["shape"]),
-        blocks=tuple(Block(b["start"], b["end"], b["sha256"]) for b in payload["blocks"]),
-        fixed_sha256=payload["fixed_sha256"],
-    )
+    head = _described(payload)
     if bytes(data[: len(head.header)]) != head.header:
         raise ValueError("its header does not match the description in it")
+    return head
+
+
+def _described(payload: Mapping[str, Any]) -> ShardHead:
+    """The head that a description gives. Raises ValueError where it is none that can be."""
+    try:
+        blocks = [(one["start"], one["end"], one["sha256"]) for one in payload["blocks"]]
+        key, dtype, shape, fixed = (payload[name] for name in ("key", "dtype", "shape", "fixed_sha256"))
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"its description lacks a field ({error})") from error
+    if not all(isinstance(one, str) for one in (key, dtype, fixed)) or dtype not in FORMATS:
+        raise ValueError(f"its description names no format ({dtype!r})")
+    if not are_counts(shape) or len(shape) != 4 or 0 in shape:
+        raise ValueError(f"its shape {shape!r} is not that of rows")
+    edges = [0, *(end for _start, end, _digests in blocks)]
+    starts = [start for start, _end, _digests in blocks]
+    if not are_counts(edges) or starts != edges[:-1] or edges != sorted(set(edges)):
+        raise ValueError("its blocks do not follow one another")
+    if edges[-1] != shape[0] or not all(isinstance(digests, dict) for _start, _end, digests in blocks):
+        raise ValueError("its blocks do not cover its rows")
+    try:
+        head = ShardHead(key, dtype, tuple(shape), tuple(Block(*block) for block in blocks), fixed)
+        if head.file_bytes > MAX_COUNT:
+            raise ValueError(f"it describes {head.file_bytes:,} bytes")
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
     return head
 
 
@@ -206,6 +234,7 @@ def check_shard(data: Buffer) -> ShardHead:
         raise ValueError(f"it has {len(data)} bytes instead of {head.file_bytes}")
     if sha256_hex(data[len(head.header) : head.head_bytes]) != head.fixed_sha256:
         raise ValueError("its scales do not match their checksum")
+    check_fixed(head, data)
     for block, spec in itertools.product(head.blocks, head.blocked_specs):
         start, end = head.byte_range(spec, block.start, block.end)
         check_block(block, spec, data[start:end])
@@ -213,9 +242,27 @@ def check_shard(data: Buffer) -> ShardHead:
 
 
 def check_block(block: Block, spec: TensorSpec, data: Buffer) -> None:
-    """Raise ValueError, naming tensor and rows, unless a block's bytes match their checksum."""
+    """Raise ValueError, naming tensor and rows, unless a block's bytes match their checksum and are numbers."""
     if sha256_hex(data) != block.sha256.get(spec.name):
         raise ValueError(f"rows {block.start}..{block.end - 1} of {spec.name!r} do not match their checksum")
+    if not all_finite(spec, data):
+        raise ValueError(f"rows {block.start}..{block.end - 1} of {spec.name!r} hold what is no finite number")
+
+
+def check_fixed(head: ShardHead, data: Buffer) -> None:
+    """Raise ValueError unless the tensors of the chunk as a whole are finite numbers; ``data`` begins with the head."""
+    for spec in head.fixed_specs:
+        start = head.starts[spec.name]
+        if not all_finite(spec, data[start : start + spec.num_bytes]):
+            raise ValueError(f"{spec.name!r} holds what is no finite number")
+
+
+def all_finite(spec: TensorSpec, data: Buffer) -> bool:
+    """Whether bytes of a tensor hold neither infinite nor undefined numbers, which would spoil every answer."""
+    array = np.frombuffer(data, spec.numpy_dtype)
+    if spec.dtype == "BF16":
+        return not bool(((array & 0x7F80) == 0x7F80).any())
+    return array.dtype.kind != "f" or bool(np.isfinite(array).all())
 
 
 def _check_rows(keys: NDArray[Any], values: NDArray[Any], blocks: Sequence[tuple[int, int]]) -> None:

@@ -19,8 +19,17 @@ from sharedllm_docs.errors import DamagedIndexError
 from sharedllm_docs.store.canonical import sha256_hex
 from sharedllm_docs.store.catalog import damaged
 from sharedllm_docs.store.files import ByteRange, Files
-from sharedllm_docs.store.records import ChunkRecord
-from sharedllm_docs.store.shard import Block, Buffer, ShardHead, check_block, check_shard, parse_head, shard_path
+from sharedllm_docs.store.records import MAX_SHARD, ChunkRecord
+from sharedllm_docs.store.shard import (
+    Block,
+    Buffer,
+    ShardHead,
+    check_block,
+    check_fixed,
+    check_shard,
+    parse_head,
+    shard_path,
+)
 from sharedllm_docs.store.tensorfile import TensorSpec
 
 if TYPE_CHECKING:
@@ -168,7 +177,10 @@ class FetchedSource(ShardSource):
         head = _checked_head(record, data)
         arrays = {spec.name: view(head, spec, data) for spec in head.fixed_specs}
         # untouched pages of an empty array take no memory: only loaded blocks do
-        empty = {spec.name: np.empty(spec.shape, spec.numpy_dtype) for spec in head.blocked_specs}
+        try:
+            empty = {spec.name: np.empty(spec.shape, spec.numpy_dtype) for spec in head.blocked_specs}
+        except (MemoryError, ValueError) as error:
+            raise damaged(record.path, f"its {head.file_bytes:,} bytes do not fit into memory") from error
         return OpenShard(record, head, {**arrays, **empty})
 
     def _load_pieces(self, pieces: Sequence[Piece]) -> None:
@@ -208,7 +220,7 @@ def find_shard(files: Files, key: str, store_dtype: str) -> ChunkRecord | None:
     Its place in a document is left at 0. None if there is no shard, or a damaged one, or one of another dtype.
     """
     try:
-        data = files.read(shard_path(key))
+        data = files.read(shard_path(key), MAX_SHARD)
         head = check_shard(data)
     except (FileNotFoundError, ValueError):
         return None
@@ -237,6 +249,7 @@ def _checked_head(record: ChunkRecord, data: Buffer) -> ShardHead:
         raise damaged(record.path, "its head does not match the checksum in the manifest")
     try:
         head = parse_head(data)
+        check_fixed(head, data)
     except ValueError as error:
         raise damaged(record.path, str(error)) from error
     if (head.key, head.shape[0], head.file_bytes) != (record.key, record.rows, record.bytes):

@@ -7,7 +7,6 @@ checksums cover, cannot change with the library's version; the files open with i
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from collections.abc import Mapping, Sequence
@@ -17,11 +16,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedllm_docs.store.canonical import canonical_bytes
+from sharedllm_docs.store.canonical import canonical_bytes, strict_json
 
 METADATA_FIELD = "sharedllm-docs"
+MAX_HEADER = 64 << 20
+"""Bytes of the JSON that describes a file: far more than any shard of the largest models needs."""
 _LENGTH = struct.Struct("<Q")
 _ALIGNMENT = 8
+MAX_COUNT = 1 << 53
+"""Of bytes, rows or entries: what every program can hold exactly."""
+MAX_AXES = 8
 
 STORAGE: Mapping[str, np.dtype[Any]] = {
     "F64": np.dtype("<f8"),
@@ -101,8 +105,10 @@ def header_json(data: bytes | memoryview) -> dict[str, Any]:
     size = header_size(data)
     if size > len(data):
         raise ValueError("its header is cut off")
+    if size > MAX_HEADER:
+        raise ValueError(f"its header has {size:,} bytes, the limit is {MAX_HEADER:,}")
     try:
-        header = json.loads(bytes(data[_LENGTH.size : size]))
+        header = strict_json(bytes(data[_LENGTH.size : size]))
     except ValueError as error:
         raise ValueError("its header is not valid JSON") from error
     if not isinstance(header, dict):
@@ -142,7 +148,29 @@ def decode_tensors(data: bytes) -> dict[str, NDArray[Any]]:
     header.pop("__metadata__", None)
     arrays = {}
     for name, entry in header.items():
-        begin, end = entry["data_offsets"]
-        body = memoryview(data)[start + begin : start + end]
-        arrays[name] = np.frombuffer(body, dtype=STORAGE[entry["dtype"]]).reshape(entry["shape"])
+        spec, begin = _described(name, entry)
+        if start + begin + spec.num_bytes > len(data):
+            raise ValueError(f"the array {name!r} goes beyond its end")
+        body = memoryview(data)[start + begin : start + begin + spec.num_bytes]
+        arrays[name] = np.frombuffer(body, dtype=spec.numpy_dtype).reshape(spec.shape)
     return arrays
+
+
+def _described(name: str, entry: Any) -> tuple[TensorSpec, int]:
+    """An array as a header describes it, and where it begins. Raises ValueError."""
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise ValueError(f"the array {name!r} is not described by dtype, shape and place")
+    dtype, shape, place = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in STORAGE:
+        raise ValueError(f"the array {name!r} has the dtype {dtype!r}, which is not stored")
+    if not are_counts(shape) or not are_counts(place) or len(place) != 2 or len(shape) > MAX_AXES:
+        raise ValueError(f"the array {name!r} has no possible shape or place")
+    spec = TensorSpec(name, dtype, tuple(shape))
+    if place[1] - place[0] != spec.num_bytes:
+        raise ValueError(f"the array {name!r} of shape {shape} does not take {place[1] - place[0]} bytes")
+    return spec, place[0]
+
+
+def are_counts(values: Any) -> bool:
+    """Whether this is a list of whole numbers from 0 that a file can have."""
+    return isinstance(values, list) and all(type(one) is int and 0 <= one <= MAX_COUNT for one in values)

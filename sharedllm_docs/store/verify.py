@@ -6,9 +6,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from sharedllm_docs.errors import DamagedIndexError, IndexNotFoundError
-from sharedllm_docs.store.canonical import sha256_hex
 from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, Damage, damage_of
-from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, kept_source_path
+from sharedllm_docs.store.records import MAX_SHARD, ChunkRecord, DocumentRecord, kept_source_path
 from sharedllm_docs.store.shard import check_shard
 
 Progress = Callable[[int, int, str], None]
@@ -102,14 +101,17 @@ def _shard(chunk: ChunkRecord, record: DocumentRecord) -> _Expected:
 def _damage(catalog: Catalog, expected: _Expected) -> Damage | None:
     path, size, sha256, document = expected
     try:
-        data = catalog.files.read(path)
+        if not sha256:
+            return _own_damage(path, catalog.files.read(path, MAX_SHARD), document)
+        present = catalog.files.size(path)
+        found, digest = (present, "") if present not in (None, size) else catalog.files.digest(path)
     except FileNotFoundError:
         return Damage(path, "it is missing", document) if sha256 else None
-    if not sha256:
-        return _own_damage(path, data, document)
-    if len(data) != size:
-        return Damage(path, f"it has {len(data)} bytes instead of {size}", document)
-    if sha256_hex(data) != sha256:
+    except DamagedIndexError as error:
+        return damage_of(error, document)
+    if found != size:
+        return Damage(path, f"it has {found} bytes instead of {size}", document)
+    if digest != sha256:
         return Damage(path, "its checksum does not match", document)
     return None
 

@@ -28,7 +28,7 @@ from sharedllm_docs.errors import (
 from sharedllm_docs.store.background import BackgroundWriter
 from sharedllm_docs.store.budget import check_budget, present_bytes
 from sharedllm_docs.store.canonical import sha256_hex
-from sharedllm_docs.store.catalog import Catalog, IndexHead
+from sharedllm_docs.store.catalog import MAX_TEXT, Catalog, IndexHead
 from sharedllm_docs.store.maintenance import migrate_files, remove_document
 from sharedllm_docs.store.records import (
     ChunkRecord,
@@ -217,6 +217,11 @@ class IndexWriter:
         self._check_commit(chunks, tokens, created)
         self._running.flush()
         files = side_files(document, tokens, vectors)
+        if len(files["text"]) > MAX_TEXT:
+            raise StoreError(
+                f"The text of {document.name} takes {len(files['text']):,} bytes, an index holds {MAX_TEXT:,} at most.",
+                remedy="Split the document, or read part of its pages.",
+            )
         fingerprint = self._head.fingerprint.digest()
         record = record_of(
             document,

@@ -56,6 +56,18 @@ def listed_words(page: int, words: Sequence[Word]) -> None:
         found.setdefault(page, []).extend(words)
 
 
+def tell_lines(lines: Sequence[RunningLine]) -> None:
+    """Tell which running lines were removed."""
+    listed = _listed.get()
+    if listed is not None:
+        listed.extend(lines)
+
+
+def listening() -> tuple[bool, bool]:
+    """Whether somebody wants to know the running lines, and the recognised words."""
+    return _listed.get() is not None, _words.get() is not None
+
+
 RECOGNISED_CODES = frozenset({"text-recognised", "text-recognised-poorly"})
 """Issues of pages whose text was recognised in a picture."""
 
@@ -173,9 +185,7 @@ def cleaning_issues(
         numbers: the pages' numbers.
         removed: the running lines.
     """
-    listed = _listed.get()
-    if listed is not None:
-        listed.extend(removed)
+    tell_lines(removed)
     issues = []
     if removed:
         pages = len({line.page for line in removed})

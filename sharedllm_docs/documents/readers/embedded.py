@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from sharedllm_docs.documents.readers.base import Reader
 from sharedllm_docs.documents.readers.mail import MailReader, attached, parsed
 from sharedllm_docs.documents.readers.options import ReadOptions
-from sharedllm_docs.documents.readers.registry import reader_for
+from sharedllm_docs.documents.readers.pdf import PdfReader
+from sharedllm_docs.documents.readers.registry import is_built_in, reader_for
+from sharedllm_docs.documents.readers.separate.reading import embedded_apart, reads_apart
 from sharedllm_docs.documents.readers.source import Source, SourceLike, open_source
 from sharedllm_docs.errors import DocumentError
 
@@ -40,13 +43,22 @@ def embedded_files(source: SourceLike, *, name: str | None, options: ReadOptions
     """
     with open_source(source, name=name, max_bytes=options.max_bytes) as opened:
         reader = reader_for(opened.name, opened.head)
-        if reader.name == "pdf":
-            found = _of_pdf(opened, options)
-        elif isinstance(reader, MailReader):
-            found = attached(parsed(opened.read(), opened.name))
-        else:
+        if not isinstance(reader, (PdfReader, MailReader)):
             return []
-        return list(_within(opened.name, found))
+        if is_built_in(reader) and reads_apart(options):
+            return list(_within(opened.name, iter(embedded_apart(reader.name, opened, options))))
+        return list(_within(opened.name, files_of(reader, opened, options)))
+
+
+def files_of(reader: Reader, source: Source, options: ReadOptions) -> Iterator[tuple[str, bytes]]:
+    """(own name, bytes) of the files inside a PDF or an e-mail, up to the limits."""
+    found = attached(parsed(source.read(), source.name)) if isinstance(reader, MailReader) else _of_pdf(source, options)
+    left = MAX_BYTES
+    for number, (name, data) in enumerate(found):
+        left -= len(data)
+        if number >= MAX_FILES or left < 0:
+            return
+        yield name, data
 
 
 def _of_pdf(source: Source, options: ReadOptions) -> Iterator[tuple[str, bytes]]:
@@ -66,13 +78,9 @@ def _of_pdf(source: Source, options: ReadOptions) -> Iterator[tuple[str, bytes]]
 
 
 def _within(outer: str, found: Iterator[tuple[str, bytes]]) -> Iterator[Embedded]:
-    """Named after the outer document, each name once, up to the limits."""
+    """Named after the outer document, each name once."""
     names: set[str] = set()
-    left = MAX_BYTES
     for number, (own, data) in enumerate(found):
-        left -= len(data)
-        if number >= MAX_FILES or left < 0:
-            return
         base = PurePosixPath(own.replace("\\", "/")).name or f"file {number + 1}"
         name, again = f"{outer}/{base}", 1
         while name in names:

@@ -18,6 +18,7 @@ from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_d
 from sharedllm_docs.documents.readers.decode import decode
 from sharedllm_docs.documents.readers.flow import Flow
 from sharedllm_docs.documents.readers.html import declared_encoding, html_blocks
+from sharedllm_docs.documents.readers.nesting import parse_html
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.packed import ZIP_HEAD, opened_archive
 from sharedllm_docs.documents.readers.source import Source
@@ -105,9 +106,19 @@ class _Book:
 
         if path not in self.names:
             return None
+        data = self._read(path)
         try:
-            return ElementTree.fromstring(self.archive.read(path))
-        except ElementTree.ParseError:
+            return None if data is None else ElementTree.fromstring(data)
+        except (ElementTree.ParseError, ValueError, LookupError, RecursionError):  # an odd encoding is a LookupError
+            return None
+
+    def _read(self, path: str) -> bytes | None:
+        """A part's bytes; None where they are damaged."""
+        try:
+            return self.archive.read(path)
+        except MemoryError:
+            raise
+        except Exception:  # zlib.error is a plain Exception
             return None
 
     def spine(self) -> list[str]:
@@ -127,14 +138,14 @@ class _Book:
 
     def add(self, flow: Flow, path: str) -> list[Issue]:
         """A chapter's blocks; an issue where it is missing."""
-        from bs4 import BeautifulSoup
-
         if path not in self.names:
             return [Issue("chapter-missing", f"the chapter {path!r} is missing from the file")]
-        data = self.archive.read(path)
+        data = self._read(path)
+        if data is None:
+            return [Issue("chapter-missing", f"the chapter {path!r} is damaged and cannot be unpacked")]
         markup, issues = decode(data, f"{self.name}: {path}", None, declared_encoding(data[:4096]))
         markup = _EMPTY_ELEMENT.sub(r"<\1\2></\1>", re.sub(r"\A\s*<\?xml[^>]*>", "", markup))
-        soup = BeautifulSoup(markup + "<!---->", "html5lib")
+        soup, deep = parse_html(markup)
         _mark_pages(soup)
         blocks = html_blocks(soup, clean=True)
         title = self._titles.get(path, "")
@@ -142,7 +153,7 @@ class _Book:
             flow.add(title, level=1)
         for block in blocks:
             self._split(flow, block.text, block.level, block.group)
-        return issues
+        return [*issues, *deep]
 
     @staticmethod
     def _split(flow: Flow, text: str, level: int, group: str) -> None:

@@ -19,6 +19,7 @@ from sharedllm_docs.documents.cleaning import (
 from sharedllm_docs.documents.document import Document, Page, Section
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
 from sharedllm_docs.documents.readers.decode import decode, looks_like_text
+from sharedllm_docs.documents.readers.nesting import parse_html
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.source import Source
 
@@ -334,14 +335,12 @@ class HtmlReader:
             DamagedDocumentError: when the bytes are not in ``options.encoding``.
             UnknownFormatError: when they are not text.
         """
-        from bs4 import BeautifulSoup
-
         markup, issues = decode(source.read(), source.name, options.encoding, declared_encoding(source.head))
         choose_pages(source.name, 1, options)
         if _IS_XHTML.match(markup):  # where <title/> and <a id="x"/> are whole elements
             markup = _EMPTY_ELEMENT.sub(r"<\g<name>\g<rest>></\g<name>>", markup)
-        # The comment keeps Beautiful Soup from warning about text without a single tag.
-        soup = BeautifulSoup(_XML_DECLARATION.sub("", markup) + "<!---->", "html5lib")
+        soup, deep = parse_html(_XML_DECLARATION.sub("", markup))
+        issues += deep
         text, sections = join_blocks(html_blocks(soup, options.clean))
         if progress is not None:
             progress(1, 1)

@@ -10,12 +10,14 @@ import email.policy
 import re
 from collections.abc import Iterator
 from email.message import EmailMessage, MIMEPart
+from typing import Any, ClassVar
 
 from sharedllm_docs.documents.document import Document, Issue
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
 from sharedllm_docs.documents.readers.decode import looks_like_text
 from sharedllm_docs.documents.readers.flow import Flow
 from sharedllm_docs.documents.readers.html import html_blocks
+from sharedllm_docs.documents.readers.nesting import parse_html
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.errors import DamagedDocumentError
@@ -26,11 +28,29 @@ _KNOWN = re.compile(rb"^(?:From|To|Date|Subject|Message-ID|Received|MIME-Version
 _MAX_DEPTH = 8
 
 
+class _Policy(email.policy.EmailPolicy):
+    """Today's rules; a header that the standard library trips over stands for the plainest of its kind.
+
+    Its parser of headers raises errors of every kind for malformed ones, wherever they are looked at.
+    """
+
+    _PLAINEST: ClassVar = {"content-type": "text/plain", "content-disposition": "attachment"}
+
+    def header_fetch_parse(self, name: str, value: Any) -> Any:
+        try:
+            return super().header_fetch_parse(name, value)
+        except RecursionError:
+            raise
+        except Exception:
+            plainest = self._PLAINEST.get(name.lower())
+            return self.header_factory(name, plainest) if plainest else str(value)
+
+
 class MailReader:
     """Single e-mails as mail programs save them."""
 
     name = "mail"
-    version = "1"
+    version = "2"
     suffixes = (".eml",)
     takes = frozenset({"attachments"})
 
@@ -47,9 +67,12 @@ class MailReader:
         choose_pages(source.name, 1, options)
         message = parsed(source.read(), source.name)
         flow = Flow(options.clean)
-        _add_message(flow, message, options.clean, 0)
+        left_out = _add_message(flow, message, options.clean, 0)
         names = [name for name, _ in attached(message)]
         issues = [Issue("embedded-files", attachments_message(names))] if names else []
+        if left_out:
+            told = f"e-mails are forwarded in one another more than {_MAX_DEPTH} deep; deeper ones are left out"
+            issues.append(Issue("nested-too-deep", told))
         pages, sections = flow.pages()
         if progress is not None:
             progress(1, 1)
@@ -82,7 +105,7 @@ def parsed(data: bytes, name: str) -> EmailMessage:
     Raises:
         DamagedDocumentError: there is none.
     """
-    message = email.message_from_bytes(data, policy=email.policy.default)
+    message = email.message_from_bytes(data, policy=_Policy())
     if not isinstance(message, EmailMessage) or not message.keys():
         raise DamagedDocumentError(f"{name} is not an e-mail: it has no header.", remedy="Save it again as .eml.")
     return message
@@ -110,28 +133,30 @@ def attached(message: EmailMessage) -> Iterator[tuple[str, bytes]]:
 def _header(message: EmailMessage, name: str) -> str:
     try:
         value = message.get(name)
-    except (
-        ValueError,
-        IndexError,
-        AttributeError,
-        TypeError,
-    ):  # headers can be malformed in ways the library trips over
+    except Exception:  # headers can be malformed in ways the library trips over: one must not cost the whole e-mail
         return ""
     return " ".join(str(value).split()) if value else ""
 
 
-def _add_message(flow: Flow, message: EmailMessage, clean: bool, depth: int) -> None:
+def _add_message(flow: Flow, message: EmailMessage, clean: bool, depth: int) -> int:
+    """Header and text of an e-mail and of those forwarded in it; returns how many are too deep and left out."""
     subject = _header(message, "Subject")
     lines = [f"{name}: {_header(message, name)}" for name in _SHOWN if _header(message, name)]
     flow.add(subject, min(depth + 1, 6))
     flow.add_lines(lines, "header")
     _add_body(flow, message, clean)
+    left_out = 0
     for part in message.walk():
-        if part is not message and part.get_content_type() == "message/rfc822" and depth < _MAX_DEPTH:
+        if part.get_content_type() == "message/rfc822":
             inner = part.get_payload(0) if part.is_multipart() else None
-            if isinstance(inner, EmailMessage) and _is_own(message, part):
-                flow.add("Forwarded message:")
-                _add_message(flow, inner, clean, depth + 1)
+            if not isinstance(inner, EmailMessage) or not (part is message or _is_own(message, part)):
+                continue
+            if depth >= _MAX_DEPTH:
+                left_out += 1
+                continue
+            flow.add("Forwarded message:")
+            left_out += _add_message(flow, inner, clean, depth + 1)
+    return left_out
 
 
 def _is_own(message: EmailMessage, part: object) -> bool:
@@ -158,9 +183,7 @@ def _add_body(flow: Flow, message: EmailMessage, clean: bool) -> None:
         return
     text = _content(body)
     if body.get_content_subtype() == "html":
-        from bs4 import BeautifulSoup
-
-        for block in html_blocks(BeautifulSoup(text + "<!---->", "html5lib"), clean):
+        for block in html_blocks(parse_html(text)[0], clean):
             flow.add(block.text, block.level and min(block.level + 1, 9), block.group)
         return
     for paragraph in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):

@@ -11,6 +11,7 @@ from sharedllm_docs.errors import ConfigError, PageRangeError
 
 Engine = Literal["pdfium", "pypdf"]
 Ocr = Literal["auto", "off", "force"]
+Process = Literal["separate", "own"]
 
 _PART = re.compile(r"\s*(\d{1,9})\s*(?:(-)\s*(\d{1,9})?\s*)?")
 _REMEDY = 'Write pages as "1-20,35" or "50-" (to the end); the first page is 1.'
@@ -84,6 +85,12 @@ class ReadOptions:
         ocr: text recognition (the extra ``ocr``, or tesseract): ``auto`` for pages and pictures without text that can
             be read, ``force`` for every page, ``off`` for none.
         attachments: True to read the files that are embedded in a document (PDF) or attached to it (e-mail) as well.
+        process: ``separate`` to read in a process of its own, which may crash, hang or grow without harm; ``own`` to
+            read in this one, without the two limits below. None for what the environment variable
+            ``SHAREDLLM_DOCS_PROCESS`` says, else ``separate``.
+        page_seconds: maximum processor time of a page, in seconds; what takes longer is left to the other library, or
+            left out and told. On the clock it is five times as much.
+        max_memory: maximum memory of the process that reads, in bytes.
 
     Raises:
         ConfigError: naming every invalid setting.
@@ -100,13 +107,18 @@ class ReadOptions:
     keep_running_lines: bool = False
     ocr: Ocr = "auto"
     attachments: bool = False
+    process: Process | None = None
+    page_seconds: float = 120.0
+    max_memory: int = 3 << 30
 
     def __post_init__(self) -> None:
         problems = [
             *([] if self.pages is None or isinstance(self.pages, str) else [f"pages is {self.pages!r}, not text"]),
             *([] if self.engine in get_args(Engine) else [f"engine is {self.engine!r}, not one of {get_args(Engine)}"]),
             *([] if self.ocr in get_args(Ocr) else [f"ocr is {self.ocr!r}, not one of {get_args(Ocr)}"]),
-            *_below_one(self, "max_pages", "max_bytes"),
+            *_below_one(self, "max_pages", "max_bytes", "max_memory"),
+            *([] if self.process in (None, *get_args(Process)) else [_wrong_process(self.process)]),
+            *([] if _is_positive(self.page_seconds) else [f"page_seconds is {self.page_seconds!r}, not above 0"]),
             *([] if self.encoding is None or _is_text_encoding(self.encoding) else [_unknown(self.encoding)]),
         ]
         if problems:
@@ -125,6 +137,14 @@ def _is_text_encoding(name: str) -> bool:
     except (LookupError, ValueError):
         return False
     return True
+
+
+def _wrong_process(process: object) -> str:
+    return f"process is {process!r}, not one of {get_args(Process)}"
+
+
+def _is_positive(seconds: object) -> bool:
+    return isinstance(seconds, (int, float)) and not isinstance(seconds, bool) and 0 < seconds < 1e9
 
 
 def _unknown(encoding: str) -> str:
@@ -152,6 +172,9 @@ class ReadKeywords(TypedDict, total=False):
     keep_running_lines: bool
     ocr: Ocr
     attachments: bool
+    process: Process | None
+    page_seconds: float
+    max_memory: int
 
 
 def reading_options(whole: ReadOptions | None, keywords: Mapping[str, Any]) -> ReadOptions:

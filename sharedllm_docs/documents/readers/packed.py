@@ -26,6 +26,8 @@ MAX_UNPACKED = 1 << 30  # bytes
 MAX_RATIO = 200  # unpacked to packed bytes, from which a large entry is a bomb
 _SMALL = 20 << 20  # bytes of an entry that may be packed as tightly as it likes
 _ENTITY = re.compile(rb"<!ENTITY|<!DOCTYPE[^>]*\[", re.IGNORECASE)
+_ROOT = re.compile(rb"<[A-Za-z_]")
+_HEAD = 1 << 15  # bytes within which declarations stand
 _ENCRYPTED_STREAM = "EncryptedPackage".encode("utf-16-le")
 _XML = (".xml", ".rels", ".opf", ".ncx", ".vml")
 
@@ -94,7 +96,7 @@ def _refuse_entities(name: str, archive: zipfile.ZipFile) -> None:
             continue
         try:
             with archive.open(entry) as part:
-                head = part.read(1 << 16)
+                head = part.read(_HEAD)
         except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
             raise DamagedDocumentError(
                 f"{name} is damaged: {entry.filename}: {error}.", remedy="Fetch or export it again."
@@ -103,9 +105,10 @@ def _refuse_entities(name: str, archive: zipfile.ZipFile) -> None:
             raise DamagedDocumentError(
                 f"{name} is damaged: {entry.filename}: {error}.", remedy="Fetch or export it again."
             ) from error
-        if _ENTITY.search(head):
+        head = head.replace(b"\0", b"")  # UTF-16 of plain letters
+        if _ENTITY.search(head) or (len(head) >= _HEAD and not _ROOT.search(head)):
             raise DamagedDocumentError(
-                f"{name}: {entry.filename} declares entities, which no office program writes.",
+                f"{name}: {entry.filename} declares entities, or hides where it begins, as no office program does.",
                 remedy="It looks like an attack; leave it.",
             )
 

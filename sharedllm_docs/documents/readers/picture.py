@@ -10,6 +10,7 @@ from sharedllm_docs.documents.readers import ocr
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, listed_words, make_document
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.source import Source
+from sharedllm_docs.documents.readers.steps import StepFailed, step
 from sharedllm_docs.errors import DamagedDocumentError, DocumentTooLargeError, ScannedDocumentError
 
 _HEADS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF8", b"BM", b"RIFF")
@@ -38,14 +39,23 @@ class PictureReader:
             DamagedDocumentError: not a picture.
             DocumentTooLargeError: too many pixels.
         """
-        engine = ocr.engines.engine() if options.ocr != "off" else None
-        if engine is None:
+        if options.ocr == "off" or not ocr.engines.engine_name():
             raise ScannedDocumentError(f"{source.name} is a picture, its text is not recognised.", remedy=ocr.REMEDY)
         image, count = _opened(source)
         numbers = choose_pages(source.name, count, options)
         pages, issues = [], []
         for done, number in enumerate(numbers, start=1):
-            found = engine.recognise(_frame(source.name, image, number - 1))
+            try:
+                with step("ocr", number):
+                    engine = ocr.engines.engine()
+                    picture = _frame(source.name, image, number - 1)
+                    found = engine.recognise(picture) if engine is not None else ocr.Recognised()
+            except (StepFailed, DamagedDocumentError) as error:
+                if isinstance(error, DamagedDocumentError) and count == 1:
+                    raise
+                pages.append(Page(number, ""))
+                issues.append(Issue("page-failed", f"the picture cannot be read ({error})", number))
+                continue
             listed_words(number, found.words)
             pages.append(Page(number, found.text))
             issues.append(_told(found, number))
@@ -64,14 +74,16 @@ def _told(found: ocr.Recognised, number: int) -> Issue:
 
 
 def _opened(source: Source) -> tuple[Any, int]:
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image
 
     try:
         image = Image.open(io.BytesIO(source.read()))
         count = int(getattr(image, "n_frames", 1)) if image.format != "GIF" else 1
     except Image.DecompressionBombError as error:
         raise DocumentTooLargeError(f"{source.name}: {error}", remedy="Make it smaller.") from error
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # every decoder has errors of its own for what is malformed
         raise DamagedDocumentError(
             f"{source.name} is not a picture, or damaged: {error}.", remedy="Save it again."
         ) from error
@@ -96,7 +108,9 @@ def _frame(name: str, image: Any, index: int) -> Any:
             frame = Image.alpha_composite(Image.new("RGBA", frame.size, "white"), frame)
         frame = frame.convert("RGB")
         frame.thumbnail((_LONG_SIDE, _LONG_SIDE))
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
+    except (MemoryError, DocumentTooLargeError):
+        raise
+    except Exception as error:
         raise DamagedDocumentError(
             f"{name}: picture {index + 1} is damaged: {error}.", remedy="Save it again."
         ) from error

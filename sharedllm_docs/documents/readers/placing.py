@@ -12,7 +12,7 @@ from array import array
 from collections.abc import Sequence
 from itertools import accumulate
 
-from sharedllm_docs.documents.boxes import LEVEL, Places, RunColumns
+from sharedllm_docs.documents.boxes import LEVEL, UPRIGHT, Places, RunColumns
 from sharedllm_docs.documents.document import PAGE_SEPARATOR
 from sharedllm_docs.documents.traced import NOWHERE, Traced, marks_of
 
@@ -38,6 +38,20 @@ class Spots:
         self._sides.extend((left, bottom, right, top))
         self._directions.append(direction)
         return len(self._directions) - 1
+
+    def to_lists(self) -> tuple[list[float], list[int]]:
+        """Sides, four a rectangle, and directions."""
+        return list(self._sides), list(self._directions)
+
+    @classmethod
+    def of_lists(cls, sides: list[float], directions: list[int]) -> Spots:
+        """Inverse of ``to_lists``. Raises ValueError where there are not four sides for each direction."""
+        if len(sides) != 4 * len(directions) or not all(one in (LEVEL, UPRIGHT) for one in directions):
+            raise ValueError(f"{len(sides)} sides for {len(directions)} rectangles")
+        made = cls()
+        made._sides.extend(sides)
+        made._directions.extend(directions)
+        return made
 
     def extend(self, other: Spots) -> int:
         """Keep those of ``other`` too; returns by how much their numbers grow."""

@@ -8,10 +8,20 @@ from itertools import groupby
 
 from sharedllm_docs.documents.cleaning import RunningLine
 from sharedllm_docs.documents.document import Document, Issue
-from sharedllm_docs.documents.readers.base import Progress, Reader, check_options, listed_lines, recorded_words
+from sharedllm_docs.documents.readers.base import (
+    Progress,
+    Reader,
+    check_options,
+    listed_lines,
+    listed_words,
+    listening,
+    recorded_words,
+    tell_lines,
+)
 from sharedllm_docs.documents.readers.ocr import Word
 from sharedllm_docs.documents.readers.options import ReadOptions, format_pages
-from sharedllm_docs.documents.readers.registry import reader_for
+from sharedllm_docs.documents.readers.registry import is_built_in, reader_for
+from sharedllm_docs.documents.readers.separate.reading import document_apart, reads_apart
 from sharedllm_docs.documents.readers.source import Source, SourceLike, open_source
 from sharedllm_docs.errors import DamagedDocumentError, DocumentWarning, EmptyDocumentError, SharedLLMError
 
@@ -57,6 +67,20 @@ def read_document(
 
 
 def _read(reader: Reader, source: Source, options: ReadOptions, progress: Progress | None) -> Document:
+    """What the reader makes of the source, in a process of its own if it is built in and ``options`` allow it."""
+    if not is_built_in(reader) or not reads_apart(options):
+        return read_here(reader, source, options, progress)
+    lines, words = listening()
+    document, removed, recognised = document_apart(
+        reader.name, source, options, progress or (lambda done, total: None), lines=lines, words=words
+    )
+    tell_lines(removed)
+    for page, found in recognised.items():
+        listed_words(page, found)
+    return document
+
+
+def read_here(reader: Reader, source: Source, options: ReadOptions, progress: Progress | None) -> Document:
     """What the reader makes of the source; whatever else it raises becomes the error of a damaged document.
 
     Files can be malformed in ways that no reader foresees, and one of several must not stop the others.

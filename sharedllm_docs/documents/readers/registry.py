@@ -91,6 +91,23 @@ def _checked(reader: object, origin: str) -> Reader:
     return reader
 
 
+def built_in(name: str) -> Reader:
+    """The built-in reader of that name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = next((reader for reader in _BUILT_IN if reader.name == name), None)
+    if found is None:
+        raise ConfigError(f"There is no built-in reader {name!r}.", remedy="Name one of them.")
+    return found
+
+
+def is_built_in(reader: Reader) -> bool:
+    """Whether the reader is the project's own: others may hold what belongs to this process."""
+    return any(reader is one for one in _BUILT_IN)
+
+
 def reader_for(name: str, head: bytes) -> Reader:
     """The reader for a file of this name that begins with these bytes.
 

@@ -19,8 +19,15 @@ _TOKEN = re.compile(
 )
 _NOTE = {"footnote": "note", "annotation": "comment"}
 _HEADING = "\u241eH"  # a visible mark that no RTF program writes, before a heading's level
+_UNICODE = re.compile(r"\\u(-?\d+)")
 _HEADING_LINE = re.compile(r"\u241eH(\d)\u241e")
 _MAX_DEPTH = 1000
+
+
+def _possible(match: re.Match[str]) -> str:
+    """A character's number as it stands, or that of the replacement character where there is no such character."""
+    digits = match[1]
+    return match[0] if len(digits) < 8 and -65536 <= int(digits) <= 0x10FFFF else r"\u65533"
 
 
 class RtfReader:
@@ -49,7 +56,9 @@ class RtfReader:
         choose_pages(source.name, 1, options)
         prepared, hidden, issues = _prepared(source.read().decode("latin-1"))
         try:
-            text: str = rtf_to_text(prepared, encoding=options.encoding or "cp1252", errors="replace")
+            text: str = rtf_to_text(
+                _UNICODE.sub(_possible, prepared), encoding=options.encoding or "cp1252", errors="replace"
+            )
         except (ValueError, LookupError, IndexError, RecursionError) as error:
             raise DamagedDocumentError(f"{source.name} is damaged: {error}.", remedy="Export it again.") from error
         if hidden:

@@ -22,9 +22,22 @@ class Engine(Protocol):
         ...
 
 
-@cache
+_only: str | None = None
+
+
+def only(name: str) -> None:
+    """From now on this process uses that engine ("" for none): the process that asks it to read has chosen."""
+    global _only
+    _only = name
+
+
 def engine_name() -> str:
     """The engine and its version, such as ``rapidocr-3.10.0``; "" where there is none. Loads nothing."""
+    return _found() if _only is None else _only
+
+
+@cache
+def _found() -> str:
     needed = ("rapidocr", "onnxruntime", "cv2")
     if all(find_spec(name) is not None for name in needed):
         try:
@@ -39,10 +52,13 @@ def engine_name() -> str:
     return ""
 
 
-@cache
 def engine() -> Engine | None:
     """The engine, with its models loaded; None where there is none."""
-    name = engine_name()
+    return _loaded(engine_name())
+
+
+@cache
+def _loaded(name: str) -> Engine | None:
     if name.startswith("rapidocr"):
         from sharedllm_docs.documents.readers.ocr.rapid import RapidEngine
 

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from sharedllm_docs.documents.cleaning import MARGIN_LINES
 from sharedllm_docs.documents.readers.pdf.fields import Field
 from sharedllm_docs.documents.readers.placing import Spots
+from sharedllm_docs.documents.readers.steps import StepFailed, step
 from sharedllm_docs.documents.traced import Traced, joined, marked
 from sharedllm_docs.errors import EncryptedDocumentError
 
 
 class EngineError(Exception):
     """A PDF library could not do what it was asked; the message is its reason. Never leaves the PDF reader."""
+
+
+@contextlib.contextmanager
+def engine_step(name: str, page: int | None = None) -> Iterator[None]:
+    """A ``step`` of an engine; one that failed before is an EngineError like any other."""
+    try:
+        with step(name, page):
+            yield
+    except StepFailed as error:
+        raise EngineError(str(error)) from error
 
 
 @dataclass(frozen=True)

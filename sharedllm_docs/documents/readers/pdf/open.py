@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 
 from sharedllm_docs.documents.document import Issue
 from sharedllm_docs.documents.readers.options import ReadOptions
-from sharedllm_docs.documents.readers.pdf.engine import Engine, EngineError
+from sharedllm_docs.documents.readers.pdf.engine import Engine, EngineError, engine_step
 from sharedllm_docs.documents.readers.pdf.pdfium import PdfiumFile
 from sharedllm_docs.documents.readers.pdf.pypdf_file import PypdfFile
 from sharedllm_docs.documents.readers.pdf.salvage import salvage
@@ -53,7 +53,7 @@ def open_pdf(source: Source, options: ReadOptions) -> OpenedPdf:
     opened = _try_open(source, options)
     if opened.count and opened.structure is not None:
         return opened
-    data = salvage(source.read())
+    data = _salvaged(source)
     rebuilt = Source(source.name, len(data), source.sha256, b"", data=data) if data is not None else None
     if opened.count:
         if rebuilt is not None:
@@ -78,15 +78,26 @@ def open_pdf(source: Source, options: ReadOptions) -> OpenedPdf:
     )
 
 
+def _salvaged(source: Source) -> bytes | None:
+    """What ``salvage`` makes of the file; None where it takes too long, too."""
+    try:
+        with engine_step("salvage"):
+            return salvage(source.read())
+    except EngineError:
+        return None
+
+
 def _try_open(source: Source, options: ReadOptions) -> OpenedPdf:
     """The engines that open the source, the chosen one first, and why the others do not."""
     opened = OpenedPdf()
     try:
-        opened.engines.append(PdfiumFile(source, options.password))
+        with engine_step("pdfium"):
+            opened.engines.append(PdfiumFile(source, options.password))
     except EngineError as error:
         opened.reasons.append(f"PDFium: {error}")
     try:
-        opened.structure = PypdfFile(source, options.password)
+        with engine_step("pypdf"):
+            opened.structure = PypdfFile(source, options.password)
         opened.engines.append(opened.structure)
     except EngineError as error:
         opened.reasons.append(f"pypdf: {error}")
@@ -107,7 +118,8 @@ def _try_open(source: Source, options: ReadOptions) -> OpenedPdf:
 def _add_structure(opened: OpenedPdf, rebuilt: Source) -> None:
     """Add pypdf, which may open what was salvaged where only PDFium opens the file itself."""
     try:
-        structure = PypdfFile(rebuilt, None)
+        with engine_step("pypdf"):
+            structure = PypdfFile(rebuilt, None)
     except (EngineError, EncryptedDocumentError):
         return  # why pypdf is missing is among the reasons already
     if structure.count == opened.count:

@@ -6,16 +6,25 @@ Every loss is an issue; only a document of which nothing can be read is an error
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from sharedllm_docs.documents.boxes import Places
 from sharedllm_docs.documents.cleaning import clean_pages, normalise_line_breaks
 from sharedllm_docs.documents.document import Document, Issue, Page
 from sharedllm_docs.documents.readers import ocr
-from sharedllm_docs.documents.readers.base import Progress, Reader, choose_pages, cleaning_issues, make_document
+from sharedllm_docs.documents.readers.base import (
+    Progress,
+    Reader,
+    choose_pages,
+    cleaning_issues,
+    listed_words,
+    make_document,
+    recorded_words,
+)
 from sharedllm_docs.documents.readers.options import ReadOptions
-from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText
+from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText, engine_step
 from sharedllm_docs.documents.readers.pdf.fields import Field
 from sharedllm_docs.documents.readers.pdf.layout.written import without_marks
 from sharedllm_docs.documents.readers.pdf.open import OpenedPdf, open_pdf
@@ -25,8 +34,11 @@ from sharedllm_docs.documents.readers.pdf.pypdf_file import OutlineEntry, collec
 from sharedllm_docs.documents.readers.pdf.recognise import PageRecogniser
 from sharedllm_docs.documents.readers.placing import numbered, places_of
 from sharedllm_docs.documents.readers.source import Source
+from sharedllm_docs.documents.readers.steps import StepFailed, page_once
 from sharedllm_docs.documents.traced import joined
 from sharedllm_docs.errors import DamagedDocumentError, EmptyDocumentError, ScannedDocumentError
+
+_Part = TypeVar("_Part")
 
 _END_MARK_WITHIN = 1024  # bytes from the end in which viewers look for %%EOF
 
@@ -36,6 +48,15 @@ class _Structure:
     labels: Sequence[str] = ()
     outline: Sequence[OutlineEntry] = ()
     metadata: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _ReadPage:
+    """A page with what there is to say about it, and the words that were recognised on it."""
+
+    page: PageText
+    issues: tuple[Issue, ...]
+    words: tuple[ocr.Word, ...] = ()
 
 
 def read_pdf(reader: Reader, source: Source, options: ReadOptions, progress: Progress | None) -> Document:
@@ -51,9 +72,9 @@ def read_pdf(reader: Reader, source: Source, options: ReadOptions, progress: Pro
         pdfium = next((engine for engine in opened.engines if isinstance(engine, PdfiumFile)), None)
         recogniser = PageRecogniser(options, pdfium)
         for done, number in enumerate(numbers, start=1):
-            page, found = recogniser.page(number, *_page_text(opened, number))
-            raw.append(page)
-            issues.extend(found)
+            read = _read_page(opened, recogniser, number)
+            raw.append(read.page)
+            issues.extend(read.issues)
             if progress is not None:
                 progress(done, len(numbers))
         _add_form(opened, numbers, raw)
@@ -77,7 +98,7 @@ def read_pdf(reader: Reader, source: Source, options: ReadOptions, progress: Pro
 
 def _add_form(opened: OpenedPdf, numbers: Sequence[int], raw: list[PageText]) -> None:
     """The lines of an XFA form go behind the text of page 1, which is there for other viewers."""
-    with contextlib.suppress(EngineError):
+    with contextlib.suppress(EngineError), engine_step("form"):
         lines = opened.structure.xfa() if opened.structure is not None and numbers[:1] == (1,) else []
         if lines:
             text = joined("\n\n", filter(None, (raw[0].text.rstrip("\n"), "\n".join(lines))))
@@ -92,50 +113,65 @@ def _structure(opened: OpenedPdf) -> tuple[_Structure, list[Issue]]:
         reason = "; ".join(opened.reasons)
         return _Structure(), [Issue("structure-failed", f"outline, labels and metadata cannot be read: {reason}")]
 
-    @contextlib.contextmanager
-    def part(name: str) -> Iterator[None]:
+    def part(name: str, read: Callable[[], _Part], without: _Part) -> _Part:
         try:
-            yield
+            with engine_step(name):
+                return read()
         except EngineError as error:
             issues.append(Issue("structure-failed", f"the {name} cannot be read: {error}"))
+            return without
 
-    labels: Sequence[str] = ()
-    entries: Sequence[OutlineEntry] = ()
-    metadata: dict[str, str] = {}
-    with part("page labels"):
-        labels = pypdf_file.labels()
-    with part("metadata"):
-        metadata = pypdf_file.metadata()
-    with part("form"):
-        issues.extend(pypdf_file.unread())
-    with part("outline"):
-        entries, lost = pypdf_file.outline()
-        if lost:
-            issues.append(Issue("outline-entry-lost", f"{lost} outline entries lead to no page"))
+    labels = part("page labels", pypdf_file.labels, tuple[str, ...]())
+    metadata = part("metadata", pypdf_file.metadata, dict[str, str]())
+    issues.extend(part("form", pypdf_file.unread, list[Issue]()))
+    no_outline: tuple[list[OutlineEntry], int] = ([], 0)
+    entries, lost = part("outline", pypdf_file.outline, no_outline)
+    if lost:
+        issues.append(Issue("outline-entry-lost", f"{lost} outline entries lead to no page"))
     return _Structure(labels, entries, metadata), issues
+
+
+def _read_page(opened: OpenedPdf, recogniser: PageRecogniser, number: int) -> _ReadPage:
+    """A page; one that made the process fail outside of what the engines do is left empty and told."""
+
+    def make() -> _ReadPage:
+        with recorded_words() as words:
+            page, issues = recogniser.page(number, *_page_text(opened, number))
+        return _ReadPage(page, tuple(issues), tuple(words.get(number, ())))
+
+    try:
+        read = page_once(number, _ReadPage, make)
+    except StepFailed as error:
+        message = f"the page cannot be read and is left empty ({error})"
+        return _ReadPage(PageText(""), (Issue("page-failed", message, number),))
+    if read.words:
+        listed_words(number, read.words)
+    return read
 
 
 def _page_text(opened: OpenedPdf, number: int) -> tuple[PageText, list[Issue]]:
     """Raw text of a page from the first engine that finds any, and what there is to say about it."""
     engines = opened.engines
     failures: list[str] = []
-    fields = _fields(opened, number)
+    fields, lost_fields = _fields(opened, number)
     drawn, hidden = False, 0
     for position, engine in enumerate(engines):
         try:
-            page = engine.text(number - 1, fields)
+            with engine_step(engine.name, number):
+                page = engine.text(number - 1, fields)
             hidden = max(hidden, page.hidden)
             if page.text.strip():
-                issues = _page_issues(page, number)
+                issues = [*lost_fields, *_page_issues(page, number)]
                 if position and hidden and not page.hidden:
                     break  # the second engine does not know what viewers show
                 if position:
                     issues.append(Issue("page-fallback", _fallback(engines[0].name, engine.name, failures), number))
                 return page, issues
-            drawn = drawn or engine.has_content(number - 1)
+            with engine_step(engine.name, number):
+                drawn = drawn or engine.has_content(number - 1)
         except EngineError as error:
             failures.append(f"{engine.name}: {error}")
-    lost = [_hidden(hidden, number)] if hidden else []
+    lost = [*lost_fields, *([_hidden(hidden, number)] if hidden else [])]
     if drawn:
         return PageText(""), [*lost, Issue("no-text-on-page", "the page is a picture without a text layer", number)]
     if opened.salvaged:
@@ -146,12 +182,15 @@ def _page_text(opened: OpenedPdf, number: int) -> tuple[PageText, list[Issue]]:
     return PageText(""), [*lost, Issue("blank-page", "the page is blank", number)]
 
 
-def _fields(opened: OpenedPdf, number: int) -> list[Field]:
-    """Filled form fields and notes of a page; none where the file's structure is damaged there."""
+def _fields(opened: OpenedPdf, number: int) -> tuple[list[Field], list[Issue]]:
+    """Filled form fields and notes of a page; none, and an issue, where reading them failed."""
+    if opened.structure is None:
+        return [], []
     try:
-        return opened.structure.fields(number - 1) if opened.structure is not None else []
-    except EngineError:
-        return []
+        with engine_step("fields", number):
+            return opened.structure.fields(number - 1), []
+    except EngineError as error:
+        return [], [Issue("structure-failed", f"the form fields and notes of the page cannot be read: {error}", number)]
 
 
 def _page_issues(page: PageText, number: int) -> list[Issue]:

@@ -17,7 +17,7 @@ from sharedllm_docs.documents.readers import ocr
 from sharedllm_docs.documents.readers.base import listed_words
 from sharedllm_docs.documents.readers.legible import illegible
 from sharedllm_docs.documents.readers.options import ReadOptions
-from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText
+from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText, engine_step
 from sharedllm_docs.documents.readers.pdf.pdfium import Corner, PdfiumFile
 from sharedllm_docs.documents.readers.placing import Spots, moved
 from sharedllm_docs.documents.traced import joined
@@ -55,11 +55,13 @@ class PageRecogniser:
             page: what the engines found.
             issues: of this page so far.
         """
+        failed: list[Issue] = []
         scanned = any(issue.code == "no-text-on-page" for issue in issues)
         reason = "" if scanned or not page.text.strip() else _doubt(page)
         kept = [issue for issue in issues if issue.code != "undecodable-text"]
         if self._mode == "force" or ((scanned or reason) and self._available):
-            done = self._whole(number)
+            done = self._whole(number, failed)
+            kept += failed
             if done is not None:
                 told = {"no-text-on-page", "blank-page", "page-failed", "hidden-text", "page-fallback"}
                 seen, margins, spots = done
@@ -72,16 +74,19 @@ class PageRecogniser:
         if reason:
             issue = self._with_remedy(Issue("undecodable-text", f"the page's text cannot be decoded: {reason}", number))
             return replace(page, text=""), [*kept, issue]
-        page, found = self._pictures(number, page)
-        return page, [*kept, *found, *_undecoded(page, number)]
+        page, found = self._pictures(number, page, failed)
+        return page, [*kept, *failed, *found, *_undecoded(page, number)]
 
-    def _whole(self, number: int) -> tuple[ocr.Recognised, tuple[int, int], Spots] | None:
-        """What the whole page says as it is drawn, its margins and its words; None where nothing is recognised."""
-        drawn = self._drawn(lambda pdfium: pdfium.render(number - 1))
-        if drawn is None:
+    def _whole(self, number: int, failed: list[Issue]) -> tuple[ocr.Recognised, tuple[int, int], Spots] | None:
+        """What the whole page says as it is drawn, its margins and its words; None where nothing is recognised.
+
+        ``failed`` takes the issue of a page that could not even be tried.
+        """
+        drawn = self._drawn(number, lambda pdfium: pdfium.render(number - 1), failed)
+        found = None if drawn is None else self._recognise(drawn.pixels, number, failed)
+        if drawn is None or found is None:
             return None
         picture = drawn.pixels
-        found = self._recognise(picture, number)
         if sum(map(str.isalnum, found.text)) < _FEW_LETTERS:
             return None
         spots = Spots()
@@ -89,7 +94,7 @@ class PageRecogniser:
         lead, trail = found.margins(picture.shape[1] if found.turned % 180 else picture.shape[0], _MARGIN)
         return found, (min(lead, MARGIN_LINES), min(trail, MARGIN_LINES)), spots
 
-    def _pictures(self, number: int, page: PageText) -> tuple[PageText, list[Issue]]:
+    def _pictures(self, number: int, page: PageText, failed: list[Issue]) -> tuple[PageText, list[Issue]]:
         """Text in large pictures beside the page's own text, behind it."""
         if not self._available or not page.text.strip():
             return page, []
@@ -97,8 +102,10 @@ class PageRecogniser:
         regions = []
         spots = Spots()
         spots.extend(page.spots)
-        for drawn in self._drawn(lambda pdfium: pdfium.pictures(number - 1)) or ():
-            found = self._recognise(drawn.pixels, number)
+        for drawn in self._drawn(number, lambda pdfium: pdfium.pictures(number - 1), failed) or ():
+            found = self._recognise(drawn.pixels, number, failed)
+            if found is None:
+                break
             sure = ocr.Recognised.of([line for line in found.lines if line.confidence >= _SURE])
             if sum(map(str.isalnum, sure.text)) >= _FEW_LETTERS:
                 texts.append(moved(sure.text, _add_words(spots, sure, drawn.corner)))
@@ -111,24 +118,35 @@ class PageRecogniser:
         read = replace(page, text=text, margins=(page.margins[0], 0), spots=spots)
         return read, [Issue("text-recognised", message, number)]
 
-    def _drawn(self, draw: Callable[[PdfiumFile], Any]) -> Any:
+    def _drawn(self, number: int, draw: Callable[[PdfiumFile], Any], failed: list[Issue]) -> Any:
+        if self._pdfium is None:
+            return None
         try:
-            return draw(self._pdfium) if self._pdfium is not None else None
-        except EngineError:
+            with engine_step("drawing", number):
+                return draw(self._pdfium)
+        except EngineError as error:
+            failed.append(_failed(f"it cannot be drawn: {error}", number))
             return None
 
     @staticmethod
-    def _recognise(picture: Any, number: int) -> ocr.Recognised:
-        engine = ocr.engines.engine()
-        if engine is None:
-            return ocr.Recognised()
-        found = engine.recognise(picture)
+    def _recognise(picture: Any, number: int, failed: list[Issue]) -> ocr.Recognised | None:
+        try:
+            with engine_step("ocr", number):
+                engine = ocr.engines.engine()
+                found = engine.recognise(picture) if engine is not None else ocr.Recognised()
+        except EngineError as error:
+            failed.append(_failed(str(error), number))
+            return None
         listed_words(number, found.words)
         return found
 
     def _with_remedy(self, issue: Issue) -> Issue:
         remedy = "ocr='auto' recognises it" if self._mode == "off" and ocr.engines.engine_name() else _install()
         return replace(issue, message=f"{issue.message}; {remedy}")
+
+
+def _failed(reason: str, number: int) -> Issue:
+    return Issue("recognition-failed", f"text in pictures of the page is not recognised ({reason})", number)
 
 
 def _add_words(spots: Spots, found: ocr.Recognised, corner: Corner) -> int:

@@ -1,0 +1,180 @@
+"""Reads one document through a process of its own, which is started again where it crashes, hangs or grows."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from collections.abc import Callable
+from dataclasses import fields
+from functools import cache
+from typing import Any
+
+from sharedllm_docs import errors
+from sharedllm_docs.documents.cleaning import RunningLine
+from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.readers.ocr import Word, engines
+from sharedllm_docs.documents.readers.options import ReadOptions
+from sharedllm_docs.documents.readers.separate.journal import Journal
+from sharedllm_docs.documents.readers.separate.plain import from_plain
+from sharedllm_docs.documents.readers.separate.pool import POOL
+from sharedllm_docs.documents.readers.separate.process import Died, Message
+from sharedllm_docs.documents.readers.source import Source
+from sharedllm_docs.errors import DamagedDocumentError, DocumentError, DocumentTooLargeError, SharedLLMError
+
+PROCESS_VARIABLE = "SHAREDLLM_DOCS_PROCESS"
+"""Environment variable with the default of ``ReadOptions.process``."""
+_BYTES_A_PAGE = 1 << 18  # of a file without steps: as many bytes may take the time of a page
+_FRUITLESS = 3  # processes in a row that end before they take the request
+
+Tell = Callable[[int, int], None]
+
+
+def reads_apart(options: ReadOptions) -> bool:
+    """Whether a process of its own is to read."""
+    wanted = options.process or os.environ.get(PROCESS_VARIABLE) or "separate"
+    if wanted not in ("separate", "own"):
+        raise errors.ConfigError(
+            f"{PROCESS_VARIABLE} is {wanted!r}, not 'separate' or 'own'.", remedy="Correct it, or leave it out."
+        )
+    return wanted == "separate" and _can_start()
+
+
+@cache
+def _can_start() -> bool:
+    """Whether there is an interpreter to start: programs packed into one file have none."""
+    if sys.executable and not getattr(sys, "frozen", False):
+        return True
+    message = "there is no Python to start a process with, so hostile files are not kept apart; process='own' says so"
+    warnings.warn(errors.DocumentWarning("read-in-own-process", message), stacklevel=4)
+    return False
+
+
+def document_apart(
+    reader: str, source: Source, options: ReadOptions, tell: Tell, *, lines: bool = False, words: bool = False
+) -> tuple[Document, list[RunningLine], dict[int, list[Word]]]:
+    """Read a document; also the running lines and the recognised words, where they are wanted.
+
+    Raises:
+        SharedLLMError: as ``Reader.read``; also where the process fails at what reading cannot go without.
+    """
+    told = -1
+
+    def progress(message: dict[str, Any]) -> None:
+        nonlocal told
+        done, total = _is(int, message.get("done")), _is(int, message.get("total"))
+        if done > told:  # a process that was started again begins at page 1
+            told = done
+            tell(done, total)
+
+    request = {"kind": "document", "reader": reader, "lines": lines, "words": words}
+    message, _ = _answered(source, options, request, progress)
+    recognised = _is(list[tuple[int, list[Word]]], message.get("words"))
+    document = _is(Document, message.get("document"))
+    return document, _is(list[RunningLine], message.get("lines")), dict(recognised)
+
+
+def embedded_apart(reader: str, source: Source, options: ReadOptions) -> list[tuple[str, bytes]]:
+    """The files inside a document, as ``embedded.files_of``."""
+    message, blobs = _answered(source, options, {"kind": "embedded", "reader": reader}, lambda _: None)
+    return list(zip(_is(list[str], message.get("names")), blobs, strict=False))
+
+
+def _is(kind: Any, value: Any) -> Any:
+    """What came back, as a value of that type.
+
+    Raises:
+        DamagedDocumentError: it is none.
+    """
+    try:
+        return from_plain(kind, value)
+    except (ValueError, TypeError) as error:
+        raise DamagedDocumentError(
+            f"The process that reads sent what is no answer: {error}.",
+            remedy="Check the file; if it opens elsewhere, report this.",
+        ) from error
+
+
+def _answered(
+    source: Source, options: ReadOptions, request: dict[str, Any], progress: Callable[[dict[str, Any]], None]
+) -> Message:
+    """Ask until there is an answer, without the steps at which the process died."""
+    journal, fruitless = Journal(), 0
+    while True:
+        try:
+            return _once(source, options, request, journal, progress)
+        except Died as died:
+            if died.step is None and fruitless < _FRUITLESS:
+                fruitless += 1  # it ended between two documents
+                continue
+            if died.step is None or not journal.failure(died.step, died.how, died.reason):
+                raise _failure(source.name, died) from died
+
+
+def _once(
+    source: Source,
+    options: ReadOptions,
+    request: dict[str, Any],
+    journal: Journal,
+    progress: Callable[[dict[str, Any]], None],
+) -> Message:
+    process, answered = POOL.take(), False
+    try:
+        process.ask({**request, **_request(source, options), **journal.to_message()}, _blobs(source))
+        while True:
+            message, blobs = process.next()
+            kind = message.get("kind")
+            if kind == "page":
+                journal.pages[_is(int, message.get("page"))] = message.get("value")
+            elif kind == "progress":
+                progress(message)
+            else:
+                answered = kind in ("done", "error")
+                if kind == "error":
+                    raise _error(message)
+                return message, blobs
+    finally:
+        if answered:
+            POOL.give_back(process)
+        else:  # it died, or the caller will not wait any longer
+            process.end()
+
+
+def _request(source: Source, options: ReadOptions) -> dict[str, Any]:
+    path = None if source.path is None else os.path.abspath(source.path)
+    pages = 2 + source.size // _BYTES_A_PAGE
+    return {
+        "source": {"name": source.name, "size": source.size, "sha256": source.sha256, "path": path},
+        "options": {field.name: getattr(options, field.name) for field in fields(options)},
+        "recogniser": engines.engine_name(),
+        "page_seconds": options.page_seconds,
+        "whole_seconds": options.page_seconds * pages,
+        "max_memory": options.max_memory,
+    }
+
+
+def _blobs(source: Source) -> list[bytes]:
+    return [source.data or b""] if source.path is None else []
+
+
+def _error(message: dict[str, Any]) -> SharedLLMError:
+    """The error that reading raised there."""
+    kind = getattr(errors, str(message.get("error")), None)
+    text, remedy = _is(str, message.get("message")), _is(str, message.get("remedy"))
+    if isinstance(kind, type) and issubclass(kind, (DocumentError, errors.ConfigError)):
+        return kind(text, remedy=remedy)
+    return DocumentError(text, remedy=remedy)
+
+
+def _failure(name: str, died: Died) -> DocumentError:
+    """The error for a file that cannot be read because of what happened to the process."""
+    if died.how == "crash":
+        return DamagedDocumentError(
+            f"{name} cannot be read: the process that reads it failed, {died.reason}.",
+            remedy="Fetch or export it again; if it opens elsewhere, report this.",
+        )
+    setting = "page_seconds" if died.how == "time" else "max_memory"
+    return DocumentTooLargeError(
+        f"{name} cannot be read within the limits: {died.reason}.",
+        remedy=f"Split it, or raise {setting} if you trust it.",
+    )
