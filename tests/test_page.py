@@ -122,7 +122,7 @@ def cited(page: Page, number: int = 0) -> None:
 
 
 def comes(page: Page, condition: str, arg: Any = None) -> None:
-    """Wait for a condition in JavaScript. (Playwright's own waiting needs ``eval``, which the page's policy forbids.)"""
+    """Wait for a condition in JavaScript. (Playwright's own waiting needs ``eval``, which the policy forbids.)"""
     for _look in range(PATIENCE // 50):
         if page.evaluate(condition, arg):
             return
