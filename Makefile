@@ -20,10 +20,14 @@ LLAMA_INDEX := integrations/llama-index-llms-sharedllm
 LANGCHAIN := integrations/langchain-sharedllm
 DATA := packages/sharedllm-docs-data
 
-.PHONY: help env ask test test-fast test-data test-integrations notebooks lint types docs site figures bench train-tiny evaluate clean
+# no target leaves a process behind that keeps a model in memory; `make ask SHAREDLLM_DOCS_STAY=10m` does
+export SHAREDLLM_DOCS_STAY ?= 0
+
+.PHONY: help env ask serve test test-fast test-data test-integrations notebooks lint types docs site figures bench train-tiny evaluate clean
 
 help:
 	@echo "make ask [PDF=file] [Q=question]  ask a PDF: environment, model, ingestion, cited answer"
+	@echo "make serve [PDF=file]              the page, with a PDF to ask: environment, model, server"
 	@echo "make test                         all tests (environment and models fetched on first use)"
 	@echo "make test-fast                    tests without the real models"
 	@echo "make test-data                    tests of the data distribution alone (make test runs them too)"
@@ -51,6 +55,10 @@ $(VENV)/.complete: sharedllm_docs/version.py
 
 ask: env
 	@$(BIN)/sharedllm-docs ask "$(Q)" --file "$(PDF)" --index "$(INDEX)"
+
+serve: env
+	@$(BIN)/sharedllm-docs add "$(PDF)" --index "$(INDEX)" --lazy
+	@$(BIN)/sharedllm-docs serve --index "$(INDEX)" --open
 
 test: env
 	$(BIN)/python $(PYTEST) $(PYTEST_ARGS)

@@ -55,7 +55,8 @@ class Side:
     def run(self, *, counted: bool) -> None:
         """Start the process, wait for its first output, let it end."""
         begun = time.perf_counter()
-        with subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+        alone = {**os.environ, "SHAREDLLM_DOCS_STAY": "0"}
+        with subprocess.Popen(self.command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=alone) as process:
             line = process.stdout.readline() if process.stdout else b""
             wall, cpu = time.perf_counter() - begun, _cpu_seconds(process.pid)
             if process.stdout:

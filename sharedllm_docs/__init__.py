@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sharedllm_docs.config import Profile as Profile
     from sharedllm_docs.config import RetrievalConfig as RetrievalConfig
     from sharedllm_docs.config import RetrievalOptions as RetrievalOptions
-    from sharedllm_docs.documents.boxes import Box as Box
+    from sharedllm_docs.documents.box import Box as Box
     from sharedllm_docs.documents.boxes import Places as Places
     from sharedllm_docs.documents.boxes import Run as Run
     from sharedllm_docs.documents.document import Document as Document

@@ -10,6 +10,9 @@ from typing import Any, get_args
 
 from sharedllm_docs.errors import ConfigError, QuestionError
 
+_DIGITS = 300
+_TOO_LARGE = 10**_DIGITS  # beyond it a whole number is no floating-point number, and may not even be printed
+
 
 def choice_problems(settings: object, choices: Mapping[str, Any]) -> list[str]:
     """A sentence for each field whose value is not among its choices."""
@@ -32,7 +35,9 @@ def number_problems(settings: object, *, whole: tuple[str, ...] = (), finite: tu
     for name in (*whole, *finite):
         value = getattr(settings, name)
         fraction = name in finite and isinstance(value, float) and math.isfinite(value)
-        if not is_int(value) and not fraction:
+        if is_int(value) and abs(value) >= _TOO_LARGE:
+            problems.append(f"{name} has more than {_DIGITS} digits.")
+        elif not is_int(value) and not fraction:
             problems.append(f"{name}={value!r} must be a {'whole' if name in whole else 'finite'} number.")
     return problems
 

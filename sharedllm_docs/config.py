@@ -245,16 +245,21 @@ class RetrievalConfig:
         return problems
 
 
+LEAST_FACTOR, MOST_FACTOR = 0.001, 1000
+"""Bounds of temperature and repetition penalty: beyond them logits overflow."""
+_FACTORS = f"{LEAST_FACTOR}..{MOST_FACTOR}"
+
+
 @dataclass(frozen=True)
 class GenerationConfig:
     """How the answer's tokens are drawn.
 
     Attributes:
         max_new_tokens: maximum number of tokens generated.
-        temperature: 0 for greedy decoding (deterministic); above 0 tokens are sampled.
+        temperature: 0 for greedy decoding (deterministic); above 0 (0.001 to 1000) tokens are sampled.
         top_p: probability mass of the nucleus, for sampling.
         top_k: number of most probable tokens considered in sampling; 0 for all.
-        repetition_penalty: factor against repeated tokens; 1 for none.
+        repetition_penalty: factor against repeated tokens, 0.001 to 1000; 1 for none.
         stop: strings that end generation; the first one that appears is not part of the answer.
         seed: seed of the sampling, 0 .. 2**63 - 1; None for a random one.
     """
@@ -281,12 +286,14 @@ class GenerationConfig:
             problems.append(f"max_new_tokens={self.max_new_tokens} must be at least 1.")
         if self.temperature < 0:
             problems.append(f"temperature={self.temperature} must not be negative.")
+        elif self.temperature and not LEAST_FACTOR <= self.temperature <= MOST_FACTOR:
+            problems.append(f"temperature={self.temperature:g} must be 0, or lie in {_FACTORS}.")
         if not 0 < self.top_p <= 1:
             problems.append(f"top_p={self.top_p} must lie in (0, 1].")
         if self.top_k < 0:
             problems.append(f"top_k={self.top_k} must not be negative.")
-        if self.repetition_penalty <= 0:
-            problems.append(f"repetition_penalty={self.repetition_penalty} must be positive.")
+        if not LEAST_FACTOR <= self.repetition_penalty <= MOST_FACTOR:
+            problems.append(f"repetition_penalty={self.repetition_penalty:g} must lie in {_FACTORS}.")
         if any(not text for text in self.stop):
             problems.append("stop strings must not be empty.")
         if self.seed is not None and not 0 <= self.seed < 2**63:

@@ -32,6 +32,18 @@ class ConfigError(SharedLLMError, ValueError):
     exit_code = 2
 
 
+class UnsupportedParameterError(ConfigError):
+    """A request has a parameter that the server cannot honour.
+
+    Attributes:
+        param: its name.
+    """
+
+    def __init__(self, message: str, *, param: str = "", remedy: str = "") -> None:
+        self.param = param
+        super().__init__(message, remedy=remedy)
+
+
 # -- documents ----------------------------------------------------------------------------------------------------
 
 
@@ -190,6 +202,55 @@ class EmptyQuestionError(QuestionError):
 
 class QuestionTooLongError(QuestionError):
     """The question, with prompt, injected rows and answer, exceeds the model's window."""
+
+
+# -- the server ---------------------------------------------------------------------------------------------------
+
+
+class ServingError(SharedLLMError):
+    """The server cannot take a request, or cannot be started so. Base class of its errors."""
+
+    exit_code = 8
+
+
+class BusyError(ServingError):
+    """As many questions wait as may wait.
+
+    Attributes:
+        retry_after: seconds after which there is likely to be room.
+    """
+
+    def __init__(self, message: str, *, retry_after: int = 1, remedy: str = "") -> None:
+        self.retry_after = retry_after
+        super().__init__(message, remedy=remedy)
+
+
+class UnknownIndexError(ServingError):
+    """The server serves no index of this name."""
+
+
+class AccessError(ServingError):
+    """The request has no API key, or a wrong one."""
+
+
+class ForbiddenError(ServingError):
+    """The request comes from another site, or asks for what this server does not do."""
+
+
+class RequestTooLargeError(ServingError):
+    """The request has more bytes, messages or texts than the server takes."""
+
+
+class RequestTooSlowError(ServingError):
+    """The request did not arrive within the time that the server waits for it."""
+
+
+class QuestionCancelledError(ServingError):
+    """The one who asked has gone; the answer is not written to its end."""
+
+
+class TookTooLongError(ServingError):
+    """The answer was not complete within the time that the server gives it."""
 
 
 # -- evaluation ---------------------------------------------------------------------------------------------------

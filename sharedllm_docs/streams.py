@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -86,6 +85,8 @@ class AsyncStream(Generic[T]):
         return self._result[0]
 
     async def __aiter__(self) -> AsyncIterator[str]:
+        import asyncio  # takes long, and plain loops do without it
+
         loop = asyncio.get_running_loop()
         queue: asyncio.Queue[str | BaseException | None] = asyncio.Queue()
         stopped = threading.Event()

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ |= {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
 
+# No test uses a process that stays, or leaves one behind, but those that say so; so do the processes that tests start.
+os.environ["SHAREDLLM_DOCS_STAY"] = "0"
+
 # No test depends on how fast the machine is: an example has no deadline. "ci" draws the same examples in every run.
 settings.register_profile("any-machine", deadline=None)
 settings.register_profile("ci", deadline=None, derandomize=True, print_blob=True)

@@ -22,7 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharedllm_docs.config import Profile
-from sharedllm_docs.documents.boxes import Box, Places, Run
+from sharedllm_docs.documents.box import Box
+from sharedllm_docs.documents.boxes import Places, Run
 from sharedllm_docs.documents.chunks import Chunk, split_into_chunks
 from sharedllm_docs.documents.document import Document, Issue, Page, Section
 from sharedllm_docs.documents.tokens import DocumentTokens

@@ -17,7 +17,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedllm_docs.documents.boxes import LEVEL, UPRIGHT, Box, Places, Run, merged
+from sharedllm_docs.documents.box import Box
+from sharedllm_docs.documents.boxes import LEVEL, UPRIGHT, Places, Run, merged
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.readers import ReadOptions, read_document
 from sharedllm_docs.documents.readers.ocr import engines

@@ -10,7 +10,14 @@ import pytest
 from sharedllm_docs.cli import backend, model_commands
 from sharedllm_docs.cli.screen import Screen
 from sharedllm_docs.errors import ModelUnavailableError
-from sharedllm_docs.model.zoo import DEFAULT_EMBEDDER, EMBEDDED, SMOLLM_135M, model_folder
+from sharedllm_docs.model.zoo import (
+    DEFAULT_EMBEDDER,
+    EMBEDDED,
+    QWEN_CODER_HALF,
+    QWEN_CODER_ONE_AND_A_HALF,
+    SMOLLM_135M,
+    model_folder,
+)
 from tests.cli_run import ROOT, good, json_of, run
 
 CHECKPOINT = ROOT / "tests" / "golden" / "single-chunk-query-selected"
@@ -29,15 +36,27 @@ def _put(model):
     return folder
 
 
+def _figures(model):
+    found = model.figures
+    return (
+        f"  answers with F1 {found.f1:.2f}, reads {found.tokens_per_second} tokens/s, first word after "
+        f"{found.first_token:.2f} s, takes {found.memory_gigabytes:.1f} GB of memory and {found.bytes_per_token:,} "
+        "bytes a token"
+    )
+
+
 def test_models_tells_what_is_in_the_cache_and_where(cache):
     folder = _put(SMOLLM_135M)
     assert good("models").stdout.splitlines() == [
         "smollm2-135m-instruct: language model, Apache-2.0",
         f"  in the cache (542.0 MB on disk): {folder}",
+        _figures(SMOLLM_135M),
         "qwen2.5-coder-0.5b-instruct: language model, Apache-2.0",
         f"  not fetched yet (478.0 MB, then 1.0 GB on disk), will be in {folder.parent}/qwen2.5-coder-0.5b-instruct",
+        _figures(QWEN_CODER_HALF),
         "qwen2.5-coder-1.5b-instruct: language model, Apache-2.0",
         f"  not fetched yet (1.1 GB, then 3.1 GB on disk), will be in {folder.parent}/qwen2.5-coder-1.5b-instruct",
+        _figures(QWEN_CODER_ONE_AND_A_HALF),
         "all-minilm-l6-v2: embedder, Apache-2.0",
         f"  not fetched yet (84.0 MB, then 92.0 MB on disk), will be in {model_folder(DEFAULT_EMBEDDER)}",
     ]
@@ -56,6 +75,18 @@ def test_models_json(cache):
     assert len(models[1]["requirements"]) == 6
     assert (models[1]["megabytes"], models[1]["disk_megabytes"]) == (478, 1000)
     assert Path(models[3]["folder"]) == model_folder(DEFAULT_EMBEDDER)
+    assert models[1]["measured"]["tokens_per_second"] == QWEN_CODER_HALF.figures.tokens_per_second
+    assert models[3]["measured"] is None
+
+
+def test_listed_figures_are_those_of_the_table_in_the_docs():
+    table = (Path(__file__).parents[1] / "docs" / "models.md").read_text(encoding="utf-8")
+    for model in (SMOLLM_135M, QWEN_CODER_HALF, QWEN_CODER_ONE_AND_A_HALF):
+        found = model.figures
+        row = [line for line in table.splitlines() if line.startswith(f"| `{model.name}`")][1]
+        cells = [cell.strip() for cell in row.strip("|").split("|")]
+        assert cells[1:4] == [f"{found.f1:.2f}", f"{found.tokens_per_second}", f"{found.first_token:.2f}"]
+        assert cells[5:] == [f"{found.memory_gigabytes:.1f}", f"{found.bytes_per_token:,}"]
 
 
 @pytest.fixture

@@ -46,9 +46,71 @@ def test_listing_an_index_loads_neither_a_model_nor_its_libraries(tmp_path):
     assert good("list", "--index", str(GOLDEN)).stdout.splitlines()[0].startswith("Document ")
 
 
+SLOW = (
+    *HEAVY,
+    "pydantic",
+    "asyncio",
+    "ssl",
+    "email",
+    "importlib.metadata",
+    "regex",
+    "fsspec",
+    "sharedllm_docs.training",
+)
+
+
+def test_a_question_to_a_process_that_stays_loads_next_to_nothing(tmp_path):
+    """All but the question itself is what stands between the return key and the first word."""
+    script = (
+        "import sys\n"
+        "from sharedllm_docs.serving.stay import client\n"
+        "import io; client.find = lambda settings: io.BytesIO()\n"
+        "client.StayedIndex._send = lambda self, name, *others: setattr(self, 'asked', name)\n"
+        "client.StayedIndex._received = lambda self, *others: "
+        "iter([('result', ANSWER if self.asked == 'ask' else None)])\n"
+        "from sharedllm_docs.cli.start import main\n"
+        "sys.argv = ['', 'ask', 'Why?', '--floor', '0.5', '--doc', 'a', '--max-tokens', '9', '--stay', '1m']\n"
+        f"try: main()\nexcept SystemExit: pass\n{_after(SLOW)}"
+    )
+    from tests.cli_fakes import answer
+
+    result = process("-c", f"ANSWER = {answer('Why?').to_dict()!r}\n{script}")
+    assert "Use rev(x)" in result.stdout, result.stderr
+    assert result.stdout.splitlines()[-1] == "LOADED []"
+
+
+def test_the_quick_commands_are_those_of_the_whole_program():
+    """Alone or among all others, a command has the same help and the same errors."""
+    for arguments in (["ask", "--help"], ["summarise"], ["chat", "--nothing"], ["ask", "Q", "--budget", "x"]):
+        one = process("-c", "from sharedllm_docs.cli.app import main; main()", *arguments)
+        other = process("-m", "sharedllm_docs", *arguments)
+        assert (one.returncode, one.stdout, one.stderr) == (other.returncode, other.stdout, other.stderr)
+
+
+@pytest.mark.parametrize("value", ["7", "-7", "007", "7.5", "x", "", " 7", "1_000", "1e3", "٣", "9" * 30, "inf"])
+@pytest.mark.parametrize("option", ["--budget", "--temperature"])
+def test_numbers_are_taken_as_typer_takes_them(monkeypatch, option, value):
+    from sharedllm_docs.cli import panels
+    from sharedllm_docs.cli.question_commands import ask
+
+    def parsed():
+        import typer
+
+        program = typer.Typer(add_completion=False, rich_markup_mode=None)
+        program.command("ask", cls=panels.PanelCommand)(ask)
+        try:
+            return typer.main.get_command(program).make_context("ask", ["Q", option, value]).params
+        except Exception as error:
+            return type(error).__name__, error.format_message()
+
+    quick = parsed()
+    monkeypatch.setattr(panels, "spare_text", lambda parameter: None)
+    assert quick == parsed()
+
+
 def loaded_by(*arguments, heavy=HEAVY):
     script = (
-        "from sharedllm_docs.cli.app import main; import atexit, sys; "
+        "from sharedllm_docs.cli.start import main; import atexit, sys; "
         f"sys.argv = ['sharedllm-docs', *{list(arguments)!r}]\ntry: main()\nexcept SystemExit: pass\n{_after(heavy)}"
     )
     return process("-c", script).stdout.splitlines()[-1]

@@ -163,3 +163,23 @@ def test_rows_in_few_bits_are_near_what_was_encoded(llm, index):
 
 def _relative(made, exact):
     return float((made - exact).pow(2).mean().sqrt() / exact.pow(2).mean().sqrt())
+
+
+def test_questions_asked_together_are_answered_as_alone(index):
+    """Over the desk of the server, joining one batch; in bfloat16 a batch may tip a word."""
+    import asyncio
+
+    from sharedllm_docs.serving.desk import Desk
+
+    async def ask_all():
+        desk = Desk({"docs": index})
+        answers = await asyncio.gather(*(desk.ask("docs", question, {"max_new_tokens": 8}) for question in PAGES))
+        await desk.close()
+        return answers
+
+    together = asyncio.run(ask_all())
+    alone = [index.ask(question, max_new_tokens=8) for question in PAGES]
+    assert sum(a.draft + a.text == b.draft + b.text for a, b in zip(together, alone, strict=True)) >= len(PAGES) - 1
+    for ours, theirs in zip(together, alone, strict=True):
+        assert (ours.citations or ours.nearest)[0].page == (theirs.citations or theirs.nearest)[0].page
+        assert ours.confidence == pytest.approx(theirs.confidence, abs=0.1)

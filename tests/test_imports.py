@@ -37,6 +37,7 @@ ALLOWED: dict[str, str] = {
     "streams": "retrieval",
     "model": "architectures cache checks config documents errors injection quiet retrieval store streams",
     "index": "cache config documents errors injection model retrieval store streams",
+    "serving": ANY_EARLIER,
     "evaluation": ANY_EARLIER,
     "training": ANY_EARLIER,
     "cli": ANY_EARLIER,
@@ -71,9 +72,12 @@ LIGHT = (
     "index.library",
     "index.views",
     "index.index",
+    "serving.desk",
+    "serving.resident",
     "cli.app",
 )
 HEAVY = ("torch", "transformers", "sentence_transformers", "bm25s", "gguf", "scipy", "pandas")
+SERVE = {"fastapi", "starlette", "uvicorn", "pydantic_settings", "sse_starlette", "prometheus_client", "mcp"}
 EXTRAS = {"accelerate", "peft", "tensorboard", "matplotlib", "tomli", "llama_index", "langchain_core", "flash_attn"}
 
 
@@ -270,11 +274,12 @@ def everything_imported():
 
 
 def test_every_module_imports(everything_imported):
-    """Training may want its extra; all else imports with the plain dependencies."""
+    """Training and the server may want their extras; all else imports with the plain dependencies."""
+    extras = {f"{PACKAGE}.training": EXTRAS, f"{PACKAGE}.serving.http": SERVE}
     wrong = {
         module: missing
         for module, missing in everything_imported["failed"].items()
-        if not (module.startswith(f"{PACKAGE}.training") and missing in EXTRAS)
+        if not any(module.startswith(room) and missing in extra for room, extra in extras.items())
     }
     assert wrong == {}
 

@@ -12,7 +12,7 @@ from sharedllm_docs.errors import AdapterError, ConfigError
 from sharedllm_docs.model import loading
 from sharedllm_docs.model.adapter import CONFIG_FILE, Adapter, shipped_adapter
 from sharedllm_docs.model.shared_llm import SharedLLM
-from sharedllm_docs.training.ship import main, ship
+from sharedllm_docs.training.ship import main, mean, ship
 from sharedllm_docs.training.trainee import Trainee
 from tests.tiny_text import tiny_base, tiny_tokenizer
 from tests.training_helpers import tiny_config, tiny_training_base
@@ -70,9 +70,42 @@ def test_what_does_not_fit_the_dtype_is_named_and_nothing_is_written(tmp_path, c
     assert "exceeds what float16 holds" in capsys.readouterr().err
     assert not (tmp_path / "b").exists()
     assert main([str(tmp_path / "a"), str(tmp_path / "a")]) != 0
-    assert "is the adapter that is read" in capsys.readouterr().err
+    assert "is an adapter that is read" in capsys.readouterr().err
     ship(tmp_path / "a", tmp_path / "b", dtype="bfloat16")
     assert Adapter.load(tmp_path / "b").weights
+
+
+def test_of_several_adapters_the_mean_is_shipped_with_the_notes_of_the_last(tmp_path, capsys):
+    sources = [replace(adapter(budget=64), notes={"base": "tiny", "step": step}) for step in (10, 20, 30)]
+    for number, one in enumerate(sources):
+        one.save(tmp_path / str(number))
+    folders = [str(tmp_path / str(number)) for number in range(3)]
+    assert main([*folders, str(tmp_path / "mean"), "--dtype", "float32"]) == 0
+    made = Adapter.load(tmp_path / "mean")
+    assert made.notes == {"base": "tiny", "step": 30, "mean_of": 3}
+    assert dict(made.question) == {"budget": 64}
+    for name, tensor in made.weights.items():
+        torch.testing.assert_close(tensor, sum(one.weights[name] for one in sources) / 3)
+    assert main([*folders, folders[1]]) != 0
+    assert "is an adapter that is read" in capsys.readouterr().err
+    assert dict(Adapter.load(folders[1]).weights).keys() == dict(sources[1].weights).keys()
+
+
+@pytest.mark.parametrize(
+    ("other", "what"),
+    [
+        (lambda one: replace(one, profile=replace(one.profile, store_dtype="int4")), "another profile"),
+        (lambda one: replace(one, prompt_start="instructed"), "another prompt's start"),
+        (lambda one: replace(one, weights=dict(list(one.weights.items())[:1])), "another set of weights"),
+        (lambda one: replace(one, weights={n: t[..., :1] for n, t in one.weights.items()}), "another set of weights"),
+    ],
+)
+def test_adapters_that_do_not_belong_together_have_no_mean(other, what):
+    one = adapter()
+    with pytest.raises(AdapterError, match=f"Adapter 1 of 2 has {what}"):
+        mean([other(one), one])
+    with pytest.raises(AdapterError, match="No adapter"):
+        mean([])
 
 
 def test_question_settings_are_checked():

@@ -250,14 +250,22 @@ def test_force_takes_the_metadata_given(file: Path, tmp_path: Path) -> None:
     assert index.verify().ok
 
 
-@pytest.mark.parametrize("metadata", [{"year": 2024}, {1: "x"}, {"year": None}])
+@pytest.mark.parametrize("metadata", [{"year": 2024}, {1: "x"}, {"year": None}, "abc", ["year"]])
 def test_metadata_that_are_no_strings_are_refused(file: Path, tmp_path: Path, metadata: Any) -> None:
     index = Index.create(tmp_path / "index", tiny_llm())
     for _already_there in (False, True):
-        with pytest.raises(ConfigError, match="keys and values must be strings"):
+        with pytest.raises(ConfigError, match=r"keys and values must be strings|not a mapping of strings"):
             index.add(file, metadata=metadata)
         index.add(file)
     assert index.document("birds.txt").metadata == {}
+
+
+@pytest.mark.parametrize("timeout", [float("nan"), -1, "soon", None])
+def test_times_to_wait_that_are_none_are_refused(file: Path, tmp_path: Path, timeout: Any) -> None:
+    index = Index.create(tmp_path / "index", tiny_llm())
+    with pytest.raises(ConfigError, match="must be a number of seconds"):
+        index.add(file, timeout=timeout)
+    assert index.documents() == []
 
 
 def test_updating_waits_for_the_lock_and_keeps_to_the_budget(file: Path, tmp_path: Path) -> None:

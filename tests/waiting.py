@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -87,3 +88,11 @@ def counting_calls(dies_at: int | None = None) -> Iterator[Callable[[], int]]:
     finally:
         sys.setprofile(None)
         threading.setprofile(None)  # type: ignore[arg-type]
+
+
+def until(condition: Callable[[], object]) -> None:
+    """Wait until something another thread does has come about."""
+    given_up = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < given_up, "this never came about"
+        time.sleep(0.02)

@@ -1,122 +1,41 @@
-"""The program: all commands, and every error as one line (or JSON) with an exit code."""
+"""The program with all its commands."""
 
 from __future__ import annotations
 
-import os
-import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any
-
-import typer
-
-from sharedllm_docs import __version__
-from sharedllm_docs.cli import data_commands, index_commands, model_commands, question_commands, train_command
+from sharedllm_docs.cli import (
+    data_commands,
+    index_commands,
+    model_commands,
+    question_commands,
+    stay_commands,
+    train_command,
+)
 from sharedllm_docs.cli.add_command import add, watch
 from sharedllm_docs.cli.confidence_command import fit_confidence
 from sharedllm_docs.cli.evaluate_command import evaluate
-from sharedllm_docs.cli.failures import EXIT_BROKEN_PIPE, InterruptedCommandError
 from sharedllm_docs.cli.options import NAME
 from sharedllm_docs.cli.panels import PanelCommand
-from sharedllm_docs.cli.plugins import PluginGroup
-from sharedllm_docs.cli.screen import Screen, tolerate_any_text
+from sharedllm_docs.cli.program import new_program
+from sharedllm_docs.cli.serve_command import api_key, mcp, serve
 
-
-class ReaderGoneError(Exception):
-    """The program that read stdout has ended."""
-
-
-class Program(PluginGroup):
-    """The group of commands, and the only place where exceptions are caught for good."""
-
-    def invoke(self, ctx: Any) -> Any:
-        """Run the command; make Ctrl-C and a closed pipe errors like others instead of typer's silent exits."""
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            raise InterruptedCommandError("Interrupted.") from error
-        except BrokenPipeError as error:
-            raise ReaderGoneError from error
-
-    def main(
-        self,
-        args: Sequence[str] | None = None,
-        prog_name: str | None = None,
-        complete_var: str | None = None,
-        standalone_mode: bool = True,
-        windows_expand_args: bool = True,
-        **extra: Any,
-    ) -> Any:
-        """Parse, run and exit."""
-
-        def run() -> Any:
-            return super(Program, self).main(
-                args=args,
-                prog_name=prog_name,
-                complete_var=complete_var,
-                standalone_mode=False,
-                windows_expand_args=windows_expand_args,
-                **extra,
-            )
-
-        if not standalone_mode:
-            return run()
-        sys.exit(exit_code_of(run, list(sys.argv[1:] if args is None else args)))
-
-
-def exit_code_of(run: Callable[[], Any], arguments: list[str]) -> int:
-    """Run the program, show its error if there is one, and return the exit code."""
-    tolerate_any_text()
-    try:
-        result = run()
-        sys.stdout.flush()
-    except (ReaderGoneError, BrokenPipeError):
-        # the reader went away: Python must not try to flush again at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return EXIT_BROKEN_PIPE
-    except Exception as error:
-        return Screen.of_arguments(arguments).fail(error).exit_code
-    return result if isinstance(result, int) else 0
-
-
-app = typer.Typer(
-    name=NAME,
-    cls=Program,
-    rich_markup_mode=None,  # plain help is there in half the time, and fits any width
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["--help", "-h"], "max_content_width": 100},
-)
-
-
-def _print_version(wanted: bool) -> None:
-    if wanted:
-        typer.echo(f"{NAME} {__version__}")
-        raise typer.Exit
-
-
-@app.callback(invoke_without_command=True)
-def program(
-    ctx: typer.Context,
-    version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
-    ] = False,
-) -> None:
-    """Ask questions of long documents: each is read once into an index, which answers with page numbers."""
-    if ctx.invoked_subcommand is None:
-        typer.echo(ctx.get_help())
-
-
+app = new_program()
 for _name, _function in (
     ("add", add),
     ("watch", watch),
     ("ask", question_commands.ask),
     ("summarise", question_commands.summarise),
     ("chat", question_commands.chat),
+    ("status", stay_commands.status),
+    ("stop", stay_commands.stop),
     ("list", index_commands.list_documents),
     ("show", index_commands.show),
     ("verify", index_commands.verify),
     ("remove", index_commands.remove),
     ("prune", index_commands.prune),
     ("read", index_commands.read),
+    ("serve", serve),
+    ("mcp", mcp),
+    ("api-key", api_key),
 ):
     app.command(_name, cls=PanelCommand)(_function)
 app.add_typer(model_commands.models_app, name="models")
@@ -133,5 +52,5 @@ for _name, _function in (
 
 
 def main() -> None:
-    """The console script."""
+    """The console script, whatever the command; ``start`` spares most of it where it can."""
     app(prog_name=NAME)

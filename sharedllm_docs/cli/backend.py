@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sharedllm_docs.cli.options import DEFAULT_MODEL, LoadingOptions, ProfileOptions, given
+from sharedllm_docs.cli.staying import Stay, stayed
 from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import ConfigError, IndexNotFoundError
 
 if TYPE_CHECKING:
+    from sharedllm_docs.cli.screen import Screen
     from sharedllm_docs.evaluation.calibrate import Calibration
     from sharedllm_docs.index.index import Index
     from sharedllm_docs.model.wheels import Listener
@@ -50,12 +51,39 @@ def open_or_create(
     return index_class().open_or_create(url, report=report, max_bytes=max_bytes, **_options(model, profile, url))
 
 
+def index_for_questions(
+    url: str, screen: Screen, model: LoadingOptions, profile: ProfileOptions, stay: Stay | None, *, create: bool = False
+) -> Index:
+    """An index to ask, in a process that stays where there is one or one is to be started.
+
+    Args:
+        url: where it is.
+        screen: the command's output.
+        model: options of the model.
+        profile: options of the profile.
+        stay: what to do about a process that stays.
+        create: make the index where there is none.
+
+    Raises:
+        IndexNotFoundError: there is none.
+    """
+    options = _options(model, profile, url)
+
+    def alone() -> Index:
+        opening = index_class().open_or_create if create else index_class().open
+        return opening(url, report=screen.report, **options)
+
+    return stayed(url, options, alone, screen.report, screen.note, stay, create=create)
+
+
 @contextmanager
 def index_for_estimates(url: str, report: Report, model: LoadingOptions, profile: ProfileOptions) -> Iterator[Index]:
     """The index; where there is none, a temporary one, since an estimate leaves nothing behind."""
     try:
         index = open_index(url, report, model, profile)
     except IndexNotFoundError:
+        import tempfile
+
         with tempfile.TemporaryDirectory(prefix="sharedllm-docs-") as folder:
             yield open_or_create(str(Path(folder) / "index"), report, model, profile)
     else:

@@ -21,7 +21,7 @@ from sharedllm_docs.sizes import size_text
 
 if TYPE_CHECKING:
     from sharedllm_docs.evaluation.calibrate import Calibration
-    from sharedllm_docs.model.zoo import EmbeddedModel
+    from sharedllm_docs.model.zoo import EmbeddedModel, Figures
 
 EXAMPLE = Path("examples/R-intro.pdf")
 
@@ -33,8 +33,9 @@ models_app = typer.Typer(rich_markup_mode=None, invoke_without_command=True, no_
 def models(ctx: typer.Context, output: OutputOptions) -> None:
     """List or fetch the embedded models.
 
-    Without a command, lists them: sizes, licence, whether they are in the cache, and where. --model takes their names;
-    any other model is named by its folder or hub name.
+    Without a command, lists them: sizes, licence, whether they are in the cache, and where; of language models also
+    what was measured on two cores (docs/models.md). --model takes their names; any other model is named by its folder
+    or hub name.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -49,6 +50,17 @@ def models(ctx: typer.Context, output: OutputOptions) -> None:
             fetched = f"in the cache ({on_disk}):"
             missing = f"not fetched yet ({size_text(1e6 * model.megabytes)}, then {on_disk}), will be in"
             screen.print(f"  {fetched if ready else missing} {folder}")
+            if model.figures:
+                screen.print(f"  {_figures_text(model.figures)}")
+
+
+def _figures_text(figures: Figures) -> str:
+    """What a model reaches and costs, in one line."""
+    return (
+        f"answers with F1 {figures.f1:.2f}, reads {figures.tokens_per_second} tokens/s, first word after "
+        f"{figures.first_token:.2f} s, takes {figures.memory_gigabytes:.1f} GB of memory and "
+        f"{figures.bytes_per_token:,} bytes a token"
+    )
 
 
 @models_app.command(cls=PanelCommand)

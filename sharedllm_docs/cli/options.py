@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 NAME = "sharedllm-docs"
 DEFAULT_INDEX = ".sharedllm-docs"
 INDEX_VARIABLE = "SHAREDLLM_DOCS_INDEX"
+DEFAULT_STAY = "10m"
+STAY_VARIABLE = "SHAREDLLM_DOCS_STAY"
 DEFAULT_MODEL = "qwen2.5-coder-0.5b-instruct"
 MODEL_HELP = "Embedded model, local folder or hub name."
 _RETRIEVAL, _GENERATION = RetrievalConfig(), GenerationConfig()
@@ -135,6 +137,24 @@ class OutputOptions:
     json: Annotated[bool, _output("--json", text="Print JSON on stdout, errors included.")] = False
     quiet: Annotated[bool, _output("--quiet -q", text="No progress, notes or warnings.")] = False
     debug: Annotated[bool, _output("--debug", text="Show the traceback of an error.")] = False
+
+
+@dataclass(frozen=True)
+class StayOptions:
+    """Whether a process keeps the model in memory for the next command."""
+
+    stay: Annotated[
+        str | None,
+        option(
+            "--stay",
+            "TIME",
+            "Keep the model in memory for later questions, until none was asked for this long; 0 = do not.",
+            f"{STAY_VARIABLE}, else {DEFAULT_STAY} on a terminal",
+        ),
+    ] = None
+    no_stay: Annotated[
+        bool, option("--no-stay", None, "Neither use nor start a process that stays; the answers are the same.")
+    ] = False
 
 
 # -- how files are read and encoded -----------------------------------------------------------------------------------

@@ -5,10 +5,13 @@ The records made here are what both ``--help`` and docs/cli.md show, whatever th
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from typer.core import TyperCommand
 
+_NUMBERS = {int: re.compile(r"-?[0-9]{1,15}"), float: re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")}
+"""Numbers as people write them; what else is one typer knows."""
 OWN_HEADINGS = _ARGUMENTS, _OPTIONS = "Arguments", "Options"
 _FROM_TYPER = ("--install-completion", "--show-completion", "--help")
 
@@ -61,8 +64,48 @@ def _text(parameter: Any) -> str:
     return " ".join(filter(None, (parameter.help, f"[{'; '.join(notes)}]" if notes else "")))
 
 
+def spare_text(parameter: Any) -> None:
+    """Let a parameter take texts, plain numbers, and nothing, without asking pydantic.
+
+    typer has every value checked by pydantic, whose import takes longer than all else between the return key and the
+    first word. Other values are checked as ever, those that are wrong among them. Versions of typer without the private
+    names that are used here do as they do.
+    """
+    usual = getattr(parameter, "get_runtime_param", None)
+    annotation = getattr(getattr(parameter, "type_descriptor", None), "annotation", None)
+    if usual is not None and getattr(parameter, "_runtime_param", usual) is None:
+        parameter.get_runtime_param = lambda: _AsItIs(annotation, usual)
+
+
+class _AsItIs:
+    """In place of typer's ``RuntimeParam``."""
+
+    def __init__(self, annotation: Any, usual: Any) -> None:
+        self._annotation, self._usual = annotation, usual
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        """The value for the command's function."""
+        several = param.multiple or param.nargs == -1
+        if value is None:
+            return () if several else None
+        if self._annotation is str and isinstance(value, str) and not several:
+            return value
+        if self._annotation in (int, float) and isinstance(value, str) and _NUMBERS[self._annotation].fullmatch(value):
+            return self._annotation(value)
+        if self._annotation == list[str] and several and isinstance(value, (tuple, list)):
+            return list(value)
+        return self._usual().coerce(value, param=param, ctx=ctx)
+
+
 class PanelCommand(TyperCommand):
     """A command whose plain help keeps the headings that rich's panels would show."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters; texts among them need nothing that takes long to import."""
+        parameters = list(super().get_params(ctx))
+        for parameter in parameters:
+            spare_text(parameter)
+        return parameters
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the parameters, heading by heading."""

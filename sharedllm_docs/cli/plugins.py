@@ -8,19 +8,28 @@ here are. Until the command is run, its help is the summary of its distribution.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from importlib.metadata import EntryPoint, entry_points
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
 
 from sharedllm_docs.cli.failures import PluginError
-from sharedllm_docs.cli.panels import PanelCommand
+from sharedllm_docs.cli.panels import PanelCommand, spare_text
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
 
 GROUP = "sharedllm_docs.commands"
 DISTRIBUTIONS = {"data build": "sharedllm-docs-data"}
 """Commands that the project's own distributions add -> what to install for them."""
+
+
+def entry_points(group: str) -> Iterable[EntryPoint]:
+    """The entry points of a group; they are looked for only where a command is none of the project's own."""
+    from importlib import metadata
+
+    return metadata.entry_points(group=group)
 
 
 class PluginCommand(PanelCommand):
@@ -51,6 +60,13 @@ class PluginCommand(PanelCommand):
 
 class PluginGroup(TyperGroup):
     """A group of commands to which other distributions can add theirs."""
+
+    def get_params(self, ctx: Any) -> list[Any]:
+        """The parameters; texts among them need nothing that takes long to import."""
+        parameters = list(super().get_params(ctx))
+        for parameter in parameters:
+            spare_text(parameter)
+        return parameters
 
     def list_commands(self, ctx: Any) -> list[str]:
         """Own commands, then those of plugins."""
@@ -103,6 +119,8 @@ def plugins_of(path: Sequence[str]) -> dict[str, EntryPoint]:
 
 
 def _fault(plugin: EntryPoint) -> str:
+    from importlib.metadata import EntryPoint
+
     if EntryPoint.pattern.match(plugin.value) is None:
         return f"{plugin.value!r} names no function"
     return ""

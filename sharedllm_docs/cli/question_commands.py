@@ -10,9 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from sharedllm_docs.cli import backend
-from sharedllm_docs.cli.add_command import add_file
 from sharedllm_docs.cli.failures import resumable_encoding
-from sharedllm_docs.cli.index_commands import print_documents, read_on
 from sharedllm_docs.cli.options import (
     AmountOptions,
     AnswerOptions,
@@ -24,6 +22,7 @@ from sharedllm_docs.cli.options import (
     QuestionOptions,
     ReadingOptions,
     ScopeOption,
+    StayOptions,
     StreamOption,
     flattened,
     given,
@@ -31,6 +30,7 @@ from sharedllm_docs.cli.options import (
     refuse_without,
 )
 from sharedllm_docs.cli.screen import Screen, clean, one_line, opened
+from sharedllm_docs.cli.staying import stay_of
 from sharedllm_docs.errors import ConfigError, QuestionError
 from sharedllm_docs.retrieval.query import Query
 
@@ -59,6 +59,7 @@ def ask(
     reading: ReadingOptions,
     model: LoadingOptions,
     profile: ProfileOptions,
+    stay: StayOptions,
     output: OutputOptions,
     file: Annotated[
         list[str] | None,
@@ -79,21 +80,26 @@ def ask(
     """
     keywords = _ask_keywords(scope, asked, answering)
     with opened(output) as screen:
+        staying = stay_of(stay, screen)
         if not file:
             refuse_without(reading, "--file", why="tells how a file is read")
             if keep_source is not None:
                 raise ConfigError("--keep-source is about a file, and there is none.", remedy="Give --file.")
-            index = backend.open_index(location.index, screen.report, model, profile)
+            index = backend.index_for_questions(location.index, screen, model, profile, staying)
             keys = []
         else:
+            from sharedllm_docs.cli.add_command import add_file
+
             settings = {"options": reading.read_options(), **keeping(keep_source)}
             with resumable_encoding(location.index):
-                index = backend.open_or_create(location.index, screen.report, model, profile)
+                index = backend.index_for_questions(location.index, screen, model, profile, staying, create=True)
                 added = [add_file(screen, index, name, encode="when-asked", **settings) for name in file]
                 keys = [one.document.key for main in added for one in (main, *main.attachments)]
             keywords["documents"] = [*keywords.get("documents", ()), *keys]
         answer(screen, index, sys.stdin.read() if question == "-" else question, keywords, stream=stream)
-        if read_rest:
+        if keys and read_rest:
+            from sharedllm_docs.cli.index_commands import read_on
+
             with resumable_encoding(location.index):
                 for key in dict.fromkeys(keys):
                     read_on(screen, index, key)
@@ -107,6 +113,7 @@ def summarise(
     answering: AnswerOptions,
     model: LoadingOptions,
     profile: ProfileOptions,
+    stay: StayOptions,
     output: OutputOptions,
     section: Annotated[
         str | None, typer.Option("--section", metavar="TITLE", help="Only this section; a part of its title is enough.")
@@ -120,7 +127,7 @@ def summarise(
     """Summarise a document of the index, or one of its sections, from passages spread over it."""
     chosen = {"section": section, "about": about, **given(asked), **answering.keywords()}
     with opened(output) as screen:
-        index = backend.open_index(location.index, screen.report, model, profile)
+        index = backend.index_for_questions(location.index, screen, model, profile, stay_of(stay, screen))
         print_answer(
             screen,
             lambda: index.stream_summary(document, **chosen),
@@ -137,6 +144,7 @@ def chat(
     answering: AnswerOptions,
     model: LoadingOptions,
     profile: ProfileOptions,
+    stay: StayOptions,
     output: OutputOptions,
     stream: StreamOption = None,
 ) -> None:
@@ -150,7 +158,7 @@ def chat(
     """
     keywords = _ask_keywords(scope, asked, answering)
     with opened(output) as screen:
-        index = backend.open_index(location.index, screen.report, model, profile)
+        index = backend.index_for_questions(location.index, screen, model, profile, stay_of(stay, screen))
         index.documents()  # a damaged index or one of another model is reported before the first question
         talk = Talk(screen, index, keywords, stream=stream)
         if talk.prompted:
@@ -215,7 +223,7 @@ def print_answer(
         stream: print word by word; None does so on a terminal.
         brief: name the pages in one line, without quotes.
     """
-    streamed = (screen.out.is_terminal and not screen.json) if stream is None else stream
+    streamed = (not screen.json and screen.to_terminal) if stream is None else stream
     if streamed:
         result = _streamed(screen, begin())
     else:
@@ -328,6 +336,8 @@ class Talk:
         commands[text]()
 
     def _documents(self) -> None:
+        from sharedllm_docs.cli.index_commands import print_documents
+
         print_documents(self.screen, self.index)
 
     def _sources(self) -> None:

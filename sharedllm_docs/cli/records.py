@@ -72,7 +72,9 @@ def _node_record(node: NodeView) -> dict[str, Any]:
 def model_record(model: EmbeddedModel, ready: bool, folder: Path) -> dict[str, Any]:
     """An embedded model and its place in the cache."""
     named = _pick(model, ("name", "kind", "licence", "megabytes", "disk_megabytes"))
-    return {**named, "requirements": list(model.requirements), "ready": ready, "folder": str(folder)}
+    measured = asdict(model.figures) if model.figures else None
+    place = {"ready": ready, "folder": str(folder)}
+    return {**named, "requirements": list(model.requirements), **place, "measured": measured}
 
 
 def calibration_record(found: Calibration) -> dict[str, Any]:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
-from rich.tree import Tree
 
 from sharedllm_docs.cli.screen import one_line
 from sharedllm_docs.cli.units import count_text, pages_text, seconds_text
@@ -19,6 +18,8 @@ from sharedllm_docs.documents.document import PLACING_READERS
 from sharedllm_docs.sizes import size_text
 
 if TYPE_CHECKING:
+    from rich.tree import Tree
+
     from sharedllm_docs.index.views import AddedDocument, ChunkView, DocumentInfo, NodeView, TreeView
     from sharedllm_docs.retrieval.answer import Answer, Citation
     from sharedllm_docs.store.estimate import SizeEstimate
@@ -201,6 +202,8 @@ def summary_line(view: TreeView) -> str:
 
 def draw(view: TreeView, *, opened: Collection[int] = ()) -> Tree:
     """The tree; chunks that are selected, or whose index is in ``opened``, show their nodes, others are one line."""
+    from rich.tree import Tree
+
     tree = Tree(_label(Text(one_line(view.question or view.document.name), style="bold")), guide_style="dim")
     widths = _widths(view.chunks)
     for chunk in view.chunks:

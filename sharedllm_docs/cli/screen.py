@@ -77,9 +77,16 @@ class Screen:
         return _console(sys.stderr)
 
     @property
+    def to_terminal(self) -> bool:
+        """Whether results go to a terminal; tells without rich where nothing asks for more than a look."""
+        return self.out.is_terminal if _rich_decides() else sys.stdout.isatty()
+
+    @property
     def animated(self) -> bool:
         """Whether progress is drawn."""
-        return self.err.is_terminal and not (self.quiet or self.json)
+        if self.quiet or self.json:
+            return False
+        return self.err.is_terminal if _rich_decides() else sys.stderr.isatty()
 
     def print(self, renderable: RenderableType = "", *, style: str | None = None) -> None:
         """Print a result for people."""
@@ -163,6 +170,11 @@ class Screen:
             return
         with self.err.status(text):
             yield
+
+
+def _rich_decides() -> bool:
+    """Whether the environment tells rich what a terminal is, beside the stream itself."""
+    return any(name.startswith(("FORCE_", "TTY_", "JUPYTER")) for name in os.environ)
 
 
 def _console(stream: TextIO) -> Console:

@@ -9,6 +9,8 @@ from sharedllm_docs.errors import ConfigError
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?\s*", re.IGNORECASE)
 _LAYERS = re.compile(r"\s*(\d{1,4})\s*(?:-\s*(\d{1,4})\s*)?")
+_DURATION = re.compile(r"\s*(\d{1,6}(?:\.\d+)?)\s*([smhd]?)\s*", re.IGNORECASE)
+_SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
@@ -23,6 +25,18 @@ def parse_size(text: str, option: str) -> int:
     if size < 1:
         raise ConfigError(f"{option}={text!r} is not a size.", remedy="Write it as 500MB, 2GB or 1.5GiB.")
     return size
+
+
+def parse_duration(text: str, option: str) -> float:
+    """Seconds of a time such as ``10m``, ``90s``, ``2h`` or ``90``; 0 is one too.
+
+    Raises:
+        ConfigError: when it is malformed.
+    """
+    match = _DURATION.fullmatch(text)
+    if not match:
+        raise ConfigError(f"{option}={text!r} is not a length of time.", remedy="Write it as 90s, 10m or 2h.")
+    return float(match[1]) * _SECONDS[match[2].lower()]
 
 
 def parse_layers(text: str) -> tuple[int, int]:

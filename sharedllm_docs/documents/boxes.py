@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sharedllm_docs.documents.box import Box
+
 STEPS = 20
 """Steps a point in which rectangles are kept: 1/20 point is a third of a pixel on paper printed at 400 dpi."""
 LEVEL, UPRIGHT = 0, 1
@@ -30,33 +32,6 @@ _ALIKE = 0.4  # of the higher of two heights: lower boxes stand by themselves (t
 _SAME_LINE = 0.5  # of the lower of two heights, by which two boxes must overlap to be of one line
 _WIDE = 1.6  # heights of a line: a wider gap parts two cells or columns
 _BACK = 0.6  # heights by which a box may begin before the last one ends (kerning, raised marks)
-
-
-@dataclass(frozen=True, order=True)
-class Box:
-    """A rectangle on a page.
-
-    Attributes:
-        page: 1-based number of the page in the source.
-        left: smallest x, in PDF points (see the module).
-        bottom: smallest y.
-        right: largest x.
-        top: largest y.
-    """
-
-    page: int
-    left: float
-    bottom: float
-    right: float
-    top: float
-
-    @property
-    def width(self) -> float:
-        return self.right - self.left
-
-    @property
-    def height(self) -> float:
-        return self.top - self.bottom
 
 
 @dataclass(frozen=True)

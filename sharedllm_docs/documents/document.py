@@ -255,7 +255,12 @@ def _check_name(name: str) -> None:
 
 
 def check_metadata(metadata: Mapping[str, str]) -> None:
-    """Raise ConfigError, naming the key, unless keys and values are strings."""
+    """Raise ConfigError, naming the key, unless these are strings by strings."""
+    if not isinstance(metadata, Mapping):
+        raise ConfigError(
+            f"metadata={metadata!r:.80} is {type(metadata).__name__}, not a mapping of strings to strings.",
+            remedy='Give a dictionary, for instance {"year": "2024"}.',
+        )
     for key, value in metadata.items():
         if not isinstance(key, str) or not isinstance(value, str):
             raise ConfigError(

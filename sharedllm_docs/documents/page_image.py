@@ -6,7 +6,7 @@ import struct
 import zlib
 from dataclasses import dataclass
 
-from sharedllm_docs.documents.boxes import Box
+from sharedllm_docs.documents.box import Box
 
 MAX_PIXELS = 50_000_000
 """Largest picture that is drawn: 150 MB in memory."""

@@ -11,12 +11,13 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from sharedllm_docs.config import GenerationConfig
 from sharedllm_docs.errors import ConfigError, QuestionTooLongError
 from sharedllm_docs.index.weighing import declining, not_said_ids, without_rows
 from sharedllm_docs.injection.decoder import InjectedDecoder, Injection, positions_of
 from sharedllm_docs.injection.generate import Generated, Piece, finished, generate, texts
 from sharedllm_docs.model.shared_llm import SharedLLM
-from sharedllm_docs.retrieval.answer import NOT_SAID, Answer, Counts, Timings
+from sharedllm_docs.retrieval.answer import NOT_SAID, Answer, Citation, Counts, Timings
 from sharedllm_docs.retrieval.cite import cite
 from sharedllm_docs.retrieval.evidence import Quoted, evidence_text, quoted, quoted_row
 from sharedllm_docs.retrieval.marks import Marker
@@ -135,16 +136,20 @@ class Engine:
         def pieces() -> Generator[str, None, Answer]:
             if one.injection is None:
                 yield NOT_SAID
-                return self._answer(one, None)
+                return self.answer(one, None)
             written = texts(self._generate([one]))
-            marker = self._marker(one)
+            marker = self.marker(one)
             if marker is None:
-                return self._answer(one, (yield from written)[0])
-            return self._answer(one, (yield from marker.through(written))[0], marker)
+                return self.answer(one, (yield from written)[0])
+            return self.answer(one, (yield from marker.through(written))[0], marker)
 
+        return Stream(pieces(), self.sources(one))
+
+    def sources(self, one: Asked) -> tuple[Citation, ...]:
+        """Citations of the nodes that are injected for a question, before there is an answer."""
         if one.injection is None:
-            return Stream(pieces(), ())
-        return Stream(pieces(), cite(one.selection, query.question, "", query.retrieval.max_citations))
+            return ()
+        return cite(one.selection, one.query.question, "", one.query.retrieval.max_citations)
 
     def select(self, query: Query) -> Selection:
         """The nodes that would be injected for a question; earlier turns only take room in the window."""
@@ -177,7 +182,7 @@ class Engine:
 
     def _hopeless(self, one: Asked) -> bool:
         """Whether the documents say so little of the question that the model need not be asked."""
-        judge = self._reader(one.query).confidence
+        judge = self.reader(one.query).confidence
         return self._decides(one.query) and judge.before(one.before) < judge.early
 
     def _signs(self, one: Asked, result: Generated | None) -> dict[str, float]:
@@ -200,17 +205,17 @@ class Engine:
         return {} if found is None else {MATCH: late_match(found[0], found[1:])}
 
     def _wants(self, query: Query, sign: str) -> bool:
-        return self.all_signs or (self._decides(query) and self._reader(query).confidence.uses(sign))
+        return self.all_signs or (self._decides(query) and self.reader(query).confidence.uses(sign))
 
     def _confidence(self, one: Asked, result: Generated | None) -> float | None:
         if one.query.spread:  # a summary's passages answer to no question
             return None
-        judge, signs = self._reader(one.query).confidence, self._signs(one, result)
+        judge, signs = self.reader(one.query).confidence, self._signs(one, result)
         return round(judge.after(signs) if result is not None else judge.before(signs), 4)
 
     def _declines(self, one: Asked, confidence: float | None) -> bool:
         wanted = one.query.retrieval.min_confidence
-        least = self._reader(one.query).confidence.threshold if wanted is None else wanted
+        least = self.reader(one.query).confidence.threshold if wanted is None else wanted
         return self._decides(one.query) and confidence is not None and confidence < least
 
     # -- steps ------------------------------------------------------------------------------------------------------
@@ -225,12 +230,12 @@ class Engine:
             instructions=query.instructions,
         )
 
-    def _reader(self, query: Query) -> SharedLLM:
+    def reader(self, query: Query) -> SharedLLM:
         """The model as it answers this query: adapters are trained on short answers, and know no other style."""
         short = query.style in (None, "short") and not query.instructions
         return self.llm if short else self.llm.untrained
 
-    def _marker(self, one: Asked) -> Marker | None:
+    def marker(self, one: Asked) -> Marker | None:
         """Marks the sentences of a full answer."""
         if one.query.style != "full":
             return None
@@ -253,7 +258,7 @@ class Engine:
 
     def _evidence_tokens(self, query: Query) -> int:
         own = query.retrieval.evidence_tokens
-        return self._reader(query).question_default("evidence_tokens") if own is None else own
+        return self.reader(query).question_default("evidence_tokens") if own is None else own
 
     def _row_tokens(self, query: Query) -> int:
         """Tokens of a table's row that may be quoted where no evidence is, unless none was asked for."""
@@ -270,7 +275,7 @@ class Engine:
         """Rows that may be injected: as asked, within the window where rows take consecutive positions."""
         profile, settings = self.llm.profile, query.retrieval
         answer_tokens = query.generation.max_new_tokens
-        usual = self._reader(query).question_default("budget") * (FULL_BUDGET if query.style == "full" else 1)
+        usual = self.reader(query).question_default("budget") * (FULL_BUDGET if query.style == "full" else 1)
         wanted = settings.budget or usual
         left = self.llm.window_left(question_tokens, answer_tokens)
         if left < 1:
@@ -311,38 +316,53 @@ class Engine:
 
     def _alike(self, one: Asked) -> tuple[object, ...]:
         """What questions of one batch have in common."""
-        return one.query.generation, self._reader(one.query), self._decides(one.query)
+        return one.query.generation, self.reader(one.query), self._decides(one.query)
 
     def _generate(self, batch: Sequence[Asked]) -> Generator[Piece, None, list[Generated]]:
-        generation = batch[0].query.generation
-        llm = self._reader(batch[0].query)
-        joint = llm.profile.fusion == "joint"
-        # without a prompt prefix in the cache, the start of the prompt is fed with the question
-        fed = [one.ids if joint else (*llm.start_ids, *one.ids) for one in batch]
-        injections = [one.injection for one in batch if one.injection is not None]
-        with InjectedDecoder(
-            llm.upper,
-            llm.profile,
-            injections,
-            front=llm.front,
-            blocks=llm.blocks,
-            capacity=max(map(len, fed)) + max(generation.max_new_tokens, len(not_said_ids(llm))),
-            lock=llm.lock,
-            steps=lambda: llm.steps,
-        ) as decoder:
-            # a small model may go on with a question of its own, as the prompt has it
-            ends = replace(generation, stop=(*generation.stop, NEXT_QUESTION))
-            results = yield from generate(decoder, fed, llm.tokenizer, ends, llm.end_ids)
-            not_said: Sequence[float | None] = [None] * len(batch)
-            if self._wants(batch[0].query, NOT_SAID_SIGN):
-                not_said = declining(llm, decoder, fed)
-        self._weigh(batch, results, not_said)
+        llm, fed = self.reader(batch[0].query), [self.fed(one) for one in batch]
+        with self.decoder(batch) as decoder:
+            results = yield from generate(decoder, fed, llm.tokenizer, self.generation(batch[0]), llm.end_ids)
+            self.weigh(batch, results, decoder)
         return results
 
-    def _weigh(self, batch: Sequence[Asked], results: Sequence[Generated], not_said: Sequence[float | None]) -> None:
-        """Note the likelihoods of answers, those of them that the decision wants."""
-        llm = self._reader(batch[0].query)
+    def fed(self, one: Asked) -> tuple[int, ...]:
+        """Token ids fed for a question: without a prompt prefix in the cache, the start of the prompt goes with it."""
+        llm = self.reader(one.query)
+        return one.ids if llm.profile.fusion == "joint" else (*llm.start_ids, *one.ids)
+
+    def generation(self, one: Asked) -> GenerationConfig:
+        """How a question's answer is drawn."""
+        generation = one.query.generation
+        # a small model may go on with a question of its own, as the prompt has it
+        return replace(generation, stop=(*generation.stop, NEXT_QUESTION))
+
+    def decoder(self, batch: Sequence[Asked], *, writes: bool = True) -> InjectedDecoder:
+        """The decoder with the rows of questions of equal generation settings.
+
+        Args:
+            batch: the questions, with their rows.
+            writes: make room for the answers; False where their tokens are fed elsewhere.
+        """
+        llm = self.reader(batch[0].query)
+        answer = max(batch[0].query.generation.max_new_tokens if writes else 0, len(not_said_ids(llm)))
+        return InjectedDecoder(
+            llm.upper,
+            llm.profile,
+            [one.injection for one in batch if one.injection is not None],
+            front=llm.front,
+            blocks=llm.blocks,
+            capacity=max(len(self.fed(one)) for one in batch) + answer,
+            lock=llm.lock,
+            steps=lambda: llm.steps,
+        )
+
+    def weigh(self, batch: Sequence[Asked], results: Sequence[Generated], decoder: InjectedDecoder) -> None:
+        """Note the likelihoods of answers, those of them that the decision wants; the decoder forgets the answers."""
+        llm = self.reader(batch[0].query)
+        not_said: Sequence[float | None] = [None] * len(batch)
         without: Sequence[float | None] = [None] * len(batch)
+        if self._wants(batch[0].query, NOT_SAID_SIGN):
+            not_said = declining(llm, decoder, [self.fed(one) for one in batch])
         if self._wants(batch[0].query, GAIN):
             start = () if llm.profile.fusion == "joint" else llm.start_ids
             asked = [(*start, *self._question_ids(one.query)) for one in batch]
@@ -351,14 +371,15 @@ class Engine:
             one.likelihoods = Likelihoods(tuple(result.logprobs), declined, alone)
 
     def _marked_answer(self, one: Asked, result: Generated | None) -> Answer:
-        marker = self._marker(one) if result is not None else None
+        marker = self.marker(one) if result is not None else None
         if marker is None or result is None:
-            return self._answer(one, result)
+            return self.answer(one, result)
         marker.add(result.text)
         marker.finish()
-        return self._answer(one, result, marker)
+        return self.answer(one, result, marker)
 
-    def _answer(self, one: Asked, result: Generated | None, marker: Marker | None = None) -> Answer:
+    def answer(self, one: Asked, result: Generated | None, marker: Marker | None = None) -> Answer:
+        """The answer made of what was written (None below the floor) and, in the style ``full``, of its marks."""
         selection, question = one.selection, one.query.question
         text = (marker.text if marker else result.text).strip() if result else NOT_SAID
         confidence = self._confidence(one, result)

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import threading
 import time
 from asyncio import to_thread
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
 from sharedllm_docs.config import ModelOptions, Profile, check_options
 from sharedllm_docs.documents.readers.options import ReadKeywords, reading_options
-from sharedllm_docs.errors import ConfigError, DamagedIndexError, IndexNotFoundError
+from sharedllm_docs.errors import ConfigError, DamagedIndexError, FingerprintMismatchError, IndexNotFoundError
 from sharedllm_docs.index.library import Library, boxes_missing
 from sharedllm_docs.index.reading import Encode, Reading, StoredRows
 from sharedllm_docs.index.views import AddedDocument, AddedFiles, DocumentInfo, TreeView, tree_view
@@ -26,8 +28,8 @@ from sharedllm_docs.streams import AsyncStream, Stream
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack
 
-    from sharedllm_docs.config import RetrievalOptions
-    from sharedllm_docs.documents.boxes import Box
+    from sharedllm_docs.documents.box import Box
+    from sharedllm_docs.documents.document import Document
     from sharedllm_docs.documents.page_image import PageImage
     from sharedllm_docs.documents.readers import ReadOptions
     from sharedllm_docs.index.engine import Engine
@@ -79,6 +81,7 @@ class Index:
         self._store = store
         self._options = dict(options or {})
         self._report = report
+        self._loading = threading.RLock()
         self._library = Library(store)
         self.url = store.url
         self._llm = self._bind(llm) if llm is not None else None
@@ -187,11 +190,32 @@ class Index:
             ModelUnavailableError: it cannot be loaded.
             FingerprintMismatchError: it is not the one that the index was made with.
         """
-        if self._llm is None:
-            from sharedllm_docs.model.shared_llm import SharedLLM
+        with self._loading:  # two questions at once would load it twice
+            if self._llm is None:
+                from sharedllm_docs.model.shared_llm import SharedLLM
 
-            self._llm = self._bind(SharedLLM.from_pretrained(report=self._report, **self._model_options()))
-        return self._llm
+                self._llm = self._bind(SharedLLM.from_pretrained(report=self._report, **self._model_options()))
+            return self._llm
+
+    def adopt(self, llm: SharedLLM) -> bool:
+        """Use a model that is in memory already, if this index was made with it and has loaded none yet.
+
+        Returns:
+            Whether it is used: False where another one is recorded, asked for or loaded.
+        """
+        with self._loading:
+            if self._llm is None and not self._options and llm.source == self._store.settings["source"]:
+                with suppress(FingerprintMismatchError):
+                    self._llm = self._bind(llm)
+                    return True
+        return False
+
+    def is_current(self) -> bool:
+        """Whether opening it again would give the same: the index is still there, and no file of the model changed.
+
+        For processes that keep an index open for long. Documents that come and go need no new opening.
+        """
+        return self._store.is_current() and (self._llm is None or self._llm.files_unchanged())
 
     def _model_options(self) -> dict[str, Any]:
         """Arguments of ``from_pretrained`` that the index was made with, replaced by those it was opened with."""
@@ -206,7 +230,12 @@ class Index:
             # earlier versions did not record the name of their default model among the arguments
             options["name_or_path"] = recorded["model"]
         options |= {name: value for name, value in self._options.items() if value is not None}
-        if options.get("adapter") in (None, "none") and self._store.fingerprint.profile == "prefix":
+        recorded_profile = isinstance(options["profile"], Profile)  # otherwise the name of one was asked for
+        if (
+            options.get("adapter") in (None, "none")
+            and self._store.fingerprint.profile == "prefix"
+            and recorded_profile
+        ):
             options["profile"] = dataclasses.replace(options["profile"], name="prefix")
         return options
 
@@ -215,6 +244,13 @@ class Index:
         llm = llm.matching(self._store.fingerprint)
         self._store.fingerprint.check(llm.fingerprint)
         return llm
+
+    def warn_again(self) -> None:
+        """Warn of rows that cannot be stored with the next question, though one was warned of them before.
+
+        For processes that answer to several people in turn.
+        """
+        self._reading.warn_again()
 
     # -- documents --------------------------------------------------------------------------------------------------
 
@@ -279,8 +315,8 @@ class Index:
 
         begun = time.perf_counter()
         told, options = progress or _ignore, reading_options(options, reading)
+        check_metadata(metadata or {})
         given = {**(source.metadata if isinstance(source, Document) else {}), **(metadata or {})}
-        check_metadata(given)
         if encode not in get_args(Encode):
             raise ConfigError(f"encode={encode!r} is not one of {', '.join(get_args(Encode))}.")
         check_keeping(source, keep_source)
@@ -530,8 +566,13 @@ class Index:
             DocumentNotFoundError: a document is not in the index, none fits ``where``, or the index is empty.
             FingerprintMismatchError, DamagedIndexError: the index cannot be used; nothing is answered from it.
         """
-        query = Query.of(question, _instructed(options, conversation), conversation=_turns(conversation))
+        query = self.query(question, options, conversation)
         return self.engine(query).ask_many([query])[0]
+
+    @staticmethod
+    def query(question: str, options: Mapping[str, Any], conversation: Sequence[Message] = ()) -> Query:
+        """A question as ``engine`` takes it, checked; arguments and errors of values as for ``ask``."""
+        return Query.of(question, _instructed(options, conversation), conversation=_turns(conversation))
 
     def ask_many(self, questions: Sequence[str], **options: Unpack[AskOptions]) -> list[Answer]:
         """Answer several questions, decoded together; options as for ``ask``."""
@@ -542,7 +583,7 @@ class Index:
         self, question: str, *, conversation: Sequence[Message] = (), **options: Unpack[AskOptions]
     ) -> Stream[Answer]:
         """Answer piece by piece: iterate for text, then take ``.result``; options as for ``ask``."""
-        query = Query.of(question, _instructed(options, conversation), conversation=_turns(conversation))
+        query = self.query(question, options, conversation)
         return self.engine(query).stream(query)
 
     def summarise(
@@ -604,18 +645,35 @@ class Index:
         query = Query.of(question, options)
         return self.engine(query).select(query)
 
-    def tree(self, reference: str, question: str | None = None, **options: Unpack[RetrievalOptions]) -> TreeView:
+    def tree(self, reference: str, question: str | None = None, **options: Unpack[AskOptions]) -> TreeView:
         """A document's trees, and with a question which branches are taken; loads no model without one.
 
         Args:
             reference: name or key of the document.
             question: in words, or None.
-            options: the fields of ``RetrievalConfig``, or ``retrieval``, a whole one.
+            options: as for ``ask``. Without ``documents`` this document alone is searched; with them, what is shown
+                is the part of a question to all of them that this document has.
+
+        Raises:
+            ConfigError: an unknown option, or ``documents`` without this one.
+            EmptyQuestionError, DocumentNotFoundError: see ``ask``.
         """
         record = self._store.get(reference)
-        selection = self.select(question, documents=[record.key], **options) if question is not None else None
+        selection = None
+        if question is not None:
+            searched: dict[str, Any] = {"documents": [record.key], **options}
+            selection = self.select(question, **searched).of_document(record.key)
         prepared = self._library.prepared(record)
         return tree_view(self._library.info(record), prepared, question, selection, record.unread)
+
+    def contents(self, reference: str) -> Document:
+        """A document as its reader delivered it: pages with their text, sections, issues; loads no model.
+
+        Raises:
+            DocumentNotFoundError: no such document.
+            DamagedIndexError: its text is damaged.
+        """
+        return self._library.prepared(self._store.get(reference)).document
 
     # -- pages ------------------------------------------------------------------------------------------------------
 
@@ -744,7 +802,7 @@ def _turns(conversation: Sequence[Message]) -> str:
     return transcript([message for message in conversation if message.role != "system"])
 
 
-def _instructed(options: AskOptions, conversation: Sequence[Message]) -> dict[str, Any]:
+def _instructed(options: Mapping[str, Any], conversation: Sequence[Message]) -> dict[str, Any]:
     """The options with the conversation's system messages among the instructions."""
     check_messages(conversation)
     said = [message.content for message in conversation if message.role == "system" and message.content.strip()]

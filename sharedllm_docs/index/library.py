@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from sharedllm_docs.retrieval.prepared import PreparedDocument
     from sharedllm_docs.retrieval.searcher import Searcher
 
+SEARCHERS = 8
+"""Choices of documents whose search stays ready: several users ask different ones in turn."""
+
 
 class Library:
     """What questions share: prepared documents, and the searcher over those that the last question searched.
@@ -28,7 +32,7 @@ class Library:
     def __init__(self, store: IndexStore) -> None:
         self._store = store
         self._prepared: dict[str, PreparedDocument] = {}
-        self._searcher: Searcher | None = None
+        self._searchers: OrderedDict[tuple[int, ...], Searcher] = OrderedDict()
 
     def records(self, references: Sequence[str] | None, where: Where | None = None) -> list[DocumentRecord]:
         """The documents to search. Reads manifests and nothing else.
@@ -62,14 +66,18 @@ class Library:
         )
 
     def searcher(self, records: Sequence[DocumentRecord], profile: Profile) -> Searcher:
-        """What searches these documents; kept for the next question over the same ones."""
+        """What searches these documents; kept for the next question over the same ones, as are a few others."""
         from sharedllm_docs.retrieval.searcher import Searcher
 
         prepared = [self.prepared(record) for record in records]
-        kept = self._searcher
-        if kept is None or list(map(id, kept.documents)) != list(map(id, prepared)):
-            kept = self._searcher = Searcher(prepared, profile)
-        return kept
+        same = tuple(map(id, prepared))
+        found = self._searchers.pop(same, None)  # it holds its documents, so no other has their ids
+        if found is None:
+            found = Searcher(prepared, profile)
+        self._searchers[same] = found
+        while len(self._searchers) > SEARCHERS:
+            self._searchers.popitem(last=False)
+        return found
 
     def prepared(self, record: DocumentRecord) -> PreparedDocument:
         """A document with its leaves, trees and vectors, from memory unless its name or metadata changed since."""
@@ -98,7 +106,7 @@ class Library:
     def forget(self, key: str) -> None:
         """Drop a document that was removed."""
         self._prepared.pop(key, None)
-        self._searcher = None
+        self._searchers.clear()
 
     def info(self, record: DocumentRecord) -> DocumentInfo:
         """A document as lists show it."""

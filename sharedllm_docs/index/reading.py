@@ -174,6 +174,10 @@ class Reading:
             self._unnoted[record.key] -= keys
         return noted
 
+    def warn_again(self) -> None:
+        """Warn of rows that cannot be stored once more."""
+        self._warned = False
+
     def _warn(self, record: DocumentRecord, error: StoreError) -> None:
         if not self._warned:
             self._warned = True

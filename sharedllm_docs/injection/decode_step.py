@@ -7,7 +7,7 @@ more than one token at a time (encoding, questions) uses the decoder.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -30,6 +30,10 @@ _PART = 4096
 """Rows of a weight matrix that are converted to float32 at once, which bounds memory for large output heads."""
 
 
+Kept = Callable[[Callable[[], Mapping[str, torch.Tensor]]], Mapping[str, torch.Tensor]]
+"""Gives the tensors that a function computes, by name."""
+
+
 def check_step_weights(name: str, arch: Architecture) -> None:
     """Raise ConfigError for an unknown name, and for ``int8`` where torch has no kernel for it."""
     if name not in STEP_WEIGHTS:
@@ -41,12 +45,13 @@ def check_step_weights(name: str, arch: Architecture) -> None:
         )
 
 
-def for_steps(arch: Architecture, step_weights: str = "auto") -> Architecture:
+def for_steps(arch: Architecture, step_weights: str = "auto", kept: Kept = lambda compute: compute()) -> Architecture:
     """The model for single-token steps: a twin of the decoder, or the decoder itself where a twin gains nothing.
 
     Args:
         arch: the decoder.
         step_weights: ``auto`` (``int8`` in bfloat16 on the CPU), ``int8`` or ``model``.
+        kept: gives the codes that its argument computes, perhaps from an earlier time.
 
     Raises:
         ConfigError: see ``check_step_weights``.
@@ -63,11 +68,25 @@ def for_steps(arch: Architecture, step_weights: str = "auto") -> Architecture:
         register_attention(GROUPED_HEADS, grouped_attention)
         steps.config._attn_implementation = GROUPED_HEADS
     if codes:
-        layers = [module for layer in steps.layers for module in layer.modules()]
-        for module in (*layers, steps.model.lm_head):
-            if type(module) is nn.Linear:
-                vars(module)["forward"] = multiplied_by_codes(module)
+        linears = _linears(steps)
+        found = kept(lambda: _all_codes(linears))
+        for name, linear in linears.items():
+            vars(linear)["forward"] = partial(_product, found[f"{name}.codes"], found[f"{name}.scales"], linear.bias)
     return steps
+
+
+def _linears(arch: Architecture) -> dict[str, nn.Linear]:
+    """The linear layers of the model's layers, and its output head, by name."""
+    layers = {f"layers.{n}.{name}": one for n, layer in enumerate(arch.layers) for name, one in layer.named_modules()}
+    every = {**layers, "lm_head": arch.model.lm_head}
+    return {name: module for name, module in every.items() if type(module) is nn.Linear}
+
+
+def _all_codes(linears: Mapping[str, nn.Linear]) -> dict[str, torch.Tensor]:
+    made = {}
+    for name, linear in linears.items():
+        made[f"{name}.codes"], made[f"{name}.scales"] = quantised(linear.weight)
+    return made
 
 
 def _eight_bits_pay(arch: Architecture) -> bool:
@@ -86,11 +105,6 @@ def _quantised_part(weight: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     scale = (wide.abs().amax(dim=1) / _LARGEST).to(weight.dtype)
     steps = wide.div_(scale.float().masked_fill_(scale == 0, 1.0)[:, None])
     return steps.round_().clamp_(-_LARGEST, _LARGEST).to(torch.int8), scale
-
-
-def multiplied_by_codes(linear: nn.Linear) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The linear layer as a function that multiplies by weights in eight bits."""
-    return partial(_product, *quantised(linear.weight), linear.bias)
 
 
 def _product(codes: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None, given: torch.Tensor) -> torch.Tensor:

@@ -101,6 +101,29 @@ class RowCache:
         self.values[layer][element, :, start:end] = values
 
 
+@dataclass(frozen=True)
+class Fed:
+    """What a decoder of one question holds after it was fed.
+
+    Attributes:
+        keys: by layer, rotated keys [KV, N, D]: of the front, the rows (in the layers that have any) and the tokens.
+        values: by layer, [KV, N, D].
+        front: number of tokens of the front.
+        rows: number of injected rows.
+        tokens: number of tokens fed.
+        first_position: rotary position of the first of them.
+        cross: the rows for cross-attention, or None.
+    """
+
+    keys: list[torch.Tensor]
+    values: list[torch.Tensor]
+    front: int
+    rows: int
+    tokens: int
+    first_position: int
+    cross: CrossRows | None
+
+
 class InjectedDecoder:
     """The decoder for a batch of questions that attend to injected rows; a context manager.
 
@@ -226,6 +249,19 @@ class InjectedDecoder:
         fed = int(self._fed[0])
         self._cache.forget(fed - tokens)
         self._fed -= fed - tokens
+
+    def fed(self) -> Fed:
+        """What this decoder, of one question, holds: for a batch that goes on with it (``running``)."""
+        cache, lengths = self._cache, self._cache.lengths
+        return Fed(
+            [keys[0, :, :length] for keys, length in zip(cache.keys, lengths, strict=True)],
+            [values[0, :, :length] for values, length in zip(cache.values, lengths, strict=True)],
+            self._front_tokens,
+            self._rows,
+            int(self._fed[0]),
+            int(self._first_positions()[0]),
+            self._cross,
+        )
 
     def _attending(self, arch: Architecture) -> AbstractContextManager[None]:
         return cross_attending(arch, self._blocks, self._cross) if self._cross else nullcontext()

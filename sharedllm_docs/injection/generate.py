@@ -152,6 +152,55 @@ def logprobs_of(logits: torch.Tensor, tokens: Sequence[int]) -> list[float]:
     return [float(x) for x in (chosen - scores.logsumexp(dim=1)).cpu()]
 
 
+class Writer:
+    """Writes one answer: draws its tokens from logits and gives out the text that will not change any more.
+
+    Args:
+        question: token ids of the question, which the repetition penalty counts.
+        tokenizer: for the text.
+        settings: sampling, stop strings and length.
+        ends: token ids that end an answer.
+        begun: time of the performance counter at the start.
+
+    Attributes:
+        result: the answer so far.
+        done: whether it is complete.
+    """
+
+    def __init__(
+        self, question: Sequence[int], tokenizer: Any, settings: GenerationConfig, ends: frozenset[int], begun: float
+    ) -> None:
+        self.result = Generated()
+        self.done = False
+        self._question = question
+        self._settings = settings
+        self._ends = ends
+        self._begun = begun
+        self._assembler = _TextAssembler(tokenizer, settings.stop)
+        self._sampler = Sampler(settings, 1)
+
+    def take(self, logits: torch.Tensor) -> str:
+        """Draw the next token from logits [1, V]; returns the text that is certain now."""
+        result = self.result
+        token = self._sampler.next([[*self._question, *result.ids]], logits)[0]
+        if not result.ids:
+            result.first_token_seconds = time.perf_counter() - self._begun
+        result.ids.append(token)
+        result.logprobs += logprobs_of(logits, [token])
+        ended = token in self._ends
+        piece = "" if ended else self._assembler.add(token)
+        if ended or self._assembler.stopped:
+            result.finish_reason = "stop"
+        self.done = result.finish_reason == "stop" or len(result.ids) == self._settings.max_new_tokens
+        return piece
+
+    def finish(self) -> str:
+        """Complete the result; returns the rest of its text."""
+        piece = self._assembler.finish()
+        self.result.text = self._assembler.released
+        return piece
+
+
 def generate(
     decoder: Decoder,
     questions: Sequence[Sequence[int]],
@@ -172,39 +221,19 @@ def generate(
         one ``Generated`` per question, as the generator's return value.
     """
     begun = time.perf_counter()
-    assemblers = [_TextAssembler(tokenizer, settings.stop) for _ in questions]
-    sampler = Sampler(settings, len(questions))
-    results = [Generated() for _ in questions]
-    running = [True] * len(questions)
+    writers = [Writer(ids, tokenizer, settings, ends, begun) for ids in questions]
     logits = decoder.feed(questions)
-    for step in range(settings.max_new_tokens):
-        contexts = [[*ids, *result.ids] for ids, result in zip(questions, results, strict=True)]
-        tokens = sampler.next(contexts, logits)
-        likely = logprobs_of(logits, tokens)
-        for index, token in enumerate(tokens):
-            if not running[index]:
-                continue
-            result = results[index]
-            if step == 0:
-                result.first_token_seconds = time.perf_counter() - begun
-            result.ids.append(token)
-            result.logprobs.append(likely[index])
-            ended = token in ends
-            piece = "" if ended else assemblers[index].add(token)
-            if piece:
+    while True:
+        for index, writer in enumerate(writers):
+            if not writer.done and (piece := writer.take(logits[index : index + 1])):
                 yield Piece(index, piece)
-            if ended or assemblers[index].stopped:
-                result.finish_reason = "stop"
-                running[index] = False
-        if not any(running) or step + 1 == settings.max_new_tokens:
+        if all(writer.done for writer in writers):
             break
-        logits = decoder.feed([[token] for token in tokens])
-    for index, assembler in enumerate(assemblers):
-        piece = assembler.finish()
-        if piece:
+        logits = decoder.feed([[writer.result.ids[-1]] for writer in writers])
+    for index, writer in enumerate(writers):
+        if piece := writer.finish():
             yield Piece(index, piece)
-        results[index].text = assembler.released
-    return results
+    return [writer.result for writer in writers]
 
 
 def finished(pieces: Generator[Piece, None, list[Generated]]) -> list[Generated]:

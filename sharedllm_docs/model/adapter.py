@@ -13,6 +13,7 @@ import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -24,6 +25,7 @@ from sharedllm_docs.architectures.base import Architecture
 from sharedllm_docs.config import Profile, PromptStart, RetrievalConfig
 from sharedllm_docs.errors import AdapterError
 from sharedllm_docs.injection.cross_attention import CrossAttention
+from sharedllm_docs.model.digests import NO_FILES, Snapshot
 
 CONFIG_FILE = "adapter_config.json"
 WEIGHTS_FILE = "adapter.safetensors"
@@ -56,6 +58,7 @@ class Adapter:
     notes: Mapping[str, Any] = field(default_factory=dict)
     question: Mapping[str, int] = field(default_factory=dict)
     prompt_start: PromptStart = "neutral"
+    _files: Snapshot = field(default=NO_FILES, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         unknown = sorted(set(self.question) - QUESTION_DEFAULTS)
@@ -71,7 +74,11 @@ class Adapter:
             )
         RetrievalConfig(budget=self.question.get("budget"), evidence_tokens=self.question.get("evidence_tokens"))
 
-    @property
+    def files_unchanged(self) -> bool:
+        """Whether the files that it was read from are as they were."""
+        return self._files.unchanged()
+
+    @cached_property
     def digest(self) -> str:
         """SHA-256 over profile and weights, however they are spread over files."""
         hasher = hashlib.sha256(json.dumps(self.profile.to_dict(), sort_keys=True).encode())
@@ -85,6 +92,11 @@ class Adapter:
     def changes_rows(self) -> bool:
         """Whether documents are encoded with weights of the adapter; otherwise their rows are the base model's."""
         return any(name.startswith(LOWER) for name in self.weights)
+
+    def changes(self, half: Half) -> bool:
+        """Whether a half differs from the base model."""
+        prefixes = (LORA[half], LOWER) if half == "lower" else (LORA[half],)
+        return any(name.startswith(prefixes) for name in self.weights)
 
     @property
     def lower_weights(self) -> dict[str, torch.Tensor]:
@@ -198,6 +210,7 @@ class Adapter:
             )
         if missing := _missing_shards({file.name for file in files}):
             raise AdapterError(f"The adapter in {folder} lacks {missing[0]}.", remedy="Fetch or convert it again.")
+        state = Snapshot.of(folder, CONFIG_FILE, "adapter*.safetensors")
         try:
             settings = json.loads(config.read_text(encoding="utf-8"))
             weights = {name: tensor for file in files for name, tensor in load_file(file).items()}
@@ -207,6 +220,7 @@ class Adapter:
                 settings.get("notes", {}),
                 settings.get("question", {}),
                 settings.get("prompt_start", "instructed"),
+                state,
             )
         except (OSError, ValueError, KeyError, TypeError, SafetensorError) as error:
             raise AdapterError(

@@ -88,6 +88,11 @@ class Embedder:
         return self._digest
 
     @property
+    def files(self) -> Snapshot:
+        """The state of the weight files before anything was loaded from them; no files where nothing was."""
+        return self._files or NO_FILES
+
+    @property
     def size(self) -> int:
         """Dimensions of the vectors."""
         return int(self._load().get_embedding_dimension())

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import ConfigError, ModelUnavailableError
 from sharedllm_docs.model.adapter import Adapter, shipped_adapter
+from sharedllm_docs.model.derived import derived
+from sharedllm_docs.model.digests import Snapshot
 from sharedllm_docs.quiet import quiet_libraries
+
+_TORCH = {"F32": torch.float32, "BF16": torch.bfloat16, "F16": torch.float16, "F64": torch.float64}
+"""dtypes by their names in safetensors files."""
 
 
 def load_adapter(adapter: str | Path | Adapter | None, model: str, profile: Profile | str | None) -> Adapter | None:
@@ -79,6 +85,30 @@ def load_model(source: str, device: torch.device, dtype: torch.dtype) -> tuple[A
             remedy="Give a folder with a transformers model, a hub name while online, or nothing for the default.",
         ) from error
     return model.to(device).eval(), tokenizer
+
+
+def share_weights(model: Any, files: Snapshot) -> None:
+    """Map the weights into memory where they are not those of the files, but these in another dtype.
+
+    Weights in the files' own dtype are mapped from the files already.
+    """
+    weights = dict(model.named_parameters())
+    dtypes = {str(tensor.dtype) for tensor in weights.values()}
+    stored = _stored_dtypes([Path(path) for path, *_state in files.stats])
+    if not stored or stored == dtypes or any(tensor.device.type != "cpu" for tensor in weights.values()):
+        return
+    names = {"files": files.stats, "dtypes": sorted(dtypes)}
+    for name, tensor in derived("converted", names, lambda: weights).items():
+        weights[name].data = tensor
+
+
+def _stored_dtypes(files: Sequence[Path]) -> set[str]:
+    """Names of the dtypes in safetensors files, as torch has them."""
+    found = set()
+    for path in files:
+        with safe_open(path, "pt") as file:
+            found |= {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    return {str(_TORCH.get(name, name)) for name in found}
 
 
 def _attention(device: torch.device) -> str:

@@ -29,9 +29,17 @@ from sharedllm_docs.injection.generate import end_tokens
 from sharedllm_docs.injection.prompt_prefix import FrontState, front_state
 from sharedllm_docs.model.adapter import Adapter, Half
 from sharedllm_docs.model.completion import Completion, prompt_ids, stream
+from sharedllm_docs.model.derived import derived
 from sharedllm_docs.model.digests import NO_FILES, Snapshot, remembered, tokenizer_digest, weights_digest
 from sharedllm_docs.model.embedder import Embedder
-from sharedllm_docs.model.loading import absolute, adapter_source, choose_profile, load_adapter, load_model
+from sharedllm_docs.model.loading import (
+    absolute,
+    adapter_source,
+    choose_profile,
+    load_adapter,
+    load_model,
+    share_weights,
+)
 from sharedllm_docs.model.messages import NEXT_TURN, Message, chat_ids
 from sharedllm_docs.model.prompt import PromptTemplate
 from sharedllm_docs.model.turns import TurnLock
@@ -88,18 +96,20 @@ class SharedLLM:
         confidence: Confidence | None = None,
         weight_files: Snapshot = NO_FILES,
         tokenizer_files: Snapshot = NO_FILES,
+        confidence_file: Snapshot = NO_FILES,
     ) -> None:
         check_tokenizer(tokenizer)
         self.base = architecture_for(model)
         self.tokenizer = tokenizer
         self.profile = profile.resolve(self.base.num_layers)
         self.adapter = adapter
+        self._weight_files = weight_files
+        self._tokenizer_files = tokenizer_files
+        self._confidence_file = confidence_file
         self.upper = self._half("upper")
         self.embedder = embedder or Embedder()
         self.name = name or getattr(model.config, "name_or_path", "") or type(model).__name__
         self.lock = TurnLock()
-        self._weight_files = weight_files
-        self._tokenizer_files = tokenizer_files
         self.source: dict[str, Any] = {}
         self.blocks = self._make_blocks()
         self.lower = self._half("lower")
@@ -158,6 +168,7 @@ class SharedLLM:
         place = device_of(device)
         kind = dtype_of(dtype, place)
         embedded = DEFAULT_MODEL if name_or_path is None else EMBEDDED.get(str(name_or_path))
+        judged = NO_FILES if confidence is None else Snapshot.of(Path(confidence).parent, Path(confidence).name)
         judge = None if confidence is None else Confidence.load(confidence)
         loaded = load_adapter(adapter, embedded.name if embedded else "", profile)
         chosen = choose_profile(profile, loaded)
@@ -167,6 +178,7 @@ class SharedLLM:
         folder = Path(str(source))
         weight_files, tokenizer_files = Snapshot.of(folder, "*.safetensors"), Snapshot.of(folder, *TOKENIZER_FILES)
         model, tokenizer = load_model(str(source), place, kind)
+        share_weights(model, weight_files)
         made = cls(
             model,
             tokenizer,
@@ -179,6 +191,7 @@ class SharedLLM:
             confidence=judge,
             weight_files=weight_files,
             tokenizer_files=tokenizer_files,
+            confidence_file=judged,
         )
         made.source = {
             "name_or_path": embedded.name if embedded else absolute(name_or_path),
@@ -260,8 +273,30 @@ class SharedLLM:
 
     def _half(self, half: Half) -> Architecture:
         """The base model, or a twin in which the adapter's weights replace some."""
-        own = self.adapter.weights_of(half, self.base) if self.adapter else {}
-        return self.base.twin(own) if own else self.base
+        adapter = self.adapter
+        if adapter is None or not adapter.changes(half):
+            return self.base
+
+        def merged() -> dict[str, torch.Tensor]:
+            return adapter.weights_of(half, self.base)
+
+        if self._kept_on_disk:
+            return self.base.twin(derived("merged", {"half": half, **self._origin}, merged))
+        return self.base.twin(merged())
+
+    @property
+    def _kept_on_disk(self) -> bool:
+        """Whether what follows from the weights is kept in the cache: for models on the CPU that come from files."""
+        return bool(self._weight_files.stats) and self.base.device.type == "cpu"
+
+    @property
+    def _origin(self) -> dict[str, Any]:
+        """What all weights in use follow from."""
+        return {
+            "weights": self.weights_digest,
+            "dtype": self.dtype,
+            "adapter": self.adapter.digest if self.adapter else None,
+        }
 
     # -- text without documents -------------------------------------------------------------------------------------
 
@@ -306,10 +341,16 @@ class SharedLLM:
 
     def stream_chat(self, messages: Sequence[Message], **options: Unpack[GenerationOptions]) -> Stream[Completion]:
         """``chat``, streamed."""
+        return self._continued(*self.chat_prompt(messages, options))
+
+    def chat_prompt(
+        self, messages: Sequence[Message], options: Mapping[str, Any]
+    ) -> tuple[tuple[int, ...], GenerationConfig]:
+        """Token ids of a chat, and how its answer is drawn; errors as for ``chat``."""
         ids, generation = chat_ids(self.tokenizer, messages), generation_of(options)
         if not getattr(self.tokenizer, "chat_template", None):
             generation = replace(generation, stop=(*generation.stop, NEXT_TURN))
-        return self._continued(ids, generation)
+        return ids, generation
 
     def astream_chat(
         self, messages: Sequence[Message], **options: Unpack[GenerationOptions]
@@ -329,7 +370,7 @@ class SharedLLM:
     @property
     def dtype(self) -> str:
         """Name of the dtype the model computes in."""
-        return str(self.upper.dtype).removeprefix("torch.")
+        return str(self.base.dtype).removeprefix("torch.")
 
     @property
     def device(self) -> torch.device:
@@ -354,8 +395,12 @@ class SharedLLM:
     @cached_property
     def steps(self) -> Architecture:
         """The upper model in the form that decoding steps use, made at the first step."""
+
+        def kept(compute: Callable[[], Mapping[str, torch.Tensor]]) -> Mapping[str, torch.Tensor]:
+            return derived("codes", self._origin, compute) if self._kept_on_disk else compute()
+
         with self.lock:
-            return for_steps(self.upper, self.step_weights)
+            return for_steps(self.upper, self.step_weights, kept)
 
     @cached_property
     def confidence(self) -> Confidence:
@@ -382,6 +427,11 @@ class SharedLLM:
     def window_left(self, question_tokens: int, answer_tokens: int) -> int:
         """Number of rows that fit the window beside prompt, question and answer (``token`` positions only)."""
         return self.upper.window - len(self.start_ids) - question_tokens - answer_tokens
+
+    def files_unchanged(self) -> bool:
+        """Whether the files that it was loaded from are as they were: loading again would give the same model."""
+        states = (self._weight_files, self._tokenizer_files, self._confidence_file, self.embedder.files)
+        return all(one.unchanged() for one in states) and (self.adapter is None or self.adapter.files_unchanged())
 
     # -- identity ---------------------------------------------------------------------------------------------------
 

@@ -7,12 +7,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sharedllm_docs.documents.folding import fold_forms
-from sharedllm_docs.documents.sentences import quotable_spans
-from sharedllm_docs.documents.terms import word_pieces
-
 if TYPE_CHECKING:
-    from sharedllm_docs.documents.boxes import Box
+    from sharedllm_docs.documents.box import Box
 
 NOT_SAID = "The document does not say."
 
@@ -174,6 +170,9 @@ def words(text: str) -> set[str]:
 
     A run of a script without spaces counts as the pairs of its neighbouring characters.
     """
+    from sharedllm_docs.documents.folding import fold_forms
+    from sharedllm_docs.documents.terms import word_pieces
+
     folded = fold_forms(text)
     found = _WORD.findall(folded)
     if folded.isascii():
@@ -213,7 +212,10 @@ def best_quote(
         spans: (start, end) of the parts to choose from, in order; by default the quotable parts of the whole text.
         limit: maximum number of characters; a longer part is cut at words around the first word it shares.
     """
-    spans = quotable_spans(text) if spans is None else spans
+    if spans is None:
+        from sharedllm_docs.documents.sentences import quotable_spans
+
+        spans = quotable_spans(text)
     if not spans:
         return Quote(0, len(text), 0.0, False)
     wanted, said = _weights(question, answer), _answer_words(answer)

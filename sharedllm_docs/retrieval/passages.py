@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedllm_docs.documents.boxes import Box
+from sharedllm_docs.documents.box import Box
 from sharedllm_docs.documents.tree import Node
 from sharedllm_docs.errors import ConfigError
 from sharedllm_docs.retrieval.answer import Citation

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharedllm_docs.config import Profile
-from sharedllm_docs.documents.boxes import Box, Places
+from sharedllm_docs.documents.box import Box
+from sharedllm_docs.documents.boxes import Places
 from sharedllm_docs.documents.chunks import Chunk
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.tokens import DocumentTokens

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from sharedllm_docs.config import Profile, SelectorName
 from sharedllm_docs.documents.sentences import cut_by
 from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.documents.tree import ContextTree, Node, RowPlace
+from sharedllm_docs.errors import ConfigError
 from sharedllm_docs.retrieval.candidates import LeafIndex, LeafScores
 from sharedllm_docs.retrieval.prepared import EMBEDDINGS, PreparedDocument
 from sharedllm_docs.retrieval.query import Query
@@ -41,6 +42,25 @@ class Selection:
     def num_rows(self) -> int:
         """Number of rows of all nodes."""
         return sum(self._tree(n).num_kept(n.node, n.grain) for n in self.nodes)
+
+    def of_document(self, key: str) -> Selection:
+        """What was chosen of one document, as if it were the only one; ``relevance`` stays that of all.
+
+        Raises:
+            ConfigError: the document was not searched.
+        """
+        keys = [document.key for document in self.documents]
+        if key not in keys:
+            raise ConfigError(
+                f"The document {key!r} is not among those searched.", remedy="Name it in documents=[...]."
+            )
+        number = keys.index(key)
+        return Selection(
+            (self.documents[number],),
+            tuple(replace(node, document=0) for node in self.nodes if node.document == number),
+            tuple(replace(chunk, document=0) for chunk in self.candidates if chunk.document == number),
+            self.relevance,
+        )
 
     def _tree(self, node: SelectedNode) -> ContextTree:
         return self.documents[node.document].trees[node.chunk].tree

@@ -17,7 +17,7 @@ from sharedllm_docs.documents.boxes import Places
 from sharedllm_docs.documents.chunks import Chunk
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.tokens import DocumentTokens
-from sharedllm_docs.errors import ConfigError, DamagedIndexError, SourceMissingError, StoreError
+from sharedllm_docs.errors import ConfigError, DamagedIndexError, SharedLLMError, SourceMissingError, StoreError
 from sharedllm_docs.store.budget import check_budget, check_free_space, present_bytes
 from sharedllm_docs.store.canonical import normalised, sha256_hex
 from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, IndexHead, damaged
@@ -153,6 +153,13 @@ class IndexStore:
     def exists(url: Url, *, storage_options: Mapping[str, Any] | None = None) -> bool:
         """Whether there is an index (intact or not)."""
         return open_files(url, storage_options).exists(INDEX_FILE)
+
+    def is_current(self) -> bool:
+        """Whether the index that was opened is still the one at this place: it may be removed, or made anew."""
+        try:
+            return Catalog(self._files).load_head() == self._head
+        except SharedLLMError:
+            return False
 
     def close(self) -> None:
         """Forget open shards. The store can be used again afterwards."""

@@ -7,6 +7,7 @@ lock object with its owner and the time it was last renewed; a writer that has b
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 import time
@@ -17,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-from sharedllm_docs.errors import IndexLockedError, StoreError
+from sharedllm_docs.errors import ConfigError, IndexLockedError, StoreError
 from sharedllm_docs.store.canonical import seal, unseal
 
 if TYPE_CHECKING:
@@ -33,9 +34,22 @@ _REMEDY = "Wait until the other process has finished, or raise the timeout."
 class WriterLock(ABC):
     """Held by at most one writer at a time."""
 
-    @abstractmethod
     def acquire(self, timeout: float) -> None:
-        """Take the lock, waiting at most ``timeout`` seconds; raises IndexLockedError."""
+        """Take the lock, waiting at most ``timeout`` seconds.
+
+        Raises:
+            IndexLockedError: another writer holds it.
+            ConfigError: ``timeout`` is no number, NaN or negative.
+        """
+        if not isinstance(timeout, (int, float)) or math.isnan(timeout) or timeout < 0:
+            raise ConfigError(
+                f"timeout={timeout!r} must be a number of seconds, 0 or more.", remedy="Leave it out for the usual one."
+            )
+        self._acquire(timeout)
+
+    @abstractmethod
+    def _acquire(self, timeout: float) -> None:
+        """Take the lock, as ``acquire`` says."""
 
     @abstractmethod
     def release(self) -> None:
@@ -62,7 +76,7 @@ class LocalLock(WriterLock):
         self.path = path
         self._lock: BaseFileLock | None = None
 
-    def acquire(self, timeout: float) -> None:
+    def _acquire(self, timeout: float) -> None:
         from filelock import FileLock, Timeout
 
         # thread_local=False: the writer's background thread and a later release in another thread see the same lock
@@ -119,7 +133,7 @@ class RemoteLock(WriterLock):
         self.owner = f"{socket.gethostname()}:{os.getpid()}:{uuid4().hex}"
         self._renewed = 0.0
 
-    def acquire(self, timeout: float) -> None:
+    def _acquire(self, timeout: float) -> None:
         deadline = time.monotonic() + timeout
         while not self._try():
             if time.monotonic() >= deadline:

@@ -6,6 +6,7 @@ Run as ``python -m sharedllm_docs.evaluation.tasks.pdfqa.data`` to fetch them be
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import subprocess
 import sys
@@ -85,7 +86,9 @@ def unpack(tar: bytes, folder: Path) -> None:
                 file = None
             if file is None:
                 raise EvaluationError(f"The package holds no {_FOLDER}{name}.", remedy="Use --pdf-dir instead.")
-            (folder / name).write_bytes(file.read())
+            part = folder / f".{name}.{os.getpid()}"  # another process may be fetching, or reading what is there
+            part.write_bytes(file.read())
+            part.replace(folder / name)
 
 
 def _checked(path: Path) -> Path:

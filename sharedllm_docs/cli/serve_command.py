@@ -1,0 +1,165 @@
+"""``serve``, ``mcp`` and ``api-key``: answer other programs over HTTP or MCP, and make keys for it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from sharedllm_docs.cli.options import DEFAULT_INDEX, INDEX_VARIABLE, OutputOptions, flattened
+from sharedllm_docs.cli.screen import opened
+from sharedllm_docs.errors import MissingExtraError
+
+_NEEDED = ("fastapi", "uvicorn", "pydantic_settings", "sse_starlette", "prometheus_client", "multipart", "mcp")
+
+IndexesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--index",
+        metavar="[NAME=]DIR",
+        show_default=f"{INDEX_VARIABLE}, or {DEFAULT_INDEX}",
+        help="Index folder, or an fsspec URL, and the name that requests use for it; may be repeated.",
+    ),
+]
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="TOML file of these and further settings.")
+]
+
+
+@flattened
+def serve(
+    output: OutputOptions,
+    index: IndexesOption = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            "--host",
+            metavar="ADDRESS",
+            show_default="127.0.0.1",
+            help="Address to listen on. Any other than this machine's own needs --api-key or --insecure.",
+        ),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option("--port", metavar="N", show_default="8000", help="Port to listen on; 0: a free one."),
+    ] = None,
+    api_key: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--api-key",
+            metavar="KEY",
+            help="Answer only requests with this key, or with the key of this hash (sha256:...); may be repeated.",
+        ),
+    ] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Let everyone in, on any address.")] = False,
+    create: Annotated[bool, typer.Option("--create", help="Make an index that is not there.")] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Answer questions over HTTP: in a browser, by the OpenAI dialect, and by MCP.
+
+    The page is at the address that is printed, the OpenAI dialect under /v1, MCP at /mcp. docs/server.md tells all
+    settings; each is also an environment variable, as SHAREDLLM_DOCS_SERVE_PORT.
+    """
+    with opened(output) as screen:
+        check_extra()
+        from sharedllm_docs.serving.http.server import serve as run
+
+        settings = settings_of(
+            index, config, host=host, port=port, api_keys=api_key, insecure=insecure or None, create=create or None
+        )
+
+        def tell(address: str) -> None:
+            if screen.json:
+                screen.emit({"address": address})
+            else:
+                screen.print(f"Serving at {address} (Ctrl-C stops it).")
+            if show:
+                import webbrowser
+
+                webbrowser.open(address)
+
+        run(settings, tell)
+
+
+@flattened
+def api_key(output: OutputOptions) -> None:
+    """Make an API key for `serve`, and the hash of it that settings hold.
+
+    The key is for those who ask; the server needs only the hash.
+    """
+    from sharedllm_docs.serving.http.keys import hashed, new_key
+
+    with opened(output) as screen:
+        key = new_key()
+        if screen.json:
+            screen.emit({"key": key, "hash": hashed(key)})
+            return
+        screen.print(f"Key:  {key}")
+        screen.print(f"Hash: {hashed(key)}")
+
+
+@flattened
+def mcp(
+    output: OutputOptions,
+    index: IndexesOption = None,
+    files: Annotated[
+        Path | None,
+        typer.Option("--files", metavar="DIR", help="Let documents of this folder be added by their path in it."),
+    ] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Answer programs of this machine by the Model Context Protocol, over stdin and stdout.
+
+    Tools: ask, search, list_documents, add_document; pages are resources. `serve` offers the same at /mcp.
+    """
+    with opened(output):
+        check_extra()
+        import asyncio
+
+        from sharedllm_docs.serving.http.app import open_desk
+        from sharedllm_docs.serving.http.server import log_to_stderr
+        from sharedllm_docs.serving.http.tools import mcp_server
+
+        log_to_stderr()
+        settings = settings_of(index, config)
+
+        async def run() -> None:
+            desk = open_desk(settings)
+            try:
+                await mcp_server(desk, settings, files).run_stdio_async()
+            finally:
+                await desk.close()
+
+        asyncio.run(run())
+
+
+def check_extra() -> None:
+    """Raise MissingExtraError unless the packages of the extra ``serve`` are installed."""
+    from importlib.util import find_spec
+
+    missing = [name for name in _NEEDED if find_spec(name) is None]
+    if missing:
+        raise MissingExtraError(
+            f"The server needs packages that are not installed ({', '.join(missing)}).",
+            remedy="Install them: pip install 'sharedllm-docs[serve]'.",
+        )
+
+
+def settings_of(index: list[str] | None, config: Path | None, **given: Any) -> Any:
+    """The server's settings from the options that were given.
+
+    Raises:
+        ConfigError: one of them is wrong.
+    """
+    from sharedllm_docs.serving.http.keys import HASH, hashed
+    from sharedllm_docs.serving.http.settings import Settings, index_names
+
+    named = {name: value for name, value in given.items() if value not in (None, [])}
+    if "api_keys" in named:
+        named["api_keys"] = tuple(one if HASH.fullmatch(one) else hashed(one) for one in named["api_keys"])
+    if index or config is None:
+        named["indexes"] = index_names(index or [os.environ.get(INDEX_VARIABLE) or DEFAULT_INDEX])
+    return Settings.load(config, **named)

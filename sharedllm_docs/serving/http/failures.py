@@ -1,0 +1,156 @@
+"""Errors as responses: one JSON object of the same form everywhere, a fitting status, and nothing of the inside.
+
+``{"error": {"message", "remedy", "type", "param", "code"}}``, as clients of the OpenAI dialect expect it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from sharedllm_docs import errors
+from sharedllm_docs.errors import BusyError, SharedLLMError
+
+log = logging.getLogger(__name__)
+
+STATUS: dict[type[SharedLLMError], int] = {
+    errors.BusyError: 429,
+    errors.AccessError: 401,
+    errors.ForbiddenError: 403,
+    errors.UnknownIndexError: 404,
+    errors.RequestTooLargeError: 413,
+    errors.RequestTooSlowError: 408,
+    errors.QuestionCancelledError: 499,
+    errors.TookTooLongError: 504,
+    errors.DocumentNotFoundError: 404,
+    errors.DocumentTooLargeError: 413,
+    errors.UnknownFormatError: 415,
+    errors.DocumentError: 422,
+    errors.ConfigError: 400,
+    errors.QuestionError: 400,
+    errors.DiskFullError: 507,
+    errors.DiskBudgetError: 507,
+    errors.IndexLockedError: 503,
+    errors.ModelError: 503,
+    errors.IndexNotFoundError: 500,
+    errors.DamagedIndexError: 500,
+    errors.FingerprintMismatchError: 500,
+    errors.SchemaError: 500,
+    errors.StoreError: 409,
+    errors.SharedLLMError: 500,
+}
+"""Of a class not named here its nearest base class counts."""
+
+
+def status_of(error: SharedLLMError) -> int:
+    """The status of the response to an error."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def error_body(
+    message: str, kind: str, *, remedy: str = "", param: str | None = None, code: str | None = None
+) -> dict[str, Any]:
+    """The JSON of an error."""
+    said = f"{message} {remedy}".strip()
+    return {"error": {"message": said, "remedy": remedy, "type": kind, "param": param, "code": code}}
+
+
+def body_of(error: BaseException, hidden: Mapping[str, str]) -> dict[str, Any]:
+    """The JSON of an exception.
+
+    Args:
+        error: any; of one that nobody foresaw nothing is told.
+        hidden: texts that must not leave the server (folders of indexes) and what stands in their place.
+    """
+    if not isinstance(error, SharedLLMError):
+        return error_body("The server failed at this request; its log says why.", "internal_error")
+    message, remedy = without(error.message, hidden), without(error.remedy, hidden)
+    return error_body(message, type(error).__name__, remedy=remedy, param=getattr(error, "param", None))
+
+
+def without(text: str, hidden: Mapping[str, str]) -> str:
+    """A text in which hidden ones, where they stand alone or begin a path, are replaced."""
+    for one in sorted(hidden, key=len, reverse=True):
+        text = re.sub(rf"(?<![\w./-]){re.escape(one)}(?![\w-])", hidden[one], text)
+    return text
+
+
+def hidden_of(indexes: Mapping[str, str]) -> dict[str, str]:
+    """What must not leave the server: folders of indexes as they were named and as they are; in place of it the name.
+
+    Args:
+        indexes: folder or URL by name.
+    """
+    local = {os.path.abspath(url): name for name, url in indexes.items() if "://" not in url}
+    return {**local, **{url: name for name, url in indexes.items()}}
+
+
+def response_to(error: BaseException, hidden: Mapping[str, str]) -> JSONResponse:
+    """The response to an exception; see ``body_of``."""
+    status = status_of(error) if isinstance(error, SharedLLMError) else 500
+    headers = {}
+    if isinstance(error, BusyError):
+        headers["Retry-After"] = str(error.retry_after)
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return JSONResponse(body_of(error, hidden), status, headers)
+
+
+def answer_errors(app: FastAPI) -> None:
+    """Have an app answer the errors of the project, of requests and of routes so; ``LastResort`` does the rest."""
+
+    async def own(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, SharedLLMError)
+        if status_of(error) >= 500:
+            log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+        return response_to(error, request.app.state.hidden)
+
+    async def invalid(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        problems = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()]
+        param = ".".join(map(str, error.errors()[0]["loc"][1:])) or None
+        return JSONResponse(error_body("; ".join(problems) + ".", "invalid_request_error", param=param), 400)
+
+    async def http(request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        if isinstance(error.__cause__, SharedLLMError):  # raised while the body was read (limits)
+            return response_to(error.__cause__, request.app.state.hidden)
+        body = error_body(str(error.detail).rstrip(".") + ".", "invalid_request_error")
+        return JSONResponse(body, error.status_code, error.headers)
+
+    app.add_exception_handler(SharedLLMError, own)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, http)
+
+
+class LastResort:
+    """Answers what nobody foresaw, as every other error is answered; the log has it, with its traceback."""
+
+    def __init__(self, app: ASGIApp, hidden: Mapping[str, str]) -> None:
+        self.app, self.hidden = app, hidden
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def sending(message: Message) -> None:
+            nonlocal started
+            started = started or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except Exception as error:
+            if scope["type"] != "http" or started:
+                raise
+            log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+            await response_to(error, self.hidden)(scope, receive, send)

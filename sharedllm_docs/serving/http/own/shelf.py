@@ -1,0 +1,89 @@
+"""What the routes share of one index: the index, its uploads, its desk. ``Depends(shelf)`` gives the one asked for."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from fastapi import Depends, Query, Request
+
+from sharedllm_docs.errors import ForbiddenError, SharedLLMError
+from sharedllm_docs.index.index import Index
+from sharedllm_docs.serving.desk import Desk
+from sharedllm_docs.serving.http import state
+from sharedllm_docs.serving.http.own.sources import Sources
+from sharedllm_docs.serving.http.own.uploads import Uploads
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Shelf:
+    """One index of the server.
+
+    Attributes:
+        name: by which requests name it.
+        index: the index.
+        uploads: files on their way into it.
+        sources: the files that its documents were read from.
+    """
+
+    name: str
+    index: Index
+    uploads: Uploads
+    sources: Sources
+
+
+def shelf(
+    request: Request,
+    desk: Annotated[Desk, Depends(state.desk)],
+    index: Annotated[str | None, Query(description="name of the index; by default the first one")] = None,
+) -> Shelf:
+    """The shelf of the index that a request names."""
+    name = index or desk.names[0]
+    desk.index(name)  # told by name where there is none
+    found: Shelf = request.app.state.shelves[name]
+    return found
+
+
+Shelved = Annotated[Shelf, Depends(shelf)]
+
+
+def may_write(request: Request) -> None:
+    """Refuse changes where the server was told to serve what is there.
+
+    Raises:
+        ForbiddenError: documents cannot be added or deleted here.
+    """
+    if not state.settings(request).docs:
+        raise ForbiddenError(
+            "This server does not take or delete documents.", remedy="Its owner adds them with `sharedllm-docs add`."
+        )
+
+
+@asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[None]:
+    """Read on where the last server stopped; at the end wait for the file in hand."""
+    desk: Desk = app.state.desk
+    indexes = {name: desk.index(name) for name in desk.names}
+    shelves = {name: Shelf(name, one, Uploads(one), Sources(one)) for name, one in indexes.items()}
+    app.state.shelves = shelves
+    reading = asyncio.create_task(asyncio.to_thread(_read_on, list(shelves.values())))
+    try:
+        yield
+    finally:
+        await reading
+        for one in shelves.values():
+            await asyncio.to_thread(one.uploads.close)
+
+
+def _read_on(shelves: list[Shelf]) -> None:
+    for one in shelves:
+        try:
+            one.uploads.read_on()
+        except SharedLLMError as error:  # a read-only index, a model that is not there: questions say so too
+            log.warning("reading on in %s failed: %s", one.name, error)

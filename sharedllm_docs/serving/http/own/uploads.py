@@ -1,0 +1,240 @@
+"""Files on their way into an index: one is read at a time, in a thread; what it has come to can be asked meanwhile.
+
+Uploads live in memory: a server that is started again knows the documents that were committed and reads on in them,
+and has forgotten the files that were not read yet.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from sharedllm_docs.errors import BusyError, DocumentNotFoundError, ServingError, SharedLLMError
+from sharedllm_docs.serving.http.own.progress import Pace
+
+if TYPE_CHECKING:
+    from sharedllm_docs.index.index import Index
+    from sharedllm_docs.index.ingest import Progress
+    from sharedllm_docs.index.views import AddedDocument, DocumentInfo
+
+log = logging.getLogger(__name__)
+State = Literal["waiting", "reading", "done", "failed"]
+WAITING = 100
+"""Number of files that may wait: they lie on the disk meanwhile."""
+KEPT = 200
+"""Number of finished uploads that are remembered; the oldest are forgotten first."""
+
+
+class _Cancelled(Exception):  # noqa: N818 - not an error: somebody took the file back
+    """Raised out of the reading of an upload that was taken back."""
+
+
+@dataclass
+class Upload:
+    """One file.
+
+    Attributes:
+        id: a random name.
+        name: the file's, as shown.
+        path: where its bytes are, until it is read.
+        folder: removed with everything in it once it is read.
+        options: keywords of ``Index.add``.
+        state: ``waiting`` for others, ``reading``, ``done`` (it can be asked) or ``failed``.
+        stage: what is being done, as ``Progress`` names it.
+        done: amount done of the stage.
+        total: the whole amount.
+        unit: of both.
+        document: key of the document, once it can be asked.
+        new: whether it was not in the index before.
+        replaced: number of earlier versions that it took the place of.
+        error: why it failed.
+        cancelled: whether it was taken back.
+        pace: of the stage.
+        reading: pace of reading on, once it can be asked.
+        thread: the thread that adds it.
+    """
+
+    id: str
+    name: str
+    path: Path
+    folder: Any
+    options: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    state: State = "waiting"
+    stage: str = ""
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    document: str = ""
+    new: bool = True
+    replaced: int = 0
+    error: SharedLLMError | None = None
+    cancelled: bool = False
+    pace: Pace = field(default_factory=Pace, repr=False)
+    reading: Pace = field(default_factory=Pace, repr=False)
+    thread: int = 0
+
+
+class Uploads:
+    """Reads files into one index and knows how far its documents are read. Safe to use from several threads.
+
+    Args:
+        index: where they go.
+        clock: seconds, for the time left.
+    """
+
+    def __init__(self, index: Index, clock: Callable[[], float] = time.monotonic) -> None:
+        self._index = index
+        self._clock = clock
+        self._worker = ThreadPoolExecutor(1, thread_name_prefix="sharedllm-docs-upload")
+        self._uploads: dict[str, Upload] = {}
+        self._paces: dict[str, Pace] = {}
+        self._lock = threading.Lock()
+
+    def start(self, name: str, path: Path, folder: Any, options: Mapping[str, Any]) -> tuple[Upload, Future[None]]:
+        """Queue a file.
+
+        Args:
+            name: display name.
+            path: of its bytes.
+            folder: temporary folder that holds them; its ``cleanup`` is called afterwards.
+            options: keywords of ``Index.add``.
+
+        Raises:
+            BusyError: too many files wait.
+
+        Returns:
+            the upload, and a future that is done when the document can be asked or reading it has failed.
+        """
+        upload = Upload(secrets.token_hex(8), name, path, folder, options)
+        with self._lock:
+            waiting = sum(one.state == "waiting" for one in self._uploads.values())
+            if waiting >= WAITING:
+                raise BusyError(f"{waiting} files wait to be read.", retry_after=60, remedy="Send it again later.")
+            over = [one.id for one in self._uploads.values() if one.state in ("done", "failed")][: -KEPT or None]
+            for old in over:
+                del self._uploads[old]
+            self._uploads[upload.id] = upload
+        return upload, self._worker.submit(self._add, upload)
+
+    def list(self) -> list[Upload]:
+        """All uploads that are remembered, oldest first."""
+        with self._lock:
+            return list(self._uploads.values())
+
+    def get(self, name: str) -> Upload:
+        """An upload by its ``id``.
+
+        Raises:
+            DocumentNotFoundError: no such upload, or one of a server that was stopped since.
+        """
+        with self._lock:
+            found = self._uploads.get(name)
+        if found is None:
+            raise DocumentNotFoundError(f"There is no upload {name!r}.", remedy="Upload the file again.")
+        return found
+
+    def forget(self, name: str) -> Upload:
+        """Take an upload back if it is not read yet, and forget it; a document that is there stays.
+
+        Raises:
+            DocumentNotFoundError: no such upload.
+        """
+        upload = self.get(name)
+        upload.cancelled = True
+        with self._lock:
+            self._uploads.pop(name, None)
+        return upload
+
+    def read_on(self) -> None:
+        """Read on in the background in all documents that are not wholly read."""
+        for info in self._index.documents():
+            if info.unread_chunks:
+                self._index.read_in_background(info.key, progress=self._reporter(info.key))
+
+    def in_worker(self, work: Callable[[], Any]) -> Future[Any]:
+        """Run something after the files that are queued: it writes to the index, as they do."""
+        return self._worker.submit(work)
+
+    def seconds_left(self, info: DocumentInfo) -> float | None:
+        """Estimated seconds until a document is wholly read; None where nothing is known yet."""
+        pace = self._paces.get(info.key)
+        return pace.seconds_left(self._clock()) if pace is not None and info.unread_chunks else None
+
+    def share_read(self, info: DocumentInfo) -> float:
+        """Share of a document that is read, 0 to 1: as told while it is read, else as its manifest says."""
+        noted = 1 - info.unread_chunks / max(1, info.chunks)
+        pace = self._paces.get(info.key)
+        return max(noted, pace.share) if pace is not None else noted
+
+    def close(self) -> None:
+        """Take back what waits, and wait for the file in hand to notice."""
+        for upload in self.list():
+            upload.cancelled = True
+        self._worker.shutdown(wait=True, cancel_futures=True)
+        for upload in self.list():
+            upload.folder.cleanup()
+
+    def _add(self, upload: Upload) -> None:
+        """Read one file. Nothing is raised: what went wrong is in the upload."""
+        try:
+            if upload.cancelled:
+                raise _Cancelled
+            upload.state, upload.thread = "reading", threading.get_ident()
+            with upload.path.open("rb") as stream:
+                added = self._index.add(
+                    stream,
+                    name=upload.name,
+                    encode="background",
+                    progress=lambda progress: self._told(upload, progress),
+                    **upload.options,
+                )
+            self._added(upload, added)
+        except _Cancelled:
+            upload.error, upload.state = _taken_back(upload), "failed"
+        except SharedLLMError as error:
+            upload.error, upload.state = error, "failed"
+        except Exception as error:
+            log.exception("reading %s failed", upload.name)
+            upload.error = SharedLLMError(
+                f"{upload.name} cannot be read: {type(error).__name__}.", remedy="The server's log says more."
+            )
+            upload.state = "failed"
+        finally:
+            upload.options = {}  # the password
+            upload.folder.cleanup()
+
+    def _added(self, upload: Upload, added: AddedDocument) -> None:
+        upload.document, upload.new = added.document.key, added.new
+        self._paces[upload.document] = upload.reading
+        upload.replaced, upload.state = len(added.replaced), "done"
+
+    def _told(self, upload: Upload, progress: Progress) -> None:
+        """Note progress: of adding the file, which this may end, or of reading on, in another thread."""
+        now = self._clock()
+        if threading.get_ident() != upload.thread:
+            upload.reading.note(progress.done, progress.total, now)
+            return
+        if upload.cancelled:
+            raise _Cancelled
+        if progress.stage != upload.stage:
+            upload.pace = Pace()
+        upload.stage, upload.unit = progress.stage, progress.unit
+        upload.done, upload.total = progress.done, progress.total
+        upload.pace.note(progress.done, progress.total, now)
+
+    def _reporter(self, key: str) -> Callable[[Progress], None]:
+        def report(progress: Progress) -> None:
+            self._paces.setdefault(key, Pace()).note(progress.done, progress.total, self._clock())
+
+        return report
+
+
+def _taken_back(upload: Upload) -> SharedLLMError:
+    return ServingError(f"{upload.name} was taken back before it was read.", remedy="Send it again if it is wanted.")

@@ -1,0 +1,219 @@
+"""``Resident``: one open index with its model, kept for many questions. Knows neither sockets nor HTTP.
+
+A face (``stay/``, ``http/``) takes ``index`` to ask, holds ``work`` around each request and ``turn`` around each
+question, and asks ``reason_to_leave`` now and then.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sharedllm_docs.errors import SharedLLMError
+from sharedllm_docs.serving.memory import own_memory
+
+if TYPE_CHECKING:
+    from sharedllm_docs.index.index import Index
+
+_POLL = 0.1
+"""Seconds after which a question that waits for its turn looks whether anyone still wants the answer."""
+
+
+class LeavingError(SharedLLMError):
+    """The process takes no more work: it was told to leave, or what it holds is no longer what lies on disk."""
+
+
+@dataclass
+class Counters:
+    """What a resident has done so far.
+
+    Attributes:
+        requests: number of requests begun.
+        questions: number of questions that had their turn.
+        failures: number of requests that ended in an error.
+        waiting: number of questions that wait for their turn now.
+    """
+
+    requests: int = 0
+    questions: int = 0
+    failures: int = 0
+    waiting: int = 0
+
+
+class Resident:
+    """One open index and its model, a turn for questions, counters, and what tells that it should leave.
+
+    Questions take turns in the order in which they come: a processor that answers one after the other gives the first
+    answer sooner, and the last one no later. Other requests (listing, adding, reading on) wait for nobody.
+
+    Args:
+        opened: opens the index; with ``create=True`` it makes one where there is none.
+        keep_seconds: seconds without work after which it should leave; None for ever.
+        max_memory: bytes of memory of its own above which it should leave; None for no bound.
+        clock: seconds, for tests.
+        memory: bytes of memory of its own, for tests.
+
+    Attributes:
+        counters: what it has done so far.
+        keep_seconds: as given; may be set later.
+    """
+
+    def __init__(
+        self,
+        opened: Callable[[bool], Index],
+        *,
+        keep_seconds: float | None = None,
+        max_memory: int | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        memory: Callable[[], int] = own_memory,
+    ) -> None:
+        self.counters = Counters()
+        self.keep_seconds = keep_seconds
+        self.max_memory = max_memory
+        self._opened, self._clock, self._memory = opened, clock, memory
+        self._index: Index | None = None
+        self._opening = threading.Lock()
+        self._state = threading.Condition()
+        self._tickets = 0
+        self._queue: list[int] = []
+        self._in_hand = 0
+        self._since = self.begun = clock()
+        self._leaving = ""
+
+    # -- the index --------------------------------------------------------------------------------------------------
+
+    def index(self, *, create: bool = False) -> Index:
+        """The index, opened at first use and kept; opened anew where another index has taken its place since.
+
+        Args:
+            create: make one where there is none.
+
+        Raises:
+            IndexNotFoundError, DamagedIndexError, ...: as ``Index.open``.
+        """
+        with self._opening:
+            if self._index is not None and not self._index.is_current():
+                self._index.close()
+                self._index = None
+            if self._index is None:
+                self._index = self._opened(create)
+            return self._index
+
+    # -- work -------------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def work(self) -> Iterator[Counters]:
+        """Hold this around a request: meanwhile the resident is not idle.
+
+        Raises:
+            LeavingError: it is about to leave and takes no more.
+        """
+        with self._state:
+            if self._leaving:
+                raise LeavingError(f"The process leaves: {self._leaving}.", remedy="Ask again.")
+            self._in_hand += 1
+            self.counters.requests += 1
+        try:
+            yield self.counters
+        except BaseException:
+            self.counters.failures += 1
+            raise
+        finally:
+            with self._state:
+                self._in_hand -= 1
+                self._since = self._clock()
+                self._state.notify_all()
+
+    @contextmanager
+    def turn(self, unwanted: Callable[[], bool] = lambda: False) -> Iterator[bool]:
+        """Hold this around a question; gives False at once, without a turn, when nobody wants the answer any more.
+
+        Args:
+            unwanted: whether whoever asked has gone.
+        """
+        with self._state:
+            self._tickets += 1
+            ticket = self._tickets
+            self._queue.append(ticket)
+            self.counters.waiting += 1
+        try:
+            yield self._wait(ticket, unwanted)
+        finally:
+            with self._state:
+                self._queue.remove(ticket)
+                self._state.notify_all()
+
+    def _wait(self, ticket: int, unwanted: Callable[[], bool]) -> bool:
+        try:
+            while not unwanted():
+                with self._state:
+                    if self._queue[0] == ticket:
+                        self.counters.questions += 1
+                        return True
+                    self._state.wait(_POLL)
+            return False
+        finally:
+            with self._state:
+                self.counters.waiting -= 1
+
+    # -- leaving ----------------------------------------------------------------------------------------------------
+
+    def leave(self, reason: str) -> None:
+        """Take no more work; what is in hand goes on."""
+        with self._state:
+            self._leaving = self._leaving or reason
+            self._state.notify_all()
+
+    @property
+    def leaving(self) -> str:
+        """Why it takes no more work; "" while it does."""
+        return self._leaving
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is in hand."""
+        return not self._in_hand
+
+    def reason_to_leave(self) -> str:
+        """Why it should leave now, or ""; never while something is in hand."""
+        with self._state:
+            if self._in_hand:
+                return ""
+            if self._leaving:
+                return self._leaving
+            if self.keep_seconds is not None and self._clock() - self._since >= self.keep_seconds:
+                return f"nothing was asked for {self.keep_seconds:g} s"
+        if self.max_memory is not None and (held := self._memory()) > self.max_memory:
+            return f"it holds {held:,} bytes of memory, more than {self.max_memory:,}"
+        return ""
+
+    def wait_until_idle(self, seconds: float) -> bool:
+        """Wait until nothing is in hand; False if that takes longer."""
+        with self._state:
+            return self._state.wait_for(lambda: not self._in_hand, timeout=seconds)
+
+    def close(self) -> None:
+        """End reading in the background, after the chunk in hand, and forget open files."""
+        with self._opening:
+            if self._index is not None:
+                self._index.close()
+
+    def status(self) -> Mapping[str, Any]:
+        """What there is to tell about it, as JSON-ready values."""
+        now = self._clock()
+        with self._state:
+            idle = 0.0 if self._in_hand else now - self._since
+            return {
+                "seconds": now - self.begun,
+                "idle_seconds": idle,
+                "keep_seconds": self.keep_seconds,
+                "memory": self._memory(),
+                "max_memory": self.max_memory,
+                "in_hand": self._in_hand,
+                "leaving": self._leaving,
+                **vars(self.counters),
+            }

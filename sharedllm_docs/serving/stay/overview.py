@@ -1,0 +1,72 @@
+"""All processes of the user that stay: what they are, and how to end them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sharedllm_docs.serving.stay.door import knock
+from sharedllm_docs.serving.stay.place import ABOUT, keys
+from sharedllm_docs.serving.stay.wire import GoneError, receive, send
+
+PATIENCE = 2.0
+"""Seconds that a process has to tell how it is; one that starts or computes may take longer."""
+
+
+@dataclass(frozen=True)
+class StayingProcess:
+    """A process that stays.
+
+    Attributes:
+        folder: of its files.
+        key: of its settings.
+        pid: its number.
+        url: of its index, absolute.
+        begun: when it was started, in seconds since 1970.
+        status: what ``Resident.status`` says; empty where it did not answer in time.
+    """
+
+    folder: Path
+    key: str
+    pid: int
+    url: str
+    begun: float
+    status: dict[str, Any] = field(default_factory=dict)
+
+    def stop(self) -> bool:
+        """Tell it to leave after what it has in hand; False where it has gone already or does not answer."""
+        return _asked(self.folder, self.key, "stop") is not None
+
+
+def running() -> list[StayingProcess]:
+    """The processes that run, oldest first; notes that dead ones left are taken away."""
+    found = []
+    for folder, key in keys():
+        status = _asked(folder, key, "status")
+        if status is None:
+            with contextlib.suppress(OSError):
+                (folder / (key + ABOUT)).unlink(missing_ok=True)
+            continue
+        with contextlib.suppress(OSError, ValueError, KeyError):
+            about = json.loads((folder / (key + ABOUT)).read_text(encoding="ascii"))
+            found.append(
+                StayingProcess(folder, key, int(about["pid"]), str(about["url"]), float(about["begun"]), status)
+            )
+    return sorted(found, key=lambda one: one.begun)
+
+
+def _asked(folder: Path, key: str, call: str) -> dict[str, Any] | None:
+    """What a process says; {} where it does not answer in time, None where there is none."""
+    connection = knock(folder, key)
+    if connection is None:
+        return None
+    with connection:
+        connection.settimeout(PATIENCE)
+        try:
+            send(connection, {"call": call, "arguments": {}, "names": {}})
+            return dict(receive(connection).get("result") or {})
+        except GoneError:
+            return {}
