@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sharedllm_docs.documents import boxes as documents
+from sharedllm_docs.documents.box import Box as PlacedBox
 
 
 class Problem(BaseModel):
@@ -90,7 +90,7 @@ class Box(BaseModel):
     top: float
 
     @classmethod
-    def of(cls, box: documents.Box) -> Box:
+    def of(cls, box: PlacedBox) -> Box:
         """The same as the library has it."""
         return cls(page=box.page, left=box.left, bottom=box.bottom, right=box.right, top=box.top)
 
