@@ -51,11 +51,11 @@ class SizeEstimate:
         tokens: ids and character spans.
         vectors: vectors of leaves and nodes.
         content: text and outline.
-        boxes: where the text stands on the pages.
-        source: the file that the document is read from, if it is kept.
         manifest: the document's manifest.
         num_tokens: number of tokens of the document.
         chunk_bytes: size of each chunk's shard, in order.
+        boxes: where the text stands on the pages.
+        source: the file that the document is read from, if it is kept.
     """
 
     rows: int
@@ -65,9 +65,9 @@ class SizeEstimate:
     content: int
     manifest: int
     num_tokens: int
+    chunk_bytes: tuple[int, ...] = field(repr=False, default=())
     boxes: int = 0
     source: int = 0
-    chunk_bytes: tuple[int, ...] = field(repr=False, default=())
 
     @property
     def total(self) -> int:
