@@ -28,7 +28,7 @@ from tests.cli_run import run
 from tests.serving_helpers import ALWAYS, QUESTIONS, new_index, running
 from tests.tiny_text import END, START, tiny_document, tiny_tokenizer
 
-KEY, OTHER = keys.new_key(), keys.new_key()
+KEY, OTHER = "sk-" + "ab12" * 11, "sk-" + "cd34" * 11  # fixed: names of tests must be the same in every process
 ASKED = {"model": "docs", "messages": [{"role": "user", "content": QUESTIONS[0]}], "max_tokens": 3, **ALWAYS}
 
 
@@ -90,6 +90,12 @@ def test_the_command_refuses_too(tmp_path):
 
 
 # -- keys ---------------------------------------------------------------------------------------------------------
+
+
+def test_new_keys_are_long_differ_and_let_in():
+    made = {keys.new_key() for _ in range(8)}
+    assert len(made) == 8
+    assert all(len(key) == len(KEY) - 1 and keys.let_in(key, [keys.hashed(key)]) for key in made)
 
 
 @pytest.mark.parametrize("key", [KEY, OTHER])
