@@ -43,4 +43,4 @@ def test_listing_verifying_and_removing_work_without_torch(tmp_path: Path) -> No
         "store.remove(first.key); print(store.prune().files)"
     )
     lines = run(code, str(GOLDEN / "int8"), str(tmp_path / "index")).splitlines()
-    assert lines == ["first.txt True () 4729", "3 first.txt ['leaf_embeddings', 'node_vectors']", "2"]
+    assert lines == ["first.txt True () 4729", "4 first.txt ['leaf_embeddings', 'node_vectors']", "1"]

@@ -157,7 +157,7 @@ def test_select_and_asearch_take_where(index: Index) -> None:
 
 def test_filtering_and_listing_open_manifests_alone(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     read, paths = LocalFiles.read, []
-    monkeypatch.setattr(LocalFiles, "read", lambda self, path: (paths.append(path), read(self, path))[1])
+    monkeypatch.setattr(LocalFiles, "read", lambda self, path, *most: (paths.append(path), read(self, path, *most))[1])
     for method in ("map", "read_ranges"):
         monkeypatch.setattr(LocalFiles, method, lambda *_: pytest.fail("a shard was opened"))
     fresh = Index(IndexStore.open(index.url), None)
