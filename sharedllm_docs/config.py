@@ -196,6 +196,10 @@ class Profile:
         return range(self.layers[0] - 1, self.layers[1])
 
 
+RELEVANCE_FLOOR = 0.3
+"""Relevance of the best leaf below which a model without a fitted decision is not asked (docs/log.md)."""
+
+
 @dataclass(frozen=True)
 class RetrievalConfig:
     """How one question is answered from the index.
@@ -207,7 +211,8 @@ class RetrievalConfig:
         evidence_tokens: tokens of the best leaves' text quoted in the prompt; 0 for none, None for the adapter's or
             profile's default. Where that is 0, the row of a table that answers to the question's words is still quoted.
         relevance_floor: minimum relevance of the best leaf, 0 .. 1; below it the answer is "The document does not
-            say." 0 switches the floor off.
+            say." 0 switches the floor off; None is ``RELEVANCE_FLOOR``, or 0 where the decision by confidence was fitted
+            to the model: it weighs the relevance among other signs.
         max_citations: maximum number of citations returned.
         min_confidence: minimum ``Answer.confidence``, 0 .. 1; below it the answer is "The document does not say." None
             for the model's fitted threshold; 0 leaves the decision to the relevance floor and the model's own words.
@@ -217,7 +222,7 @@ class RetrievalConfig:
     selector: SelectorName = "embedding"
     candidates: int = 8
     evidence_tokens: int | None = None
-    relevance_floor: float = 0.3
+    relevance_floor: float | None = None
     max_citations: int = 5
     min_confidence: float | None = None
 
@@ -225,8 +230,8 @@ class RetrievalConfig:
         problems = choice_problems(self, {"selector": SelectorName})
         given = tuple(name for name in ("budget", "evidence_tokens") if getattr(self, name) is not None)
         whole = ("candidates", "max_citations", *given)
-        sure = () if self.min_confidence is None else ("min_confidence",)
-        wrong = number_problems(self, whole=whole, finite=("relevance_floor", *sure))
+        finite = tuple(name for name in ("relevance_floor", "min_confidence") if getattr(self, name) is not None)
+        wrong = number_problems(self, whole=whole, finite=finite)
         raise_if(problems + (wrong or self._range_problems()), "question settings")
 
     def _range_problems(self) -> list[str]:
@@ -238,7 +243,7 @@ class RetrievalConfig:
                 problems.append(f"{name}={getattr(self, name)} must be at least 1.")
         if self.evidence_tokens is not None and self.evidence_tokens < 0:
             problems.append(f"evidence_tokens={self.evidence_tokens} must not be negative.")
-        if not 0 <= self.relevance_floor <= 1:
+        if self.relevance_floor is not None and not 0 <= self.relevance_floor <= 1:
             problems.append(f"relevance_floor={self.relevance_floor} must lie in 0..1.")
         if self.min_confidence is not None and not 0 <= self.min_confidence <= 1:
             problems.append(f"min_confidence={self.min_confidence} must lie in 0..1.")
@@ -322,7 +327,7 @@ class RetrievalOptions(TypedDict, total=False):
     selector: SelectorName
     candidates: int
     evidence_tokens: int | None
-    relevance_floor: float
+    relevance_floor: float | None
     max_citations: int
     min_confidence: float | None
     retrieval: RetrievalConfig | None

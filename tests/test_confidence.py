@@ -100,6 +100,25 @@ def test_a_summary_searches_for_nothing_and_has_no_signs(tmp_path):
     assert answer.draft == ""
 
 
+@pytest.mark.parametrize(
+    ("early", "asked", "floor", "is_asked"),
+    [
+        (0.1, None, None, True),  # a fitted decision has weighed the relevance
+        (0.0, None, None, False),  # the generic one leaves it to the floor
+        (0.1, None, 0.99, False),  # a floor that was asked for holds
+        (0.0, None, 0.0, True),
+        (0.1, 0.0, None, False),  # no decision, so the floor
+    ],
+)
+def test_the_relevance_floor_holds_where_no_fitted_decision_weighs_the_relevance(
+    early, asked, floor, is_asked, tmp_path, monkeypatch
+):
+    index = made(tmp_path, judge(sure=0.9, early=early))
+    monkeypatch.setattr("sharedllm_docs.index.engine.RELEVANCE_FLOOR", 0.99)
+    answer = index.ask(ABSENT, min_confidence=asked, relevance_floor=floor, budget=64, max_new_tokens=2)
+    assert (answer.counts.rows > 0) == is_asked
+
+
 WEIGHTS = {"heron": 2.0, "stand": 1.0}
 TEXTS = ["Birds\nThe heron stands in the shallow River.", "Copper melts."]
 

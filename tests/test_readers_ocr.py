@@ -5,11 +5,13 @@ from __future__ import annotations
 import difflib
 import io
 import re
+import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sharedllm_docs import Index
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.readers import ReadOptions, read_document, recognised_words
 from sharedllm_docs.documents.readers.identify import identify
@@ -17,6 +19,7 @@ from sharedllm_docs.documents.readers.legible import illegible
 from sharedllm_docs.documents.readers.ocr import Line, Recognised, Word, engines
 from sharedllm_docs.errors import ConfigError, DocumentWarning, ScannedDocumentError
 from tests.documents import PICTURE, R_INTRO, drawn_pdf, make_pdf, prose, put
+from tests.tiny_text import tiny_llm
 
 SCAN_TEXT = "The yearly rent is 1,240 EUR."
 
@@ -231,7 +234,7 @@ def test_confidence_is_the_mean_over_characters() -> None:
 # -- pictures
 
 
-def test_a_picture_file_is_a_document(fake: FakeEngine) -> None:
+def test_a_picture_file_is_a_document(fake: FakeEngine, tmp_path: Path) -> None:
     Image = pytest.importorskip("PIL.Image")  # noqa: N806
     file = io.BytesIO()
     pages = [Image.new("RGBA", (400, 200), "white") for _ in range(2)]
@@ -239,6 +242,11 @@ def test_a_picture_file_is_a_document(fake: FakeEngine) -> None:
     document = read_document(file.getvalue(), name="scan.tif")
     assert [page.text for page in document.pages] == [SCAN_TEXT, SCAN_TEXT]
     assert codes(document) == [("text-recognised", 1), ("text-recognised", 2)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        index = Index.create(tmp_path / "index", tiny_llm())
+        index.add(file.getvalue(), name="scan.tif", encode="when-asked")
+    assert index.document("scan.tif").pages == 2
 
 
 def test_a_picture_without_an_engine_is_told_what_to_do() -> None:

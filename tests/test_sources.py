@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import shutil
 from dataclasses import asdict
 from pathlib import Path
@@ -284,6 +285,17 @@ def test_what_is_not_kept_is_found_by_path_and_digest(index: Index, pond: Path) 
     assert index.add(elsewhere, name="pond.pdf").document.source == "kept"
     elsewhere.unlink()
     assert index.page_image("pond.pdf", 1, scale=1).height == 842
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="the system has no pipes with names")
+def test_a_pipe_or_device_where_the_file_was_is_never_waited_for(index: Index, pond: Path) -> None:
+    index.add(pond, keep_source=False)
+    pond.unlink()
+    for put in (lambda: os.mkfifo(pond), lambda: pond.symlink_to("/dev/zero"), pond.mkdir):
+        put()
+        with pytest.raises(SourceMissingError, match="not kept, and is not at"):
+            index.open_source("pond.pdf")
+        pond.rmdir() if pond.is_dir() else pond.unlink()
 
 
 @pytest.mark.parametrize("damage", ["flipped", "missing"])

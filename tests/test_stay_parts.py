@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import socket
 import stat
+import subprocess
+import sys
 import tempfile
 import threading
 import time
@@ -24,6 +27,7 @@ from sharedllm_docs.documents.document import Issue
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.errors import ConfigError, DocumentWarning, SharedLLMError, UnstoredRowsWarning
 from sharedllm_docs.index.views import AddedDocument
+from sharedllm_docs.serving.stay import client as client_module
 from sharedllm_docs.serving.stay import door, overview, place, settings, wire
 from sharedllm_docs.serving.stay.client import StayedIndex, StayedProcessError, find
 from sharedllm_docs.serving.stay.door import Door, knock
@@ -240,6 +244,29 @@ def test_a_stale_door_is_no_error(kind, runtime):
             thread.join(PATIENCE)
         assert taken[0] is not None
         taken[0].close()
+
+
+def test_a_process_that_says_nothing_is_as_good_as_none(kind, runtime, monkeypatch):
+    monkeypatch.setattr(client_module, "PATIENCE", 0.2)
+    monkeypatch.setattr(client_module, "runtime_folder", lambda: runtime)
+    settings = Settings.of("index", {})
+    with contextlib.closing(Door(runtime, settings.key)) as made:
+        taken, thread = welcomed(made)
+        assert find(settings) is None
+        thread.join(PATIENCE)
+        taken[0].close()
+
+
+def test_the_note_of_a_living_process_stays(runtime):
+    about = runtime / (KEY + place.ABOUT)
+    about.write_text(json.dumps({"pid": os.getpid()}), encoding="ascii")
+    overview._forget(about)
+    assert about.exists() == (os.name != "nt")
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    about.write_text(json.dumps({"pid": gone.pid}), encoding="ascii")
+    overview._forget(about)
+    assert not about.exists()
 
 
 def test_a_file_in_the_doors_place_is_no_door(kind, runtime):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 import re
 import unicodedata
 
@@ -65,6 +67,13 @@ def shows(origin: str, character: str) -> bool:
     shown = known.get(origin[0], "") + unicodedata.normalize("NFKC", origin[0])
     base = unicodedata.normalize("NFD", character)[0]
     return character in shown or base in unicodedata.normalize("NFD", origin[0])
+
+
+@given(st.text())
+def test_copies_keep_marks(text: str) -> None:
+    made = traced(text, 3)
+    for copied in (copy.copy(made), copy.deepcopy(made), pickle.loads(pickle.dumps(made))):
+        assert (copied, copied.marks) == (made, made.marks)
 
 
 @given(TEXTS, TEXTS)

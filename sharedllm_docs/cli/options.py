@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 import typer
 
 from sharedllm_docs.cli.units import parse_layers, parse_metadata, parse_size, parse_where
-from sharedllm_docs.config import AnswerStyle, GenerationConfig, ProfileName, RetrievalConfig, SelectorName, StoreDtype
+from sharedllm_docs.config import (
+    RELEVANCE_FLOOR,
+    AnswerStyle,
+    GenerationConfig,
+    ProfileName,
+    RetrievalConfig,
+    SelectorName,
+    StoreDtype,
+)
 from sharedllm_docs.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -461,7 +469,7 @@ class QuestionOptions(AmountOptions):
             "--floor",
             "0..1",
             "Relevance below which the answer is that the document does not say; 0 = off.",
-            str(_RETRIEVAL.relevance_floor),
+            f"{RELEVANCE_FLOOR}, or off where the decision was fitted to the model",
         ),
     ] = None
     min_confidence: Annotated[

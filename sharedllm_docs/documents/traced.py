@@ -39,6 +39,9 @@ class Traced(str):
             raise ValueError(f"{len(made.marks)} marks for {len(made)} characters")
         return made
 
+    def __getnewargs__(self) -> tuple[str, array[int]]:  # type: ignore[override]
+        return str(self), self.marks  # for copies
+
     def __getitem__(self, key: SupportsIndex | slice) -> str:
         part = str.__getitem__(self, key)
         return Traced(part, self.marks[key]) if isinstance(key, slice) else part

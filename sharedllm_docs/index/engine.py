@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from sharedllm_docs.config import GenerationConfig
+from sharedllm_docs.config import RELEVANCE_FLOOR, GenerationConfig
 from sharedllm_docs.errors import ConfigError, QuestionTooLongError
 from sharedllm_docs.index.weighing import declining, not_said_ids, without_rows
 from sharedllm_docs.injection.decoder import InjectedDecoder, Injection, positions_of
@@ -167,7 +167,7 @@ class Engine:
         one = Asked(query, begun, selection, ids, time.perf_counter() - begun)
         one.texts = tuple(injected_texts(selection))
         one.before = signs_before(query.question, selection, one.texts)
-        if selection.relevance >= query.retrieval.relevance_floor and not self._hopeless(one):
+        if selection.relevance >= self._floor(query) and not self._hopeless(one):
             one.chunks_encoded = self.source.encode(selection)
             one.encode_seconds = time.perf_counter() - begun - one.select_seconds
             one.injection, one.bytes_read = self._load(selection)
@@ -179,6 +179,13 @@ class Engine:
     def _decides(self, query: Query) -> bool:
         """Whether answers to this query are declined by confidence; summaries and ``min_confidence=0`` are not."""
         return not query.spread and query.retrieval.min_confidence != 0
+
+    def _floor(self, query: Query) -> float:
+        """The relevance that the best leaf must have: as asked, or as the model's decision makes it needless."""
+        asked = query.retrieval.relevance_floor
+        if asked is not None:
+            return asked
+        return 0.0 if self._decides(query) and self.reader(query).confidence.fitted else RELEVANCE_FLOOR
 
     def _hopeless(self, one: Asked) -> bool:
         """Whether the documents say so little of the question that the model need not be asked."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -100,8 +101,8 @@ def open_source_file(store: IndexStore, record: DocumentRecord) -> BinaryIO:
     if not record.source_path:
         raise SourceMissingError(f"The index keeps no source file of {record.name}.", remedy=KEEP_SOURCE)
     try:
-        file = open(record.source_path, "rb")  # noqa: SIM115 - handed out
-    except OSError as error:
+        file = _regular_file(record.source_path)
+    except (OSError, ValueError) as error:
         raise SourceMissingError(
             f"The source file of {record.name} is not kept, and is not at {record.source_path} any more.",
             remedy=KEEP_SOURCE,
@@ -116,6 +117,16 @@ def open_source_file(store: IndexStore, record: DocumentRecord) -> BinaryIO:
             remedy="Add that file again, or put the old one back.",
         )
     file.seek(0)
+    return file
+
+
+def _regular_file(path: str) -> BinaryIO:
+    """A file opened for reading. Raises OSError or ValueError; a pipe or device, which may never end, is refused."""
+    number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    file = os.fdopen(number, "rb")
+    if not stat.S_ISREG(os.fstat(number).st_mode):
+        file.close()
+        raise ValueError("no regular file")
     return file
 
 

@@ -63,6 +63,11 @@ class Confidence:
         """Whether a sign counts for the decision; one that does not need not be computed."""
         return sign in self.after.signs
 
+    @property
+    def fitted(self) -> bool:
+        """Whether it was fitted to one model; the generic decision never spares a model the question."""
+        return self.early > 0
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
         parts = {name: {"intercept": one.intercept, "signs": dict(one.signs)} for name, one in self._parts().items()}

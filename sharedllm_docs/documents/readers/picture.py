@@ -57,7 +57,7 @@ class PictureReader:
                 issues.append(Issue("page-failed", f"the picture cannot be read ({error})", number))
                 continue
             listed_words(number, found.words)
-            pages.append(Page(number, found.text))
+            pages.append(Page(number, str(found.text)))  # marks of words that no reader places
             issues.append(_told(found, number))
             if progress is not None:
                 progress(done, len(numbers))

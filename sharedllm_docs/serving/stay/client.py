@@ -47,6 +47,8 @@ _START = (
     "import json, sys; told = json.loads(sys.stdin.readline()); sys.path[:] = told.pop('path'); "
     "from sharedllm_docs.serving.stay.process import main; main(told)"
 )
+PATIENCE = 20.0
+"""Seconds that a running process has to say that it is there; it may be computing on a busy machine."""
 START_PATIENCE = 60.0
 """Seconds that a client waits for a process that it has started to listen."""
 _LEAVING = "LeavingError"
@@ -70,11 +72,27 @@ class Step(NamedTuple):
 
 
 def find(settings: Settings) -> socket.socket | None:
-    """A connection to the running process of these settings; None where there is none."""
+    """A connection to the running process of these settings; None where there is none, or one that says nothing."""
     try:
-        return knock(runtime_folder(), settings.key)
+        connection = knock(runtime_folder(), settings.key)
     except NoPlaceError:
         return None
+    if connection is None or _speaks(connection):
+        return connection
+    connection.close()
+    return None
+
+
+def _speaks(connection: socket.socket) -> bool:
+    """Whether there is a process behind a connection that answers, and not one that was suspended."""
+    connection.settimeout(PATIENCE)
+    try:
+        send(connection, {"call": "status", "arguments": {}, "names": {}})
+        receive(connection)
+    except GoneError:
+        return False
+    connection.settimeout(None)
+    return True
 
 
 def start(settings: Settings, *, keep_seconds: float, max_memory: int | None) -> socket.socket:

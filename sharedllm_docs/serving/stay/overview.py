@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,7 @@ def running() -> list[StayingProcess]:
     for folder, key in keys():
         status = _asked(folder, key, "status")
         if status is None:
-            with contextlib.suppress(OSError):
-                (folder / (key + ABOUT)).unlink(missing_ok=True)
+            _forget(folder / (key + ABOUT))
             continue
         with contextlib.suppress(OSError, ValueError, KeyError):
             about = json.loads((folder / (key + ABOUT)).read_text(encoding="ascii"))
@@ -56,6 +56,17 @@ def running() -> list[StayingProcess]:
                 StayingProcess(folder, key, int(about["pid"]), str(about["url"]), float(about["begun"]), status)
             )
     return sorted(found, key=lambda one: one.begun)
+
+
+def _forget(about: Path) -> None:
+    """Take the note of a process away, unless the process lives: one that lets nobody in just now is not gone."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        pid = int(json.loads(about.read_text(encoding="ascii"))["pid"])
+        if os.name != "nt":  # there the call would end it
+            os.kill(pid, 0)
+            return
+    with contextlib.suppress(OSError):
+        about.unlink(missing_ok=True)
 
 
 def _asked(folder: Path, key: str, call: str) -> dict[str, Any] | None:
