@@ -211,8 +211,8 @@ class RetrievalConfig:
         evidence_tokens: tokens of the best leaves' text quoted in the prompt; 0 for none, None for the adapter's or
             profile's default. Where that is 0, the row of a table that answers to the question's words is still quoted.
         relevance_floor: minimum relevance of the best leaf, 0 .. 1; below it the answer is "The document does not
-            say." 0 switches the floor off; None is ``RELEVANCE_FLOOR``, or 0 where the decision by confidence was fitted
-            to the model: it weighs the relevance among other signs.
+            say." 0 switches the floor off. None is ``RELEVANCE_FLOOR``, or 0 where the decision by confidence was
+            fitted to the model: it weighs the relevance among other signs.
         max_citations: maximum number of citations returned.
         min_confidence: minimum ``Answer.confidence``, 0 .. 1; below it the answer is "The document does not say." None
             for the model's fitted threshold; 0 leaves the decision to the relevance floor and the model's own words.

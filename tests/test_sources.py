@@ -291,8 +291,8 @@ def test_what_is_not_kept_is_found_by_path_and_digest(index: Index, pond: Path) 
 def test_a_pipe_or_device_where_the_file_was_is_never_waited_for(index: Index, pond: Path) -> None:
     index.add(pond, keep_source=False)
     pond.unlink()
-    for put in (lambda: os.mkfifo(pond), lambda: pond.symlink_to("/dev/zero"), pond.mkdir):
-        put()
+    for make in (lambda: os.mkfifo(pond), lambda: pond.symlink_to("/dev/zero"), pond.mkdir):
+        make()
         with pytest.raises(SourceMissingError, match="not kept, and is not at"):
             index.open_source("pond.pdf")
         pond.rmdir() if pond.is_dir() else pond.unlink()

@@ -76,9 +76,14 @@ def none_left(folder):
     yield
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(folder))
-        for one in overview.running():
+        for one in running_here():
             os.kill(one.pid, signal.SIGTERM)
-        wait_for(lambda: not overview.running())
+        wait_for(lambda: not running_here())
+
+
+def running_here():
+    """The processes of these tests: the user may have others."""
+    return [one for one in overview.running() if Path(os.environ["XDG_RUNTIME_DIR"]) in one.folder.parents]
 
 
 def wait_for(there):
@@ -198,11 +203,11 @@ def test_a_new_index_is_made_by_the_process_as_without(fresh, folder, model):
 
 
 def test_an_index_that_is_not_there_starts_nothing(fresh, model):
-    before = {one.pid for one in overview.running()}
+    before = {one.pid for one in running_here()}
     one, other = both(fresh, "ask", QUESTION, "--index", "nowhere", *model)
     assert one == other
     assert "There is no index at nowhere." in one[2]
-    assert {one.pid for one in overview.running()} == before
+    assert {one.pid for one in running_here()} == before
 
 
 @pytest.mark.parametrize("more", [(), ("--json",), ("--stream", "-q")], ids=" ".join)
@@ -255,7 +260,7 @@ def test_documents_that_others_add_and_remove_are_noticed(fresh, folder, model):
 
 def test_status_and_stop(fresh, folder, model):
     good("stop")
-    wait_for(lambda: not overview.running())
+    wait_for(lambda: not running_here())
     good("ask", QUESTION, "--index", "ix", *model, *LOOSE, env={"SHAREDLLM_DOCS_STAY": "2m"})
     (one,) = json.loads(good("status", "--index", "ix", "--json").stdout)["processes"]
     assert one["url"] == os.path.realpath("ix")
@@ -263,25 +268,25 @@ def test_status_and_stop(fresh, folder, model):
     assert f"{one['pid']}: {one['url']}, for " in good("status").stdout
     assert good("stop", "--index", "another").stdout == "No process stays.\n"
     assert good("stop", "--index", "ix").stdout == f"Stopped {one['pid']}: {one['url']}\n"
-    wait_for(lambda: not Path(f"/proc/{one['pid']}").exists() or not overview.running())
+    wait_for(lambda: not Path(f"/proc/{one['pid']}").exists() or not running_here())
 
 
 def test_a_killed_process_is_no_error(fresh, folder, model):
     ask = ("ask", QUESTION, "--index", "ix", *model, *LOOSE, "-q")
     stay = {"SHAREDLLM_DOCS_STAY": "2m"}
     before = good(*ask, env=stay).stdout
-    pids = {one.pid for one in overview.running() if one.url == os.path.realpath("ix")}
+    pids = {one.pid for one in running_here() if one.url == os.path.realpath("ix")}
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
     # without a terminal or --stay none is started: the stale socket is passed by
     assert good(*ask, env={"SHAREDLLM_DOCS_STAY": ""}).stdout == before
     assert good(*ask, env=stay).stdout == before
-    assert {one.pid for one in overview.running() if one.url == os.path.realpath("ix")}.isdisjoint(pids)
+    assert {one.pid for one in running_here() if one.url == os.path.realpath("ix")}.isdisjoint(pids)
 
 
 def test_ctrl_c_of_the_client_leaves_the_process_alive(fresh, folder, model):
     good("ask", QUESTION, "--index", "ix", *model, *LOOSE, env={"SHAREDLLM_DOCS_STAY": "2m"})
-    (before,) = (one for one in overview.running() if one.url == os.path.realpath("ix"))
+    (before,) = (one for one in running_here() if one.url == os.path.realpath("ix"))
     endless = ("ask", QUESTION, "--index", "ix", *model, *LOOSE[:4], "--max-tokens", "100000", "--budget", "64")
     window = json.loads((Path(model[1]) / "config.json").read_text())["max_position_embeddings"]
     endless = (*endless[:-3], str(window - 300), "--budget", "64", "--stream", "--stay", "2m")
@@ -294,8 +299,8 @@ def test_ctrl_c_of_the_client_leaves_the_process_alive(fresh, folder, model):
     asking.stdout.read(1)  # the first word is there
     asking.send_signal(signal.SIGINT)
     assert (asking.wait(PATIENCE), asking.stderr.read()) == (130, b"Error: Interrupted.\n")
-    wait_for(lambda: all(not one.status["in_hand"] for one in overview.running()))
-    assert before.pid in {one.pid for one in overview.running()}
+    wait_for(lambda: all(not one.status["in_hand"] for one in running_here()))
+    assert before.pid in {one.pid for one in running_here()}
 
 
 @pytest.mark.e2e

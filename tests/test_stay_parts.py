@@ -49,6 +49,7 @@ def runtime(monkeypatch):
     """A private folder of the test's own for sockets, whose paths must be short."""
     with tempfile.TemporaryDirectory(prefix="stay-") as folder:
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
+        monkeypatch.setenv("SHAREDLLM_DOCS_CACHE", folder)  # where processes of the user may be
         yield runtime_folder()
 
 

@@ -36,6 +36,10 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
     uvicorn.Server(config).run(sockets=[listening])
 
 
+BACKLOG = 2048
+"""Connections that may wait to be accepted, as uvicorn has it."""
+
+
 def listen(host: str, port: int) -> socket.socket:
     """A socket at an address.
 
@@ -47,6 +51,7 @@ def listen(host: str, port: int) -> socket.socket:
         made = socket.socket(family, socket.SOCK_STREAM)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))
+        made.listen(BACKLOG)  # who is told the address can connect at once
     except OSError as error:
         raise ConfigError(
             f"{host} port {port} cannot be listened on: {error.strerror or error}.",
