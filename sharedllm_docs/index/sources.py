@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.source import find_path, open_source
 from sharedllm_docs.errors import ConfigError, DocumentError, SourceMissingError
 from sharedllm_docs.store import IndexStore
@@ -119,7 +120,7 @@ def open_source_file(store: IndexStore, record: DocumentRecord) -> BinaryIO:
     return file
 
 
-def page_image(store: IndexStore, record: DocumentRecord, page: int, scale: float, password: str | None) -> PageImage:
+def page_image(store: IndexStore, record: DocumentRecord, page: int, scale: float, options: ReadOptions) -> PageImage:
     """A page drawn from the source. Raises as ``Index.page_image``."""
     for name, value in (("page", page), ("scale", scale)):
         if isinstance(value, bool) or not isinstance(value, (int, float) if name == "scale" else int):
@@ -129,7 +130,7 @@ def page_image(store: IndexStore, record: DocumentRecord, page: int, scale: floa
             f"Pages of {record.name} cannot be drawn: its format is {record.reader!r}.",
             remedy="Only pages of PDF files can.",
         )
-    from sharedllm_docs.documents.readers.pdf.draw import draw_page
+    from sharedllm_docs.documents.readers.separate.drawing import page_drawn
 
     with open_source_file(store, record) as file:
-        return draw_page(file, record.name, page, float(scale), password)
+        return page_drawn(file, record.name, page, float(scale), options)
