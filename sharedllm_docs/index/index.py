@@ -715,7 +715,7 @@ class Index:
         password: str | None = None,
         process: Process | None = None,
         page_seconds: float = 30.0,
-        max_memory: int = 3 << 30,
+        max_memory: int = 2 << 30,
     ) -> PageImage:
         """A page of a PDF as viewers show it, drawn from the source file; ``PageImage.pixels`` places boxes on it.
 
