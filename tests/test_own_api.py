@@ -18,6 +18,7 @@ from starlette.testclient import TestClient
 from sharedllm_docs import Index, SharedLLM
 from sharedllm_docs.documents.readers.separate import drawing
 from sharedllm_docs.documents.readers.separate.process import Died
+from sharedllm_docs.documents.readers.separate.reading import answered_once
 from sharedllm_docs.serving.desk import Desk
 from sharedllm_docs.serving.http.app import create_app
 from sharedllm_docs.serving.http.own.documents import shown_name
@@ -344,12 +345,11 @@ def test_a_page_that_cannot_be_drawn_is_an_error_and_others_are_drawn(
     how: Any, status: int, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = added(client)
-    once = drawing.answered_once
 
     def dying(source: Any, options: Any, request: Any) -> Any:
         if request["page"] == 2:
             raise Died(("read", None), how, "it went wrong")
-        return once(source, options, request)
+        return answered_once(source, options, request)
 
     monkeypatch.setenv("SHAREDLLM_DOCS_PROCESS", "separate")
     monkeypatch.setattr(drawing, "answered_once", dying)
