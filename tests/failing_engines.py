@@ -68,6 +68,9 @@ def put(place: str, how: str, pages: str) -> None:
     import sharedllm_docs.documents.readers.pdf.read  # noqa: F401 - so that importing it takes no time of a step
 
     fail = globals()[how]
+    if place == "picture":
+        _put_picture(fail, pages)
+        return
     wanted = {int(page) - 1 for page in pages.split(",") if page}
     kind, name = _PLACES[place]()
     original = getattr(kind, name)
@@ -78,6 +81,20 @@ def put(place: str, how: str, pages: str) -> None:
         return original(self, index, *given, **named)
 
     setattr(kind, name, failing)
+
+
+def _put_picture(fail: Any, pages: str) -> None:
+    """The same where the picture of a page is drawn for somebody who looks at it."""
+    from sharedllm_docs.documents.readers.pdf import draw
+
+    original = draw.draw_page
+
+    def failing(source: Any, name: str, number: int, *given: Any) -> Any:
+        if not pages or str(number) in pages.split(","):
+            fail()
+        return original(source, name, number, *given)
+
+    draw.draw_page = failing  # type: ignore[assignment]
 
 
 def _pdfium(name: str) -> tuple[Any, str]:

@@ -175,6 +175,72 @@ def test_boxes_hold_the_letters_and_the_ink_of_their_text(made: Any) -> None:
     check_pixels(document, pdf, share=0.98 if hyphens_go else 0.995)
 
 
+MIRRORED = {
+    "not at all": "1 0 0 1",
+    "left to right": "-1 0 0 1",
+    "upside down": "1 0 0 -1",
+    "both": "-1 0 0 -1",
+    "up the page": "0 1 -1 0",
+    "up the page, mirrored": "0 1 1 0",
+    "down the page": "0 -1 1 0",
+    "down the page, mirrored": "0 -1 -1 0",
+}
+
+
+@pytest.mark.parametrize("matrix", MIRRORED.values(), ids=MIRRORED)
+@pytest.mark.parametrize("how", ["text", "page"])
+def test_boxes_of_mirrored_text_hold_its_ink(how: str, matrix: str) -> None:
+    shown = "BT /F1 12 Tf"
+    text = f"{shown} {matrix} 300 400 Tm (heron waiting) Tj ET"
+    if how == "page":
+        text = f"q {matrix} 300 400 cm {shown} (heron waiting) Tj ET Q"
+    pdf = drawn_pdf([text])
+    check_pixels(read_document(pdf, name="made.pdf"), pdf)
+
+
+OFF = {
+    "right": ("1 0 0 1 575 700", ""),
+    "left": ("1 0 0 1 -0.5 700", ""),
+    "above": ("1 0 0 1 100 838", ""),
+    "below": ("1 0 0 1 100 1", ""),
+    "up": ("0 1 -1 0 300 822", ""),
+    "crop box": ("1 0 0 1 275 500", "/CropBox [50 350 300 750]"),
+    "crop box, turned": ("1 0 0 1 275 500", "/CropBox [50 350 300 750] /Rotate 90"),
+}
+
+
+@pytest.mark.parametrize(("matrix", "page"), OFF.values(), ids=OFF)
+def test_boxes_end_where_the_page_ends(matrix: str, page: str) -> None:
+    left, bottom, right, top = (50, 350, 300, 750) if page else (0, 0, 595, 842)
+    lines = "".join(put(line, 100, 600 - 14 * row, 8) for row, line in enumerate(["A pond", "holds water"]))
+    pdf = drawn_pdf([f"{lines} BT /F1 12 Tf {matrix} Tm (heron) Tj ET"], page=page)
+    document = read_document(pdf, name="made.pdf")
+    start = document.text.index("heron")
+    boxes = places_of(document).boxes(start, start + 5)
+    assert boxes
+    for box in boxes:
+        assert left <= box.left < box.right <= right
+        assert bottom <= box.bottom < box.top <= top
+
+
+def test_a_field_is_clipped_to_the_page_and_one_beside_it_has_no_box() -> None:
+    fields = {20: field("half", "Half off", "500 700 700 720"), 21: field("gone", "All off", "900 700 950 720")}
+    pdf = drawn_pdf(
+        [put("A form about ponds", 72, 720)],
+        page="/Annots [20 0 R 21 0 R]",
+        catalog="/AcroForm << /Fields [20 0 R 21 0 R] >>",
+        extra=fields,
+    )
+    document = read_document(pdf, name="made.pdf")
+
+    def boxes(value: str) -> list[tuple[float, float]]:
+        start = document.text.index(value)
+        return [(box.left, box.right) for box in places_of(document).boxes(start, start + len(value))]
+
+    assert boxes("Half off") == [(500, 595)]
+    assert boxes("All off") == []
+
+
 def test_cells_of_a_table_have_boxes_and_repeated_heads_have_none() -> None:
     pdf = ruled_table()
     document = read_document(pdf, name="made.pdf")

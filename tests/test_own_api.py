@@ -16,6 +16,9 @@ pytest.importorskip("httpx", reason="needs httpx")
 from starlette.testclient import TestClient
 
 from sharedllm_docs import Index, SharedLLM
+from sharedllm_docs.documents.readers.separate import drawing
+from sharedllm_docs.documents.readers.separate.process import Died
+from sharedllm_docs.documents.readers.separate.reading import answered_once
 from sharedllm_docs.serving.desk import Desk
 from sharedllm_docs.serving.http.app import create_app
 from sharedllm_docs.serving.http.own.documents import shown_name
@@ -335,6 +338,26 @@ def test_pages_are_drawn(client: TestClient) -> None:
     for wrong in ("99.png", "99", "0.png"):
         assert client.get(f"/api/documents/{key}/pages/{wrong}").status_code in (400, 422), wrong
     assert client.get(f"/api/documents/{key}/pages/1.png", params={"scale": 1e9}).status_code == 400
+
+
+@pytest.mark.parametrize(("how", "status"), [("crash", 422), ("time", 413), ("memory", 413)])
+def test_a_page_that_cannot_be_drawn_is_an_error_and_others_are_drawn(
+    how: Any, status: int, client: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = added(client)
+
+    def dying(source: Any, options: Any, request: Any) -> Any:
+        if request["page"] == 2:
+            raise Died(("read", None), how, "it went wrong")
+        return answered_once(source, options, request)
+
+    monkeypatch.setenv("SHAREDLLM_DOCS_PROCESS", "separate")
+    monkeypatch.setattr(drawing, "answered_once", dying)
+    for path in ("2", "2.png"):
+        answer = client.get(f"/api/documents/{key}/pages/{path}")
+        assert answer.status_code == status
+        assert "Page 2 of birds.pdf cannot be drawn" in answer.json()["error"]["message"]
+    assert client.get(f"/api/documents/{key}/pages/1.png").content.startswith(b"\x89PNG")
 
 
 # -- questions ------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import signal
@@ -15,14 +16,17 @@ from typing import Any
 
 import pytest
 
+from sharedllm_docs.documents.box import Box
 from sharedllm_docs.documents.document import Document, Issue
+from sharedllm_docs.documents.page_image import PageImage
 from sharedllm_docs.documents.readers import ReadOptions, read_document, register, running_lines
 from sharedllm_docs.documents.readers import unregister as take_back
 from sharedllm_docs.documents.readers.base import make_document
 from sharedllm_docs.documents.readers.embedded import embedded_files
 from sharedllm_docs.documents.readers.ocr import engines
 from sharedllm_docs.documents.readers.options import reading_options
-from sharedllm_docs.documents.readers.separate import process, reading
+from sharedllm_docs.documents.readers.separate import drawing, process, reading
+from sharedllm_docs.documents.readers.separate.drawing import page_drawn
 from sharedllm_docs.documents.readers.separate.plain import from_plain, to_plain
 from sharedllm_docs.documents.readers.separate.pool import POOL
 from sharedllm_docs.documents.readers.steps import page_once, step
@@ -35,6 +39,7 @@ from sharedllm_docs.errors import (
     EncryptedDocumentError,
     PageRangeError,
 )
+from tests.bombs import doubling_forms
 from tests.documents import BLANK, R_INTRO, drawn_pdf, encrypt, make_pdf, prose
 from tests.waiting import PATIENCE
 
@@ -401,6 +406,128 @@ def _runs(pid: int) -> bool:
         return False
 
 
+def test_ctrl_c_while_a_process_starts_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody else knows of it yet."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def interrupted(self: process.ReadingProcess, paths: list[str]) -> bool:
+        started.append(self._process)
+        raise KeyboardInterrupt
+
+    POOL.end()
+    monkeypatch.setattr(process.ReadingProcess, "_starts", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        read(b"The silo.", "a.txt")
+    assert started[0].returncode is not None
+    monkeypatch.undo()
+    assert read(b"The silo.", "a.txt").text == "The silo."
+
+
+@pytest.mark.parametrize("what", ["a text", "a picture"])
+def test_it_is_read_where_the_working_directory_has_been_removed(what: str, tmp_path: Path) -> None:
+    """An empty entry of ``sys.path``, as ``python -c`` has it, then stands for no folder."""
+    (tmp_path / "gone").mkdir()
+    (tmp_path / "a.pdf").write_bytes(make_pdf(PAGES))
+    script = "import os; os.rmdir(os.getcwd())\n" + SCRIPT
+    if what == "a picture":
+        script += (
+            "from sharedllm_docs.documents.readers.separate.drawing import page_drawn\n"
+            f"with open({str(tmp_path / 'a.pdf')!r}, 'rb') as file:\n"
+            "    print(page_drawn(file, 'a.pdf', 1, 1.0, readers.ReadOptions()).width)\n"
+        )
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=tmp_path / "gone",
+        env={**os.environ, "PYTHONPATH": str(ROOT), "SHAREDLLM_DOCS_PROCESS": "separate"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert (done.stderr, done.returncode) == ("", 0)
+    assert done.stdout == ("The silo.\n" if what == "a text" else "The silo.\n595\n")
+
+
+# -- pictures of pages
+
+
+def drawn(data: bytes, number: int, **options: Any) -> PageImage:
+    given = ReadOptions(**{"process": "separate", **options})
+    return page_drawn(io.BytesIO(data), "sample.pdf", number, 1.0, given)
+
+
+def test_a_picture_is_the_same_in_either_process(tmp_path: Path) -> None:
+    data = make_pdf(PAGES)
+    own = drawn(data, 2, process="own")
+    assert drawn(data, 2) == own
+    (tmp_path / "a.pdf").write_bytes(data)
+    with (tmp_path / "a.pdf").open("rb") as file:
+        assert page_drawn(file, "a.pdf", 2, 1.0, ReadOptions(process="separate")) == own
+    assert min(own.rgb) < 100 < max(own.rgb)
+
+
+def test_errors_of_pictures_are_the_same() -> None:
+    with pytest.raises(PageRangeError, match=r"has 5 page\(s\), there is no page 6"):
+        drawn(make_pdf(PAGES), 6)
+    with pytest.raises(ConfigError, match="Choose another scale"):
+        page_drawn(io.BytesIO(make_pdf(PAGES)), "a.pdf", 1, 1e6, ReadOptions(process="separate"))
+    locked = encrypt(make_pdf(PAGES), "secret")
+    with pytest.raises(EncryptedDocumentError, match="needs a password"):
+        drawn(locked, 1)
+    assert drawn(locked, 1, password="secret") == drawn(make_pdf(PAGES), 1)
+    with pytest.raises(DamagedDocumentError, match=r"Page 1 of sample\.pdf cannot be drawn"):
+        drawn(b"%PDF-1.7 and no more", 1)
+
+
+@pytest.mark.parametrize("how", FAULTS)
+def test_a_page_at_which_drawing_fails_is_an_error_and_others_are_drawn(how: str, broken: Break) -> None:
+    data = make_pdf(PAGES)
+    broken("picture", how, "2")
+    error = (
+        DamagedDocumentError if how in ("segfault", "be_killed", "leave", "fill_the_pipe") else DocumentTooLargeError
+    )
+    with pytest.raises(error, match=rf"Page 2 of sample\.pdf cannot be drawn.*(?:{REASONS[how]}).*\. \w+") as caught:
+        drawn(data, 2, **SMALL)
+    if error is DocumentTooLargeError:
+        assert re.search("raise (page_seconds|max_memory)", str(caught.value))
+    assert drawn(data, 3, **SMALL) == drawn(data, 3, process="own")
+
+
+@pytest.mark.parametrize(
+    ("limits", "match"),
+    [
+        ({"page_seconds": 1, "max_memory": 8 << 30}, "took longer than 1 s"),
+        ({"max_memory": 200 << 20}, "took more than 200 MiB of memory|it crashed"),
+    ],
+    ids=["time", "memory"],
+)
+def test_a_page_of_forms_that_double_stays_within_the_limits(limits: dict[str, Any], match: str) -> None:
+    """A few kilobytes that ask for 2 ** 40 drawings."""
+    with pytest.raises((DocumentTooLargeError, DamagedDocumentError), match=match):
+        drawn(doubling_forms(40), 1, **limits)
+    assert drawn(make_pdf(PAGES), 1).width == 595
+
+
+def test_no_more_than_two_pictures_are_drawn_at_once() -> None:
+    """Each may take the whole memory limit."""
+    slots = drawing._SLOTS.free
+    with slots, slots, pytest.raises(DocumentError, match=r"other pages took all of 0\.1 s, and 2 are drawn at once"):
+        drawn(make_pdf(PAGES), 1, page_seconds=0.1)
+    assert drawn(make_pdf(PAGES), 1).width == 595
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [{}, {"width": 0}, {"width": 3}, {"rotation": 45}, {"shown": [0.0, 0.0, 1.0]}, {"shown": [0.0, 0.0, 1.0, 1e999]}],
+    ids=str,
+)
+def test_what_is_no_picture_is_refused(answer: dict[str, Any]) -> None:
+    whole = {"width": 2, "height": 1, "rotation": 90, "shown": [0.0, 0.0, 1.0, 1.0]}
+    assert drawing._picture((whole, [bytes(6)]), "a.pdf", 1, 1.0).pixels(Box(1, 0, 0, 1, 1)) == (0, 0, 2, 1)
+    with pytest.raises(DamagedDocumentError, match="sent what is no"):
+        drawing._picture(({**whole, **answer} if answer else {}, [bytes(6)]), "a.pdf", 1, 1.0)
+
+
 # -- settings
 
 
@@ -462,6 +589,7 @@ def test_a_registered_reader_stays_in_the_process_that_registered_it() -> None:
 def test_what_comes_back_is_checked() -> None:
     document = read(make_pdf(PAGES))
     assert from_plain(Document, to_plain(document)) == document
+    wrong: Any
     for wrong in (
         [],
         {"name": 1},

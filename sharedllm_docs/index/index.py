@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, BinaryIO, get_args
 
 from sharedllm_docs.config import ModelOptions, Profile, check_options
-from sharedllm_docs.documents.readers.options import ReadKeywords, reading_options
+from sharedllm_docs.documents.readers.options import Process, ReadKeywords, ReadOptions, reading_options
 from sharedllm_docs.errors import ConfigError, DamagedIndexError, FingerprintMismatchError, IndexNotFoundError
 from sharedllm_docs.index.library import Library, boxes_missing
 from sharedllm_docs.index.reading import Encode, Reading, StoredRows
@@ -706,26 +706,43 @@ class Index:
             raise boxes_missing(record)
         return prepared.places.boxes(start, end)
 
-    def page_image(self, reference: str, page: int, *, scale: float = 2.0, password: str | None = None) -> PageImage:
+    def page_image(
+        self,
+        reference: str,
+        page: int,
+        *,
+        scale: float = 2.0,
+        password: str | None = None,
+        process: Process | None = None,
+        page_seconds: float = 30.0,
+        max_memory: int = 2 << 30,
+    ) -> PageImage:
         """A page of a PDF as viewers show it, drawn from the source file; ``PageImage.pixels`` places boxes on it.
+
+        It is drawn in a process of its own, as documents are read, which may crash, hang or grow without harm.
 
         Args:
             reference: name or key of the document.
             page: 1-based number of the page in the source, as ``Box.page`` has it.
             scale: pixels a point; 1 draws 72 pixels an inch.
             password: of an encrypted file.
+            process: ``own`` to draw in this process, without the two limits below; see ``ReadOptions.process``.
+            page_seconds: maximum processor time of the picture, in seconds. On the clock it is five times as much.
+            max_memory: maximum memory of the process that draws, in bytes.
 
         Raises:
             SourceMissingError: the file is neither kept in the index nor found where it was.
-            ConfigError: a picture of no pixel, or of more than 50 million.
+            ConfigError: a picture of no pixel, or of more than 50 million, or a limit that is none.
             PageRangeError: there is no such page.
-            DocumentError: the format's pages cannot be drawn (EncryptedDocumentError: without the password;
-                DamagedDocumentError: the page is damaged).
+            DocumentError: the format's pages cannot be drawn, or others take too long just now
+                (EncryptedDocumentError: without the password; DamagedDocumentError: the page is damaged, or makes
+                PDFium crash; DocumentTooLargeError: it takes more time or memory than the limits allow).
             DocumentNotFoundError, DamagedIndexError: there is no such document, or the file kept is damaged.
         """
         from sharedllm_docs.index.sources import page_image
 
-        return page_image(self._store, self._store.get(reference), page, scale, password)
+        options = ReadOptions(password=password, process=process, page_seconds=page_seconds, max_memory=max_memory)
+        return page_image(self._store, self._store.get(reference), page, scale, options)
 
     def open_source(self, reference: str) -> BinaryIO:
         """The file that a document was read from, as an open binary file; the caller closes it.

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.source import find_path, open_source
 from sharedllm_docs.errors import ConfigError, DocumentError, SourceMissingError
 from sharedllm_docs.store import IndexStore
@@ -123,14 +124,13 @@ def open_source_file(store: IndexStore, record: DocumentRecord) -> BinaryIO:
 def _regular_file(path: str) -> BinaryIO:
     """A file opened for reading. Raises OSError or ValueError; a pipe or device, which may never end, is refused."""
     number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    file = os.fdopen(number, "rb")
     if not stat.S_ISREG(os.fstat(number).st_mode):
-        file.close()
+        os.close(number)
         raise ValueError("no regular file")
-    return file
+    return os.fdopen(number, "rb")
 
 
-def page_image(store: IndexStore, record: DocumentRecord, page: int, scale: float, password: str | None) -> PageImage:
+def page_image(store: IndexStore, record: DocumentRecord, page: int, scale: float, options: ReadOptions) -> PageImage:
     """A page drawn from the source. Raises as ``Index.page_image``."""
     for name, value in (("page", page), ("scale", scale)):
         if isinstance(value, bool) or not isinstance(value, (int, float) if name == "scale" else int):
@@ -140,7 +140,7 @@ def page_image(store: IndexStore, record: DocumentRecord, page: int, scale: floa
             f"Pages of {record.name} cannot be drawn: its format is {record.reader!r}.",
             remedy="Only pages of PDF files can.",
         )
-    from sharedllm_docs.documents.readers.pdf.draw import draw_page
+    from sharedllm_docs.documents.readers.separate.drawing import page_drawn
 
     with open_source_file(store, record) as file:
-        return draw_page(file, record.name, page, float(scale), password)
+        return page_drawn(file, record.name, page, float(scale), options)

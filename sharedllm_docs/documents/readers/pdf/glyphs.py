@@ -26,7 +26,7 @@ from sharedllm_docs.documents.readers.pdf.fields import Field
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Word
 from sharedllm_docs.documents.readers.pdf.layout.page import LaidOut, lay_out
 from sharedllm_docs.documents.readers.pdf.layout.written import Part
-from sharedllm_docs.documents.readers.pdf.measure import MAX_CHARACTERS, Extents, Measured
+from sharedllm_docs.documents.readers.pdf.measure import MAX_CHARACTERS, Extents, Measured, clipped
 from sharedllm_docs.documents.readers.placing import Spots
 from sharedllm_docs.documents.traced import NOWHERE, Traced, aligned, joined, marked, marks_of, substitute, traced
 
@@ -196,9 +196,10 @@ class Glyphs:
         # TeX's codes for ligatures are white space to Python, so only real spaces are left out
         marks = [NOWHERE if c in " \n" else mark for c, mark in zip(text, marks_of(text), strict=True)]
         drawn = sorted({mark for mark in marks if 0 <= mark < size})
-        numbers = Extents(self._handle, self._index).place(drawn, spots)
+        numbers = Extents(self._handle, self._index, self._bounds).place(drawn, spots)
         for number, one in enumerate(fields, start=size):
-            numbers[number] = spots.add(one.left, one.bottom, one.right, one.top)
+            if (shown := clipped((one.left, one.bottom, one.right, one.top), self._bounds)) is not None:
+                numbers[number] = spots.add(*shown)
         return Traced(text, array("i", (numbers.get(mark, NOWHERE) for mark in marks))), spots
 
     # -- single characters

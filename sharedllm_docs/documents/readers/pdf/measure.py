@@ -264,16 +264,31 @@ def visible_edges(fills: list[tuple[tuple[int, ...], tuple[float, float, float, 
                 yield Rule(level, place, start, end)
 
 
+Sides = tuple[float, float, float, float]
+"""Left, bottom, right, top in PDF units."""
+
+
+def clipped(sides: Sides, bounds: Sides) -> Sides | None:
+    """The part of a rectangle that lies within ``bounds``; None where none does. Empty bounds do not clip."""
+    left, bottom, right, top = sides
+    if not (bounds[0] < bounds[2] and bounds[1] < bounds[3]):
+        return sides
+    if left >= bounds[2] or right <= bounds[0] or bottom >= bounds[3] or top <= bounds[1]:
+        return None
+    return max(left, bounds[0]), max(bottom, bounds[1]), min(right, bounds[2]), min(top, bounds[3])
+
+
 class Extents:
     """Where single characters of a page stand, in its own coordinates.
 
     Args:
         handle: of the text page.
         index_of: number of the character at a position of the text, or None.
+        bounds: what is shown of the page.
     """
 
-    def __init__(self, handle: Any, index_of: Callable[[int], int | None]) -> None:
-        self._handle, self._index_of = handle, index_of
+    def __init__(self, handle: Any, index_of: Callable[[int], int | None], bounds: Sides) -> None:
+        self._handle, self._index_of, self._bounds = handle, index_of, bounds
         self._box, self._matrix = pdfium_c.FS_RECTF(), pdfium_c.FS_MATRIX()
         self._x, self._y = ctypes.c_double(), ctypes.c_double()
 
@@ -281,7 +296,8 @@ class Extents:
         """Put the rectangles of these characters of the text among the spots; returns their numbers there.
 
         Along the line a rectangle is as wide as the type was set; across the line it has the height of the font's
-        size, since what fonts claim of their height reaches into other lines. What is not drawn has none.
+        size, since what fonts claim of their height reaches into other lines. What is not drawn, or runs off the
+        page, has none.
         """
         # looked up once: a page has thousands of characters
         handle, index_of, box, get = self._handle, self._index_of, self._box, pdfium_c.FPDFText_GetLooseCharBox
@@ -296,10 +312,9 @@ class Extents:
             if direction == UPRIGHT or claimed != (bottom, top):
                 low, high, direction = self._measured(index)
                 claimed = bottom, top
-            if direction == LEVEL:
-                numbers[position] = spots.add(left, low, right, high, LEVEL)
-            else:
-                numbers[position] = spots.add(low, bottom, high, top, UPRIGHT)
+            sides = (left, low, right, high) if direction == LEVEL else (low, bottom, high, top)
+            if (shown := clipped(sides, self._bounds)) is not None:
+                numbers[position] = spots.add(*shown, direction)
         return numbers
 
     def _measured(self, index: int) -> tuple[float, float, int]:
@@ -315,6 +330,7 @@ class Extents:
         pdfium_c.FPDFText_GetCharOrigin(self._handle, index, self._x, self._y)
         quarter = round(turns) % 4
         base, direction = (self._x.value, UPRIGHT) if quarter % 2 else (self._y.value, LEVEL)
-        up = -1 if quarter in (1, 2) else 1
+        # where the type's upper edge points: mirrored text may stand on its head on a level line
+        up = math.copysign(1.0, matrix.c if quarter % 2 else matrix.d)
         low, high = sorted((base - up * _BELOW * size, base + up * _ABOVE * size))
         return low, high, direction

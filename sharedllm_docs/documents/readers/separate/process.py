@@ -43,6 +43,17 @@ class Died(Exception):  # noqa: N818 - no error yet: it may be started again
         super().__init__(reason)
 
 
+def _module_folders() -> list[str]:
+    """Where modules are looked for; without the working directory where it has been removed."""
+    folders = []
+    for path in sys.path:
+        try:
+            folders.append(path or os.getcwd())
+        except OSError:
+            continue
+    return folders
+
+
 class ReadingProcess:
     """A started process; use it from one thread at a time.
 
@@ -51,7 +62,7 @@ class ReadingProcess:
     """
 
     def __init__(self) -> None:
-        paths = [os.getcwd() if path == "" else path for path in sys.path]
+        paths = _module_folders()
         flags = getattr(subprocess, "CREATE_NO_WINDOW", 0) | getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
         try:
             self._process = subprocess.Popen(
@@ -66,16 +77,22 @@ class ReadingProcess:
         self._messages: queue.Queue[Message | None] = queue.Queue(_QUEUED)
         self._ended = False
         self._reader = threading.Thread(target=self._listen, daemon=True)
-        self._reader.start()
+        try:
+            self._reader.start()
+            if not self._starts(paths):
+                raise DocumentError("The process that reads does not start.", remedy=_REMEDY)
+        except BaseException:  # Ctrl-C too: nobody else knows of the process yet
+            self.end()
+            raise
+
+    def _starts(self, paths: list[str]) -> bool:
+        """Tell it where modules are, and wait until it is ready."""
         try:
             self._stdin.write(json.dumps(paths).encode("ascii") + b"\n")
             self._stdin.flush()
-            ready = self._messages.get(timeout=_START_SECONDS)
+            return self._messages.get(timeout=_START_SECONDS) is not None
         except (OSError, queue.Empty):
-            ready = None
-        if ready is None:
-            self.end()
-            raise DocumentError("The process that reads does not start.", remedy=_REMEDY)
+            return False
 
     @property
     def _stdin(self) -> Any:
@@ -153,7 +170,8 @@ class ReadingProcess:
         self._ended = True
         self._process.kill()
         self._process.wait()
-        self._reader.join(timeout=10)
+        if self._reader.ident is not None:
+            self._reader.join(timeout=10)
         for file in (self._process.stdin, self._process.stdout):
             try:
                 if file is not None:

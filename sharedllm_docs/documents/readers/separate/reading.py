@@ -62,25 +62,25 @@ def document_apart(
 
     def progress(message: dict[str, Any]) -> None:
         nonlocal told
-        done, total = _is(int, message.get("done")), _is(int, message.get("total"))
+        done, total = value_of(int, message.get("done")), value_of(int, message.get("total"))
         if done > told:  # a process that was started again begins at page 1
             told = done
             tell(done, total)
 
     request = {"kind": "document", "reader": reader, "lines": lines, "words": words}
     message, _ = _answered(source, options, request, progress)
-    recognised = _is(list[tuple[int, list[Word]]], message.get("words"))
-    document = _is(Document, message.get("document"))
-    return document, _is(list[RunningLine], message.get("lines")), dict(recognised)
+    recognised = value_of(list[tuple[int, list[Word]]], message.get("words"))
+    document = value_of(Document, message.get("document"))
+    return document, value_of(list[RunningLine], message.get("lines")), dict(recognised)
 
 
 def embedded_apart(reader: str, source: Source, options: ReadOptions) -> list[tuple[str, bytes]]:
     """The files inside a document, as ``embedded.files_of``."""
     message, blobs = _answered(source, options, {"kind": "embedded", "reader": reader}, lambda _: None)
-    return list(zip(_is(list[str], message.get("names")), blobs, strict=False))
+    return list(zip(value_of(list[str], message.get("names")), blobs, strict=False))
 
 
-def _is(kind: Any, value: Any) -> Any:
+def value_of(kind: Any, value: Any) -> Any:
     """What came back, as a value of that type.
 
     Raises:
@@ -111,6 +111,11 @@ def _answered(
                 raise _failure(source.name, died) from died
 
 
+def answered_once(source: Source, options: ReadOptions, request: dict[str, Any]) -> Message:
+    """Ask once. Raises Died where the process dies, and what the process says that it raised."""
+    return _once(source, options, request, Journal(), lambda _: None)
+
+
 def _once(
     source: Source,
     options: ReadOptions,
@@ -120,12 +125,12 @@ def _once(
 ) -> Message:
     process, answered = POOL.take(), False
     try:
-        process.ask({**request, **_request(source, options), **journal.to_message()}, _blobs(source))
+        process.ask({**_request(source, options), **request, **journal.to_message()}, _blobs(source))
         while True:
             message, blobs = process.next()
             kind = message.get("kind")
             if kind == "page":
-                journal.pages[_is(int, message.get("page"))] = message.get("value")
+                journal.pages[value_of(int, message.get("page"))] = message.get("value")
             elif kind == "progress":
                 progress(message)
             else:
@@ -160,7 +165,7 @@ def _blobs(source: Source) -> list[bytes]:
 def _error(message: dict[str, Any]) -> SharedLLMError:
     """The error that reading raised there."""
     kind = getattr(errors, str(message.get("error")), None)
-    text, remedy = _is(str, message.get("message")), _is(str, message.get("remedy"))
+    text, remedy = value_of(str, message.get("message")), value_of(str, message.get("remedy"))
     if isinstance(kind, type) and issubclass(kind, (DocumentError, errors.ConfigError)):
         return kind(text, remedy=remedy)
     return DocumentError(text, remedy=remedy)

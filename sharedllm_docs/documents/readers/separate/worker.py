@@ -165,6 +165,8 @@ def _serve(out: BinaryIO, request: dict[str, Any], blobs: list[bytes]) -> None:
             if request["kind"] == "embedded":
                 found = _embedded(source, request)
                 wire.send(out, {"kind": "done", "names": [name for name, _ in found]}, [data for _, data in found])
+            elif request["kind"] == "picture":
+                _send_picture(out, source, request)
             else:
                 wire.send(out, {"kind": "done", **_document(out, source, request)})
     except SharedLLMError as error:
@@ -204,6 +206,15 @@ def _document(out: BinaryIO, source: Source, request: dict[str, Any]) -> dict[st
         "lines": to_plain(lines) if request["lines"] else [],
         "words": [[page, to_plain(found)] for page, found in words.items()] if request["words"] else [],
     }
+
+
+def _send_picture(out: BinaryIO, source: Source, request: dict[str, Any]) -> None:
+    from sharedllm_docs.documents.readers.pdf.draw import draw_page
+
+    with source.open() as file:
+        image = draw_page(file, source.name, request["page"], request["scale"], request["options"]["password"])
+    values = {"width": image.width, "height": image.height, "rotation": image.rotation, "shown": list(image.shown)}
+    wire.send(out, {"kind": "done", **values}, [image.rgb])
 
 
 def _embedded(source: Source, request: dict[str, Any]) -> list[tuple[str, bytes]]:
