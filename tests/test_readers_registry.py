@@ -101,7 +101,7 @@ def test_reader_for(name: str, head: bytes, reader: str) -> None:
         (
             "a.pdf",
             b"hello",
-            r"a\.pdf is named \.pdf but its bytes are not pdf \(it begins b'hello'; they look like text\)",
+            r'a\.pdf is named \.pdf but its bytes are not pdf \(it begins "hello"; they look like text\)',
         ),
         ("a.txt", b"%PDF-1.7", r"a\.txt is named \.txt but its bytes are not text .* they look like pdf"),
         ("a.odt", b"PK\x03\x04\x00", r"a\.odt: no reader takes this file .* Known endings: \.bmp \.csv \.docm \.docx"),

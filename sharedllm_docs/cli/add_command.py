@@ -70,7 +70,8 @@ def add(
 
     Ctrl-C keeps what was encoded: the same command resumes there.
 
-    A file that cannot be read does not stop the others; the exit code is that of the first error.
+    A file that cannot be read does not stop the others. The exit code is that of the first error of a file that was
+    named; those found in folders, by patterns and in archives are told as skipped.
     """
     with opened(output) as screen:
         if estimate:

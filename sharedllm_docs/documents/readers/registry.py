@@ -108,6 +108,12 @@ def is_built_in(reader: Reader) -> bool:
     return any(reader is one for one in _BUILT_IN)
 
 
+def _shown(head: bytes) -> str:
+    """The first bytes of a file for people: as text where they are text, else in hexadecimal."""
+    text = head.decode("ascii", "replace")
+    return f'"{text}"' if text.isprintable() and "\ufffd" not in text else f"with the bytes {head.hex(' ')}"
+
+
 def reader_for(name: str, head: bytes) -> Reader:
     """The reader for a file of this name that begins with these bytes.
 
@@ -124,12 +130,12 @@ def reader_for(name: str, head: bytes) -> Reader:
             return claimed
         guess = f"they look like {looks_like.name}" if looks_like else "no reader knows them"
         raise UnknownFormatError(
-            f"{name} is named {suffix} but its bytes are not {claimed.name} (it begins {head[:12]!r}; {guess}).",
+            f"{name} is named {suffix} but its bytes are not {claimed.name} (it begins {_shown(head[:12])}; {guess}).",
             remedy="Give the file its proper name, or fetch it again.",
         )
     if looks_like is None:
         known = " ".join(sorted({ending for reader in readers() for ending in reader.suffixes}))
         raise UnknownFormatError(
-            f"{name}: no reader takes this file (it begins {head[:12]!r}).", remedy=f"Known endings: {known}."
+            f"{name}: no reader takes this file (it begins {_shown(head[:12])}).", remedy=f"Known endings: {known}."
         )
     return looks_like
