@@ -397,10 +397,10 @@ def test_runs_come_back_from_the_file(runs: list[Run], one: int, other: int) -> 
     places = decode_places(encode_places(Places.of(runs)))
     start, end = sorted((one, other))
     found = places.runs(start, end)
-    assert [(run.start, run.end, run.direction, run.box.page) for run in found] == [
-        (run.start, run.end, run.direction, run.box.page) for run in runs if run.start < end and run.end > start
-    ]
     wanted = [run for run in runs if run.start < end and run.end > start] if start < end else []
+    assert [(run.start, run.end, run.direction, run.box.page) for run in found] == [
+        (run.start, run.end, run.direction, run.box.page) for run in wanted
+    ]
     for run, given_run in zip(found, wanted, strict=True):
         for side in ("left", "bottom", "right", "top"):
             outwards = (getattr(given_run.box, side) - getattr(run.box, side)) * (
