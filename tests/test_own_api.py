@@ -256,6 +256,9 @@ def test_an_index_is_reached_by_its_name_alone(client: TestClient, index: Index)
         ("pages=1-2", None),
         ("bytes=-", None),
         ("bytes=9-3", None),
+        pytest.param("bytes=0-" + "9" * 5_000, (0, 100), id="far-end"),
+        pytest.param("bytes=-" + "9" * 5_000, (0, 100), id="far-last"),
+        pytest.param("bytes=" + "0" * 5_000 + "5-7", (5, 8), id="zeros"),
     ],
 )
 def test_range_headers(header: str | None, part: tuple[int, int] | None) -> None:
