@@ -196,6 +196,10 @@ class Profile:
         return range(self.layers[0] - 1, self.layers[1])
 
 
+MOST_CITATIONS = 1000
+"""Of one answer."""
+
+
 @dataclass(frozen=True)
 class RetrievalConfig:
     """How one question is answered from the index.
@@ -208,7 +212,7 @@ class RetrievalConfig:
             profile's default. Where that is 0, the row of a table that answers to the question's words is still quoted.
         relevance_floor: minimum relevance of the best leaf, 0 .. 1; below it the answer is "The document does not
             say." 0 switches the floor off.
-        max_citations: maximum number of citations returned.
+        max_citations: maximum number of citations returned, 1 .. 1000.
         min_confidence: minimum ``Answer.confidence``, 0 .. 1; below it the answer is "The document does not say." None
             for the model's fitted threshold; 0 leaves the decision to the relevance floor and the model's own words.
     """
@@ -236,6 +240,8 @@ class RetrievalConfig:
         for name in ("candidates", "max_citations"):
             if getattr(self, name) < 1:
                 problems.append(f"{name}={getattr(self, name)} must be at least 1.")
+        if self.max_citations > MOST_CITATIONS:
+            problems.append(f"max_citations={self.max_citations} must be at most {MOST_CITATIONS}.")
         if self.evidence_tokens is not None and self.evidence_tokens < 0:
             problems.append(f"evidence_tokens={self.evidence_tokens} must not be negative.")
         if not 0 <= self.relevance_floor <= 1:

@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import sys
+import threading
 
 import httpx
 import pytest
@@ -25,11 +26,14 @@ from sharedllm_docs.serving.http.headers import HEADERS, POLICY
 from sharedllm_docs.serving.http.server import listen
 from sharedllm_docs.serving.http.settings import Settings, index_names
 from tests.cli_run import run
-from tests.serving_helpers import ALWAYS, QUESTIONS, new_index, running
+from tests.serving_helpers import ALWAYS, QUESTIONS, Gate, new_index, running, until
 from tests.tiny_text import END, START, tiny_document, tiny_tokenizer
 
 KEY, OTHER = "sk-" + "ab12" * 11, "sk-" + "cd34" * 11  # fixed: names of tests must be the same in every process
 ASKED = {"model": "docs", "messages": [{"role": "user", "content": QUESTIONS[0]}], "max_tokens": 3, **ALWAYS}
+
+
+TOOL = {"name": "ask", "arguments": {"question": QUESTIONS[0], "style": "full"}}
 
 
 def settings_of(**changes):
@@ -310,6 +314,33 @@ def test_headers_that_never_end():
         assert everything(sending) == b""  # closed
 
 
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/ask", {"question": QUESTIONS[0], "min_confidence": 0}),
+        ("/v1/chat/completions", ASKED),
+        ("/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": TOOL}),
+    ],
+)
+def test_nothing_is_computed_for_a_client_that_left(path, body, monkeypatch):
+    app = app_of()
+    desk = app.state.desk
+    gate, left = Gate(desk), threading.Event()
+    cancel = desk._batches.cancel
+    monkeypatch.setattr(desk._batches, "cancel", lambda job: (cancel(job), left.set()))
+    said = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head += f"Accept: application/json, text/event-stream\r\nContent-Length: {len(said)}\r\n\r\n"
+    with running(app) as address:
+        with connected(address) as sending:
+            sending.sendall(head.encode() + said)
+            gate.wait_for(1)
+        assert left.wait(60)
+        gate.open()
+        asyncio.run(until(lambda: not desk.running))
+        assert (desk.tally.cancelled, desk.tally.answered) == (1, 0)
+
+
 HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
 UNREAD = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
 
@@ -560,3 +591,23 @@ def test_a_document_that_says_script_is_text(app):
     assert "<script>alert('x')</script>" in citation["quote"]  # as it is: whoever shows it shows text
     assert citation["document"] == "<script>alert(2)</script>.txt"
     assert called(app_of(index), "GET", "/v1/models").headers["content-type"] == "application/json"
+
+
+# -- values that no answer can be given to ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/embeddings", {"model": "docs", "input": "a\ud800"}),
+        ("/v1/embeddings", {"model": "docs", "input": ["a", "\udfff b"]}),
+        ("/v1/rerank", {"model": "docs", "query": "\ud800", "documents": ["a"]}),
+        ("/v1/rerank", {"model": "docs", "query": "a", "documents": ["b", "\ud800"]}),
+        ("/v1/chat/completions", {**ASKED, "max_citations": 10**30}),
+        ("/v1/chat/completions", {**ASKED, "max_citations": 1001}),
+    ],
+)
+def test_half_characters_and_endless_numbers_are_refused(app, path, body):
+    response = called(app, "POST", path, content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert response.status_code == 400
+    assert response.json()["error"]["type"] == "ConfigError"

@@ -97,6 +97,6 @@ def wanted_part(header: str | None, size: int) -> tuple[int, int] | None:
 
 
 def _number(digits: str) -> int:
-    """A number of a header; one far beyond any file's size is not taken at its word: Python reads 4300 digits at most."""
+    """A number of a header. One far beyond any file's size is cut: Python reads 4300 digits at most."""
     digits = digits.lstrip("0")
     return int(digits or "0") if len(digits) <= _DIGITS else 10**_DIGITS
