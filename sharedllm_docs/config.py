@@ -198,6 +198,8 @@ class Profile:
 
 RELEVANCE_FLOOR = 0.3
 """Relevance of the best leaf below which a model without a fitted decision is not asked (docs/log.md)."""
+MOST_CITATIONS = 1000
+"""Of one answer."""
 
 
 @dataclass(frozen=True)
@@ -213,7 +215,7 @@ class RetrievalConfig:
         relevance_floor: minimum relevance of the best leaf, 0 .. 1; below it the answer is "The document does not
             say." 0 switches the floor off. None is ``RELEVANCE_FLOOR``, or 0 where the decision by confidence was
             fitted to the model: it weighs the relevance among other signs.
-        max_citations: maximum number of citations returned.
+        max_citations: maximum number of citations returned, 1 .. 1000.
         min_confidence: minimum ``Answer.confidence``, 0 .. 1; below it the answer is "The document does not say." None
             for the model's fitted threshold; 0 leaves the decision to the relevance floor and the model's own words.
     """
@@ -241,6 +243,8 @@ class RetrievalConfig:
         for name in ("candidates", "max_citations"):
             if getattr(self, name) < 1:
                 problems.append(f"{name}={getattr(self, name)} must be at least 1.")
+        if self.max_citations > MOST_CITATIONS:
+            problems.append(f"max_citations={self.max_citations} must be at most {MOST_CITATIONS}.")
         if self.evidence_tokens is not None and self.evidence_tokens < 0:
             problems.append(f"evidence_tokens={self.evidence_tokens} must not be negative.")
         if self.relevance_floor is not None and not 0 <= self.relevance_floor <= 1:

@@ -19,6 +19,7 @@ from sharedllm_docs import Index, SharedLLM
 from sharedllm_docs.documents.readers.separate import drawing
 from sharedllm_docs.documents.readers.separate.process import Died
 from sharedllm_docs.documents.readers.separate.reading import answered_once
+from sharedllm_docs.errors import ModelUnavailableError
 from sharedllm_docs.serving.desk import Desk
 from sharedllm_docs.serving.http.app import create_app
 from sharedllm_docs.serving.http.own.documents import shown_name
@@ -259,6 +260,9 @@ def test_an_index_is_reached_by_its_name_alone(client: TestClient, index: Index)
         ("pages=1-2", None),
         ("bytes=-", None),
         ("bytes=9-3", None),
+        pytest.param("bytes=0-" + "9" * 5_000, (0, 100), id="far-end"),
+        pytest.param("bytes=-" + "9" * 5_000, (0, 100), id="far-last"),
+        pytest.param("bytes=" + "0" * 5_000 + "5-7", (5, 8), id="zeros"),
     ],
 )
 def test_range_headers(header: str | None, part: tuple[int, int] | None) -> None:
@@ -507,3 +511,46 @@ def test_the_time_left_follows_the_pace() -> None:
     assert pace.seconds_left(199) == pytest.approx(1000 - 599, rel=0.01)
     pace.note(1000, 1000, 300)
     assert (pace.seconds_left(300), pace.share) == (0, 1)
+
+
+# -- what the owner's folders are called ------------------------------------------------------------------------------
+
+
+def test_a_missing_file_is_told_without_its_place(llm: SharedLLM, tmp_path: Path) -> None:
+    index = Index.create(tmp_path / "index", llm)
+    home = tmp_path / "private-home"
+    home.mkdir()
+    file = home / "contract.pdf"
+    file.write_bytes(PDF)
+    key = index.add(file).document.key
+    for change in (lambda: file.write_bytes(b"another"), file.unlink):
+        change()
+        with client_of(index) as client:
+            for path in ("source", "pages/1", "pages/1.png"):
+                response = client.get(f"/api/documents/{key}/{path}")
+                assert response.status_code == 409
+                assert "private-home" not in response.text
+                assert str(tmp_path) not in response.text
+
+
+@pytest.mark.parametrize("many", [0, 1001, 10**30])
+def test_the_number_of_citations_has_bounds(client: TestClient, many: int) -> None:
+    response = client.post("/api/ask", json={"question": "Where is the heron?", "max_citations": many})
+    assert (response.status_code, response.json()["error"]["param"]) == (400, "max_citations")
+
+
+def test_a_models_folder_is_told_by_its_last_part(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = "/srv/private-home/mine"
+    made = {**index.settings, "model": folder, "source": {"name_or_path": folder, "embedder": "/srv/private-home/e"}}
+    monkeypatch.setattr(Index, "settings", made)
+
+    async def fail(desk: Desk) -> None:
+        raise ModelUnavailableError(f"{folder}/config.json and /srv/private-home/e are not there.", remedy=folder)
+
+    monkeypatch.setattr(Desk, "warm", fail)
+    with client_of(index) as client:
+        assert client.get("/api/indexes").json()[0]["model"] == "mine"
+        until(lambda: client.get("/ready").json()["status"] == "failed")
+        error = client.get("/ready").json()["error"]
+    assert error["message"].startswith("mine/config.json and e are not there.")
+    assert error["remedy"] == "mine"

@@ -6,6 +6,8 @@ import asyncio
 import base64
 import os
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -15,8 +17,10 @@ mcp = pytest.importorskip("mcp")
 from mcp.client.client import Client  # noqa: E402
 
 from sharedllm_docs import Index  # noqa: E402
+from sharedllm_docs.errors import StoreError  # noqa: E402
 from sharedllm_docs.serving.desk import Desk  # noqa: E402
 from sharedllm_docs.serving.http.app import create_app  # noqa: E402
+from sharedllm_docs.serving.http.own.uploads import CALLS  # noqa: E402
 from sharedllm_docs.serving.http.settings import Settings  # noqa: E402
 from sharedllm_docs.serving.http.tools import mcp_server  # noqa: E402
 from tests.documents import make_pdf  # noqa: E402
@@ -205,3 +209,36 @@ def test_over_stdin_and_stdout(tmp_path, saved):
             return (await client.call_tool("ask", {"question": QUESTION})).structured_content
 
     assert asyncio.run(work())["answer"] == index.ask(QUESTION).text
+
+
+def test_what_takes_long_keeps_no_short_call_waiting(monkeypatch):
+    """Whatever is added, searched or embedded: lists need a thread of the event loop's own, here the only one."""
+    free = threading.Event()
+
+    async def work(client, index):
+        monkeypatch.setattr(Index, "add", lambda *_, **__: free.wait(60))
+        monkeypatch.setattr(Index, "search", lambda *_, **__: free.wait(60) and ())
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+        long = [asyncio.ensure_future(client.call_tool("search", {"question": "tea"})) for _ in range(3)]
+        adds = [client.call_tool("add_document", {"name": f"{i}.txt", "text": "Tea."}) for i in range(CALLS + 1)]
+        long += map(asyncio.ensure_future, adds)
+        done, _ = await asyncio.wait(long, return_when=asyncio.FIRST_COMPLETED)  # the one too many
+        assert "wait to be read" in told(done.pop().result())
+        assert (await client.call_tool("list_documents", {})).structured_content["documents"]
+        free.set()
+        await asyncio.wait(long)
+
+    spoken(work)
+
+
+def test_pages_tell_no_folder(monkeypatch):
+    async def work(client, index):
+        def fail(*_):
+            raise StoreError(f"{index.url}/text.json is damaged.")
+
+        monkeypatch.setattr(Index, "contents", fail)
+        with pytest.raises(Exception, match=r"docs/text\.json is damaged") as error:
+            await client.read_resource("pages://docs/x/1")
+        assert index.url not in str(error.value)
+
+    spoken(work)

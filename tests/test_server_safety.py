@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 import sys
+import threading
 
 import httpx
 import pytest
@@ -18,18 +19,21 @@ from sharedllm_docs import Index
 from sharedllm_docs.errors import ConfigError, IndexNotFoundError
 from sharedllm_docs.model.messages import Message, chat_ids
 from sharedllm_docs.serving.desk import Desk
-from sharedllm_docs.serving.http import failures, keys
+from sharedllm_docs.serving.http import failures, keys, limits
 from sharedllm_docs.serving.http.access import caller_of, check_binding
 from sharedllm_docs.serving.http.app import create_app
 from sharedllm_docs.serving.http.headers import HEADERS, POLICY
 from sharedllm_docs.serving.http.server import listen
 from sharedllm_docs.serving.http.settings import Settings, index_names
 from tests.cli_run import run
-from tests.serving_helpers import ALWAYS, QUESTIONS, new_index, running
+from tests.serving_helpers import ALWAYS, QUESTIONS, Gate, new_index, running, until
 from tests.tiny_text import END, START, tiny_document, tiny_tokenizer
 
 KEY, OTHER = "sk-" + "ab12" * 11, "sk-" + "cd34" * 11  # fixed: names of tests must be the same in every process
 ASKED = {"model": "docs", "messages": [{"role": "user", "content": QUESTIONS[0]}], "max_tokens": 3, **ALWAYS}
+
+
+TOOL = {"name": "ask", "arguments": {"question": QUESTIONS[0], "style": "full"}}
 
 
 def settings_of(**changes):
@@ -198,6 +202,17 @@ def test_requests_from_other_sites_are_refused(app, headers, method, path):
     assert not any(name.startswith("access-control") for name in response.headers)
 
 
+@pytest.mark.parametrize("mode", ["no-cors", "cors", "same-origin", "websocket", None])
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+@pytest.mark.parametrize("path", ["/api/documents", "/api/documents/x/pages/1.png", "/v1/models", "/health"])
+def test_another_site_embeds_nothing_and_may_link(app, path, site, mode):
+    mode_header = {} if mode is None else {"Sec-Fetch-Mode": mode}
+    assert called(app, "GET", path, headers={"Sec-Fetch-Site": site, **mode_header}).status_code == 403
+    linked = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "navigate"}
+    assert called(app, "GET", "/health", headers=linked).status_code == 200
+    assert called(app, "POST", "/v1/embeddings", headers=linked).status_code == 403
+
+
 def test_cors_is_off(app):
     headers = {"Origin": "http://evil.example", "Access-Control-Request-Method": "POST"}
     response = called(app, "OPTIONS", "/v1/chat/completions", headers=headers)
@@ -297,6 +312,70 @@ def test_headers_that_never_end():
     with running(app_of(request_seconds=0.3)) as address, connected(address) as sending:
         sending.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n")
         assert everything(sending) == b""  # closed
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/ask", {"question": QUESTIONS[0], "min_confidence": 0}),
+        ("/v1/chat/completions", ASKED),
+        ("/mcp", {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": TOOL}),
+    ],
+)
+def test_nothing_is_computed_for_a_client_that_left(path, body, monkeypatch):
+    app = app_of()
+    desk = app.state.desk
+    gate, left = Gate(desk), threading.Event()
+    cancel = desk._batches.cancel
+    monkeypatch.setattr(desk._batches, "cancel", lambda job: (cancel(job), left.set()))
+    said = json.dumps(body).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    head += f"Accept: application/json, text/event-stream\r\nContent-Length: {len(said)}\r\n\r\n"
+    with running(app) as address:
+        with connected(address) as sending:
+            sending.sendall(head.encode() + said)
+            gate.wait_for(1)
+        assert left.wait(60)
+        gate.open()
+        asyncio.run(until(lambda: not desk.running))
+        assert (desk.tally.cancelled, desk.tally.answered) == (1, 0)
+
+
+HEALTH = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+UNREAD = b"POST /v1/embeddings HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n"
+
+
+@pytest.mark.parametrize("begun", [HEALTH + b"G", HEALTH + HEALTH + b"GET / HTTP/1.1\r\nHost:", UNREAD, UNREAD + b"x"])
+def test_no_later_request_holds_the_connection(begun):
+    """Whether the next request never ends, or the body of a refused one, of which nothing is read."""
+    app = app_of(request_seconds=0.3, api_keys=(keys.hashed(KEY),))
+    with running(app) as address, connected(address) as sending:
+        sending.sendall(begun)
+        answers = everything(sending)  # it is closed
+    refused = begun.startswith(UNREAD)
+    assert answers.count(b"HTTP/1.1 ") == max(1, begun.count(HEALTH))
+    assert (b"HTTP/1.1 401" in answers) == (b"connection: close" in answers.lower()) == refused
+
+
+def test_a_request_that_comes_in_two_parts_is_answered():
+    with running(app_of(request_seconds=30)) as address, connected(address) as sending:
+        sending.sendall(HEALTH + b"GET /health HT")
+        assert b" 200 " in sending.recv(4096)
+        sending.sendall(b"TP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert everything(sending).count(b'{"status":"ok"}') >= 1
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/v1/embeddings"), ("POST", "/api/ask"), ("POST", "/api/search"), ("POST", "/nope/x")]
+)
+def test_only_the_route_of_uploads_takes_what_is_as_large_as_a_file(method, path):
+    small = app_of(max_body_bytes=2_000)
+    kind = {"Content-Type": "multipart/form-data; boundary=x"}
+    response = called(small, method, path, content=b"x" * 3_000, headers=kind)
+    assert response.status_code == 413
+    assert "this server takes 2,000" in response.json()["error"]["message"]
+    assert limits.most_bytes(small.state.settings, "/api/documents", "POST") > small.state.settings.max_upload_bytes
+    assert limits.most_bytes(small.state.settings, "/api/documents", "DELETE") == 2_000
 
 
 def test_a_body_that_never_ends():
@@ -512,3 +591,23 @@ def test_a_document_that_says_script_is_text(app):
     assert "<script>alert('x')</script>" in citation["quote"]  # as it is: whoever shows it shows text
     assert citation["document"] == "<script>alert(2)</script>.txt"
     assert called(app_of(index), "GET", "/v1/models").headers["content-type"] == "application/json"
+
+
+# -- values that no answer can be given to ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/embeddings", {"model": "docs", "input": "a\ud800"}),
+        ("/v1/embeddings", {"model": "docs", "input": ["a", "\udfff b"]}),
+        ("/v1/rerank", {"model": "docs", "query": "\ud800", "documents": ["a"]}),
+        ("/v1/rerank", {"model": "docs", "query": "a", "documents": ["b", "\ud800"]}),
+        ("/v1/chat/completions", {**ASKED, "max_citations": 10**30}),
+        ("/v1/chat/completions", {**ASKED, "max_citations": 1001}),
+    ],
+)
+def test_half_characters_and_endless_numbers_are_refused(app, path, body):
+    response = called(app, "POST", path, content=json.dumps(body), headers={"Content-Type": "application/json"})
+    assert response.status_code == 400
+    assert response.json()["error"]["type"] == "ConfigError"

@@ -9,6 +9,8 @@ import asyncio
 import time
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sharedllm_docs.errors import UnknownIndexError
@@ -22,10 +24,13 @@ if TYPE_CHECKING:
     from sharedllm_docs.model.messages import Message
     from sharedllm_docs.model.shared_llm import SharedLLM
     from sharedllm_docs.retrieval.answer import Answer, Citation
+    from sharedllm_docs.retrieval.passages import Passage
     from sharedllm_docs.serving.batches import Batches, Job, Tally
     from sharedllm_docs.serving.writings import Writing
 
 T = TypeVar("T")
+LONG = 2
+"""Threads for what takes long and is not decoded: embeddings, searches, the loading of models."""
 Observe = Callable[[str, "Answer | Completion"], None]
 """Called with the name of an index ("" for none) and each result; from other threads."""
 
@@ -54,6 +59,7 @@ class Desk:
         self._limits = {"max_waiting": max_waiting, "max_waiting_each": max_waiting_each, "max_running": max_running}
         self._answer_seconds = answer_seconds
         self._made: Batches | None = None
+        self._long = ThreadPoolExecutor(LONG, thread_name_prefix="sharedllm-docs-long")
         self.observers: list[Observe] = []
 
     # -- indexes ------------------------------------------------------------------------------------------------------
@@ -62,6 +68,17 @@ class Desk:
     def names(self) -> tuple[str, ...]:
         """Names of the indexes."""
         return tuple(self._indexes)
+
+    @property
+    def models(self) -> set[str]:
+        """What the models of the indexes are loaded by: names, and folders."""
+        found = set()
+        for index in self._indexes.values():
+            made = index.settings
+            source = made.get("source")
+            named = [made.get("model"), *(source.values() if isinstance(source, dict) else ())]
+            found |= {one for one in named if isinstance(one, str) and one}
+        return found
 
     def index(self, name: str) -> Index:
         """The index of this name.
@@ -84,7 +101,7 @@ class Desk:
         """
         loaded: list[SharedLLM] = []
         for index in self._indexes.values():
-            await to_thread(_warm, index, loaded)
+            await self.aside(partial(_warm, index, loaded))
 
     # -- questions ----------------------------------------------------------------------------------------------------
 
@@ -157,7 +174,16 @@ class Desk:
         def work() -> tuple[NDArray[np.float32], int]:
             return index.llm.embedder.encode(list(texts)), sum(map(index.llm.count_tokens, texts))
 
-        return await to_thread(work)
+        return await self.aside(work)
+
+    async def search(self, index_name: str, question: str, **options: Any) -> tuple[Passage, ...]:
+        """The passages nearest to a question; arguments and errors as for ``Index.search``."""
+        index = self.index(index_name)
+        return await self.aside(lambda: index.search(question, **options))
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Run something that takes long in a thread that nothing short waits for."""
+        return await asyncio.get_running_loop().run_in_executor(self._long, work)
 
     def _plain(self) -> SharedLLM:
         return self._indexes[self.names[0]].llm

@@ -45,7 +45,7 @@ class Guard:
 
     A browser sends requests of any site to a server on the user's own machine. So a request must name the server by
     a known name (else another site's name could be pointed at it), and what a browser says comes from elsewhere is
-    refused; there are no CORS headers either.
+    refused, but for links that a person follows; there are no CORS headers either.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings, hidden: Mapping[str, str]) -> None:
@@ -59,7 +59,10 @@ class Guard:
         try:
             self._check(HTTPConnection(scope))
         except SharedLLMError as error:
-            await response_to(error, self.hidden)(scope, receive, send)
+            response = response_to(error, self.hidden)
+            if has_body(HTTPConnection(scope)):
+                response.headers["Connection"] = "close"  # the body is not read
+            await response(scope, receive, send)
             return
         await self.app(scope, receive, send)
 
@@ -81,7 +84,8 @@ class Guard:
 
     def _check_origin(self, request: HTTPConnection) -> None:
         origin = request.headers.get("origin")
-        elsewhere = request.headers.get("sec-fetch-site") == "cross-site" and request.scope["method"] != "GET"
+        opened = request.scope["method"] == "GET" and request.headers.get("sec-fetch-mode") == "navigate"
+        elsewhere = request.headers.get("sec-fetch-site") in ("cross-site", "same-site") and not opened
         if elsewhere or (origin is not None and urlsplit(origin).netloc != request.headers.get("host", "")):
             raise ForbiddenError(f"Requests from {origin or 'another site'} are refused.", remedy="Use its own page.")
 
@@ -99,6 +103,11 @@ def _name(host: str) -> str:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
         return ""
+
+
+def has_body(request: HTTPConnection) -> bool:
+    """Whether a request says that it has a body."""
+    return "transfer-encoding" in request.headers or request.headers.get("content-length", "0") != "0"
 
 
 def caller_of(request: HTTPConnection) -> str:

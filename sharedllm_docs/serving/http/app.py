@@ -59,8 +59,8 @@ def create_app(settings: Settings, desk: Desk | None = None) -> FastAPI:
     """
     check_binding(settings)
     desk = desk or open_desk(settings)
-    hidden = hidden_of(settings.indexes)
-    tools = mcp_server(desk, settings)
+    hidden = hidden_of(settings.indexes, desk.models)
+    tools = mcp_server(desk, settings, uploads=lambda name: app.state.shelves[name].uploads)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:

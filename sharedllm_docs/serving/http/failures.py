@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fastapi import FastAPI
@@ -85,14 +85,35 @@ def without(text: str, hidden: Mapping[str, str]) -> str:
     return text
 
 
-def hidden_of(indexes: Mapping[str, str]) -> dict[str, str]:
-    """What must not leave the server: folders of indexes as they were named and as they are; in place of it the name.
+def hidden_of(indexes: Mapping[str, str], models: Iterable[str] = ()) -> dict[str, str]:
+    """What must not leave the server: folders as they were named and as they are; in place of it a name.
 
     Args:
         indexes: folder or URL by name.
+        models: what models are loaded by; of those that are folders the last part is shown.
     """
-    local = {os.path.abspath(url): name for name, url in indexes.items() if "://" not in url}
-    return {**local, **{url: name for name, url in indexes.items()}}
+    hidden: dict[str, str] = {}
+    for folder in filter(is_folder, models):
+        hidden |= dict.fromkeys(_ways(folder), last_part(folder))
+    for name, url in indexes.items():
+        hidden |= dict.fromkeys((url,) if "://" in url else _ways(url), name)
+    return hidden
+
+
+def is_folder(model: str) -> bool:
+    """Whether what a model is loaded by is a place on this machine, whether it is there or not."""
+    return os.path.isabs(model) or model.startswith(("~", ".")) or os.path.exists(model)
+
+
+def last_part(folder: str) -> str:
+    """The name of a folder without where it is."""
+    return os.path.basename(os.path.abspath(folder))
+
+
+def _ways(folder: str) -> tuple[str, ...]:
+    """A folder as it was named, from the root, and with its links followed."""
+    home = os.path.expanduser(folder)
+    return folder, home, os.path.abspath(home), os.path.realpath(home)
 
 
 def response_to(error: BaseException, hidden: Mapping[str, str]) -> JSONResponse:

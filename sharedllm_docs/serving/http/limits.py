@@ -12,7 +12,7 @@ from sharedllm_docs.errors import RequestTooLargeError, RequestTooSlowError, Sha
 from sharedllm_docs.serving.http.failures import response_to
 from sharedllm_docs.serving.http.settings import Settings
 
-MULTIPART = "multipart/form-data"
+UPLOADS = "/api/documents"
 SOME = 100_000
 """Bytes of a form around its file."""
 
@@ -35,7 +35,7 @@ class BodyLimits:
             await send(message)
 
         headers = HTTPConnection(scope).headers
-        most = most_bytes(self.settings, scope["path"], headers.get("content-type", ""))
+        most = most_bytes(self.settings, scope["path"], scope["method"])
         counted = _Counted(receive, most, self.settings.request_seconds)
         try:
             counted.check_length(headers.get("content-length"))
@@ -48,9 +48,12 @@ class BodyLimits:
             await response(scope, receive, send)
 
 
-def most_bytes(settings: Settings, path: str, content_type: str = "") -> int:
-    """Bytes of a request at most: of a form, and of a tool's call, which may hold a file in base64, more."""
-    if content_type.lower().startswith(MULTIPART):
+def most_bytes(settings: Settings, path: str, method: str = "POST") -> int:
+    """Bytes of a request at most: of an upload, and of a tool's call, which may hold a file in base64, more.
+
+    It is the route that counts: what a request says of its content would lift the limit of every route.
+    """
+    if (method, path) == ("POST", UPLOADS):
         return settings.max_upload_bytes + SOME
     if path == "/mcp":
         return settings.max_upload_bytes * 4 // 3 + SOME

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from typing import Any
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -92,9 +93,10 @@ def config_of(app: ASGIApp, settings: Settings) -> uvicorn.Config:
 
 
 class TimedProtocol(H11Protocol):
-    """uvicorn's protocol, closing connections whose first request's headers do not arrive in time.
+    """uvicorn's protocol, closing connections on which a request's headers do not arrive in time.
 
-    Later requests of a connection are covered by uvicorn's own keep-alive time, bodies by ``limits``.
+    An idle connection is covered by uvicorn's own keep-alive time, which ends with the first byte; bodies that are read
+    by ``limits``. What is left of a body that nobody reads counts as the next request's headers.
 
     Attributes:
         seconds: within which they must.
@@ -105,13 +107,39 @@ class TimedProtocol(H11Protocol):
     def connection_made(self, transport: Any) -> None:
         """Begin to wait."""
         super().connection_made(transport)
-        self._waited: asyncio.TimerHandle = self.loop.call_later(self.seconds, self._too_slow)
+        self._waited: asyncio.TimerHandle | None = None
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; those of a request that has not begun to be answered do not begin the waiting anew."""
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request where something of it, or of this one's body, is still to come."""
+        super().on_response_complete()
+        if self.conn.trailing_data[0] or self.conn.their_state is h11.SEND_BODY:
+            self._watch()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Nothing to wait for any more."""
-        self._waited.cancel()
+        self._rest()
         super().connection_lost(exc)
 
+    def _answering(self) -> bool:
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def _watch(self) -> None:
+        if self._answering():
+            self._rest()
+        elif self._waited is None:
+            self._waited = self.loop.call_later(self.seconds, self._too_slow)
+
+    def _rest(self) -> None:
+        if self._waited is not None:
+            self._waited.cancel()
+            self._waited = None
+
     def _too_slow(self) -> None:
-        if self.cycle is None and not self.transport.is_closing():
+        if not self._answering() and not self.transport.is_closing():
             self.transport.close()

@@ -9,17 +9,20 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-from asyncio import to_thread
+from asyncio import to_thread, wrap_future
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
 from mcp.server import MCPServer
+from mcp.server.mcpserver import Context
 from mcp.server.mcpserver.exceptions import ResourceError, ResourceNotFoundError, ToolError
 from mcp.types import Resource
 from pydantic import BaseModel, Field
+from starlette.requests import Request
 
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.errors import (
@@ -32,8 +35,11 @@ from sharedllm_docs.errors import (
 from sharedllm_docs.index.index import Index
 from sharedllm_docs.retrieval.answer import Citation
 from sharedllm_docs.serving.desk import Desk
+from sharedllm_docs.serving.http.access import caller_of
 from sharedllm_docs.serving.http.failures import hidden_of, without
 from sharedllm_docs.serving.http.own.documents import check_type, shown_name
+from sharedllm_docs.serving.http.own.uploads import Uploads
+from sharedllm_docs.serving.http.presence import until_gone
 from sharedllm_docs.serving.http.settings import Settings
 from sharedllm_docs.version import __version__
 
@@ -111,15 +117,19 @@ class _Server(MCPServer[Any]):
         return await to_thread(self._listed)
 
 
-def mcp_server(desk: Desk, settings: Settings, files: Path | None = None) -> MCPServer[Any]:
+def mcp_server(
+    desk: Desk, settings: Settings, files: Path | None = None, uploads: Callable[[str], Uploads] | None = None
+) -> MCPServer[Any]:
     """The protocol's server over a desk.
 
     Args:
         desk: answers the questions.
         settings: limits of uploads, and whether documents may be added.
         files: folder inside which documents may be added by their path; None for no paths.
+        uploads: of an index by its name, where files wait for each other; None makes them.
     """
-    shelf = _Tools(desk, settings, files)
+    own = cache(lambda name: Uploads(desk.index(name)))
+    shelf = _Tools(desk, settings, files, uploads or own)
     server = _Server(
         shelf.resources,
         name="sharedllm-docs",
@@ -142,13 +152,14 @@ def mcp_server(desk: Desk, settings: Settings, files: Path | None = None) -> MCP
 class _Tools:
     """The tools; their docstrings are what a model reads."""
 
-    def __init__(self, desk: Desk, settings: Settings, files: Path | None) -> None:
-        self._desk, self._settings = desk, settings
+    def __init__(self, desk: Desk, settings: Settings, files: Path | None, uploads: Callable[[str], Uploads]) -> None:
+        self._desk, self._settings, self._uploads = desk, settings, uploads
         self._files = files.resolve() if files is not None else None
-        self._hidden = hidden_of(settings.indexes)
+        self._hidden = hidden_of(settings.indexes, desk.models)
 
     async def ask(
         self,
+        context: Context[Any, Any],
         question: Annotated[str, Field(description="In words; each question stands alone.")],
         index: IndexName = "",
         documents: Documents = None,
@@ -159,7 +170,11 @@ class _Tools:
         """Answer a question from the documents, with the pages and quotes that the answer stands on."""
         with _told(self._hidden):
             name = self._name(index)
-            answer = await self._desk.ask(name, question, {"documents": documents, "style": style}, caller=CALLER)
+            request = context.request_context.request  # none where it is spoken by stdio
+            caller = caller_of(request) if isinstance(request, Request) else CALLER
+            options = {"documents": documents, "style": style}
+            answering = self._desk.stream(name, question, options, caller=caller)
+            answer = await (until_gone(request, answering) if isinstance(request, Request) else answering.whole())
         return AnswerOfDocuments(
             answer=answer.text,
             found=answer.found,
@@ -178,7 +193,7 @@ class _Tools:
         """Find the passages nearest to a question, without writing an answer."""
         with _told(self._hidden):
             name = self._name(index)
-            found = await self._desk.index(name).asearch(question, k=k, documents=documents)
+            found = await self._desk.search(name, question, k=k, documents=documents)
         return FoundPassages(
             passages=[
                 Source(
@@ -210,14 +225,14 @@ class _Tools:
     ) -> Added:
         """Add a document, so that it can be asked. It is read on in the background afterwards."""
         with _told(self._hidden):
-            where = self._desk.index(self._name(index))
+            where, uploads = self._desk.index(self._name(index)), self._uploads(self._name(index))
             source = self._source(text, base64_bytes, path)
             shown = shown_name(name)
             check_type(shown, self._settings.upload_types)
             self._check_size(source)
-            added = await to_thread(
-                where.add, source, name=shown, encode="background", max_pages=self._settings.max_upload_pages
-            )
+            pages = self._settings.max_upload_pages
+            begun = uploads.call(lambda: where.add(source, name=shown, encode="background", max_pages=pages))
+            added = await wrap_future(begun)
         return Added(
             document=_listed(self._name(index), added.document),
             new=added.new,
@@ -229,9 +244,12 @@ class _Tools:
         try:
             document = await to_thread(self._document, index, key)
         except DocumentNotFoundError as error:
-            raise ResourceNotFoundError(str(error)) from error
+            raise ResourceNotFoundError(without(str(error), self._hidden)) from error
         except SharedLLMError as error:
-            raise ResourceError(str(error)) from error
+            raise ResourceError(without(str(error), self._hidden)) from error
+        except Exception as error:
+            log.exception("a resource failed")
+            raise ResourceError("The server failed at this; its log says why.") from error
         found = [one.text for one in document.pages if one.number == page]
         if not found:
             raise ResourceNotFoundError(f"{document.name} has no page {page}; it has {len(document.pages)}.")

@@ -280,7 +280,17 @@ def checked_texts(what: str, texts: Sequence[str], settings: Settings) -> list[s
     check_count(what, len(texts), settings.max_texts)
     if not texts or not all(text.strip() for text in texts):
         raise EmptyQuestionError(f"{what} holds no text, or a blank one.", remedy="Give texts with words.")
+    check_written(what, texts)
     return list(texts)
+
+
+def check_written(what: str, texts: Sequence[str]) -> None:
+    """Raise ConfigError for a text with half of a surrogate pair, which no tokenizer reads."""
+    for position, text in enumerate(texts):
+        if any("\ud800" <= char <= "\udfff" for char in text):
+            raise ConfigError(
+                f"Text {position} of {what} holds half a character (a lone surrogate).", remedy="Send whole characters."
+            )
 
 
 def check_count(what: str, count: int, limit: int) -> None:

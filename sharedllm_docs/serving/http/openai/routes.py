@@ -22,9 +22,11 @@ from sharedllm_docs.serving.http.openai.requests import (
     CompletionRequest,
     EmbeddingsRequest,
     RerankRequest,
+    check_written,
 )
-from sharedllm_docs.serving.http.openai.streams import streamed, until_gone
+from sharedllm_docs.serving.http.openai.streams import streamed
 from sharedllm_docs.serving.http.openai.targets import Target, model, models, target_of
+from sharedllm_docs.serving.http.presence import until_gone
 from sharedllm_docs.serving.http.settings import Settings
 
 router = APIRouter(prefix="/v1", tags=["OpenAI dialect"])
@@ -138,6 +140,7 @@ async def rerank(body: RerankRequest, desk: Desks, settings: Set) -> dict[str, A
     texts = body.texts(settings)
     if not body.query.strip():
         raise ConfigError("The query is blank.", remedy="Give one with words.")
+    check_written("query", [body.query])
     if len(body.query) + sum(map(len, texts)) > settings.max_body_bytes:
         raise RequestTooLargeError("The texts are too long together.", remedy="Send fewer.")
     target = await to_thread(target_of, desk, body.model)

@@ -1,56 +1,24 @@
-"""Answers sent while they are written, and answers whose reader may go before they are complete."""
+"""Answers sent while they are written, and ended when their reader goes."""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable
-from typing import Any, TypeVar
+from collections.abc import AsyncIterator
+from typing import Any
 
 from fastapi import Request
 from sse_starlette import EventSourceResponse, ServerSentEvent
 
-from sharedllm_docs.errors import QuestionCancelledError, SharedLLMError
+from sharedllm_docs.errors import SharedLLMError
 from sharedllm_docs.serving.desk import Answering
 from sharedllm_docs.serving.http.failures import body_of
 from sharedllm_docs.serving.http.openai.replies import Reply, afterword, event
+from sharedllm_docs.serving.http.presence import while_connected
 from sharedllm_docs.serving.http.settings import Settings
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 DONE = {"data": "[DONE]"}
-
-
-async def until_gone(request: Request, answering: Answering[T]) -> T:
-    """The whole answer; the model stops when the client goes.
-
-    Raises:
-        QuestionCancelledError: the client has gone.
-    """
-    return await _while_connected(request, answering.whole())
-
-
-async def _while_connected(request: Request, waited: Awaitable[T]) -> T:
-    """What is waited for.
-
-    Raises:
-        QuestionCancelledError: the client has gone first.
-    """
-    wanted, gone = asyncio.ensure_future(waited), asyncio.ensure_future(_disconnect(request))
-    try:
-        await asyncio.wait({wanted, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if wanted.done():
-            return wanted.result()
-        raise QuestionCancelledError("The client has gone.")
-    finally:
-        for task in (wanted, gone):
-            task.cancel()
-        await asyncio.gather(wanted, gone, return_exceptions=True)
-
-
-async def _disconnect(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 async def streamed(
@@ -64,7 +32,7 @@ async def streamed(
     pieces = aiter(answering)
     first = asyncio.ensure_future(anext(pieces, None))
     try:
-        await _while_connected(request, asyncio.wait({first}, timeout=settings.keep_alive_seconds))
+        await while_connected(request, asyncio.wait({first}, timeout=settings.keep_alive_seconds))
         if first.done():
             first.result()  # raises what went wrong
     except BaseException:

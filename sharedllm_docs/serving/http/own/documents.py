@@ -21,6 +21,7 @@ from sharedllm_docs.errors import (
 from sharedllm_docs.index.views import DocumentInfo
 from sharedllm_docs.serving.desk import Desk
 from sharedllm_docs.serving.http import state
+from sharedllm_docs.serving.http.failures import is_folder, last_part
 from sharedllm_docs.serving.http.own.shelf import Shelf, Shelved, may_write
 from sharedllm_docs.serving.http.own.uploads import Upload
 from sharedllm_docs.serving.http.own.views import (
@@ -45,6 +46,7 @@ def indexes(desk: Annotated[Desk, Depends(state.desk)]) -> list[IndexView]:
     for name in desk.names:
         index = desk.index(name)
         model = str(index.settings["model"])
+        model = last_part(model) if is_folder(model) else model
         found.append(IndexView(name=name, model=model, documents=len(index.documents()), bytes=index.size()))
     return found
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 from urllib.parse import quote
 
@@ -9,13 +12,14 @@ from fastapi import APIRouter, Header, Query, Response
 from fastapi.responses import StreamingResponse
 
 from sharedllm_docs.documents.document import Document
-from sharedllm_docs.errors import BoxesMissingError, ConfigError
+from sharedllm_docs.errors import BoxesMissingError, ConfigError, SourceMissingError
 from sharedllm_docs.retrieval.answer import Citation, fold
 from sharedllm_docs.serving.http.own.shelf import Shelved
 from sharedllm_docs.serving.http.own.sources import wanted_part
 from sharedllm_docs.serving.http.own.views import Box, PageView, PlaceView, TextView
 
 router = APIRouter(tags=["places"])
+log = logging.getLogger(__name__)
 LONGEST_QUOTE = 4_000
 AROUND = 6_000
 """Characters of text on either side of a place."""
@@ -76,7 +80,8 @@ def text(
 def source(key: str, place: Shelved, wanted: Annotated[str | None, Header(alias="Range")] = None) -> Response:
     """The file that the document was read from, or a part of it (`Range`)."""
     info = place.index.document(key)
-    file = place.sources.get(info.key)
+    with _where_it_was(info.name):
+        file = place.sources.get(info.key)
     shown = "inline" if info.reader == "pdf" else "attachment"  # a browser must not run an HTML file here
     headers = {
         "Accept-Ranges": "bytes",
@@ -104,18 +109,33 @@ def picture(
     password: _Password = None,
 ) -> Response:
     """A page of a PDF as a PNG, turned and cropped as viewers show it."""
-    image = place.index.page_image(key, number, scale=scale, password=password)
+    with _where_it_was(key):
+        image = place.index.page_image(key, number, scale=scale, password=password)
     return Response(image.png(), media_type="image/png")
 
 
 @router.get("/documents/{key}/pages/{number}")
 def page(key: str, number: int, place: Shelved, password: _Password = None) -> PageView:
     """How a page of a PDF is shown: what is needed to draw boxes on its picture."""
-    image = place.index.page_image(key, number, scale=0.1, password=password)
+    with _where_it_was(key):
+        image = place.index.page_image(key, number, scale=0.1, password=password)
     return PageView(page=image.page, rotation=image.rotation, shown=list(image.shown))
 
 
 # -- what other routes use ------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _where_it_was(name: str) -> Iterator[None]:
+    """Within the block it is told that a document's file is missing, and not where it was: that is its owner's."""
+    try:
+        yield
+    except SourceMissingError as error:
+        log.warning("the file of %s: %s", name, error.message)
+        raise SourceMissingError(
+            f"The file of {name} is not kept in the index, and is not as it was where it was read from.",
+            remedy="Upload the file.",
+        ) from error
 
 
 def place_in_words(document: Document, start: int, end: int) -> str:

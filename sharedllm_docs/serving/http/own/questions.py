@@ -35,6 +35,7 @@ from sharedllm_docs.serving.http.own.views import (
     TreeChunk,
     TreeNode,
 )
+from sharedllm_docs.serving.http.presence import until_gone
 from sharedllm_docs.serving.http.settings import Settings
 
 router = APIRouter(tags=["questions"])
@@ -55,12 +56,11 @@ async def ask(
     (`{"text": …}`), and `answer`, the whole as without `stream`; or `error`, in the form of every error.
     """
     options, turns = _checked(body, settings)
+    answering = desk.stream(place.name, body.question, options, conversation=turns, caller=caller)
     if body.stream:
-        answering = desk.stream(place.name, body.question, options, conversation=turns, caller=caller)
         events = _events(answering, settings.keep_alive_seconds, request.app.state.hidden)
         return StreamingResponse(events, media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
-    answer = await desk.ask(place.name, body.question, options, conversation=turns, caller=caller)
-    return answer_view(answer)
+    return answer_view(await until_gone(request, answering))
 
 
 @router.post("/search")

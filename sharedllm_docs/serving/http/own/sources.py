@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 OPEN = 8
 """Number of files that are kept open."""
 BLOCK = 1 << 18
+_DIGITS = 20
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 
@@ -85,11 +86,17 @@ def wanted_part(header: str | None, size: int) -> tuple[int, int] | None:
         return None
     first, last = match.groups()
     if not first:
-        start, end = max(0, size - int(last)), size
+        start, end = max(0, size - _number(last)), size
     else:
-        start, end = int(first), min(size, int(last) + 1) if last else size
-        if last and int(last) < int(first):
+        start, end = _number(first), min(size, _number(last) + 1) if last else size
+        if last and _number(last) < start:
             return None
     if start >= end:
         raise ValueError(f"no byte of {size} is in {header}")
     return start, end
+
+
+def _number(digits: str) -> int:
+    """A number of a header. One far beyond any file's size is cut: Python reads 4300 digits at most."""
+    digits = digits.lstrip("0")
+    return int(digits or "0") if len(digits) <= _DIGITS else 10**_DIGITS

@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 State = Literal["waiting", "reading", "done", "failed"]
 WAITING = 100
 """Number of files that may wait: they lie on the disk meanwhile."""
+CALLS = 4
+"""Number of files at most that wait in memory: those of tools, which come inside their calls."""
 KEPT = 200
 """Number of finished uploads that are remembered; the oldest are forgotten first."""
 
@@ -95,6 +97,7 @@ class Uploads:
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="sharedllm-docs-upload")
         self._uploads: dict[str, Upload] = {}
         self._paces: dict[str, Pace] = {}
+        self._calls = 0
         self._lock = threading.Lock()
 
     def start(self, name: str, path: Path, folder: Any, options: Mapping[str, Any]) -> tuple[Upload, Future[None]]:
@@ -161,6 +164,24 @@ class Uploads:
     def in_worker(self, work: Callable[[], Any]) -> Future[Any]:
         """Run something after the files that are queued: it writes to the index, as they do."""
         return self._worker.submit(work)
+
+    def call(self, work: Callable[[], Any]) -> Future[Any]:
+        """Run something that adds a file which lies in memory, after the files that are queued.
+
+        Raises:
+            BusyError: too many such wait.
+        """
+        with self._lock:
+            if self._calls >= CALLS:
+                raise BusyError(f"{self._calls} files wait to be read.", retry_after=60, remedy="Send it again later.")
+            self._calls += 1
+        future = self._worker.submit(work)
+        future.add_done_callback(self._called)
+        return future
+
+    def _called(self, _future: Future[Any]) -> None:
+        with self._lock:
+            self._calls -= 1
 
     def seconds_left(self, info: DocumentInfo) -> float | None:
         """Estimated seconds until a document is wholly read; None where nothing is known yet."""

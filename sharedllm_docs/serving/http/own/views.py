@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from sharedllm_docs.config import MOST_CITATIONS
 from sharedllm_docs.documents import box as documents
 
 
@@ -154,7 +155,7 @@ class AskBody(Scope):
     style: Literal["short", "sentence", "full"] | None = None
     instructions: str = ""
     max_new_tokens: int | None = None
-    max_citations: int | None = None
+    max_citations: int | None = Field(None, ge=1, le=MOST_CITATIONS)
     min_confidence: float | None = None
     stream: bool = Field(
         False,
