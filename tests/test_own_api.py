@@ -530,3 +530,13 @@ def test_a_models_folder_is_told_by_its_last_part(index: Index, monkeypatch: pyt
         error = client.get("/ready").json()["error"]
     assert error["message"].startswith("mine/config.json and e are not there.")
     assert error["remedy"] == "mine"
+
+
+def test_an_index_that_was_moved_away_is_no_empty_one(index: Index, tmp_path: Path) -> None:
+    with client_of(index) as client:
+        (tmp_path / "index").rename(tmp_path / "elsewhere")
+        for path in ("/api/documents", "/api/indexes"):
+            response = client.get(path)
+            assert response.status_code == 500
+            assert response.json()["error"]["type"] == "IndexNotFoundError"
+            assert str(tmp_path) not in response.text
