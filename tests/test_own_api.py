@@ -520,17 +520,16 @@ def test_a_missing_file_is_told_without_its_place(llm: SharedLLM, tmp_path: Path
     index = Index.create(tmp_path / "index", llm)
     home = tmp_path / "private-home"
     home.mkdir()
-    file = home / "contract.pdf"
-    file.write_bytes(PDF)
+    file = home / "contract.txt"
+    file.write_bytes(BIRDS.encode())
     key = index.add(file).document.key
     for change in (lambda: file.write_bytes(b"another"), file.unlink):
         change()
         with client_of(index) as client:
-            for path in ("source", "pages/1", "pages/1.png"):
-                response = client.get(f"/api/documents/{key}/{path}")
-                assert response.status_code == 409
-                assert "private-home" not in response.text
-                assert str(tmp_path) not in response.text
+            response = client.get(f"/api/documents/{key}/source")
+            assert response.status_code == 409
+            assert "private-home" not in response.text
+            assert str(tmp_path) not in response.text
 
 
 @pytest.mark.parametrize("many", [0, 1001, 10**30])
@@ -554,3 +553,13 @@ def test_a_models_folder_is_told_by_its_last_part(index: Index, monkeypatch: pyt
         error = client.get("/ready").json()["error"]
     assert error["message"].startswith("mine/config.json and e are not there.")
     assert error["remedy"] == "mine"
+
+
+def test_an_index_that_was_moved_away_is_no_empty_one(index: Index, tmp_path: Path) -> None:
+    with client_of(index) as client:
+        (tmp_path / "index").rename(tmp_path / "elsewhere")
+        for path in ("/api/documents", "/api/indexes"):
+            response = client.get(path)
+            assert response.status_code == 500
+            assert response.json()["error"]["type"] == "IndexNotFoundError"
+            assert str(tmp_path) not in response.text

@@ -26,7 +26,7 @@ from sharedllm_docs.serving.http.headers import HEADERS, POLICY
 from sharedllm_docs.serving.http.server import listen
 from sharedllm_docs.serving.http.settings import Settings, index_names
 from tests.cli_run import run
-from tests.serving_helpers import ALWAYS, QUESTIONS, Gate, new_index, running, until
+from tests.serving_helpers import ALWAYS, QUESTIONS, new_index, running, until
 from tests.tiny_text import END, START, tiny_document, tiny_tokenizer
 
 KEY, OTHER = "sk-" + "ab12" * 11, "sk-" + "cd34" * 11  # fixed: names of tests must be the same in every process
@@ -325,7 +325,9 @@ def test_headers_that_never_end():
 def test_nothing_is_computed_for_a_client_that_left(path, body, monkeypatch):
     app = app_of()
     desk = app.state.desk
-    gate, left = Gate(desk), threading.Event()
+    begun, left, free = threading.Event(), threading.Event(), threading.Event()
+    engine = Index.engine
+    monkeypatch.setattr(Index, "engine", lambda *a: (begun.set(), free.wait(60), engine(*a))[-1])
     cancel = desk._batches.cancel
     monkeypatch.setattr(desk._batches, "cancel", lambda job: (cancel(job), left.set()))
     said = json.dumps(body).encode()
@@ -334,10 +336,10 @@ def test_nothing_is_computed_for_a_client_that_left(path, body, monkeypatch):
     with running(app) as address:
         with connected(address) as sending:
             sending.sendall(head.encode() + said)
-            gate.wait_for(1)
+            assert begun.wait(60)
         assert left.wait(60)
-        gate.open()
-        asyncio.run(until(lambda: not desk.running))
+        free.set()
+        asyncio.run(until(lambda: desk.tally.cancelled or desk.tally.answered))
         assert (desk.tally.cancelled, desk.tally.answered) == (1, 0)
 
 

@@ -218,6 +218,13 @@ class Index:
         """
         return self._store.is_current() and (self._llm is None or self._llm.files_unchanged())
 
+    def check_there(self) -> None:
+        """Raise IndexNotFoundError if the index was removed, or made anew, since it was opened: its lists are empty."""
+        if not self._store.is_current():
+            raise IndexNotFoundError(
+                f"The index {self.url} is not there any more.", remedy="Put it back, or open it anew."
+            )
+
     def _model_options(self) -> dict[str, Any]:
         """Arguments of ``from_pretrained`` that the index was made with, replaced by those it was opened with."""
         made = recorded(self._store)
