@@ -277,7 +277,7 @@ def test_a_picture_at_which_recognition_fails_is_told(
 @pytest.mark.parametrize(
     ("how", "error", "match"),
     [
-        ("segfault", DamagedDocumentError, r"the process that reads it failed, it crashed \(SIGSEGV\)\."),
+        ("segfault", DamagedDocumentError, r"the process that did it failed, it crashed \(SIGSEGV\)\."),
         (
             "loop",
             DocumentTooLargeError,

@@ -11,9 +11,9 @@ from typing import Any, BinaryIO
 from sharedllm_docs.documents.page_image import MAX_PIXELS, PageImage
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.separate.process import Died, Message
-from sharedllm_docs.documents.readers.separate.reading import answered_once, reads_apart, value_of
+from sharedllm_docs.documents.readers.separate.reading import answered_once, failure, reads_apart, value_of
 from sharedllm_docs.documents.readers.source import Source
-from sharedllm_docs.errors import DamagedDocumentError, DocumentError, DocumentTooLargeError
+from sharedllm_docs.errors import DamagedDocumentError, DocumentError
 
 _AT_ONCE = 2  # pictures: each may take the whole memory limit
 _FRUITLESS = 3  # processes in a row that end before they take the request
@@ -87,7 +87,7 @@ def _drawn_apart(source: Source, name: str, number: int, scale: float, options: 
             if died.step is None and fruitless < _FRUITLESS:
                 fruitless += 1  # it ended while it waited
                 continue
-            raise _failure(name, number, died) from died
+            raise failure(f"Page {number} of {name} cannot be drawn", died, "Choose a smaller scale") from died
 
 
 def _picture(answer: Message, name: str, number: int, scale: float) -> PageImage:
@@ -106,17 +106,3 @@ def _picture(answer: Message, name: str, number: int, scale: float) -> PageImage
             remedy="Check the file; if it opens elsewhere, report this.",
         )
     return PageImage(number, width, height, scale, rotation, shown, blobs[0])
-
-
-def _failure(name: str, number: int, died: Died) -> DocumentError:
-    what = f"Page {number} of {name} cannot be drawn"
-    if died.how == "crash":
-        return DamagedDocumentError(
-            f"{what}: the process that draws it failed, {died.reason}.",
-            remedy="Fetch or export the file again; if the page opens elsewhere, report this.",
-        )
-    setting = "page_seconds" if died.how == "time" else "max_memory"
-    return DocumentTooLargeError(
-        f"{what} within the limits: {died.reason}.",
-        remedy=f"Choose a smaller scale, or raise {setting} if you trust the file.",
-    )

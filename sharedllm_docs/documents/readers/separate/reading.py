@@ -108,7 +108,7 @@ def _answered(
                 fruitless += 1  # it ended between two documents
                 continue
             if died.step is None or not journal.failure(died.step, died.how, died.reason):
-                raise _failure(source.name, died) from died
+                raise failure(f"{source.name} cannot be read", died, "Split it") from died
 
 
 def answered_once(source: Source, options: ReadOptions, request: dict[str, Any]) -> Message:
@@ -171,15 +171,21 @@ def _error(message: dict[str, Any]) -> SharedLLMError:
     return DocumentError(text, remedy=remedy)
 
 
-def _failure(name: str, died: Died) -> DocumentError:
-    """The error for a file that cannot be read because of what happened to the process."""
+def failure(what: str, died: Died, smaller: str) -> DocumentError:
+    """The error for what the process could not do.
+
+    Args:
+        what: as in "a.pdf cannot be read".
+        died: what happened to the process.
+        smaller: how to ask for less, as in "Split the file".
+    """
     if died.how == "crash":
         return DamagedDocumentError(
-            f"{name} cannot be read: the process that reads it failed, {died.reason}.",
-            remedy="Fetch or export it again; if it opens elsewhere, report this.",
+            f"{what}: the process that did it failed, {died.reason}.",
+            remedy="Fetch or export the file again; if it opens elsewhere, report this.",
         )
     setting = "page_seconds" if died.how == "time" else "max_memory"
     return DocumentTooLargeError(
-        f"{name} cannot be read within the limits: {died.reason}.",
-        remedy=f"Split it, or raise {setting} if you trust it.",
+        f"{what} within the limits: {died.reason}.",
+        remedy=f"{smaller}, or raise {setting} if you trust the file.",
     )

@@ -58,14 +58,17 @@ class Sources:
     def get(self, key: str) -> SourceFile:
         """The source of a document, by its whole key. Raises as ``Index.open_source``."""
         with self._lock:
-            if key not in self._open:
-                file = self._index.open_source(key)
-                self._open[key] = SourceFile(file, file.seek(0, 2))
+            found = self._open.get(key)
+        if found is None:  # outside the lock: other documents' files do not wait while this one's digest is checked
+            file = self._index.open_source(key)
+            found = SourceFile(file, file.seek(0, 2))
+        with self._lock:
+            found = self._open.setdefault(key, found)
             self._open.move_to_end(key)
             # a dropped file is closed once the last request that reads it is done
             while len(self._open) > OPEN:
                 self._open.popitem(last=False)
-            return self._open[key]
+            return found
 
     def forget(self, key: str) -> None:
         """Drop the file of a document that was removed."""
