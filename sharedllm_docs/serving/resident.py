@@ -52,6 +52,7 @@ class Resident:
 
     Args:
         opened: opens the index; with ``create=True`` it makes one where there is none.
+        index: the index, where it is open already.
         keep_seconds: seconds without work after which it should leave; None for ever.
         max_memory: bytes of memory of its own above which it should leave; None for no bound.
         clock: seconds, for tests.
@@ -66,6 +67,7 @@ class Resident:
         self,
         opened: Callable[[bool], Index],
         *,
+        index: Index | None = None,
         keep_seconds: float | None = None,
         max_memory: int | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -75,7 +77,7 @@ class Resident:
         self.keep_seconds = keep_seconds
         self.max_memory = max_memory
         self._opened, self._clock, self._memory = opened, clock, memory
-        self._index: Index | None = None
+        self._index = index
         self._opening = threading.Lock()
         self._state = threading.Condition()
         self._tickets = 0

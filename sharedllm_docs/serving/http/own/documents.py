@@ -45,7 +45,6 @@ def indexes(desk: Annotated[Desk, Depends(state.desk)]) -> list[IndexView]:
     found = []
     for name in desk.names:
         index = desk.index(name)
-        index.check_there()
         model = str(index.settings["model"])
         model = last_part(model) if is_folder(model) else model
         found.append(IndexView(name=name, model=model, documents=len(index.documents()), bytes=index.size()))
@@ -66,7 +65,6 @@ def limits(settings: Annotated[Settings, Depends(state.settings)]) -> dict[str, 
 @router.get("/documents")
 def documents(place: Shelved) -> DocumentsView:
     """All documents, oldest first, and the files on their way. Ask again while something is not read."""
-    place.index.check_there()
     infos = place.index.documents()
     return DocumentsView(
         index=place.name,
