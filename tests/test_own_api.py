@@ -350,8 +350,10 @@ def test_a_page_that_cannot_be_drawn_is_an_error_and_others_are_drawn(
     how: Any, status: int, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = added(client)
+    tried = []
 
     def dying(source: Any, options: Any, request: Any) -> Any:
+        tried.append((request["page"], request["scale"]))
         if request["page"] == 2:
             raise Died(("read", None), how, "it went wrong")
         return answered_once(source, options, request)
@@ -363,6 +365,13 @@ def test_a_page_that_cannot_be_drawn_is_an_error_and_others_are_drawn(
         assert answer.status_code == status
         assert "Page 2 of birds.pdf cannot be drawn" in answer.json()["error"]["message"]
     assert client.get(f"/api/documents/{key}/pages/1.png").content.startswith(b"\x89PNG")
+    assert client.get(f"/api/documents/{key[:12]}/pages/2.png", params={"scale": 4}).status_code == status
+    assert tried == [(2, 0.1), (1, 2.0)], "what failed is not tried again at this scale or a larger one"
+    client.get(f"/api/documents/{key}/pages/2.png", params={"scale": 0.05})
+    assert tried[2:] == [(2, 0.05)]
+    other = added(client, "birds.pdf", make_pdf([[line] for line in reversed(PAGES)]))
+    assert client.get(f"/api/documents/{other}/pages/2.png").status_code == status
+    assert tried[3:] == [(2, 2.0)], "another file is"
 
 
 # -- questions ------------------------------------------------------------------------------------------------------

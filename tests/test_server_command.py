@@ -62,7 +62,7 @@ def test_it_answers_until_it_is_told_to_end(made, ending):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--port", "70000"), "port: Input should be less than or equal to 65535"),
+        (("--port", "70000"), "port=70000 is above the most, 65535. Give at most 65535."),
         (("--api-key", "short"), "5 characters; 16 are the least"),
         (("--config", "nope.toml"), "There is no settings file nope.toml"),
         (("--index", "plain=x"), "'plain' cannot name an index"),
@@ -93,3 +93,19 @@ def test_the_index_is_named_by_the_environment(monkeypatch):
         serve_command.settings_of(None, None)
     monkeypatch.setenv("SHAREDLLM_DOCS_INDEX", "/data/reports")
     assert serve_command.settings_of(None, None).indexes == {"reports": "/data/reports"}
+
+
+def test_a_settings_file_need_not_name_an_index(monkeypatch, tmp_path):
+    monkeypatch.delenv("SHAREDLLM_DOCS_INDEX", raising=False)
+    file = tmp_path / "serve.toml"
+    file.write_text("port = 1234\n")
+    assert serve_command.settings_of(None, file).indexes == {"sharedllm-docs": ".sharedllm-docs"}
+    assert serve_command.settings_of(None, file).port == 1234
+    assert serve_command.settings_of(["a=x"], file).indexes == {"a": "x"}
+    monkeypatch.setenv("SHAREDLLM_DOCS_INDEX", "/data/reports")
+    assert serve_command.settings_of(None, file).indexes == {"reports": "/data/reports"}
+    file.write_text("[indexes]\ndocs = 'y'\n")
+    assert serve_command.settings_of(None, file).indexes == {"docs": "y"}
+    assert serve_command.settings_of(["a=x"], file).indexes == {"a": "x"}, "an option goes before the file"
+    monkeypatch.setenv("SHAREDLLM_DOCS_SERVE_INDEXES", '{"e": "z"}')
+    assert serve_command.settings_of(None, None).indexes == {"e": "z"}

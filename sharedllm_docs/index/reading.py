@@ -347,11 +347,13 @@ class Reading:
         except BaseException as error:  # raised by ``wait``
             self._failure = error
         finally:
-            for work in works.values():
-                self._save(work)
-            with self._state:
-                self._queue.clear()
-                self._running = False
+            try:
+                for work in works.values():
+                    self._save(work)
+            finally:  # whatever happens, a later document is read again
+                with self._state:
+                    self._queue.clear()
+                    self._running = False
 
     def _take_up(self, works: dict[str, _Unfinished]) -> bool:
         """Begin documents that were queued since; False if there is nothing left to do."""

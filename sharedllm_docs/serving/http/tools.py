@@ -36,6 +36,7 @@ from sharedllm_docs.index.index import Index
 from sharedllm_docs.retrieval.answer import Citation
 from sharedllm_docs.serving.desk import Desk
 from sharedllm_docs.serving.http.access import caller_of
+from sharedllm_docs.serving.http.answers import usual_tokens
 from sharedllm_docs.serving.http.failures import hidden_of, without
 from sharedllm_docs.serving.http.own.documents import check_type, shown_name
 from sharedllm_docs.serving.http.own.uploads import Uploads
@@ -175,7 +176,9 @@ class _Tools:
             name = self._name(index)
             request = context.request_context.request  # none where it is spoken by stdio
             caller = caller_of(request) if isinstance(request, Request) else CALLER
-            options = {"documents": documents, "style": style}
+            options: dict[str, Any] = {"documents": documents, "style": style}
+            if (tokens := usual_tokens(style, self._settings)) is not None:
+                options["max_new_tokens"] = tokens
             answering = self._desk.stream(name, question, options, caller=caller)
             answer = await (until_gone(request, answering) if isinstance(request, Request) else answering.whole())
         return AnswerOfDocuments(

@@ -53,12 +53,13 @@ def indexes(desk: Annotated[Desk, Depends(state.desk)]) -> list[IndexView]:
 
 @router.get("/limits")
 def limits(settings: Annotated[Settings, Depends(state.settings)]) -> dict[str, Any]:
-    """What may be uploaded: bytes and pages at most, and endings of names; whether anything may."""
+    """What may be uploaded (whether anything may, bytes, pages, endings of names), and tokens of an answer at most."""
     return {
         "writable": settings.docs,
         "bytes": settings.max_upload_bytes,
         "pages": settings.max_upload_pages,
         "types": list(settings.upload_types),
+        "answer_tokens": settings.max_answer_tokens,
     }
 
 

@@ -16,6 +16,7 @@ from sharedllm_docs.errors import ForbiddenError, SharedLLMError
 from sharedllm_docs.index.index import Index
 from sharedllm_docs.serving.desk import Desk
 from sharedllm_docs.serving.http import state
+from sharedllm_docs.serving.http.own.pictures import Pictures
 from sharedllm_docs.serving.http.own.sources import Sources
 from sharedllm_docs.serving.http.own.uploads import Uploads
 
@@ -31,12 +32,14 @@ class Shelf:
         desk: has the index.
         uploads: files on their way into it.
         sources: the files that its documents were read from.
+        pictures: of their pages.
     """
 
     name: str
     desk: Desk
     uploads: Uploads
     sources: Sources
+    pictures: Pictures
 
     @property
     def index(self) -> Index:
@@ -89,7 +92,7 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 
 def _shelf(desk: Desk, name: str) -> Shelf:
     opened = partial(desk.index, name)
-    return Shelf(name, desk, Uploads(opened), Sources(opened))
+    return Shelf(name, desk, Uploads(opened), Sources(opened), Pictures(opened))
 
 
 def _read_on(shelves: list[Shelf]) -> None:
