@@ -240,6 +240,30 @@ def test_the_answer_streams_and_can_be_stopped(server: PageServer, tab: Callable
     page.locator(".tools").wait_for()
 
 
+def test_marks_of_a_full_answer_open_their_citations(
+    server: PageServer, tab: Callable[..., Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sharedllm_docs.retrieval import marks
+    from sharedllm_docs.retrieval.cite import cite
+
+    monkeypatch.setattr(marks, "support", lambda selection, _sentence: cite(selection, QUESTION, "", 1)[0])
+    page = tab(server.url)
+    add(page)
+    page.select_option("#style", "full")
+    ask(page)
+    mark = page.locator(".mark-of").first
+    assert mark.inner_text() == "[1]"
+    assert page.locator(".citation").count() == 1
+    mark.click()
+    page.locator(".mark.now").first.wait_for()
+    seen = view(page)
+    page.wait_for_timeout(500)
+    page.reload()
+    page.locator(".mark.now").first.wait_for()
+    assert view(page) == seen
+    page.locator(".mark-of").first.wait_for()
+
+
 def test_follow_ups_send_the_earlier_turns(server: PageServer, tab: Callable[..., Page]) -> None:
     page = tab(server.url)
     add(page)
