@@ -33,7 +33,7 @@ class Counters:
 
     Attributes:
         requests: number of requests begun.
-        questions: number of questions that had their turn.
+        questions: number of questions that had their turn and were answered.
         failures: number of requests that ended in an error.
         waiting: number of questions that wait for their turn now.
     """
@@ -143,7 +143,11 @@ class Resident:
             self._queue.append(ticket)
             self.counters.waiting += 1
         try:
-            yield self._wait(ticket, unwanted)
+            had = self._wait(ticket, unwanted)
+            yield had
+            if had:
+                with self._state:
+                    self.counters.questions += 1
         finally:
             with self._state:
                 self._queue.remove(ticket)
@@ -154,7 +158,6 @@ class Resident:
             while not unwanted():
                 with self._state:
                     if self._queue[0] == ticket:
-                        self.counters.questions += 1
                         return True
                     self._state.wait(_POLL)
             return False
