@@ -345,6 +345,40 @@ def test_nobody_takes_the_whole_line():
     assert line.things() == [0, 2, 4]
 
 
+@pytest.mark.parametrize("ending", ["cancelled", "late"])
+def test_nothing_more_is_encoded_for_a_question_that_is_given_up(tmp_path, monkeypatch, ending):
+    """A question that needs several chunks is given up after the first; what was encoded is stored."""
+    index = Index.create(tmp_path / "index", tiny_llm())
+    index.add(tiny_document(*(f"{page} " * 150 for page in PAGES), name="a.txt"), encode="when-asked")
+    chunks = index.documents()[0].chunks
+    really, encoded = index._reading._encode, []
+
+    async def work(desk):
+        def encode(record, numbers):
+            done = really(record, numbers)
+            encoded.append(done)
+            if ending == "late":
+                job[0].deadline = -1.0
+            else:
+                answering.cancel()
+            return done
+
+        job = []
+        submit = desk._batches.submit
+        monkeypatch.setattr(desk._batches, "submit", lambda one: (job.append(one), submit(one)))
+        monkeypatch.setattr(index._reading, "_encode", encode)
+        answering = desk.stream("docs", QUESTIONS[0], {**ALWAYS, "budget": 3000, "candidates": 100})
+        with pytest.raises(TookTooLongError if ending == "late" else QuestionCancelledError):
+            await answering.whole()
+        return desk.tally
+
+    tally = serving(index)(work)
+    assert chunks > 2
+    assert len(encoded) == 1
+    assert 0 < index.documents()[0].unread_chunks < chunks, "what was encoded is stored"
+    assert (tally.cancelled, tally.failed) == (1, 0)
+
+
 # -- what another process does to an index meanwhile ----------------------------------------------------------------
 
 

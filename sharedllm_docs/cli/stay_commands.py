@@ -64,7 +64,11 @@ def _none(index: str | None, others: int) -> str:
     if index is None:
         return "No process stays."
     said = f"No process stays for the index {index}."
-    return f"{said} {count_text(others, 'process', 'processes')} of other indexes: `sharedllm-docs status`." if others else said
+    return (
+        f"{said} {count_text(others, 'process', 'processes')} of other indexes: `sharedllm-docs status`."
+        if others
+        else said
+    )
 
 
 def _line(one: StayingProcess) -> str:

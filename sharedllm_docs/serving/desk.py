@@ -180,10 +180,12 @@ class Desk:
         self.check_name(index_name)
         query = Index.query(question, options or {}, conversation)
 
-        def make() -> Writing[Any]:
+        def make(check: Callable[[], None]) -> Writing[Any]:
+            from sharedllm_docs.index.reading import checked
             from sharedllm_docs.serving.writings import AnswerWriting
 
-            return AnswerWriting(self.index(index_name).engine(query), query)
+            with checked(check):
+                return AnswerWriting(self.index(index_name).engine(query), query)
 
         return self._submit(index_name, make, caller)
 
@@ -193,7 +195,7 @@ class Desk:
         """Answer the last message without documents, by the first index's model; options as for ``SharedLLM.chat``."""
         from sharedllm_docs.serving.writings import chat_writing
 
-        return self._submit("", lambda: chat_writing(self._plain(), messages, options or {}), caller)
+        return self._submit("", lambda _check: chat_writing(self._plain(), messages, options or {}), caller)
 
     def complete(
         self, prompt: str, options: Mapping[str, Any] | None = None, *, caller: str = ""
@@ -201,7 +203,7 @@ class Desk:
         """Continue a prompt without documents, by the first index's model; options as for ``SharedLLM.complete``."""
         from sharedllm_docs.serving.writings import completion_writing
 
-        return self._submit("", lambda: completion_writing(self._plain(), prompt, options or {}), caller)
+        return self._submit("", lambda _check: completion_writing(self._plain(), prompt, options or {}), caller)
 
     async def embed(self, index_name: str, texts: Sequence[str]) -> tuple[NDArray[np.float32], int]:
         """Unit vectors of texts [N, D] by the embedder of an index ("" for the first), and their number of tokens."""
@@ -226,7 +228,9 @@ class Desk:
     def _plain(self) -> SharedLLM:
         return self.index(self.names[0]).llm
 
-    def _submit(self, index_name: str, make: Callable[[], Writing[Any]], caller: str) -> Answering[Any]:
+    def _submit(
+        self, index_name: str, make: Callable[[Callable[[], None]], Writing[Any]], caller: str
+    ) -> Answering[Any]:
         from sharedllm_docs.serving.batches import Job
 
         answering: Answering[Any] = Answering(lambda result: self._observed(index_name, result))

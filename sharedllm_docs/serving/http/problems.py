@@ -56,7 +56,9 @@ class Problem:
     remedy: str
 
 
-def problems_of(errors: Sequence[Mapping[str, Any]], *, whole: str, outer: int = 0, shown: bool = True) -> list[Problem]:
+def problems_of(
+    errors: Sequence[Mapping[str, Any]], *, whole: str, outer: int = 0, shown: bool = True
+) -> list[Problem]:
     """One problem for each field that something is wrong with.
 
     Args:
@@ -87,7 +89,9 @@ def _sentence(errors: list[Mapping[str, Any]], where: str, shown: bool) -> tuple
     first = errors[0]
     kind, context = str(first["type"]), first.get("ctx", {})
     value = f"{where}={_short(first.get('input'))}" if shown else where
-    expected = [_EXPECTED[found[1]] for one in errors if (found := _KIND.fullmatch(one["type"])) and found[1] in _EXPECTED]
+    expected = [
+        _EXPECTED[found[1]] for one in errors if (found := _KIND.fullmatch(one["type"])) and found[1] in _EXPECTED
+    ]
     if expected:
         names = " or ".join(dict.fromkeys(expected))
         return f"{value} is not {names}.", f"Give {names}."

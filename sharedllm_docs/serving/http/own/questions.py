@@ -161,7 +161,18 @@ def _event(name: str, data: BaseModel | dict[str, Any]) -> bytes:
 def answer_view(answer: Answer) -> AnswerView:
     """An answer as the API tells it."""
     whole = answer.to_dict()
-    names = ("question", "text", "found", "confidence", "relevance", "finish_reason", "draft", "marks", "timings", "counts")
+    names = (
+        "question",
+        "text",
+        "found",
+        "confidence",
+        "relevance",
+        "finish_reason",
+        "draft",
+        "marks",
+        "timings",
+        "counts",
+    )
     return AnswerView(
         citations=[citation_view(one) for one in answer.citations],
         nearest=[citation_view(one) for one in answer.nearest],
