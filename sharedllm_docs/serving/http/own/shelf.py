@@ -80,7 +80,11 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
     desk: Desk = app.state.desk
     shelves = {name: _shelf(desk, name) for name in desk.names}
     app.state.shelves = shelves
-    desk.renewals.append(lambda name: shelves[name].uploads.in_worker(partial(_read_on, [shelves[name]])))
+
+    def renewed(name: str) -> None:
+        shelves[name].uploads.in_worker(partial(_read_on, [shelves[name]]))
+
+    desk.renewals.append(renewed)
     reading = asyncio.create_task(asyncio.to_thread(_read_on, list(shelves.values())))
     try:
         yield
