@@ -307,6 +307,47 @@ def test_xlsx_long_tables_repeat_their_title() -> None:
     assert text.count("Ferry fares") > 3
 
 
+def test_xlsx_rows_come_with_sheet_title_and_heads_and_are_quoted_as_shown() -> None:
+    rows: list[list[Any]] = [["Harbour costs (in EUR)"], ["Harbour", "2023", "2024"]]
+    rows += [[f"Harbour {chr(65 + n)}", 100 * n + 11, 90 * n + 7] for n in range(20)]
+    document = read(saved(book(rows, "Northern")), "costs.xlsx")
+    place = document.text.index("Harbour K | ")
+    end = document.text.index("\n", place)
+    assert document.text[place:end] == "Harbour K | 2023: 1011 | 2024: 907"
+    assert document.printed(place, end) == "Harbour K | 1011 | 907"
+    assert document.table_title(place) == "Northern: Harbour costs (in EUR)"
+    assert document.section_path(place) == ("Northern",)
+    # any four hundred characters of it name the sheet
+    assert all("Northern" in document.text[a : a + 400] for a in range(0, len(document.text) - 400, 10))
+
+
+@pytest.mark.parametrize("name", ["boats.docx", "boats.pptx", "boats.xlsx", "boats.csv"])
+def test_what_a_table_repeats_is_known_in_every_format(name: str) -> None:
+    rows = [["Boat", "Built", "Crew"], ["Heron", "1911", "5"], ["Tern", "1932", "3"]]
+    if name.endswith(".docx"):
+        made = docx.Document()
+        made.add_heading("Boats", 1)
+        table(made, rows)
+        data = saved(made)
+    elif name.endswith(".pptx"):
+        show = pptx.Presentation()
+        slide = show.slides.add_slide(show.slide_layouts[5])
+        slide.shapes.title.text = "Boats"
+        shape = slide.shapes.add_table(3, 3, 0, 2_000_000, 4_000_000, 1_000_000)
+        for at, row in enumerate(rows):
+            for column, text in enumerate(row):
+                shape.table.cell(at, column).text = text
+        data = saved(show)
+    else:
+        data = saved(book(rows)) if name.endswith(".xlsx") else "\n".join(map(",".join, rows)).encode()
+    document = read(data, name)
+    place = document.text.index("Tern")
+    assert document.text[place:].startswith("Tern | Built: 1932 | Crew: 3")
+    assert document.printed(place, place + 28) == "Tern | 1932 | 3"
+    for section in document.sections:
+        assert document.text[section.char :].startswith(section.title)
+
+
 def test_xlsx_formulas_show_kept_values_and_others_are_told() -> None:
     made = book([["Item", "Sum"], ["Net", "=1+1"], ["Gross", "=B2*2"]])
 

@@ -1,7 +1,8 @@
 """Tables as text: one line a row, every value behind the head of its column. Shared by all readers that know cells.
 
 ``Revenue | Q1 2025: 24.7 | Q1 2024: 21.3``: a row's cell brings its head along, so that a question about it finds row
-and column, whatever the leaves cut off. Pure.
+and column, whatever the leaves cut off. What is repeated rather than printed at its place stands between two marks,
+which ``without_marks`` takes out again as places (``Page.repeats``). Pure.
 """
 
 from __future__ import annotations
@@ -9,7 +10,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-BAR = " | "
+from sharedllm_docs.documents.document import TABLE_BAR as BAR
+from sharedllm_docs.documents.traced import joined
+
+OPENS, CLOSES = "\ufdd0", "\ufdd1"
+"""Non-characters around what is repeated: Unicode keeps them for use inside a program."""
+_MARKED = re.compile(f"[{OPENS}{CLOSES}]|[^{OPENS}{CLOSES}]+")
 _LONGEST_LINE = 150  # characters, from which a row goes on in a new line that repeats its label
 _LONGEST_HEAD = 80
 _GROUP = 260  # characters of rows, after which the title is repeated
@@ -30,22 +36,49 @@ def table_rows(header: Sequence[str], rows: Sequence[Sequence[str]], title: str 
         title: of the table; it is repeated in a long one, not written at the top.
 
     Returns:
-        the line of the heads, if there are any, then one or more lines a row.
+        the line of the heads, if there are any, then one or more lines a row; what is repeated in them is marked.
     """
     heads = [_one_line(cell)[:_LONGEST_HEAD] for cell in header]
     lines = [BAR.join(filter(None, heads))] if any(heads) else []
     since = 0
+    title = _one_line(title)
     for row in rows:
         cells = [_one_line(cell) for cell in row]
         if not any(cells):
             continue
         if title and since > _GROUP:
-            lines.append(title)
+            lines.append(repeated(title))
             since = 0
         for line in _row(heads, cells):
             lines.append(line)
             since += len(line)
+    if title and sum(map(len, lines)) > _GROUP:
+        lines.insert(0, repeated(title))  # each passage finds its title on the way up
     return lines
+
+
+def repeated(text: str) -> str:
+    """Text that is not printed at this place."""
+    return f"{OPENS}{text}{CLOSES}"
+
+
+def without_marks(text: str) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """A text without the marks around what is repeated, and the places (start, end) of that."""
+    if OPENS not in text and CLOSES not in text:
+        return text, ()
+    parts, spans, length, begun = list[str](), list[tuple[int, int]](), 0, -1
+    for match in _MARKED.finditer(text):
+        piece = text[match.start() : match.end()]
+        if piece == OPENS:
+            begun = length if begun < 0 else begun
+        elif piece == CLOSES:
+            if 0 <= begun < length:
+                spans.append((begun, length))
+            begun = -1
+        else:
+            parts.append(piece)
+            length += len(piece)
+    return joined("", parts), tuple(spans)
 
 
 def _row(heads: Sequence[str], cells: Sequence[str]) -> list[str]:
@@ -55,9 +88,7 @@ def _row(heads: Sequence[str], cells: Sequence[str]) -> list[str]:
     for number, cell in enumerate(cells[1:], start=1):
         if cell:
             head = heads[number] if number < len(heads) else ""
-            values.append(f"{head}: {cell}" if head else cell)
-    if not label and heads and heads[0]:
-        label = ""
+            values.append(f"{repeated(f'{head}: ')}{cell}" if head else cell)
     lines, line = [], label
     for value in values:
         if line != label and len(line) + len(value) > _LONGEST_LINE:

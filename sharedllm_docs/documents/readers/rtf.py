@@ -19,6 +19,7 @@ _TOKEN = re.compile(
 )
 _NOTE = {"footnote": "note", "annotation": "comment"}
 _HEADING = "\u241eH"  # a visible mark that no RTF program writes, before a heading's level
+_PICTURE = re.compile(r"\\pict\b")
 _UNICODE = re.compile(r"\\u(-?\d+)")
 _HEADING_LINE = re.compile(r"\u241eH(\d)\u241e")
 _MAX_DEPTH = 1000
@@ -34,7 +35,7 @@ class RtfReader:
     """Rich Text Format of Word and its kin."""
 
     name = "rtf"
-    version = "1"
+    version = "2"
     suffixes = (".rtf",)
     takes = frozenset({"encoding"})
 
@@ -63,6 +64,9 @@ class RtfReader:
             raise DamagedDocumentError(f"{source.name} is damaged: {error}.", remedy="Export it again.") from error
         if hidden:
             issues.append(Issue("hidden-text", f"{hidden} run(s) of hidden or deleted text are left out"))
+        pictures = len(_PICTURE.findall(prepared))
+        if pictures:
+            issues.append(Issue("pictures", f"{pictures} picture(s) are not read: the reader of RTF takes none"))
         flow = Flow(options.clean)
         _fill(flow, text)
         pages, sections = flow.pages()

@@ -8,6 +8,7 @@ from sharedllm_docs.documents.readers.flow import Flow
 from sharedllm_docs.documents.tables import is_number, join_heads, table_rows
 
 _MAX_HEAD_ROWS = 3
+_LONGEST_TITLE = 140
 
 
 def add_sheet(flow: Flow, rows: Iterable[Sequence[str]], title: str = "") -> None:
@@ -16,7 +17,7 @@ def add_sheet(flow: Flow, rows: Iterable[Sequence[str]], title: str = "") -> Non
     Args:
         flow: where the text goes.
         rows: shown cells of each row, "" for empty ones.
-        title: of the sheet, repeated in long tables that have none of their own.
+        title: of the sheet, repeated in long tables before their own title.
     """
     for block in _blocks(rows):
         _add_block(flow, block, title)
@@ -54,7 +55,16 @@ def _add_block(flow: Flow, block: list[list[str]], title: str) -> None:
         flow.add(line)
     heads = _head_rows(block[start:])
     header = join_heads(block[start : start + heads]) if heads else []
-    flow.add_lines(table_rows(header, block[start + heads :], own[0] if own else title))
+    flow.add_lines(table_rows(header, block[start + heads :], _title(title, own)))
+
+
+def _title(sheet: str, own: Sequence[str]) -> str:
+    """The sheet's name, the table's title and its unit, each said once."""
+    said = list[str]()
+    for text in (sheet, *own):
+        if text and not any(text in other for other in said):
+            said = [*(other for other in said if other not in text), text]
+    return ": ".join(said)[:_LONGEST_TITLE]
 
 
 def _is_title(row: Sequence[str]) -> bool:

@@ -24,6 +24,7 @@ from sharedllm_docs.documents.cleaning import MARGIN_LINES, lower, raised_behind
 from sharedllm_docs.documents.readers.pdf.engine import PageText, listed
 from sharedllm_docs.documents.readers.pdf.fields import Field
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Word
+from sharedllm_docs.documents.readers.pdf.layout.continued import OpenTable, Sheet
 from sharedllm_docs.documents.readers.pdf.layout.page import LaidOut, lay_out
 from sharedllm_docs.documents.readers.pdf.layout.written import Part
 from sharedllm_docs.documents.readers.pdf.measure import MAX_CHARACTERS, Extents, Measured, clipped
@@ -32,6 +33,8 @@ from sharedllm_docs.documents.traced import NOWHERE, Traced, aligned, joined, ma
 
 _FIXED_PITCH = 1  # bit of the PDF font descriptor's flags
 _FIXED_NAME = re.compile(r"mono|courier|typewriter|consol|menlo|monaco|fixed|tt\d", re.IGNORECASE)
+_FORCE_BOLD = 1 << 18  # another bit of these
+_BOLD_NAME = re.compile(r"bold|black|heavy|(?<![a-z])(?:sfbx|cmb|cmssbx)", re.IGNORECASE)
 _MAX_INDENT = 60
 _MARGIN = 0.15  # of the page's height, in which running lines stand
 _SIDE = 0.06  # of the page's width: marks that production systems print up the side
@@ -83,11 +86,12 @@ class Glyphs:
         self._x, self._y = ctypes.c_double(), ctypes.c_double()
         self._colour = tuple(ctypes.c_uint() for _ in range(4))
 
-    def page_text(self, fields: Sequence[Field] = ()) -> PageText:
+    def page_text(self, fields: Sequence[Field] = (), before: OpenTable | None = None) -> PageText:
         """Text as a reader of the page sees it, with what is known of its layout.
 
         Args:
             fields: filled form fields and notes; a field's value follows the line that labels it, others stand last.
+            before: the table at the end of the page before.
         """
         # a field's value has a mark behind those of the page's characters
         fields = [replace(one, value=marked(one.value, len(self.text) + n)) for n, one in enumerate(fields)]
@@ -100,7 +104,7 @@ class Glyphs:
             *(edit for edit in self._marks() if not _inside(hidden, edit.start, edit.end)),
         ]
         filled, unlabelled = self._fill([line for line in lines if line.text.strip()], fields)
-        laid_out = self._laid_out(hidden, lines)
+        laid_out = self._laid_out(hidden, lines, before)
         if laid_out is None:
             shown = [line for line in lines if line.text.strip()]
             lead, trail, gaps = self._margins(shown)
@@ -120,11 +124,14 @@ class Glyphs:
             hidden=len(hidden),
             undecoded=self._undecoded(),
             spots=spots,
+            open_table=laid_out.open_table if laid_out is not None else None,
         )
 
     # -- layout
 
-    def _laid_out(self, hidden: Sequence[tuple[int, int]], lines: Sequence[_Line]) -> LaidOut | None:
+    def _laid_out(
+        self, hidden: Sequence[tuple[int, int]], lines: Sequence[_Line], before: OpenTable | None
+    ) -> LaidOut | None:
         """Lines in reading order and tables as rows, or None where PDFium's order will do."""
         if len(self.text) > MAX_CHARACTERS:
             return None
@@ -133,13 +140,13 @@ class Glyphs:
         words = _with_code(
             words, [(line.start, line.start + len(line.text)) for line in lines if line.left is not None]
         )
-        laid_out = lay_out(words, measured.rules())
+        laid_out = lay_out(words, measured.rules(), before, Sheet(measured.height, self._is_bold))
         if laid_out is None or not measured.sideways:
             return laid_out
         # what stands on its side comes last
         aside = [Part(text=self.text[start:end]) for start, end in measured.sideways if not _inside(hidden, start, end)]
         rest = [part for one in aside for part in (one, Part(text=" "))][:-1]
-        return LaidOut((*laid_out.lines, tuple(rest)), laid_out.tables) if rest else laid_out
+        return replace(laid_out, lines=(*laid_out.lines, tuple(rest))) if rest else laid_out
 
     def _written(self, laid_out: LaidOut, edits: Sequence[_Edit]) -> tuple[str, list[_Line]]:
         """Text of a page that was laid out, and its lines as margins are measured by."""
@@ -246,10 +253,21 @@ class Glyphs:
         return left.value, right.value
 
     def _is_fixed(self, index: int) -> bool:
+        name, flags = self._font(index)
+        return bool(flags & _FIXED_PITCH) or _FIXED_NAME.search(name) is not None
+
+    def _is_bold(self, word: Word) -> bool:
+        index = self._index(word.start)
+        if index is None:
+            return False
+        name, flags = self._font(index)
+        return bool(flags & _FORCE_BOLD) or _BOLD_NAME.search(name) is not None
+
+    def _font(self, index: int) -> tuple[str, int]:
+        """Name and flags of a character's font."""
         buffer, flags = ctypes.create_string_buffer(128), ctypes.c_int()
         pdfium_c.FPDFText_GetFontInfo(self._handle, index, buffer, len(buffer), flags)
-        name = buffer.value.decode("utf-8", "replace")
-        return bool(flags.value & _FIXED_PITCH) or _FIXED_NAME.search(name) is not None
+        return buffer.value.decode("utf-8", "replace"), flags.value
 
     # -- the page
 

@@ -16,6 +16,7 @@ from sharedllm_docs.documents.document import Issue
 from sharedllm_docs.documents.readers.mail import attachments_message
 from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText, encrypted, listed
 from sharedllm_docs.documents.readers.pdf.fields import Field, fields_of
+from sharedllm_docs.documents.readers.pdf.layout.continued import OpenTable
 from sharedllm_docs.documents.readers.pdf.xfa import xfa_lines
 from sharedllm_docs.documents.readers.placing import Spots
 from sharedllm_docs.documents.readers.source import Source
@@ -94,7 +95,7 @@ class PypdfFile:
             self.close()
             raise
 
-    def text(self, index: int, fields: Sequence[Field] = ()) -> PageText:
+    def text(self, index: int, fields: Sequence[Field] = (), before: OpenTable | None = None) -> PageText:
         """Raw text of a page. A page of which pypdf complains and finds nothing counts as failed."""
         with _converted(), collected_logs() as complaints:
             text = self._reader.pages[index].extract_text()
