@@ -130,5 +130,45 @@ def is_number(cell: str) -> bool:
     return _NUMBER.fullmatch(cell.strip()) is not None
 
 
+def filled(row: Sequence[str]) -> int:
+    """How many cells of a row hold something."""
+    return sum(bool(cell.strip()) for cell in row)
+
+
+def head_rows(rows: Sequence[Sequence[str]]) -> int:
+    """How many rows at the top of a table without marked heads name the columns."""
+    if len(rows) < 2 or max(map(len, rows)) < 2 or not _is_head(rows[0]):
+        return 0
+    body = rows[1:]
+    numeric = sum(any(is_number(cell) for cell in row if cell.strip()) for row in body)
+    count = 1
+    # further head rows only where the rows below hold numbers, and the first row left columns open (a merged head)
+    while (
+        count < min(_MAX_HEAD_ROWS, len(rows) - 1)
+        and _is_head(rows[count])
+        and numeric >= len(body) / 2
+        and (filled(rows[count - 1]) < filled(rows[count]) or _says_twice(rows[count - 1]))
+        and not any(is_number(cell) for cell in rows[count])
+    ):
+        count += 1
+    return count
+
+
+def _says_twice(row: Sequence[str]) -> bool:
+    filled = [cell for cell in row if cell.strip()]
+    return len(set(filled)) < len(filled)
+
+
+def _is_head(row: Sequence[str]) -> bool:
+    filled = [cell for cell in row if cell.strip()]
+    # years and quarters head columns as well
+    worded = [cell for cell in filled if not is_number(cell) or (cell.isdecimal() and len(cell) == 4)]
+    if len(filled) < 2 or len(worded) < len(filled):
+        return False
+    if not row[0].strip() and all(_YEAR.fullmatch(cell.strip()) for cell in filled):
+        return True
+    return any(not cell.strip().isdecimal() for cell in filled)
+
+
 def _one_line(cell: str) -> str:
     return " ".join(cell.split())

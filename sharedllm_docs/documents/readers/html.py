@@ -19,6 +19,7 @@ from sharedllm_docs.documents.cleaning import (
 from sharedllm_docs.documents.document import Document, Page, Section
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
 from sharedllm_docs.documents.readers.decode import decode, looks_like_text
+from sharedllm_docs.documents.readers.html_tables import table_lines
 from sharedllm_docs.documents.readers.nesting import parse_html
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.pictures import Pictures, data_bytes, marked_text
@@ -35,7 +36,7 @@ _LOOKS_LIKE = re.compile(
     rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
 _DROPPED_TAGS = (
-    "script style nav template noscript iframe object canvas head select textarea annotation annotation-xml "
+    "script style nav template noscript iframe object canvas head annotation annotation-xml rp "
     "title desc defs metadata symbol"  # the last five of drawings
 )
 _DROPPED = frozenset(_DROPPED_TAGS.split())
@@ -46,6 +47,8 @@ _BLOCK_TAGS = """
 """
 _BLOCKS = frozenset(_BLOCK_TAGS.split()) | frozenset(_HEADINGS)
 _GROUPS = {"li": "list", "tr": "table", "dd": "terms", "dt": "terms"}  # no blank line inside these
+_AROUND = {"q": ("\u201c", "\u201d"), "rt": (" (", ")"), "msqrt": ("\u221a", "")}  # what is shown around a text
+_TYPED = frozenset(("text", "number", "email", "tel", "date", "time", "url", "month", "week", "datetime-local"))
 _PICTURES = frozenset(("img", "image"))  # the second in drawings
 _SPACE = re.compile(r"\s+")
 _CONCEALED = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))\b", re.I)
@@ -104,6 +107,11 @@ class _Builder:
 
     def open(self, tag: Tag) -> None:
         name = tag.name
+        self._open_formula(tag)
+        if name in _AROUND:
+            self.parts.append(_AROUND[name][0])
+        elif name == "input":
+            self.text(f" {tag.get('value') or ''} " if str(tag.get("type") or "text").lower() in _TYPED else "")
         if name in _PICTURES and self.see is not None:
             self.seen += filter(None, [self.see(tag)])
         elif name == "br":
@@ -124,8 +132,38 @@ class _Builder:
         if _is_struck(tag):
             self.parts.append(_STRUCK_OPEN)
 
+    def _open_formula(self, tag: Tag) -> None:
+        """Keep the parts of a fraction, and a fraction and what stands before it, apart."""
+        if tag.name == "mfrac" and "".join(self.parts)[-1:].isalnum():
+            self.parts.append(" ")
+        if tag.parent is not None and tag.parent.name == "mfrac" and tag.find_previous_sibling(True) is not None:
+            self.parts.append("/")
+        if _is_term(tag):
+            self.parts.append("(")
+
+    def table(self, tag: Tag) -> bool:
+        """Write a table of data; False for one that arranges the page."""
+        pictures: list[Block] = []
+
+        def text_of(cell: Tag) -> str:
+            blocks = html_blocks(cell, self.clean, self.see)
+            pictures.extend(one for one in blocks if one.text.startswith("Picture: "))
+            return " ".join(one.text for one in blocks if not one.text.startswith("Picture: "))
+
+        lines = table_lines(tag, text_of, _is_left_out)
+        if lines is None:
+            return False
+        self.flush()
+        self.blocks += [Block(line, 0, f"table-{id(tag)}") for line in lines]
+        self.blocks += pictures
+        return True
+
     def close(self, tag: Tag) -> None:
         name = tag.name
+        if name in _AROUND:
+            self.parts.append(_AROUND[name][1])
+        if _is_term(tag):
+            self.parts.append(")")
         if _is_struck(tag):
             self._close_struck()
         if name in _BLOCKS:
@@ -137,7 +175,7 @@ class _Builder:
         if name in ("ul", "ol") and self.lists:
             self.lists.pop()
         elif _raises(tag) and self.raised:
-            self._set_mark(min(self.raised.pop(), len(self.parts)), up=name != "sub")
+            self._set_mark(min(self.raised.pop(), len(self.parts)), up=not _lowers(tag))
 
     def _close_struck(self) -> None:
         """End struck-out text; an empty one leaves no trace."""
@@ -229,9 +267,24 @@ def _raises(tag: Tag) -> bool:
     """Whether the tag sets its text above or below the line: sup, sub, or an exponent in MathML."""
     if tag.name in ("sup", "sub"):
         return True
-    if tag.parent is None or tag.parent.name != "msup":
+    if tag.parent is None or tag.parent.name not in ("msup", "msub", "msubsup"):
         return False
     return tag.find_previous_sibling(True) is not None
+
+
+def _lowers(tag: Tag) -> bool:
+    """Whether a tag that sets its text off the line sets it below."""
+    if tag.name in ("sup", "sub"):
+        return tag.name == "sub"
+    parent = tag.parent.name if tag.parent is not None else ""
+    return parent == "msub" or (parent == "msubsup" and tag.find_next_sibling(True) is not None)
+
+
+def _is_term(tag: Tag) -> bool:
+    """Whether the tag holds several signs over or under the bar of a fraction, or under a root."""
+    if tag.parent is None or tag.parent.name not in ("mfrac", "msqrt"):
+        return False
+    return tag.name == "mrow" and len(tag.find_all(True, recursive=False)) > 1
 
 
 def _is_struck(tag: Tag) -> bool:
@@ -242,6 +295,8 @@ def _is_left_out(tag: Tag) -> bool:
     """Whether a reader of the page does not see this element, or only as a control of the page."""
     if tag.name in _DROPPED or tag.has_attr("hidden") or str(tag.get("aria-hidden")).lower() == "true":
         return True
+    if tag.name == "option":
+        return not _is_chosen(tag)
     if tag.name == "dialog":
         return not tag.has_attr("open")
     if tag.name == "button":
@@ -249,6 +304,14 @@ def _is_left_out(tag: Tag) -> bool:
         return not discloses and tag.find_parent(list(_TITLES)) is None
     classes = tag.get("class") or ()
     return "sortkey" in classes or _CONCEALED.search(str(tag.get("style") or "")) is not None
+
+
+def _is_chosen(option: Tag) -> bool:
+    """Whether a list that drops down shows this entry."""
+    select = option.find_parent("select")
+    options = select.find_all("option") if select is not None else []
+    chosen = [one for one in options if one.has_attr("selected")] or options[:1]
+    return any(one is option for one in chosen)
 
 
 def _walk(root: Tag) -> Iterator[tuple[str, Tag | str]]:
@@ -279,9 +342,14 @@ def html_blocks(root: Tag, clean: bool, see: See | None = None) -> list[Block]:
         see: reads pictures; None leaves them out.
     """
     builder = _Builder(clean, see)
+    passed: Tag | None = None  # a table that is written already
     for event, item in _walk(root):
-        if isinstance(item, str):
+        if passed is not None:
+            passed = None if event == "close" and item is passed else passed
+        elif isinstance(item, str):
             builder.text(item)
+        elif event == "open" and item.name == "table" and item is not root and builder.table(item):
+            passed = item
         elif event == "open":
             builder.open(item)
         else:

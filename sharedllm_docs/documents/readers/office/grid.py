@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from sharedllm_docs.documents.readers.flow import Flow
-from sharedllm_docs.documents.tables import is_number, join_heads, table_rows
+from sharedllm_docs.documents.tables import filled, head_rows, is_number, join_heads, table_rows
 
-_MAX_HEAD_ROWS = 3
 _LONGEST_TITLE = 140
 
 
@@ -48,12 +47,12 @@ def _add_block(flow: Flow, block: list[list[str]], title: str) -> None:
     start = 0
     while start < min(5, len(block)) and width > 1 and _is_title(block[start]):
         start += 1
-    if start == len(block) or (start and not any(_filled(row) > 1 for row in block[start:])):
+    if start == len(block) or (start and not any(filled(row) > 1 for row in block[start:])):
         start = 0
     own = [" ".join(dict.fromkeys(filter(None, (cell.strip() for cell in row)))) for row in block[:start]]
     for line in own:
         flow.add(line)
-    heads = _head_rows(block[start:])
+    heads = head_rows(block[start:])
     header = join_heads(block[start : start + heads]) if heads else []
     flow.add_lines(table_rows(header, block[start + heads :], _title(title, own)))
 
@@ -71,38 +70,3 @@ def _is_title(row: Sequence[str]) -> bool:
     """Whether a row says one thing, in one cell or in one merged over the whole table, which is no number."""
     filled = [cell for cell in row if cell.strip()]
     return len(set(filled)) == 1 and len(filled) in (1, len(row)) and not is_number(filled[0])
-
-
-def _filled(row: Sequence[str]) -> int:
-    return sum(bool(cell.strip()) for cell in row)
-
-
-def _head_rows(rows: Sequence[Sequence[str]]) -> int:
-    """How many rows at the top name the columns."""
-    if len(rows) < 2 or max(map(len, rows)) < 2 or not _is_head(rows[0]):
-        return 0
-    body = rows[1:]
-    numeric = sum(any(is_number(cell) for cell in row if cell.strip()) for row in body)
-    count = 1
-    # further head rows only where the rows below hold numbers, and the first row left columns open (a merged head)
-    while (
-        count < min(_MAX_HEAD_ROWS, len(rows) - 1)
-        and _is_head(rows[count])
-        and numeric >= len(body) / 2
-        and (_filled(rows[count - 1]) < _filled(rows[count]) or _repeats(rows[count - 1]))
-        and not any(is_number(cell) for cell in rows[count])
-    ):
-        count += 1
-    return count
-
-
-def _repeats(row: Sequence[str]) -> bool:
-    filled = [cell for cell in row if cell.strip()]
-    return len(set(filled)) < len(filled)
-
-
-def _is_head(row: Sequence[str]) -> bool:
-    filled = [cell for cell in row if cell.strip()]
-    # years and quarters head columns as well
-    worded = [cell for cell in filled if not is_number(cell) or (cell.isdecimal() and len(cell) == 4)]
-    return len(filled) >= 2 and len(worded) == len(filled) and any(not cell.strip().isdecimal() for cell in filled)

@@ -254,6 +254,8 @@ def head_rows(table: Table) -> int:
     if sum(one.is_number for one in values) < 0.25 * len(values):
         return 1
     count = next((n for n, row in enumerate(table.by_row) if _is_data(row)), 1)
+    if count and table.ruled:  # a head over several rows makes them heads
+        count = max([count, *(one.last_row + 1 for one in table.by_row[0] if one.column == 0 and not one.is_number)])
     return _without_headings(table, min(count, _MOST_HEADS, table.rows - 1))
 
 
