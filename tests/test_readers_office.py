@@ -129,6 +129,29 @@ def test_docx_merged_cells_hold_for_every_row_and_column_they_span() -> None:
     assert lines[1:] == ["Brel | Boat: Heron | Tons: 12", "Brel | Boat: Tern | Tons: 9"]
 
 
+def test_docx_heads_over_several_columns_name_each_and_pairs_of_words_have_none() -> None:
+    made = docx.Document()
+    grid = table(made, [["Class", "Toll", ""], ["", "2024", "2025"], ["Cars", "12", "14"], ["Lorries", "30", "(33)"]])
+    grid.cell(0, 1).merge(grid.cell(0, 2))
+    grid.cell(0, 0).merge(grid.cell(1, 0))
+    table(made, [["Chair", "Ann Lee"], ["Clerk", "Bo Ek"], ["Auditor", "Cy Dahl"]])
+    assert read(saved(made), "a.docx").text.split("\n") == [
+        *("Class | Toll 2024 | Toll 2025", "Cars | Toll 2024: 12 | Toll 2025: 14"),
+        *("Lorries | Toll 2024: 30 | Toll 2025: (33)", ""),
+        *("Chair | Ann Lee", "Clerk | Bo Ek", "Auditor | Cy Dahl"),
+    ]
+
+
+def test_xlsx_a_title_and_a_unit_that_stand_apart_are_those_of_the_table_below() -> None:
+    made = book(
+        [["Income"], ["EUR thousand"], [], ["", 2024, 2025], *([f"Berth {n}", n, n + 1] for n in range(40))], "Q1"
+    )
+    document = read(saved(made), "a.xlsx")
+    place = document.text.index("Berth 30 |")
+    assert document.table_title(place) == "Q1: Income: EUR thousand"
+    assert document.text[place:].startswith("Berth 30 | 2024: 30 | 2025: 31")
+
+
 def test_docx_tracked_changes_show_the_new_text() -> None:
     old = "<w:t>The fee is 12 euros.</w:t></w:r>"
     new = (

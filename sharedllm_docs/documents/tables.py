@@ -112,6 +112,8 @@ def split_header(rows: Sequence[Sequence[str]]) -> tuple[list[str], list[Sequenc
         return [], list(rows)
     if len(set(filled)) < len(filled) or len(first) < 2:
         return [], list(rows)
+    if len(first) == 2 and not any(is_number(row[1]) for row in rows[1:] if len(row) > 1):
+        return [], list(rows)  # names and what belongs to them
     return first, list(rows[1:])
 
 
@@ -148,7 +150,7 @@ def head_rows(rows: Sequence[Sequence[str]]) -> int:
         and _is_head(rows[count])
         and numeric >= len(body) / 2
         and (filled(rows[count - 1]) < filled(rows[count]) or _says_twice(rows[count - 1]))
-        and not any(is_number(cell) for cell in rows[count])
+        and not any(is_number(cell) and not _YEAR.fullmatch(cell.strip()) for cell in rows[count])
     ):
         count += 1
     return count

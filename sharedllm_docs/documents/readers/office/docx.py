@@ -20,7 +20,7 @@ from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.packed import missing_extra, opened_archive, sniff_packed
 from sharedllm_docs.documents.readers.pictures import Pictures, marked_text
 from sharedllm_docs.documents.readers.source import Source
-from sharedllm_docs.documents.tables import join_heads, split_header, table_rows
+from sharedllm_docs.documents.tables import head_rows, join_heads, split_header, table_rows
 from sharedllm_docs.errors import DamagedDocumentError
 
 _SHORT_PAGE = 2400  # characters up to which text between two breaks surely fits a page
@@ -360,6 +360,7 @@ class _Story:
     def _add_table(self, table: Any, depth: int) -> None:
         """A table as rows of heads and cells; cells that span rows stand in each of them, as their reader sees them."""
         grid: list[list[str]] = []
+        spread: list[list[str]] = []  # the same, with what spans columns in each of them
         heads = 0
         above: dict[int, str] = {}
         for row in table.iterchildren(f"{W}tr", f"{W}sdt"):
@@ -368,18 +369,22 @@ class _Story:
                 if properties is not None and properties.find(f"{W}del") is not None:
                     self.seen.deleted += 1
                     continue
-                cells = self._cells(element, above, depth)
+                cells, repeated = self._cells(element, above, depth)
                 heads += properties is not None and _is_on(properties, "tblHeader") and heads == len(grid)
                 grid.append(cells)
+                spread.append(repeated)
         if max(map(len, grid), default=0) < 2:  # a frame around text
             for line in (cell for row in grid for cell in row):
                 self.flow.add(line)
             return
-        header, rows = (join_heads(grid[:heads]), grid[heads:]) if 0 < heads < len(grid) else split_header(grid)
+        if not 0 < heads < len(grid) and grid[0] != spread[0]:  # a cell over several columns names each of them
+            heads = head_rows(spread)
+        header, rows = (join_heads(spread[:heads]), grid[heads:]) if 0 < heads < len(grid) else split_header(grid)
         self.flow.add_lines(table_rows(header, rows))
 
-    def _cells(self, row: Any, above: dict[int, str], depth: int) -> list[str]:
-        cells: list[str] = []
+    def _cells(self, row: Any, above: dict[int, str], depth: int) -> tuple[list[str], list[str]]:
+        """The cells of a row, those over several columns in the first of them; and in each of them."""
+        cells, spread = list[str](), list[str]()
         for element in row.iter(f"{W}tc"):
             if element.getparent() is not row and next(element.iterancestors(f"{W}tr"), None) is not row:
                 continue
@@ -398,7 +403,8 @@ class _Story:
             else:
                 above.pop(len(cells), None)
             cells += [text, *[""] * (span - 1)]
-        return cells
+            spread += [text] * span
+        return cells, spread
 
     def _cell_text(self, cell: Any, depth: int) -> str:
         """All text of a cell; an inner table's cells one after another."""

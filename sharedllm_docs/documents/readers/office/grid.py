@@ -8,6 +8,7 @@ from sharedllm_docs.documents.readers.flow import Flow
 from sharedllm_docs.documents.tables import filled, head_rows, is_number, join_heads, table_rows
 
 _LONGEST_TITLE = 140
+_MOST_TITLES = 3  # rows of one cell each above a table
 
 
 def add_sheet(flow: Flow, rows: Iterable[Sequence[str]], title: str = "") -> None:
@@ -18,8 +19,16 @@ def add_sheet(flow: Flow, rows: Iterable[Sequence[str]], title: str = "") -> Non
         rows: shown cells of each row, "" for empty ones.
         title: of the sheet, repeated in long tables before their own title.
     """
+    above: list[str] = []  # lines that stand alone above a table: its title and its unit
     for block in _blocks(rows):
-        _add_block(flow, block, title)
+        lines = [" ".join(cell for cell in row if cell.strip()) for row in block]
+        if len(block) <= _MOST_TITLES and all(filled(row) == 1 and _is_title(row) for row in block):
+            for line in lines:
+                flow.add(line)
+            above = lines
+            continue
+        _add_block(flow, block, title, above)
+        above = []
 
 
 def _blocks(rows: Iterable[Sequence[str]]) -> Iterator[list[list[str]]]:
@@ -41,7 +50,7 @@ def _narrow(block: list[list[str]]) -> list[list[str]]:
     return [[*row[first : last + 1], *[""] * (last + 1 - max(first, len(row)))] for row in block]
 
 
-def _add_block(flow: Flow, block: list[list[str]], title: str) -> None:
+def _add_block(flow: Flow, block: list[list[str]], title: str, above: Sequence[str] = ()) -> None:
     """Title lines (one cell, above a wider table), heads, then the rows."""
     width = len(block[0])
     start = 0
@@ -54,7 +63,7 @@ def _add_block(flow: Flow, block: list[list[str]], title: str) -> None:
         flow.add(line)
     heads = head_rows(block[start:])
     header = join_heads(block[start : start + heads]) if heads else []
-    flow.add_lines(table_rows(header, block[start + heads :], _title(title, own)))
+    flow.add_lines(table_rows(header, block[start + heads :], _title(title, [*above, *own])))
 
 
 def _title(sheet: str, own: Sequence[str]) -> str:
