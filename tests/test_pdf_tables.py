@@ -273,6 +273,17 @@ def test_a_spanning_head_is_one_cell_over_its_columns(tmp_path: Path) -> None:
     assert spans == {"Three Months Ended": (1, 2), "Six Months Ended": (3, 4)}
 
 
+def test_words_at_the_start_of_a_row_without_a_label_are_its_label() -> None:
+    content = left("Description", 60, 760) + right("Unit price", 330, 760) + right("Amount", 430, 760)
+    for number, (label, price, amount) in enumerate([("Rope", "14.50", "29.00"), ("Fender", "9.00", "36.00")]):
+        y = 745 - 14 * number
+        content += left(label, 60, y) + right(price, 330, y) + right(amount, 430, y)
+    for number, (label, amount) in enumerate([("Subtotal", "65.00"), ("VAT 20%", "13.00"), ("Total", "78.00")]):
+        content += left(label, 290, 717 - 14 * number) + right(amount, 430, 717 - 14 * number)
+    lines = read(content).text.split("\n")
+    assert lines[-3:] == ["Subtotal | Amount: 65.00", "VAT 20% | Amount: 13.00", "Total | Amount: 78.00"]
+
+
 # -- over a page break
 
 

@@ -371,6 +371,11 @@ def test_what_a_table_repeats_is_known_in_every_format(name: str) -> None:
         assert document.text[section.char :].startswith(section.title)
 
 
+def test_a_row_without_a_label_takes_the_words_further_on() -> None:
+    data = b"Item;Unit price;Amount\nRope;14.50;29.00\nFender;9.00;36.00\n;Total;65.00\n;;3.00\n"
+    assert read(data, "a.csv").text.split("\n")[-2:] == ["Total | Amount: 65.00", "Amount: 3.00"]
+
+
 def test_xlsx_formulas_show_kept_values_and_others_are_told() -> None:
     made = book([["Item", "Sum"], ["Net", "=1+1"], ["Gross", "=B2*2"]])
 

@@ -83,9 +83,12 @@ def without_marks(text: str) -> tuple[str, tuple[tuple[int, int], ...]]:
 
 def _row(heads: Sequence[str], cells: Sequence[str]) -> list[str]:
     """The lines of a row: its label, then each value behind its head."""
-    label = cells[0]
+    place = next((number for number, cell in enumerate(cells) if cell), 0)
+    if is_number(cells[place]) or sum(map(bool, cells)) < 2:
+        place = 0  # else a row without a label of its own has one further on: Subtotal
+    label = cells[place]
     values = []
-    for number, cell in enumerate(cells[1:], start=1):
+    for number, cell in enumerate(cells[place + 1 :], start=place + 1):
         if cell:
             head = heads[number] if number < len(heads) else ""
             values.append(f"{repeated(f'{head}: ')}{cell}" if head else cell)

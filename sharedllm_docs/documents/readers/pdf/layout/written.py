@@ -154,6 +154,8 @@ class _Writer:
             above = [
                 cell for column, cell in sorted(carried.items()) if cell not in labels and self._still(cell, number)
             ]
+            if not labels and not above and len(row) > 1 and not row[0].is_number:
+                labels = [row[0]]  # Subtotal, under the heads of other columns
             if (
                 self.heading
                 and labels
@@ -217,7 +219,7 @@ class _Writer:
             start += [Part(text=" ")] if start and start[-1].words else []
             start.append(Part(words=one.words))
         line, length = list(start), _length(start)
-        values = [one for one in row if one.column >= self.labels]
+        values = [one for one in row if one not in labels]
         for number, one in enumerate(values):
             name = self.names[one.column] if one.column == one.last_column else self._spanned(one)
             added = [Part(text=BAR)] if line else []
