@@ -10,9 +10,10 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from sharedllm_docs.documents.document import TABLE_BAR as BAR
+from sharedllm_docs.documents.document import TABLE_BAR
 from sharedllm_docs.documents.traced import joined
 
+BAR = TABLE_BAR
 OPENS, CLOSES = "\ufdd0", "\ufdd1"
 """Non-characters around what is repeated: Unicode keeps them for use inside a program."""
 _MARKED = re.compile(f"[{OPENS}{CLOSES}]|[^{OPENS}{CLOSES}]+")

@@ -69,7 +69,7 @@ def read_pdf(reader: Reader, source: Source, options: ReadOptions, progress: Pro
         numbers = choose_pages(source.name, count, options)
         with collected_logs():
             structure, issues = _structure(opened)
-        raw = []
+        raw = list[PageText]()
         pdfium = next((engine for engine in opened.engines if isinstance(engine, PdfiumFile)), None)
         recogniser = PageRecogniser(options, pdfium)
         for done, number in enumerate(numbers, start=1):

@@ -107,7 +107,9 @@ def open_table(items: Sequence[Line | Table], headed: Headed, sheet: Sheet) -> O
         bold=headed.bold
         if headed.goes_on
         else _is_bold(table, range(headed.heads), range(headed.heads, table.rows), sheet),
-        running=tuple(_skeleton(line.text) for line in items[:place] if _in_head(line, sheet)),
+        running=tuple(
+            _skeleton(line.text) for line in items[:place] if isinstance(line, Line) and _in_head(line, sheet)
+        ),
     )
 
 
