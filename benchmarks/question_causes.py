@@ -171,10 +171,10 @@ def main() -> None:
     made = table(index or Index.open(options.index), evidences, options.question or list(QUESTIONS), options.repeats)
     print(json.dumps(made, indent=2))
     causes = sorted(next(iter(made.values())), key=lambda c: -max(column.get(c, 0.0) for column in made.values()))
-    print("| cause, ms | " + " | ".join(f"{e} evidence tokens" for e in made) + " |", file=sys.stderr)
-    print("| --- |" + " --- |" * len(made), file=sys.stderr)
-    for cause in causes:
-        print(f"| {cause} | " + " | ".join(f"{column.get(cause, 0):.1f}" for column in made.values()) + " |", file=sys.stderr)
+    lines = [["cause, ms", *(f"{evidence} evidence tokens" for evidence in made)], ["---"] * (len(made) + 1)]
+    lines += [[cause, *(f"{column.get(cause, 0):.1f}" for column in made.values())] for cause in causes]
+    for line in lines:
+        print("| " + " | ".join(line) + " |", file=sys.stderr)
 
 
 if __name__ == "__main__":
