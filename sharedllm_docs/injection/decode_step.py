@@ -71,8 +71,11 @@ def for_steps(arch: Architecture, step_weights: str = "auto", kept: Kept = lambd
 
 
 def for_questions(arch: Architecture) -> Architecture:
-    """The model for a question's tokens: the decoder's numbers, bit for bit, sooner where heads share keys."""
-    return for_steps(arch, "model")
+    """The model for a question's tokens: a twin that attends sooner in bfloat16, where its bits are the decoder's own.
+
+    In float32 some are not, as a product's sums depend on how many rows are multiplied at once.
+    """
+    return for_steps(arch, "model") if arch.dtype == torch.bfloat16 else arch
 
 
 def _linears(arch: Architecture) -> dict[str, nn.Linear]:
