@@ -12,8 +12,9 @@ import mmap
 import os
 import shutil
 import stat
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, ClassVar
@@ -38,10 +39,12 @@ class Files(ABC):
     Attributes:
         url: as the user wrote it.
         mappable: whether ``map`` works.
+        shared: whether other machines may be writing to it.
     """
 
     url: str
     mappable: ClassVar[bool] = False
+    shared: bool = False
 
     @abstractmethod
     def read(self, path: str, limit: int | None = None) -> bytes:
@@ -88,6 +91,25 @@ class Files(ABC):
     @abstractmethod
     def sizes(self, folder: str) -> dict[str, int]:
         """Path -> bytes of every file below ``folder``, temporary ones included."""
+
+    def ages(self, folder: str) -> dict[str, float]:
+        """Path -> seconds since it was written, of every file below ``folder``; 0 where the store does not tell."""
+        return dict.fromkeys(self.sizes(folder), 0.0)
+
+    def named(self, folder: str, name: str) -> list[str]:
+        """Paths of the files called ``name`` in the folders of ``folder``, sorted."""
+        paths = (path.split("/") for path in self.sizes(folder))
+        return ["/".join(parts) for parts in paths if len(parts) == 3 and parts[2] == name]
+
+    def read_many(self, paths: Sequence[str], limit: int | None = None) -> Mapping[str, bytes | Exception]:
+        """Several whole files, for each its bytes or the error that ``read`` raises (FileNotFoundError, damage)."""
+        found: dict[str, bytes | Exception] = {}
+        for path in paths:
+            try:
+                found[path] = self.read(path, limit)
+            except (FileNotFoundError, DamagedIndexError) as error:
+                found[path] = error
+        return found
 
     def leftovers(self) -> dict[str, int]:
         """Path -> bytes of temporary files beside the index's head (remote puts leave none)."""
@@ -241,6 +263,13 @@ class LocalFiles(Files):
                 with suppress(FileNotFoundError):  # removed meanwhile
                     found[path.relative_to(self.root).as_posix()] = path.lstat().st_size
         return dict(sorted(found.items()))
+
+    def ages(self, folder: str) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for path in self.sizes(folder):
+            with suppress(FileNotFoundError):  # removed meanwhile
+                found[path] = time.time() - (self.root / path).lstat().st_mtime
+        return found
 
     def _behind_link(self, path: Path) -> bool:
         """Whether a folder between the index and ``path`` is a symbolic link."""

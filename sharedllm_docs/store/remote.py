@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from typing import Any
 
 from sharedllm_docs.errors import StoreError
 from sharedllm_docs.store.files import LOCK_NAME, Buffers, ByteRange, Files, outside
 from sharedllm_docs.store.locks import RemoteLock, WriterLock
+
+S3_PROTOCOLS = ("s3", "s3a")
 
 
 @contextmanager
@@ -31,6 +34,7 @@ class RemoteFiles(Files):
 
     def __init__(self, fs: Any, root: str, url: str) -> None:
         self.fs, self.root, self.url = fs, root.rstrip("/"), url
+        self.shared = not url.startswith("memory:")
 
     @classmethod
     def at(cls, url: str, storage_options: Mapping[str, Any]) -> RemoteFiles:
@@ -41,14 +45,17 @@ class RemoteFiles(Files):
         """
         import fsspec
 
+        kind, options = cls, dict(storage_options)
+        if url.split("://")[0] in S3_PROTOCOLS:
+            from sharedllm_docs.store.s3 import S3Files
+
+            kind, options = S3Files, S3Files.options(options)
         try:
-            fs, root = fsspec.core.url_to_fs(url, **storage_options)
+            fs, root = fsspec.core.url_to_fs(url, **options)
         except (ValueError, ImportError) as error:
-            raise StoreError(
-                f"{url} cannot be opened: {error}.",
-                remedy="Use a local path, or install the package that the protocol needs.",
-            ) from error
-        return cls(fs, root, url)
+            extra = "pip install 'sharedllm-docs[s3]'" if kind is not cls else "install the package that it needs"
+            raise StoreError(f"{url} cannot be opened: {error}.", remedy=f"Use a local path, or {extra}.") from error
+        return kind(fs, root, url)
 
     def _at(self, path: str) -> str:
         return f"{self.root}/{path}"
@@ -91,6 +98,16 @@ class RemoteFiles(Files):
         start = len(self.root) + 1
         return {path[start:]: int(info["size"]) for path, info in sorted(found.items())}
 
+    def ages(self, folder: str) -> dict[str, float]:
+        self.fs.invalidate_cache()
+        with _remote_errors(f"Listing {folder}"):
+            try:
+                found = self.fs.find(self._at(folder), detail=True)
+            except FileNotFoundError:
+                return {}
+        start, now = len(self.root) + 1, datetime.now(timezone.utc)
+        return {path[start:]: _age(info, now) for path, info in found.items()}
+
     def exists(self, path: str) -> bool:
         self.fs.invalidate_cache()
         with _remote_errors(f"Looking for {path}"):
@@ -112,3 +129,18 @@ class RemoteFiles(Files):
             lambda: self.remove(LOCK_NAME),
             f"{self.url.rstrip('/')}/{LOCK_NAME}",
         )
+
+
+_WRITTEN = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
+
+
+def _age(info: Mapping[str, Any], now: datetime) -> float:
+    """Seconds since a file was written, by what its store tells; 0 where it tells nothing."""
+    written = next((info[name] for name in _WRITTEN if info.get(name) is not None), None)
+    if isinstance(written, (int, float)):
+        return now.timestamp() - written
+    if isinstance(written, str):
+        written = datetime.fromisoformat(written.replace("Z", "+00:00"))
+    if not isinstance(written, datetime):
+        return 0.0
+    return (now - (written if written.tzinfo else written.replace(tzinfo=timezone.utc))).total_seconds()
