@@ -203,6 +203,10 @@ class Catalog:
         self._read[key] = data, record
         return record
 
+    def remember(self, record: DocumentRecord, manifest: bytes) -> None:
+        """Take note of a manifest that was just written: it need not be read for its name to be known."""
+        self._read[record.key] = manifest, record
+
     def scan(self) -> tuple[list[DocumentRecord], list[Damage]]:
         """All documents, oldest first, and what is wrong with the manifests that cannot be read."""
         records, damages = list[DocumentRecord](), list[Damage]()

@@ -244,6 +244,7 @@ class IndexWriter:
         for role, data in files.items():
             self._files.write(record.file_path(role), [data])
         self._files.write(record.path, [manifest])
+        self._catalog.remember(record, manifest)
         if self._replaced:  # a shard that was damaged, and encoded again on the way, may belong to other documents too
             self._mend_manifests()
         return record
