@@ -14,7 +14,7 @@ import shutil
 import stat
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, ClassVar
@@ -84,6 +84,19 @@ class Files(ABC):
     def write(self, path: str, buffers: Buffers) -> None:
         """Put a file in place, atomically and durably."""
 
+    def create(self, path: str, buffers: Buffers) -> bool:
+        """Put a file in place like ``write``, unless one is there; returns whether it was put."""
+        if self.exists(path):
+            return False
+        self.write(path, buffers)
+        return True
+
+    def sizes_of(self, paths: Sequence[str]) -> dict[str, int]:
+        """Path -> bytes of those of the files that are there, without reading them."""
+        found = {path.rpartition("/")[0]: None for path in paths}
+        sizes = {path: size for folder in found for path, size in self.sizes(folder).items()}
+        return {path: sizes[path] for path in paths if path in sizes}
+
     @abstractmethod
     def remove(self, path: str) -> None:
         """Delete a file if it is there, and its folder if that is empty afterwards."""
@@ -133,11 +146,14 @@ class Files(ABC):
 
 
 @contextmanager
-def _disk_errors(action: str, *, reading: bool = False) -> Iterator[None]:
-    """Turn operating system errors into typed ones, except FileNotFoundError on reading, which callers explain."""
+def _disk_errors(action: str, *, reading: bool = False, creating: bool = False) -> Iterator[None]:
+    """Turn operating system errors into typed ones, except those that callers explain: FileNotFoundError on reading,
+    FileExistsError on creating."""
     try:
         yield
     except OSError as error:
+        if creating and isinstance(error, FileExistsError):
+            raise
         if reading and error.errno in _MISSING:
             raise FileNotFoundError(error.errno, error.strerror, error.filename) from error
         if error.errno in _FULL:
@@ -222,8 +238,18 @@ class LocalFiles(Files):
         return self.root / path
 
     def write(self, path: str, buffers: Buffers) -> None:
+        self._put(path, buffers, os.replace)
+
+    def create(self, path: str, buffers: Buffers) -> bool:
+        try:
+            self._put(path, buffers, _link)
+        except FileExistsError:
+            return False
+        return True
+
+    def _put(self, path: str, buffers: Buffers, place: Callable[[Path, Path], None]) -> None:
         target = self._inside(path)
-        with _disk_errors(f"Writing {path}"):
+        with _disk_errors(f"Writing {path}", creating=place is _link):
             _make_folder(target.parent)
             temporary = target.with_name(f"{TEMP_PREFIX}{uuid4().hex}")
             try:
@@ -231,12 +257,19 @@ class LocalFiles(Files):
                     _write_all(file, buffers)
                     file.flush()
                     os.fsync(file.fileno())
-                os.replace(temporary, target)
+                place(temporary, target)
             except BaseException:
                 with suppress(FileNotFoundError):
                     temporary.unlink()
                 raise
             _sync_folder(target.parent)
+
+    def sizes_of(self, paths: Sequence[str]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for path in paths:
+            with suppress(FileNotFoundError):
+                found[path] = os.stat(self._inside(path)).st_size
+        return found
 
     def remove(self, path: str) -> None:
         target = self.root / path
@@ -300,6 +333,20 @@ def outside(path: str, reason: str) -> DamagedIndexError:
     return DamagedIndexError(
         f"{path} is damaged: {reason}.", paths=(path,), remedy="Copy the index as a whole, or make it again."
     )
+
+
+def _link(temporary: Path, target: Path) -> None:
+    """Give a file its name unless another has it (FileExistsError); where links are unknown, a look must do."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        os.replace(temporary, target)
+    else:
+        temporary.unlink()
 
 
 def _write_all(file: Any, buffers: Buffers) -> None:

@@ -24,6 +24,7 @@ from sharedllm_docs.store.catalog import INDEX_FILE, MAX_TEXT, Catalog, IndexHea
 from sharedllm_docs.store.files import Files
 from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.store.held import HeldShards
+from sharedllm_docs.store.lockless import ShardWriter
 from sharedllm_docs.store.maintenance import PruneReport, migrate_files, prune, remove_document
 from sharedllm_docs.store.opening import open_files
 from sharedllm_docs.store.reader import GatheredRows, Layout, RowNumbers, ShardReader
@@ -398,6 +399,10 @@ class IndexStore:
         _check_max_bytes(max_bytes)
         bound = self.max_bytes if max_bytes is None else max_bytes
         return IndexWriter(self._catalog, self._head, timeout=timeout, max_bytes=bound)
+
+    def shard_writer(self) -> ShardWriter:
+        """Writes shards without the lock, for workers; see ``ShardWriter``."""
+        return ShardWriter(self._files, self.fingerprint.store_dtype)
 
     def check_room(self, needed: int, *, max_bytes: int | None = None) -> None:
         """Check, before encoding, that ``needed`` more bytes fit the budget and the disk.

@@ -126,7 +126,7 @@ class S3Files(RemoteFiles):
         return [cut[one] for one in ranges]
 
     def exists(self, path: str) -> bool:
-        return bool(self._do(f"Looking for {path}", self._bucket.exists(path)))
+        return self._do(f"Looking for {path}", self._bucket.size(path)) is not None
 
     # -- listings --------------------------------------------------------------------------------------------------
 
@@ -159,6 +159,14 @@ class S3Files(RemoteFiles):
             return
         self._replace(path, data)
         self._count_up()
+
+    def create(self, path: str, buffers: Buffers) -> bool:
+        return self._do(f"Writing {path}", self._bucket.put(path, b"".join(buffers), None)) is not None
+
+    def sizes_of(self, paths: Sequence[str]) -> dict[str, int]:
+        works = self._bucket.together([self._bucket.size(path) for path in paths])
+        sizes = self._do("Looking for shards", works)
+        return {path: size for path, size in zip(paths, sizes, strict=True) if size is not None}
 
     def remove(self, path: str) -> None:
         self._do(f"Removing {path}", self._bucket.delete(path))

@@ -215,13 +215,13 @@ class Bucket:
         """Delete an object if it is there."""
         await self._again(lambda: self._call("delete_object", Key=self._key(path)))
 
-    async def exists(self, path: str) -> bool:
-        """Whether there is such an object."""
+    async def size(self, path: str) -> int | None:
+        """Bytes of an object; None if there is none."""
         try:
-            await self._again(lambda: self._call("head_object", Key=self._key(path)))
+            reply = await self._again(lambda: self._call("head_object", Key=self._key(path)))
         except FileNotFoundError:
-            return False
-        return True
+            return None
+        return int(reply["ContentLength"])
 
     # -- listings --------------------------------------------------------------------------------------------------
 
