@@ -130,7 +130,7 @@ def test_ranges_are_fetched_side_by_side_and_near_ones_at_once(url: str, server:
 
 def test_of_two_writers_at_once_one_wins_and_the_other_is_told(url: str, store: IndexStore) -> None:
     for _round in range(8):
-        start, held, told = threading.Barrier(4), [], []
+        start, held, told = threading.Barrier(4), list[int](), list[str]()
 
         def write(start: threading.Barrier = start, held: list[int] = held, told: list[str] = told) -> None:
             lock = files_of(url).lock()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sharedllm_docs.distributed.ingestion import FileReport, IngestReport, ingest
 from sharedllm_docs.index.units import EncodedChunks, commit_document, count_chunks, encode_chunks
 
-__all__ = ["EncodedChunks", "commit_document", "count_chunks", "encode_chunks"]
+__all__ = ["EncodedChunks", "FileReport", "IngestReport", "commit_document", "count_chunks", "encode_chunks", "ingest"]

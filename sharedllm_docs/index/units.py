@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from sharedllm_docs.documents.chunks import Chunk
 from sharedllm_docs.documents.document import Document, check_metadata
+from sharedllm_docs.documents.readers.identify import identify
 from sharedllm_docs.documents.readers.options import ReadKeywords, ReadOptions, reading_options
 from sharedllm_docs.documents.tree import ContextTree, RowLayout
 from sharedllm_docs.errors import ChunksMissingError, ConfigError
@@ -25,7 +26,7 @@ from sharedllm_docs.index.index import LOCK_TIMEOUT, Index
 from sharedllm_docs.index.ingest import Ingestion, Progress, Report, Source, read_source
 from sharedllm_docs.index.sources import NOT_KEPT, Kept, check_keeping, held_source, local_path
 from sharedllm_docs.index.views import AddedDocument
-from sharedllm_docs.store.records import ChunkRecord
+from sharedllm_docs.store.records import ChunkRecord, DocumentRecord
 from sharedllm_docs.store.writer import IndexWriter
 
 if TYPE_CHECKING:
@@ -88,6 +89,11 @@ class Work:
         """Number of its tokens."""
         return len(self._ingestion.tokens)
 
+    def known(self) -> DocumentRecord | None:
+        """The record of the document if the index holds it by now, wholly read; its name may be another."""
+        record = _addition(self.index).present(self.document)
+        return None if record is None or record.unread else record
+
     def encode(self, chunks: tuple[int, int] | None = None) -> EncodedChunks:
         """See ``encode_chunks``."""
         first, end = self._range(chunks)
@@ -118,7 +124,7 @@ class Work:
         """See ``commit_document``; ``options``: ``metadata``, ``timeout``, ``max_bytes``, ``replace``."""
         begun = time.perf_counter()
         self._ingestion.take(encoded)
-        return _addition(self.index, self.document, **options).commit(self._ingestion, begun)
+        return _addition(self.index, **options).commit(self._ingestion, begun)
 
 
 class _Encoding:
@@ -218,15 +224,68 @@ def opened_work(
     **reading: Unpack[ReadKeywords],
 ) -> Iterator[Work]:
     """Read a document once, to encode and commit it within the block; arguments as for ``encode_chunks``."""
-    chosen, report = reading_options(options, reading), progress or _ignore
+    chosen = reading_options(options, reading)
+    with _held(source, name, metadata, keep_source, chosen) as (held, shown, kept):
+        yield _read(index, held, shown, metadata, kept, chosen, progress)
+
+
+@contextmanager
+def known_or_work(
+    source: Source,
+    index: Index,
+    *,
+    name: str | None = None,
+    metadata: Mapping[str, str] | None = None,
+    keep_source: bool | None = None,
+    options: ReadOptions | None = None,
+) -> Iterator[DocumentRecord | Work]:
+    """The record of a document that is there, wholly read, which is told without reading it; else as ``opened_work``.
+
+    Raises:
+        DocumentError, ConfigError: as ``encode_chunks``.
+    """
+    chosen = options or ReadOptions()
+    with _held(source, name, metadata, keep_source, chosen) as (held, shown, kept):
+        known = _addition(index).present(held) if isinstance(held, Document) else _known(held, shown, index, chosen)
+        if known is not None and not known.unread:
+            yield known
+        else:
+            yield _read(index, held, shown, metadata, kept, chosen, None)
+
+
+@contextmanager
+def _held(
+    source: Source,
+    name: str | None,
+    metadata: Mapping[str, str] | None,
+    keep_source: bool | None,
+    options: ReadOptions,
+) -> Iterator[tuple[Any, str | None, Kept]]:
     check_metadata(metadata or {})
     check_keeping(source, keep_source)
-    if chosen.attachments:
+    if options.attachments:
         raise ConfigError("attachments=True is not for workers.", remedy="Add the attached files by themselves.")
     local = local_path(source)
-    with held_source(source, name, chosen.max_bytes) as (held, shown):
-        document = read_source(held, name=shown, options=chosen, metadata=metadata, report=report)
-        yield Work(index, document, Kept(held, keep_source, local), report)
+    with held_source(source, name, options.max_bytes) as (held, shown):
+        yield held, shown, Kept(held, keep_source, local)
+
+
+def _known(held: Any, shown: str | None, index: Index, options: ReadOptions) -> DocumentRecord | None:
+    identity = identify(held, name=shown, options=options)
+    return None if identity is None else _addition(index).present(identity)
+
+
+def _read(
+    index: Index,
+    held: Any,
+    shown: str | None,
+    metadata: Mapping[str, str] | None,
+    kept: Kept,
+    options: ReadOptions,
+    report: Report | None,
+) -> Work:
+    document = read_source(held, name=shown, options=options, metadata=metadata, report=report or _ignore)
+    return Work(index, document, kept, report)
 
 
 def encode_chunks(
@@ -326,7 +385,6 @@ def commit_document(
 
 def _addition(
     index: Index,
-    document: Document,
     *,
     metadata: Mapping[str, str] | None = None,
     timeout: float = LOCK_TIMEOUT,

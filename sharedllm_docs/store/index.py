@@ -183,6 +183,10 @@ class IndexStore:
         """All documents, oldest first, without opening a shard. Raises DamagedIndexError, naming every manifest."""
         return self._catalog.documents()
 
+    def keys(self) -> list[str]:
+        """Keys of all documents, sorted, without reading a manifest."""
+        return self._catalog.document_keys()
+
     def get(self, reference: str) -> DocumentRecord:
         """A document by key, by the beginning of its key (4 digits or more) or by name.
 
