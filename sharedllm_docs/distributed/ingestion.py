@@ -384,7 +384,7 @@ class _Pool:
         context = ray.data.DataContext.get_current()
         context.max_errored_blocks = -1
         context.enable_progress_bars = False
-        there = ray.cluster_resources()  # type: ignore[no-untyped-call]
+        there = ray.cluster_resources()
         gpus = 1 if there.get("GPU", 0) >= 1 else 0
         room = int(there["GPU"]) if gpus else max(int(there.get("CPU", 1) // max(self.cpus, 0.1)), 1)
         most = min(len(rows), room if self.limit is None else self.limit)
