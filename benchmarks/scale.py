@@ -1,4 +1,4 @@
-"""First token over S3 against a local folder: cold and warm, with requests counted. Behind the figures of docs/scale.md.
+"""First token over S3 against a local folder: cold and warm, requests counted. Behind the figures of docs/scale.md.
 
     python benchmarks/scale.py --model smollm2-135m-instruct --pages 1-20
 
