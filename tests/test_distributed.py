@@ -16,7 +16,7 @@ import pytest
 from sharedllm_docs import Document, Index
 from sharedllm_docs.distributed import IngestReport, ingest, ingestion
 from sharedllm_docs.distributed.ingestion import BATCH_BYTES, _batches, _Pool
-from sharedllm_docs.distributed.worker import Outcome, Task, Worker
+from sharedllm_docs.distributed.worker import Batch, Outcome, Task, Worker
 from sharedllm_docs.errors import ConfigError, IndexNotFoundError, ModelError
 from tests.ray_poison import POISON
 from tests.test_units import content
@@ -59,17 +59,14 @@ class FakePool:
     batches: list[list[Task]]
 
     def run(self, pool: _Pool, batches: Sequence[Sequence[Task]]) -> Iterator[Outcome]:
-        import pickle
-
-        worker = Worker(pickle.dumps(pool.settings))
+        worker = Worker(pool.settings)
         order = list(batches)
         random.Random(len(order)).shuffle(order)
         for batch in order:
             self.batches.append(list(batch))
             if any(POISON in str(task.source) for task in batch):
                 continue
-            made = worker({"tasks": [pickle.dumps(list(batch))]})
-            yield from map(pickle.loads, made["outcomes"])
+            yield from worker({"batch": [Batch(tuple(batch))]})["outcomes"]
 
 
 @pytest.fixture
@@ -184,6 +181,8 @@ def cluster() -> Iterator[Any]:
     ray = pytest.importorskip("ray", reason="ray is not installed (extra ray)")
     pytest.importorskip("pyarrow", reason="pyarrow is not installed (extra ray)")
     from tests import ray_poison
+
+    os.environ["RAY_worker_niceness"] = "0"  # else they starve beside whatever runs next to the test
 
     ray.init(
         num_cpus=2,

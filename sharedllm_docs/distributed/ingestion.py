@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -17,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from sharedllm_docs.distributed.worker import Outcome, Settings, Task, Worker
+from sharedllm_docs.distributed.worker import Batch, Outcome, Settings, Task, Worker
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.readers.collect import collect, names_of
 from sharedllm_docs.documents.readers.collected import Found, Skipped
@@ -378,7 +377,7 @@ class _Pool:
         import ray
         import ray.data
 
-        rows = [{"tasks": pickle.dumps(list(batch))} for batch in batches if batch]
+        rows = [{"batch": Batch(tuple(batch))} for batch in batches if batch]
         if not rows:
             return
         context = ray.data.DataContext.get_current()
@@ -390,7 +389,7 @@ class _Pool:
         most = min(len(rows), room if self.limit is None else self.limit)
         data = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
             Worker,
-            fn_constructor_args=(pickle.dumps(self.settings),),
+            fn_constructor_args=(self.settings,),
             batch_size=1,
             num_cpus=self.cpus,
             num_gpus=gpus or None,
@@ -398,9 +397,8 @@ class _Pool:
             max_restarts=-1,
             max_task_retries=RETRIES,
         )
-        for batch in data.iter_batches(batch_size=None, prefetch_batches=0):
-            for outcome in batch["outcomes"]:
-                yield pickle.loads(bytes(outcome))
+        for made in data.iter_batches(batch_size=None, prefetch_batches=0):
+            yield from made["outcomes"]
 
 
 @contextmanager

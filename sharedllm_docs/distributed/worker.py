@@ -5,7 +5,6 @@ Knows nothing of Ray: it is a class that is called with work and returns rows.
 
 from __future__ import annotations
 
-import pickle
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -36,6 +35,13 @@ class Task:
     name: str | None = None
     chunks: tuple[int, int] | None = None
     encoded: tuple[EncodedChunks, ...] = ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Tasks that one worker does one after the other; one value of a row of Ray Data, which would take a list apart."""
+
+    tasks: tuple[Task, ...]
 
 
 @dataclass(frozen=True)
@@ -95,14 +101,14 @@ class Outcome:
 
 
 class Worker:
-    """Holds an open index with its model; called with a batch of pickled lists of tasks, as Ray Data does.
+    """Holds an open index with its model; called with rows of tasks, as Ray Data does.
 
     Args:
-        settings: of the ingestion, pickled.
+        settings: of the ingestion.
     """
 
-    def __init__(self, settings: bytes) -> None:
-        self.settings: Settings = pickle.loads(settings)
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
         if self.settings.threads:
             import torch
 
@@ -110,9 +116,8 @@ class Worker:
         given = self.settings
         self.index = Index.open(given.url, storage_options=given.storage_options or None, **given.model_options)
 
-    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[bytes]]:
-        outcomes = [self.outcome(task) for tasks in batch["tasks"] for task in pickle.loads(tasks)]
-        return {"outcomes": [pickle.dumps(outcome) for outcome in outcomes]}
+    def __call__(self, rows: Mapping[str, Any]) -> dict[str, list[Outcome]]:
+        return {"outcomes": [self.outcome(task) for batch in rows["batch"] for task in batch.tasks]}
 
     def outcome(self, task: Task) -> Outcome:
         """Do a task; an error of the file is an outcome, so that it stops no other file."""

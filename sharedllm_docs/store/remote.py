@@ -14,8 +14,6 @@ from sharedllm_docs.errors import StoreError
 from sharedllm_docs.store.files import LOCK_NAME, Buffers, ByteRange, Files, outside
 from sharedllm_docs.store.locks import RemoteLock, WriterLock
 
-S3_PROTOCOLS = ("s3", "s3a")
-
 
 @contextmanager
 def _remote_errors(action: str) -> Iterator[None]:
@@ -32,6 +30,8 @@ def _remote_errors(action: str) -> Iterator[None]:
 class RemoteFiles(Files):
     """An index below ``root`` of an fsspec file system."""
 
+    package = "the package that the protocol needs"
+
     def __init__(self, fs: Any, root: str, url: str) -> None:
         self.fs, self.root, self.url = fs, root.rstrip("/"), url
         self.shared = not url.startswith("memory:")
@@ -45,17 +45,18 @@ class RemoteFiles(Files):
         """
         import fsspec
 
-        kind, options = cls, dict(storage_options)
-        if url.split("://")[0] in S3_PROTOCOLS:
-            from sharedllm_docs.store.s3 import S3Files
-
-            kind, options = S3Files, S3Files.options(options)
         try:
-            fs, root = fsspec.core.url_to_fs(url, **options)
+            fs, root = fsspec.core.url_to_fs(url, **cls.options(storage_options))
         except (ValueError, ImportError) as error:
-            extra = "pip install 'sharedllm-docs[s3]'" if kind is not cls else "install the package that it needs"
-            raise StoreError(f"{url} cannot be opened: {error}.", remedy=f"Use a local path, or {extra}.") from error
-        return kind(fs, root, url)
+            raise StoreError(
+                f"{url} cannot be opened: {error}.", remedy=f"Use a local path, or install {cls.package}."
+            ) from error
+        return cls(fs, root, url)
+
+    @staticmethod
+    def options(given: Mapping[str, Any]) -> dict[str, Any]:
+        """Options of the file system; what the caller gives stays."""
+        return dict(given)
 
     def _at(self, path: str) -> str:
         return f"{self.root}/{path}"

@@ -50,6 +50,8 @@ class S3Files(RemoteFiles):
         url: as the user wrote it.
     """
 
+    package = "s3fs: pip install 'sharedllm-docs[s3]'"
+
     def __init__(self, fs: Any, root: str, url: str) -> None:
         super().__init__(fs, root, url)
         self._bucket = Bucket(fs, self.root, url)
