@@ -85,6 +85,14 @@ def test_pages_that_are_all_needed(tmp_path):
     assert listed.page_groups == tabled.page_groups == ((7,), (8, 9))
 
 
+def test_names_of_columns_as_people_write_them(tmp_path):
+    row = {"Question": "Q?", "Answer": "a", "PAGE": 7, "Document": "x.pdf"}
+    [listed] = load_own_questions(jsonl(tmp_path, row))
+    [tabled] = load_own_questions(csv_file(tmp_path, "Question, Answer ,PAGE,Document\nQ?,a,7,x.pdf\n"))
+    for one in (listed, tabled):
+        assert (one.question, one.answers, one.page_groups, one.file) == ("Q?", ("a",), ((7,),), "x.pdf")
+
+
 GOOD = {"question": "Q?", "answers": ["a"]}
 
 
@@ -97,7 +105,8 @@ GOOD = {"question": "Q?", "answers": ["a"]}
         ({"question": " ", "answers": ["a"]}, "no question"),
         ({"question": 7, "answers": ["a"]}, "question 7 is no text. Put it in quotes"),
         ({"question": "\ud800?", "answers": ["a"]}, "holds half a character"),
-        ({**GOOD, "answer": "a"}, "unknown field 'answer'. Is 'answers' meant?"),
+        ({**GOOD, "awnsers": "a"}, "unknown field 'awnsers'. Is 'answers' meant?"),
+        ({**GOOD, "answer": "a"}, "one field twice among"),
         ({**GOOD, "xyz": "a"}, "unknown field 'xyz'. Known are id, file, question"),
         ({**GOOD, "answers": [7]}, "answers [7] are no list of texts. Write the accepted answers as a list"),
         ({**GOOD, "answers": [""]}, "are no list of texts"),
@@ -136,7 +145,8 @@ def test_all_bad_rows_are_told_together(tmp_path, files):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("question,answer\nQ?,a\n", "line 1 names the columns 'question', 'answer'; unknown: 'answer'"),
+        ("question,awnsers\nQ?,a\n", "line 1 names the columns 'question', 'awnsers'; unknown: 'awnsers'"),
+        ("question,answer,Answers\nQ?,a,b\n", "line 1 names the columns 'question', 'answers', 'answers'"),
         ("Where does the heron stand?,river\n", "line 1 names the columns"),
         ("id,answers\nx,a\n", "question is needed"),
         ("question,answers,answers\nQ?,a,b\n", "each once"),
