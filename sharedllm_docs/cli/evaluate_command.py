@@ -65,7 +65,7 @@ class RequestOptions:
     ] = None
     files: Annotated[
         list[Path] | None,
-        _what("--files", "FILE...", "Documents that your own questions are about."),
+        _what("--files", "FILE...", "Documents that your own questions are about, or folders of them."),
     ] = None
 
     def keywords(self) -> dict[str, Any]:
