@@ -424,3 +424,11 @@ def test_a_page_break_ends_what_does_not_run_on():
     pages = ("Fee of the third", "Tenant list\n- 980 crowns")
     for citation_ in cited(pages, "What is the fee?", "980 crowns"):
         assert citation_.page == citation_.last_page
+
+
+@pytest.mark.parametrize(("answer", "quote"), [("", "They weigh 178 grams."), ("Pears", "Pears")])
+def test_a_title_alone_is_quoted_only_where_it_is_the_answer(answer, quote):
+    pages = ("Apples are red. ", "Pears\nThey weigh 178 grams.")
+    found = cited(pages, "What do they say of pears?", answer)
+    assert quote in [one.quote for one in found if one.page == 2]
+    assert ("Pears" in [one.quote for one in found]) == (answer == "Pears")

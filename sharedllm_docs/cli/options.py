@@ -305,6 +305,24 @@ _model = partial(option, panel="Model")
 
 
 @dataclass(frozen=True)
+class ClusterOptions:
+    """Where files are read by many workers."""
+
+    ray: Annotated[bool, option("--ray", None, "Read with Ray: on this machine, or the cluster of --ray-address.")] = (
+        False
+    )
+    ray_address: Annotated[
+        str | None, option("--ray-address", "ADDRESS", "Ray cluster, e.g. auto or ray://head:10001; says --ray too.")
+    ] = None
+    workers: Annotated[
+        int | None, option("--workers", "N", "Maximum number of Ray workers.", "what the cluster has room for")
+    ] = None
+    report: Annotated[
+        str | None, option("--report", "FILE", "With Ray: add a line of JSON for every file as soon as it is done.")
+    ] = None
+
+
+@dataclass(frozen=True)
 class LoadingOptions:
     """Which model an index works with, and where it computes; the fields are keywords of ``Index.open``."""
 

@@ -143,7 +143,8 @@ class Engine:
                 return self.answer(one, (yield from written)[0])
             return self.answer(one, (yield from marker.through(written))[0], marker)
 
-        return Stream(pieces(), self.sources(one))
+        # finding quotes takes as long as loading rows, and the first piece does not wait for what few readers want
+        return Stream(pieces(), lambda: self.sources(one))
 
     def sources(self, one: Asked) -> tuple[Citation, ...]:
         """Citations of the nodes that are injected for a question, before there is an answer."""
@@ -353,7 +354,7 @@ class Engine:
         llm = self.reader(batch[0].query)
         answer = max(batch[0].query.generation.max_new_tokens if writes else 0, len(not_said_ids(llm)))
         return InjectedDecoder(
-            llm.upper,
+            llm.questions,
             llm.profile,
             [one.injection for one in batch if one.injection is not None],
             front=llm.front,

@@ -515,9 +515,15 @@ class Index:
         self._library.forget(key)
         return info
 
-    def prune(self, *, timeout: float = LOCK_TIMEOUT) -> int:
-        """Delete what no document needs; returns the bytes freed."""
-        return self._store.prune(timeout=timeout).bytes
+    def prune(self, *, timeout: float = LOCK_TIMEOUT, grace: float | None = None) -> int:
+        """Delete what no document needs; returns the bytes freed.
+
+        Args:
+            timeout: seconds to wait for another process that writes.
+            grace: seconds for which what was written stays, since workers may be about to commit it. None: a day at a
+                URL, none in a local folder.
+        """
+        return self._store.prune(timeout=timeout, grace=grace).bytes
 
     def size(self) -> int:
         """Bytes of the whole index."""

@@ -133,11 +133,23 @@ def _quotes(offered: Iterable[_Offered], question: str, answer: str) -> Iterator
         document, leaf = one.document.document, one.leaf
         if not document.text[leaf.char_start : leaf.char_end].strip():
             continue
-        quote = best_quote(document.text, question, answer, spans=_spans(document, leaf.char_start, leaf.char_end))
+        spans = _spans(document, leaf.char_start, leaf.char_end)
+        quote = best_quote(document.text, question, answer, spans=spans)
+        if not quote.answers and _is_title(document, quote.start, quote.end):
+            # a title shares words with the question, and says nothing of its own
+            below = [span for span in spans if not _is_title(document, *span)]
+            quote = best_quote(document.text, question, answer, spans=below) if below else quote
         place = (one.document.key, quote.start, quote.end)
         if place not in seen:
             seen.add(place)
             yield _Found(one, quote)
+
+
+def _is_title(document: Document, start: int, end: int) -> bool:
+    """Whether a span is the title of a section and nothing else."""
+    section = document.section_at(max(start, end - 1))
+    text = fold(document.text[start:end]).casefold()
+    return section is not None and section.char >= start and text == fold(section.title).casefold()
 
 
 def _spans(document: Document, start: int, end: int) -> list[tuple[int, int]]:

@@ -59,13 +59,20 @@ def _is_needed(catalog: Catalog, source: str) -> bool:
     )
 
 
-def prune(catalog: Catalog) -> PruneReport:
+def prune(catalog: Catalog, grace: float = 0.0) -> PruneReport:
     """Remove shards of no document, files of interrupted writes, and folders of documents never finished.
+
+    Args:
+        catalog: of the index.
+        grace: seconds for which what was written stays: workers without a lock may be about to commit it.
 
     Raises:
         DamagedIndexError: a manifest cannot be read, so nobody knows which shards it needs. Nothing is removed.
     """
     found = _unneeded(catalog, catalog.documents())
+    if grace > 0:
+        ages = {path: age for folder in FOLDERS for path, age in catalog.files.ages(folder).items()}
+        found = {path: size for path, size in found.items() if ages.get(path, 0.0) >= grace}
     for path in found:
         catalog.files.remove(path)
     for folder in FOLDERS:

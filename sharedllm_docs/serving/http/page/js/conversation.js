@@ -188,7 +188,8 @@ function drawCitations(turn) {
       },
       h("span", { class: "number" }, String(at + 1)),
       h("span", { class: "quote" }, one.quote || "…"),
-      h("span", { class: "place" }, [one.document || documentOf(one.document_key)?.name, one.place, printed(one), one.section]
+      h("span", { class: "place" }, [one.document || documentOf(one.document_key)?.name, one.place, printed(one),
+        one.place?.includes(one.section) ? "" : one.section]
         .filter(Boolean).join(" · "))),
       h("button", {
         type: "button", class: "small", data: { act: `copy-${at}` }, "aria-label": `Copy citation ${at + 1}`,
