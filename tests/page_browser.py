@@ -41,12 +41,13 @@ class Browser:
         self.chromium: int | None = None
         self.driver: int | None = None
         self._closing = closing
+        self._killed = False
         self._playwright: Any = None
         self._running: Any = None
 
     def new_context(self, **options: Any) -> Any:
         """A browser of its own within Chromium, with nothing of others'."""
-        if self._running is None or not self._running.is_connected():
+        if self._running is None or self._killed or not self._running.is_connected():
             self._start()
         return self._running.new_context(**options)
 
@@ -72,18 +73,28 @@ class Browser:
     @contextmanager
     def killed_after(self, seconds: float) -> Iterator[None]:
         """Kill Chromium, and later its driver too, where the block takes longer: all that waits there then fails."""
-        timers = [threading.Timer(seconds, self.kill, (False,)), threading.Timer(seconds + DRIVER, self.kill)]
+        over, lock = threading.Event(), threading.Lock()
+
+        def late(driver: bool) -> None:
+            with lock:
+                if not over.is_set():
+                    self.kill(driver)
+
+        timers = [threading.Timer(seconds, late, (False,)), threading.Timer(seconds + DRIVER, late, (True,))]
         for timer in timers:
             timer.daemon = True
             timer.start()
         try:
             yield
         finally:
+            with lock:  # nothing is killed once the block has ended
+                over.set()
             for timer in timers:
                 timer.cancel()
 
     def kill(self, driver: bool = True) -> None:
         """End Chromium at once, whatever it does, and its driver with it."""
+        self._killed = True
         with contextlib.suppress(OSError):
             if self.chromium is not None:
                 os.killpg(self.chromium, signal.SIGKILL)
@@ -103,3 +114,4 @@ class Browser:
         for child in psutil.Process().children():
             for process in child.children() if child.pid not in before else ():
                 self.driver, self.chromium = child.pid, os.getpgid(process.pid)
+        self._killed = False

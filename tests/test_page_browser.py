@@ -94,6 +94,15 @@ def test_it_closes_and_the_next_test_has_a_browser(browser: Browser, trouble: Ca
     browser.close_context(again)
 
 
+def test_a_context_that_closes_as_its_time_ends_costs_the_browser_alone(browser: Browser) -> None:
+    """Chromium is killed, and Playwright has not noticed yet when the next test begins."""
+    context = browser.new_context()
+    context.new_page()
+    browser.close_context(context)
+    browser.kill(driver=False)
+    browser.close_context(browser.new_context())
+
+
 def test_nothing_of_it_is_left(browser: Browser) -> None:
     browser.new_context().new_page()
     group = browser.chromium
