@@ -568,6 +568,7 @@ def test_a_models_folder_is_told_by_its_last_part(index: Index, monkeypatch: pyt
 def test_an_index_that_was_moved_away_is_no_empty_one(index: Index, tmp_path: Path) -> None:
     with client_of(index) as client:
         key = added(client)
+        index.wait()  # what is still being read would be written where the index was
         (tmp_path / "index").rename(tmp_path / "elsewhere")
         asked = {"question": "What does the heron wait for?"}
         chat = {"model": "docs", "messages": [{"role": "user", "content": "What?"}]}
@@ -609,6 +610,7 @@ def test_an_index_that_is_made_anew_meanwhile_is_served_and_read_on(
 ) -> None:
     with client_of(index) as client:
         old = added(client)
+        index.wait()
         shutil.rmtree(tmp_path / "index")
         new = Index.create(tmp_path / "index", llm, max_bytes=1 << 40)
         new.add(b"Basalt is a dark rock.", name="rocks.txt", encode="when-asked")
