@@ -399,8 +399,9 @@ class Engine:
         return Answer(
             question=question,
             text=text if said or not says else NOT_SAID,
-            draft=text if says and not said else "",
+            draft=result.text.strip() if result and says and not said else "",
             citations=passages if said else (),
+            marks=_marks(marker) if marked and marker else (),
             nearest=() if said else passages,
             found=said,
             confidence=confidence,
@@ -424,6 +425,12 @@ class Engine:
                 chunks_encoded=one.chunks_encoded,
             ),
         )
+
+
+def _marks(marker: Marker) -> tuple[tuple[int, int, int], ...]:
+    """Marks as they stand in the answer, whose white space at the ends is left out."""
+    before = len(marker.text) - len(marker.text.lstrip())
+    return tuple((start - before, end - before, number) for start, end, number in marker.marks)
 
 
 def _says(text: str) -> bool:
