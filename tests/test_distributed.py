@@ -182,7 +182,8 @@ def cluster() -> Iterator[Any]:
     pytest.importorskip("pyarrow", reason="pyarrow is not installed (extra ray)")
     from tests import ray_poison
 
-    os.environ["RAY_worker_niceness"] = "0"  # else they starve beside whatever runs next to the test
+    # else they starve beside whatever runs next to the test
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (Ray spells it so)
 
     ray.init(
         num_cpus=2,
