@@ -16,7 +16,9 @@ from sharedllm_docs.checks import checked_keys, choice_problems, is_int, number_
 from sharedllm_docs.errors import ConfigError
 
 ProfileName = Literal["prefix", "sharedllm"]
-Keep = Literal["last", "first"]
+Keep = Literal["last", "first", "repeat", "reread", "following", "expected"]
+RANKED: frozenset[Keep] = frozenset(("repeat", "reread", "following", "expected"))
+"""Keep policies that choose rows by the attention they receive; the others go by place (injection/row_scores)."""
 Encoding = Literal["one_pass", "per_node"]
 Fusion = Literal["joint", "separate"]
 Positions = Literal["token", "chunk", "chunk+token"]
@@ -41,7 +43,11 @@ class Profile:
         depth: levels of the context tree below the root.
         grains: number of tokens that share one row, for each level from the top down; 0 = nodes of that level are
             never injected. The last entry is the stored (finest) grain and cannot be 0.
-        keep: the token of each group whose row is kept.
+        keep: the tokens whose rows stand for a node. ``last`` and ``first``: that token of each group. The others: the
+            tokens that receive most attention, measured while the chunk is encoded; as many as there are groups.
+            ``reread``: from the chunk's own tokens, as if they were read a second time behind it (a seventh more
+            work). ``repeat``: while the model repeats the chunk, which takes about as long again. ``following``: from
+            the tokens behind each. ``expected``: from the mean and covariance of the chunk's queries.
         encoding: ``one_pass`` (a chunk runs once, coarser nodes are strided views) or ``per_node`` (every node runs
             alone, as in the authors' released code).
         fusion: ``joint`` (injected rows precede the layer's own keys and values, under one softmax) or ``separate``
@@ -161,6 +167,8 @@ class Profile:
             problems.append(f"fusion='separate' takes no front: front must be 'none', not {self.front!r}.")
         if self.fusion == "separate" and self.name == "prefix":
             problems.append("profile 'prefix' needs fusion='joint'.")
+        if self.encoding == "per_node" and self.keep in RANKED:
+            problems.append(f"keep={self.keep!r} ranks the tokens of a chunk: encoding must be 'one_pass'.")
         if self.query_offset < 0:
             problems.append(f"query_offset={self.query_offset} must not be negative.")
         return problems
@@ -180,6 +188,11 @@ class Profile:
                 remedy=f"Use a range within 1..{num_layers}.",
             )
         return self
+
+    @property
+    def ranked(self) -> bool:
+        """Whether the rows of a node are chosen by the attention they receive."""
+        return self.keep in RANKED
 
     @property
     def stored_grain(self) -> int:

@@ -65,6 +65,10 @@ class Selection:
     def _tree(self, node: SelectedNode) -> ContextTree:
         return self.documents[node.document].trees[node.chunk].tree
 
+    def chunks(self) -> list[tuple[int, int]]:
+        """(document, chunk) of the nodes, each once, in the order of ``nodes``."""
+        return list(dict.fromkeys((node.document, node.chunk) for node in self.nodes))
+
     def row_numbers(self) -> list[tuple[int, int, list[int]]]:
         """(document, chunk, row numbers in the chunk's shard), nodes of a chunk together, in the order of ``nodes``."""
         parts: list[tuple[int, int, list[int]]] = []
