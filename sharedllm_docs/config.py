@@ -173,6 +173,21 @@ class Profile:
             problems.append(f"query_offset={self.query_offset} must not be negative.")
         return problems
 
+    def at_grain(self, grain: int) -> Profile:
+        """The same profile with one row in ``grain`` tokens stored, chosen by attention unless ``keep`` says otherwise.
+
+        Raises:
+            ConfigError: the profile injects nodes of several levels, whose grains belong together.
+        """
+        if any(self.grains[:-1]):
+            raise ConfigError(
+                f"grain={grain}: profile {self.name!r} has a grain for each level ({self.grains}), as its adapter was "
+                "trained.",
+                remedy="Leave grain out, or use the 'prefix' profile.",
+            )
+        keep = "reread" if self.keep == "last" and grain > 1 else self.keep
+        return replace(self, grains=(*self.grains[:-1], grain), keep=keep)
+
     def resolve(self, num_layers: int) -> Profile:
         """The same profile with ``layers`` set for a model of ``num_layers`` layers.
 
@@ -231,6 +246,9 @@ class RetrievalConfig:
         max_citations: maximum number of citations returned, 1 .. 1000.
         min_confidence: minimum ``Answer.confidence``, 0 .. 1; below it the answer is "The document does not say." None
             for the model's fitted threshold; 0 leaves the decision to the relevance floor and the model's own words.
+        grains: grains at which leaves may be injected; the budget is spent among them so that what is injected is
+            worth most (``retrieval/spending``). Several cover more of the document with the same rows. None for the
+            profile's own: the best leaves at the finest grain (``prefix``), or the paper's branches (``sharedllm``).
     """
 
     budget: int | None = None
@@ -240,9 +258,16 @@ class RetrievalConfig:
     relevance_floor: float | None = None
     max_citations: int = 5
     min_confidence: float | None = None
+    grains: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         problems = choice_problems(self, {"selector": SelectorName})
+        if isinstance(self.grains, list):
+            object.__setattr__(self, "grains", tuple(self.grains))
+        if self.grains is not None and not (
+            isinstance(self.grains, tuple) and self.grains and all(is_int(g) and g > 0 for g in self.grains)
+        ):
+            problems.append(f"grains={self.grains!r} must be whole numbers above 0, at least one.")
         given = tuple(name for name in ("budget", "evidence_tokens") if getattr(self, name) is not None)
         whole = ("candidates", "max_citations", *given)
         finite = tuple(name for name in ("relevance_floor", "min_confidence") if getattr(self, name) is not None)
@@ -347,6 +372,7 @@ class RetrievalOptions(TypedDict, total=False):
     relevance_floor: float | None
     max_citations: int
     min_confidence: float | None
+    grains: Sequence[int] | None
     retrieval: RetrievalConfig | None
 
 

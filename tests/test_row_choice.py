@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import struct
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +23,7 @@ from sharedllm_docs.errors import ConfigError, DamagedIndexError, SchemaError, S
 from sharedllm_docs.injection.encoder import LowerEncoder
 from sharedllm_docs.injection.row_scores import NEAREST, scoring_layers
 from sharedllm_docs.store import IndexStore
+from sharedllm_docs.store.canonical import canonical_bytes, seal
 from sharedllm_docs.store.estimate import estimate_bytes
 from sharedllm_docs.store.shard import RANKED_SCHEMA, check_shard, encode_shard, parse_head
 from tests.strategies import ranked_trees
@@ -41,7 +44,7 @@ def test_ranks_are_an_order_and_ties_go_to_the_earlier_token(scores):
     assert sorted(ranks) == list(range(len(scores)))
     by_rank = sorted(range(len(scores)), key=ranks.__getitem__)
     assert [scores[place] for place in by_rank] == sorted(scores, reverse=True)
-    assert all(a < b for a, b in zip(by_rank, by_rank[1:], strict=False) if scores[a] == scores[b])
+    assert all(a < b for a, b in pairwise(by_rank) if scores[a] == scores[b])
 
 
 @given(ranked_trees(), st.data())
@@ -54,7 +57,7 @@ def test_coarser_rows_are_among_the_finer_ones_and_every_node_keeps_some(tree, d
         assert len(offsets) == tree.num_kept(node, grain) >= 1
         assert list(offsets) == sorted(set(offsets))
         assert all(node.start <= offset < node.end for offset in offsets)
-    for fine, coarse in zip(kept, kept[1:], strict=False):
+    for fine, coarse in pairwise(kept):
         assert set(coarse) <= set(fine)
         worst = max(tree.ranks[offset] for offset in coarse)
         assert all(tree.ranks[offset] > worst for offset in set(fine) - set(coarse))
@@ -148,7 +151,7 @@ def test_scoring_leaves_rows_and_model_as_they_are(keep):
     assert torch.equal(plain.values, chosen.values)
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert not any(module._forward_hooks for module in model.modules())
-    coarse = encoded(model, keep, **{"layers": (2, 4)})
+    coarse = encoded(model, keep, layers=(2, 4))
     assert coarse.keys.shape[1] == 3
 
 
@@ -214,8 +217,6 @@ def test_a_changed_rank_is_found_and_a_newer_shard_refused():
         check_shard(bytes(data))
     size = struct.unpack("<Q", bytes(data[:8]))[0]
     header = json.loads(data[8 : 8 + size])
-    from sharedllm_docs.store.canonical import canonical_bytes, seal
-
     told = json.loads(header["__metadata__"]["sharedllm-docs"])
     del told["digest"]
     for changes, error, match in (
@@ -296,8 +297,6 @@ def test_a_shard_with_the_ranks_of_other_tokens_is_damage(tmp_path):
     store = IndexStore.open(tmp_path / "index")
     record = store.documents()[0].chunks[0]
     assert sorted(store.ranks([record])[0]) == list(range(record.end - record.start))
-    from dataclasses import replace
-
     with pytest.raises(DamagedIndexError, match=r"holds the ranks of \d+ tokens instead of"):
         store.ranks([replace(record, end=record.end + 1)])
     with pytest.raises(StoreError, match="not read yet"):

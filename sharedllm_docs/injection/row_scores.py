@@ -5,8 +5,8 @@ scores the highest attention weight that any query of any head gives it, average
 2505.23416). What differs between the policies is whose queries look:
 
 - ``repeat``: those of a second pass, in which the model repeats the passage behind its own keys and values (KVzip).
-- ``reread``: those of the one pass that encodes the chunk, moved behind its end, so that each sees the whole chunk: what
-  a second reading would look at, without running the model again.
+- ``reread``: those of the one pass that encodes the chunk, moved behind its end, so that each sees the whole chunk:
+  what a second reading would look at, without running the model again.
 - ``following``: the same queries where they stand, so that each sees the tokens before it (SnapKV, arXiv 2404.14469).
 - ``expected``: the mean and the covariance of these queries, moved behind the end (Expected Attention, arXiv
   2510.00636).
@@ -28,8 +28,6 @@ from sharedllm_docs.config import Keep, Profile
 
 QUERY_BLOCK = 256
 """Queries compared with all keys at once: bounds the memory of the weights."""
-QUERY_STRIDE = 1
-"""Every one of the chunk's own queries looks; fewer are no cheaper in proportion, and rank worse (docs/log.md)."""
 NEAREST = 8
 """Tokens right behind a token that do not count for ``following``: everything attends to what stands just before it."""
 
@@ -56,7 +54,8 @@ LayerScores = Callable[[Architecture, int, Seen, int], torch.Tensor]
 def scoring_layers(injection: range) -> tuple[int, ...]:
     """The layers whose attention counts: those whose rows are stored and that run while a chunk is encoded.
 
-    The last of them does not run: only its keys and values are computed. Where no other is left, the first layer counts.
+    The last of them does not run: only its keys and values are computed. Where no other is left, the first layer
+    counts.
     """
     return tuple(range(injection.start, injection.stop - 1)) or (0,)
 
@@ -68,9 +67,7 @@ def rotated(arch: Architecture, tensor: torch.Tensor, start: int) -> torch.Tenso
     return rotate(tensor, cos[0][:, None], sin[0][:, None])
 
 
-def received(
-    queries: torch.Tensor, keys: torch.Tensor, scale: float, seen: torch.Tensor | None = None
-) -> torch.Tensor:
+def received(queries: torch.Tensor, keys: torch.Tensor, scale: float, seen: torch.Tensor | None = None) -> torch.Tensor:
     """The highest attention weight [N] that each key receives from any query of any head.
 
     Args:
@@ -94,14 +91,14 @@ def received(
 
 def reread(arch: Architecture, layer: int, one: Seen, front: int) -> torch.Tensor:
     """Scores [N] by the chunk's own queries, moved behind its end."""
-    queries = rotated(arch, one.queries[front:], len(one.keys))[::QUERY_STRIDE]
+    queries = rotated(arch, one.queries[front:], len(one.keys))
     return received(queries, rotated(arch, one.keys, 0), arch.scaling(layer))[front:]
 
 
 def following(arch: Architecture, layer: int, one: Seen, front: int) -> torch.Tensor:
     """Scores [N] by the queries of the tokens behind each, where they stand."""
     places = torch.arange(len(one.keys), device=one.keys.device)
-    asking = places[front:][::QUERY_STRIDE]
+    asking = places[front:]
     distance = asking[:, None] - places[None]
     seen = (distance >= NEAREST) | ((places < front) & (distance > 0))
     some = seen.any(1)  # without a front the first tokens have nothing before them
@@ -111,7 +108,7 @@ def following(arch: Architecture, layer: int, one: Seen, front: int) -> torch.Te
 
 def expected(arch: Architecture, layer: int, one: Seen, front: int) -> torch.Tensor:
     """Scores [N] by the mean and covariance of the chunk's queries, moved behind its end, and the values' length."""
-    queries = rotated(arch, one.queries[front:], len(one.keys))[::QUERY_STRIDE].float()
+    queries = rotated(arch, one.queries[front:], len(one.keys)).float()
     keys, lengths = rotated(arch, one.keys, 0)[front:].float(), one.values[front:].float().norm(dim=-1)
     scale, groups = arch.scaling(layer), one.queries.shape[1] // one.keys.shape[1]
     best = torch.zeros(len(keys), device=keys.device)

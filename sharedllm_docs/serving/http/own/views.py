@@ -129,7 +129,9 @@ class AnswerView(BaseModel):
     nearest: list[CitationView]
     draft: str
     timings: dict[str, float] = Field(description="seconds since the question came in")
-    counts: dict[str, int] = Field(description="rows, bytes, tokens, chunks of this answer")
+    counts: dict[str, int | dict[int, int]] = Field(
+        description="rows, bytes, tokens, chunks of this answer; `grains` has the rows by grain"
+    )
 
 
 class Turn(BaseModel):
