@@ -42,7 +42,8 @@ class Profile:
         chunk_tokens: tokens per chunk (paper: 1,024; 512 for question answering).
         depth: levels of the context tree below the root.
         grains: number of tokens that share one row, for each level from the top down; 0 = nodes of that level are
-            never injected. The last entry is the stored (finest) grain and cannot be 0.
+            never injected. The last entry is the stored (finest) grain and cannot be 0. With ``keep`` by place a grain
+            divides its nodes, and is a multiple of the finest.
         keep: the tokens whose rows stand for a node. ``last`` and ``first``: that token of each group. The others: the
             tokens that receive most attention, measured while the chunk is encoded; as many as there are groups.
             ``reread``: from the chunk's own tokens, as if they were read a second time behind it (a seventh more
@@ -151,10 +152,12 @@ class Profile:
             return problems
         for level, grain in enumerate(self.grains, start=1):
             span = self.chunk_tokens // 2**level
-            if grain and span % grain:
+            if grain and span % grain and not self.ranked:
                 problems.append(f"grain {grain} does not divide the {span} tokens of a level-{level} node.")
-            if grain and grain % self.grains[-1]:
+            if grain and not self.ranked and grain % self.grains[-1]:
                 problems.append(f"grain {grain} is not a multiple of the finest grain {self.grains[-1]}.")
+            if grain and self.ranked and grain < self.grains[-1]:
+                problems.append(f"grain {grain} is finer than the stored grain {self.grains[-1]}.")
         return problems
 
     def _combination_problems(self) -> list[str]:

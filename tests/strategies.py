@@ -23,6 +23,8 @@ def profiles(
     for level in range(1, depth):
         span = chunk >> level
         divisors = [d for d in range(finest, span + 1, finest) if span % d == 0]
+        if keep in RANKED:
+            divisors = list(range(finest, span + 2))
         choices = {None: [0, *divisors], True: [0], False: divisors}[leaves_only]
         grains.append(draw(st.sampled_from(choices)))
     settings: dict[str, Any] = {"chunk_tokens": chunk, "depth": depth, "grains": (*grains, finest)}

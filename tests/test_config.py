@@ -16,7 +16,7 @@ from tests.strategies import profiles
 
 BAD_PROFILES = [
     ({"name": "suffix"}, "name='suffix' is not one of 'prefix', 'sharedllm'."),
-    ({"keep": "middle"}, "keep='middle' is not one of 'last', 'first'."),
+    ({"keep": "middle"}, "keep='middle' is not one of 'last', 'first', 'repeat', 'reread', 'following', 'expected'."),
     ({"encoding": "two_pass"}, "encoding='two_pass' is not one of 'one_pass', 'per_node'."),
     ({"fusion": "late"}, "fusion='late' is not one of 'joint', 'separate'."),
     ({"positions": "page"}, "positions='page' is not one of 'token', 'chunk', 'chunk+token'."),

@@ -82,6 +82,15 @@ def test_before_its_chunk_is_encoded_a_tree_knows_how_many_rows_and_not_which():
         tree.kept(tree.leaves[0])
 
 
+def test_ranked_grains_need_not_divide_but_are_not_finer_than_the_stored_one():
+    tree = ContextTree(Profile.prefix(grains=(0, 0, 5), keep="reread"), 1000)
+    assert [tree.num_kept(leaf) for leaf in tree.leaves] == [26] * 7 + [21]
+    with pytest.raises(ConfigError, match="grain 2 is finer than the stored grain 4"):
+        Profile.prefix(grains=(0, 2, 4), keep="reread")
+    with pytest.raises(ConfigError, match="grain 5 does not divide the 128 tokens"):
+        Profile.prefix(grains=(0, 0, 5))
+
+
 def test_ranks_need_the_whole_chunk_in_one_pass():
     with pytest.raises(ConfigError, match="keep='repeat' ranks the tokens of a chunk: encoding must be 'one_pass'"):
         Profile.prefix(encoding="per_node", front="none", keep="repeat")
