@@ -72,8 +72,9 @@ def chances(scores: Sequence[float], sections: Sequence[Section]) -> NDArray[np.
     same = np.concatenate(([False], documents[1:] == documents[:-1], [False]))
     # at the ends of a document the half that has no neighbour stays with the leaf
     beside = (np.where(same[:-1], np.roll(own, 1), own) + np.where(same[1:], np.roll(own, -1), own)) / 2
-    mixed: NDArray[np.float64] = (1 - TO_NEIGHBOURS - TO_SECTION) * own + TO_NEIGHBOURS * beside + TO_SECTION * together
-    return mixed / mixed.sum()
+    mixed = (1 - TO_NEIGHBOURS - TO_SECTION) * own + TO_NEIGHBOURS * beside + TO_SECTION * together
+    likely: NDArray[np.float64] = mixed / mixed.sum()
+    return likely
 
 
 def spend(
