@@ -35,6 +35,7 @@ from sharedllm_docs.retrieval.signs import (
     signs_after,
     signs_before,
 )
+from sharedllm_docs.retrieval.spending import check_grains
 from sharedllm_docs.streams import Stream
 
 MAX_BATCH = 8
@@ -251,6 +252,8 @@ class Engine:
 
     def _select(self, query: Query, question_tokens: int) -> Selection:
         settings = query.retrieval
+        if settings.grains is not None:
+            check_grains(self.llm.profile, settings.grains)
         fed = question_tokens + self._evidence_tokens(query) + self._row_tokens(query)
         budget = self._budget(query, fed)
         if query.spread:
@@ -306,7 +309,8 @@ class Engine:
     def _load(self, selection: Selection) -> tuple[Injection, int]:
         if not selection.nodes:
             trees = [candidate.tree for candidate in selection.candidates]
-            least = min(tree.num_kept(leaf) for tree in trees for leaf in tree.leaves)
+            grain = max(asked) if (asked := selection.grains) else None
+            least = min(tree.num_kept(leaf, grain) for tree in trees for leaf in tree.leaves)
             raise ConfigError(
                 f"The budget of rows is too small: the smallest leaf of these documents takes {least}.",
                 remedy=f"Use a budget of at least {least}.",
@@ -423,6 +427,7 @@ class Engine:
                 question_tokens=len(one.ids) if result else 0,
                 answer_tokens=len(result.ids) if result else 0,
                 chunks_encoded=one.chunks_encoded,
+                grains=selection.rows_by_grain() if one.injection else {},
             ),
         )
 

@@ -58,6 +58,8 @@ DEFAULT_QUESTION = {
     "sharedllm": {"budget": 8192, "evidence_tokens": 0},
 }
 """Rows per layer and tokens of evidence, unless the question or the adapter sets them (measured: docs/log.md)."""
+REPEAT = "\n\nRepeat the text:\n"
+"""Asks the model to repeat a chunk (``keep="repeat"``); what it attends to then is stored, so this never changes."""
 TOKENIZER_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
 """Any file other than weights may influence how text becomes ids."""
 
@@ -390,7 +392,8 @@ class SharedLLM:
     @cached_property
     def encoder(self) -> LowerEncoder:
         """Encodes chunks for this model and profile."""
-        return LowerEncoder(self.lower, self.profile, self.front_ids)
+        asked = self.tokenizer(REPEAT, add_special_tokens=False)["input_ids"] if self.profile.keep == "repeat" else ()
+        return LowerEncoder(self.lower, self.profile, self.front_ids, asked)
 
     @cached_property
     def questions(self) -> Architecture:
