@@ -12,7 +12,7 @@ from sharedllm_docs.cli.options import (
     IndexOption,
     LoadingOptions,
     OutputOptions,
-    QuestionOptions,
+    SelectionOptions,
     WhereOption,
     flattened,
     given,
@@ -77,7 +77,7 @@ def print_documents(screen: Screen, index: Index, where: Where | None = None) ->
 def show(
     document: Document,
     location: IndexOption,
-    asked: QuestionOptions,
+    asked: SelectionOptions,
     model: LoadingOptions,
     output: OutputOptions,
     question: Annotated[

@@ -134,18 +134,26 @@ class Catalog:
 
     # -- the index -------------------------------------------------------------------------------------------------
 
+    def load_index_file(self) -> tuple[Payload, bool]:
+        """``load`` of ``index.json``.
+
+        Raises:
+            IndexNotFoundError: there is no index, or no longer.
+        """
+        try:
+            return self.load("index", INDEX_FILE)
+        except FileNotFoundError as error:
+            raise IndexNotFoundError(
+                f"There is no index at {self.files.url}.", remedy="Add a document first, or correct the path."
+            ) from error
+
     def load_head(self) -> IndexHead:
         """What ``index.json`` says.
 
         Raises:
             IndexNotFoundError: there is no index.
         """
-        try:
-            payload, _migrated = self.load("index", INDEX_FILE)
-        except FileNotFoundError as error:
-            raise IndexNotFoundError(
-                f"There is no index at {self.files.url}.", remedy="Add a document first, or correct the path."
-            ) from error
+        payload, _migrated = self.load_index_file()
         if payload.get("format") != INDEX_FORMAT:
             raise damaged(INDEX_FILE, f"its format is {payload.get('format')!r}, not {INDEX_FORMAT!r}")
         try:

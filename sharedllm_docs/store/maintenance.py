@@ -98,9 +98,10 @@ def migrate_files(catalog: Catalog) -> list[str]:
     ``index.json`` goes last: as long as it has the old schema, an interrupted migration is taken up again.
 
     Raises:
+        IndexNotFoundError: the index was moved or removed since it was opened.
         SchemaError: a file is newer than this version, or no migration leads on.
     """
-    _payload, outdated = catalog.load("index", INDEX_FILE)
+    _payload, outdated = catalog.load_index_file()
     if not outdated:
         return []
     paths: list[tuple[Kind, str]] = [("document", manifest_path(key)) for key in catalog.document_keys()]
