@@ -135,7 +135,8 @@ def test_the_first_of_several_copies_names_the_document(
         paths[-1].write_text(text(1, 20), encoding="utf-8")
     report = ingest(paths, tmp_path / "index")
     assert (report.count("done"), report.count("known")) == (1, 5)
-    assert [one.name for one in Index.open(tmp_path / "index").documents()] == ["0.txt"]
+    (record,) = Index.open(tmp_path / "index")._store.documents()
+    assert (record.name, record.source_path) == ("0.txt", str(paths[0]))
 
 
 def test_documents_of_loaders_are_read_too(fake: FakePool, tmp_path: Path, options: dict[str, Any]) -> None:
@@ -182,7 +183,8 @@ def cluster() -> Iterator[Any]:
     pytest.importorskip("pyarrow", reason="pyarrow is not installed (extra ray)")
     from tests import ray_poison
 
-    os.environ["RAY_worker_niceness"] = "0"  # else they starve beside whatever runs next to the test
+    # else they starve beside whatever runs next to the test
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
 
     ray.init(
         num_cpus=2,
