@@ -220,8 +220,10 @@ class Killer(threading.Thread):
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_on_ray_with_workers_killed_every_document_is_there_once(
-    cluster: Any, tmp_path: Path, options: dict[str, Any]
+    cluster: Any, tmp_path: Path, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(ingestion, "RETRIES", 2)  # each death costs the start of a process with a model
+    monkeypatch.setattr(ingestion, "PASSES", 1)
     folder = tmp_path / "in"
     folder.mkdir()
     for number in range(200):
