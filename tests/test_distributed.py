@@ -184,7 +184,7 @@ def cluster() -> Iterator[Any]:
     from tests import ray_poison
 
     # else they starve beside whatever runs next to the test
-    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112
+    os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (Ray spells it so)
 
     ray.init(
         num_cpus=2,
