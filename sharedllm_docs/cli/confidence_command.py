@@ -28,7 +28,7 @@ class FittingOptions:
     files: Annotated[list[Path] | None, option("--files", "FILE", "Documents of these questions; may be repeated.")] = (
         None
     )
-    squad: Annotated[int, option("--squad", "N", "Number of SQuAD questions beside those of pdfqa.")] = 60
+    squad: Annotated[int, option("--squad", "N", "Number of SQuAD questions, asked with and without their text.")] = 100
     pdf_dirs: Annotated[
         list[Path] | None, option("--pdf-dir", "DIR", "Folder with the manuals of pdfqa; may be repeated.")
     ] = None

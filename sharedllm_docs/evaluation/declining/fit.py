@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sharedllm_docs.errors import EvaluationError
+from sharedllm_docs.evaluation.declining.probe import FittedProbe, fit_probe
+from sharedllm_docs.evaluation.declining.states import states_of
 from sharedllm_docs.retrieval.confidence import Confidence, Logistic
-from sharedllm_docs.retrieval.signs import AFTER, BEFORE, GAIN, MATCH, NOT_SAID_SIGN
+from sharedllm_docs.retrieval.signs import AFTER, BEFORE, GAIN, MATCH, NEAR, NOT_SAID_SIGN, PROBE
 
 Rows = Sequence[Mapping[str, Any]]
 Floats = NDArray[np.float64]
@@ -23,9 +26,11 @@ ANSWERABLE = 0.8
 NATURAL = 3.0
 """Weight of a question that was written without an answer, against one whose pages were taken away."""
 FOLDS = 10
+FEW = 5
+"""Number of groups (texts) from which on folds are made of whole groups."""
 RIDGE = 4.0
 """Strength of the ridge penalty on standardised signs, per hundred rows' worth of weight."""
-AGAINST = frozenset(("strange", "declined", NOT_SAID_SIGN))
+AGAINST = frozenset(("strange", "missing", "declined", NOT_SAID_SIGN))
 """Signs that speak against an answer; all others speak for one."""
 PAYS = 0.005
 """A sign that costs a pass of a model is taken if the loss on held-out folds falls by this share."""
@@ -34,7 +39,7 @@ EARLY = 0.01
 SHY = 0.9
 """Share of that value which is taken: the words of a question tell less than its answer."""
 LEAST_ROWS = 20
-COSTLY = (MATCH, NOT_SAID_SIGN, GAIN)
+COSTLY = (PROBE, MATCH, NEAR, NOT_SAID_SIGN, GAIN)
 """In the order in which they are tried: from cheap to dear."""
 
 
@@ -80,6 +85,7 @@ def fit(
     rows: Rows,
     notes: Mapping[str, Any] | None = None,
     *,
+    layers: Sequence[int] = (),
     cheap: Sequence[str] = (*BEFORE, *AFTER),
     costly: Sequence[str] = COSTLY,
     most_lost: float | None = None,
@@ -88,6 +94,7 @@ def fit(
 
     Args:
         rows: as ``collect`` gives them.
+        layers: whose hidden states the rows hold; none for rows without.
         notes: provenance, kept with the weights.
         cheap: signs that are always taken.
         costly: signs that cost a pass of a model, in the order in which they are tried; each is taken only if it pays.
@@ -98,6 +105,9 @@ def fit(
         EvaluationError: fewer than ``LEAST_ROWS`` rows with or without an answer.
     """
     data = _Data.of(rows)
+    probe = data.probe(tuple(layers)) if PROBE in costly else None
+    if probe is not None:
+        data = data.with_sign(PROBE, probe.held_out)
     chosen, tried = _choose(data, list(cheap), costly)
     held_out = data.held_out(chosen)
     natural = data.natural
@@ -130,6 +140,7 @@ def fit(
         early=round(early, 4),
         threshold=round(best.threshold, 4),
         notes={**(notes or {}), **found},
+        probe=probe.probe if probe is not None and PROBE in chosen else None,
     )
     return Fit(confidence, best, own, curve, tried)
 
@@ -156,18 +167,31 @@ class _Data:
                     f"there are {count} questions {which} an answer, below {LEAST_ROWS}: too few to fit.",
                     remedy="Give more questions, with pages where they have an answer.",
                 )
-        weights = np.where(answerable, 1.0, np.where(natural, NATURAL, 1.0))
-        share = (1 - ANSWERABLE) / ANSWERABLE * answerable.sum() / weights[~answerable].sum()
         return cls(
             rows,
             answerable,
             natural,
             np.array([bool(row["declined"]) for row in rows], dtype=np.bool_),
             np.array([float(row["f1"]) for row in rows]),
-            np.where(answerable, 1.0, weights * share),
-            # both questions of a pair, with and without its pages, are in one fold
-            np.array([zlib.crc32(row["id"].removesuffix("-removed").encode()) % FOLDS for row in rows]),
+            _weights(rows, answerable, np.where(natural, NATURAL, 1.0)),
+            _folds(rows),
         )
+
+    def probe(self, layers: tuple[int, ...]) -> FittedProbe | None:
+        """A probe of the hidden states; None if not every row has any."""
+        states = [states_of(row, len(layers)) if layers else None for row in self.rows]
+        if any(one is None for one in states):
+            return None
+        # both answers count alike here: how many of each there are is the logistic regression's matter
+        weights = np.where(self.answerable, 1.0, ANSWERABLE / (1 - ANSWERABLE)) * self.weights
+        return fit_probe(
+            np.stack([one for one in states if one is not None]), layers, self.answerable, weights, self.folds
+        )
+
+    def with_sign(self, name: str, values: Floats) -> _Data:
+        """The same rows with one more sign."""
+        rows = [{**row, "signs": {**row["signs"], name: float(v)}} for row, v in zip(self.rows, values, strict=True)]
+        return replace(self, rows=rows)
 
     def table(self, names: Sequence[str]) -> Floats:
         """Signs [rows, names]; NaN where a row lacks one."""
@@ -191,6 +215,36 @@ class _Data:
         """Mean weighted log loss on held-out folds."""
         sure = np.clip(self.held_out(names), 1e-6, 1 - 1e-6)
         return float(np.average(-np.log(np.where(self.answerable, sure, 1 - sure)), weights=self.weights))
+
+
+def _weights(rows: Rows, answerable: Flags, kinds: Floats) -> Floats:
+    """How much each row counts: in every source of questions, four in five have an answer.
+
+    Were that different from source to source, signs that tell one source from another would tell of answers too.
+    """
+    sources = np.array([str(row.get("system", "")) for row in rows])
+    weights = np.ones(len(rows))
+    for source in np.unique(sources):
+        with_, without = (sources == source) & answerable, (sources == source) & ~answerable
+        if with_.any() and without.any():
+            share = (1 - ANSWERABLE) / ANSWERABLE * with_.sum() / kinds[without].sum()
+            weights[without] = kinds[without] * share
+    return weights
+
+
+def _folds(rows: Rows) -> NDArray[np.int64]:
+    """A fold for each row: questions about one text share it; where there are too few texts, those with one answer."""
+    groups = [str(row.get("group", "")) for row in rows]
+    if len(set(groups)) < FEW:
+        # both questions of a pair, with and without its pages, are in one fold
+        return np.array([zlib.crc32(row["id"].removesuffix("-removed").encode()) % FOLDS for row in rows])
+    counts = Counter(groups)
+    filled = [0] * FOLDS
+    chosen: dict[str, int] = {}
+    for group in sorted(counts, key=lambda one: (-counts[one], one)):  # the largest first, each to the emptiest fold
+        chosen[group] = filled.index(min(filled))
+        filled[chosen[group]] += counts[group]
+    return np.array([chosen[group] for group in groups])
 
 
 def _logistic(names: Sequence[str], table: Floats, answerable: Flags, weights: Floats) -> Logistic:
