@@ -61,8 +61,11 @@ def test_a_fit_parts_what_can_be_parted_on_rows_it_was_not_fitted_on():
 
 
 def test_noise_is_not_parted():
-    """Held-out folds do not see their own truth: without a difference they part nothing."""
-    assert abs(fit(rows(gap=0.0)).confidence.notes["held out"]["auc"] - 0.5) < 0.12
+    """Held-out folds do not see their own truth: without a difference they part nothing.
+
+    Below a half is chance too: where every sign is left out, a fold with many answers is judged by a fit on few.
+    """
+    assert fit(rows(gap=0.0)).confidence.notes["held out"]["auc"] < 0.62
 
 
 def test_signs_that_cost_are_taken_only_if_they_pay():
@@ -80,7 +83,7 @@ def test_the_curve_runs_from_answering_all_to_declining_all():
     assert curve[-1].answered == 0.0
     assert curve[-1].recall == 1.0
     assert [one.answered for one in curve] == sorted((one.answered for one in curve), reverse=True)
-    assert curve[0].risk == pytest.approx(1 - 0.5 * 300 / 350)  # 50 rows are not as they were written
+    assert curve[0].risk == pytest.approx(1 - 0.5 * 0.8)  # as if four in five had an answer
     best = min(curve, key=lambda one: abs(one.answered - 0.8))
     assert best.risk < curve[0].risk
 
@@ -323,7 +326,9 @@ def test_the_command_fits_a_model_and_goes_on_where_it_stopped(tmp_path, tiny_mo
     assert found["file"] == str(out / "confidence.json")
     header, *collected = read_lines(out / "confidence.jsonl")
     assert header["adapter"] is None
-    assert {*collected[0]["signs"]} >= {*BEFORE, *AFTER, NOT_SAID_SIGN, GAIN, "match"}
+    assert {*collected[0]["signs"]} >= {*BEFORE, *AFTER, NOT_SAID_SIGN, "match"}
+    assert GAIN not in collected[0]["signs"]
+    assert states_of(collected[0], len(header["layers"])).shape == (len(header["layers"]), tiny_llm().upper.hidden_size)
     # the questions of one kind name birds of the text, the others do not
     assert own.notes["held out"]["auc"] > 0.9
     assert "declining precision" in good(*command).stdout

@@ -33,8 +33,8 @@ _SPOTS = 4
 """Places of an answer that are looked at."""
 _COUNTED = re.compile(
     r"\bhow (many|much|long|often|old|far|high|large|big|deep|heavy|wide|tall|fast|loud|warm)\b"
-    r"|\b(what|which)( is| was| are| were)?( the)? (number|amount|share|percentage|percent|year|date|rate|price|age|size"
-    r"|version|port)\b|^when\b",
+    r"|\b(what|which)( is| was| are| were)?( the)? (number|amount|share|percentage|percent|year|date|rate|price|age)\b"
+    r"|^when\b",
     re.IGNORECASE,
 )
 _NUMBER = re.compile(

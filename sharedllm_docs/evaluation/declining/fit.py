@@ -70,7 +70,8 @@ class Fit:
         confidence: fitted on all rows.
         declining: at its threshold, on questions as they were written.
         own: the same without the decision: the model's own words decide.
-        curve: one entry per threshold, from few to many declined, on questions as they were written.
+        curve: one entry per threshold, from few to many declined, on questions as they were written, counted as if four
+            in five had an answer.
         loss: mean log loss on held-out folds for each set of costly signs that was tried.
     """
 
@@ -111,14 +112,14 @@ def fit(
     chosen, tried = _choose(data, list(cheap), costly)
     held_out = data.held_out(chosen)
     natural = data.natural
-    curve = _curve(held_out, data, natural)
+    curve = _curve(held_out, data)
     if most_lost is not None:
         limit = float(np.quantile(held_out[data.answerable], most_lost))
         curve = tuple(one for one in curve if one.threshold <= limit)
     best = max(curve, key=lambda one: (min(one.precision, one.recall), one.precision + one.recall))
     before = data.held_out(list(BEFORE))
     early = SHY * float(np.quantile(before[data.answerable], EARLY))
-    own = _declining(0.0, data.declined, data, natural)
+    own = _declining(0.0, data.declined, data)
     found = {
         "rows": {
             "answerable": int(data.answerable.sum()),
@@ -130,6 +131,8 @@ def fit(
             "recall": round(best.recall, 3),
             "auc": round(area(held_out[natural], data.answerable[natural]), 3),
             "auc, pages taken away": round(area(held_out, data.answerable), 3),
+            "by source": _by_source(held_out, best.threshold, data),
+            "reliability": _reliability(held_out, data),
             "log loss": {name: round(value, 4) for name, value in tried.items()},
         },
         "the model's own words": {"precision": round(own.precision, 3), "recall": round(own.recall, 3)},
@@ -147,7 +150,13 @@ def fit(
 
 @dataclass(frozen=True)
 class _Data:
-    """Rows as arrays."""
+    """Rows as arrays.
+
+    Attributes:
+        weights: how much each row counts in a fit.
+        shares: how much it counts in what is told of the fit: questions as they were written alone.
+        folds: numbers of the folds.
+    """
 
     rows: Rows
     answerable: Flags
@@ -155,6 +164,7 @@ class _Data:
     declined: Flags
     scores: Floats
     weights: Floats
+    shares: Floats
     folds: NDArray[np.int64]
 
     @classmethod
@@ -174,6 +184,7 @@ class _Data:
             np.array([bool(row["declined"]) for row in rows], dtype=np.bool_),
             np.array([float(row["f1"]) for row in rows]),
             _weights(rows, answerable, np.where(natural, NATURAL, 1.0)),
+            np.where(natural, _weights(rows, answerable, natural.astype(float)), 0.0),
             _folds(rows),
         )
 
@@ -226,7 +237,7 @@ def _weights(rows: Rows, answerable: Flags, kinds: Floats) -> Floats:
     weights = np.ones(len(rows))
     for source in np.unique(sources):
         with_, without = (sources == source) & answerable, (sources == source) & ~answerable
-        if with_.any() and without.any():
+        if with_.any() and kinds[without].sum():
             share = (1 - ANSWERABLE) / ANSWERABLE * with_.sum() / kinds[without].sum()
             weights[without] = kinds[without] * share
     return weights
@@ -292,24 +303,57 @@ def _choose(data: _Data, cheap: list[str], costly: Sequence[str]) -> tuple[list[
     return chosen, tried
 
 
-def _curve(sure: Floats, data: _Data, counted: Flags) -> tuple[Declining, ...]:
-    """One entry for each threshold that makes a difference on the rows that count."""
-    values = np.unique(sure[counted])
+def _curve(sure: Floats, data: _Data) -> tuple[Declining, ...]:
+    """One entry for each threshold that makes a difference on the questions as they were written."""
+    values = np.unique(sure[data.natural])
     between = [0.0, *((values[:-1] + values[1:]) / 2).tolist(), 1.0]
-    return tuple(_declining(threshold, data.declined | (sure < threshold), data, counted) for threshold in between)
+    return tuple(_declining(threshold, data.declined | (sure < threshold), data) for threshold in between)
 
 
-def _declining(threshold: float, declines: Flags, data: _Data, counted: Flags) -> Declining:
-    declines, absent, scores = declines[counted], ~data.answerable[counted], data.scores[counted]
-    right = int((declines & absent).sum())
-    answered = ~declines
+def _declining(threshold: float, declines: Flags, data: _Data) -> Declining:
+    counts, absent = data.shares, ~data.answerable
+    declined, without = float(counts[declines].sum()), float(counts[absent].sum())
+    right, answered = float(counts[declines & absent].sum()), ~declines
     return Declining(
         threshold=threshold,
-        precision=right / int(declines.sum()) if declines.any() else 1.0,
-        recall=right / int(absent.sum()) if absent.any() else 1.0,
-        answered=float(answered.mean()),
-        risk=1 - float(scores[answered].mean()) if answered.any() else 0.0,
+        precision=right / declined if declined else 1.0,
+        recall=right / without if without else 1.0,
+        answered=float(counts[answered].sum() / counts.sum()),
+        risk=1 - float(np.average(data.scores[answered], weights=counts[answered])) if counts[answered].any() else 0.0,
     )
+
+
+def _by_source(sure: Floats, threshold: float, data: _Data) -> dict[str, dict[str, float]]:
+    """What the threshold reaches on the questions of each source, counted as they are."""
+    found = {}
+    sources = np.array([str(row.get("system", "")) for row in data.rows])
+    for source in np.unique(sources):
+        own = (sources == source) & data.natural
+        declines, absent = (data.declined | (sure < threshold))[own], ~data.answerable[own]
+        right = int((declines & absent).sum())
+        if absent.any() and not absent.all():
+            found[str(source)] = {
+                "auc": round(area(sure[own], ~absent), 3),
+                "declined": int(declines.sum()),
+                "declined rightly": right,
+                "with an answer": int((~absent).sum()),
+                "without": int(absent.sum()),
+            }
+    return found
+
+
+def _reliability(sure: Floats, data: _Data) -> list[list[float]]:
+    """Of the questions in each fifth of the scale of confidence: mean confidence, share with an answer, their number.
+
+    As if four in five had an answer.
+    """
+    found = []
+    for fifth in range(5):
+        own = data.natural & (np.minimum((sure * 5).astype(int), 4) == fifth)
+        if data.shares[own].any():
+            mean, share = (np.average(one[own], weights=data.shares[own]) for one in (sure, data.answerable))
+            found.append([round(float(mean), 3), round(float(share), 3), int(own.sum())])
+    return found
 
 
 def area(sure: Floats, answerable: Flags) -> float:
