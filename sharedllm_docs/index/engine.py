@@ -28,7 +28,6 @@ from sharedllm_docs.retrieval.searcher import Searcher, Selection
 from sharedllm_docs.retrieval.signs import (
     GAIN,
     MATCH,
-    NEAR,
     NOT_SAID_SIGN,
     PROBE,
     Likelihoods,
@@ -37,7 +36,6 @@ from sharedllm_docs.retrieval.signs import (
     late_match,
     signs_after,
     signs_before,
-    spots,
 )
 from sharedllm_docs.streams import Stream
 
@@ -212,28 +210,16 @@ class Engine:
         return {
             **one.before,
             **signs_after(one.query.question, text, not _says(text), weights, one.texts, one.likelihoods),
-            **self._matched(one, text),
+            **self._matched(one),
             **self._probed(one),
         }
 
-    def _matched(self, one: Asked, text: str) -> dict[str, float]:
-        """Late interaction of the question with the best injected leaves, and with what stands around the answer."""
-        wanted = [sign for sign in (MATCH, NEAR) if self._wants(one.query, sign)]
-        if not wanted or not one.texts:
+    def _matched(self, one: Asked) -> dict[str, float]:
+        """Late interaction of the question with the best of the injected leaves, if the decision wants it."""
+        if not self._wants(one.query, MATCH) or not one.texts:
             return {}
-        best = best_texts(one.selection, len(one.texts))
-        passages = {MATCH: best[:MATCHED], NEAR: spots(text, best) if _says(text) else []}
-        asked = [passage for sign in wanted for passage in passages[sign]]
-        vectors = self.llm.embedder.token_vectors([one.query.question, *asked])
-        if vectors is None:
-            return {}
-        found, at = {}, 1
-        for sign in wanted:
-            own = vectors[at : at + len(passages[sign])]
-            at += len(own)
-            if own:  # an answer that stands nowhere as it is has nothing around it
-                found[sign] = late_match(vectors[0], own)
-        return found
+        found = self.llm.embedder.token_vectors([one.query.question, *best_texts(one.selection, MATCHED)])
+        return {} if found is None else {MATCH: late_match(found[0], found[1:])}
 
     def _probed(self, one: Asked) -> dict[str, float]:
         """What the probe reads in the model's hidden states, if the decision has one."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,22 +15,18 @@ from numpy.typing import NDArray
 from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.retrieval.searcher import Selection
 
-BEFORE = ("cover", "best_leaf", "strange", "nearest", "lead", "ahead", "missing")
+BEFORE = ("cover", "best_leaf", "strange", "nearest", "lead", "ahead")
 """Signs that are there before the model is asked."""
-AFTER = ("declined", "in_text", "verbatim", "beside", "likely", "least", "close", "kind")
+AFTER = ("declined", "in_text", "verbatim", "beside", "likely", "least", "kind")
 """Signs that an answer adds, from its words and their likelihoods."""
-NOT_SAID_SIGN, GAIN, MATCH, NEAR = "not_said", "gain", "match", "near"
-"""Signs that cost something: a short pass each through the model (two) and through the embedder (two)."""
+NOT_SAID_SIGN, GAIN, MATCH = "not_said", "gain", "match"
+"""Signs that cost something: a short pass through the model each, and one through the embedder."""
 PROBE = "probe"
 """What a linear probe reads in the model's hidden states: free, but for one model only."""
 _WORD = re.compile(r"\w+")
 _CALLED = re.compile(r"[^\s,;:?!()\[\]{}\"'\u2018-\u201f\u00ab\u00bb]+")
 _NAME = re.compile(r"\d|[a-z][A-Z]|\w[._]\w|[A-Z]{2}")
 _OPENING = ".?!:"
-_AROUND = 24
-"""Words on either side of an answer that count as what stands around it."""
-_SPOTS = 4
-"""Places of an answer that are looked at."""
 _COUNTED = re.compile(
     r"\bhow (many|much|long|often|old|far|high|large|big|deep|heavy|wide|tall|fast|loud|warm)\b"
     r"|\b(what|which)( is| was| are| were)?( the)? (number|amount|share|percentage|percent|year|date|rate|price|age)\b"
@@ -89,7 +85,6 @@ def signs_before(question: str, selection: Selection, texts: Sequence[str]) -> d
         "nearest": float(np.clip(scores.dense[int(scores.fused.argmax())], 0.0, 1.0)),
         "lead": _lead(scores.fused),
         "ahead": _lead(scores.lexical),
-        "missing": _missing(question, everywhere),
     }
 
 
@@ -125,40 +120,10 @@ def signs_after(
         "beside": max(shares, default=0.0),
         "likely": mean,
         "least": min(logs),
-        "close": _close(answer, weights, texts),
         "kind": _of_its_kind(question, answer),
         **({NOT_SAID_SIGN: max(_UNLIKELY, said.not_said) - mean} if said.not_said is not None else {}),
         **({GAIN: mean - max(_UNLIKELY, said.without)} if said.without is not None else {}),
     }
-
-
-def spots(answer: str, texts: Sequence[str]) -> list[str]:
-    """What stands around an answer: at most ``_SPOTS`` passages of its words and ``_AROUND`` on either side.
-
-    Args:
-        answer: what the model wrote.
-        texts: that it was given, the best first.
-    """
-    said = [word.lower() for word in _WORD.findall(answer)]
-    found: list[str] = []
-    for text in texts if said else ():
-        matches = list(_WORD.finditer(text))
-        words = [match.group().lower() for match in matches]
-        for at in range(len(words) - len(said) + 1):
-            if words[at : at + len(said)] == said:
-                first, last = max(0, at - _AROUND), min(len(words), at + len(said) + _AROUND) - 1
-                found.append(text[matches[first].start() : matches[last].end()])
-                if len(found) == _SPOTS:
-                    return found
-    return found
-
-
-def _close(answer: str, weights: Mapping[str, float], texts: Sequence[str]) -> float:
-    """The weight of the question's terms that stand around the answer, as a share of all, at the best place."""
-    total = sum(weights.values()) or 1.0
-    own = set(terms(answer))
-    held = [set(terms(one)) for one in spots(answer, texts)]
-    return max((sum(weights[term] for term in weights.keys() & one - own) / total for one in held), default=0.0)
 
 
 def _of_its_kind(question: str, answer: str) -> float:
@@ -228,12 +193,6 @@ def _lead(scores: NDArray[np.float32]) -> float:
     """By how much the best score exceeds the fifth."""
     best = np.sort(scores)[::-1]
     return float(best[0] - best[min(4, len(best) - 1)])
-
-
-def _missing(question: str, held: Collection[str]) -> float:
-    """Share of the question's names and numbers that the injected text does not hold."""
-    names = names_of(question)
-    return sum(not set(terms(name)) <= set(held) for name in names) / len(names) if names else 0.0
 
 
 def _stands(words: str, text: str) -> bool:

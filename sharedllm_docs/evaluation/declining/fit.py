@@ -15,7 +15,7 @@ from sharedllm_docs.errors import EvaluationError
 from sharedllm_docs.evaluation.declining.probe import FittedProbe, fit_probe
 from sharedllm_docs.evaluation.declining.states import states_of
 from sharedllm_docs.retrieval.confidence import Confidence, Logistic
-from sharedllm_docs.retrieval.signs import AFTER, BEFORE, GAIN, MATCH, NEAR, NOT_SAID_SIGN, PROBE
+from sharedllm_docs.retrieval.signs import AFTER, BEFORE, GAIN, MATCH, NOT_SAID_SIGN, PROBE
 
 Rows = Sequence[Mapping[str, Any]]
 Floats = NDArray[np.float64]
@@ -30,7 +30,7 @@ FEW = 5
 """Number of groups (texts) from which on folds are made of whole groups."""
 RIDGE = 4.0
 """Strength of the ridge penalty on standardised signs, per hundred rows' worth of weight."""
-AGAINST = frozenset(("strange", "missing", "declined", NOT_SAID_SIGN))
+AGAINST = frozenset(("strange", "declined", NOT_SAID_SIGN))
 """Signs that speak against an answer; all others speak for one."""
 PAYS = 0.005
 """A sign that costs a pass of a model is taken if the loss on held-out folds falls by this share."""
@@ -39,7 +39,7 @@ EARLY = 0.01
 SHY = 0.9
 """Share of that value which is taken: the words of a question tell less than its answer."""
 LEAST_ROWS = 20
-COSTLY = (PROBE, MATCH, NEAR, NOT_SAID_SIGN, GAIN)
+COSTLY = (PROBE, MATCH, NOT_SAID_SIGN, GAIN)
 """In the order in which they are tried: from cheap to dear."""
 
 
