@@ -177,10 +177,13 @@ def test_states_that_only_tell_which_text_it_is_are_not_probed():
 
 
 def test_rows_without_states_are_fitted_without_a_probe():
-    data = with_states(rows(), gap=3.0)
-    del data[7]["states"]
-    assert fit(data, layers=LAYERS).confidence.probe is None
-    assert fit(with_states(rows(), gap=3.0)).confidence.probe is None
+    data = with_states(rows(gap=0.0), gap=3.0)
+    assert fit(data).confidence.probe is None  # of layers that nobody names
+    for row in data[::3]:
+        row["states"] = None
+    assert fit(data, layers=LAYERS).confidence.probe.layers == (5,)  # the others tell
+    few = [row if number < 30 else {**row, "states": None} for number, row in enumerate(data)]
+    assert fit(few, layers=LAYERS).confidence.probe is None
 
 
 def test_questions_about_one_text_are_judged_by_fits_on_others():

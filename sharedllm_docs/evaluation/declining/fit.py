@@ -189,19 +189,23 @@ class _Data:
         )
 
     def probe(self, layers: tuple[int, ...]) -> FittedProbe | None:
-        """A probe of the hidden states; None if not every row has any."""
+        """A probe of the hidden states, whose readings are NaN in rows without any; None if too few have some."""
         states = [states_of(row, len(layers)) if layers else None for row in self.rows]
-        if any(one is None for one in states):
+        have = np.array([one is not None for one in states])
+        if min((have & self.answerable).sum(), (have & ~self.answerable).sum()) < LEAST_ROWS:
             return None
         # both answers count alike here: how many of each there are is the logistic regression's matter
         weights = np.where(self.answerable, 1.0, ANSWERABLE / (1 - ANSWERABLE)) * self.weights
-        return fit_probe(
-            np.stack([one for one in states if one is not None]), layers, self.answerable, weights, self.folds
-        )
+        every = np.stack([one for one in states if one is not None])
+        found = fit_probe(every, layers, self.answerable[have], weights[have], self.folds[have])
+        readings = np.full(len(states), np.nan)
+        readings[have] = found.held_out
+        return replace(found, held_out=readings)
 
     def with_sign(self, name: str, values: Floats) -> _Data:
-        """The same rows with one more sign."""
-        rows = [{**row, "signs": {**row["signs"], name: float(v)}} for row, v in zip(self.rows, values, strict=True)]
+        """The same rows with one more sign, but where its value is NaN."""
+        found = [{} if np.isnan(value) else {name: float(value)} for value in values]
+        rows = [{**row, "signs": {**row["signs"], **own}} for row, own in zip(self.rows, found, strict=True)]
         return replace(self, rows=rows)
 
     def table(self, names: Sequence[str]) -> Floats:
