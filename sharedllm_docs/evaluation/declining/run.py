@@ -112,7 +112,9 @@ def _cases(llm: SharedLLM, fitting: Fitting, report: Callable[[str], None]) -> l
         return cases_of(OwnQuestions(fitting.questions, fitting.files, report), None)
     folders = (*fitting.pdf_dirs, Path("examples"))
     options = TaskOptions(llm.tokenizer, llm.profile.chunk_tokens, (), folders, report=report)
-    cases = [*cases_of(OwnQuestions(MADE, (), report), None), *cases_of(PdfQa(options), None)]
+    made = OwnQuestions(MADE, (), report)
+    made.name = "made"  # type: ignore[misc]  # as the constructor does
+    cases = [*cases_of(made, None), *cases_of(PdfQa(options), None)]
     if fitting.squad:
         cases += cases_of(Volumes(report=report), fitting.squad, group=Volumes.pair)
     return cases
