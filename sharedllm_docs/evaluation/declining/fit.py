@@ -34,10 +34,9 @@ AGAINST = frozenset(("strange", "declined", NOT_SAID_SIGN))
 """Signs that speak against an answer; all others speak for one."""
 PAYS = 0.005
 """A sign that costs a pass of a model is taken if the loss on held-out folds falls by this share."""
-EARLY = 0.01
-"""Share of the answerable questions that may be declined without asking the model."""
 SHY = 0.9
-"""Share of that value which is taken: the words of a question tell less than its answer."""
+"""A question is declined without asking the model below this share of the lowest value of an answerable one: what the
+model reads tells more than the words of a question."""
 LEAST_ROWS = 20
 COSTLY = (PROBE, MATCH, NOT_SAID_SIGN, GAIN)
 """In the order in which they are tried: from cheap to dear."""
@@ -118,7 +117,7 @@ def fit(
         curve = tuple(one for one in curve if one.threshold <= limit)
     best = max(curve, key=lambda one: (min(one.precision, one.recall), one.precision + one.recall))
     before = data.held_out(list(BEFORE))
-    early = SHY * float(np.quantile(before[data.answerable], EARLY))
+    early = SHY * float(before[data.answerable].min())
     own = _declining(0.0, data.declined, data)
     found = {
         "rows": {
