@@ -95,7 +95,7 @@ faults: env
 	$(BIN)/python tools/faults.py flips --every $(FAULT_EVERY) --seed $(FAULT_SEED)
 
 notebooks: env
-	$(BIN)/python notebooks/run.py --check
+	$(BIN)/python notebooks/run.py --check --at-once 2
 
 lint: env
 	$(BIN)/ruff check .

@@ -4,6 +4,7 @@ python notebooks/run.py                        all of them, outputs written in p
 python notebooks/run.py 01_ask_a_pdf.ipynb     those named
 python notebooks/run.py --out FOLDER           written there instead
 python notebooks/run.py --check                written nowhere
+python notebooks/run.py --at-once 2            two at a time, one thread of torch each
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -33,24 +35,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run what the command line names; 0 if every notebook went through, else 1."""
     options = _parser().parse_args(arguments)
     paths = options.notebooks or sorted(HERE.glob("*.ipynb"))
-    failed = 0
-    for path in paths:
-        begun = time.perf_counter()
-        try:
-            notebook = execute(path)
-        except NotebookError as error:
-            failed += 1
-            print(error, file=sys.stderr, flush=True)
-            continue
-        if not options.check:
-            write(notebook, (options.out or path.parent) / path.name)
-        print(f"{path.name}: {time.perf_counter() - begun:.0f} s", flush=True)
-    return 1 if failed else 0
+    if options.at_once > 1:  # kernels inherit it; several with all threads each slow one another
+        os.environ["OMP_NUM_THREADS"] = "1"
+
+    def went_through(path: Path) -> bool:
+        return _run(path, None if options.check else (options.out or path.parent) / path.name)
+
+    with ThreadPoolExecutor(options.at_once) as pool:
+        return 0 if all(list(pool.map(went_through, paths))) else 1
+
+
+def _run(path: Path, target: Path | None) -> bool:
+    """Execute one, write it unless there is no target, and tell how it went; True if all of its cells did."""
+    begun = time.perf_counter()
+    try:
+        notebook = execute(path)
+    except NotebookError as error:
+        print(error, file=sys.stderr, flush=True)
+        return False
+    if target is not None:
+        write(notebook, target)
+    print(f"{path.name}: {time.perf_counter() - begun:.0f} s", flush=True)
+    return True
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("notebooks", nargs="*", type=_existing, help="files, or names in this folder; default: all")
+    parser.add_argument("--at-once", type=int, choices=range(1, 9), default=1, metavar="N", help="at a time; 1")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--out", type=Path, help="folder for the executed notebooks; default: in place")
     where.add_argument("--check", action="store_true", help="execute and write nothing")

@@ -167,6 +167,18 @@ class IndexLockedError(StoreError):
     """Another process is writing to the index and did not finish within the timeout."""
 
 
+class ChunksMissingError(StoreError):
+    """A document is to be committed, but not all of its chunks are encoded.
+
+    Attributes:
+        chunks: numbers of the missing ones, from 0.
+    """
+
+    def __init__(self, message: str, *, chunks: tuple[int, ...] = (), remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.chunks = chunks
+
+
 class DiskFullError(StoreError):
     """The disk is full."""
 

@@ -19,7 +19,7 @@ class Stream(Iterator[str], Generic[T]):
 
     Args:
         pieces: a generator that yields text and returns the result.
-        sources: see below.
+        sources: see below, or a function that gives them; it is called when they are first wanted.
 
     Attributes:
         sources: citations of the nodes that are injected, best first, known before the first piece. They name the
@@ -27,12 +27,23 @@ class Stream(Iterator[str], Generic[T]):
             when the model then says that the document does not say. None for text generated without documents.
     """
 
-    def __init__(self, pieces: Generator[str, None, T], sources: tuple[Citation, ...] | None = None) -> None:
-        self.sources = sources
+    def __init__(
+        self,
+        pieces: Generator[str, None, T],
+        sources: tuple[Citation, ...] | Callable[[], tuple[Citation, ...]] | None = None,
+    ) -> None:
+        self._sources = sources
         self._pieces = pieces
         self._result: list[T] = []
         self._failure: BaseException | None = None
         self._lock = threading.Lock()  # two threads may read on: each piece goes to one of them
+
+    @property
+    def sources(self) -> tuple[Citation, ...] | None:
+        """Citations of what is injected; None for text generated without documents."""
+        if callable(self._sources):
+            self._sources = self._sources()
+        return self._sources
 
     def __next__(self) -> str:
         with self._lock:

@@ -228,7 +228,7 @@ class FakeIndex:
         self.world.called("remove", reference=reference)
         return self.infos.pop(self.document(reference).key)
 
-    def prune(self) -> int:
+    def prune(self, grace: float | None = None) -> int:
         self.world.called("prune")
         return 12_345_678
 

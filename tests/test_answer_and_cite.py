@@ -58,7 +58,7 @@ def test_an_answer_survives_json():
     assert values["citations"][0]["page"] == 3
     assert values["counts"]["rows"] == 0
     assert set(values) == {
-        *("question", "text", "citations", "nearest", "found", "confidence", "draft"),
+        *("question", "text", "citations", "nearest", "found", "confidence", "draft", "marks"),
         "relevance",
         "finish_reason",
         "timings",
@@ -322,10 +322,23 @@ def test_quotes_are_looked_for_in_the_best_leaves_alone(monkeypatch, most):
 
 def test_the_score_is_the_relevance_that_selection_saw():
     selection = selection_for("pear", PROFILES[0], 10_000)
-    citations = cite(selection, "pear", "sweet", 100)
-    assert len(citations) > 5
+    citations = cite(selection, "pear", "words of all these apples, pears and plums are sweet, red, blue or green", 100)
+    assert len(citations) > 3
     for c in citations:
         assert c.score == pytest.approx(selection.candidates[c.chunk].leaf_scores[c.node], abs=1e-6)
+
+
+def test_what_has_nothing_to_do_with_question_or_answer_is_not_cited():
+    """The first stays; of the others those that share no content word and are of low relevance are left out."""
+    pages = ("Pears are sweet. " * 30, "The table is made of wood and of iron. " * 30, "Sweet cherries. " * 30)
+    selection = selection_for("pears", PROFILES[0], 10_000, pages=pages)
+    all_scores = {(c.page, c.score) for c in cite(selection, "pears wood iron cherries", "sweet", 100)}
+    best = max(score for _page, score in all_scores)
+    kept = cite(selection, "Are the pears sweet?", "", 100)
+    assert {c.page for c in kept} >= {1, 3}
+    assert all(c.page != 2 or c.score >= 0.5 * best for c in kept)
+    assert any(page == 2 and score < 0.5 * best for page, score in all_scores), "the test has such a passage"
+    assert cite(selection, "zebra", "", 100), "the first stays, whatever is asked"
 
 
 def test_the_answer_chooses_the_sentence_and_not_the_leaf():
@@ -411,3 +424,11 @@ def test_a_page_break_ends_what_does_not_run_on():
     pages = ("Fee of the third", "Tenant list\n- 980 crowns")
     for citation_ in cited(pages, "What is the fee?", "980 crowns"):
         assert citation_.page == citation_.last_page
+
+
+@pytest.mark.parametrize(("answer", "quote"), [("", "They weigh 178 grams."), ("Pears", "Pears")])
+def test_a_title_alone_is_quoted_only_where_it_is_the_answer(answer, quote):
+    pages = ("Apples are red. ", "Pears\nThey weigh 178 grams.")
+    found = cited(pages, "What do they say of pears?", answer)
+    assert quote in [one.quote for one in found if one.page == 2]
+    assert ("Pears" in [one.quote for one in found]) == (answer == "Pears")

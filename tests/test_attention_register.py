@@ -14,7 +14,7 @@ from transformers import AttentionInterface
 import sharedllm_docs
 from sharedllm_docs import GenerationConfig, Index, RetrievalConfig
 from sharedllm_docs.architectures.attention import register_attention
-from sharedllm_docs.injection.decode_step import GROUPED_HEADS
+from sharedllm_docs.injection.grouped_heads import GROUPED_HEADS
 from tests.tiny_text import tiny_document, tiny_llm
 
 ROOT = Path(sharedllm_docs.__file__).parent

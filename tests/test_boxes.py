@@ -450,3 +450,18 @@ def test_every_pair_of_neighbouring_words_is_on_one_line_or_on_two() -> None:
         assert len(whole) in (1, 2)
         assert whole[0].left <= one[0].left
         assert whole[0].right >= one[0].right
+
+
+def test_boxes_of_fields_end_at_the_page_whichever_library_reads() -> None:
+    widget = b"<< /Type /Annot /Subtype /Widget /FT /Tx /T (berth) /V (7) /Rect [500 600 900 620] >>"
+    pdf = drawn_pdf(
+        [put("Berth", y=700)],
+        page="/Annots [100 0 R]",
+        catalog="/AcroForm << /Fields [100 0 R] >>",
+        extra={100: widget},
+    )
+    for engine in ("pdfium", "pypdf"):
+        document = read_document(pdf, name="a.pdf", options=ReadOptions(engine=engine))
+        start = document.text.index("7")
+        assert document.places is not None
+        assert [box.right for box in document.places.boxes(start, start + 1)] == [595]

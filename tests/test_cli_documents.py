@@ -400,6 +400,13 @@ def test_show_refuses_question_options_without_a_question(filled):
     assert "--budget tells how a question is answered, and there is no --question." in result.stderr
 
 
+@pytest.mark.parametrize("option", ["--min-confidence", "--floor", "--citations"])
+def test_show_takes_no_option_that_would_change_nothing(filled, option):
+    result = run("show", "R-intro.pdf", "--question", "What?", option, "1")
+    assert result.exit_code == 2
+    assert option in result.stderr
+
+
 def test_show_hands_over_the_question_settings(filled):
     good("show", "R-intro.pdf", "--question", "What?", "--selector", "hidden-state", "--candidates", "3")
     asked = {"reference": "R-intro.pdf", "question": "What?", "selector": "hidden-state", "candidates": 3}

@@ -87,6 +87,31 @@ def test_the_quick_commands_are_those_of_the_whole_program():
         assert (one.returncode, one.stdout, one.stderr) == (other.returncode, other.stdout, other.stderr)
 
 
+@pytest.mark.parametrize(
+    ("given", "spins"),
+    [
+        ({}, "3000"),
+        ({"GOMP_SPINCOUNT": "7"}, "7"),
+        ({"OMP_WAIT_POLICY": "active"}, None),
+        ({"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "7"}, "7"),
+    ],
+)
+def test_threads_do_not_spin_long_unless_the_user_says_so(monkeypatch, given, spins):
+    """Set before the command is looked for, so before anything imports torch; in commands alone, not by the library."""
+    import os
+
+    from sharedllm_docs.cli import start
+
+    for name in ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY"):
+        monkeypatch.setenv(name, given.get(name, ""))  # so that it is put back as it was
+        if name not in given:
+            monkeypatch.delenv(name)
+    monkeypatch.setattr("sys.argv", ["sharedllm-docs", "--version"])
+    with pytest.raises(SystemExit):
+        start.main()
+    assert os.environ.get("GOMP_SPINCOUNT") == spins
+
+
 @pytest.mark.parametrize("value", ["7", "-7", "007", "7.5", "x", "", " 7", "1_000", "1e3", "٣", "9" * 30, "inf"])
 @pytest.mark.parametrize("option", ["--budget", "--temperature"])
 def test_numbers_are_taken_as_typer_takes_them(monkeypatch, option, value):

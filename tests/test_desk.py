@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 
 import pytest
 
@@ -11,6 +12,7 @@ from sharedllm_docs.errors import (
     BusyError,
     ConfigError,
     DocumentNotFoundError,
+    IndexNotFoundError,
     QuestionCancelledError,
     QuestionTooLongError,
     TookTooLongError,
@@ -341,3 +343,122 @@ def test_nobody_takes_the_whole_line():
     assert line.remove(1)
     assert not line.remove(1)
     assert line.things() == [0, 2, 4]
+
+
+@pytest.mark.parametrize("ending", ["cancelled", "late"])
+def test_nothing_more_is_encoded_for_a_question_that_is_given_up(tmp_path, monkeypatch, ending):
+    """A question that needs several chunks is given up after the first; what was encoded is stored."""
+    index = Index.create(tmp_path / "index", tiny_llm())
+    index.add(tiny_document(*(f"{page} " * 150 for page in PAGES), name="a.txt"), encode="when-asked")
+    chunks = index.documents()[0].chunks
+    really, encoded = index._reading._encode, []
+
+    async def work(desk):
+        def encode(record, numbers):
+            done = really(record, numbers)
+            encoded.append(done)
+            if ending == "late":
+                job[0].deadline = -1.0
+            else:
+                answering.cancel()
+            return done
+
+        job = []
+        submit = desk._batches.submit
+        monkeypatch.setattr(desk._batches, "submit", lambda one: (job.append(one), submit(one)))
+        monkeypatch.setattr(index._reading, "_encode", encode)
+        answering = desk.stream("docs", QUESTIONS[0], {**ALWAYS, "budget": 3000, "candidates": 100})
+        with pytest.raises(TookTooLongError if ending == "late" else QuestionCancelledError):
+            await answering.whole()
+        return desk.tally
+
+    tally = serving(index)(work)
+    assert chunks > 2
+    assert len(encoded) == 1
+    assert 0 < index.documents()[0].unread_chunks < chunks, "what was encoded is stored"
+    assert (tally.cancelled, tally.failed) == (1, 0)
+
+
+# -- what another process does to an index meanwhile ----------------------------------------------------------------
+
+
+def other(folder, *names, **options):
+    """Another process' view of an index in a folder, made if it is not there, with a document of each name added."""
+    index = Index.open_or_create(folder, tiny_llm(), **options)
+    for name in names:
+        index.add(tiny_document(f"The {name} is written here.", name=name))
+    return index
+
+
+def named(desk):
+    return [info.name for info in desk.index("docs").documents()]
+
+
+def test_documents_that_another_process_adds_or_removes_are_seen_at_once(tmp_path):
+    index = other(tmp_path / "index", "a.txt")
+
+    async def work(desk):
+        first = await desk.ask("docs", "What is written?", {**ALWAYS, "max_new_tokens": 2})
+        other(tmp_path / "index", "b.txt")
+        assert named(desk) == ["a.txt", "b.txt"]
+        both = await desk.ask("docs", "What is written?", {**ALWAYS, "max_new_tokens": 2})
+        other(tmp_path / "index").remove("a.txt")
+        assert named(desk) == ["b.txt"]
+        last = await desk.search("docs", "What is written?")
+        return [{one.document for one in found} for found in (first.citations, both.citations, last)]
+
+    assert serving(index)(work) == [{"a.txt"}, {"a.txt", "b.txt"}, {"b.txt"}]
+
+
+def test_an_index_that_was_made_anew_is_opened_anew_with_the_model_in_memory(tmp_path):
+    index = other(tmp_path / "index", "a.txt")
+    llm = index.llm
+
+    async def work(desk):
+        told = []
+        desk.renewals.append(told.append)
+        await desk.ask("docs", "What is written?", {**ALWAYS, "max_new_tokens": 2})
+        shutil.rmtree(tmp_path / "index")
+        other(tmp_path / "index", "b.txt", max_bytes=1 << 40)
+        answer = await desk.ask("docs", "What is written?", {**ALWAYS, "max_new_tokens": 2})
+        assert {one.document for one in answer.citations} == {"b.txt"}
+        assert desk.index("docs").llm is llm
+        return told
+
+    assert serving(index)(work) == ["docs"]
+
+
+def test_an_index_that_was_moved_is_an_error_until_it_is_back(tmp_path):
+    index = other(tmp_path / "index", "a.txt")
+
+    async def work(desk):
+        (tmp_path / "index").rename(tmp_path / "elsewhere")
+        for _again in range(2):
+            with pytest.raises(IndexNotFoundError):
+                await desk.ask("docs", "What is written?", ALWAYS)
+            with pytest.raises(IndexNotFoundError):
+                await desk.search("docs", "What is written?")
+            with pytest.raises(IndexNotFoundError):
+                named(desk)
+        (tmp_path / "elsewhere").rename(tmp_path / "index")
+        assert named(desk) == ["a.txt"]
+        return (await desk.ask("docs", "What is written?", {**ALWAYS, "max_new_tokens": 2})).citations[0].document
+
+    assert serving(index)(work) == "a.txt"
+
+
+def test_an_index_of_another_model_in_its_place_is_asked_with_its_own_model(tmp_path, saved):
+    options = {"name_or_path": saved / "model", "embedder": str(saved / "embedder"), "adapter": "none"}
+    Index.open_or_create(tmp_path / "index", dtype="float32", **options).add(tiny_document(*PAGES, name="a.txt"))
+    index = Index.open(tmp_path / "index")
+
+    async def work(desk):
+        await desk.warm()
+        before = desk.index("docs").llm
+        shutil.rmtree(tmp_path / "index")
+        Index.open_or_create(tmp_path / "index", dtype="float64", **options).add(tiny_document(*PAGES, name="a.txt"))
+        await desk.ask("docs", QUESTIONS[0], {**ALWAYS, "max_new_tokens": 2})
+        return before.dtype, desk.index("docs").llm.dtype
+
+    first, second = serving(index)(work)
+    assert str(first) != str(second)

@@ -97,3 +97,10 @@ def test_identity_follows_from_text_page_breaks_name_and_metadata():
 def test_what_is_no_text_is_refused(values, error, message):
     with pytest.raises(error, match=message):
         Document.from_text(**values)
+
+
+def test_a_title_that_stands_twice_is_said_once_in_a_path() -> None:
+    sections = (Section("Minutes", 1, 1, 0), Section("Minutes", 2, 1, 2), Section("Fees", 3, 1, 4))
+    read = document(["0123456"], sections)
+    assert read.section_path(3) == ("Minutes",)
+    assert read.section_path(5) == ("Minutes", "Fees")

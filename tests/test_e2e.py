@@ -8,11 +8,12 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pypdfium2
 import pytest
 
 from sharedllm_docs import GenerationConfig, Index, Profile, ReadOptions, RetrievalConfig, SharedLLM
 from sharedllm_docs.model.digests import weights_digest
-from sharedllm_docs.retrieval.answer import NOT_SAID
+from sharedllm_docs.retrieval.answer import NOT_SAID, words
 from tests.store_helpers import read_rows
 
 pytestmark = pytest.mark.e2e
@@ -87,6 +88,27 @@ def test_an_embedded_model_answers_with_its_own_adapter(llm, index):
     right = {"Which operators are used for assignment?": "<-", "Which value stands for missing data?": "NA"}
     for question, wanted in right.items():
         assert index.ask(question, generation=SHORT).text.strip("`'\". ") == wanted
+
+
+def test_the_boxes_of_the_first_citation_hold_the_words_of_the_answer(tmp_path):
+    """The README's question to the default model: what PDFium finds in the boxes, in the file itself."""
+    index = Index.create(tmp_path / "index", SharedLLM.from_pretrained())
+    index.add(PDF, encode="when-asked")
+    answer = index.ask("Which function draws a histogram?")
+    assert answer.text.strip("`'\"(). ") == "hist"
+    citation = answer.citations[0]
+    assert citation.page == 43
+    assert {box.page for box in citation.boxes} == set(range(citation.page, citation.last_page + 1))
+    found = " ".join(map(text_in, citation.boxes))
+    assert "hist" in words(found)
+    assert words(found) == words(citation.quote), "these words, and no others beside them"
+
+
+def text_in(box):
+    """Text whose glyphs stand in a rectangle of the example, as PDFium reads it."""
+    with pypdfium2.PdfDocument(PDF) as document:
+        page = document[box.page - 1].get_textpage()
+        return page.get_text_bounded(box.left, box.bottom, box.right, box.top)
 
 
 def test_a_question_about_something_else_is_not_answered(index):

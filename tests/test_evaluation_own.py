@@ -85,6 +85,32 @@ def test_pages_that_are_all_needed(tmp_path):
     assert listed.page_groups == tabled.page_groups == ((7,), (8, 9))
 
 
+def test_names_of_columns_as_people_write_them(tmp_path):
+    row = {"Question": "Q?", "Answer": "a", "PAGE": 7, "Document": "x.pdf"}
+    [listed] = load_own_questions(jsonl(tmp_path, row))
+    [tabled] = load_own_questions(csv_file(tmp_path, "Question, Answer ,PAGE,Document\nQ?,a,7,x.pdf\n"))
+    for one in (listed, tabled):
+        assert (one.question, one.answers, one.page_groups, one.file) == ("Q?", ("a",), ((7,),), "x.pdf")
+
+
+def test_a_folder_stands_for_the_documents_in_it(tmp_path):
+    """The questions may lie among them, and what is no document is left out with a word."""
+    folder = tmp_path / "reports"
+    (folder / "old").mkdir(parents=True)
+    (folder / "lease.txt").write_text("The rent is 900 euros.", encoding="utf-8")
+    (folder / "old" / "map.md").write_text("# A map", encoding="utf-8")
+    (folder / "sound.mp3").write_bytes(b"ID3\x04\x00\x00" + bytes(range(256)) * 8)
+    (folder / "empty.txt").write_bytes(b"")
+    questions = folder / "questions.csv"
+    questions.write_text("question,answer,file\nWhat is the rent?,900 euros,lease.txt\nAnd here?,,\n", encoding="utf-8")
+    told: list[str] = []
+    own = OwnQuestions(questions, [folder], told.append)
+    asked = {one.question: sorted(document.name for document in one.documents) for one in own.examples(None, 0)}
+    assert asked == {"What is the rent?": ["lease.txt"], "And here?": ["lease.txt", "map.md"]}
+    for name in ("sound.mp3", "empty.txt"):
+        assert len([text for text in told if name in text and "left out" in text]) == 1
+
+
 GOOD = {"question": "Q?", "answers": ["a"]}
 
 
@@ -97,7 +123,8 @@ GOOD = {"question": "Q?", "answers": ["a"]}
         ({"question": " ", "answers": ["a"]}, "no question"),
         ({"question": 7, "answers": ["a"]}, "question 7 is no text. Put it in quotes"),
         ({"question": "\ud800?", "answers": ["a"]}, "holds half a character"),
-        ({**GOOD, "answer": "a"}, "unknown field 'answer'. Is 'answers' meant?"),
+        ({**GOOD, "awnsers": "a"}, "unknown field 'awnsers'. Is 'answers' meant?"),
+        ({**GOOD, "answer": "a"}, "one field twice among"),
         ({**GOOD, "xyz": "a"}, "unknown field 'xyz'. Known are id, file, question"),
         ({**GOOD, "answers": [7]}, "answers [7] are no list of texts. Write the accepted answers as a list"),
         ({**GOOD, "answers": [""]}, "are no list of texts"),
@@ -136,7 +163,8 @@ def test_all_bad_rows_are_told_together(tmp_path, files):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("question,answer\nQ?,a\n", "line 1 names the columns 'question', 'answer'; unknown: 'answer'"),
+        ("question,awnsers\nQ?,a\n", "line 1 names the columns 'question', 'awnsers'; unknown: 'awnsers'"),
+        ("question,answer,Answers\nQ?,a,b\n", "line 1 names the columns 'question', 'answers', 'answers'"),
         ("Where does the heron stand?,river\n", "line 1 names the columns"),
         ("id,answers\nx,a\n", "question is needed"),
         ("question,answers,answers\nQ?,a,b\n", "each once"),
@@ -161,7 +189,7 @@ def test_files_that_cannot_be_read(tmp_path, files):
             load_own_questions(missing)
     with pytest.raises(DocumentNotFoundError):
         OwnQuestions(jsonl(tmp_path, GOOD), [tmp_path / "gone.pdf"])
-    with pytest.raises(EvaluationError, match=r"Line 1: no file, and --files is not given"):
+    with pytest.raises(EvaluationError, match=r"Line 1: no file, and --files gives no documents"):
         OwnQuestions(jsonl(tmp_path, GOOD), [])
 
 

@@ -18,7 +18,7 @@ from sharedllm_docs.evaluation import run as runner
 from sharedllm_docs.evaluation.ablations import ABLATIONS
 from sharedllm_docs.evaluation.memory import high_water_mark
 from sharedllm_docs.evaluation.plots import can_plot
-from sharedllm_docs.evaluation.run import Outcome, Settings, evaluate
+from sharedllm_docs.evaluation.run import ModelRequest, Outcome, Request, Settings, evaluate, start
 from sharedllm_docs.evaluation.run_file import RunFile, read_lines
 from sharedllm_docs.evaluation.systems.spec import parse_systems
 from sharedllm_docs.evaluation.table import lines_of, markdown
@@ -365,6 +365,23 @@ def test_without_a_list_the_usual_systems_are_measured(tmp_path, monkeypatch, ti
     assert measured == [*usual, *(["sharedllm", "sharedllm+evidence"] if used else [])]
     wanted = Adapter.load(folder if used == "FOLDER" else used).digest if used else None
     assert [adapter.digest if adapter else None for adapter in adapters] == [wanted]
+
+
+@pytest.mark.parametrize("adapter", ["auto", "none"])
+def test_own_questions_are_asked_as_a_user_asks_them(tmp_path, monkeypatch, tiny_command, adapter):
+    """Nothing slow, and nothing that needs a further package, unless it is asked for."""
+    measured: list[str] = []
+
+    def evaluate(_task: Any, specs: Any, *_rest: Any, **_options: Any) -> Any:
+        measured.extend(spec.text for spec in specs)
+        return DONE
+
+    monkeypatch.setattr(runner, "evaluate", evaluate)
+    questions, asked = tmp_path / "questions.csv", tmp_path / "lease.txt"
+    questions.write_text("Question,Answer\nWhat is the rent?,900 euros\n", encoding="utf-8")
+    asked.write_text("The rent is 900 euros.", encoding="utf-8")
+    start(Request(str(questions), files=(asked,)), ModelRequest(adapter=adapter), Settings(tmp_path))
+    assert measured == ["ask"]
 
 
 def test_the_command_tells_errors_in_one_line(tmp_path, tiny_command):

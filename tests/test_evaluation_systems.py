@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -98,6 +99,8 @@ def test_sharedllm_wants_an_adapter(tmp_path):
         "prefix:selector=right-half",
         "sharedllm",
         "sharedllm+evidence=16",
+        "ask",
+        "ask+evidence=16",
     ],
 )
 def test_every_system_answers_and_says_what_it_cost(tmp_path, text):
@@ -108,7 +111,7 @@ def test_every_system_answers_and_says_what_it_cost(tmp_path, text):
     assert (first.text, first.pages, first.rows) == (again.text, again.pages, again.rows)
     assert 0.0 < first.first_token_seconds <= first.total_seconds
     assert first.prompt_tokens > 0
-    injects = text.startswith(("prefix", "sharedllm"))
+    injects = text.startswith(("prefix", "sharedllm", "ask"))
     assert (first.rows > 0) == (first.bytes_read > 0) == injects
     assert bool(first.context) == (text != "closed_book")
     finds = injects or "rag" in text or "evidence" in text
@@ -133,6 +136,48 @@ def test_prefix_answers_as_the_index_does(tmp_path):
     answer = index.ask(QUESTION, generation=made.generation)  # type: ignore[attr-defined]
     got = made.answer(QUESTION, [DOCUMENT])
     assert (got.text, got.pages, got.rows) == (answer.text, answer.pages, answer.counts.rows)
+
+
+@pytest.mark.parametrize("name", ["prefix:budget=24", "prefix:budget=24,policy=random,min_confidence=0", "sharedllm"])
+def test_a_lazy_system_encodes_what_is_asked_and_says_the_same(tmp_path, name):
+    past, running, target = tiny_document(prose(30, 5)), prose(1, 6), prose(1, 7)
+    given = {"adapter": tiny_adapter(llm().upper.model)} if name == "sharedllm" else {}
+    whole, lazy = system(name, tmp_path / "a", **given), system(name, tmp_path / "b", lazy=True, **given)
+    for made in (whole, lazy):
+        made.prepare([DOCUMENT, past])
+    encoded = [chunks_of(lazy)]
+    answers = [made.answer(QUESTION, [DOCUMENT]) for made in (whole, lazy)]
+    encoded.append(chunks_of(lazy))
+    losses = [made.continuation(past, running, target).nats for made in (whole, lazy)]
+    encoded.append(chunks_of(lazy))
+    assert encoded[0] == 0 < encoded[1] < encoded[2] <= chunks_of(whole), encoded
+    assert (answers[0].text, answers[0].pages, answers[0].rows) == (answers[1].text, answers[1].pages, answers[1].rows)
+    assert losses[0] == losses[1]
+    assert 0.0 < answers[1].first_token_seconds <= answers[1].total_seconds
+
+
+def chunks_of(system) -> int:
+    """Number of chunks that a system's index has rows of."""
+    return sum(1 for file in Path(system.index.url).rglob("*") if file.is_file() and "shards" in file.parts)
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_ask_answers_as_a_question_without_settings(tmp_path, trained):
+    """With the adapter if there is one, and with the evidence that it is used with."""
+    made = tiny_adapter(llm().upper.model) if trained else None
+    if made is not None:
+        made = replace(made, question={"evidence_tokens": 16, "budget": 24})
+    asked = system("ask", tmp_path / "a", adapter=made)
+    asked.prepare([DOCUMENT])
+    index = Index.create(tmp_path / "b", asked.llm)
+    index.add(DOCUMENT)
+    answer = index.ask(QUESTION, generation=asked.generation)  # type: ignore[attr-defined]
+    got = asked.answer(QUESTION, [DOCUMENT])
+    assert (got.text, got.pages, got.rows) == (answer.text, answer.pages, answer.counts.rows)
+    assert got.prompt_tokens == answer.counts.question_tokens
+    bare = system("sharedllm" if trained else "prefix", tmp_path / "a", adapter=made).answer(QUESTION, [DOCUMENT])
+    assert (got.prompt_tokens > bare.prompt_tokens) == trained
+    assert asked.llm.adapter == made
 
 
 def test_full_prefill_reads_the_prompt_of_the_engine_with_the_text_in_it(tmp_path):

@@ -135,9 +135,14 @@ def test_the_page_on_python_runs_from_top_to_bottom(tiny_default, tmp_path, caps
     assert len(blocks) == 15
     (tmp_path / "report.pdf").write_bytes(make_pdf([[HERON.strip()], [COPPER.strip()]]))
     names: dict[str, object] = {}
+    said = ""
     for number, block in enumerate(blocks, start=1):
         exec(compile(block, f"docs/python.md, block {number}", "exec"), names)
-    said = capsys.readouterr().out
+        printed = capsys.readouterr().out
+        assert printed.strip() or "print(" not in block, f"block {number} prints nothing"
+        if "citation.boxes" in block:
+            assert re.search(r"heron.*\nBox\(page=1, left=", printed)
+        said += printed
     # oldest first, by whole seconds: both orders occur
     assert re.search(r"\['report(, first page', 'report\.pdf|\.pdf', 'report, first page)'\]", said)
     assert re.search(r"^report(\.pdf|, first page) 1 .*heron", said, re.MULTILINE)

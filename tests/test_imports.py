@@ -37,6 +37,7 @@ ALLOWED: dict[str, str] = {
     "streams": "retrieval",
     "model": "architectures cache checks config documents errors injection quiet retrieval store streams",
     "index": "cache config documents errors injection model retrieval store streams",
+    "distributed": "documents errors index store",
     "serving": ANY_EARLIER,
     "evaluation": ANY_EARLIER,
     "training": ANY_EARLIER,

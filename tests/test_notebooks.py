@@ -161,11 +161,13 @@ def made(path: Path, *cells: str) -> Path:
     return path
 
 
-def test_runner_writes_outputs_and_names_the_cell_that_fails(tmp_path, capsys):
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_runner_writes_outputs_and_names_the_cell_that_fails(at_once, tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
     good = made(tmp_path / "good.ipynb", "import os\nprint(os.path.basename(os.getcwd()))")
     bad = made(tmp_path / "bad.ipynb", "x = 1", "y = x\ny / 0")
     before = bad.read_bytes()
-    assert runner().main([str(bad), str(good)]) == 1
+    assert runner().main([str(bad), str(good), "--at-once", str(at_once)]) == 1
     said = capsys.readouterr()
     assert re.fullmatch(r"good\.ipynb: \d+ s\n", said.out)
     assert said.err.startswith("bad.ipynb, cell 2 failed: ZeroDivisionError: division by zero\n    y = x\n    y / 0\n")

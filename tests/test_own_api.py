@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -301,7 +302,7 @@ def test_sources_are_checked_once_and_only_a_few_stay_open(index: Index, monkeyp
     opened = []
     really = index.open_source
     monkeypatch.setattr(index, "open_source", lambda key: opened.append(key) or really(key))
-    sources = Sources(index)
+    sources = Sources(lambda: index)
     for key in [*keys, *keys[-3:]]:
         file = sources.get(key)
         assert b"".join(file.part(0, 4)) == b"%PDF"
@@ -349,8 +350,10 @@ def test_a_page_that_cannot_be_drawn_is_an_error_and_others_are_drawn(
     how: Any, status: int, client: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     key = added(client)
+    tried = []
 
     def dying(source: Any, options: Any, request: Any) -> Any:
+        tried.append((request["page"], request["scale"]))
         if request["page"] == 2:
             raise Died(("read", None), how, "it went wrong")
         return answered_once(source, options, request)
@@ -362,6 +365,13 @@ def test_a_page_that_cannot_be_drawn_is_an_error_and_others_are_drawn(
         assert answer.status_code == status
         assert "Page 2 of birds.pdf cannot be drawn" in answer.json()["error"]["message"]
     assert client.get(f"/api/documents/{key}/pages/1.png").content.startswith(b"\x89PNG")
+    assert client.get(f"/api/documents/{key[:12]}/pages/2.png", params={"scale": 4}).status_code == status
+    assert tried == [(2, 0.1), (1, 2.0)], "what failed is not tried again at this scale or a larger one"
+    client.get(f"/api/documents/{key}/pages/2.png", params={"scale": 0.05})
+    assert tried[2:] == [(2, 0.05)]
+    other = added(client, "birds.pdf", make_pdf([[line] for line in reversed(PAGES)]))
+    assert client.get(f"/api/documents/{other}/pages/2.png").status_code == status
+    assert tried[3:] == [(2, 2.0)], "another file is"
 
 
 # -- questions ------------------------------------------------------------------------------------------------------
@@ -557,9 +567,53 @@ def test_a_models_folder_is_told_by_its_last_part(index: Index, monkeypatch: pyt
 
 def test_an_index_that_was_moved_away_is_no_empty_one(index: Index, tmp_path: Path) -> None:
     with client_of(index) as client:
+        key = added(client)
         (tmp_path / "index").rename(tmp_path / "elsewhere")
-        for path in ("/api/documents", "/api/indexes"):
-            response = client.get(path)
-            assert response.status_code == 500
-            assert response.json()["error"]["type"] == "IndexNotFoundError"
+        asked = {"question": "What does the heron wait for?"}
+        chat = {"model": "docs", "messages": [{"role": "user", "content": "What?"}]}
+        for path, body in (
+            ("/api/documents", None),
+            ("/api/indexes", None),
+            (f"/api/documents/{key}", None),
+            (f"/api/documents/{key}/source", None),
+            ("/v1/models", None),
+            ("/v1/models/docs", None),
+            ("/api/ask", asked),
+            ("/api/search", asked),
+            (f"/api/documents/{key}/tree", asked),
+            ("/v1/chat/completions", chat),
+            ("/v1/embeddings", {"model": "docs", "input": "heron"}),
+        ):
+            response = client.get(path) if body is None else client.post(path, json=body)
+            assert response.status_code == 500, path
+            assert response.json()["error"]["type"] == "IndexNotFoundError", path
+            assert "docs" in response.json()["error"]["message"], path
             assert str(tmp_path) not in response.text
+        (tmp_path / "elsewhere").rename(tmp_path / "index")
+        assert [one["key"] for one in client.get("/api/documents").json()["documents"]] == [key]
+
+
+def test_what_another_process_adds_is_listed_and_asked(index: Index, llm: SharedLLM, tmp_path: Path) -> None:
+    with client_of(index) as client:
+        added(client)
+        Index.open(tmp_path / "index", llm).add(b"Basalt is a dark rock.", name="rocks.txt")
+        assert [one["name"] for one in client.get("/api/documents").json()["documents"]] == ["birds.pdf", "rocks.txt"]
+        models = [one["id"] for one in client.get("/v1/models").json()["data"]]
+        assert "docs/rocks.txt" in models
+        found = client.post("/api/search", json={"question": "Is basalt a dark rock?", "k": 1}).json()
+        assert found[0]["document"] == "rocks.txt"
+
+
+def test_an_index_that_is_made_anew_meanwhile_is_served_and_read_on(
+    index: Index, llm: SharedLLM, tmp_path: Path
+) -> None:
+    with client_of(index) as client:
+        old = added(client)
+        shutil.rmtree(tmp_path / "index")
+        new = Index.create(tmp_path / "index", llm, max_bytes=1 << 40)
+        new.add(b"Basalt is a dark rock.", name="rocks.txt", encode="when-asked")
+        assert [one["name"] for one in client.get("/api/documents").json()["documents"]] == ["rocks.txt"]
+        until(lambda: not client.get("/api/documents").json()["documents"][0]["unread_chunks"])
+        assert client.get(f"/api/documents/{old}").status_code == 404
+        assert client.get(f"/api/documents/{old}/source").status_code == 404
+        assert added(client) == old

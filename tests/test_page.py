@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import re
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -22,23 +20,24 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 pytest.importorskip("playwright", reason="needs Playwright, of the extra dev")
 
 import pypdfium2
-from playwright.sync_api import sync_playwright
 
 from sharedllm_docs import SharedLLM
 from sharedllm_docs.serving.http.keys import hashed
 from sharedllm_docs.serving.http.links import citation_url
 from tests.documents import PICTURE, R_INTRO, drawn_pdf, encrypt, make_pdf, put
+from tests.page_browser import CHROMIUM, Browser
 from tests.page_server import PageServer, with_options
 from tests.serving_helpers import Gate
 from tests.tiny_text import tiny_llm, tiny_profile
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)"),
 ]
 Page = Any
 PATIENCE = 60_000  # milliseconds that a test waits for what never comes
+LONGEST = 400.0
+"""Seconds that a test has with its pages: fewer than pytest gives it, so that it fails and the others are run."""
 KEEPER = "The lighthouse keeper writes the weather into a blue book every evening at nine."
 LINES = (
     "The heron stands in the river and waits for fish.",
@@ -56,12 +55,10 @@ def llm() -> SharedLLM:
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with sync_playwright() as running:
-        arguments = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
-        chromium = running.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
-        chromium.close()
+def browser() -> Iterator[Browser]:
+    running = Browser()
+    yield running
+    running.close()
 
 
 @pytest.fixture
@@ -72,7 +69,7 @@ def server(llm: SharedLLM, tmp_path: Path) -> Iterator[PageServer]:
 
 
 @pytest.fixture
-def tab(browser: Any) -> Iterator[Callable[..., Page]]:
+def tab(browser: Browser) -> Iterator[Callable[..., Page]]:
     """Opens a page in a browser of its own; by the end no script has failed and nothing was against the policy."""
     contexts, troubles = [], []
 
@@ -86,9 +83,10 @@ def tab(browser: Any) -> Iterator[Callable[..., Page]]:
         page.goto(url)
         return page
 
-    yield opened
+    with browser.killed_after(LONGEST):
+        yield opened
     for context in contexts:
-        context.close()
+        browser.close_context(context)
     # a browser logs every request that is refused or not answered; some tests want these
     assert not [trouble for trouble in troubles if not trouble.startswith("Failed to load resource")]
 
@@ -241,6 +239,30 @@ def test_the_answer_streams_and_can_be_stopped(server: PageServer, tab: Callable
     assert page.locator("#send").is_enabled()
     page.get_by_role("button", name="Ask again").click()
     page.locator(".tools").wait_for()
+
+
+def test_marks_of_a_full_answer_open_their_citations(
+    server: PageServer, tab: Callable[..., Page], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sharedllm_docs.retrieval import marks
+    from sharedllm_docs.retrieval.cite import cite
+
+    monkeypatch.setattr(marks, "support", lambda selection, _sentence: cite(selection, QUESTION, "", 1)[0])
+    page = tab(server.url)
+    add(page)
+    page.select_option("#style", "full")
+    ask(page)
+    mark = page.locator(".mark-of").first
+    assert mark.inner_text() == "[1]"
+    assert page.locator(".citation").count() == 1
+    mark.click()
+    page.locator(".mark.now").first.wait_for()
+    seen = view(page)
+    page.wait_for_timeout(500)
+    page.reload()
+    page.locator(".mark.now").first.wait_for()
+    assert view(page) == seen
+    page.locator(".mark-of").first.wait_for()
 
 
 def test_follow_ups_send_the_earlier_turns(server: PageServer, tab: Callable[..., Page]) -> None:

@@ -271,3 +271,151 @@ def test_a_spanning_head_is_one_cell_over_its_columns(tmp_path: Path) -> None:
     ((_, table),) = tables_of(pdf)
     spans = {one.text: (one.column, one.last_column) for one in table.cells if one.row == 0}
     assert spans == {"Three Months Ended": (1, 2), "Six Months Ended": (3, 4)}
+
+
+def test_words_at_the_start_of_a_row_without_a_label_are_its_label() -> None:
+    content = left("Description", 60, 760) + right("Unit price", 330, 760) + right("Amount", 430, 760)
+    for number, (label, price, amount) in enumerate([("Rope", "14.50", "29.00"), ("Fender", "9.00", "36.00")]):
+        y = 745 - 14 * number
+        content += left(label, 60, y) + right(price, 330, y) + right(amount, 430, y)
+    for number, (label, amount) in enumerate([("Subtotal", "65.00"), ("VAT 20%", "13.00"), ("Total", "78.00")]):
+        content += left(label, 290, 717 - 14 * number) + right(amount, 430, 717 - 14 * number)
+    lines = read(content).text.split("\n")
+    assert lines[-3:] == ["Subtotal | Amount: 65.00", "VAT 20% | Amount: 13.00", "Total | Amount: 78.00"]
+
+
+# -- over a page break
+
+
+HEADS = ("2022", "2023", "Change")
+TITLE = "Table 7. Catch by harbour (in tonnes)"
+
+
+def harbour_rows(first: int, last: int) -> list[tuple[str, tuple[str, ...]]]:
+    """Rows whose figures name them: harbour 4 has 411, 407 and 4.5."""
+    return [(f"Harbour {chr(65 + n)}", (f"{n}11", f"{n}07", f"{n}.5")) for n in range(first, last)]
+
+
+def harbours(
+    rows: list[tuple[str, tuple[str, ...]]], y: float, heads: tuple[str, ...] = (), title: str = "", x: float = 60
+) -> str:
+    """A page with a running header, a page number and a table that begins at height ``y``."""
+    content = left("Report of the harbour board", 60, 812) + left("3", 290, 30)
+    content += left(title, x, y + 20) if title else ""
+    for number, head in enumerate(heads):
+        content += right(head, x + 190 + 80 * number, y)
+    y -= 14 if heads else 0
+    for number, (label, values) in enumerate(rows):
+        content += left(label.strip(), x + (10 if label.startswith(" ") else 0), y - 13 * number)
+        for column, value in enumerate(values):
+            content += right(value, x + 190 + 80 * column, y - 13 * number)
+    return content
+
+
+def pages_of(*contents: str) -> Document:
+    return read_document(drawn_pdf(contents), name="pages.pdf")
+
+
+def test_rows_on_the_next_pages_have_the_heads_and_the_title_of_the_table_they_continue() -> None:
+    document = pages_of(
+        harbours(harbour_rows(1, 9), 700, HEADS, TITLE),
+        harbours(harbour_rows(9, 16), 780),
+        harbours(harbour_rows(16, 17), 780),  # one row is no table by itself
+    )
+    assert "Harbour J | 2022: 911 | 2023: 907 | Change: 9.5" in document.pages[1].text
+    assert "Harbour Q | 2022: 1611 | 2023: 1607 | Change: 16.5" in document.pages[2].text
+    for page in document.pages[1:]:
+        row = document.page_starts[page.number - 1] + page.text.index("Harbour ", page.text.index(TITLE))
+        assert document.table_title(row) == TITLE
+    shown = document.printed(document.page_starts[1], document.page_starts[2])
+    assert "Harbour J | 911 | 907 | 9.5" in shown
+    assert "2022" not in shown
+    assert TITLE not in shown
+
+
+def test_what_continues_a_table_may_be_shifted_and_say_so() -> None:
+    document = pages_of(
+        harbours(harbour_rows(1, 9), 700, HEADS, TITLE) + left("Continued on the next page", 60, 400),
+        harbours(harbour_rows(9, 16), 740, title="Table 7 (continued)", x=90),
+    )
+    assert "Harbour J | 2022: 911 | 2023: 907 | Change: 9.5" in document.pages[1].text
+    assert document.table_title(document.text.index("Harbour K")) == TITLE
+
+
+def test_heads_that_are_said_again_stand_once_before_each_value_and_the_title_is_that_of_the_table() -> None:
+    document = pages_of(harbours(harbour_rows(1, 9), 700, HEADS, TITLE), harbours(harbour_rows(9, 16), 780, HEADS))
+    assert "Harbour K | 2022: 1011 | 2023: 1007 | Change: 10.5" in document.pages[1].text
+    assert document.table_title(document.text.index("Harbour K")) == TITLE
+
+
+def test_a_heading_between_rows_holds_on_the_next_page() -> None:
+    def inside(first: int, last: int) -> list[tuple[str, tuple[str, ...]]]:
+        return [(f" {label}", values) for label, values in harbour_rows(first, last)]
+
+    document = pages_of(
+        harbours([("Fish:", ()), *inside(1, 4), ("Shellfish:", ()), *inside(4, 8)], 700, HEADS, TITLE),
+        harbours([*inside(8, 11), ("Total", ("911", "907", "9.9"))], 780),
+    )
+    text = document.pages[1].text
+    assert "Shellfish: Harbour K | 2022: 1011 | " in text
+    assert "\nTotal | 2022: 911 | " in text
+
+
+@pytest.mark.parametrize("kind", ["other heads", "a caption", "text between", "other columns"])
+def test_a_table_that_begins_on_the_next_page_takes_nothing_from_the_one_before(kind: str) -> None:
+    first = harbours(harbour_rows(1, 9), 700, HEADS, TITLE)
+    second = harbours(harbour_rows(9, 16), 740)
+    if kind == "other heads":
+        second = harbours(harbour_rows(9, 16), 780, ("Sold", "Kept", "Lost"))
+    elif kind == "a caption":
+        second = harbours(harbour_rows(9, 16), 740, title="Table 8. Landed elsewhere")
+    elif kind == "text between":
+        first += left("Here the report goes on with words that fill a whole line of the page and more.", 60, 400)
+    else:
+        second = left("Report of the harbour board", 60, 812) + matrix(8, 5, top=780)
+    text = pages_of(first, second).pages[1].text
+    assert "2022:" not in text
+    assert TITLE not in text
+
+
+def ruled_words(rows: list[tuple[str, str, str]], y: float, bold: bool = False) -> str:
+    places = (60, 160, 300, 450)
+    content = grid([y - 18 * n for n in range(len(rows) + 1)], places)
+    for number, row in enumerate(rows):
+        for x, text in zip(places, row, strict=False):
+            cell = left(text, x + 4, y - 18 * number - 13)
+            content += cell.replace("/F1", "/F3") if bold and not number else cell
+    return content
+
+
+def test_a_drawn_table_of_words_goes_on_where_nothing_stands_between() -> None:
+    people = [
+        (f"Person {chr(65 + n)}", f"Room {n}B", f"keeps the {w}") for n, w in enumerate(["books", "nets", "keys"] * 4)
+    ]
+    head = left("Harbour board", 60, 812)
+    pages = [head + ruled_words([("Name", "Office", "Duty"), *people[:7]], 700), head + ruled_words(people[7:], 780)]
+    assert "Person K | Office: Room 10B | Duty: keeps the nets" in pages_of(*pages).pages[1].text
+    pages[1] = head + left("2 Ships", 60, 788) + ruled_words([("Ship", "Home", "Cargo"), *people[7:]], 780)
+    assert "Office:" not in pages_of(*pages).pages[1].text
+
+
+def test_bold_heads_begin_a_new_table_of_words() -> None:
+    people = [
+        (f"Person {chr(65 + n)}", f"Room {n}B", f"keeps the {w}") for n, w in enumerate(["books", "nets", "keys"] * 4)
+    ]
+    bold = {98: b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica-Bold /Encoding /WinAnsiEncoding >>"}
+    pages = [
+        ruled_words([("Name", "Office", "Duty"), *people[:7]], 700, bold=True),
+        ruled_words([("Ship", "Home", "Cargo"), *people[7:]], 780, bold=True),
+    ]
+    text = read_document(drawn_pdf(pages, extra=bold), name="bold.pdf").pages[1].text
+    assert "Person K | Home: Room 10B | Cargo: keeps the nets" in text
+    assert "Office:" not in text
+
+
+def test_pages_that_are_not_read_one_after_the_other_do_not_share_heads() -> None:
+    data = drawn_pdf(
+        [harbours(harbour_rows(1, 9), 700, HEADS, TITLE), left("Words.", 60, 700), harbours(harbour_rows(9, 16), 780)]
+    )
+    text = read_document(data, name="pages.pdf", options=ReadOptions(pages="1,3")).pages[1].text
+    assert "2022:" not in text

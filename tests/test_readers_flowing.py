@@ -220,3 +220,21 @@ def test_epub_that_is_only_a_zip_archive() -> None:
 def test_epub_cut_off_is_damaged() -> None:
     with pytest.raises(DamagedDocumentError):
         read_document(epub()[:300], name="a.epub")
+
+
+@pytest.mark.parametrize(
+    ("rtf", "shown"),
+    [
+        (r"Yield 250{\super 3} tonnes", "Yield 250³ tonnes"),
+        (r"Yield 250\super 3\nosupersub  tonnes", "Yield 250³ tonnes"),
+        (r"Pay {\strike 80} 75", "Pay [deleted: 80] 75"),
+        (r"the 5{\super th} of May", "the 5th of May"),
+    ],
+)
+def test_rtf_raised_digits_and_struck_out_text(rtf: str, shown: str) -> None:
+    assert read_document(rf"{{\rtf1\ansi {rtf}\par}}".encode(), name="a.rtf").text == shown
+
+
+def test_rtf_pictures_are_told() -> None:
+    document = read_document(rb"{\rtf1\ansi Text {\pict\pngblip 89504e47}\par}", name="a.rtf")
+    assert [one.code for one in document.issues] == ["pictures"]

@@ -129,6 +129,29 @@ def test_docx_merged_cells_hold_for_every_row_and_column_they_span() -> None:
     assert lines[1:] == ["Brel | Boat: Heron | Tons: 12", "Brel | Boat: Tern | Tons: 9"]
 
 
+def test_docx_heads_over_several_columns_name_each_and_pairs_of_words_have_none() -> None:
+    made = docx.Document()
+    grid = table(made, [["Class", "Toll", ""], ["", "2024", "2025"], ["Cars", "12", "14"], ["Lorries", "30", "(33)"]])
+    grid.cell(0, 1).merge(grid.cell(0, 2))
+    grid.cell(0, 0).merge(grid.cell(1, 0))
+    table(made, [["Chair", "Ann Lee"], ["Clerk", "Bo Ek"], ["Auditor", "Cy Dahl"]])
+    assert read(saved(made), "a.docx").text.split("\n") == [
+        *("Class | Toll 2024 | Toll 2025", "Cars | Toll 2024: 12 | Toll 2025: 14"),
+        *("Lorries | Toll 2024: 30 | Toll 2025: (33)", ""),
+        *("Chair | Ann Lee", "Clerk | Bo Ek", "Auditor | Cy Dahl"),
+    ]
+
+
+def test_xlsx_a_title_and_a_unit_that_stand_apart_are_those_of_the_table_below() -> None:
+    made = book(
+        [["Income"], ["EUR thousand"], [], ["", 2024, 2025], *([f"Berth {n}", n, n + 1] for n in range(40))], "Q1"
+    )
+    document = read(saved(made), "a.xlsx")
+    place = document.text.index("Berth 30 |")
+    assert document.table_title(place) == "Q1: Income: EUR thousand"
+    assert document.text[place:].startswith("Berth 30 | 2024: 30 | 2025: 31")
+
+
 def test_docx_tracked_changes_show_the_new_text() -> None:
     old = "<w:t>The fee is 12 euros.</w:t></w:r>"
     new = (
@@ -305,6 +328,52 @@ def test_xlsx_long_tables_repeat_their_title() -> None:
     made = book([["Ferry fares"], ["Town", "Fare"], *([f"Town {n}", n] for n in range(60))])
     text = read(saved(made), "a.xlsx").text
     assert text.count("Ferry fares") > 3
+
+
+def test_xlsx_rows_come_with_sheet_title_and_heads_and_are_quoted_as_shown() -> None:
+    rows: list[list[Any]] = [["Harbour costs (in EUR)"], ["Harbour", "2023", "2024"]]
+    rows += [[f"Harbour {chr(65 + n)}", 100 * n + 11, 90 * n + 7] for n in range(20)]
+    document = read(saved(book(rows, "Northern")), "costs.xlsx")
+    place = document.text.index("Harbour K | ")
+    end = document.text.index("\n", place)
+    assert document.text[place:end] == "Harbour K | 2023: 1011 | 2024: 907"
+    assert document.printed(place, end) == "Harbour K | 1011 | 907"
+    assert document.table_title(place) == "Northern: Harbour costs (in EUR)"
+    assert document.section_path(place) == ("Northern",)
+    # any four hundred characters of it name the sheet
+    assert all("Northern" in document.text[a : a + 400] for a in range(0, len(document.text) - 400, 10))
+
+
+@pytest.mark.parametrize("name", ["boats.docx", "boats.pptx", "boats.xlsx", "boats.csv"])
+def test_what_a_table_repeats_is_known_in_every_format(name: str) -> None:
+    rows = [["Boat", "Built", "Crew"], ["Heron", "1911", "5"], ["Tern", "1932", "3"]]
+    if name.endswith(".docx"):
+        made = docx.Document()
+        made.add_heading("Boats", 1)
+        table(made, rows)
+        data = saved(made)
+    elif name.endswith(".pptx"):
+        show = pptx.Presentation()
+        slide = show.slides.add_slide(show.slide_layouts[5])
+        slide.shapes.title.text = "Boats"
+        shape = slide.shapes.add_table(3, 3, 0, 2_000_000, 4_000_000, 1_000_000)
+        for at, row in enumerate(rows):
+            for column, text in enumerate(row):
+                shape.table.cell(at, column).text = text
+        data = saved(show)
+    else:
+        data = saved(book(rows)) if name.endswith(".xlsx") else "\n".join(map(",".join, rows)).encode()
+    document = read(data, name)
+    place = document.text.index("Tern")
+    assert document.text[place:].startswith("Tern | Built: 1932 | Crew: 3")
+    assert document.printed(place, place + 28) == "Tern | 1932 | 3"
+    for section in document.sections:
+        assert document.text[section.char :].startswith(section.title)
+
+
+def test_a_row_without_a_label_takes_the_words_further_on() -> None:
+    data = b"Item;Unit price;Amount\nRope;14.50;29.00\nFender;9.00;36.00\n;Total;65.00\n;;3.00\n"
+    assert read(data, "a.csv").text.split("\n")[-2:] == ["Total | Amount: 65.00", "Amount: 3.00"]
 
 
 def test_xlsx_formulas_show_kept_values_and_others_are_told() -> None:

@@ -260,7 +260,8 @@ def test_a_number_far_from_the_title_is_the_pages_and_one_beside_it_is_not() -> 
     beside = read(drawn_pdf([sheet(number, 121) for number in range(1, 7)]))
     assert [page.text.split("\n")[0] for page in beside] == [f"Workshop {number}" for number in range(1, 7)]
     apart = read(drawn_pdf([sheet(number, 500) for number in range(1, 7)]))
-    assert [page.text for page in apart] == ["\n".join(prose(number)) for number in range(1, 7)]
+    assert apart.pages[0].text.startswith("Workshop 1\n")  # the first of a title that stands nowhere else
+    assert [page.text for page in apart][1:] == ["\n".join(prose(number)) for number in range(2, 7)]
 
 
 def test_what_is_removed_is_counted_listed_and_can_be_kept() -> None:
@@ -286,3 +287,61 @@ def test_a_page_that_cleaning_empties_is_told() -> None:
         document = read_document(drawn_pdf(pages), name="sample.pdf")
     assert ("page-emptied", 4) in codes(document)
     assert document.pages[3].text == ""
+
+
+def small(text: str, x: float, y: float) -> str:
+    return put(text.replace("(", r"\(").replace(")", r"\)"), x, y, 6)
+
+
+@pytest.mark.parametrize(
+    ("text", "mark", "shown"),
+    [
+        ("100%", "3", "100%³"),
+        ("500", "1)", "500¹)"),
+        ("EUR", "4", "EUR⁴"),
+        ("1,250", "12", "1,250¹²"),
+        (r"\(12\)", "2", "(12)²"),
+    ],
+)
+def test_a_raised_mark_stays_one_where_nothing_else_stands_on_its_line(text: str, mark: str, shown: str) -> None:
+    width = sum(
+        {",": 2.78, "\\": 0, "(": 3.33, ")": 3.33, "%": 8.89, "E": 6.67, "U": 7.22, "R": 7.22}.get(c, 5.56)
+        for c in text
+    )
+    content = put(text, 72, 700) + small(mark, 72 + width, 704) + put("Other words stand below.", 72, 600)
+    assert read_document(drawn_pdf([content]), name="a.pdf").text.split("\n")[0] == shown
+
+
+def form_text(content: str, *widgets: str) -> str:
+    """The text of a page with these widgets."""
+    numbers = range(100, 100 + len(widgets))
+    page = f"/Annots [{' '.join(f'{n} 0 R' for n in numbers)}]"
+    catalog = f"/AcroForm << /Fields [{' '.join(f'{n} 0 R' for n in numbers)}] >>"
+    extra = {n: one.encode() for n, one in zip(numbers, widgets, strict=True)}
+    return read_document(drawn_pdf([content], page=page, catalog=catalog, extra=extra), name="form.pdf").text
+
+
+def box(name: str, left: float, bottom: float, *, width: float = 60, value: str = "", tick: bool | None = None) -> str:
+    """A text field, or a box to tick."""
+    what = f"/FT /Tx /V ({value})" if tick is None else f"/FT /Btn /AS /{'Yes' if tick else 'Off'}"
+    rectangle = f"{left} {bottom} {left + width} {bottom + 14}"
+    return f"<< /Type /Annot /Subtype /Widget /T ({name}) /Rect [{rectangle}] {what} >>"
+
+
+def test_each_value_of_a_line_of_fields_stands_behind_its_own_label() -> None:
+    content = put(r"Length \(m\)", 60, 700) + put(r"Beam \(m\)", 260, 700) + put("Remarks", 60, 660)
+    fields = [
+        box("b", 330, 697, value="3.1"),
+        box("l", 130, 697, value="11.4"),
+        box("r", 60, 640, width=300, value="late"),
+    ]
+    assert form_text(content, *fields) == "Length (m): 11.4 Beam (m): 3.1\nRemarks: late"
+
+
+@pytest.mark.parametrize("labels_first", [True, False])
+def test_boxes_to_tick_go_with_the_labels_on_their_side(labels_first: bool) -> None:
+    shift = 0 if labels_first else 70
+    content = put("Insured", 60 + shift, 700) + put("Charter", 160 + shift, 700) + put("Crewed", 260 + shift, 700)
+    fields = [box(name, x, 698, width=12, tick=x == 110) for name, x in (("i", 110), ("c", 210), ("w", 310))]
+    shown = form_text(content, *fields)
+    assert shown == "Insured: checked Charter: not checked Crewed: not checked"

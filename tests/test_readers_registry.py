@@ -353,3 +353,24 @@ def test_what_progress_raises_comes_through() -> None:
 
     with pytest.raises(ValueError, match="enough"):
         read_document(b"some text", name="a.txt", progress=stop)
+
+
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("x.exe", b"MZabc"),
+        ("tool", b"\x7fELF\x02"),
+        ("song.mp3", b"ID3 words"),
+        ("notes.dat", b"SQLite format 3"),
+        ("font.woff", b"wOFFabc"),
+        ("bundle", b"PK\x03\x04ab"),
+    ],
+)
+def test_files_that_are_no_documents_are_refused_by_name_however_small(name: str, data: bytes) -> None:
+    with pytest.raises(UnknownFormatError, match=rf"^{re.escape(name)}: no reader takes this file"):
+        read_document(data, name=name)
+
+
+@pytest.mark.parametrize("name", ["notes", "notes.log", "MZ.cfg", "a.json"])
+def test_text_of_an_unknown_name_is_read(name: str) -> None:
+    assert read_document(b"MZ is the first word here.", name=name).text == "MZ is the first word here."

@@ -557,3 +557,13 @@ def test_front_matter_that_stands_for_much_more_is_bounded(matter: str) -> None:
 def test_an_escaped_pair_in_front_matter_is_one_character() -> None:
     document = read_document(b'---\ntitle: "\\ud83d\\ude00 Hello"\n---\nBody', name="a.md")
     assert document.metadata["title"] == "\U0001f600 Hello"
+
+
+PAROM = "Паром отходит в семь. Билет стоит 20 крон."
+KAKIKU = "渡し船は七時に出ます。ｶｷｸは半角です。切符は二十クローネ。"
+
+
+@pytest.mark.parametrize(("text", "encoding"), [(PAROM, "koi8-r"), (PAROM, "cp1251"), (KAKIKU, "cp932")])
+def test_bytes_of_russian_are_not_taken_for_half_width_japanese(text: str, encoding: str) -> None:
+    with pytest.warns(DocumentWarning, match=f"guessed as {encoding}"):
+        assert read_document(text.encode(encoding), name="a.txt").text == text

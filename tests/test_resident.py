@@ -76,6 +76,18 @@ def test_it_counts_requests_questions_and_failures():
     assert status["in_hand"] == 0
 
 
+def test_a_question_counts_as_answered_when_it_is():
+    resident = Resident(never_opened)
+    with resident.turn():
+        assert resident.status()["questions"] == 0, "it is in hand"
+    assert resident.status()["questions"] == 1
+    with pytest.raises(QuestionError), resident.turn():
+        raise QuestionError("no words")
+    with resident.turn(lambda: True) as held:
+        assert not held
+    assert resident.status()["questions"] == 1
+
+
 def test_questions_take_turns_in_the_order_in_which_they_come():
     resident, order, threads = Resident(never_opened), [], []
 

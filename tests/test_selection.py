@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -242,6 +243,22 @@ def test_what_does_not_fit_makes_room_for_what_does():
     selected = select([candidate(tree, [0.2, 0.1, 0.9])], 11, searched=1)
     assert leaf_places(selected) == [(0, 0), (0, 2)]
     assert [len(s.node) for s in selected] == [8, 3]
+
+
+def test_no_neighbour_is_looked_for_once_the_budget_is_full():
+    """Finding out where a sentence goes on reads text: only for what can still be taken."""
+    asked = []
+    tree = ContextTree(Profile.prefix(chunk_tokens=64), 64)
+    scores = [[1 - 0.01 * (8 * chunk + leaf) for leaf in range(8)] for chunk in range(12)]
+    candidates = [
+        replace(candidate(tree, scores[chunk], chunk), leans_back=lambda leaf, chunk=chunk: asked.append((chunk, leaf)))
+        for chunk in range(12)
+    ]
+    assert len(select(candidates, 4 * 8, searched=12)) == 4
+    assert asked == [(0, 0)]
+    asked.clear()
+    assert len(select(candidates, 7 * 8, searched=12)) == 7
+    assert len(asked) == 2
 
 
 def test_nothing_to_choose_from():

@@ -19,6 +19,14 @@ from tests.cli_run import run
 from tests.tiny_text import PAGES, tiny_document
 
 QUESTION = "What does the heron wait for?"
+CODES = [(signal.SIGINT, 130), (signal.SIGTERM, 0)]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+
+
+def serving(index):
+    """The process of a server of an index, on a free port."""
+    command = [sys.executable, "-m", "sharedllm_docs", "serve", "--index", str(index.url), "--port", "0", "--json"]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT)
 
 
 @pytest.fixture(scope="module")
@@ -36,13 +44,9 @@ def made(tmp_path_factory, saved):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_it_answers_until_it_is_told_to_end(made, ending):
-    command = [sys.executable, "-m", "sharedllm_docs", "serve", "--index", str(made.url), "--port", "0", "--json"]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
-    ) as process:
+@pytest.mark.parametrize(("ending", "code"), CODES)
+def test_it_answers_until_it_is_told_to_end(made, ending, code):
+    with serving(made) as process:
         try:
             address = json.loads(process.stdout.readline())["address"]
             assert address.startswith("http://127.0.0.1:")
@@ -54,15 +58,64 @@ def test_it_answers_until_it_is_told_to_end(made, ending):
         finally:
             process.send_signal(ending)
             _rest, errors = process.communicate(timeout=60)
-    assert process.returncode in (0, 130, -ending)
+    assert process.returncode == code
     assert "Traceback" not in errors
     assert "DEBUG" not in errors
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("ending", "code"), CODES)
+def test_it_ends_while_it_begins(made, ending, code):
+    """As soon as its address is known, before its model is loaded."""
+    with serving(made) as process:
+        process.stdout.readline()
+        process.send_signal(ending)
+        _rest, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in errors
+
+
+STUCK = """
+import asyncio, signal, threading
+from contextlib import asynccontextmanager
+from sharedllm_docs.serving.http import server
+from sharedllm_docs.serving.http.settings import Settings
+
+@asynccontextmanager
+async def lifespan(app):
+    yield
+    print("stuck", flush=True)
+    threading.Event().wait()  # as a model that is being loaded, or a chunk that is encoded
+
+from fastapi import FastAPI
+app = FastAPI(lifespan=lifespan)
+server.create_app = lambda settings: app
+server.LEAVING.update(dict.fromkeys(server.LEAVING, SECONDS))
+server.serve(Settings.load(indexes={"a": "b"}, port=0), print)
+"""
+
+
+@pytest.mark.parametrize(("ending", "code"), CODES)
+@pytest.mark.parametrize("seconds", ["0.2", "1000"], ids=["in time", "at a second signal"])
+def test_it_ends_though_something_cannot_be_waited_for(ending, code, seconds):
+    command = [sys.executable, "-uc", STUCK.replace("SECONDS", seconds)]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+    ) as process:
+        assert process.stdout.readline().startswith("http://127.0.0.1:")
+        process.send_signal(ending)
+        if seconds == "1000":
+            process.stdout.readline()
+            process.send_signal(ending)
+        _rest, errors = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert "Traceback" not in errors
 
 
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (("--port", "70000"), "port: Input should be less than or equal to 65535"),
+        (("--port", "70000"), "port=70000 is above the most, 65535. Give at most 65535."),
         (("--api-key", "short"), "5 characters; 16 are the least"),
         (("--config", "nope.toml"), "There is no settings file nope.toml"),
         (("--index", "plain=x"), "'plain' cannot name an index"),
@@ -93,3 +146,19 @@ def test_the_index_is_named_by_the_environment(monkeypatch):
         serve_command.settings_of(None, None)
     monkeypatch.setenv("SHAREDLLM_DOCS_INDEX", "/data/reports")
     assert serve_command.settings_of(None, None).indexes == {"reports": "/data/reports"}
+
+
+def test_a_settings_file_need_not_name_an_index(monkeypatch, tmp_path):
+    monkeypatch.delenv("SHAREDLLM_DOCS_INDEX", raising=False)
+    file = tmp_path / "serve.toml"
+    file.write_text("port = 1234\n")
+    assert serve_command.settings_of(None, file).indexes == {"sharedllm-docs": ".sharedllm-docs"}
+    assert serve_command.settings_of(None, file).port == 1234
+    assert serve_command.settings_of(["a=x"], file).indexes == {"a": "x"}
+    monkeypatch.setenv("SHAREDLLM_DOCS_INDEX", "/data/reports")
+    assert serve_command.settings_of(None, file).indexes == {"reports": "/data/reports"}
+    file.write_text("[indexes]\ndocs = 'y'\n")
+    assert serve_command.settings_of(None, file).indexes == {"docs": "y"}
+    assert serve_command.settings_of(["a=x"], file).indexes == {"a": "x"}, "an option goes before the file"
+    monkeypatch.setenv("SHAREDLLM_DOCS_SERVE_INDEXES", '{"e": "z"}')
+    assert serve_command.settings_of(None, None).indexes == {"e": "z"}

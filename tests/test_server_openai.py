@@ -362,7 +362,7 @@ def test_values_that_ask_for_nothing_are_taken(server):
 @pytest.mark.parametrize(
     ("messages", "says"),
     [
-        ([], "at least 1 item"),
+        ([], "has fewer than 1 entries"),
         ([{"role": "user", "content": "  "}], "is empty"),
         ([{"role": "assistant", "content": "Yes."}], "The last message is of the role 'assistant'"),
         ([{"role": "wizard", "content": "Who?"}, *ASKED], "The role 'wizard' is unknown"),

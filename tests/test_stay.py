@@ -266,18 +266,40 @@ def test_status_and_stop(fresh, folder, model):
     assert one["url"] == os.path.realpath("ix")
     assert one["status"]["questions"] >= 1
     assert f"{one['pid']}: {one['url']}, for " in good("status").stdout
-    assert good("stop", "--index", "another").stdout == "No process stays.\n"
+    assert good("stop", "--index", "another").stdout == (
+        "No process stays for the index another. 1 process of other indexes: `sharedllm-docs status`.\n"
+    )
     assert good("stop", "--index", "ix").stdout == f"Stopped {one['pid']}: {one['url']}\n"
     wait_for(lambda: not Path(f"/proc/{one['pid']}").exists() or not running_here())
+    assert good("stop", "--index", "nothing").stdout == "No process stays for the index nothing.\n"
+    wait_for(lambda: not files_of(one))
+
+
+def files_of(one):
+    """What a process has left in the folder of the user's processes."""
+    return [file.name for file in Path(one["folder"]).iterdir() if file.name.startswith(one["key"])]
+
+
+def alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 def test_a_killed_process_is_no_error(fresh, folder, model):
     ask = ("ask", QUESTION, "--index", "ix", *model, *LOOSE, "-q")
     stay = {"SHAREDLLM_DOCS_STAY": "2m"}
     before = good(*ask, env=stay).stdout
-    pids = {one.pid for one in running_here() if one.url == os.path.realpath("ix")}
+    killed = [one for one in running_here() if one.url == os.path.realpath("ix")]
+    pids = {one.pid for one in killed}
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not alive(pid))  # noqa: B023 - waited for here
+    (left,) = {(one.folder, one.key) for one in killed}
+    assert (left[0] / f"{left[1]}.lock").exists()
+    good("status")
+    assert not (left[0] / f"{left[1]}.lock").exists(), "what a dead one left is taken away"
     # without a terminal or --stay none is started: the stale socket is passed by
     assert good(*ask, env={"SHAREDLLM_DOCS_STAY": ""}).stdout == before
     assert good(*ask, env=stay).stdout == before

@@ -14,8 +14,9 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from sharedllm_docs.architectures.registry import architecture_for
 from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import ConfigError
-from sharedllm_docs.injection.decode_step import GROUPED_HEADS, for_steps, grouped_attention, quantised
+from sharedllm_docs.injection.decode_step import for_questions, for_steps, quantised
 from sharedllm_docs.injection.decoder import InjectedDecoder, Injection
+from sharedllm_docs.injection.grouped_heads import GROUPED_HEADS, grouped_attention
 from sharedllm_docs.injection.row_attention import attend_to_rows
 from tests.tiny import FAMILIES, random_ids, state, tiny_model
 from tests.tiny_text import tiny_llm
@@ -146,6 +147,43 @@ def test_packed_heads_are_the_same_attention(family):
         assert torch.allclose(ours, plain, atol=1e-10)
 
 
+@pytest.mark.parametrize("family", sorted(FAMILIES))
+def test_a_question_by_packed_heads_has_the_same_bits(family):
+    """Questions of different lengths over different rows, a second turn after an answer, and likelihoods of tokens."""
+    arch = architecture_for(tiny_model(family, dtype=torch.bfloat16))
+    twin = for_questions(arch)
+    assert twin is not arch
+    profile = Profile.prefix(chunk_tokens=64).resolve(arch.num_layers)
+    fed = [[random_ids(37), random_ids(21, seed=1)], [[3], [4]], [random_ids(5), random_ids(5, seed=2)]]
+    seen = []
+    for model in (arch, twin):
+        with InjectedDecoder(model, profile, injections(arch, 70, 33), capacity=64) as decoder:
+            seen.append([decoder.feed(fed[0], all_logits=True), *(decoder.feed(one) for one in fed[1:])])
+    for ours, plain in zip(*seen, strict=True):
+        assert torch.equal(ours, plain)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_a_question_goes_by_the_model_itself_where_bits_would_change(dtype):
+    arch = architecture_for(tiny_model(dtype=dtype))
+    assert for_questions(arch) is arch
+
+
+def test_a_question_reads_keys_once_for_all_heads_that_share_them(monkeypatch):
+    shapes = []
+    usual = torch.nn.functional.scaled_dot_product_attention
+
+    def counted(query, key, *rest, **options):
+        shapes.append((query.shape[1:3], key.shape[1]))
+        return usual(query, key, *rest, **options)
+
+    monkeypatch.setattr("torch.nn.functional.scaled_dot_product_attention", counted)
+    arch = architecture_for(tiny_model(dtype=torch.bfloat16))
+    decoded(for_questions(arch), injections(arch, 4), [random_ids(3)], [])
+    group = arch.num_heads // arch.kv_heads
+    assert shapes == [((arch.kv_heads, 3 * group), arch.kv_heads)] * arch.num_layers
+
+
 def test_packing_is_what_steps_attend_by(monkeypatch):
     arch = architecture_for(tiny_model())
     calls = []
@@ -154,7 +192,7 @@ def test_packing_is_what_steps_attend_by(monkeypatch):
         calls.append(tuple(query.shape))
         return attend_to_rows(query, *rest)
 
-    monkeypatch.setattr("sharedllm_docs.injection.decode_step.attend_to_rows", counted)
+    monkeypatch.setattr("sharedllm_docs.injection.grouped_heads.attend_to_rows", counted)
     decoded(arch, injections(arch, 4), [random_ids(3)], [[[3]]], for_steps(arch))
     group = arch.num_heads // arch.kv_heads
     assert calls == [(1, arch.kv_heads, group, arch.head_dim)] * arch.num_layers

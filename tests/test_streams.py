@@ -65,6 +65,16 @@ def test_sources_are_there_before_the_first_piece():
     assert Stream(generator([])).sources is None
 
 
+def test_sources_are_computed_when_they_are_wanted():
+    calls = []
+    stream = Stream(generator(["a"]), lambda: (calls.append(1), ("citation",))[1])
+    assert next(stream) == "a"
+    assert stream.result == "whole"
+    assert not calls
+    assert stream.sources == stream.sources == ("citation",)
+    assert len(calls) == 1
+
+
 def test_an_async_stream_gives_the_same():
     async def run():
         stream = AsyncStream(lambda: Stream(generator(["a", "b"])))

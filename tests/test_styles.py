@@ -165,9 +165,68 @@ def test_each_sentence_names_the_passage_that_holds_its_words(marked_selection):
 
 def test_no_more_passages_than_asked_for(marked_selection):
     marker = Marker(marked_selection, 1)
-    marker.add("It waits for fish. The heron stands in the river.")
+    marker.add("It waits for fish. The heron stands in the river. Fish, for which it waits.")
     marker.finish()
-    assert marker.text == "It waits for fish. [1] The heron stands in the river."
+    assert marker.text == "It waits for fish. [1] The heron stands in the river. Fish, for which it waits. [1]"
+    assert len(marker.citations) == 1
+
+
+@pytest.mark.parametrize(
+    ("written", "marked"),
+    [
+        ("It waits for fish [7]. Copper melts.", "It waits for fish. [1] Copper melts. [2]"),
+        ("It waits for fish. [3] The heron stands in the river. [1, 2]", None),
+        ("It waits for fish.[3][4] The heron stands in the river. [9]", None),
+        ("It waits for fish [12] [3]. The heron stands in the river [1]", None),
+        ("It waits for fish in x[1]. Nothing else.", "It waits for fish in x[1]. Nothing else."),
+        ("It waits for fish:\n[1] 5 6\n[3] 7", None),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_numbers_that_the_model_writes_itself_are_no_marks(marked_selection, written, marked, size):
+    marker = Marker(marked_selection, 9)
+    told = "".join(marker.add(written[at : at + size]) for at in range(0, len(written), size)) + marker.finish()
+    assert told == marker.text
+    if marked is not None:
+        assert told == marked
+    assert [told[start:end] for start, end, _number in marker.marks] == [f"[{number}]" for *_, number in marker.marks]
+    numbers = [number for *_, number in marker.marks]
+    assert list(dict.fromkeys(numbers)) == list(range(1, len(marker.citations) + 1)), "numbered as they appear"
+    own = "\n[1] 5 6\n[3] 7"
+    if own in written:
+        assert own in told, "what R prints stays"
+    elif "x[1]" not in written:
+        assert told.count("[") == len(numbers), "no other number is left"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "passage"),
+    [
+        ("It is so that they are in it.", None),
+        ("Of the tin and the copper it is the tin that is in the river.", "Copper melts later than tin."),
+        ("Copper melts 300 degrees later than tin in 1850.", None),
+    ],
+)
+def test_little_words_name_no_source_and_numbers_must_be_there(tmp_path, sentence, passage):
+    made = Index.create(tmp_path / "index", tiny_llm())
+    text = "It is so that the heron is in the river. Copper melts later than tin. They are in it for fish."
+    made.add(Document.from_text(text, name="birds"))
+    marker = Marker(made.select(QUESTION, retrieval=ALWAYS), 9)
+    marker.add(sentence)
+    marker.finish()
+    assert [one.quote for one in marker.citations] == ([passage] if passage else [])
+
+
+def test_a_declined_answer_has_no_marks_without_citations(index, monkeypatch):
+    def say(decoder, ids, *_rest):
+        yield engine.Piece(0, "It waits for fish.")
+        return [engine.Generated("It waits for fish.", [1, 2], "stop") for _ in ids]
+
+    monkeypatch.setattr(engine, "generate", say)
+    answer = index.ask(QUESTION, style="full", relevance_floor=0.0, min_confidence=1.0)
+    assert (answer.found, answer.citations, answer.marks) == (False, (), ())
+    assert answer.draft == "It waits for fish."
+    assert answer.nearest
 
 
 def test_asked_streamed_and_summarised_answers_are_marked_alike(index, monkeypatch):
@@ -187,6 +246,8 @@ def test_asked_streamed_and_summarised_answers_are_marked_alike(index, monkeypat
     assert answer.text == marked == streamed.strip() == stream.result.text
     assert [one.quote for one in answer.citations] == written.replace(". ", ".|").split("|")
     assert stream.result.citations == answer.citations
+    assert stream.result.marks == answer.marks
+    assert [answer.text[start:end] for start, end, _number in answer.marks] == ["[1]", "[2]"]
     assert index.summarise("birds").text == marked
     assert index.summarise("birds").confidence is None
     with pytest.raises(ConfigError, match="Unknown setting 'candidates'"):

@@ -11,6 +11,7 @@ from sharedllm_docs.cli import backend
 from sharedllm_docs.cli.failures import Failure, resumable_encoding
 from sharedllm_docs.cli.options import (
     AddingOptions,
+    ClusterOptions,
     FolderOptions,
     IndexOption,
     KeepOption,
@@ -22,6 +23,7 @@ from sharedllm_docs.cli.options import (
     flattened,
     given,
     keeping,
+    refuse_without,
 )
 from sharedllm_docs.cli.progress import bars
 from sharedllm_docs.cli.records import added_record, estimate_record
@@ -50,6 +52,7 @@ def add(
     reading: ReadingOptions,
     model: LoadingOptions,
     profile: ProfileOptions,
+    cluster: ClusterOptions,
     output: OutputOptions,
     estimate: Annotated[
         bool, typer.Option("--estimate", help="Only tell how much disk the files would take; adds nothing.")
@@ -70,6 +73,9 @@ def add(
 
     Ctrl-C keeps what was encoded: the same command resumes there.
 
+    With --ray many workers read (docs/scale.md): they must reach files and index under the same names. The same command
+    resumes, whatever was killed.
+
     A file that cannot be read does not stop the others. The exit code is that of the first error of a file that was
     named; those found in folders, by patterns and in archives are told as skipped.
     """
@@ -81,6 +87,18 @@ def add(
             with backend.index_for_estimates(location.index, screen.report, model, profile) as index:
                 _estimate_all(screen, index, _only_files(files, folders), options=options, **keeping(keep_source))
             return
+        if cluster.ray or cluster.ray_address is not None:
+            from sharedllm_docs.cli.ray_adding import add_with_ray
+
+            index = backend.open_or_create(location.index, screen.report, model, profile)
+            loaded = backend.model_options(location.index, model, profile)
+            options = reading.read_options()
+            keep = keeping(keep_source)
+            add_with_ray(
+                screen, index.url, files, folders, adding, cluster, model_options=loaded, options=options, **keep
+            )
+            return
+        refuse_without(cluster, "--ray", why="is for Ray's workers")
         if adding.name is not None and (len(files) > 1 or os.path.isdir(files[0])):
             raise ConfigError(f"--name fits one file, {_several(files)} given.", remedy="Add them one by one.")
         settings = {"options": reading.read_options(), **adding.keywords(), **keeping(keep_source)}

@@ -90,6 +90,11 @@ def index_for_estimates(url: str, report: Report, model: LoadingOptions, profile
         yield index
 
 
+def model_options(url: str, model: LoadingOptions, profile: ProfileOptions) -> dict[str, Any]:
+    """What was asked for of the model, as ``Index.open`` takes it in another process."""
+    return _options(model, profile, url)
+
+
 def _options(model: LoadingOptions | None, profile: ProfileOptions | None, url: str) -> dict[str, Any]:
     options = given(model) if model else {}
     chosen = _profile(profile, options, url) if profile else None

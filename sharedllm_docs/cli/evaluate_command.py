@@ -42,8 +42,8 @@ class RequestOptions:
             "--systems",
             "LIST",
             "NAME[+evidence[=N]][:KEY=VALUE,...], separated by commas; docs/evaluation.md lists them.",
-            "closed_book,first_8k,full_prefill,rag,rag-tuned,prefix,prefix+evidence; with an adapter also "
-            "sharedllm,sharedllm+evidence",
+            "ask for your own questions; else closed_book,first_8k,full_prefill,rag,rag-tuned,prefix,prefix+evidence, "
+            "with an adapter also sharedllm,sharedllm+evidence",
         ),
     ] = None
     ablation: Annotated[
@@ -65,7 +65,7 @@ class RequestOptions:
     ] = None
     files: Annotated[
         list[Path] | None,
-        _what("--files", "FILE...", "Documents that your own questions are about."),
+        _what("--files", "FILE...", "Documents that your own questions are about, or folders of them."),
     ] = None
 
     def keywords(self) -> dict[str, Any]:
@@ -101,6 +101,14 @@ class RunOptions:
     max_minutes: Annotated[
         float | None, option("--max-minutes", "M", "Stop cleanly after this time, with exit code 75.")
     ] = None
+    lazy: Annotated[
+        bool,
+        option(
+            "--lazy",
+            None,
+            "Encode only the chunks that questions need: the same answers, sooner. Times are given without encoding.",
+        ),
+    ] = False
     no_plots: Annotated[bool, option("--no-plots", None, "Do not draw PNG files.")] = False
 
     def keywords(self) -> dict[str, Any]:

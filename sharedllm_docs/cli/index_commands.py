@@ -12,7 +12,7 @@ from sharedllm_docs.cli.options import (
     IndexOption,
     LoadingOptions,
     OutputOptions,
-    QuestionOptions,
+    SelectionOptions,
     WhereOption,
     flattened,
     given,
@@ -21,7 +21,7 @@ from sharedllm_docs.cli.options import (
 from sharedllm_docs.cli.progress import bars
 from sharedllm_docs.cli.records import document_record, tree_record
 from sharedllm_docs.cli.screen import Screen, one_line, opened
-from sharedllm_docs.cli.units import count_text
+from sharedllm_docs.cli.units import count_text, parse_duration
 from sharedllm_docs.errors import ConfigError, DamagedIndexError
 from sharedllm_docs.retrieval.query import fits
 from sharedllm_docs.sizes import size_text
@@ -77,7 +77,7 @@ def print_documents(screen: Screen, index: Index, where: Where | None = None) ->
 def show(
     document: Document,
     location: IndexOption,
-    asked: QuestionOptions,
+    asked: SelectionOptions,
     model: LoadingOptions,
     output: OutputOptions,
     question: Annotated[
@@ -249,14 +249,28 @@ def _tell(screen: Screen, report: VerifyReport, repaired: int | None, url: str) 
 
 
 @flattened
-def prune(location: IndexOption, output: OutputOptions) -> None:
+def prune(
+    location: IndexOption,
+    output: OutputOptions,
+    grace: Annotated[
+        str | None,
+        typer.Option(
+            "--grace",
+            metavar="TIME",
+            help="Leave what was written within this time, e.g. 2h, to workers that may be about to commit it. "
+            "[default: 1d at a URL, 0 in a folder]",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
     """Delete what no document uses.
 
     Removed documents and interrupted additions leave it behind.
     """
     with opened(output) as screen:
+        kept = None if grace is None else parse_duration(grace, "--grace")
         index = backend.open_index(location.index, screen.report)
-        freed = index.prune()
+        freed = index.prune(grace=kept)
         if screen.json:
             screen.emit({"index": index.url, "freed_bytes": freed, "bytes": index.size()})
         else:

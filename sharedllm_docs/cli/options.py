@@ -28,6 +28,7 @@ from sharedllm_docs.config import (
     StoreDtype,
 )
 from sharedllm_docs.errors import ConfigError
+from sharedllm_docs.retrieval.query import FULL
 
 if TYPE_CHECKING:
     from sharedllm_docs.documents.readers.options import ReadOptions
@@ -304,6 +305,24 @@ _model = partial(option, panel="Model")
 
 
 @dataclass(frozen=True)
+class ClusterOptions:
+    """Where files are read by many workers."""
+
+    ray: Annotated[bool, option("--ray", None, "Read with Ray: on this machine, or the cluster of --ray-address.")] = (
+        False
+    )
+    ray_address: Annotated[
+        str | None, option("--ray-address", "ADDRESS", "Ray cluster, e.g. auto or ray://head:10001; says --ray too.")
+    ] = None
+    workers: Annotated[
+        int | None, option("--workers", "N", "Maximum number of Ray workers.", "what the cluster has room for")
+    ] = None
+    report: Annotated[
+        str | None, option("--report", "FILE", "With Ray: add a line of JSON for every file as soon as it is done.")
+    ] = None
+
+
+@dataclass(frozen=True)
 class LoadingOptions:
     """Which model an index works with, and where it computes; the fields are keywords of ``Index.open``."""
 
@@ -438,7 +457,7 @@ _question = partial(option, panel="Question")
 
 @dataclass(frozen=True)
 class AmountOptions:
-    """How much is injected, quoted and cited."""
+    """How much is injected and quoted."""
 
     budget: Annotated[
         int | None, _question("--budget", "ROWS", "Maximum number of rows injected per layer.", "the profile's")
@@ -447,13 +466,28 @@ class AmountOptions:
         int | None,
         _question("--evidence", "TOKENS", "Text of the best passages quoted in the prompt.", "the adapter's, else 0"),
     ] = None
-    max_citations: Annotated[
-        int | None, _question("--citations", "N", "Maximum number of citations.", str(_RETRIEVAL.max_citations))
-    ] = None
+
+
+CitationsOption = Annotated[
+    int | None,
+    _question(
+        "--citations",
+        "N",
+        "Maximum number of citations.",
+        f"{_RETRIEVAL.max_citations}, of an answer in full {FULL['max_citations']}",
+    ),
+]
 
 
 @dataclass(frozen=True)
-class QuestionOptions(AmountOptions):
+class SummaryOptions(AmountOptions):
+    """How much is injected, quoted and cited."""
+
+    max_citations: CitationsOption = None
+
+
+@dataclass(frozen=True)
+class SelectionOptions(AmountOptions):
     """What is selected and injected."""
 
     selector: Annotated[
@@ -463,6 +497,13 @@ class QuestionOptions(AmountOptions):
     candidates: Annotated[
         int | None, _question("--candidates", "N", "Maximum number of chunks considered.", str(_RETRIEVAL.candidates))
     ] = None
+
+
+@dataclass(frozen=True)
+class QuestionOptions(SelectionOptions):
+    """What is selected, injected and cited, and when a question is declined."""
+
+    max_citations: CitationsOption = None
     relevance_floor: Annotated[
         float | None,
         _question(
@@ -495,13 +536,24 @@ class AnswerOptions:
 
     style: Annotated[
         str | None,
-        _answer("--style", choices(AnswerStyle), "A phrase, one sentence, or several with numbered sources.", "short"),
+        _answer(
+            "--style",
+            choices(AnswerStyle),
+            "A phrase, one sentence, or several with numbered sources.",
+            "short; summarise: full",
+        ),
     ] = None
     instructions: Annotated[
         str | None, _answer("--instructions", "TEXT", "What else the model is to heed in its answer.")
     ] = None
     max_new_tokens: Annotated[
-        int | None, _answer("--max-tokens", "N", "Maximum length of the answer.", str(_GENERATION.max_new_tokens))
+        int | None,
+        _answer(
+            "--max-tokens",
+            "N",
+            "Maximum length of the answer.",
+            f"{_GENERATION.max_new_tokens}, in full {FULL['max_new_tokens']}",
+        ),
     ] = None
     temperature: Annotated[
         float | None,

@@ -12,7 +12,6 @@ import typer
 from sharedllm_docs.cli import backend
 from sharedllm_docs.cli.failures import resumable_encoding
 from sharedllm_docs.cli.options import (
-    AmountOptions,
     AnswerOptions,
     IndexOption,
     KeepOption,
@@ -24,6 +23,7 @@ from sharedllm_docs.cli.options import (
     ScopeOption,
     StayOptions,
     StreamOption,
+    SummaryOptions,
     flattened,
     given,
     keeping,
@@ -109,7 +109,7 @@ def ask(
 def summarise(
     document: Annotated[str, typer.Argument(metavar="DOC", help="Document of the index, by name or key.")],
     location: IndexOption,
-    asked: AmountOptions,
+    asked: SummaryOptions,
     answering: AnswerOptions,
     model: LoadingOptions,
     profile: ProfileOptions,

@@ -160,6 +160,6 @@ def settings_of(index: list[str] | None, config: Path | None, **given: Any) -> A
     named = {name: value for name, value in given.items() if value not in (None, [])}
     if "api_keys" in named:
         named["api_keys"] = tuple(one if HASH.fullmatch(one) else hashed(one) for one in named["api_keys"])
-    if index or config is None:
-        named["indexes"] = index_names(index or [os.environ.get(INDEX_VARIABLE) or DEFAULT_INDEX])
-    return Settings.load(config, **named)
+    if index:
+        named["indexes"] = index_names(index)
+    return Settings.load(config, default_index=os.environ.get(INDEX_VARIABLE) or DEFAULT_INDEX, **named)

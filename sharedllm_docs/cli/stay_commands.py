@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sharedllm_docs.cli.options import OutputOptions, flattened
-from sharedllm_docs.cli.screen import Screen, one_line, opened
+from sharedllm_docs.cli.screen import one_line, opened
 from sharedllm_docs.cli.units import count_text, seconds_text
 from sharedllm_docs.sizes import size_text
 
@@ -25,12 +25,12 @@ _Index = Annotated[
 def status(output: OutputOptions, index: _Index = None) -> None:
     """List the processes that keep a model in memory between questions."""
     with opened(output) as screen:
-        found = _chosen(index)
+        found, others = _chosen(index)
         if screen.json:
             screen.emit({"processes": [{**asdict(one), "folder": str(one.folder)} for one in found]})
             return
         if not found:
-            screen.print("No process stays.")
+            screen.print(_none(index, others))
         for one in found:
             screen.print(one_line(_line(one)))
 
@@ -39,26 +39,36 @@ def status(output: OutputOptions, index: _Index = None) -> None:
 def stop(output: OutputOptions, index: _Index = None) -> None:
     """End the processes that keep a model in memory, each after the answer in hand."""
     with opened(output) as screen:
-        found = _chosen(index)
+        found, others = _chosen(index)
         stopped = [one for one in found if one.stop()]
         if screen.json:
             screen.emit({"stopped": [{"pid": one.pid, "url": one.url} for one in stopped]})
             return
-        _tell(screen, stopped)
+        if not stopped:
+            screen.print(_none(index, others))
+        for one in stopped:
+            screen.print(one_line(f"Stopped {one.pid}: {one.url}"))
 
 
-def _chosen(index: str | None) -> list[StayingProcess]:
+def _chosen(index: str | None) -> tuple[list[StayingProcess], int]:
+    """The processes of an index, of all for None, and the number of the others."""
     from sharedllm_docs.serving.stay.overview import running
     from sharedllm_docs.serving.stay.settings import absolute_url
 
-    return [one for one in running() if index is None or one.url == absolute_url(index)]
+    found = running()
+    chosen = [one for one in found if index is None or one.url == absolute_url(index)]
+    return chosen, len(found) - len(chosen)
 
 
-def _tell(screen: Screen, stopped: list[StayingProcess]) -> None:
-    if not stopped:
-        screen.print("No process stays.")
-    for one in stopped:
-        screen.print(one_line(f"Stopped {one.pid}: {one.url}"))
+def _none(index: str | None, others: int) -> str:
+    if index is None:
+        return "No process stays."
+    said = f"No process stays for the index {index}."
+    return (
+        f"{said} {count_text(others, 'process', 'processes')} of other indexes: `sharedllm-docs status`."
+        if others
+        else said
+    )
 
 
 def _line(one: StayingProcess) -> str:

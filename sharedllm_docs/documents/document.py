@@ -217,7 +217,8 @@ class Document:
         level = 1 << 30
         for section in reversed(self.sections[: bisect.bisect_right(self._section_starts, char)]):
             if section.level < level:
-                path.append(section.title)
+                if path[-1:] != [section.title]:  # a title page and its first heading may say the same
+                    path.append(section.title)
                 level = section.level
             if level <= 1:
                 break

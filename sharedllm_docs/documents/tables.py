@@ -1,7 +1,8 @@
 """Tables as text: one line a row, every value behind the head of its column. Shared by all readers that know cells.
 
 ``Revenue | Q1 2025: 24.7 | Q1 2024: 21.3``: a row's cell brings its head along, so that a question about it finds row
-and column, whatever the leaves cut off. Pure.
+and column, whatever the leaves cut off. What is repeated rather than printed at its place stands between two marks,
+which ``without_marks`` takes out again as places (``Page.repeats``). Pure.
 """
 
 from __future__ import annotations
@@ -9,7 +10,13 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-BAR = " | "
+from sharedllm_docs.documents.document import TABLE_BAR
+from sharedllm_docs.documents.traced import joined
+
+BAR = TABLE_BAR
+OPENS, CLOSES = "\ufdd0", "\ufdd1"
+"""Non-characters around what is repeated: Unicode keeps them for use inside a program."""
+_MARKED = re.compile(f"[{OPENS}{CLOSES}]|[^{OPENS}{CLOSES}]+")
 _LONGEST_LINE = 150  # characters, from which a row goes on in a new line that repeats its label
 _LONGEST_HEAD = 80
 _GROUP = 260  # characters of rows, after which the title is repeated
@@ -30,34 +37,62 @@ def table_rows(header: Sequence[str], rows: Sequence[Sequence[str]], title: str 
         title: of the table; it is repeated in a long one, not written at the top.
 
     Returns:
-        the line of the heads, if there are any, then one or more lines a row.
+        the line of the heads, if there are any, then one or more lines a row; what is repeated in them is marked.
     """
     heads = [_one_line(cell)[:_LONGEST_HEAD] for cell in header]
     lines = [BAR.join(filter(None, heads))] if any(heads) else []
     since = 0
+    title = _one_line(title)
     for row in rows:
         cells = [_one_line(cell) for cell in row]
         if not any(cells):
             continue
         if title and since > _GROUP:
-            lines.append(title)
+            lines.append(repeated(title))
             since = 0
         for line in _row(heads, cells):
             lines.append(line)
             since += len(line)
+    if title and sum(map(len, lines)) > _GROUP:
+        lines.insert(0, repeated(title))  # each passage finds its title on the way up
     return lines
+
+
+def repeated(text: str) -> str:
+    """Text that is not printed at this place."""
+    return f"{OPENS}{text}{CLOSES}"
+
+
+def without_marks(text: str) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """A text without the marks around what is repeated, and the places (start, end) of that."""
+    if OPENS not in text and CLOSES not in text:
+        return text, ()
+    parts, spans, length, begun = list[str](), list[tuple[int, int]](), 0, -1
+    for match in _MARKED.finditer(text):
+        piece = text[match.start() : match.end()]
+        if piece == OPENS:
+            begun = length if begun < 0 else begun
+        elif piece == CLOSES:
+            if 0 <= begun < length:
+                spans.append((begun, length))
+            begun = -1
+        else:
+            parts.append(piece)
+            length += len(piece)
+    return joined("", parts), tuple(spans)
 
 
 def _row(heads: Sequence[str], cells: Sequence[str]) -> list[str]:
     """The lines of a row: its label, then each value behind its head."""
-    label = cells[0]
+    place = next((number for number, cell in enumerate(cells) if cell), 0)
+    if is_number(cells[place]) or sum(map(bool, cells)) < 2:
+        place = 0  # else a row without a label of its own has one further on: Subtotal
+    label = cells[place]
     values = []
-    for number, cell in enumerate(cells[1:], start=1):
+    for number, cell in enumerate(cells[place + 1 :], start=place + 1):
         if cell:
             head = heads[number] if number < len(heads) else ""
-            values.append(f"{head}: {cell}" if head else cell)
-    if not label and heads and heads[0]:
-        label = ""
+            values.append(f"{repeated(f'{head}: ')}{cell}" if head else cell)
     lines, line = [], label
     for value in values:
         if line != label and len(line) + len(value) > _LONGEST_LINE:
@@ -81,6 +116,8 @@ def split_header(rows: Sequence[Sequence[str]]) -> tuple[list[str], list[Sequenc
         return [], list(rows)
     if len(set(filled)) < len(filled) or len(first) < 2:
         return [], list(rows)
+    if len(first) == 2 and not any(is_number(row[1]) for row in rows[1:] if len(row) > 1):
+        return [], list(rows)  # names and what belongs to them
     return first, list(rows[1:])
 
 
@@ -97,6 +134,46 @@ def join_heads(rows: Sequence[Sequence[str]]) -> list[str]:
 def is_number(cell: str) -> bool:
     """Whether a cell holds a number, an amount, a share or a date in digits."""
     return _NUMBER.fullmatch(cell.strip()) is not None
+
+
+def filled(row: Sequence[str]) -> int:
+    """How many cells of a row hold something."""
+    return sum(bool(cell.strip()) for cell in row)
+
+
+def head_rows(rows: Sequence[Sequence[str]]) -> int:
+    """How many rows at the top of a table without marked heads name the columns."""
+    if len(rows) < 2 or max(map(len, rows)) < 2 or not _is_head(rows[0]):
+        return 0
+    body = rows[1:]
+    numeric = sum(any(is_number(cell) for cell in row if cell.strip()) for row in body)
+    count = 1
+    # further head rows only where the rows below hold numbers, and the first row left columns open (a merged head)
+    while (
+        count < min(_MAX_HEAD_ROWS, len(rows) - 1)
+        and _is_head(rows[count])
+        and numeric >= len(body) / 2
+        and (filled(rows[count - 1]) < filled(rows[count]) or _says_twice(rows[count - 1]))
+        and not any(is_number(cell) and not _YEAR.fullmatch(cell.strip()) for cell in rows[count])
+    ):
+        count += 1
+    return count
+
+
+def _says_twice(row: Sequence[str]) -> bool:
+    filled = [cell for cell in row if cell.strip()]
+    return len(set(filled)) < len(filled)
+
+
+def _is_head(row: Sequence[str]) -> bool:
+    filled = [cell for cell in row if cell.strip()]
+    # years and quarters head columns as well
+    worded = [cell for cell in filled if not is_number(cell) or (cell.isdecimal() and len(cell) == 4)]
+    if len(filled) < 2 or len(worded) < len(filled):
+        return False
+    if not row[0].strip() and all(_YEAR.fullmatch(cell.strip()) for cell in filled):
+        return True
+    return any(not cell.strip().isdecimal() for cell in filled)
 
 
 def _one_line(cell: str) -> str:

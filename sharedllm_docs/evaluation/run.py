@@ -40,6 +40,8 @@ from sharedllm_docs.model.zoo import DEFAULT_MODEL, EMBEDDED
 PDF_DIR_VARIABLE = "SHAREDLLM_DOCS_PDF_DIR"
 DEFAULT_SYSTEMS = "closed_book,first_8k,full_prefill,rag,rag-tuned,prefix,prefix+evidence"
 WITH_ADAPTER = ",sharedllm,sharedllm+evidence"
+OWN_SYSTEMS = "ask"
+"""For a user's own questions: what a question gets without any setting, in minutes rather than hours."""
 _EXAMPLES = Path("examples")
 
 
@@ -49,7 +51,8 @@ class Request:
 
     Attributes:
         task: name of the task, or a questions file (JSONL or CSV).
-        systems: specifications, separated by commas; None for the usual ones, with an adapter ``sharedllm`` among them.
+        systems: specifications, separated by commas; None for the usual ones, with an adapter ``sharedllm`` among them,
+            and for a questions file ``ask``.
         ablation: name of an ablation, instead of ``systems``.
         of: the system that the ablation varies, ``prefix`` or ``sharedllm``.
         lengths: tokens of the documents, as ``1K,8K``; "" for the task's own.
@@ -122,6 +125,7 @@ class Settings:
         indexes: folder of the indexes; ``out/indexes`` by default.
         max_minutes: stop cleanly after the example during which this time has passed.
         plots: draw plots, where matplotlib is installed.
+        lazy: encode only the chunks that questions need, when they are asked.
 
     Raises:
         EvaluationError: ``max_minutes`` is not above 0.
@@ -133,6 +137,7 @@ class Settings:
     indexes: Path | None = None
     max_minutes: float | None = None
     plots: bool = True
+    lazy: bool = False
 
     def __post_init__(self) -> None:
         if self.max_minutes is not None and self.max_minutes <= 0:
@@ -174,7 +179,7 @@ def start(
     """
     embedded = DEFAULT_MODEL if model.name is None else EMBEDDED.get(model.name)
     adapter = load_adapter(model.adapter, embedded.name if embedded else "", None)
-    usual = DEFAULT_SYSTEMS + (WITH_ADAPTER if adapter else "")
+    usual = OWN_SYSTEMS if request.own else DEFAULT_SYSTEMS + (WITH_ADAPTER if adapter else "")
     specs, lengths = parse_systems(request.systems or usual), parse_lengths(request.lengths)
     # a bad row is told before a model is loaded
     own = OwnQuestions(Path(request.task), request.files, report) if request.own else None
@@ -217,7 +222,8 @@ def evaluate(
     examples = task.examples(settings.limit, settings.seed)
     folder = settings.indexes or settings.out / "indexes"
     generation = GenerationConfig(max_new_tokens=task.max_new_tokens)
-    factory = SystemFactory(llm, folder, generation, adapter, _gold(examples), settings.seed, _kept(task, examples))
+    kept = _kept(task, examples)
+    factory = SystemFactory(llm, folder, generation, adapter, _gold(examples), settings.seed, kept, settings.lazy)
     systems = [factory.make(spec) for spec in specs]
     file = RunFile(settings.out / f"{task.name}.jsonl", _header(task, llm, settings.seed))
     _check_adapters(file, systems)

@@ -14,7 +14,7 @@ from sharedllm_docs.documents.readers.base import UNREAD_CODES
 from sharedllm_docs.documents.readers.identify import Identity
 from sharedllm_docs.documents.readers.read import warn_of_losses
 from sharedllm_docs.errors import StoreError
-from sharedllm_docs.index.ingest import Ingestion, Report
+from sharedllm_docs.index.ingest import Ingested, Ingestion, Report
 from sharedllm_docs.index.library import Library
 from sharedllm_docs.index.reading import Encode, Reading
 from sharedllm_docs.index.sources import NOT_KEPT, Kept
@@ -82,6 +82,34 @@ class Addition:
             replaced = self._retire(writer, done.record)
         if self.encode == "background":
             self.reading.start([done.record.key], report)
+        return self._added(ingestion, done, read_seconds, begun, replaced)
+
+    def commit(self, ingestion: Ingestion, begun: float) -> AddedDocument:
+        """Add a document whose chunks are encoded already, by workers; whatever else takes time is done before.
+
+        Args:
+            ingestion: of the document; its ``run`` finds every chunk, or says which are missing.
+            begun: time of the performance counter at which the work began.
+
+        Raises:
+            StoreError: see ``run``.
+        """
+        present = self.present(ingestion.document)
+        if present is not None and not self.force and self._says_the_same(present, ingestion.document):
+            spent = time.perf_counter() - begun
+            name, places = ingestion.document.name, ingestion.document.places
+            return self._found(present, name, spent, ingestion.report, ingestion.kept, places)
+        ingestion.prepare()
+        with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
+            self.store.check_room(ingestion.missing_bytes(writer, shards=False), max_bytes=self.max_bytes)
+            done = ingestion.run(writer)
+            replaced = self._retire(writer, done.record)
+        return self._added(ingestion, done, 0.0, begun, replaced)
+
+    def _added(
+        self, ingestion: Ingestion, done: Ingested, read_seconds: float, begun: float, replaced: tuple[str, ...]
+    ) -> AddedDocument:
+        """What the caller of ``add`` is told of a document that is new."""
         seconds = time.perf_counter() - begun
         later = {done.record.chunks[number].start for number in done.record.unread}
         pairs = zip(ingestion.chunks, ingestion.reused, strict=True)

@@ -152,7 +152,8 @@ class Engine:
                 return self.answer(one, (yield from written)[0])
             return self.answer(one, (yield from marker.through(written))[0], marker)
 
-        return Stream(pieces(), self.sources(one))
+        # finding quotes takes as long as loading rows, and the first piece does not wait for what few readers want
+        return Stream(pieces(), lambda: self.sources(one))
 
     def sources(self, one: Asked) -> tuple[Citation, ...]:
         """Citations of the nodes that are injected for a question, before there is an answer."""
@@ -377,7 +378,7 @@ class Engine:
         llm = self.reader(batch[0].query)
         answer = max(batch[0].query.generation.max_new_tokens if writes else 0, len(not_said_ids(llm)))
         return InjectedDecoder(
-            llm.upper,
+            llm.questions,
             llm.profile,
             [one.injection for one in batch if one.injection is not None],
             front=llm.front,
@@ -426,8 +427,9 @@ class Engine:
         return Answer(
             question=question,
             text=text if said or not says else NOT_SAID,
-            draft=text if says and not said else "",
+            draft=result.text.strip() if result and says and not said else "",
             citations=passages if said else (),
+            marks=_marks(marker) if marked and marker else (),
             nearest=() if said else passages,
             found=said,
             confidence=confidence,
@@ -451,6 +453,12 @@ class Engine:
                 chunks_encoded=one.chunks_encoded,
             ),
         )
+
+
+def _marks(marker: Marker) -> tuple[tuple[int, int, int], ...]:
+    """Marks as they stand in the answer, whose white space at the ends is left out."""
+    before = len(marker.text) - len(marker.text.lstrip())
+    return tuple((start - before, end - before, number) for start, end, number in marker.marks)
 
 
 def _says(text: str) -> bool:

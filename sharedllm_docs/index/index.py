@@ -218,12 +218,16 @@ class Index:
         """
         return self._store.is_current() and (self._llm is None or self._llm.files_unchanged())
 
-    def check_there(self) -> None:
-        """Raise IndexNotFoundError if the index was removed, or made anew, since it was opened: its lists are empty."""
-        if not self._store.is_current():
-            raise IndexNotFoundError(
-                f"The index {self.url} is not there any more.", remedy="Put it back, or open it anew."
-            )
+    def reopened(self) -> Self:
+        """The index that is at this place now; it has the model in memory, where that is still the right one.
+
+        Raises:
+            IndexNotFoundError, ...: as ``open``.
+        """
+        found = type(self).open(self.url, report=self._report, **self._options)
+        if self._llm is not None and self._llm.files_unchanged():
+            found.adopt(self._llm)
+        return found
 
     def _model_options(self) -> dict[str, Any]:
         """Arguments of ``from_pretrained`` that the index was made with, replaced by those it was opened with."""
@@ -511,9 +515,15 @@ class Index:
         self._library.forget(key)
         return info
 
-    def prune(self, *, timeout: float = LOCK_TIMEOUT) -> int:
-        """Delete what no document needs; returns the bytes freed."""
-        return self._store.prune(timeout=timeout).bytes
+    def prune(self, *, timeout: float = LOCK_TIMEOUT, grace: float | None = None) -> int:
+        """Delete what no document needs; returns the bytes freed.
+
+        Args:
+            timeout: seconds to wait for another process that writes.
+            grace: seconds for which what was written stays, since workers may be about to commit it. None: a day at a
+                URL, none in a local folder.
+        """
+        return self._store.prune(timeout=timeout, grace=grace).bytes
 
     def size(self) -> int:
         """Bytes of the whole index."""

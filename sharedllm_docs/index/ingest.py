@@ -201,6 +201,9 @@ class Ingestion:
             stage_seconds=self.stage_seconds,
         )
 
+    def prepare(self) -> None:
+        """Do before the lock is taken what needs no store; nothing here, since encoding needs it on the way."""
+
     # -- steps ------------------------------------------------------------------------------------------------------
 
     def _find_chunks(self, writer: IndexWriter, records: dict[int, ChunkRecord]) -> NDArray[np.float32] | None:
@@ -227,7 +230,7 @@ class Ingestion:
         done = sum(len(self.chunks[index]) for index in records)
         self.report(Progress("encode", done, len(self.tokens), "tokens"))
         for batch in _batches(missing, self.llm.encoding_batch):
-            encoded = self._encode(batch)
+            encoded = self.encode_batch(batch)
             begun = time.perf_counter()
             for chunk, rows in zip(batch, encoded, strict=True):
                 blocks = RowLayout(ContextTree(self.llm.profile, len(chunk))).blocks
@@ -238,7 +241,8 @@ class Ingestion:
             self.report(Progress("encode", done, len(self.tokens), "tokens"))
         return np.concatenate([vectors[chunk.index] for chunk in self.chunks])
 
-    def _encode(self, batch: Sequence[Chunk]) -> list[EncodedChunk]:
+    def encode_batch(self, batch: Sequence[Chunk]) -> list[EncodedChunk]:
+        """The rows of several chunks, encoded together."""
         begun = time.perf_counter()
         with self.llm.lock:
             encoded = self.llm.encoder.encode([self.ids(chunk) for chunk in batch])

@@ -71,6 +71,7 @@ class Library:
         """What searches these documents; kept for the next question over the same ones, as are a few others."""
         from sharedllm_docs.retrieval.searcher import Searcher
 
+        self._store.prefetch([record for record in records if record.key not in self._prepared])
         prepared = [self.prepared(record) for record in records]
         same = tuple(map(id, prepared))
         found = self._searchers.pop(same, None)  # it holds its documents, so no other has their ids

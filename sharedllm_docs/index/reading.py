@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import threading
 import warnings
-from collections.abc import Callable, Collection, Iterable, Sequence
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -134,9 +135,16 @@ class Reading:
         if not unread:
             return settled, 0
         encoded = 0
-        for batch in _batches(unread, self._llm().encoding_batch):
-            with self._llm().lock:
-                encoded += self._encode(record, batch)
+        try:
+            for batch in _batches(unread, self._llm().encoding_batch):
+                _CHECK.get()()
+                with self._llm().lock:
+                    encoded += self._encode(record, batch)
+        except BaseException:
+            if encoded:  # nobody waits for the rest any more; what is there is stored
+                held = [record.chunks[number] for number in unread]
+                self._keep_if_possible(record, {one.key for one in held if self._store.settled(one) is not None})
+            raise
         settled |= {number: found for number in unread if (found := self._store.settled(record.chunks[number]))}
         noted = self._keep_if_possible(record, {record.chunks[number].key for number in unread})
         if noted is not None:  # another process may have written other bits of the same chunk meanwhile
@@ -347,11 +355,13 @@ class Reading:
         except BaseException as error:  # raised by ``wait``
             self._failure = error
         finally:
-            for work in works.values():
-                self._save(work)
-            with self._state:
-                self._queue.clear()
-                self._running = False
+            try:
+                for work in works.values():
+                    self._save(work)
+            finally:  # whatever happens, a later document is read again
+                with self._state:
+                    self._queue.clear()
+                    self._running = False
 
     def _take_up(self, works: dict[str, _Unfinished]) -> bool:
         """Begin documents that were queued since; False if there is nothing left to do."""
@@ -447,6 +457,22 @@ class StoredRows:
             if NODE_VECTORS not in document.vectors:
                 made = self._reading.node_vectors(self._records[document.key])
                 document.vectors = {**document.vectors, NODE_VECTORS: made}
+
+
+_CHECK: ContextVar[Callable[[], None]] = ContextVar("check", default=lambda: None)
+
+
+@contextmanager
+def checked(check: Callable[[], None]) -> Iterator[None]:
+    """Within the block, ``check`` is called before each step of encoding chunks for a question, which it may end.
+
+    What it raises reaches whoever asked; what was encoded before is stored.
+    """
+    token = _CHECK.set(check)
+    try:
+        yield
+    finally:
+        _CHECK.reset(token)
 
 
 def _batches(items: Sequence[int], size: int) -> list[Sequence[int]]:

@@ -63,7 +63,13 @@ def without_rows(
         start = int(injection.query_position) - injection.num_rows if llm.profile.positions == "token" else 0
         nothing = Injection(injection.keys[:, :, :0], injection.values[:, :, :0], injection.positions[:0], start)
         with InjectedDecoder(
-            llm.upper, llm.profile, [nothing], front=llm.front, blocks=llm.blocks, capacity=len(sequence), lock=llm.lock
+            llm.questions,
+            llm.profile,
+            [nothing],
+            front=llm.front,
+            blocks=llm.blocks,
+            capacity=len(sequence),
+            lock=llm.lock,
         ) as decoder:
             logits = decoder.feed([sequence], all_logits=True)[:, len(question) - 1 :]
         found += _means(logits, [result.ids])

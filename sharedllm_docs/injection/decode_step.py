@@ -1,15 +1,14 @@
-"""The model that decodes an answer's tokens on a CPU, where a step of one token is limited by memory reads.
+"""The models that read a question and decode its answer on a CPU: twins of the decoder over the same weights.
 
-It is a twin of the decoder over the same weights. Its attention reads injected rows once per group of heads, and in
-bfloat16 its linear layers multiply by weights in eight bits. The decoder itself stays as it is; everything that feeds
-more than one token at a time (encoding, questions) uses the decoder.
+Their attention takes the heads that share keys together (``grouped_heads``). A step of one token is limited by memory
+reads, so in bfloat16 the linear layers of its model multiply by weights in eight bits. The decoder itself stays as it
+is, and encoding uses it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any
 
 import torch
 from torch import nn
@@ -17,14 +16,10 @@ from torch import nn
 from sharedllm_docs.architectures.attention import register_attention
 from sharedllm_docs.architectures.base import Architecture
 from sharedllm_docs.errors import ConfigError
-from sharedllm_docs.injection.row_attention import attend_to_rows
+from sharedllm_docs.injection.grouped_heads import GROUPED_HEADS, grouped_attention
 
 STEP_WEIGHTS = ("auto", "int8", "model")
-GROUPED_HEADS = "sharedllm_docs_grouped_heads"
-"""Name under which ``grouped_attention`` is registered with transformers."""
 _USUAL = "sdpa"
-_HARMLESS = frozenset({"use_cache", "cache_position", "position_ids", "sliding_window"})
-"""Arguments of attention layers that do not change what a single token attends to, beyond the mask."""
 _LARGEST = 127
 _PART = 4096
 """Rows of a weight matrix that are converted to float32 at once, which bounds memory for large output heads."""
@@ -75,6 +70,14 @@ def for_steps(arch: Architecture, step_weights: str = "auto", kept: Kept = lambd
     return steps
 
 
+def for_questions(arch: Architecture) -> Architecture:
+    """The model for a question's tokens: a twin that attends sooner in bfloat16, where its bits are the decoder's own.
+
+    In float32 some are not, as a product's sums depend on how many rows are multiplied at once.
+    """
+    return for_steps(arch, "model") if arch.dtype == torch.bfloat16 else arch
+
+
 def _linears(arch: Architecture) -> dict[str, nn.Linear]:
     """The linear layers of the model's layers, and its output head, by name."""
     layers = {f"layers.{n}.{name}": one for n, layer in enumerate(arch.layers) for name, one in layer.named_modules()}
@@ -112,45 +115,3 @@ def _product(codes: torch.Tensor, scale: torch.Tensor, bias: torch.Tensor | None
     product: torch.Tensor = torch._weight_int8pack_mm(flat, codes, scale)
     product = product.view(*given.shape[:-1], len(codes))
     return product if bias is None else product + bias
-
-
-def grouped_attention(
-    module: Any,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    **others: Any,
-) -> tuple[torch.Tensor, None]:
-    """An attention function for transformers that lays out heads sharing keys as if they were tokens.
-
-    A single token sees all rows, so this is the same sum over the same rows; torch's kernel for grouped heads reads
-    them once per head. Calls that cannot be grouped go to transformers' own function.
-
-    Args:
-        module: the attention layer.
-        query: [B, H, S, D].
-        key: [B, KV, R, D].
-        value: [B, KV, R, D].
-        attention_mask: [B, 1, S, R], or None.
-        dropout: 0 while decoding.
-        scaling: factor of the scores.
-        others: further arguments that layers of some families pass.
-
-    Returns:
-        the mixed values [B, S, H, D], and None for the attention weights.
-    """
-    from transformers.integrations.sdpa_attention import sdpa_attention_forward
-
-    batch, heads, length, size = query.shape
-    shared = attention_mask is None or attention_mask.shape[1] == 1
-    if length != 1 or not shared or dropout or set(others) - _HARMLESS:
-        usual: tuple[torch.Tensor, None] = sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **others
-        )
-        return usual
-    as_tokens = query.reshape(batch, key.shape[1], -1, size)
-    mixed = attend_to_rows(as_tokens, key, value, attention_mask, scaling)
-    return mixed.reshape(batch, 1, heads, size), None

@@ -21,6 +21,7 @@ from sharedllm_docs.architectures.rope import rotate
 from sharedllm_docs.config import Profile
 from sharedllm_docs.documents.tree import RowPlace
 from sharedllm_docs.injection.cross_attention import CrossAttention, CrossRows, cross_attending
+from sharedllm_docs.injection.grouped_heads import GROUPED_HEADS, grouped_mask
 from sharedllm_docs.injection.prompt_prefix import FrontState, front_state
 
 
@@ -128,7 +129,7 @@ class InjectedDecoder:
     """The decoder for a batch of questions that attend to injected rows; a context manager.
 
     Args:
-        arch: the upper model.
+        arch: the upper model, or its twin for questions (``decode_step``).
         profile: resolved.
         injections: one per question; numbers of rows may differ (shorter ones are padded and masked).
         front: the prompt's start (``joint`` only, its tokens count in the injections' positions).
@@ -337,6 +338,8 @@ class InjectedDecoder:
         if not ragged and window is None and prefix + done == 0 and implementation != "eager":
             return None  # a plain causal sequence: the kernels' own path, bit for bit the model's
         seen = self._visible(prefix, window, done, length).to(self.arch.device)
+        if implementation == GROUPED_HEADS and length > 1:
+            return grouped_mask(seen, self.arch.num_heads // self.arch.kv_heads, self.arch.dtype)
         return for_attention(seen, implementation, self.arch.dtype)
 
     def _visible(self, prefix: int, window: int | None, done: int, length: int) -> torch.Tensor:

@@ -23,7 +23,7 @@ from sharedllm_docs.config import GenerationConfig, Profile, ProfileName, Prompt
 from sharedllm_docs.documents.tokens import check_tokenizer
 from sharedllm_docs.errors import AdapterError
 from sharedllm_docs.injection.cross_attention import CrossAttention
-from sharedllm_docs.injection.decode_step import check_step_weights, for_steps
+from sharedllm_docs.injection.decode_step import check_step_weights, for_questions, for_steps
 from sharedllm_docs.injection.encoder import LowerEncoder
 from sharedllm_docs.injection.generate import end_tokens
 from sharedllm_docs.injection.prompt_prefix import FrontState, front_state
@@ -267,7 +267,7 @@ class SharedLLM:
         if self.adapter is None or self.adapter.changes_rows or self.profile.fusion != "joint":
             return self
         twin = copy.copy(self)
-        for name in ("front", "steps", "confidence"):
+        for name in ("front", "questions", "steps", "confidence"):
             twin.__dict__.pop(name, None)
         # its questions take as many rows as those of the untrained profile over the same index
         twin.adapter, twin.upper, twin.profile = None, self.base, replace(self.profile, name="prefix")
@@ -395,6 +395,12 @@ class SharedLLM:
     def encoder(self) -> LowerEncoder:
         """Encodes chunks for this model and profile."""
         return LowerEncoder(self.lower, self.profile, self.front_ids)
+
+    @cached_property
+    def questions(self) -> Architecture:
+        """The upper model in the form that a question's tokens are fed to, made at the first question."""
+        with self.lock:
+            return for_questions(self.upper)
 
     @cached_property
     def steps(self) -> Architecture:

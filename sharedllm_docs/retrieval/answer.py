@@ -127,6 +127,8 @@ class Answer:
         confidence: how sure it is that the documents answer the question and the answer rests on them, 0 to 1. Fitted
             on questions of which four in five had an answer. None for a summary, which answers no question.
         draft: what the model had written where the confidence was too low to give it as the answer; otherwise "".
+        marks: (start, end, number) of each mark in ``text``, in the style ``full``: ``[2]`` stands for the second of
+            ``citations``. Other numbers in brackets are the text's own.
         relevance: relevance of the best leaf, 0 to 1 (compare ``RetrievalConfig.relevance_floor``).
         finish_reason: ``stop``, ``length`` or ``not-found``.
         timings: seconds of each step.
@@ -144,6 +146,7 @@ class Answer:
     nearest: tuple[Citation, ...] = ()
     confidence: float | None = 1.0
     draft: str = ""
+    marks: tuple[tuple[int, int, int], ...] = ()
 
     def __str__(self) -> str:
         return self.text

@@ -9,6 +9,7 @@ from itertools import chain, islice
 
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.sentences import goes_on, quotable_spans
+from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.retrieval.answer import Citation, Quote, best_quote, fold
 from sharedllm_docs.retrieval.prepared import Leaf, PreparedDocument
 from sharedllm_docs.retrieval.searcher import Selection
@@ -17,7 +18,9 @@ from sharedllm_docs.retrieval.selection import SelectedNode
 _LOOK = 16
 """Leaves, best first, in which the answer is looked for when the best one does not hold it."""
 _SUPPORTED = 0.5
-"""Share of a sentence's words that a passage must hold to be named as its source."""
+"""Share of a sentence's content words that a passage must hold to be named as its source; numbers count twice."""
+_LOW = 0.5
+"""Score, as a share of the best one's, below which a passage is left out that shares no content word."""
 _AROUND = 600
 """Characters on either side of a leaf in which the sentences that it cuts begin and end."""
 
@@ -28,8 +31,8 @@ def cite(selection: Selection, question: str, answer: str, limit: int) -> tuple[
     Of each injected leaf the sentence or line is quoted that holds the answer, whole, even where the leaf ends inside
     it. Leaves are ranked by their relevance to the question, as selection used it (docs/log.md, citations: adding the
     overlap found fewer of the right pages), equal ones by document and place; only if the first quote does not hold
-    the answer and another of the best leaves does, that one goes first. A leaf without text is not cited, and no
-    quote twice.
+    the answer and another of the best leaves does, that one goes first. A leaf without text is not cited, no quote
+    twice, and none but the first that shares no content word with question and answer and is of low relevance.
 
     Args:
         selection: the injected nodes.
@@ -46,19 +49,46 @@ def cite(selection: Selection, question: str, answer: str, limit: int) -> tuple[
         if holding:
             first = max(holding, key=lambda found: found.quote.overlap)
             best = [first, *(found for found in best if found is not first)]
-    return tuple(_citation(found) for found in islice(chain(best, quotes), limit))
+    apropos = _Apropos(question, answer)
+    return tuple(_citation(found) for found in islice(filter(apropos, chain(best, quotes)), limit))
 
 
 def support(selection: Selection, sentence: str) -> Citation | None:
-    """The passage that a sentence of an answer stands on: the one that holds most of its words, at least half.
+    """The passage that a sentence of an answer stands on: the one with most of its content words, at least half.
 
     Args:
         selection: the injected nodes.
         sentence: in the model's words.
     """
     found = list(_quotes(_offered(selection), "", sentence))
-    best = max(found, key=lambda one: one.quote.overlap, default=None)
-    return _citation(best) if best is not None and best.quote.overlap >= _SUPPORTED else None
+    best = max(found, key=lambda one: (_borne(one.text, sentence), one.quote.overlap), default=None)
+    return _citation(best) if best is not None and bears_out(best.text, sentence) else None
+
+
+def bears_out(passage: str, sentence: str) -> bool:
+    """Whether a passage holds enough of a sentence's content words to be named as its source."""
+    return _borne(passage, sentence) >= _SUPPORTED
+
+
+def _borne(passage: str, sentence: str) -> float:
+    """Share of a sentence's content words that a passage holds, numbers counted twice; 0 without any."""
+    wanted = {word: 2 if any(map(str.isdigit, word)) else 1 for word in terms(sentence)}
+    held = set(terms(passage)) if wanted else set()
+    return sum(weight for word, weight in wanted.items() if word in held) / sum(wanted.values()) if wanted else 0.0
+
+
+class _Apropos:
+    """Tells of quotes, best first, whether each has to do with question and answer."""
+
+    def __init__(self, question: str, answer: str) -> None:
+        self._words = {*terms(question), *terms(answer)}
+        self._best: float | None = None
+
+    def __call__(self, found: _Found) -> bool:
+        if self._best is None:
+            self._best = found.offered.score
+            return True
+        return found.offered.score >= _LOW * self._best or not self._words.isdisjoint(terms(found.text))
 
 
 @dataclass(frozen=True)
@@ -90,6 +120,11 @@ class _Found:
     offered: _Offered
     quote: Quote
 
+    @property
+    def text(self) -> str:
+        """The words of the quote."""
+        return self.offered.document.document.text[self.quote.start : self.quote.end]
+
 
 def _quotes(offered: Iterable[_Offered], question: str, answer: str) -> Iterator[_Found]:
     """A quote of each leaf that has any text, each quote once."""
@@ -98,11 +133,23 @@ def _quotes(offered: Iterable[_Offered], question: str, answer: str) -> Iterator
         document, leaf = one.document.document, one.leaf
         if not document.text[leaf.char_start : leaf.char_end].strip():
             continue
-        quote = best_quote(document.text, question, answer, spans=_spans(document, leaf.char_start, leaf.char_end))
+        spans = _spans(document, leaf.char_start, leaf.char_end)
+        quote = best_quote(document.text, question, answer, spans=spans)
+        if not quote.answers and _is_title(document, quote.start, quote.end):
+            # a title shares words with the question, and says nothing of its own
+            below = [span for span in spans if not _is_title(document, *span)]
+            quote = best_quote(document.text, question, answer, spans=below) if below else quote
         place = (one.document.key, quote.start, quote.end)
         if place not in seen:
             seen.add(place)
             yield _Found(one, quote)
+
+
+def _is_title(document: Document, start: int, end: int) -> bool:
+    """Whether a span is the title of a section and nothing else."""
+    section = document.section_at(max(start, end - 1))
+    text = fold(document.text[start:end]).casefold()
+    return section is not None and section.char >= start and text == fold(section.title).casefold()
 
 
 def _spans(document: Document, start: int, end: int) -> list[tuple[int, int]]:

@@ -2,42 +2,53 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from typing import TypeVar
 
 from sharedllm_docs.documents.sentences import sentence_spans
 from sharedllm_docs.retrieval.answer import Citation
-from sharedllm_docs.retrieval.cite import support
+from sharedllm_docs.retrieval.cite import bears_out, support
 from sharedllm_docs.retrieval.searcher import Selection
 
 T = TypeVar("T")
+
+
+_OWN = r"\[\d+(?:\s*,\s*\d+)*\]"
+_BEHIND = re.compile(rf"(?<=[.!?])(?:[ \t]*{_OWN})+")
+_BEFORE_END = re.compile(rf"(?:\s+{_OWN})+(?=[.!?]*$)")
+_BEFORE = re.compile(rf"(?:{_OWN}\s*)+")
 
 
 class Marker:
     """Takes an answer piece by piece and gives it back sentence by sentence, with marks: ``It grew by 5 %. [1]``.
 
     The model is not asked to write them, as small ones number at random: each sentence is compared with the injected
-    passages. A sentence that no passage bears out has no mark.
+    passages, and marks of the model's own at the ends of sentences are left out. A sentence that no passage bears out
+    has no mark.
 
     Args:
         selection: the injected nodes.
         limit: maximum number of passages.
 
     Attributes:
-        citations: the passages so far; mark ``[n]`` stands for ``citations[n - 1]``.
+        citations: the passages so far, as they are first named; mark ``[n]`` stands for ``citations[n - 1]``.
         text: the marked answer so far.
+        marks: (start, end, n) of each mark in ``text``.
     """
 
     def __init__(self, selection: Selection, limit: int) -> None:
         self.citations: list[Citation] = []
         self.text = ""
+        self.marks: list[tuple[int, int, int]] = []
         self._selection = selection
         self._limit = limit
         self._held = ""
+        self._gap = ""
 
     def add(self, piece: str) -> str:
         """Take a piece; returns the sentences that are complete, with their marks."""
-        self._held += piece
+        self._held = _BEHIND.sub("", self._held + piece)
         spans = sentence_spans(self._held)
         if len(spans) < 2:
             return ""
@@ -64,23 +75,45 @@ class Marker:
                 yield piece
 
     def _marked(self, text: str) -> str:
-        made, position = "", 0
+        before, position = len(self.text), 0
         for start, end in sentence_spans(text):
-            made += text[position:end] + self._mark(text[start:end])
+            self._gap = self._gap or text[position:start]
             position = end
-        made += text[position:]
-        self.text += made
-        return made
+            sentence = self._own_marks_left_out(text[start:end])
+            if sentence:
+                self.text += self._gap + sentence
+                self._gap = ""
+                self._mark(sentence)
+        self._gap = self._gap or text[position:]
+        return self.text[before:]
 
-    def _mark(self, sentence: str) -> str:
+    def _own_marks_left_out(self, sentence: str) -> str:
+        """A sentence without the numbers in brackets that the model put at its end, or behind the one before.
+
+        At the beginning of a line they are the text's own: so R prints results.
+        """
+        if self.text and "\n" not in self._gap:
+            sentence = sentence[found.end() :] if (found := _BEFORE.match(sentence)) else sentence
+        return _BEFORE_END.sub("", sentence)
+
+    def _mark(self, sentence: str) -> None:
+        """Put the mark of the passage that bears out a sentence behind it, if there is one."""
+        number = self._number(sentence)
+        if number:
+            start = len(self.text) + 1
+            self.text += f" [{number}]"
+            self.marks.append((start, len(self.text), number))
+
+    def _number(self, sentence: str) -> int:
+        """Number of the passage that bears out a sentence, 0 for none; no new one beyond the limit."""
         passage = support(self._selection, sentence)
         if passage is None:
-            return ""
+            return 0
         places = [(one.document_key, one.char_start, one.char_end) for one in self.citations]
         place = (passage.document_key, passage.char_start, passage.char_end)
-        if place not in places:
-            if len(places) >= self._limit:
-                return ""
-            places.append(place)
+        if place in places:
+            return places.index(place) + 1
+        if len(places) < self._limit:
             self.citations.append(passage)
-        return f" [{places.index(place) + 1}]"
+            return len(self.citations)
+        return next((n for n, one in enumerate(self.citations, start=1) if bears_out(one.quote, sentence)), 0)

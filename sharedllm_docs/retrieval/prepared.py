@@ -105,7 +105,7 @@ class PreparedDocument:
         """Titles of the section and of the table that hold the middle of a span."""
         middle = (start + end) // 2
         section, table = self.document.section_at(middle), self.document.table_title(middle)
-        return "\n".join(filter(None, (section.title if section else "", table)))
+        return "\n".join(dict.fromkeys(filter(None, (section.title if section else "", table))))
 
     @cached_property
     def first_leaf(self) -> tuple[int, ...]:

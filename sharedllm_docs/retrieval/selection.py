@@ -140,8 +140,11 @@ def select(candidates: Sequence[CandidateChunk], budget: int, *, searched: int) 
     branches = _Branches()
     if leaves_only:
         best = _leaves_best_first(ranked[:searched], branches)
+        smallest = min(candidate.tree.num_kept(candidate.tree.leaves[-1]) for candidate in candidates)
         for candidate, leaf in _followed(best, candidates):
             chosen.add(candidate, leaf)
+            if chosen.left < smallest:  # looking for the other leaves' neighbours takes longer than all the rest
+                break
         return chosen.in_order()
     if _fits(budget, ((c.tree, node) for c in ranked for node in nodes_of(branches.of(c)))):
         searched = len(ranked)

@@ -41,7 +41,7 @@ class Job:
     """A question on its way.
 
     Attributes:
-        make: selects nodes and loads rows.
+        make: selects nodes and loads rows; calls its argument now and then, which raises where it is to be given up.
         reader: gets the answer.
         caller: whose question it is.
         deadline: time of the monotonic clock at which it is given up.
@@ -50,7 +50,7 @@ class Job:
         asked: time of the monotonic clock at which it came.
     """
 
-    make: Callable[[], Writing[Any]]
+    make: Callable[[Callable[[], None]], Writing[Any]]
     reader: Reader
     caller: str
     deadline: float = math.inf
@@ -67,6 +67,11 @@ class Job:
             seconds = self.deadline - self.asked
             return TookTooLongError(f"The answer was not complete after {seconds:g} seconds.")
         return None
+
+    def check(self) -> None:
+        """Raise why it is to be given up, if it is."""
+        if (verdict := self.verdict) is not None:
+            raise verdict
 
 
 @dataclass
@@ -198,8 +203,10 @@ class Batches:
         while (job := self._next()) is not None:
             try:
                 if (verdict := job.verdict) is None:
-                    job.writing = job.make()
+                    job.writing = job.make(job.check)
                     job.reader.begin(job.writing.sources)
+            except (QuestionCancelledError, TookTooLongError) as error:
+                verdict = error
             except BaseException as error:
                 verdict = None
                 self._fail(job, error)

@@ -6,6 +6,7 @@ In come the name of an index and a question, out come pieces of text and the ``A
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from asyncio import to_thread
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from sharedllm_docs.errors import UnknownIndexError
 from sharedllm_docs.index.index import Index
+from sharedllm_docs.serving.resident import Resident
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +35,8 @@ LONG = 2
 """Threads for what takes long and is not decoded: embeddings, searches, the loading of models."""
 Observe = Callable[[str, "Answer | Completion"], None]
 """Called with the name of an index ("" for none) and each result; from other threads."""
+Renewed = Callable[[str], None]
+"""Called with the name of an index that was opened anew, since another one had taken its place; from any thread."""
 
 
 class Desk:
@@ -44,6 +48,10 @@ class Desk:
         max_waiting_each: number of them that may be of one caller.
         max_running: number of questions decoded together.
         answer_seconds: after which a question is given up.
+
+    Attributes:
+        observers: told of each result.
+        renewals: told of each index that was opened anew.
     """
 
     def __init__(
@@ -56,11 +64,14 @@ class Desk:
         answer_seconds: float = 600,
     ) -> None:
         self._indexes = dict(indexes)
+        self._residents = {name: self._resident(name, index) for name, index in indexes.items()}
+        self._renewing = threading.Lock()
         self._limits = {"max_waiting": max_waiting, "max_waiting_each": max_waiting_each, "max_running": max_running}
         self._answer_seconds = answer_seconds
         self._made: Batches | None = None
         self._long = ThreadPoolExecutor(LONG, thread_name_prefix="sharedllm-docs-long")
         self.observers: list[Observe] = []
+        self.renewals: list[Renewed] = []
 
     # -- indexes ------------------------------------------------------------------------------------------------------
 
@@ -81,17 +92,33 @@ class Desk:
         return found
 
     def index(self, name: str) -> Index:
-        """The index of this name.
+        """The index of this name, as it is on disk now: opened anew where another has taken its place.
+
+        Reads a small file; away from this machine that takes a while.
 
         Raises:
             UnknownIndexError: there is none; names those there are.
+            IndexNotFoundError: it was moved or removed since.
         """
+        self.check_name(name)
+        found = self._residents[name].index()
+        with self._renewing:
+            renewed, self._indexes[name] = found is not self._indexes[name], found
+        if renewed:
+            for tell in self.renewals:
+                tell(name)
+        return found
+
+    def check_name(self, name: str) -> None:
+        """Raise UnknownIndexError where no index has this name; names those there are."""
         if name not in self._indexes:
             raise UnknownIndexError(
                 f"There is no index {name!r} (there are: {', '.join(map(repr, self._indexes))}).",
                 remedy="Use one of these.",
             )
-        return self._indexes[name]
+
+    def _resident(self, name: str, index: Index) -> Resident:
+        return Resident(lambda _create: self._indexes[name].reopened(), index=index)
 
     async def warm(self) -> None:
         """Load the models, so that the first question does not wait for them.
@@ -100,8 +127,17 @@ class Desk:
             ModelError, FingerprintMismatchError: a model cannot be loaded.
         """
         loaded: list[SharedLLM] = []
-        for index in self._indexes.values():
-            await self.aside(partial(_warm, index, loaded))
+        for name in self.names:
+            await self.aside(partial(self._warm, name, loaded))
+
+    def _warm(self, name: str, loaded: list[SharedLLM]) -> None:
+        """Load a model and what it makes at first use, unless it is in memory for another index."""
+        index = self.index(name)
+        if not any(index.adopt(llm) for llm in loaded):
+            loaded.append(index.llm)
+        llm = index.llm
+        _ = llm.steps, llm.front
+        llm.embedder.encode(["warm"])
 
     # -- questions ----------------------------------------------------------------------------------------------------
 
@@ -141,13 +177,15 @@ class Desk:
             ConfigError, QuestionError: the question cannot be taken so. What is only found when its rows are selected
                 is raised where the pieces are read.
         """
-        index = self.index(index_name)
-        query = index.query(question, options or {}, conversation)
+        self.check_name(index_name)
+        query = Index.query(question, options or {}, conversation)
 
-        def make() -> Writing[Any]:
+        def make(check: Callable[[], None]) -> Writing[Any]:
+            from sharedllm_docs.index.reading import checked
             from sharedllm_docs.serving.writings import AnswerWriting
 
-            return AnswerWriting(index.engine(query), query)
+            with checked(check):
+                return AnswerWriting(self.index(index_name).engine(query), query)
 
         return self._submit(index_name, make, caller)
 
@@ -157,7 +195,7 @@ class Desk:
         """Answer the last message without documents, by the first index's model; options as for ``SharedLLM.chat``."""
         from sharedllm_docs.serving.writings import chat_writing
 
-        return self._submit("", lambda: chat_writing(self._plain(), messages, options or {}), caller)
+        return self._submit("", lambda _check: chat_writing(self._plain(), messages, options or {}), caller)
 
     def complete(
         self, prompt: str, options: Mapping[str, Any] | None = None, *, caller: str = ""
@@ -165,30 +203,34 @@ class Desk:
         """Continue a prompt without documents, by the first index's model; options as for ``SharedLLM.complete``."""
         from sharedllm_docs.serving.writings import completion_writing
 
-        return self._submit("", lambda: completion_writing(self._plain(), prompt, options or {}), caller)
+        return self._submit("", lambda _check: completion_writing(self._plain(), prompt, options or {}), caller)
 
     async def embed(self, index_name: str, texts: Sequence[str]) -> tuple[NDArray[np.float32], int]:
         """Unit vectors of texts [N, D] by the embedder of an index ("" for the first), and their number of tokens."""
-        index = self.index(index_name or self.names[0])
+        name = index_name or self.names[0]
+        self.check_name(name)
 
         def work() -> tuple[NDArray[np.float32], int]:
+            index = self.index(name)
             return index.llm.embedder.encode(list(texts)), sum(map(index.llm.count_tokens, texts))
 
         return await self.aside(work)
 
     async def search(self, index_name: str, question: str, **options: Any) -> tuple[Passage, ...]:
         """The passages nearest to a question; arguments and errors as for ``Index.search``."""
-        index = self.index(index_name)
-        return await self.aside(lambda: index.search(question, **options))
+        self.check_name(index_name)
+        return await self.aside(lambda: self.index(index_name).search(question, **options))
 
     async def aside(self, work: Callable[[], T]) -> T:
         """Run something that takes long in a thread that nothing short waits for."""
         return await asyncio.get_running_loop().run_in_executor(self._long, work)
 
     def _plain(self) -> SharedLLM:
-        return self._indexes[self.names[0]].llm
+        return self.index(self.names[0]).llm
 
-    def _submit(self, index_name: str, make: Callable[[], Writing[Any]], caller: str) -> Answering[Any]:
+    def _submit(
+        self, index_name: str, make: Callable[[Callable[[], None]], Writing[Any]], caller: str
+    ) -> Answering[Any]:
         from sharedllm_docs.serving.batches import Job
 
         answering: Answering[Any] = Answering(lambda result: self._observed(index_name, result))
@@ -233,17 +275,8 @@ class Desk:
         if self._made is not None:
             await to_thread(self._made.close)
             self._made = None
-        for index in self._indexes.values():
-            await to_thread(index.close)
-
-
-def _warm(index: Index, loaded: list[SharedLLM]) -> None:
-    """Load a model and what it makes at first use, unless it is in memory for another index."""
-    if not any(index.adopt(llm) for llm in loaded):
-        loaded.append(index.llm)
-    llm = index.llm
-    _ = llm.steps, llm.front
-    llm.embedder.encode(["warm"])
+        for resident in self._residents.values():
+            await to_thread(resident.close)
 
 
 class Answering(Generic[T]):

@@ -33,7 +33,7 @@ class Counters:
 
     Attributes:
         requests: number of requests begun.
-        questions: number of questions that had their turn.
+        questions: number of questions that had their turn and were answered.
         failures: number of requests that ended in an error.
         waiting: number of questions that wait for their turn now.
     """
@@ -52,6 +52,7 @@ class Resident:
 
     Args:
         opened: opens the index; with ``create=True`` it makes one where there is none.
+        index: the index, where it is open already.
         keep_seconds: seconds without work after which it should leave; None for ever.
         max_memory: bytes of memory of its own above which it should leave; None for no bound.
         clock: seconds, for tests.
@@ -66,6 +67,7 @@ class Resident:
         self,
         opened: Callable[[bool], Index],
         *,
+        index: Index | None = None,
         keep_seconds: float | None = None,
         max_memory: int | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -75,7 +77,7 @@ class Resident:
         self.keep_seconds = keep_seconds
         self.max_memory = max_memory
         self._opened, self._clock, self._memory = opened, clock, memory
-        self._index: Index | None = None
+        self._index = index
         self._opening = threading.Lock()
         self._state = threading.Condition()
         self._tickets = 0
@@ -141,7 +143,11 @@ class Resident:
             self._queue.append(ticket)
             self.counters.waiting += 1
         try:
-            yield self._wait(ticket, unwanted)
+            had = self._wait(ticket, unwanted)
+            yield had
+            if had:
+                with self._state:
+                    self.counters.questions += 1
         finally:
             with self._state:
                 self._queue.remove(ticket)
@@ -152,7 +158,6 @@ class Resident:
             while not unwanted():
                 with self._state:
                     if self._queue[0] == ticket:
-                        self.counters.questions += 1
                         return True
                     self._state.wait(_POLL)
             return False

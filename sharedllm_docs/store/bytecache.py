@@ -67,6 +67,9 @@ class ByteCache:
             return None
         return data
 
+    def __contains__(self, key: str) -> bool:
+        return key in self._cache
+
     def put(self, key: str, data: bytes) -> None:
         """Keep the bytes for a while."""
         self._cache.set(key, data)

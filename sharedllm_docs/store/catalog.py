@@ -13,7 +13,14 @@ from sharedllm_docs.store.canonical import seal, sha256_hex, strict_json, unseal
 from sharedllm_docs.store.files import Files
 from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.store.migrations import MIGRATIONS, Kind, Payload
-from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, FileRole, document_folder, manifest_path
+from sharedllm_docs.store.records import (
+    MANIFEST,
+    ChunkRecord,
+    DocumentRecord,
+    FileRole,
+    document_folder,
+    manifest_path,
+)
 
 INDEX_FILE = "index.json"
 INDEX_FORMAT = "sharedllm-docs-index"
@@ -127,18 +134,26 @@ class Catalog:
 
     # -- the index -------------------------------------------------------------------------------------------------
 
+    def load_index_file(self) -> tuple[Payload, bool]:
+        """``load`` of ``index.json``.
+
+        Raises:
+            IndexNotFoundError: there is no index, or no longer.
+        """
+        try:
+            return self.load("index", INDEX_FILE)
+        except FileNotFoundError as error:
+            raise IndexNotFoundError(
+                f"There is no index at {self.files.url}.", remedy="Add a document first, or correct the path."
+            ) from error
+
     def load_head(self) -> IndexHead:
         """What ``index.json`` says.
 
         Raises:
             IndexNotFoundError: there is no index.
         """
-        try:
-            payload, _migrated = self.load("index", INDEX_FILE)
-        except FileNotFoundError as error:
-            raise IndexNotFoundError(
-                f"There is no index at {self.files.url}.", remedy="Add a document first, or correct the path."
-            ) from error
+        payload, _migrated = self.load_index_file()
         if payload.get("format") != INDEX_FORMAT:
             raise damaged(INDEX_FILE, f"its format is {payload.get('format')!r}, not {INDEX_FORMAT!r}")
         try:
@@ -160,8 +175,7 @@ class Catalog:
 
     def document_keys(self) -> list[str]:
         """Keys of the documents, sorted."""
-        paths = self.files.sizes("documents")
-        return sorted(path.split("/")[1] for path in paths if path == manifest_path(path.split("/")[1]))
+        return [path.split("/")[1] for path in self.files.named("documents", MANIFEST)]
 
     def has(self, key: str) -> bool:
         """Whether there is a document of that key; its manifest may be damaged."""
@@ -174,12 +188,16 @@ class Catalog:
             DocumentNotFoundError: the index has none of that key.
             DamagedIndexError: its manifest is damaged.
         """
-        path = manifest_path(key)
         try:
-            data = self.files.read(path, MAX_MANIFEST)
+            data = self.files.read(manifest_path(key), MAX_MANIFEST)
         except FileNotFoundError as error:
             self._read.pop(key, None)
             raise _not_found(key) from error
+        return self._record(key, data)
+
+    def _record(self, key: str, data: bytes) -> DocumentRecord:
+        """The record that the bytes of a manifest give. Raises DamagedIndexError."""
+        path = manifest_path(key)
         known = self._read.get(key)
         if known is not None and known[0] == data:  # byte for byte: nothing about it can have changed
             return known[1]
@@ -193,14 +211,24 @@ class Catalog:
         self._read[key] = data, record
         return record
 
+    def remember(self, record: DocumentRecord, manifest: bytes) -> None:
+        """Take note of a manifest that was just written: it need not be read for its name to be known."""
+        self._read[record.key] = manifest, record
+
     def scan(self) -> tuple[list[DocumentRecord], list[Damage]]:
         """All documents, oldest first, and what is wrong with the manifests that cannot be read."""
-        records, damages = [], []
-        for key in self.document_keys():
-            try:
-                records.append(self.manifest(key))
-            except DocumentNotFoundError:
+        records, damages = list[DocumentRecord](), list[Damage]()
+        keys = self.document_keys()
+        found = self.files.read_many([manifest_path(key) for key in keys], MAX_MANIFEST)
+        for key in keys:
+            data = found[manifest_path(key)]
+            if isinstance(data, FileNotFoundError):
+                self._read.pop(key, None)
                 continue  # removed since the folder was listed
+            try:
+                if isinstance(data, Exception):
+                    raise data
+                records.append(self._record(key, data))
             except DamagedIndexError as error:
                 damages.append(damage_of(error, key))
         return sorted(records, key=lambda record: (record.created, record.name, record.key)), damages

@@ -12,8 +12,9 @@ import mmap
 import os
 import shutil
 import stat
+import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, ClassVar
@@ -38,10 +39,12 @@ class Files(ABC):
     Attributes:
         url: as the user wrote it.
         mappable: whether ``map`` works.
+        shared: whether other machines may be writing to it.
     """
 
     url: str
     mappable: ClassVar[bool] = False
+    shared: bool = False
 
     @abstractmethod
     def read(self, path: str, limit: int | None = None) -> bytes:
@@ -81,6 +84,19 @@ class Files(ABC):
     def write(self, path: str, buffers: Buffers) -> None:
         """Put a file in place, atomically and durably."""
 
+    def create(self, path: str, buffers: Buffers) -> bool:
+        """Put a file in place like ``write``, unless one is there; returns whether it was put."""
+        if self.exists(path):
+            return False
+        self.write(path, buffers)
+        return True
+
+    def sizes_of(self, paths: Sequence[str]) -> dict[str, int]:
+        """Path -> bytes of those of the files that are there, without reading them."""
+        found = {path.rpartition("/")[0]: None for path in paths}
+        sizes = {path: size for folder in found for path, size in self.sizes(folder).items()}
+        return {path: sizes[path] for path in paths if path in sizes}
+
     @abstractmethod
     def remove(self, path: str) -> None:
         """Delete a file if it is there, and its folder if that is empty afterwards."""
@@ -88,6 +104,25 @@ class Files(ABC):
     @abstractmethod
     def sizes(self, folder: str) -> dict[str, int]:
         """Path -> bytes of every file below ``folder``, temporary ones included."""
+
+    def ages(self, folder: str) -> dict[str, float]:
+        """Path -> seconds since it was written, of every file below ``folder``; 0 where the store does not tell."""
+        return dict.fromkeys(self.sizes(folder), 0.0)
+
+    def named(self, folder: str, name: str) -> list[str]:
+        """Paths of the files called ``name`` in the folders of ``folder``, sorted."""
+        paths = (path.split("/") for path in self.sizes(folder))
+        return ["/".join(parts) for parts in paths if len(parts) == 3 and parts[2] == name]
+
+    def read_many(self, paths: Sequence[str], limit: int | None = None) -> Mapping[str, bytes | Exception]:
+        """Several whole files, for each its bytes or the error that ``read`` raises (FileNotFoundError, damage)."""
+        found: dict[str, bytes | Exception] = {}
+        for path in paths:
+            try:
+                found[path] = self.read(path, limit)
+            except (FileNotFoundError, DamagedIndexError) as error:
+                found[path] = error
+        return found
 
     def leftovers(self) -> dict[str, int]:
         """Path -> bytes of temporary files beside the index's head (remote puts leave none)."""
@@ -111,11 +146,14 @@ class Files(ABC):
 
 
 @contextmanager
-def _disk_errors(action: str, *, reading: bool = False) -> Iterator[None]:
-    """Turn operating system errors into typed ones, except FileNotFoundError on reading, which callers explain."""
+def _disk_errors(action: str, *, reading: bool = False, creating: bool = False) -> Iterator[None]:
+    """Turn operating system errors into typed ones, except those that callers explain: FileNotFoundError on reading,
+    FileExistsError on creating."""
     try:
         yield
     except OSError as error:
+        if creating and isinstance(error, FileExistsError):
+            raise
         if reading and error.errno in _MISSING:
             raise FileNotFoundError(error.errno, error.strerror, error.filename) from error
         if error.errno in _FULL:
@@ -200,8 +238,18 @@ class LocalFiles(Files):
         return self.root / path
 
     def write(self, path: str, buffers: Buffers) -> None:
+        self._put(path, buffers, os.replace)
+
+    def create(self, path: str, buffers: Buffers) -> bool:
+        try:
+            self._put(path, buffers, _link)
+        except FileExistsError:
+            return False
+        return True
+
+    def _put(self, path: str, buffers: Buffers, place: Callable[[Path, Path], None]) -> None:
         target = self._inside(path)
-        with _disk_errors(f"Writing {path}"):
+        with _disk_errors(f"Writing {path}", creating=place is _link):
             _make_folder(target.parent)
             temporary = target.with_name(f"{TEMP_PREFIX}{uuid4().hex}")
             try:
@@ -209,12 +257,19 @@ class LocalFiles(Files):
                     _write_all(file, buffers)
                     file.flush()
                     os.fsync(file.fileno())
-                os.replace(temporary, target)
+                place(temporary, target)
             except BaseException:
                 with suppress(FileNotFoundError):
                     temporary.unlink()
                 raise
             _sync_folder(target.parent)
+
+    def sizes_of(self, paths: Sequence[str]) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for path in paths:
+            with suppress(FileNotFoundError):
+                found[path] = os.stat(self._inside(path)).st_size
+        return found
 
     def remove(self, path: str) -> None:
         target = self.root / path
@@ -241,6 +296,13 @@ class LocalFiles(Files):
                 with suppress(FileNotFoundError):  # removed meanwhile
                     found[path.relative_to(self.root).as_posix()] = path.lstat().st_size
         return dict(sorted(found.items()))
+
+    def ages(self, folder: str) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for path in self.sizes(folder):
+            with suppress(FileNotFoundError):  # removed meanwhile
+                found[path] = time.time() - (self.root / path).lstat().st_mtime
+        return found
 
     def _behind_link(self, path: Path) -> bool:
         """Whether a folder between the index and ``path`` is a symbolic link."""
@@ -271,6 +333,20 @@ def outside(path: str, reason: str) -> DamagedIndexError:
     return DamagedIndexError(
         f"{path} is damaged: {reason}.", paths=(path,), remedy="Copy the index as a whole, or make it again."
     )
+
+
+def _link(temporary: Path, target: Path) -> None:
+    """Give a file its name unless another has it (FileExistsError); where links are unknown, a look must do."""
+    try:
+        os.link(temporary, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        if target.exists():
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target)) from None
+        os.replace(temporary, target)
+    else:
+        temporary.unlink()
 
 
 def _write_all(file: Any, buffers: Buffers) -> None:

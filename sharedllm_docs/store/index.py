@@ -20,10 +20,11 @@ from sharedllm_docs.documents.tokens import DocumentTokens
 from sharedllm_docs.errors import ConfigError, DamagedIndexError, SharedLLMError, SourceMissingError, StoreError
 from sharedllm_docs.store.budget import check_budget, check_free_space, present_bytes
 from sharedllm_docs.store.canonical import normalised, sha256_hex
-from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, IndexHead, damaged
+from sharedllm_docs.store.catalog import INDEX_FILE, MAX_TEXT, Catalog, IndexHead, damaged
 from sharedllm_docs.store.files import Files
 from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.store.held import HeldShards
+from sharedllm_docs.store.lockless import ShardWriter
 from sharedllm_docs.store.maintenance import PruneReport, migrate_files, prune, remove_document
 from sharedllm_docs.store.opening import open_files
 from sharedllm_docs.store.reader import GatheredRows, Layout, RowNumbers, ShardReader
@@ -51,6 +52,13 @@ KEEP_SOURCE = "Add the file again with keep_source=True (--keep-source): nothing
 FORCE_SOURCE = "Add the file again: its source is written anew, and nothing is encoded."
 LOCK_TIMEOUT = 30.0
 """Seconds that writing waits for another writer by default."""
+REMOTE_GRACE = 86_400.0
+"""Seconds for which ``prune`` leaves what was written to a remote index."""
+
+_ASKED: tuple[FileRole, ...] = ("text", "tokens", "vectors")
+"""Files beside the manifest that a question needs."""
+_PREFETCHED = 64
+"""Number of them that are in memory at once while they are fetched."""
 
 Url = str | os.PathLike[str]
 T = TypeVar("T")
@@ -77,6 +85,7 @@ class IndexStore:
         self._files, self._head = files, head
         self._catalog = Catalog(files)
         self._held = HeldShards()
+        self._cache = cache
         self._reader = ShardReader(self._catalog, cache, self._held)
 
     # -- making and opening ----------------------------------------------------------------------------------------
@@ -174,6 +183,10 @@ class IndexStore:
         """All documents, oldest first, without opening a shard. Raises DamagedIndexError, naming every manifest."""
         return self._catalog.documents()
 
+    def keys(self) -> list[str]:
+        """Keys of all documents, sorted, without reading a manifest."""
+        return self._catalog.document_keys()
+
     def get(self, reference: str) -> DocumentRecord:
         """A document by key, by the beginning of its key (4 digits or more) or by name.
 
@@ -210,18 +223,43 @@ class IndexStore:
 
     def _decoded(self, record: DocumentRecord, role: FileRole, decode: Callable[[bytes], T]) -> T:
         """A file beside the manifest, decoded. Its checksum fits, but an index may come from anybody."""
-        data = self._catalog.side_file(record, role)
+        data = self._side_file(record, role)
         try:
             return decode(data)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise damaged(record.file_path(role), f"it is not what was written ({error})") from error
+
+    def _side_file(self, record: DocumentRecord, role: FileRole) -> bytes:
+        """A file beside the manifest, checked; of a remote index from the cache where it is there."""
+        sha256 = record.files[role].sha256
+        data = None if self._cache is None else self._cache.get(sha256)
+        if data is not None and sha256_hex(data) == sha256:
+            return data
+        data = self._catalog.side_file(record, role)
+        if self._cache is not None:
+            self._cache.put(sha256_hex(data), data)
+        return data
+
+    def prefetch(self, records: Sequence[DocumentRecord]) -> None:
+        """Bring what questions to these documents need besides rows into the cache, side by side.
+
+        Does nothing without a cache. What cannot be fetched is left to whoever reads it, and its errors.
+        """
+        if self._cache is None:
+            return
+        files = {r.file_path(role): r.files[role] for r in records for role in _ASKED if role in r.files}
+        wanted = [path for path, file in files.items() if file.sha256 not in self._cache]
+        for start in range(0, len(wanted), _PREFETCHED):
+            for path, data in self._files.read_many(wanted[start : start + _PREFETCHED], MAX_TEXT).items():
+                if isinstance(data, bytes) and sha256_hex(data) == files[path].sha256:
+                    self._cache.put(files[path].sha256, data)
 
     def places(self, record: DocumentRecord) -> Places | None:
         """Where the text stands; None if that was not kept. Raises DamagedIndexError, DocumentNotFoundError."""
         if "boxes" not in record.files:
             return None
         try:
-            return decode_places(self._catalog.side_file(record, "boxes"))
+            return decode_places(self._side_file(record, "boxes"))
         except ValueError as error:
             raise damaged(record.file_path("boxes"), str(error)) from error
 
@@ -366,6 +404,10 @@ class IndexStore:
         bound = self.max_bytes if max_bytes is None else max_bytes
         return IndexWriter(self._catalog, self._head, timeout=timeout, max_bytes=bound)
 
+    def shard_writer(self) -> ShardWriter:
+        """Writes shards without the lock, for workers; see ``ShardWriter``."""
+        return ShardWriter(self._files, self.fingerprint.store_dtype)
+
     def check_room(self, needed: int, *, max_bytes: int | None = None) -> None:
         """Check, before encoding, that ``needed`` more bytes fit the budget and the disk.
 
@@ -389,15 +431,25 @@ class IndexStore:
         with self._files.lock().held(timeout):
             return remove_document(self._catalog, self._catalog.find_key(reference))
 
-    def prune(self, *, timeout: float = LOCK_TIMEOUT) -> PruneReport:
+    def prune(self, *, timeout: float = LOCK_TIMEOUT, grace: float | None = None) -> PruneReport:
         """Remove what no document needs: shards of removed or interrupted ones, temporary files.
 
+        Args:
+            timeout: seconds to wait for another writer.
+            grace: seconds for which what was written stays, as workers that encode without the lock may be about to
+                commit it. None: a day at a URL (``REMOTE_GRACE``), where such workers are usual; none in a local
+                folder.
+
         Raises:
+            ConfigError: a negative ``grace``.
             DamagedIndexError: a manifest is damaged, so nobody knows what it needs; nothing is removed.
             IndexLockedError: another process is writing.
         """
+        kept = (REMOTE_GRACE if self._files.shared else 0.0) if grace is None else grace
+        if not kept >= 0:
+            raise ConfigError(f"grace={grace!r} must be a number of seconds, 0 or more.", remedy="Leave it out.")
         with self._files.lock().held(timeout):
-            return prune(self._catalog)
+            return prune(self._catalog, kept)
 
     def migrate(self, *, timeout: float = LOCK_TIMEOUT) -> list[str]:
         """Carry the files over to this version's schema, on disk; returns the paths written. Writing does it too."""

@@ -2,20 +2,23 @@
 
 A local index is locked by the operating system, which frees the lock of a dead process. A remote one has an advisory
 lock object with its owner and the time it was last renewed; a writer that has been silent for
-``STALE_SECONDS`` is taken for dead.
+``STALE_SECONDS`` is taken for dead. Where the store can write on a condition (S3), only one of several writers that
+take the lock at once gets it; elsewhere they settle it by looking twice.
 """
 
 from __future__ import annotations
 
 import math
 import os
+import random
 import socket
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 from uuid import uuid4
 
 from sharedllm_docs.errors import ConfigError, IndexLockedError, StoreError
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 STALE_SECONDS = 900.0
 RENEW_SECONDS = 60.0
 POLL_SECONDS = 0.1
+FREE = b"free\n"
+"""What a lock object says that nobody holds, where it can be written on a condition but not deleted on one."""
 
 _REMEDY = "Wait until the other process has finished, or raise the timeout."
 
@@ -179,3 +184,111 @@ class RemoteLock(WriterLock):
                 remedy="Add the document again when that writer has finished: what was stored is used again.",
             )
         self._put()
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A lock object as it was read.
+
+    Attributes:
+        data: its bytes; ``FREE`` while nobody holds the lock.
+        tag: changes with every write.
+        age: seconds since it was written, by the store's clock.
+    """
+
+    data: bytes
+    tag: str
+    age: float
+
+
+class Cell(Protocol):
+    """One object of a store that writes on a condition: an ``S3Files``."""
+
+    def look(self) -> Seen | None:
+        """The object; None if there is none."""
+
+    def swap(self, data: bytes, seen: str | None) -> str | None:
+        """Write it if its tag is ``seen`` (None: if there is none); returns the new tag, None if it was not."""
+
+    def honours_conditions(self, data: bytes) -> bool:
+        """Whether a write whose condition does not hold fails, as it must."""
+
+
+class ConditionalLock(RemoteLock):
+    """The lock object of a store that writes on a condition: of several writers at once, one gets it.
+
+    The object stays, with the bytes ``FREE``, when the lock is given back. Whether a writer is silent is judged by the
+    store's clock, so clocks of the writers may differ.
+
+    Args:
+        cell: the object.
+        name: its name, for messages.
+        clock: seconds of this process alone, for renewing.
+    """
+
+    def __init__(self, cell: Cell, name: str, clock: Callable[[], float] = time.monotonic) -> None:
+        super().__init__(lambda: None, lambda _data: None, lambda: None, name, clock)  # it reads and writes by ``cell``
+        self._cell = cell
+        self._tag: str | None = None
+
+    def _acquire(self, timeout: float) -> None:
+        deadline = time.monotonic() + timeout
+        pause = POLL_SECONDS
+        while not self._try():
+            if time.monotonic() >= deadline:
+                raise IndexLockedError(
+                    f"{self._name} belongs to {self._holder() or 'another writer'}; waited {timeout:g} s.",
+                    remedy=f"{_REMEDY} A writer that is gone is given up after {STALE_SECONDS:g} s.",
+                )
+            # many workers that commit at the end of their work would ask together again and again
+            time.sleep(min(pause * random.random(), max(deadline - time.monotonic(), 0)))
+            pause = min(pause * 1.5, 2.0)
+
+    def _try(self) -> bool:
+        seen = self._cell.look()
+        if self._owner(seen) not in (None, self.owner):
+            return False
+        if not self._swap(None if seen is None else seen.tag):
+            return False
+        if not self._cell.honours_conditions(self._sealed()):
+            time.sleep(self.settle)
+            return self._holder() == self.owner
+        return True
+
+    def _swap(self, seen: str | None) -> bool:
+        """Write our name over what was seen. If the answer of a write gets lost, our name is there all the same."""
+        self._renewed = self._clock()
+        tag = self._cell.swap(self._sealed(), seen)
+        if tag is None:
+            there = self._cell.look()
+            if there is None or self._owner(there) != self.owner:
+                return False
+            tag = there.tag
+        self._tag = tag
+        return True
+
+    def _sealed(self) -> bytes:
+        return seal({"owner": self.owner, "time": time.time()})
+
+    def _holder(self) -> str | None:
+        return self._owner(self._cell.look())
+
+    def _owner(self, seen: Seen | None) -> str | None:
+        if seen is None or seen.data == FREE or seen.age >= STALE_SECONDS:
+            return None
+        try:
+            return str(unseal(seen.data)["owner"])
+        except (ValueError, KeyError):
+            return "an unknown writer (the lock is unreadable)"
+
+    def release(self) -> None:
+        if self._tag is not None:
+            self._cell.swap(FREE, self._tag)  # fails if the lock was lost: then it is another's
+            self._tag = None
+
+    def renew(self) -> None:
+        if self._clock() - self._renewed >= RENEW_SECONDS and not self._swap(self._tag):
+            raise IndexLockedError(
+                f"The lock {self._name} was lost to {self._holder() or 'another writer'}.",
+                remedy="Add the document again when that writer has finished: what was stored is used again.",
+            )

@@ -59,13 +59,20 @@ def _is_needed(catalog: Catalog, source: str) -> bool:
     )
 
 
-def prune(catalog: Catalog) -> PruneReport:
+def prune(catalog: Catalog, grace: float = 0.0) -> PruneReport:
     """Remove shards of no document, files of interrupted writes, and folders of documents never finished.
+
+    Args:
+        catalog: of the index.
+        grace: seconds for which what was written stays: workers without a lock may be about to commit it.
 
     Raises:
         DamagedIndexError: a manifest cannot be read, so nobody knows which shards it needs. Nothing is removed.
     """
     found = _unneeded(catalog, catalog.documents())
+    if grace > 0:
+        ages = {path: age for folder in FOLDERS for path, age in catalog.files.ages(folder).items()}
+        found = {path: size for path, size in found.items() if ages.get(path, 0.0) >= grace}
     for path in found:
         catalog.files.remove(path)
     for folder in FOLDERS:
@@ -91,9 +98,10 @@ def migrate_files(catalog: Catalog) -> list[str]:
     ``index.json`` goes last: as long as it has the old schema, an interrupted migration is taken up again.
 
     Raises:
+        IndexNotFoundError: the index was moved or removed since it was opened.
         SchemaError: a file is newer than this version, or no migration leads on.
     """
-    _payload, outdated = catalog.load("index", INDEX_FILE)
+    _payload, outdated = catalog.load_index_file()
     if not outdated:
         return []
     paths: list[tuple[Kind, str]] = [("document", manifest_path(key)) for key in catalog.document_keys()]

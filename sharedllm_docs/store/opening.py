@@ -9,6 +9,9 @@ from typing import Any
 from sharedllm_docs.errors import StoreError
 from sharedllm_docs.store.files import Files, LocalFiles
 from sharedllm_docs.store.remote import RemoteFiles
+from sharedllm_docs.store.s3 import S3Files
+
+S3_PROTOCOLS = ("s3", "s3a")
 
 
 def open_files(url: str | os.PathLike[str], storage_options: Mapping[str, Any] | None = None) -> Files:
@@ -27,4 +30,5 @@ def open_files(url: str | os.PathLike[str], storage_options: Mapping[str, Any] |
         if storage_options:
             raise StoreError(f"storage_options mean nothing for the local path {text}.", remedy="Leave them out.")
         return LocalFiles(rest if separator else text)
-    return RemoteFiles.at(text, storage_options or {})
+    kind = S3Files if protocol in S3_PROTOCOLS else RemoteFiles
+    return kind.at(text, storage_options or {})

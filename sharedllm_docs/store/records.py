@@ -23,6 +23,7 @@ from sharedllm_docs.store.keys import document_key
 from sharedllm_docs.store.shard import Buffer, EncodedShard, ShardHead, shard_path
 from sharedllm_docs.store.tensorfile import MAX_COUNT, decode_tensors, encode_tensors
 
+MANIFEST = "manifest.json"
 DOCUMENT_FORMAT = "sharedllm-docs-document"
 FileRole = Literal["text", "tokens", "vectors", "boxes"]
 """What a file beside the manifest is for."""
@@ -55,7 +56,7 @@ def kept_source_path(sha256: str) -> str:
 
 def manifest_path(key: str) -> str:
     """The file whose presence makes a document part of the index."""
-    return f"{document_folder(key)}/manifest.json"
+    return f"{document_folder(key)}/{MANIFEST}"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import datetime, timezone
 from typing import Any
 
 from sharedllm_docs.errors import StoreError
@@ -29,8 +30,11 @@ def _remote_errors(action: str) -> Iterator[None]:
 class RemoteFiles(Files):
     """An index below ``root`` of an fsspec file system."""
 
+    package = "the package that the protocol needs"
+
     def __init__(self, fs: Any, root: str, url: str) -> None:
         self.fs, self.root, self.url = fs, root.rstrip("/"), url
+        self.shared = not url.startswith("memory:")
 
     @classmethod
     def at(cls, url: str, storage_options: Mapping[str, Any]) -> RemoteFiles:
@@ -42,13 +46,17 @@ class RemoteFiles(Files):
         import fsspec
 
         try:
-            fs, root = fsspec.core.url_to_fs(url, **storage_options)
+            fs, root = fsspec.core.url_to_fs(url, **cls.options(storage_options))
         except (ValueError, ImportError) as error:
             raise StoreError(
-                f"{url} cannot be opened: {error}.",
-                remedy="Use a local path, or install the package that the protocol needs.",
+                f"{url} cannot be opened: {error}.", remedy=f"Use a local path, or install {cls.package}."
             ) from error
         return cls(fs, root, url)
+
+    @staticmethod
+    def options(given: Mapping[str, Any]) -> dict[str, Any]:
+        """Options of the file system; what the caller gives stays."""
+        return dict(given)
 
     def _at(self, path: str) -> str:
         return f"{self.root}/{path}"
@@ -91,6 +99,16 @@ class RemoteFiles(Files):
         start = len(self.root) + 1
         return {path[start:]: int(info["size"]) for path, info in sorted(found.items())}
 
+    def ages(self, folder: str) -> dict[str, float]:
+        self.fs.invalidate_cache()
+        with _remote_errors(f"Listing {folder}"):
+            try:
+                found = self.fs.find(self._at(folder), detail=True)
+            except FileNotFoundError:
+                return {}
+        start, now = len(self.root) + 1, datetime.now(timezone.utc)
+        return {path[start:]: _age(info, now) for path, info in found.items()}
+
     def exists(self, path: str) -> bool:
         self.fs.invalidate_cache()
         with _remote_errors(f"Looking for {path}"):
@@ -112,3 +130,18 @@ class RemoteFiles(Files):
             lambda: self.remove(LOCK_NAME),
             f"{self.url.rstrip('/')}/{LOCK_NAME}",
         )
+
+
+_WRITTEN = ("LastModified", "last_modified", "mtime", "updated", "modified", "created")
+
+
+def _age(info: Mapping[str, Any], now: datetime) -> float:
+    """Seconds since a file was written, by what its store tells; 0 where it tells nothing."""
+    written = next((info[name] for name in _WRITTEN if info.get(name) is not None), None)
+    if isinstance(written, (int, float)):
+        return now.timestamp() - written
+    if isinstance(written, str):
+        written = datetime.fromisoformat(written.replace("Z", "+00:00"))
+    if not isinstance(written, datetime):
+        return 0.0
+    return (now - (written if written.tzinfo else written.replace(tzinfo=timezone.utc))).total_seconds()

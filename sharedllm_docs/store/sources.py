@@ -169,8 +169,15 @@ class FetchedSource(ShardSource):
         self.cache = cache
 
     def open(self, records: Sequence[ChunkRecord]) -> list[OpenShard]:
-        heads = self._fetch([(record.path, 0, record.head_bytes) for record in records])
-        return [self._open(record, data) for record, data in zip(records, heads, strict=True)]
+        heads = {record.head_sha256: self._cached(record.head_sha256) for record in records}
+        missing = [record for record in records if heads[record.head_sha256] is None]
+        fetched = self._fetch([(record.path, 0, record.head_bytes) for record in missing])
+        heads |= {record.head_sha256: data for record, data in zip(missing, fetched, strict=True)}
+        opened = [self._open(record, heads[record.head_sha256] or b"") for record in records]
+        if self.cache is not None:
+            for record in missing:  # checked now
+                self.cache.put(record.head_sha256, heads[record.head_sha256] or b"")
+        return opened
 
     @staticmethod
     def _open(record: ChunkRecord, data: bytes) -> OpenShard:
@@ -192,15 +199,22 @@ class FetchedSource(ShardSource):
                 self.cache.put(piece.digest, data)
 
     def _from_cache(self, piece: Piece) -> bool:
-        data = self.cache.get(piece.digest) if self.cache is not None else None
-        if data is None or self.cache is None:
-            return False
-        if sha256_hex(data) != piece.digest:
-            self.cache.drop(piece.digest)  # a wrong entry of the cache is fetched again
+        data = self._cached(piece.digest)
+        if data is None:
             return False
         self.stats.cached_bytes += len(data)
         _place(piece, data)
         return True
+
+    def _cached(self, digest: str) -> bytes | None:
+        """The bytes with this digest if the cache has them; a wrong entry is dropped, and fetched again."""
+        data = self.cache.get(digest) if self.cache is not None else None
+        if data is None or self.cache is None:
+            return None
+        if sha256_hex(data) != digest:
+            self.cache.drop(digest)
+            return None
+        return data
 
     def _fetch(self, ranges: Sequence[ByteRange]) -> list[bytes]:
         """Bytes of the ranges; ranges that follow one another in a file are one request."""

@@ -111,6 +111,22 @@ class IndexWriter:
         found = self._find(key)
         return None if found is None else replace(found, start=chunk.start, end=chunk.end)
 
+    def take_chunks(self, records: Sequence[ChunkRecord], *, mend: bool = False) -> set[str]:
+        """Take shards for stored that a worker without the lock wrote or checked; only their sizes are looked at.
+
+        Args:
+            records: as the workers gave them.
+            mend: whether one of them took the place of a damaged shard: then manifests that name it are mended.
+
+        Returns:
+            Keys of the chunks whose shards are there.
+        """
+        sizes = self._files.sizes_of([record.path for record in records])
+        there = {record.key: record for record in records if sizes.get(record.path) == record.bytes}
+        self._known |= there
+        self._replaced = self._replaced or mend
+        return set(there)
+
     def _find(self, key: str) -> ChunkRecord | None:
         if key not in self._known:
             found = find_shard(self._files, key, self._head.fingerprint.store_dtype)
@@ -244,8 +260,9 @@ class IndexWriter:
         for role, data in files.items():
             self._files.write(record.file_path(role), [data])
         self._files.write(record.path, [manifest])
-        # a shard that was damaged, and encoded again on the way, may belong to other documents too
-        self._mend_manifests()
+        self._catalog.remember(record, manifest)
+        if self._replaced:  # a shard that was damaged, and encoded again on the way, may belong to other documents too
+            self._mend_manifests()
         return record
 
     def supplement(

@@ -77,6 +77,9 @@ class Edge:
     line: str
 
 
+_NO_LETTERS = re.compile(r"[\W_]+")
+
+
 def number_value(token: str) -> int | None:
     """Value of an Arabic or a well-formed small Roman number, else None."""
     if token.isdecimal():
@@ -117,6 +120,18 @@ def _page_number_of(line: str, titles: Collection[str]) -> tuple[str, str] | Non
         if re.fullmatch(_APART, match["gap"]) or _ends_with_title(match["title"], titles):
             return form, match["number"]
     return None
+
+
+def _title_of(line: str) -> str:
+    """What stands beside the page number of a line; "" where that is all."""
+    if _LONE.match(line):
+        return ""
+    matches = (pattern.match(line) for pattern in (_AT_START, _AT_END))
+    return next((match["title"] for match in matches if match is not None), "")
+
+
+def _bare(text: str) -> str:
+    return _NO_LETTERS.sub("", text).casefold()
 
 
 def _page_numbered(edges: Sequence[Edge], pages: int, titles: Collection[str]) -> set[int]:
@@ -238,6 +253,21 @@ class _Pages:
         found = found[: allowed + (allowed == MARGIN_LINES)]
         return found[: next((i for i, position in enumerate(found) if len(lines[position]) > LONGEST), len(found))]
 
+    def keep_first_titles(self) -> None:
+        """Take the first of the lines back that hold a title which stands nowhere else, beside the page's number."""
+        found: dict[str, tuple[int, int]] = {}
+        for index, gone in enumerate(self.gone):
+            for position in sorted(gone):
+                title = _title_of(self.lines[index][position].strip())
+                if title and not _ends_with_title(title, self.titles):
+                    found.setdefault(_bare(title), (index, position))
+        if not found:
+            return
+        kept = _bare("\n".join(self.kept()))
+        for title, (index, position) in found.items():
+            if title not in kept:
+                self.gone[index].discard(position)
+
     def removed(self) -> list[RunningLine]:
         """The marked lines, in order."""
         return [
@@ -284,4 +314,5 @@ def strip_running_lines(
     work = _Pages(pages, numbers, labels, headings, titles, margins)
     for last in (False, True):
         work.take_off(last)
+    work.keep_first_titles()
     return work.kept(), work.removed()

@@ -15,6 +15,7 @@ from sharedllm_docs.errors import DamagedDocumentError, DocumentError, DocumentT
 MAX_NESTING = 2
 MAX_TOTAL = 2 << 30  # bytes of all members of one archive, those of archives inside it included
 _BLOCK = 1 << 20
+_SLASHES = "/\\"  # a member's name may begin with them; it leads out of the archive
 _NOISE = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 
@@ -51,7 +52,7 @@ def _members(
         for entry in sorted(opened.infolist(), key=lambda one: one.filename):
             if entry.is_dir() or entry.filename.startswith(_NOISE[0]) or entry.filename.endswith(_NOISE[1:]):
                 continue
-            full = f"{name}/{entry.filename}"
+            full = f"{name}/{entry.filename.lstrip(_SLASHES)}"
             reason = _refused(entry, max_bytes)
             if reason:
                 yield Skipped(full, reason)

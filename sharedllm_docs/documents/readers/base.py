@@ -71,8 +71,8 @@ def listening() -> tuple[bool, bool]:
 RECOGNISED_CODES = frozenset({"text-recognised", "text-recognised-poorly"})
 """Issues of pages whose text was recognised in a picture."""
 
-UNREAD_CODES = frozenset({"no-text-on-page", "undecodable-text"})
-"""Issues of pages whose text may be recognised where an engine is installed."""
+UNREAD_CODES = frozenset({"no-text-on-page", "undecodable-text", "pictures-unread"})
+"""Issues of pages and pictures whose text may be recognised where an engine is installed."""
 
 # Options that only some formats know; the others are common to all readers.
 SPECIAL_OPTIONS = frozenset({"password", "engine", "encoding", "ocr", "attachments"})

@@ -57,6 +57,11 @@ def looks_like_text(head: bytes) -> bool:
     return b"\0" not in head and controls <= _MAX_CONTROLS * len(head) and b"%PDF-" not in head[:1024]
 
 
+_HALF_WIDTH = re.compile("[\uff61-\uff9f]{3}")
+_LETTERS = re.compile(r"[^\W\d_]+")
+_CYRILLIC_WORD = re.compile("[\u0410-\u042f\u0401]?[\u0430-\u044f\u0451]+|[\u0410-\u042f\u0401]+")
+
+
 def decode(data: bytes, name: str, encoding: str | None, declared: Sequence[str] = ()) -> tuple[str, list[Issue]]:
     """Text with uniform line breaks, and what was guessed or lost on the way.
 
@@ -162,11 +167,20 @@ def _guess(data: bytes, name: str) -> tuple[str, list[Issue]]:
     if best is None:
         raise UnknownFormatError(f"{name} is text in no encoding that could be recognised.", remedy=_REMEDY)
     encoding = best.encoding
+    if _HALF_WIDTH.search(str(best)[:_SAMPLE]) and _is_russian(data):
+        return data.decode("koi8-r"), [_guessed("koi8-r")]
     if not best.multi_byte_usage:
         likely = [match for match in matches if match.encoding in _COMMON and match.chaos <= best.chaos + _NEAR]
         likely.sort(key=lambda m: (_signs_in_words(str(m)), -m.coherence, _COMMON.index(m.encoding)))
         encoding = likely[0].encoding if likely else encoding
     return data.decode(encoding), [_guessed(encoding)]
+
+
+def _is_russian(data: bytes) -> bool:
+    """Whether the bytes are words of small Cyrillic letters in KOI8-R, whose bytes are half-width signs elsewhere."""
+    words = _LETTERS.findall(data[:_SAMPLE].decode("koi8-r", "replace"))
+    small = sum(_CYRILLIC_WORD.fullmatch(word) is not None for word in words)
+    return bool(words) and small >= 0.9 * len(words)
 
 
 def _signs_in_words(text: str) -> int:

@@ -25,7 +25,7 @@ class CsvReader:
     """Values between commas, semicolons, tabs or bars, in any text encoding."""
 
     name = "csv"
-    version = "1"
+    version = "2"
     suffixes = (".csv", ".tsv", ".tab")
     takes = frozenset({"encoding"})
 

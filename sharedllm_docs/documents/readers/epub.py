@@ -17,10 +17,11 @@ from sharedllm_docs.documents.document import Document, Issue
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
 from sharedllm_docs.documents.readers.decode import decode
 from sharedllm_docs.documents.readers.flow import Flow
-from sharedllm_docs.documents.readers.html import declared_encoding, html_blocks
+from sharedllm_docs.documents.readers.html import declared_encoding, html_blocks, picture_name, picture_source
 from sharedllm_docs.documents.readers.nesting import parse_html
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.packed import ZIP_HEAD, opened_archive
+from sharedllm_docs.documents.readers.pictures import Pictures, data_bytes
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.errors import DamagedDocumentError, EncryptedDocumentError, UnknownFormatError
 
@@ -36,9 +37,9 @@ class EpubReader:
     """Electronic books without copy protection."""
 
     name = "epub"
-    version = "1"
+    version = "2"
     suffixes = (".epub",)
-    takes = frozenset[str]()
+    takes = frozenset({"ocr"})
 
     def sniff(self, head: bytes, name: str) -> bool:
         """A zip archive that names the format first, or one of this name."""
@@ -54,7 +55,7 @@ class EpubReader:
             DamagedDocumentError, DocumentTooLargeError: not a whole book, or a hostile one.
         """
         with opened_archive(source) as archive:
-            book = _Book(archive, source.name)
+            book = _Book(archive, source.name, Pictures(options))
             flow, issues = Flow(options.clean), list[Issue]()
             items = book.spine()
             for done, item in enumerate(items, start=1):
@@ -62,6 +63,7 @@ class EpubReader:
                 if progress is not None:
                     progress(done, len(items))
             metadata = book.metadata()
+            issues += book.pictures.issues()
         numbers = choose_pages(source.name, flow.page_count, options)
         pages, sections = flow.pages(numbers)
         return make_document(
@@ -77,8 +79,8 @@ class EpubReader:
 
 
 class _Book:
-    def __init__(self, archive: zipfile.ZipFile, name: str) -> None:
-        self.archive, self.name = archive, name
+    def __init__(self, archive: zipfile.ZipFile, name: str, pictures: Pictures) -> None:
+        self.archive, self.name, self.pictures = archive, name, pictures
         self.names = set(archive.namelist())
         self._refuse_protection()
         container = self._xml("META-INF/container.xml")
@@ -147,13 +149,25 @@ class _Book:
         markup = _EMPTY_ELEMENT.sub(r"<\1\2></\1>", re.sub(r"\A\s*<\?xml[^>]*>", "", markup))
         soup, deep = parse_html(markup)
         _mark_pages(soup)
-        blocks = html_blocks(soup, clean=True)
+        blocks = html_blocks(soup, clean=True, see=lambda tag: self._see(tag, posixpath.dirname(path)))
         title = self._titles.get(path, "")
         if title and not any(block.level for block in blocks) and any(block.text.strip() for block in blocks):
             flow.add(title, level=1)
         for block in blocks:
             self._split(flow, block.text, block.level, block.group)
         return [*issues, *deep]
+
+    def _see(self, tag: Any, folder: str) -> str:
+        """Text of a picture in a chapter."""
+        source = picture_source(tag)
+        if source[:5].lower() == "data:":
+            return self.pictures.text(data_bytes(source), picture_name(tag, "data:"))
+        target = self._path(folder, source)
+        data = self._read(target) if target in self.names else None
+        if data is None:
+            self.pictures.outside(picture_name(tag, source[:100]))
+            return ""
+        return self.pictures.text(data, picture_name(tag, posixpath.basename(target)))
 
     @staticmethod
     def _split(flow: Flow, text: str, level: int, group: str) -> None:

@@ -63,8 +63,8 @@ class Flow:
         sections: list[Section] = []
         place = 0
         for number in numbers if numbers is not None else range(1, len(self._pages) + 1):
-            text, found = join_blocks(self._pages[number - 1])
-            pages.append(Page(number, text, self._labels[number - 1]))
+            text, found, repeats = join_blocks(self._pages[number - 1])
+            pages.append(Page(number, text, self._labels[number - 1], repeats))
             sections += [Section(one.title, one.level, number, place + one.char) for one in found]
             place += len(text) + len(PAGE_SEPARATOR)
         return pages, sections

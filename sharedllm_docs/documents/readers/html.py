@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING
@@ -19,9 +19,12 @@ from sharedllm_docs.documents.cleaning import (
 from sharedllm_docs.documents.document import Document, Page, Section
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
 from sharedllm_docs.documents.readers.decode import decode, looks_like_text
+from sharedllm_docs.documents.readers.html_tables import table_lines
 from sharedllm_docs.documents.readers.nesting import parse_html
 from sharedllm_docs.documents.readers.options import ReadOptions
+from sharedllm_docs.documents.readers.pictures import Pictures, data_bytes, marked_text
 from sharedllm_docs.documents.readers.source import Source
+from sharedllm_docs.documents.tables import without_marks
 
 if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
@@ -33,16 +36,20 @@ _LOOKS_LIKE = re.compile(
     rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
 _DROPPED_TAGS = (
-    "script style nav template noscript svg iframe object canvas head select textarea annotation annotation-xml"
+    "script style nav template noscript iframe object canvas head annotation annotation-xml rp "
+    "title desc defs metadata symbol"  # the last five of drawings
 )
 _DROPPED = frozenset(_DROPPED_TAGS.split())
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _BLOCK_TAGS = """
     address article aside blockquote body center dd details div dl dt fieldset figcaption figure footer form
-    header hr html li main ol p pre section summary table tbody tfoot thead tr ul
+    header hr html li main ol p pre section summary table tbody text tfoot thead tr ul
 """
 _BLOCKS = frozenset(_BLOCK_TAGS.split()) | frozenset(_HEADINGS)
 _GROUPS = {"li": "list", "tr": "table", "dd": "terms", "dt": "terms"}  # no blank line inside these
+_AROUND = {"q": ("\u201c", "\u201d"), "rt": (" (", ")"), "msqrt": ("\u221a", "")}  # what is shown around a text
+_TYPED = frozenset(("text", "number", "email", "tel", "date", "time", "url", "month", "week", "datetime-local"))
+_PICTURES = frozenset(("img", "image"))  # the second in drawings
 _SPACE = re.compile(r"\s+")
 _CONCEALED = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))\b", re.I)
 _STRUCK_STYLE = re.compile(r"(?:^|;)\s*text-decoration(?:-line)?\s*:[^;]*\bline-through\b", re.I)
@@ -75,11 +82,17 @@ class Block:
     group: str = ""
 
 
+See = Callable[["Tag"], str]
+"""What stands in the picture that a tag shows; "" for nothing."""
+
+
 @dataclass
 class _Builder:
     """Collects blocks while the tree is walked."""
 
     clean: bool
+    see: See | None = None
+    seen: list[str] = field(default_factory=list)  # in pictures of the block that is open
     blocks: list[Block] = field(default_factory=list)
     parts: list[str] = field(default_factory=list)
     lists: list[_List] = field(default_factory=list)  # the open ones
@@ -94,7 +107,14 @@ class _Builder:
 
     def open(self, tag: Tag) -> None:
         name = tag.name
-        if name == "br":
+        self._open_formula(tag)
+        if name in _AROUND:
+            self.parts.append(_AROUND[name][0])
+        elif name == "input":
+            self.text(f" {tag.get('value') or ''} " if str(tag.get("type") or "text").lower() in _TYPED else "")
+        if name in _PICTURES and self.see is not None:
+            self.seen += filter(None, [self.see(tag)])
+        elif name == "br":
             self.parts.append("\n")
         elif name in ("td", "th"):
             self.parts.append(" | " if "".join(self.parts).strip() else "")
@@ -112,8 +132,38 @@ class _Builder:
         if _is_struck(tag):
             self.parts.append(_STRUCK_OPEN)
 
+    def _open_formula(self, tag: Tag) -> None:
+        """Keep the parts of a fraction, and a fraction and what stands before it, apart."""
+        if tag.name == "mfrac" and "".join(self.parts)[-1:].isalnum():
+            self.parts.append(" ")
+        if tag.parent is not None and tag.parent.name == "mfrac" and tag.find_previous_sibling(True) is not None:
+            self.parts.append("/")
+        if _is_term(tag):
+            self.parts.append("(")
+
+    def table(self, tag: Tag) -> bool:
+        """Write a table of data; False for one that arranges the page."""
+        pictures: list[Block] = []
+
+        def text_of(cell: Tag) -> str:
+            blocks = html_blocks(cell, self.clean, self.see)
+            pictures.extend(one for one in blocks if one.text.startswith("Picture: "))
+            return " ".join(one.text for one in blocks if not one.text.startswith("Picture: "))
+
+        lines = table_lines(tag, text_of, _is_left_out)
+        if lines is None:
+            return False
+        self.flush()
+        self.blocks += [Block(line, 0, f"table-{id(tag)}") for line in lines]
+        self.blocks += pictures
+        return True
+
     def close(self, tag: Tag) -> None:
         name = tag.name
+        if name in _AROUND:
+            self.parts.append(_AROUND[name][1])
+        if _is_term(tag):
+            self.parts.append(")")
         if _is_struck(tag):
             self._close_struck()
         if name in _BLOCKS:
@@ -125,7 +175,7 @@ class _Builder:
         if name in ("ul", "ol") and self.lists:
             self.lists.pop()
         elif _raises(tag) and self.raised:
-            self._set_mark(min(self.raised.pop(), len(self.parts)), up=name != "sub")
+            self._set_mark(min(self.raised.pop(), len(self.parts)), up=not _lowers(tag))
 
     def _close_struck(self) -> None:
         """End struck-out text; an empty one leaves no trace."""
@@ -160,6 +210,8 @@ class _Builder:
         if text.strip():
             self.blocks.append(Block(self.mark + text, self.level, self.group))
             self.mark = ""
+        self.blocks += [Block(marked_text(clean_characters(seen) if self.clean else seen)) for seen in self.seen]
+        self.seen.clear()
 
 
 @dataclass
@@ -215,9 +267,24 @@ def _raises(tag: Tag) -> bool:
     """Whether the tag sets its text above or below the line: sup, sub, or an exponent in MathML."""
     if tag.name in ("sup", "sub"):
         return True
-    if tag.parent is None or tag.parent.name != "msup":
+    if tag.parent is None or tag.parent.name not in ("msup", "msub", "msubsup"):
         return False
     return tag.find_previous_sibling(True) is not None
+
+
+def _lowers(tag: Tag) -> bool:
+    """Whether a tag that sets its text off the line sets it below."""
+    if tag.name in ("sup", "sub"):
+        return tag.name == "sub"
+    parent = tag.parent.name if tag.parent is not None else ""
+    return parent == "msub" or (parent == "msubsup" and tag.find_next_sibling(True) is not None)
+
+
+def _is_term(tag: Tag) -> bool:
+    """Whether the tag holds several signs over or under the bar of a fraction, or under a root."""
+    if tag.parent is None or tag.parent.name not in ("mfrac", "msqrt"):
+        return False
+    return tag.name == "mrow" and len(tag.find_all(True, recursive=False)) > 1
 
 
 def _is_struck(tag: Tag) -> bool:
@@ -228,6 +295,8 @@ def _is_left_out(tag: Tag) -> bool:
     """Whether a reader of the page does not see this element, or only as a control of the page."""
     if tag.name in _DROPPED or tag.has_attr("hidden") or str(tag.get("aria-hidden")).lower() == "true":
         return True
+    if tag.name == "option":
+        return not _is_chosen(tag)
     if tag.name == "dialog":
         return not tag.has_attr("open")
     if tag.name == "button":
@@ -235,6 +304,14 @@ def _is_left_out(tag: Tag) -> bool:
         return not discloses and tag.find_parent(list(_TITLES)) is None
     classes = tag.get("class") or ()
     return "sortkey" in classes or _CONCEALED.search(str(tag.get("style") or "")) is not None
+
+
+def _is_chosen(option: Tag) -> bool:
+    """Whether a list that drops down shows this entry."""
+    select = option.find_parent("select")
+    options = select.find_all("option") if select is not None else []
+    chosen = [one for one in options if one.has_attr("selected")] or options[:1]
+    return any(one is option for one in chosen)
 
 
 def _walk(root: Tag) -> Iterator[tuple[str, Tag | str]]:
@@ -256,12 +333,23 @@ def _walk(root: Tag) -> Iterator[tuple[str, Tag | str]]:
             yield "text", str(child)
 
 
-def html_blocks(root: Tag, clean: bool) -> list[Block]:
-    """The visible text below ``root``, block by block; scripts, styles, navigation and hidden parts are left out."""
-    builder = _Builder(clean)
+def html_blocks(root: Tag, clean: bool, see: See | None = None) -> list[Block]:
+    """The visible text below ``root``, block by block; scripts, styles, navigation and hidden parts are left out.
+
+    Args:
+        root: of the tree.
+        clean: whether characters are cleaned.
+        see: reads pictures; None leaves them out.
+    """
+    builder = _Builder(clean, see)
+    passed: Tag | None = None  # a table that is written already
     for event, item in _walk(root):
-        if isinstance(item, str):
+        if passed is not None:
+            passed = None if event == "close" and item is passed else passed
+        elif isinstance(item, str):
             builder.text(item)
+        elif event == "open" and item.name == "table" and item is not root and builder.table(item):
+            passed = item
         elif event == "open":
             builder.open(item)
         else:
@@ -270,9 +358,12 @@ def html_blocks(root: Tag, clean: bool) -> list[Block]:
     return builder.blocks
 
 
-def join_blocks(blocks: list[Block]) -> tuple[str, list[Section]]:
-    """The page text, and a section for each heading at the very character where it starts."""
-    parts: list[str] = []
+Repeats = tuple[tuple[int, int], ...]
+
+
+def join_blocks(blocks: list[Block]) -> tuple[str, list[Section], Repeats]:
+    """The page text, a section for each heading at the very character where it starts, and what tables repeat."""
+    parts, repeats = list[str](), list[tuple[int, int]]()
     sections, length = [], 0
     for index, block in enumerate(blocks):
         if index:
@@ -281,9 +372,11 @@ def join_blocks(blocks: list[Block]) -> tuple[str, list[Section]]:
             length += len(gap)
         if block.level:
             sections.append(Section(" ".join(block.text.split()), block.level, 1, length))
-        parts.append(block.text)
-        length += len(block.text)
-    return "".join(parts), sections
+        text, spans = without_marks(block.text)
+        repeats += [(length + start, length + end) for start, end in spans]
+        parts.append(text)
+        length += len(text)
+    return "".join(parts), sections, tuple(repeats)
 
 
 def declared_encoding(head: bytes) -> list[str]:
@@ -311,17 +404,38 @@ def _metadata(soup: BeautifulSoup) -> dict[str, str]:
     return {key: text for key, value in found.items() if (text := " ".join(clean_characters(value).split()))}
 
 
+def picture_source(tag: Tag) -> str:
+    """What a picture's tag shows, as it is written."""
+    return str(tag.get("src") or tag.get("xlink:href") or tag.get("href") or "").strip()
+
+
+def picture_name(tag: Tag, name: str) -> str:
+    """The name of a picture with what it says of itself."""
+    said = " ".join(str(tag.get("alt") or tag.get("title") or "").split())[:60]
+    return f"{name} ({said!r})" if said else name
+
+
+def _inside(tag: Tag, pictures: Pictures) -> str:
+    """Text of a picture that the page itself holds; others are noted."""
+    source = picture_source(tag)
+    if source[:5].lower() != "data:":
+        pictures.outside(picture_name(tag, source[:100]))
+        return ""
+    kind = source[5:60].partition(",")[0].partition(";")[0]
+    return pictures.text(data_bytes(source), picture_name(tag, f"data:{kind}"))
+
+
 class HtmlReader:
     """HTML and XHTML through Beautiful Soup and html5lib, which closes open tags as browsers do and never fails."""
 
     name = "html"
     suffixes = (".html", ".htm", ".xhtml")
-    takes = frozenset({"encoding"})
+    takes = frozenset({"encoding", "ocr"})
 
     @property
     def version(self) -> str:
         libraries = "+".join(f"{name}-{installed_version(name)}" for name in ("beautifulsoup4", "html5lib"))
-        return f"2+clean{CLEANING_VERSION}+{libraries}"
+        return f"3+clean{CLEANING_VERSION}+{libraries}"
 
     def sniff(self, head: bytes, name: str) -> bool:
         """Text of an HTML name, or any text that opens like an HTML page."""
@@ -341,14 +455,16 @@ class HtmlReader:
             markup = _EMPTY_ELEMENT.sub(r"<\g<name>\g<rest>></\g<name>>", markup)
         soup, deep = parse_html(_XML_DECLARATION.sub("", markup))
         issues += deep
-        text, sections = join_blocks(html_blocks(soup, options.clean))
+        pictures = Pictures(options)
+        text, sections, repeats = join_blocks(html_blocks(soup, options.clean, lambda tag: _inside(tag, pictures)))
+        issues += pictures.issues()
         if progress is not None:
             progress(1, 1)
         return make_document(
             self,
             source,
             options,
-            pages=[Page(1, text)],
+            pages=[Page(1, text, repeats=repeats)],
             page_count=1,
             sections=sections,
             issues=issues,

@@ -5,26 +5,30 @@ Attached files are documents of their own: they are named here, and read on requ
 
 from __future__ import annotations
 
+import contextlib
 import email
 import email.policy
 import re
-from collections.abc import Iterator
-from email.message import EmailMessage, MIMEPart
+from collections.abc import Iterator, Mapping
+from email.message import EmailMessage, Message, MIMEPart
 from typing import Any, ClassVar
+from urllib.parse import unquote
 
 from sharedllm_docs.documents.document import Document, Issue
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
 from sharedllm_docs.documents.readers.decode import looks_like_text
 from sharedllm_docs.documents.readers.flow import Flow
-from sharedllm_docs.documents.readers.html import html_blocks
+from sharedllm_docs.documents.readers.html import See, html_blocks, picture_name, picture_source
 from sharedllm_docs.documents.readers.nesting import parse_html
 from sharedllm_docs.documents.readers.options import ReadOptions
+from sharedllm_docs.documents.readers.pictures import Pictures, data_bytes, marked_text
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.errors import DamagedDocumentError
 
 _SHOWN = ("From", "To", "Cc", "Date", "Subject")
 _OPENS = re.compile(rb"\A(?:From [^\n]*\n)?(?:[!-9;-~]+:[^\n]*\r?\n(?:[ \t][^\n]*\r?\n)*){2,}")
 _KNOWN = re.compile(rb"^(?:From|To|Date|Subject|Message-ID|Received|MIME-Version):", re.IGNORECASE | re.MULTILINE)
+_REFERENCE = re.compile(r"\bcid:([^\"'>\s)]+)", re.IGNORECASE)
 _MAX_DEPTH = 8
 
 
@@ -50,9 +54,9 @@ class MailReader:
     """Single e-mails as mail programs save them."""
 
     name = "mail"
-    version = "2"
+    version = "3"
     suffixes = (".eml",)
-    takes = frozenset({"attachments"})
+    takes = frozenset({"attachments", "ocr"})
 
     def sniff(self, head: bytes, name: str) -> bool:
         """Header lines of an e-mail, under its name."""
@@ -66,13 +70,14 @@ class MailReader:
         """
         choose_pages(source.name, 1, options)
         message = parsed(source.read(), source.name)
-        flow = Flow(options.clean)
-        left_out = _add_message(flow, message, options.clean, 0)
+        flow, pictures = Flow(options.clean), Pictures(options)
+        left_out = _add_message(flow, message, options.clean, pictures, 0)
         names = [name for name, _ in attached(message)]
         issues = [Issue("embedded-files", attachments_message(names))] if names else []
         if left_out:
             told = f"e-mails are forwarded in one another more than {_MAX_DEPTH} deep; deeper ones are left out"
             issues.append(Issue("nested-too-deep", told))
+        issues += pictures.issues()
         pages, sections = flow.pages()
         if progress is not None:
             progress(1, 1)
@@ -113,8 +118,11 @@ def parsed(data: bytes, name: str) -> EmailMessage:
 
 def attached(message: EmailMessage) -> Iterator[tuple[str, bytes]]:
     """(name, bytes) of the files attached to an e-mail; forwarded e-mails are part of its text."""
+    shown = _shown(message)
     for part in message.walk():
         if part.is_multipart() or part.get_content_maintype() == "multipart":
+            continue
+        if part.get_content_maintype() == "image" and _identity(part) in shown:
             continue
         name = part.get_filename()
         disposition = part.get_content_disposition()
@@ -130,6 +138,22 @@ def attached(message: EmailMessage) -> Iterator[tuple[str, bytes]]:
             yield str(name or "attachment"), data
 
 
+def _identity(part: Message) -> str:
+    """A part's Content-ID, by which the text refers to it; "" for none."""
+    return str(part.get("Content-ID") or "").strip().strip("<>")
+
+
+def _shown(message: EmailMessage) -> set[str]:
+    """The Content-IDs of the pictures that HTML texts show."""
+    found: set[str] = set()
+    for part in message.walk():
+        if part.get_content_type() == "text/html":
+            data = part.get_payload(decode=True)
+            text = data.decode("latin-1") if isinstance(data, bytes) else ""
+            found.update(unquote(name) for name in _REFERENCE.findall(text))
+    return found
+
+
 def _header(message: EmailMessage, name: str) -> str:
     try:
         value = message.get(name)
@@ -138,13 +162,13 @@ def _header(message: EmailMessage, name: str) -> str:
     return " ".join(str(value).split()) if value else ""
 
 
-def _add_message(flow: Flow, message: EmailMessage, clean: bool, depth: int) -> int:
+def _add_message(flow: Flow, message: EmailMessage, clean: bool, pictures: Pictures, depth: int) -> int:
     """Header and text of an e-mail and of those forwarded in it; returns how many are too deep and left out."""
     subject = _header(message, "Subject")
     lines = [f"{name}: {_header(message, name)}" for name in _SHOWN if _header(message, name)]
     flow.add(subject, min(depth + 1, 6))
     flow.add_lines(lines, "header")
-    _add_body(flow, message, clean)
+    _add_body(flow, message, clean, pictures)
     left_out = 0
     for part in message.walk():
         if part.get_content_type() == "message/rfc822":
@@ -155,7 +179,7 @@ def _add_message(flow: Flow, message: EmailMessage, clean: bool, depth: int) -> 
                 left_out += 1
                 continue
             flow.add("Forwarded message:")
-            left_out += _add_message(flow, inner, clean, depth + 1)
+            left_out += _add_message(flow, inner, clean, pictures, depth + 1)
     return left_out
 
 
@@ -173,8 +197,44 @@ def _is_own(message: EmailMessage, part: object) -> bool:
     return False
 
 
-def _add_body(flow: Flow, message: EmailMessage, clean: bool) -> None:
-    """The text as it is shown: HTML where there is some with words, else plain."""
+def _add_body(flow: Flow, message: EmailMessage, clean: bool, pictures: Pictures) -> None:
+    """The text as it is shown: HTML where there is some with words, else plain; then pictures that stand beside it."""
+    shown = _pictures_of(message)
+    _add_text(flow, message, clean, lambda tag: _see(tag, shown, pictures))
+    for name, data in shown.values():
+        flow.add(marked_text(pictures.text(data, name)))
+
+
+def _pictures_of(message: EmailMessage) -> dict[str, tuple[str, bytes]]:
+    """(name, bytes) of the pictures that are shown with an e-mail's text, by their Content-ID or number."""
+    found: dict[str, tuple[str, bytes]] = {}
+    referred = _shown(message)
+    for number, part in enumerate(message.walk()):
+        if part.get_content_maintype() != "image" or not _is_own(message, part):
+            continue
+        identity = _identity(part)
+        if part.get_content_disposition() == "attachment" and identity not in referred:
+            continue
+        with contextlib.suppress(ValueError, LookupError):
+            data = part.get_payload(decode=True)
+            if isinstance(data, bytes):
+                name = str(part.get_filename() or identity or f"picture {number}")
+                found[identity or str(number)] = name, data
+    return found
+
+
+def _see(tag: Any, shown: Mapping[str, tuple[str, bytes]], pictures: Pictures) -> str:
+    """Text of a picture in the HTML text of an e-mail."""
+    source = picture_source(tag)
+    if source[:5].lower() == "data:":
+        return pictures.text(data_bytes(source), picture_name(tag, "data:"))
+    name, data = shown.get(unquote(source[4:]), ("", b"")) if source[:4].lower() == "cid:" else ("", b"")
+    if not data:
+        pictures.outside(picture_name(tag, source[:100]))
+    return pictures.text(data, name)
+
+
+def _add_text(flow: Flow, message: EmailMessage, clean: bool, see: See) -> None:
     try:
         body = message.get_body(preferencelist=("html", "plain"))
     except (KeyError, ValueError, AttributeError):
@@ -183,7 +243,7 @@ def _add_body(flow: Flow, message: EmailMessage, clean: bool) -> None:
         return
     text = _content(body)
     if body.get_content_subtype() == "html":
-        for block in html_blocks(parse_html(text)[0], clean):
+        for block in html_blocks(parse_html(text)[0], clean, see):
             flow.add(block.text, block.level and min(block.level + 1, 9), block.group)
         return
     for paragraph in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):

@@ -67,6 +67,11 @@ def readers() -> tuple[Reader, ...]:
     return (*_registered, *_installed(), *_BUILT_IN)
 
 
+def known_endings() -> tuple[str, ...]:
+    """Endings of the names of all files that are read, in lower case with the dot, in the order of ``readers``."""
+    return tuple(dict.fromkeys(ending for reader in readers() for ending in reader.suffixes))
+
+
 def _installed() -> list[Reader]:
     """Readers of the entry point group; loaded once, at the first document."""
     global _plugins
@@ -134,7 +139,7 @@ def reader_for(name: str, head: bytes) -> Reader:
             remedy="Give the file its proper name, or fetch it again.",
         )
     if looks_like is None:
-        known = " ".join(sorted({ending for reader in readers() for ending in reader.suffixes}))
+        known = " ".join(sorted(known_endings()))
         raise UnknownFormatError(
             f"{name}: no reader takes this file (it begins {_shown(head[:12])}).", remedy=f"Known endings: {known}."
         )

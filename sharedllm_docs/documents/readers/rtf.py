@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from sharedllm_docs.documents.cleaning import raised_behind
 from sharedllm_docs.documents.document import Document, Issue
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
 from sharedllm_docs.documents.readers.flow import Flow
@@ -19,6 +20,11 @@ _TOKEN = re.compile(
 )
 _NOTE = {"footnote": "note", "annotation": "comment"}
 _HEADING = "\u241eH"  # a visible mark that no RTF program writes, before a heading's level
+_PICTURE = re.compile(r"\\pict\b")
+_SET = {"super": (r"\u9250?", r"\u9251?"), "strike": (r"\u9252?", r"\u9253?")}  # what stands around such text
+_UNSET = {"nosupersub": "super"}
+_RAISED = re.compile("\u2422([^\u2422\u2423]*)\u2423")
+_STRUCK = re.compile("\u2424(\\s*)([^\u2424\u2425]*?)(\\s*)\u2425")
 _UNICODE = re.compile(r"\\u(-?\d+)")
 _HEADING_LINE = re.compile(r"\u241eH(\d)\u241e")
 _MAX_DEPTH = 1000
@@ -34,7 +40,7 @@ class RtfReader:
     """Rich Text Format of Word and its kin."""
 
     name = "rtf"
-    version = "1"
+    version = "2"
     suffixes = (".rtf",)
     takes = frozenset({"encoding"})
 
@@ -63,12 +69,26 @@ class RtfReader:
             raise DamagedDocumentError(f"{source.name} is damaged: {error}.", remedy="Export it again.") from error
         if hidden:
             issues.append(Issue("hidden-text", f"{hidden} run(s) of hidden or deleted text are left out"))
+        pictures = len(_PICTURE.findall(prepared))
+        if pictures:
+            issues.append(Issue("pictures", f"{pictures} picture(s) are not read: the reader of RTF takes none"))
         flow = Flow(options.clean)
-        _fill(flow, text)
+        _fill(flow, _marked(text))
         pages, sections = flow.pages()
         if progress is not None:
             progress(1, 1)
         return make_document(self, source, options, pages=pages, page_count=1, sections=sections, issues=issues)
+
+
+def _marked(text: str) -> str:
+    """The text with raised digits raised, and struck-out text marked."""
+
+    def raised(match: re.Match[str]) -> str:
+        before = text[max(0, match.start() - 4) : match.start()]
+        return raised_behind(before, match[1]) if match[1].strip().isdecimal() else match[1]
+
+    text = _RAISED.sub(raised, text)
+    return _STRUCK.sub(lambda m: f"{m[1]}[deleted: {m[2]}]{m[3]}" if m[2] else m[0][1:-1], text)
 
 
 def _prepared(rtf: str) -> tuple[str, int, list[Issue]]:
@@ -97,6 +117,15 @@ def _prepared(rtf: str) -> tuple[str, int, list[Issue]]:
             hidden = match["value"] != "0"
         elif word in ("plain",):
             hidden = False
+        elif word in _SET and stack and not hidden:
+            opens, closes = _SET[word]
+            if match["value"] != "0" and not stack[-1][1]:
+                stack[-1] = (stack[-1][0], closes)
+                out.append(f"{piece}{opens}")
+                continue
+        elif word in _UNSET and stack and stack[-1][1] == _SET[_UNSET[word]][1]:
+            out.append(stack[-1][1])
+            stack[-1] = (stack[-1][0], "")
         elif word in _NOTE and stack:
             out.append(f" [{_NOTE[word]}: ")
             _drop_star(out)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePath
 
 from sharedllm_docs.documents.cleaning import CLEANING_VERSION, MARGIN_LINES, clean_pages
 from sharedllm_docs.documents.document import Document, Page
@@ -29,6 +30,20 @@ def margins(page: str) -> tuple[int, int]:
     return (lead if lead <= MARGIN_LINES else 0), (trail if trail <= MARGIN_LINES else 0)
 
 
+_PROGRAMS = ".exe .dll .sys .com .msi .so .dylib .bin .o .a .obj .lib .class .jar .war .pyc .wasm .apk .ko .elf"
+_PACKED = ".7z .gz .tgz .bz2 .xz .zst .rar .tar .iso .img .dmg .deb .rpm .cab"
+_MEDIA = ".mp3 .mp4 .m4a .wav .flac .ogg .avi .mov .mkv .webm .psd .ttf .otf .woff .woff2 .ico .heic .avif"
+_DATA = ".db .sqlite .sqlite3 .pkl .pickle .npy .npz .pt .pth .onnx .safetensors .gguf .parquet .h5 .mdb"
+_NO_TEXT = frozenset(f"{_PROGRAMS} {_PACKED} {_MEDIA} {_DATA}".split())
+"""Endings of files that are no documents, however few bytes they have."""
+_NO_TEXT_HEADS = (
+    *(b"\x7fELF", b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!\x1a", b"BZh9", b"\xfd7zXZ"),
+    *(b"SQLite format 3", b"\x00asm", b"OggS", b"fLaC", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"!<arch>\n"),
+    *(b"\xd0\xcf\x11\xe0", b"wOFF", b"wOF2", b"GGUF", b"PAR1", b"\x89HDF"),
+)
+"""How such files begin, whatever they are called."""
+
+
 class TextReader:
     """Plain text of any encoding; also takes files of unknown name that look like text."""
 
@@ -38,8 +53,11 @@ class TextReader:
     takes = frozenset({"encoding"})
 
     def sniff(self, head: bytes, name: str) -> bool:
-        """Anything without NUL bytes and hardly any control characters."""
-        return looks_like_text(head)
+        """Anything without NUL bytes and hardly any control characters, unless it is known to be no text."""
+        suffix = PurePath(name.lower()).suffix
+        if suffix in _NO_TEXT or head.startswith(_NO_TEXT_HEADS):
+            return False
+        return looks_like_text(head) and b"\x7f" not in head[:16]
 
     def read(self, source: Source, options: ReadOptions, progress: Progress | None) -> Document:
         """Pages as the form feeds say; no sections.

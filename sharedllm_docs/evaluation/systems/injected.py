@@ -22,6 +22,7 @@ from sharedllm_docs.evaluation.systems.plain import loss_of
 from sharedllm_docs.evaluation.systems.recent import KEPT, identity
 from sharedllm_docs.index.engine import Engine
 from sharedllm_docs.index.index import Index
+from sharedllm_docs.index.reading import Encode
 from sharedllm_docs.injection.decoder import InjectedDecoder, Injection, positions_of
 from sharedllm_docs.model.shared_llm import SharedLLM
 from sharedllm_docs.retrieval.query import Query
@@ -39,6 +40,8 @@ class InjectedSystem(System):
         settings: settings of the questions.
         policy: chooses branches instead of the engine; None leaves it to the engine.
         kept: maximum number of documents of this run that stay in the index; the oldest are removed.
+        lazy: encode only the chunks that a question needs, when it is asked. The answers are the same; the times are
+            given without that encoding, as if the document had been read.
     """
 
     def __init__(
@@ -50,8 +53,11 @@ class InjectedSystem(System):
         settings: RetrievalConfig,
         policy: Policy | None = None,
         kept: int = KEPT,
+        *,
+        lazy: bool = False,
     ) -> None:
         self._kept = kept
+        self._encode: Encode = "when-asked" if lazy else "all"
         self.name = name
         self.llm = llm
         self.generation = generation
@@ -77,8 +83,8 @@ class InjectedSystem(System):
         begun = time.perf_counter()
         query, engine = self._engine(question, documents, self.generation)
         answer = engine.ask_many([query])[0]
-        took = time.perf_counter() - begun
-        waited = took - answer.timings.total
+        took = time.perf_counter() - begun - answer.timings.encode
+        waited = took + answer.timings.encode - answer.timings.total
         injected = Selection(engine.searcher.documents, (), (), 0.0)
         if answer.finish_reason != "not-found":
             injected = engine.select(query)
@@ -88,7 +94,7 @@ class InjectedSystem(System):
             pages=answer.pages,
             nearest_pages=tuple(dict.fromkeys(citation.page for citation in answer.nearest)),
             abstained=answer.finish_reason == "not-found",
-            first_token_seconds=waited + answer.timings.first_token,
+            first_token_seconds=waited + answer.timings.first_token - answer.timings.encode,
             total_seconds=took,
             bytes_read=answer.counts.bytes_read,
             rows=answer.counts.rows,
@@ -112,6 +118,7 @@ class InjectedSystem(System):
         )
         query, engine = self._engine(running, [past], replace(self.generation, max_new_tokens=len(wanted)))
         selection = engine.select(query)
+        engine.source.encode(selection)
         injection, read = self._injection(engine, selection)
         fed = [*before, *wanted[:-1]]
         if llm.profile.fusion != "joint":
@@ -157,7 +164,7 @@ class InjectedSystem(System):
         """Key of a document in the index; a new one is added."""
         place = identity(document)
         if place not in self._keys:
-            self._keys[place] = self.index.add(document).document.key
+            self._keys[place] = self.index.add(document, encode=self._encode).document.key
         return self._keys[place]
 
     def _drop_old(self, needed: int) -> None:

@@ -25,7 +25,7 @@ from sharedllm_docs.model.adapter import Adapter
 from sharedllm_docs.model.shared_llm import SharedLLM
 
 EVIDENCE_TOKENS = 256
-SYSTEMS = ("closed_book", "first_8k", "full_prefill", "rag", "rag-tuned", "prefix", "sharedllm")
+SYSTEMS = ("closed_book", "first_8k", "full_prefill", "rag", "rag-tuned", "prefix", "sharedllm", "ask")
 _SPEC = re.compile(r"(?P<name>[\w-]+)(?:\+evidence(?:=(?P<tokens>\d+))?)?(?::(?P<options>.+))?")
 _EVIDENCE = re.compile(r"\+evidence")
 # a comma also separates the options of one system: it ends a specification only before a system's name
@@ -149,6 +149,7 @@ class SystemFactory:
         gold: where the answers stand, for the oracle policy, or None.
         seed: of the random policy.
         kept: maximum number of documents that stay in an index.
+        lazy: encode chunks when a question needs them.
     """
 
     llm: SharedLLM
@@ -158,6 +159,7 @@ class SystemFactory:
     gold: GoldByQuestion | None = None
     seed: int = 0
     kept: int = KEPT
+    lazy: bool = False
 
     def make(self, spec: SystemSpec) -> System:
         """The system of a specification.
@@ -240,28 +242,29 @@ def _rag(defaults: RagSettings) -> Callable[[SystemFactory, SystemSpec], System]
 
 def _injected(factory: SystemFactory, spec: SystemSpec) -> System:
     changes, asked, policies = spec.take(_PROFILE, _QUESTION, {"policy": str})
-    adapter = None
-    if spec.name == "prefix":
-        base = factory.llm.profile if factory.llm.profile.name == "prefix" else Profile.prefix()
-    else:
-        adapter = factory.adapter
-        if adapter is None:
-            raise AdapterError(
-                f"System {spec.text!r} injects with trained weights, and no adapter is given.",
-                remedy="Give --adapter FOLDER, or leave sharedllm out.",
-            )
+    adapter = None if spec.name == "prefix" else factory.adapter
+    if adapter is None and spec.name == "sharedllm":
+        raise AdapterError(
+            f"System {spec.text!r} injects with trained weights, and no adapter is given.",
+            remedy="Give --adapter FOLDER, or leave sharedllm out.",
+        )
+    if adapter is not None:
         base = adapter.profile
+    else:
+        base = factory.llm.profile if factory.llm.profile.name == "prefix" else Profile.prefix()
     if "depth" in changes and "grains" not in changes:
         # a shallower or deeper tree keeps its leaves' grain; the levels above follow the profile's pattern
         changes["grains"] = _grains_for(base, changes["depth"])
+    as_asked = spec.name == "ask" and not _EVIDENCE.search(spec.text)
     return InjectedSystem(
         spec.text,
         factory.variant(replace(base, **changes), adapter),
         factory.folder,
         factory.generation,
-        RetrievalConfig(evidence_tokens=spec.evidence_tokens, **asked),
+        RetrievalConfig(evidence_tokens=None if as_asked else spec.evidence_tokens, **asked),
         factory.policy(policies["policy"]) if policies else None,
         factory.kept,
+        lazy=factory.lazy,
     )
 
 
@@ -281,6 +284,7 @@ _MAKERS: dict[str, Callable[[SystemFactory, SystemSpec], System]] = {
     "rag-tuned": _rag(TUNED),
     "prefix": _injected,
     "sharedllm": _injected,
+    "ask": _injected,
 }
 
 

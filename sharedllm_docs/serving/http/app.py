@@ -74,6 +74,7 @@ def create_app(settings: Settings, desk: Desk | None = None) -> FastAPI:
     app = FastAPI(title="sharedllm-docs", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.desk, app.state.settings, app.state.hidden = desk, settings, hidden
     app.state.metrics = metrics.Metrics(desk)
+    desk.renewals.append(lambda _name: hidden.update(hidden_of(settings.indexes, desk.models)))
     answer_errors(app)
     for router in (health.router, metrics.router, openai.router, *_present()):
         app.include_router(router)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -20,6 +20,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from sharedllm_docs import errors
 from sharedllm_docs.errors import BusyError, SharedLLMError
+from sharedllm_docs.serving.http.problems import problems_of
 
 log = logging.getLogger(__name__)
 
@@ -138,9 +139,11 @@ def answer_errors(app: FastAPI) -> None:
 
     async def invalid(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        problems = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()]
-        param = ".".join(map(str, error.errors()[0]["loc"][1:])) or None
-        return JSONResponse(error_body("; ".join(problems) + ".", "invalid_request_error", param=param), 400)
+        found = problems_of(_placed(error.errors()), whole="the body", outer=1)
+        message = " ".join(one.message for one in found)
+        remedy = " ".join(dict.fromkeys(one.remedy for one in found))
+        body = error_body(message, "invalid_request_error", remedy=remedy, param=found[0].where or None)
+        return JSONResponse(body, 400)
 
     async def http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
@@ -152,6 +155,11 @@ def answer_errors(app: FastAPI) -> None:
     app.add_exception_handler(SharedLLMError, own)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+
+
+def _placed(errors: Sequence[Any]) -> list[Mapping[str, Any]]:
+    """Errors of a request; of a body that is no JSON the place is a number of a character, which names no field."""
+    return [{**one, "loc": one["loc"][:1]} if one["type"] == "json_invalid" else one for one in errors]
 
 
 class LastResort:

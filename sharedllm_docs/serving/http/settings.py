@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, ValidationError, create_model, field_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -16,8 +15,10 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from sharedllm_docs.documents.readers.registry import known_endings
 from sharedllm_docs.errors import ConfigError
 from sharedllm_docs.serving.http.keys import HASH
+from sharedllm_docs.serving.http.problems import problems_of
 
 PREFIX = "SHAREDLLM_DOCS_SERVE_"
 PLAIN = "plain"
@@ -44,7 +45,7 @@ class Settings(BaseSettings):
         max_body_bytes: of a request without a file.
         max_upload_bytes: of a request with a file.
         max_upload_pages: of an uploaded document.
-        upload_types: endings of file names that may be uploaded.
+        upload_types: endings of file names that may be uploaded; by default those of all formats that are read.
         max_messages: of a conversation.
         max_texts: of an embeddings or rerank request.
         max_header_bytes: of the request line and headers together.
@@ -71,9 +72,7 @@ class Settings(BaseSettings):
     max_body_bytes: int = Field(default=1_000_000, ge=1_000)
     max_upload_bytes: int = Field(default=200_000_000, ge=1_000)
     max_upload_pages: int = Field(default=5_000, ge=1)
-    upload_types: Annotated[tuple[str, ...], NoDecode] = (
-        *(".pdf", ".txt", ".md", ".html", ".htm", ".docx", ".pptx", ".xlsx", ".csv", ".epub", ".rtf", ".eml"),
-    )
+    upload_types: Annotated[tuple[str, ...], NoDecode] = Field(default_factory=known_endings)
     max_messages: int = Field(default=200, ge=1)
     max_texts: int = Field(default=1_000, ge=1)
     max_header_bytes: int = Field(default=32_768, ge=1_024)
@@ -121,8 +120,13 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, *named)
 
     @classmethod
-    def load(cls, file: Path | None = None, **given: Any) -> Settings:
+    def load(cls, file: Path | None = None, *, default_index: str | None = None, **given: Any) -> Settings:
         """Settings from arguments, environment and a TOML file.
+
+        Args:
+            file: the TOML file.
+            default_index: folder of the index where none of these name any.
+            given: the arguments.
 
         Raises:
             ConfigError: the file is missing or no TOML, or settings are wrong; names each.
@@ -132,18 +136,19 @@ class Settings(BaseSettings):
             if not file.is_file():
                 raise ConfigError(f"There is no settings file {file}.", remedy="Correct --config.")
             made = type("FileSettings", (cls,), {"model_config": SettingsConfigDict(toml_file=file)})
+        if default_index is not None:
+            indexes = (dict[str, str], Field(default=index_names([default_index]), min_length=1))
+            made = create_model("CommandSettings", __base__=made, indexes=indexes)
         try:
-            return made(**given)
+            settings = made(**given)
+            # those of the file would be added to those of the command
+            return settings.model_copy(update={"indexes": given["indexes"]}) if "indexes" in given else settings
         except ValidationError as error:
-            raise ConfigError("; ".join(map(_problem, error.errors())) + ".") from error
+            found = problems_of(error.errors(), whole="the settings")
+            message = " ".join(one.message for one in found)
+            raise ConfigError(message, remedy=" ".join(dict.fromkeys(one.remedy for one in found))) from error
         except ValueError as error:  # of the TOML parser
             raise ConfigError(f"The settings cannot be read: {error}.") from error
-
-
-def _problem(error: Mapping[str, Any]) -> str:
-    """What is wrong with a setting, without its value, which might be a secret."""
-    where = ".".join(map(str, error["loc"])) or "settings"
-    return f"{where}: {str(error['msg']).removeprefix('Value error, ')}"
 
 
 def index_names(given: list[str]) -> dict[str, str]:

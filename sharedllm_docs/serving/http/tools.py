@@ -12,7 +12,7 @@ import logging
 from asyncio import to_thread, wrap_future
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
@@ -36,6 +36,7 @@ from sharedllm_docs.index.index import Index
 from sharedllm_docs.retrieval.answer import Citation
 from sharedllm_docs.serving.desk import Desk
 from sharedllm_docs.serving.http.access import caller_of
+from sharedllm_docs.serving.http.answers import usual_tokens
 from sharedllm_docs.serving.http.failures import hidden_of, without
 from sharedllm_docs.serving.http.own.documents import check_type, shown_name
 from sharedllm_docs.serving.http.own.uploads import Uploads
@@ -128,7 +129,7 @@ def mcp_server(
         files: folder inside which documents may be added by their path; None for no paths.
         uploads: of an index by its name, where files wait for each other; None makes them.
     """
-    own = cache(lambda name: Uploads(desk.index(name)))
+    own = cache(lambda name: Uploads(partial(desk.index, name)))
     shelf = _Tools(desk, settings, files, uploads or own)
     server = _Server(
         shelf.resources,
@@ -155,7 +156,10 @@ class _Tools:
     def __init__(self, desk: Desk, settings: Settings, files: Path | None, uploads: Callable[[str], Uploads]) -> None:
         self._desk, self._settings, self._uploads = desk, settings, uploads
         self._files = files.resolve() if files is not None else None
-        self._hidden = hidden_of(settings.indexes, desk.models)
+
+    @property
+    def _hidden(self) -> Mapping[str, str]:
+        return hidden_of(self._settings.indexes, self._desk.models)
 
     async def ask(
         self,
@@ -172,7 +176,9 @@ class _Tools:
             name = self._name(index)
             request = context.request_context.request  # none where it is spoken by stdio
             caller = caller_of(request) if isinstance(request, Request) else CALLER
-            options = {"documents": documents, "style": style}
+            options: dict[str, Any] = {"documents": documents, "style": style}
+            if (tokens := usual_tokens(style, self._settings)) is not None:
+                options["max_new_tokens"] = tokens
             answering = self._desk.stream(name, question, options, caller=caller)
             answer = await (until_gone(request, answering) if isinstance(request, Request) else answering.whole())
         return AnswerOfDocuments(
@@ -212,7 +218,7 @@ class _Tools:
         """List the documents that can be asked."""
         with _told(self._hidden):
             name = self._name(index)
-            found = await to_thread(self._desk.index(name).documents)
+            found = await to_thread(lambda: self._desk.index(name).documents())
         return ListedDocuments(documents=[_listed(name, info) for info in found])
 
     async def add_document(
@@ -225,16 +231,19 @@ class _Tools:
     ) -> Added:
         """Add a document, so that it can be asked. It is read on in the background afterwards."""
         with _told(self._hidden):
-            where, uploads = self._desk.index(self._name(index)), self._uploads(self._name(index))
+            where = self._name(index)
+            self._desk.check_name(where)
             source = self._source(text, base64_bytes, path)
             shown = shown_name(name)
             check_type(shown, self._settings.upload_types)
             self._check_size(source)
             pages = self._settings.max_upload_pages
-            begun = uploads.call(lambda: where.add(source, name=shown, encode="background", max_pages=pages))
+            begun = self._uploads(where).call(
+                lambda: self._index(where).add(source, name=shown, encode="background", max_pages=pages)
+            )
             added = await wrap_future(begun)
         return Added(
-            document=_listed(self._name(index), added.document),
+            document=_listed(where, added.document),
             new=added.new,
             issues=[str(issue) for issue in added.document.issues],
         )

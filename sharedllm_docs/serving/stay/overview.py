@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sharedllm_docs.serving.stay.door import knock
-from sharedllm_docs.serving.stay.place import ABOUT, keys
+from sharedllm_docs.serving.stay.place import ABOUT, LOCK, candidates, keys, private
 from sharedllm_docs.serving.stay.wire import GoneError, receive, send
 
 PATIENCE = 2.0
@@ -43,8 +43,9 @@ class StayingProcess:
 
 
 def running() -> list[StayingProcess]:
-    """The processes that run, oldest first; notes that dead ones left are taken away."""
+    """The processes that run, oldest first; files that dead ones left are taken away."""
     found = []
+    _sweep()
     for folder, key in keys():
         status = _asked(folder, key, "status")
         if status is None:
@@ -56,6 +57,16 @@ def running() -> list[StayingProcess]:
                 StayingProcess(folder, key, int(about["pid"]), str(about["url"]), float(about["begun"]), status)
             )
     return sorted(found, key=lambda one: one.begun)
+
+
+def _sweep() -> None:
+    """Take away locks that nobody holds: of processes that were killed, and of those of earlier versions."""
+    from filelock import FileLock, Timeout
+
+    for folder in candidates():
+        for place in folder.glob(f"*{LOCK}") if private(folder) else ():
+            with contextlib.suppress(OSError, Timeout), FileLock(place, timeout=0, mode=0o600):
+                place.unlink(missing_ok=True)
 
 
 def _forget(about: Path) -> None:

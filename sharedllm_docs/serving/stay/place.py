@@ -85,13 +85,19 @@ def check_private(folder: Path) -> None:
         )
 
 
+def private(folder: Path) -> bool:
+    """Whether there is such a folder, and it is this user's alone."""
+    try:
+        check_private(folder)
+    except (OSError, NoPlaceError):
+        return False
+    return True
+
+
 def keys() -> list[tuple[Path, str]]:
     """(folder, key) of every process that left a note of itself, running or not."""
     found = []
     for folder in candidates():
-        try:
-            check_private(folder)
+        if private(folder):
             found += [(folder, file.name[: -len(ABOUT)]) for file in sorted(folder.glob(f"*{ABOUT}"))]
-        except (OSError, NoPlaceError):
-            continue
     return found

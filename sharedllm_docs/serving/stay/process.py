@@ -94,7 +94,7 @@ class Process:
                     self._serve(door)
             self._finish()
         finally:
-            for ending in (ABOUT, LOG):
+            for ending in (ABOUT, LOG, LOCK):  # a lock that is taken away meanwhile is none: whoever waits tries again
                 with contextlib.suppress(OSError):
                     (self.folder / (self.key + ending)).unlink(missing_ok=True)
             lock.release()

@@ -117,11 +117,14 @@ class Session:
         return self._answered(lambda index: index.stream_summary(reference, **options), stream)
 
     def _answered(self, begin: Callable[[Any], Stream[Any]], told: bool) -> Any:
+        from sharedllm_docs.index.reading import checked
+
         with self._resident.turn(self.unwanted):
             self.check()
             index = self._resident.index()
             index.warn_again()
-            pieces = begin(index)
+            with checked(self.check):
+                pieces = begin(index)
             for piece in pieces:
                 if told:
                     self.tell({"piece": piece})

@@ -160,7 +160,8 @@ def answer_of(told: Mapping[str, Any]) -> Answer:
     def citations(name: str) -> tuple[Citation, ...]:
         return tuple(map(citation, told[name]))
 
-    parts = {"citations": citations("citations"), "nearest": citations("nearest")}
+    parts: dict[str, Any] = {"citations": citations("citations"), "nearest": citations("nearest")}
+    parts["marks"] = tuple(map(tuple, told["marks"]))
     return Answer(**{**told, **parts, "timings": Timings(**told["timings"]), "counts": Counts(**told["counts"])})
 
 

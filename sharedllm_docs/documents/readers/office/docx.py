@@ -15,14 +15,16 @@ from sharedllm_docs.documents.document import Document, Issue
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
 from sharedllm_docs.documents.readers.flow import Flow
 from sharedllm_docs.documents.readers.office.numbering import Numbering
-from sharedllm_docs.documents.readers.office.xml import W, children, local, value_of
+from sharedllm_docs.documents.readers.office.xml import A, R, W, children, local, value_of
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.packed import missing_extra, opened_archive, sniff_packed
+from sharedllm_docs.documents.readers.pictures import Pictures, marked_text
 from sharedllm_docs.documents.readers.source import Source
-from sharedllm_docs.documents.tables import join_heads, split_header, table_rows
+from sharedllm_docs.documents.tables import head_rows, join_heads, split_header, table_rows
 from sharedllm_docs.errors import DamagedDocumentError
 
 _SHORT_PAGE = 2400  # characters up to which text between two breaks surely fits a page
+_SHOWS = (f"{A}blip", "{urn:schemas-microsoft-com:vml}imagedata")
 _MAX_DEPTH = 40  # of nested tables, boxes and content controls
 _SYMBOLS = {"f0b7": "•", "f0a7": "▪", "f0fe": "☑", "f0a8": "☐", "f0fc": "✓", "f0e0": "→"}
 
@@ -31,9 +33,9 @@ class DocxReader:
     """Word documents since 2007, macros and templates included."""
 
     name = "docx"
-    version = "1"
+    version = "2"
     suffixes = (".docx", ".docm", ".dotx", ".dotm")
-    takes = frozenset({"password"})
+    takes = frozenset({"password", "ocr"})
 
     def sniff(self, head: bytes, name: str) -> bool:
         """A zip archive, or an encrypted container, of a Word name."""
@@ -48,7 +50,7 @@ class DocxReader:
             DamagedDocumentError, DocumentTooLargeError: not a whole Word document, or a hostile one.
         """
         package = _opened(source, options)
-        story = _Story(package, Flow(options.clean))
+        story = _Story(package, Flow(options.clean), Pictures(options))
         story.read()
         numbers = choose_pages(source.name, story.flow.page_count, options)
         pages, sections = story.flow.pages(numbers)
@@ -105,7 +107,6 @@ class _Seen:
 
     deleted: int = 0
     hidden: int = 0
-    pictures: int = 0
     inserted: int = 0
 
 
@@ -128,10 +129,12 @@ class _Story:
     Args:
         package: of python-docx.
         flow: where the text goes.
+        pictures: reads them.
     """
 
-    def __init__(self, package: Any, flow: Flow) -> None:
-        self.package, self.flow = package, flow
+    def __init__(self, package: Any, flow: Flow, pictures: Pictures) -> None:
+        self.package, self.flow, self.pictures = package, flow, pictures
+        self.part = package.part  # whose text is read: the body's, a header's
         self.body = package.element.body
         self.numbering = Numbering(package)
         self.styles = {style.style_id: style for style in package.styles}
@@ -152,9 +155,7 @@ class _Story:
             told.append(Issue("deleted-text", f"{seen.deleted} tracked deletion(s) are left out, insertions are read"))
         if seen.hidden:
             told.append(Issue("hidden-text", f"{seen.hidden} run(s) of hidden text are left out"))
-        if seen.pictures:
-            told.append(Issue("pictures", f"{seen.pictures} picture(s) are not read"))
-        return told
+        return [*told, *self.pictures.issues()]
 
     # -- pages
 
@@ -191,10 +192,14 @@ class _Story:
         for part in parts:
             if part.is_linked_to_previous:
                 continue
+            self.part = part.part
             for paragraph in part.paragraphs:
                 text = self._paragraph(paragraph._p, breaks=False).text
                 if any(character.isalpha() for character in text) and not _is_page_number(paragraph._p):
                     self.flow.add(text)
+            for blip in part._element.iter(*_SHOWS):
+                self.flow.add(marked_text(self._picture(blip)))
+            self.part = self.package.part
 
     def _blocks(self, parent: Any, depth: int) -> None:
         if depth > _MAX_DEPTH:
@@ -315,7 +320,27 @@ class _Story:
         elif name in ("drawing", "pict", "object"):
             boxes = list(child.iter(f"{W}txbxContent"))
             found.boxes += boxes
-            self.seen.pictures += not boxes and any(local(one) in ("blip", "imagedata") for one in child.iter())
+            inner = {one for box in boxes for one in box.iter(*_SHOWS)}  # read with the box
+            found.after += filter(
+                None, (marked_text(self._picture(one)) for one in child.iter(*_SHOWS) if one not in inner)
+            )
+
+    def _picture(self, blip: Any) -> str:
+        """Text of a picture that an element shows."""
+        identity = blip.get(f"{R}embed") or blip.get(f"{R}id")
+        frame = next((one for one in blip.iterancestors() if local(one) in ("inline", "anchor")), None)
+        described = next((one for one in frame.iter() if local(one) == "docPr"), None) if frame is not None else None
+        said = " ".join(str(described.get("descr") or "").split())[:60] if described is not None else ""
+        try:
+            relation = self.part.rels[identity]
+            if relation.is_external:
+                self.pictures.outside(relation.target_ref[:100])
+                return ""
+            part = relation.target_part
+        except (KeyError, ValueError, AttributeError):
+            return ""
+        name = str(part.partname).rpartition("/")[2]
+        return self.pictures.text(part.blob, f"{name} ({said!r})" if said else name)
 
     def _note(self, kind: str, identity: str, found: _Paragraph) -> None:
         """A mark in the text, and the note's text behind the paragraph."""
@@ -335,6 +360,7 @@ class _Story:
     def _add_table(self, table: Any, depth: int) -> None:
         """A table as rows of heads and cells; cells that span rows stand in each of them, as their reader sees them."""
         grid: list[list[str]] = []
+        spread: list[list[str]] = []  # the same, with what spans columns in each of them
         heads = 0
         above: dict[int, str] = {}
         for row in table.iterchildren(f"{W}tr", f"{W}sdt"):
@@ -343,18 +369,22 @@ class _Story:
                 if properties is not None and properties.find(f"{W}del") is not None:
                     self.seen.deleted += 1
                     continue
-                cells = self._cells(element, above, depth)
+                cells, repeated = self._cells(element, above, depth)
                 heads += properties is not None and _is_on(properties, "tblHeader") and heads == len(grid)
                 grid.append(cells)
+                spread.append(repeated)
         if max(map(len, grid), default=0) < 2:  # a frame around text
             for line in (cell for row in grid for cell in row):
                 self.flow.add(line)
             return
-        header, rows = (join_heads(grid[:heads]), grid[heads:]) if 0 < heads < len(grid) else split_header(grid)
+        if not 0 < heads < len(grid) and grid[0] != spread[0]:  # a cell over several columns names each of them
+            heads = head_rows(spread)
+        header, rows = (join_heads(spread[:heads]), grid[heads:]) if 0 < heads < len(grid) else split_header(grid)
         self.flow.add_lines(table_rows(header, rows))
 
-    def _cells(self, row: Any, above: dict[int, str], depth: int) -> list[str]:
-        cells: list[str] = []
+    def _cells(self, row: Any, above: dict[int, str], depth: int) -> tuple[list[str], list[str]]:
+        """The cells of a row, those over several columns in the first of them; and in each of them."""
+        cells, spread = list[str](), list[str]()
         for element in row.iter(f"{W}tc"):
             if element.getparent() is not row and next(element.iterancestors(f"{W}tr"), None) is not row:
                 continue
@@ -373,7 +403,8 @@ class _Story:
             else:
                 above.pop(len(cells), None)
             cells += [text, *[""] * (span - 1)]
-        return cells
+            spread += [text] * span
+        return cells, spread
 
     def _cell_text(self, cell: Any, depth: int) -> str:
         """All text of a cell; an inner table's cells one after another."""

@@ -12,6 +12,7 @@ from sharedllm_docs.documents.readers.office.docx import _properties as properti
 from sharedllm_docs.documents.readers.office.xml import A, R, local
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.packed import missing_extra, opened_archive, sniff_packed
+from sharedllm_docs.documents.readers.pictures import Pictures, marked_text
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.documents.tables import split_header, table_rows
 from sharedllm_docs.errors import DamagedDocumentError
@@ -24,9 +25,9 @@ class PptxReader:
     """PowerPoint files since 2007."""
 
     name = "pptx"
-    version = "1"
+    version = "2"
     suffixes = (".pptx", ".pptm", ".ppsx", ".potx")
-    takes = frozenset({"password"})
+    takes = frozenset({"password", "ocr"})
 
     def sniff(self, head: bytes, name: str) -> bool:
         """A zip archive, or an encrypted container, of a PowerPoint name."""
@@ -43,14 +44,15 @@ class PptxReader:
         package = _opened(source, options)
         slides = list(package.slides)
         numbers = choose_pages(source.name, len(slides), options)
-        flow, issues = Flow(options.clean), list[Issue]()
+        flow, issues, pictures = Flow(options.clean), list[Issue](), Pictures(options)
         for number, slide in enumerate(slides, start=1):
             if number > 1:
                 flow.new_page()
             if number in set(numbers):
-                issues += _Slide(package, slide, number, flow).read()
+                issues += _Slide(package, slide, number, flow, pictures).read()
                 if progress is not None:
                     progress(numbers.index(number) + 1, len(numbers))
+        issues += pictures.issues()
         pages, sections = flow.pages(numbers)
         return make_document(
             self,
@@ -81,9 +83,9 @@ def _opened(source: Source, options: ReadOptions) -> Any:
 
 
 class _Slide:
-    def __init__(self, package: Any, slide: Any, number: int, flow: Flow) -> None:
-        self.package, self.slide, self.number, self.flow = package, slide, number, flow
-        self.left_out = self.pictures = 0
+    def __init__(self, package: Any, slide: Any, number: int, flow: Flow, pictures: Pictures) -> None:
+        self.package, self.slide, self.number, self.flow, self.pictures = package, slide, number, flow, pictures
+        self.left_out = self.charts = 0
 
     def read(self) -> list[Issue]:
         if self.slide.element.get("show") == "0":
@@ -100,8 +102,8 @@ class _Slide:
             issues.append(
                 Issue("hidden-text", f"{self.left_out} shape(s) that no show shows are left out", self.number)
             )
-        if self.pictures:
-            issues.append(Issue("pictures", f"{self.pictures} picture(s) are not read", self.number))
+        if self.charts:
+            issues.append(Issue("pictures", f"{self.charts} chart(s) whose values are not in the file", self.number))
         return issues
 
     def _ordered(self, shapes: Any, depth: int) -> Iterator[Any]:
@@ -140,7 +142,17 @@ class _Slide:
         elif local(shape.element) == "graphicFrame":
             self.flow.add("\n".join(self._diagram(shape.element)))
         elif local(shape.element) == "pic":
-            self.pictures += 1
+            self.flow.add(marked_text(self._picture(shape)))
+
+    def _picture(self, shape: Any) -> str:
+        """Text of a picture."""
+        name = f"slide {self.number}: {' '.join(str(shape.name).split())[:60]}"
+        try:
+            data = bytes(shape.image.blob)
+        except (ValueError, KeyError, AttributeError):  # linked, not in the file
+            self.pictures.outside(name)
+            return ""
+        return self.pictures.text(data, name)
 
     def _table(self, table: Any) -> None:
         grid: list[list[str]] = []
@@ -169,7 +181,7 @@ class _Slide:
                 ]
                 self.flow.add_lines(table_rows(header, rows, title))
         except (KeyError, ValueError, AttributeError, IndexError, TypeError):
-            self.pictures += 1
+            self.charts += 1
 
     def _diagram(self, element: Any) -> list[str]:
         """Lines of a SmartArt diagram, whose text stands in a part of its own."""

@@ -17,8 +17,10 @@ from sharedllm_docs.documents.readers.flow import Flow
 from sharedllm_docs.documents.readers.office.docx import _properties as properties_of
 from sharedllm_docs.documents.readers.office.grid import add_sheet
 from sharedllm_docs.documents.readers.office.number_format import shown
+from sharedllm_docs.documents.readers.office.xml import A, R
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.packed import missing_extra, opened_archive, sniff_packed
+from sharedllm_docs.documents.readers.pictures import Pictures, marked_text
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.errors import DamagedDocumentError, DocumentTooLargeError
 
@@ -61,9 +63,9 @@ class XlsxReader:
     """Excel workbooks since 2007."""
 
     name = "xlsx"
-    version = "1"
+    version = "2"
     suffixes = (".xlsx", ".xlsm", ".xltx", ".xltm")
-    takes = frozenset({"password"})
+    takes = frozenset({"password", "ocr"})
 
     def sniff(self, head: bytes, name: str) -> bool:
         """A zip archive, or an encrypted container, of an Excel name."""
@@ -92,15 +94,16 @@ class XlsxReader:
                 ) from error
             numbers = choose_pages(source.name, len(book.worksheets), options)
             flow, issues = Flow(options.clean), list[Issue]()
-            cells = _Counter(source.name)
+            cells, pictures = _Counter(source.name), Pictures(options)
             for number, sheet in enumerate(book.worksheets, start=1):
                 if number > 1:
                     flow.new_page()
                 flow.label(sheet.title)
                 if number in set(numbers):
-                    issues += _Sheet(archive, sheet, number, flow, cells).read()
+                    issues += _Sheet(archive, sheet, number, flow, cells, pictures).read()
                     if progress is not None:
                         progress(numbers.index(number) + 1, len(numbers))
+            issues += pictures.issues()
             pages, sections = flow.pages(numbers)
             return make_document(
                 self,
@@ -138,8 +141,11 @@ def _metadata(book: Any) -> dict[str, str]:
 
 
 class _Sheet:
-    def __init__(self, archive: zipfile.ZipFile, sheet: Any, number: int, flow: Flow, cells: _Counter) -> None:
+    def __init__(
+        self, archive: zipfile.ZipFile, sheet: Any, number: int, flow: Flow, cells: _Counter, pictures: Pictures
+    ) -> None:
         self.archive, self.sheet, self.number, self.flow, self.cells = archive, sheet, number, flow, cells
+        self.pictures = pictures
         self.shape = _Shape()
         self.hidden_cells = 0
 
@@ -149,8 +155,8 @@ class _Sheet:
         self.shape = self._look()
         self.flow.add(self.sheet.title, level=1)
         add_sheet(self.flow, self._rows(), self.sheet.title)
-        for note in self._notes():
-            self.flow.add(note)
+        for text in (*self._notes(), *self._drawings()):
+            self.flow.add(text)
         issues = []
         if self.hidden_cells:
             message = f"{self.hidden_cells} filled cell(s) in hidden rows and columns are left out"
@@ -243,25 +249,57 @@ class _Sheet:
 
     def _notes(self) -> Iterator[str]:
         """Comments on cells, out of the part that belongs to the sheet."""
-        from lxml import etree
-
-        path = self.sheet._worksheet_path
-        folder, _, name = path.rpartition("/")
-        relations = f"{folder}/_rels/{name}.rels"
-        if relations not in self.archive.namelist():
-            return
-        parser = etree.XMLParser(resolve_entities=False, no_network=True)
-        for relation in etree.fromstring(self.archive.read(relations), parser):
-            if not str(relation.get("Type", "")).endswith("/comments"):
-                continue
-            target = str(relation.get("Target", ""))
-            part = target.lstrip("/") if target.startswith("/") else _joined(folder, target)
-            if part not in self.archive.namelist():
-                continue
-            for comment in etree.fromstring(self.archive.read(part), parser).iter("{*}comment"):
+        for _, part in self._related(self.sheet._worksheet_path, "/comments"):
+            for comment in self._parsed(part).iter("{*}comment"):
                 text = " ".join("".join(piece.text or "" for piece in comment.iter("{*}t")).split())
                 if text:
                     yield f"Comment ({comment.get('ref', '')}): {text}"
+
+    def _drawings(self) -> Iterator[str]:
+        """Text boxes and pictures of the sheet, top to bottom; charts by their titles, their values stand in cells."""
+        for _, part in self._related(self.sheet._worksheet_path, "/drawing"):
+            parts = dict(self._related(part, ""))
+            for anchor in self._parsed(part):
+                text = "\n".join(_paragraphs(anchor))
+                if text:
+                    yield f"Text box: {text}"
+                for blip in anchor.iter(f"{A}blip"):
+                    target = parts.get(blip.get(f"{R}embed"), "")
+                    if target:
+                        name = f"{self.sheet.title}: {target.rpartition('/')[2]}"
+                        yield marked_text(self.pictures.text(self.archive.read(target), name))
+                for chart in anchor.iter("{*}chart"):
+                    target = parts.get(chart.get(f"{R}id"), "")
+                    title = " ".join(_paragraphs(self._parsed(target).find(".//{*}title"))) if target else ""
+                    if title:
+                        yield f"Chart: {title}"
+
+    def _parsed(self, part: str) -> Any:
+        from lxml import etree
+
+        return etree.fromstring(self.archive.read(part), etree.XMLParser(resolve_entities=False, no_network=True))
+
+    def _related(self, path: str, kind: str) -> Iterator[tuple[str, str]]:
+        """(identity, part) of what a part refers to, of types that end so."""
+        path = path.lstrip("/")
+        folder, _, name = path.rpartition("/")
+        relations = f"{folder}/_rels/{name}.rels"
+        names = set(self.archive.namelist())
+        if relations not in names:
+            return
+        for relation in self._parsed(relations):
+            target = str(relation.get("Target", ""))
+            part = target.lstrip("/") if target.startswith("/") else _joined(folder, target)
+            if str(relation.get("Type", "")).endswith(kind) and part in names:
+                yield str(relation.get("Id", "")), part
+
+
+def _paragraphs(element: Any) -> list[str]:
+    """The lines of text of a drawing."""
+    if element is None:
+        return []
+    found = ("".join(piece.text or "" for piece in one.iter(f"{A}t")) for one in element.iter(f"{A}p"))
+    return [" ".join(text.split()) for text in found if text.strip()]
 
 
 def _joined(folder: str, target: str) -> str:

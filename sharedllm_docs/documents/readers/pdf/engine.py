@@ -9,6 +9,7 @@ from typing import Protocol
 
 from sharedllm_docs.documents.cleaning import MARGIN_LINES
 from sharedllm_docs.documents.readers.pdf.fields import Field
+from sharedllm_docs.documents.readers.pdf.layout.continued import OpenTable
 from sharedllm_docs.documents.readers.placing import Spots
 from sharedllm_docs.documents.readers.steps import StepFailed, step
 from sharedllm_docs.documents.traced import Traced, joined, marked
@@ -43,6 +44,7 @@ class PageText:
         spots: what the marks of ``text`` (if it is ``Traced``) stand for: the box of each character, or of the form
             field or the recognised word that it belongs to. What has no mark was added (indentation, the repeated
             heads of a table).
+        open_table: the table that reaches the end of the page, as the next one may go on with it.
     """
 
     text: str
@@ -51,6 +53,7 @@ class PageText:
     hidden: int = 0
     undecoded: float = 0.0
     spots: Spots = field(default_factory=Spots, compare=False, repr=False)
+    open_table: OpenTable | None = None
 
 
 def listed(fields: Sequence[Field]) -> str:
@@ -70,8 +73,11 @@ class Engine(Protocol):
     name: str
     count: int
 
-    def text(self, index: int, fields: Sequence[Field] = ()) -> PageText:
-        """Raw text of a page, the values of its form fields and notes among it. Raises EngineError."""
+    def text(self, index: int, fields: Sequence[Field] = (), before: OpenTable | None = None) -> PageText:
+        """Raw text of a page, the values of its form fields and notes among it. Raises EngineError.
+
+        ``before`` is the table at the end of the page before.
+        """
         ...
 
     def has_content(self, index: int) -> bool:

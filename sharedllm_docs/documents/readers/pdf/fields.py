@@ -10,6 +10,7 @@ from sharedllm_docs.documents.cleaning import clean_characters
 
 _HIDDEN = 2 | 32  # annotation flags Hidden and NoView
 _PASSWORD, _RADIO, _PUSH = 1 << 13, 1 << 15, 1 << 16  # field flags
+CHECKED, NOT_CHECKED = "checked", "not checked"
 _MAX_PARENTS = 32  # a forged field tree may be cyclic
 _NOTES = frozenset(
     ("/FreeText", "/Text", "/Highlight", "/Underline", "/StrikeOut", "/Squiggly", "/Caret", "/Square", "/Circle")
@@ -36,6 +37,11 @@ class Field:
     @property
     def is_note(self) -> bool:
         return self.name == "Note"
+
+    @property
+    def is_tick(self) -> bool:
+        """Whether it is a box to tick, or a button to choose."""
+        return self.value in (CHECKED, NOT_CHECKED)
 
 
 def fields_of(page: Any) -> Iterator[Field]:
@@ -82,7 +88,7 @@ def _value(field: Any) -> str:
             return ""
         state = field.get("/AS", value)
         is_on = state is not None and str(state) != "/Off"
-        return "checked" if is_on else "" if flags & _RADIO else "not checked"
+        return CHECKED if is_on else "" if flags & _RADIO else NOT_CHECKED
     if kind not in ("/Tx", "/Ch") or (kind == "/Tx" and flags & _PASSWORD) or value is None:
         return ""
     if isinstance(value, list):

@@ -24,6 +24,7 @@ from sharedllm_docs.documents.cleaning import MARGIN_LINES, lower, raised_behind
 from sharedllm_docs.documents.readers.pdf.engine import PageText, listed
 from sharedllm_docs.documents.readers.pdf.fields import Field
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Word
+from sharedllm_docs.documents.readers.pdf.layout.continued import OpenTable, Sheet
 from sharedllm_docs.documents.readers.pdf.layout.page import LaidOut, lay_out
 from sharedllm_docs.documents.readers.pdf.layout.written import Part
 from sharedllm_docs.documents.readers.pdf.measure import MAX_CHARACTERS, Extents, Measured, clipped
@@ -32,12 +33,17 @@ from sharedllm_docs.documents.traced import NOWHERE, Traced, aligned, joined, ma
 
 _FIXED_PITCH = 1  # bit of the PDF font descriptor's flags
 _FIXED_NAME = re.compile(r"mono|courier|typewriter|consol|menlo|monaco|fixed|tt\d", re.IGNORECASE)
+_FORCE_BOLD = 1 << 18  # another bit of these
+_BOLD_NAME = re.compile(r"bold|black|heavy|(?<![a-z])(?:sfbx|cmb|cmssbx)", re.IGNORECASE)
 _MAX_INDENT = 60
 _MARGIN = 0.15  # of the page's height, in which running lines stand
 _SIDE = 0.06  # of the page's width: marks that production systems print up the side
 _SMALL, _RAISED, _LOWERED = 0.85, 0.15, -0.08  # size and rise of raised marks, in sizes of the text beside them
 _WIDE_GAP = 1.2  # sizes: no word space is that wide
 _TYPEWRITTEN = 0.95  # share of a page's words in fixed pitch, from which it is no page with code on it
+_BOX_GAP = 2.0  # sizes: between a box to tick and its label
+_LABEL_GAP = 1.0  # sizes: between words of one label
+_ABOVE_GAP = 12.0  # points: between a field and the label above it
 _TIGHT = 0.12  # sizes: two pieces of one word
 _COVERS = 0.6  # share of the page from which pictures count as its scan
 _FEW_LETTERS = 120  # text of a stamp, not of a page
@@ -72,6 +78,18 @@ class _Line:
     advance: float | None = None
 
 
+@dataclass(frozen=True)
+class _Spot:
+    """A word of the page text with its edges, baseline and font size."""
+
+    start: int
+    end: int
+    left: float
+    right: float
+    y: float
+    size: float
+
+
 class Glyphs:
     """The characters of one page. Positions count in ``text``; PDFium's lock must be held."""
 
@@ -83,11 +101,12 @@ class Glyphs:
         self._x, self._y = ctypes.c_double(), ctypes.c_double()
         self._colour = tuple(ctypes.c_uint() for _ in range(4))
 
-    def page_text(self, fields: Sequence[Field] = ()) -> PageText:
+    def page_text(self, fields: Sequence[Field] = (), before: OpenTable | None = None) -> PageText:
         """Text as a reader of the page sees it, with what is known of its layout.
 
         Args:
             fields: filled form fields and notes; a field's value follows the line that labels it, others stand last.
+            before: the table at the end of the page before.
         """
         # a field's value has a mark behind those of the page's characters
         fields = [replace(one, value=marked(one.value, len(self.text) + n)) for n, one in enumerate(fields)]
@@ -100,7 +119,7 @@ class Glyphs:
             *(edit for edit in self._marks() if not _inside(hidden, edit.start, edit.end)),
         ]
         filled, unlabelled = self._fill([line for line in lines if line.text.strip()], fields)
-        laid_out = self._laid_out(hidden, lines)
+        laid_out = self._laid_out(hidden, lines, before)
         if laid_out is None:
             shown = [line for line in lines if line.text.strip()]
             lead, trail, gaps = self._margins(shown)
@@ -120,11 +139,14 @@ class Glyphs:
             hidden=len(hidden),
             undecoded=self._undecoded(),
             spots=spots,
+            open_table=laid_out.open_table if laid_out is not None else None,
         )
 
     # -- layout
 
-    def _laid_out(self, hidden: Sequence[tuple[int, int]], lines: Sequence[_Line]) -> LaidOut | None:
+    def _laid_out(
+        self, hidden: Sequence[tuple[int, int]], lines: Sequence[_Line], before: OpenTable | None
+    ) -> LaidOut | None:
         """Lines in reading order and tables as rows, or None where PDFium's order will do."""
         if len(self.text) > MAX_CHARACTERS:
             return None
@@ -133,13 +155,13 @@ class Glyphs:
         words = _with_code(
             words, [(line.start, line.start + len(line.text)) for line in lines if line.left is not None]
         )
-        laid_out = lay_out(words, measured.rules())
+        laid_out = lay_out(words, measured.rules(), before, Sheet(measured.height, self._is_bold))
         if laid_out is None or not measured.sideways:
             return laid_out
         # what stands on its side comes last
         aside = [Part(text=self.text[start:end]) for start, end in measured.sideways if not _inside(hidden, start, end)]
         rest = [part for one in aside for part in (one, Part(text=" "))][:-1]
-        return LaidOut((*laid_out.lines, tuple(rest)), laid_out.tables) if rest else laid_out
+        return replace(laid_out, lines=(*laid_out.lines, tuple(rest))) if rest else laid_out
 
     def _written(self, laid_out: LaidOut, edits: Sequence[_Edit]) -> tuple[str, list[_Line]]:
         """Text of a page that was laid out, and its lines as margins are measured by."""
@@ -246,10 +268,21 @@ class Glyphs:
         return left.value, right.value
 
     def _is_fixed(self, index: int) -> bool:
+        name, flags = self._font(index)
+        return bool(flags & _FIXED_PITCH) or _FIXED_NAME.search(name) is not None
+
+    def _is_bold(self, word: Word) -> bool:
+        index = self._index(word.start)
+        if index is None:
+            return False
+        name, flags = self._font(index)
+        return bool(flags & _FORCE_BOLD) or _BOLD_NAME.search(name) is not None
+
+    def _font(self, index: int) -> tuple[str, int]:
+        """Name and flags of a character's font."""
         buffer, flags = ctypes.create_string_buffer(128), ctypes.c_int()
         pdfium_c.FPDFText_GetFontInfo(self._handle, index, buffer, len(buffer), flags)
-        name = buffer.value.decode("utf-8", "replace")
-        return bool(flags.value & _FIXED_PITCH) or _FIXED_NAME.search(name) is not None
+        return buffer.value.decode("utf-8", "replace"), flags.value
 
     # -- the page
 
@@ -395,23 +428,59 @@ class Glyphs:
             yield space
 
     def _fill(self, lines: Sequence[_Line], fields: Sequence[Field]) -> tuple[list[_Edit], list[Field]]:
-        """The fields' values after the lines that label them, and the fields that no line labels."""
-        starts = [index for line in lines if (index := self._index(line.start)) is not None] if fields else []
-        origins = [self._origin(index) for index in starts]
+        """The fields' values behind the words that label them, and the fields that no words label."""
+        words = [self._spot(*match.span()) for line in lines for match in self._words(line)] if fields else []
+        spots = [word for word in words if word is not None]
         labelled: list[tuple[int, float, str]] = []
         others: list[Field] = []
         for field in fields:
-            beside = [
-                (field.left - x, line)
-                for line, (x, y) in zip(lines, origins, strict=False)
-                if len(starts) == len(lines) and x < field.left and field.bottom - 2 <= y <= field.top + 2
-            ]
-            if beside and not field.is_note:
-                line = min(beside, key=lambda found: found[0])[1]
-                labelled.append((line.start + len(line.text.rstrip()), field.left, field.value))
-            else:
+            place = None if field.is_note else self._label_end(field, spots, fields)
+            if place is None:
                 others.append(field)
-        return [_Edit(place, place, " " + value) for place, _, value in sorted(labelled)], others
+            else:
+                labelled.append((place, field.left, field.value))
+        return [_Edit(place, place, self._behind(place, value)) for place, _, value in sorted(labelled)], others
+
+    def _words(self, line: _Line) -> Iterator[re.Match[str]]:
+        return _WORD.finditer(self.text, line.start, line.start + len(line.text))
+
+    def _behind(self, place: int, value: str) -> str:
+        """A value as it is written behind the label that ends at ``place``."""
+        return (": " if self.text[place - 1].isalnum() or self.text[place - 1] == ")" else " ") + value
+
+    def _spot(self, start: int, end: int) -> _Spot | None:
+        """Where a word stands, in the page's own units."""
+        first, last = self._index(start), self._index(end - 1)
+        if first is None or last is None:
+            return None
+        return _Spot(start, end, self._box(first)[0], self._box(last)[1], self._origin(first)[1], self._size(first))
+
+    @staticmethod
+    def _label_end(field: Field, spots: Sequence[_Spot], fields: Sequence[Field]) -> int | None:
+        """Where the label of a field ends in the text: it stands before it, behind a box to tick, or above it."""
+        beside = [one for one in spots if field.bottom - 2 <= one.y <= field.top + 2]
+        rivals = [one for one in fields if one is not field and one.bottom < field.top and one.top > field.bottom]
+        before = max((one for one in beside if one.right <= field.left + 2), key=lambda one: one.right, default=None)
+        if before is not None and any(before.right - 2 <= one.left < field.left for one in rivals):
+            before = None if field.is_tick else before  # another field stands between
+        behind = min((one for one in beside if one.left >= field.right - 2), key=lambda one: one.left, default=None)
+        if field.is_tick and behind is not None:
+            # boxes of one line have their labels on one side: where the last has none behind it, before them
+            last = max([field.right, *(one.right for one in rivals if one.is_tick)])
+            gap, ends = behind.left - field.right, all(one.left < last for one in beside)
+            near = gap < _BOX_GAP * behind.size and (before is None or gap < field.left - before.right)
+            if near and not (ends and before is not None):
+                return _run_end(behind, beside, rivals)
+        if before is not None:
+            return before.end
+        above = [
+            one for one in spots if field.top < one.y <= field.top + _ABOVE_GAP and -4 <= one.left - field.left <= 60
+        ]
+        lowest = min((one.y for one in above), default=0.0)
+        first = min((one for one in above if one.y < lowest + 2), key=lambda one: one.left, default=None)
+        if first is None or field.is_tick or any(one.bottom < first.y < one.top for one in fields):
+            return None
+        return _run_end(first, [one for one in spots if abs(one.y - first.y) < 2], ())
 
     # -- raised and lowered marks
 
@@ -429,7 +498,10 @@ class Glyphs:
         for place in range(start, end):
             here = measured[place]
             beside = base or next((m for p, m in measured.items() if p > place and m and here and m[1] > here[1]), last)
-            if here is None or beside is None:
+            if here is None:
+                continue
+            if beside is None:  # the word stands alone: it begins on the line
+                base, run = here, place + 1
                 continue
             rise = _rise(here, beside)
             if not rise:
@@ -487,6 +559,16 @@ class Glyphs:
         if following is None:
             return False
         return abs(following[0] - base[0]) < 0.1 * base[1] and following[2] > mark[2]
+
+
+def _run_end(first: _Spot, line: Sequence[_Spot], fields: Sequence[Field]) -> int:
+    """Where the words end that follow ``first`` on its line without a wide gap, or a field, between."""
+    last = first
+    for one in sorted((one for one in line if one.left > first.left), key=lambda one: one.left):
+        if one.left - last.right > _LABEL_GAP * one.size or any(last.right - 1 <= f.left <= one.left for f in fields):
+            break
+        last = one
+    return last.end
 
 
 def _characters(textpage: Any) -> tuple[str, list[int] | None]:

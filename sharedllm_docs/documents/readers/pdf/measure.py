@@ -80,6 +80,8 @@ class Measured:
             self._turn = turned(angle, bounds)
         else:
             angle = rotation % 4
+        across, down = bounds[2] - bounds[0], bounds[3] - bounds[1]
+        self.height = across if angle % 2 else down
         self.words = [self._placed(measured) for own, measured in raw if own == angle]
         self.sideways = [(measured[0], measured[1]) for own, measured in raw if own != angle]
 

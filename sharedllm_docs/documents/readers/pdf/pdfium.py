@@ -16,6 +16,7 @@ import pypdfium2.raw as pdfium_c
 from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText, encrypted
 from sharedllm_docs.documents.readers.pdf.fields import Field
 from sharedllm_docs.documents.readers.pdf.glyphs import Glyphs
+from sharedllm_docs.documents.readers.pdf.layout.continued import OpenTable
 from sharedllm_docs.documents.readers.source import Source
 
 PDFIUM_LOCK = threading.RLock()
@@ -92,7 +93,7 @@ class PdfiumFile:
                 raise EngineError(str(error)) from error
             self.count = len(self._document)
 
-    def text(self, index: int, fields: Sequence[Field] = ()) -> PageText:
+    def text(self, index: int, fields: Sequence[Field] = (), before: OpenTable | None = None) -> PageText:
         """Raw text of a page as a viewer shows it: code indented, raised marks raised, hidden words left out."""
         with PDFIUM_LOCK:
             try:
@@ -100,7 +101,7 @@ class PdfiumFile:
                 try:
                     textpage = page.get_textpage()
                     try:
-                        return Glyphs(page, textpage).page_text(fields)
+                        return Glyphs(page, textpage).page_text(fields, before)
                     finally:
                         textpage.close()
                 finally:

@@ -16,10 +16,12 @@ from sharedllm_docs.documents.document import Issue
 from sharedllm_docs.documents.readers.mail import attachments_message
 from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText, encrypted, listed
 from sharedllm_docs.documents.readers.pdf.fields import Field, fields_of
+from sharedllm_docs.documents.readers.pdf.layout.continued import OpenTable
+from sharedllm_docs.documents.readers.pdf.measure import Sides, clipped
 from sharedllm_docs.documents.readers.pdf.xfa import xfa_lines
 from sharedllm_docs.documents.readers.placing import Spots
 from sharedllm_docs.documents.readers.source import Source
-from sharedllm_docs.documents.traced import joined, marked
+from sharedllm_docs.documents.traced import NOWHERE, joined, marked
 
 _METADATA = ("Title", "Author", "Subject", "Keywords", "Creator", "Producer", "CreationDate", "ModDate")
 _MAX_ENTRIES = 100_000  # outlines can be cyclic, or forged
@@ -94,7 +96,7 @@ class PypdfFile:
             self.close()
             raise
 
-    def text(self, index: int, fields: Sequence[Field] = ()) -> PageText:
+    def text(self, index: int, fields: Sequence[Field] = (), before: OpenTable | None = None) -> PageText:
         """Raw text of a page. A page of which pypdf complains and finds nothing counts as failed."""
         with _converted(), collected_logs() as complaints:
             text = self._reader.pages[index].extract_text()
@@ -102,11 +104,23 @@ class PypdfFile:
             raise EngineError(complaints[0])
         if not fields:
             return PageText(text)
-        spots = Spots()
-        known = [
-            replace(one, value=marked(one.value, spots.add(one.left, one.bottom, one.right, one.top))) for one in fields
-        ]
+        spots, known = Spots(), list[Field]()
+        for one in fields:
+            shown = clipped((one.left, one.bottom, one.right, one.top), self._shown(index))
+            known.append(replace(one, value=marked(one.value, spots.add(*shown) if shown else NOWHERE)))
         return PageText(joined("", (text.rstrip("\n"), listed(known))), spots=spots)
+
+    def _shown(self, index: int) -> Sides:
+        """Left, bottom, right, top of what viewers show of a page."""
+        with _converted(), collected_logs():
+            page = self._reader.pages[index]
+            crop, media = page.cropbox, page.mediabox
+            return (
+                float(max(crop.left, media.left)),
+                float(max(crop.bottom, media.bottom)),
+                float(min(crop.right, media.right)),
+                float(min(crop.top, media.top)),
+            )
 
     def fields(self, index: int) -> list[Field]:
         """The filled form fields and the notes of a page. Raises EngineError."""

@@ -26,7 +26,7 @@ from sharedllm_docs.documents.readers.base import (
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText, engine_step
 from sharedllm_docs.documents.readers.pdf.fields import Field
-from sharedllm_docs.documents.readers.pdf.layout.written import without_marks
+from sharedllm_docs.documents.readers.pdf.layout.continued import OpenTable
 from sharedllm_docs.documents.readers.pdf.open import OpenedPdf, open_pdf
 from sharedllm_docs.documents.readers.pdf.outline import locate_sections
 from sharedllm_docs.documents.readers.pdf.pdfium import PdfiumFile
@@ -35,6 +35,7 @@ from sharedllm_docs.documents.readers.pdf.recognise import PageRecogniser
 from sharedllm_docs.documents.readers.placing import numbered, places_of
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.documents.readers.steps import StepFailed, page_once
+from sharedllm_docs.documents.tables import without_marks
 from sharedllm_docs.documents.traced import joined
 from sharedllm_docs.errors import DamagedDocumentError, EmptyDocumentError, ScannedDocumentError
 
@@ -68,11 +69,12 @@ def read_pdf(reader: Reader, source: Source, options: ReadOptions, progress: Pro
         numbers = choose_pages(source.name, count, options)
         with collected_logs():
             structure, issues = _structure(opened)
-        raw = []
+        raw = list[PageText]()
         pdfium = next((engine for engine in opened.engines if isinstance(engine, PdfiumFile)), None)
         recogniser = PageRecogniser(options, pdfium)
         for done, number in enumerate(numbers, start=1):
-            read = _read_page(opened, recogniser, number)
+            follows = bool(raw) and numbers[done - 2] == number - 1
+            read = _read_page(opened, recogniser, number, raw[-1].open_table if follows else None)
             raw.append(read.page)
             issues.extend(read.issues)
             if progress is not None:
@@ -131,12 +133,14 @@ def _structure(opened: OpenedPdf) -> tuple[_Structure, list[Issue]]:
     return _Structure(labels, entries, metadata), issues
 
 
-def _read_page(opened: OpenedPdf, recogniser: PageRecogniser, number: int) -> _ReadPage:
+def _read_page(
+    opened: OpenedPdf, recogniser: PageRecogniser, number: int, before: OpenTable | None = None
+) -> _ReadPage:
     """A page; one that made the process fail outside of what the engines do is left empty and told."""
 
     def make() -> _ReadPage:
         with recorded_words() as words:
-            page, issues = recogniser.page(number, *_page_text(opened, number))
+            page, issues = recogniser.page(number, *_page_text(opened, number, before))
         return _ReadPage(page, tuple(issues), tuple(words.get(number, ())))
 
     try:
@@ -149,7 +153,7 @@ def _read_page(opened: OpenedPdf, recogniser: PageRecogniser, number: int) -> _R
     return read
 
 
-def _page_text(opened: OpenedPdf, number: int) -> tuple[PageText, list[Issue]]:
+def _page_text(opened: OpenedPdf, number: int, before: OpenTable | None) -> tuple[PageText, list[Issue]]:
     """Raw text of a page from the first engine that finds any, and what there is to say about it."""
     engines = opened.engines
     failures: list[str] = []
@@ -158,7 +162,7 @@ def _page_text(opened: OpenedPdf, number: int) -> tuple[PageText, list[Issue]]:
     for position, engine in enumerate(engines):
         try:
             with engine_step(engine.name, number):
-                page = engine.text(number - 1, fields)
+                page = engine.text(number - 1, fields, before)
             hidden = max(hidden, page.hidden)
             if page.text.strip():
                 issues = [*lost_fields, *_page_issues(page, number)]

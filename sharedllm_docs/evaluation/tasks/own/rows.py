@@ -16,6 +16,8 @@ from sharedllm_docs.checks import is_int
 from sharedllm_docs.errors import EvaluationError
 
 FIELDS = ("id", "file", "question", "answers", "pages", "kind")
+ALIASES = {"answer": "answers", "page": "pages", "document": "file"}
+"""Other names of fields: what people write who have one answer and one page a question."""
 SUFFIXES = (".jsonl", ".ndjson", ".csv")
 ABSENT, YES_NO = "absent", "yes-no"
 SHOWN = 10
@@ -140,7 +142,7 @@ def _csv_rows(path: Path) -> Iterator[_Found]:
         for cells in reader:
             if any(cell.strip() for cell in cells):
                 if names is None:
-                    names = [cell.strip() for cell in cells]
+                    names = [_field(cell) for cell in cells]
                     _check_heading(path, names)
                 else:
                     yield begun, lambda cells=cells, names=names: _csv_row(names, cells)  # type: ignore[misc]
@@ -186,7 +188,16 @@ def _numbers(cell: str) -> list[int]:
 # -- rows to questions --------------------------------------------------------------------------------------------
 
 
-def _question(line: int, row: _Row) -> OwnQuestion:
+def _field(name: str) -> str:
+    """The field that is meant by a name: capitals do not matter, and the singular will do."""
+    plain = name.strip().lower()
+    return ALIASES.get(plain, plain)
+
+
+def _question(line: int, given: _Row) -> OwnQuestion:
+    row = {_field(name): value for name, value in given.items()}
+    if len(row) < len(given):
+        raise BadRowError(f"one field twice among {', '.join(map(repr, given))}. Name each once.")
     for name in row:
         if name not in FIELDS:
             near = difflib.get_close_matches(name, FIELDS, 1, 0.6)

@@ -6,12 +6,14 @@ import hashlib
 import json
 import random
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from sharedllm_docs.documents.document import Document
-from sharedllm_docs.errors import EvaluationError
+from sharedllm_docs.documents.readers.collect import collect
+from sharedllm_docs.documents.readers.collected import Found, Skipped
+from sharedllm_docs.errors import EmptyDocumentError, EvaluationError, UnknownFormatError
 from sharedllm_docs.evaluation.tasks.base import DocumentQuestions, Example, check_limit
 from sharedllm_docs.evaluation.tasks.own.rows import BadRowError, OwnQuestion, load_own_questions, raise_for
 
@@ -21,8 +23,8 @@ class OwnQuestions(DocumentQuestions):
 
     Args:
         questions: JSONL or CSV.
-        files: documents that the questions are about; files that rows name and that are not among these are looked for
-            beside the questions file.
+        files: documents that the questions are about, or folders of them; files that rows name and that are not among
+            these are looked for beside the questions file.
         report: called with a sentence for a file that no question asks about.
 
     Raises:
@@ -39,11 +41,14 @@ class OwnQuestions(DocumentQuestions):
         self.title = f"the questions of {questions.name}"  # type: ignore[misc]
         self._path = questions
         self._questions = load_own_questions(questions)
-        self._files = dict.fromkeys(Path(file) for file in files)
+        self._report = report
+        self._files = dict.fromkeys(_in_folders(map(Path, files), questions, report))
+        self._named = frozenset(map(Path, files))
         self._read: dict[Path, Document] = {}
+        self._documents_or_not: dict[Path, bool] = {}
         self._asked = self._resolved()
         for file in self._files:
-            if not any(file in paths for paths in self._asked.values()):
+            if file in self._named and not any(file in paths for paths in self._asked.values()):
                 report(f"{file} is asked by no question.")
 
     def options(self) -> dict[str, Any]:
@@ -84,9 +89,10 @@ class OwnQuestions(DocumentQuestions):
 
     def _paths(self, question: OwnQuestion) -> tuple[Path, ...]:
         if not question.file:
-            if not self._files:
-                raise BadRowError("no file, and --files is not given. Add the field file, or --files.")
-            return tuple(self._files)
+            found = tuple(path for path in self._files if self._is_document(path))
+            if not found:
+                raise BadRowError("no file, and --files gives no documents. Add the field file, or --files.")
+            return found
         wanted = Path(question.file)
         fitting = [path for path in self._files if path.parts[-len(wanted.parts) :] == wanted.parts]
         if len(fitting) > 1:
@@ -110,6 +116,19 @@ class OwnQuestions(DocumentQuestions):
         if wrong:
             raise BadRowError(f"{paths[0].name} has no page {wrong[0]}: pages are {min(numbers)} to {max(numbers)}.")
 
+    def _is_document(self, path: Path) -> bool:
+        """Whether a file can be asked: one out of a folder may be no document, one that was named must be."""
+        if path not in self._documents_or_not:
+            try:
+                self._document(path)
+                self._documents_or_not[path] = True
+            except (UnknownFormatError, EmptyDocumentError) as error:
+                if path in self._named:
+                    raise
+                self._report(f"{path} is left out: {error.message}")
+                self._documents_or_not[path] = False
+        return self._documents_or_not[path]
+
     def _document(self, path: Path) -> Document:
         if path not in self._read:
             from sharedllm_docs.documents.readers import read_document
@@ -122,6 +141,21 @@ class OwnQuestions(DocumentQuestions):
                 )
             self._read[path] = document
         return self._read[path]
+
+
+def _in_folders(files: Iterable[Path], questions: Path, report: Callable[[str], None]) -> Iterator[Path]:
+    """The files, and in place of each folder those in it and below it, but for the questions themselves."""
+    for file in files:
+        if not file.is_dir():
+            yield file
+            continue
+        for found in collect([file], recursive=True):
+            if isinstance(found, Skipped):
+                report(f"{found.name} is left out: {found.reason}")
+            elif isinstance(found, Found) and not isinstance(found.source, bytes):
+                path = Path(found.source)
+                if path.resolve() != questions.resolve():
+                    yield path
 
 
 def _digest(question: OwnQuestion, documents: Sequence[Document]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import secrets
 import time
 from collections.abc import Sequence
@@ -15,7 +14,6 @@ from sharedllm_docs.retrieval.answer import Answer, Citation
 from sharedllm_docs.serving.http.links import citation_record, citation_url
 
 Kind = Literal["chat", "text"]
-_MARK = re.compile(r"\[(\d+)\]")
 
 
 @dataclass(frozen=True)
@@ -125,8 +123,8 @@ class Reply:
         if not isinstance(result, Answer):
             return []
         marks: dict[int, list[tuple[int, int]]] = {}
-        for found in _MARK.finditer(result.text):
-            marks.setdefault(int(found[1]), []).append(found.span())
+        for start, end, number in result.marks:
+            marks.setdefault(number, []).append((start, end))
         made = []
         for number, citation in enumerate(result.citations, start=1):
             url, title = self._url(result, citation), f"{citation.document}, {citation.place}"

@@ -10,10 +10,10 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from sharedllm_docs.config import GenerationConfig
 from sharedllm_docs.errors import ConfigError, EmptyQuestionError, RequestTooLargeError, UnsupportedParameterError
 from sharedllm_docs.model.messages import Message
-from sharedllm_docs.retrieval.query import FULL, AskOptions
+from sharedllm_docs.retrieval.query import AskOptions
+from sharedllm_docs.serving.http.answers import usual_tokens
 from sharedllm_docs.serving.http.settings import Settings
 
 NEUTRAL: dict[str, tuple[Any, ...]] = {
@@ -92,7 +92,7 @@ class _Generating(_Request):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     stop: str | list[str] | None = None
-    temperature: float | None = None
+    temperature: float | None = Field(default=None, ge=0, le=2)
     top_p: float | None = None
     max_tokens: int | None = None
     seed: int | None = None
@@ -113,9 +113,8 @@ class _Generating(_Request):
                 f"max_tokens={tokens} is more than the {settings.max_answer_tokens} that this server gives.",
                 remedy=f"Ask for at most {settings.max_answer_tokens}.",
             )
-        usual = FULL["max_new_tokens"] if self.extra(OWN).get("style") == "full" else GenerationConfig().max_new_tokens
-        if tokens is None and usual > settings.max_answer_tokens:
-            tokens = settings.max_answer_tokens
+        if tokens is None:
+            tokens = usual_tokens(self.extra(OWN).get("style"), settings)
         stop = [self.stop] if isinstance(self.stop, str) else self.stop
         given = {"temperature": self.temperature, "top_p": self.top_p, "stop": stop, "max_new_tokens": tokens}
         # as in the dialect, no seed means another answer each time, where anything is drawn at all

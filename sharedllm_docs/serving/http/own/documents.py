@@ -45,7 +45,6 @@ def indexes(desk: Annotated[Desk, Depends(state.desk)]) -> list[IndexView]:
     found = []
     for name in desk.names:
         index = desk.index(name)
-        index.check_there()
         model = str(index.settings["model"])
         model = last_part(model) if is_folder(model) else model
         found.append(IndexView(name=name, model=model, documents=len(index.documents()), bytes=index.size()))
@@ -54,19 +53,19 @@ def indexes(desk: Annotated[Desk, Depends(state.desk)]) -> list[IndexView]:
 
 @router.get("/limits")
 def limits(settings: Annotated[Settings, Depends(state.settings)]) -> dict[str, Any]:
-    """What may be uploaded: bytes and pages at most, and endings of names; whether anything may."""
+    """What may be uploaded (whether anything may, bytes, pages, endings of names), and tokens of an answer at most."""
     return {
         "writable": settings.docs,
         "bytes": settings.max_upload_bytes,
         "pages": settings.max_upload_pages,
         "types": list(settings.upload_types),
+        "answer_tokens": settings.max_answer_tokens,
     }
 
 
 @router.get("/documents")
 def documents(place: Shelved) -> DocumentsView:
     """All documents, oldest first, and the files on their way. Ask again while something is not read."""
-    place.index.check_there()
     infos = place.index.documents()
     return DocumentsView(
         index=place.name,

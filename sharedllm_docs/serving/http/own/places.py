@@ -110,7 +110,7 @@ def picture(
 ) -> Response:
     """A page of a PDF as a PNG, turned and cropped as viewers show it."""
     with _where_it_was(key):
-        image = place.index.page_image(key, number, scale=scale, password=password)
+        image = place.pictures.draw(place.index.find_key(key), number, scale, password)
     return Response(image.png(), media_type="image/png")
 
 
@@ -118,7 +118,7 @@ def picture(
 def page(key: str, number: int, place: Shelved, password: _Password = None) -> PageView:
     """How a page of a PDF is shown: what is needed to draw boxes on its picture."""
     with _where_it_was(key):
-        image = place.index.page_image(key, number, scale=0.1, password=password)
+        image = place.pictures.draw(place.index.find_key(key), number, 0.1, password)
     return PageView(page=image.page, rotation=image.rotation, shown=list(image.shown))
 
 

@@ -20,6 +20,7 @@ from sharedllm_docs.model.messages import Message
 from sharedllm_docs.retrieval.answer import Answer, Citation
 from sharedllm_docs.serving.desk import Answering, Desk
 from sharedllm_docs.serving.http import state
+from sharedllm_docs.serving.http.answers import usual_tokens
 from sharedllm_docs.serving.http.failures import body_of
 from sharedllm_docs.serving.http.own.shelf import Shelf, Shelved
 from sharedllm_docs.serving.http.own.views import (
@@ -109,7 +110,10 @@ def _checked(body: AskBody, settings: Settings) -> tuple[dict[str, Any], list[Me
             f"max_new_tokens={body.max_new_tokens} is above this server's {settings.max_answer_tokens}.",
             remedy="Ask for fewer.",
         )
-    return body.options(), [Message(turn.role, turn.content) for turn in body.conversation]
+    options = body.options()
+    if body.max_new_tokens is None and (tokens := usual_tokens(body.style, settings)) is not None:
+        options["max_new_tokens"] = tokens
+    return options, [Message(turn.role, turn.content) for turn in body.conversation]
 
 
 async def _events(answering: Answering[Answer], alive: float, hidden: dict[str, str]) -> AsyncIterator[bytes]:
@@ -157,7 +161,18 @@ def _event(name: str, data: BaseModel | dict[str, Any]) -> bytes:
 def answer_view(answer: Answer) -> AnswerView:
     """An answer as the API tells it."""
     whole = answer.to_dict()
-    names = ("question", "text", "found", "confidence", "relevance", "finish_reason", "draft", "timings", "counts")
+    names = (
+        "question",
+        "text",
+        "found",
+        "confidence",
+        "relevance",
+        "finish_reason",
+        "draft",
+        "marks",
+        "timings",
+        "counts",
+    )
     return AnswerView(
         citations=[citation_view(one) for one in answer.citations],
         nearest=[citation_view(one) for one in answer.nearest],

@@ -7,6 +7,7 @@ import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
@@ -15,6 +16,7 @@ from sharedllm_docs.errors import ForbiddenError, SharedLLMError
 from sharedllm_docs.index.index import Index
 from sharedllm_docs.serving.desk import Desk
 from sharedllm_docs.serving.http import state
+from sharedllm_docs.serving.http.own.pictures import Pictures
 from sharedllm_docs.serving.http.own.sources import Sources
 from sharedllm_docs.serving.http.own.uploads import Uploads
 
@@ -27,15 +29,22 @@ class Shelf:
 
     Attributes:
         name: by which requests name it.
-        index: the index.
+        desk: has the index.
         uploads: files on their way into it.
         sources: the files that its documents were read from.
+        pictures: of their pages.
     """
 
     name: str
-    index: Index
+    desk: Desk
     uploads: Uploads
     sources: Sources
+    pictures: Pictures
+
+    @property
+    def index(self) -> Index:
+        """The index as it is now. Raises as ``Desk.index``."""
+        return self.desk.index(self.name)
 
 
 def shelf(
@@ -45,7 +54,7 @@ def shelf(
 ) -> Shelf:
     """The shelf of the index that a request names."""
     name = index or desk.names[0]
-    desk.index(name)  # told by name where there is none
+    desk.check_name(name)
     found: Shelf = request.app.state.shelves[name]
     return found
 
@@ -69,9 +78,13 @@ def may_write(request: Request) -> None:
 async def lifespan(app: Any) -> AsyncIterator[None]:
     """Read on where the last server stopped; at the end wait for the file in hand."""
     desk: Desk = app.state.desk
-    indexes = {name: desk.index(name) for name in desk.names}
-    shelves = {name: Shelf(name, one, Uploads(one), Sources(one)) for name, one in indexes.items()}
+    shelves = {name: _shelf(desk, name) for name in desk.names}
     app.state.shelves = shelves
+
+    def renewed(name: str) -> None:
+        shelves[name].uploads.in_worker(partial(_read_on, [shelves[name]]))
+
+    desk.renewals.append(renewed)
     reading = asyncio.create_task(asyncio.to_thread(_read_on, list(shelves.values())))
     try:
         yield
@@ -79,6 +92,11 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
         await reading
         for one in shelves.values():
             await asyncio.to_thread(one.uploads.close)
+
+
+def _shelf(desk: Desk, name: str) -> Shelf:
+    opened = partial(desk.index, name)
+    return Shelf(name, desk, Uploads(opened), Sources(opened), Pictures(opened))
 
 
 def _read_on(shelves: list[Shelf]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -48,10 +48,13 @@ class Sources:
     """The source files of one index.
 
     Opening one checks its digest, which takes as long as reading it; a viewer fetches a file in hundreds of parts.
+
+    Args:
+        opened: gives the index, as it is now.
     """
 
-    def __init__(self, index: Index) -> None:
-        self._index = index
+    def __init__(self, opened: Callable[[], Index]) -> None:
+        self._opened = opened
         self._open: OrderedDict[str, SourceFile] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -60,7 +63,7 @@ class Sources:
         with self._lock:
             found = self._open.get(key)
         if found is None:  # outside the lock: other documents' files do not wait while this one's digest is checked
-            file = self._index.open_source(key)
+            file = self._opened().open_source(key)
             found = SourceFile(file, file.seek(0, 2))
         with self._lock:
             found = self._open.setdefault(key, found)

@@ -87,12 +87,12 @@ class Uploads:
     """Reads files into one index and knows how far its documents are read. Safe to use from several threads.
 
     Args:
-        index: where they go.
+        opened: gives the index where they go, as it is now.
         clock: seconds, for the time left.
     """
 
-    def __init__(self, index: Index, clock: Callable[[], float] = time.monotonic) -> None:
-        self._index = index
+    def __init__(self, opened: Callable[[], Index], clock: Callable[[], float] = time.monotonic) -> None:
+        self._opened = opened
         self._clock = clock
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="sharedllm-docs-upload")
         self._uploads: dict[str, Upload] = {}
@@ -157,9 +157,10 @@ class Uploads:
 
     def read_on(self) -> None:
         """Read on in the background in all documents that are not wholly read."""
-        for info in self._index.documents():
+        index = self._opened()
+        for info in index.documents():
             if info.unread_chunks:
-                self._index.read_in_background(info.key, progress=self._reporter(info.key))
+                index.read_in_background(info.key, progress=self._reporter(info.key))
 
     def in_worker(self, work: Callable[[], Any]) -> Future[Any]:
         """Run something after the files that are queued: it writes to the index, as they do."""
@@ -209,7 +210,7 @@ class Uploads:
                 raise _Cancelled
             upload.state, upload.thread = "reading", threading.get_ident()
             with upload.path.open("rb") as stream:
-                added = self._index.add(
+                added = self._opened().add(
                     stream,
                     name=upload.name,
                     encode="background",

@@ -128,6 +128,9 @@ class AnswerView(BaseModel):
     citations: list[CitationView]
     nearest: list[CitationView]
     draft: str
+    marks: list[tuple[int, int, int]] = Field(
+        [], description="start and end of each mark in `text` (`[2]`), and which of `citations` it stands for, from 1"
+    )
     timings: dict[str, float] = Field(description="seconds since the question came in")
     counts: dict[str, int] = Field(description="rows, bytes, tokens, chunks of this answer")
 

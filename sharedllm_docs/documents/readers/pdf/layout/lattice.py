@@ -178,6 +178,9 @@ class _Grid:
         if not segments:
             return [span]
         left, right = self.xs[column], self.xs[last_column + 1]
+        stacked = all(len(line.segments) == 1 for line in lines_of(self._held(span)))
+        if stacked and last_row + 1 < self.ny and self._ruled_below(last_row + 1, column, last_column):
+            return [span]  # its rules stop here: it is merged, however its words are set
         centred = abs(around(segments).centre - (left + right) / 2) < 0.1 * (right - left)
         inner = range(column + 1, last_column + 1)
         crossed = {n for n in inner if any(s.left < self.xs[n] - 1 and s.right > self.xs[n] + 1 for s in segments)}
@@ -188,6 +191,11 @@ class _Grid:
             found.append((row, last_row, first, border - 1))
             first = border
         return [*found, (row, last_row, first, last_column)]
+
+    def _ruled_below(self, row: int, column: int, last_column: int) -> bool:
+        """Whether drawn rules part all of these columns in a row."""
+        inner = range(column, last_column)
+        return all(self.drawn[n + 1] and self._parted(row, n, below=False) for n in inner)
 
     def _held(self, span: tuple[int, int, int, int]) -> list[Word]:
         row, last_row, column, last_column = span

@@ -13,6 +13,10 @@ _NUMBER = re.compile(
     r"[(\[<>~≈±+\-\u2212\u2013\u2014$€£¥]*(?:[A-Z]{0,3}[$€£¥])?\s*[\-\u2212\u2013(]*[.,]?\d[\d.,:/'\u2019 ]*"
     r"[%)\]*†‡§¹²³⁴⁵⁶⁷⁸⁹⁰a-zA-Z+]{0,3}\s*[%)]?(?:\s*\([\d.,\-\u2212\u2013% ]+%?\))?"
 )
+_DATE = re.compile(
+    r"\d{1,2}\.?\s?(?:jan|feb|mar|m\u00e4r|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-z]{0,6}\.?(?:\s\d{2,4})?",
+    re.IGNORECASE,
+)
 _NOTHING = re.compile(
     r"[-\u2010-\u2015\u2212.…:*·•\u2024]{1,5}|n\.?/?a\.?|nil|none|\([A-Z]\)|[xXyYnN✓✔✗]", re.IGNORECASE
 )
@@ -26,7 +30,7 @@ _GAP, _TIGHT_GAP = 0.82, 0.5  # of the font size: between segments; between two 
 
 def is_number(text: str) -> bool:
     """Whether a cell holds a number, or the sign for none."""
-    return bool(_NUMBER.fullmatch(text) or _NOTHING.fullmatch(text))
+    return bool(_NUMBER.fullmatch(text) or _NOTHING.fullmatch(text)) and not _DATE.fullmatch(text)
 
 
 def has_digits(text: str) -> bool:

@@ -9,10 +9,18 @@ from dataclasses import dataclass
 
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Rule, Word
 from sharedllm_docs.documents.readers.pdf.layout.columns import stacked
+from sharedllm_docs.documents.readers.pdf.layout.continued import (
+    EDGE,
+    OpenTable,
+    Sheet,
+    continued,
+    open_table,
+    with_loose_rows,
+)
 from sharedllm_docs.documents.readers.pdf.layout.lines import Line
 from sharedllm_docs.documents.readers.pdf.layout.table import Table
 from sharedllm_docs.documents.readers.pdf.layout.tables import page_parts
-from sharedllm_docs.documents.readers.pdf.layout.written import Part, written
+from sharedllm_docs.documents.readers.pdf.layout.written import Headed, Part, headed, written
 
 _CAPTION = re.compile(
     r"(?:table|tableau|tabelle|tabla|tabella|exhibit|schedule|figure|chart|annex|appendix|panel|box)\b[ .:]*[\dA-Z]",
@@ -34,36 +42,52 @@ class LaidOut:
     Attributes:
         lines: each as the parts that follow each other.
         tables: how many tables stand among them.
+        open_table: the one that reaches the end of the page.
     """
 
     lines: tuple[tuple[Part, ...], ...]
     tables: int
+    open_table: OpenTable | None = None
 
 
-def lay_out(words: Sequence[Word], rules: Sequence[Rule]) -> LaidOut | None:
+_PLAIN = Sheet()
+
+
+def lay_out(
+    words: Sequence[Word], rules: Sequence[Rule], before: OpenTable | None = None, sheet: Sheet = _PLAIN
+) -> LaidOut | None:
     """The page's lines in reading order; None where the order of the file is that of reading already.
 
     Args:
         words: of the page, in the order of the file.
         rules: lines drawn on it.
+        before: the table at the end of the page before.
+        sheet: what else is known of the page.
     """
     if _is_right_to_left(words):
         return None
-    parts = page_parts(words, rules)
-    count = sum(len(tables) for _, tables in parts)
-    if not count and len(parts) < 2 and not _runs_backwards(words):
+    stacks = [stacked(own, tables) for own, tables in page_parts(words, rules)]
+    if stacks:
+        stacks[0] = with_loose_rows(stacks[0], before, sheet)
+    count = sum(isinstance(item, Table) for items in stacks for item in items)
+    if not count and len(stacks) < 2 and not _runs_backwards(words):
         return None
+    everything = [item for items in stacks for item in items]
+    goes_on = continued(everything, before, sheet)
     lines: list[tuple[Part, ...]] = []
-    for own, tables in parts:
-        items = stacked(own, tables)
+    last: Headed | None = None
+    for items in stacks:
         begun = 0
         for number, item in enumerate(items):
             if isinstance(item, Table):
                 lines += _as_drawn(items[begun:number])
-                lines += [tuple(line) for line in written(item, _title(items[:number], item))]
+                known = goes_on is not None and goes_on[0] is item
+                one = goes_on[1] if goes_on is not None and known else headed(item, _title(items[:number], item, sheet))
+                rows, last = written(one)
+                lines += [tuple(row) for row in rows]
                 begun = number + 1
         lines += _as_drawn(items[begun:])
-    return LaidOut(tuple(lines), count)
+    return LaidOut(tuple(lines), count, open_table(everything, last, sheet) if last is not None else None)
 
 
 def _as_drawn(items: Sequence[Line | Table]) -> list[tuple[Part, ...]]:
@@ -100,7 +124,7 @@ def _file_lines(words: Sequence[Word]) -> list[list[Word]]:
     return found
 
 
-def _title(before: Sequence[Line | Table], table: Table) -> str:
+def _title(before: Sequence[Line | Table], table: Table, sheet: Sheet) -> str:
     """What names a table: the caption above it with the unit, or else the short lines that stand close above."""
     above: list[Line] = []
     top = table.box.top
@@ -121,6 +145,8 @@ def _title(before: Sequence[Line | Table], table: Table) -> str:
         chosen = []
         for line in reversed(above[-_PLAIN_LINES:]):
             text = line.text
+            if line.base < EDGE * sheet.height:
+                break  # a running line
             if len(text) > 100 or text.endswith((".", ";", ",")) or _NOT_TITLE.match(text) or text[:1].islower():
                 break
             chosen.insert(0, line)

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from sharedllm_docs.documents import tables
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Word
 from sharedllm_docs.documents.readers.pdf.layout.table import Cell, Table
+from sharedllm_docs.documents.tables import BAR, CLOSES, OPENS
 from sharedllm_docs.documents.traced import joined as join_texts
 from sharedllm_docs.documents.traced import substitute
 
-OPENS, CLOSES = "\ufdd0", "\ufdd1"
-"""Non-characters around what is repeated: Unicode keeps them for use inside a program."""
-BAR = " | "
-_MARKED = re.compile(f"[{OPENS}{CLOSES}]|[^{OPENS}{CLOSES}]+")
 _BROKEN = re.compile("\ufffe")
 _LONGEST_LINE = 150  # characters, from which a row goes on in a new line
 _LONGEST_HEAD = 80
@@ -42,23 +40,58 @@ class Part:
     text: str = ""
 
 
-def written(table: Table, title: str) -> list[list[Part]]:
-    """The lines of a table, each as the parts that follow each other.
+@dataclass(frozen=True)
+class Headed:
+    """What the rows of a table are written with.
 
-    Args:
-        table: as found.
-        title: what stands above it, printed there already; repeated in a long table.
+    Attributes:
+        table: the table.
+        heads: how many of its rows name the columns.
+        names: heads above each column, outermost first; "" for none.
+        labels: number of columns at the left that name the rows.
+        title: of the table, with its unit.
+        heading: the heading between rows that holds for the first row, or behind the last one; "" for none.
+        heading_left: where it begins.
+        goes_on: whether it goes on with a table on an earlier page.
+        carried: single heads of that table, as they may be said again.
+        bold: whether those were bold.
     """
-    writer = _Writer(table, title)
+
+    table: Table
+    heads: int
+    names: Sequence[str]
+    labels: int
+    title: str
+    heading: str = ""
+    heading_left: float = 0.0
+    goes_on: bool = False
+    carried: tuple[str, ...] = ()
+    bold: bool = False
+
+
+def headed(table: Table, title: str) -> Headed:
+    """A table that begins here, under the title that stands above it."""
+    heads = head_rows(table)
+    names = [_name(table, heads, column) for column in range(table.columns)]
+    return Headed(table, heads, names, _label_columns(table, heads), _inner_title(table, heads) or title)
+
+
+def written(one: Headed) -> tuple[list[list[Part]], Headed]:
+    """The lines of a table, each as the parts that follow each other, and how it stands behind its last row.
+
+    The title is printed above already, unless the table goes on with one on an earlier page; it is repeated in a long
+    table.
+    """
+    writer = _Writer(one)
     lines = list(writer.lines())
-    if writer.title and sum(map(_length, lines)) > _GROUP:
-        lines.insert(0, [repeated(writer.title)])  # each passage finds its title on the way up
-    return lines
+    if one.title and (one.goes_on or sum(map(_length, lines)) > _GROUP):
+        lines.insert(0, [repeated(one.title)])  # each passage finds its title on the way up
+    return lines, replace(one, heading=writer.heading, heading_left=writer.heading_left)
 
 
 def repeated(text: str) -> Part:
     """Text that is not printed at this place."""
-    return Part(text=f"{OPENS}{text}{CLOSES}")
+    return Part(text=tables.repeated(text))
 
 
 def plain(one: Cell) -> str:
@@ -74,31 +107,36 @@ def joined(words: Sequence[Word]) -> str:
     return substitute(_BROKEN, "-", text) if "\ufffe" in text else text
 
 
-class _Writer:
-    def __init__(self, table: Table, title: str) -> None:
-        self.table = table
-        self.heads = head_rows(table)
-        self.title = self._inner_title() or title
-        self.labels = _label_columns(table, self.heads)
-        self.names = [self._name(column) for column in range(table.columns)]
+def _name(table: Table, heads: int, column: int) -> str:
+    """The heads above a column, outermost first."""
+    found: list[str] = []
+    for one in table.cells:
+        if one.row < heads and one.column <= column <= one.last_column:
+            if one.column == 0 and one.last_column == table.columns - 1:
+                continue  # a title inside the table
+            text = plain(one)
+            if text and text not in found:
+                found.append(text)
+    name = " ".join(found)
+    return name if len(name) <= _LONGEST_HEAD else name[:_LONGEST_HEAD].rpartition(" ")[0]
 
-    def _name(self, column: int) -> str:
-        """The heads above a column, outermost first."""
-        found: list[str] = []
-        for one in self.table.cells:
-            if one.row < self.heads and one.column <= column <= one.last_column:
-                if one.column == 0 and one.last_column == self.table.columns - 1:
-                    continue  # a title inside the table
-                text = plain(one)
-                if text and text not in found:
-                    found.append(text)
-        name = " ".join(found)
-        return name if len(name) <= _LONGEST_HEAD else name[:_LONGEST_HEAD].rpartition(" ")[0]
+
+def _inner_title(table: Table, heads: int) -> str:
+    """A first row that goes over the whole table."""
+    first = table.by_row[0]
+    whole = len(first) == 1 and first[0].column == 0 and first[0].last_column == table.columns - 1
+    return plain(first[0]) if whole and heads else ""
+
+
+class _Writer:
+    def __init__(self, one: Headed) -> None:
+        self.table, self.heads, self.names = one.table, one.heads, one.names
+        self.labels, self.title = one.labels, one.title
+        self.heading, self.heading_left = one.heading, one.heading_left  # between rows, as it holds for the next one
 
     def lines(self) -> Iterator[list[Part]]:
         since = 0
-        heading: Cell | None = None
-        heading_left, heading_used = 0.0, False
+        heading_used = bool(self.heading)
         carried: dict[int, Cell] = {}
         for number, row in enumerate(self.table.by_row):
             if not row:
@@ -106,8 +144,8 @@ class _Writer:
             if number < self.heads or self._is_heading(row, number):
                 yield self._printed(row)
                 if number >= self.heads:
-                    holds = self._holds(row[0], number)
-                    heading, heading_left, heading_used = (row[0] if holds else None), row[0].words[0].left, False
+                    self.heading = plain(row[0]).rstrip(": ") if self._holds(row[0], number) else ""
+                    self.heading_left, heading_used = row[0].words[0].left, False
                 continue
             labels = [one for one in row if one.column < self.labels]
             for one in labels:
@@ -116,17 +154,18 @@ class _Writer:
             above = [
                 cell for column, cell in sorted(carried.items()) if cell not in labels and self._still(cell, number)
             ]
+            if not labels and not above and len(row) > 1 and not row[0].is_number:
+                labels = [row[0]]  # Subtotal, under the heads of other columns
             if (
-                heading is not None
+                self.heading
                 and labels
                 and heading_used
-                and labels[0].words[0].left < heading_left + 1
+                and labels[0].words[0].left < self.heading_left + 1
                 and self._indents
             ):
-                heading = None
+                self.heading = ""
             heading_used = True
-            outer = plain(heading).rstrip(": ") if heading is not None else ""
-            for line in self._row(row, labels, above, outer):
+            for line in self._row(row, labels, above, self.heading):
                 if since > _GROUP and self.title:
                     yield [repeated(self.title)]
                     since = 0
@@ -144,12 +183,6 @@ class _Writer:
             return True
         headings = [n for n in range(self.heads, self.table.rows) if self._is_heading(self.table.by_row[n], n)]
         return len(headings) > 1 and not self._indents
-
-    def _inner_title(self) -> str:
-        """A first row that goes over the whole table."""
-        first = self.table.by_row[0]
-        whole = len(first) == 1 and first[0].column == 0 and first[0].last_column == self.table.columns - 1
-        return plain(first[0]) if whole and self.heads else ""
 
     @property
     def _indents(self) -> bool:
@@ -186,7 +219,7 @@ class _Writer:
             start += [Part(text=" ")] if start and start[-1].words else []
             start.append(Part(words=one.words))
         line, length = list(start), _length(start)
-        values = [one for one in row if one.column >= self.labels]
+        values = [one for one in row if one not in labels]
         for number, one in enumerate(values):
             name = self.names[one.column] if one.column == one.last_column else self._spanned(one)
             added = [Part(text=BAR)] if line else []
@@ -223,6 +256,8 @@ def head_rows(table: Table) -> int:
     if sum(one.is_number for one in values) < 0.25 * len(values):
         return 1
     count = next((n for n, row in enumerate(table.by_row) if _is_data(row)), 1)
+    if count and table.ruled:  # a head over several rows makes them heads
+        count = max([count, *(one.last_row + 1 for one in table.by_row[0] if one.column == 0 and not one.is_number)])
     return _without_headings(table, min(count, _MOST_HEADS, table.rows - 1))
 
 
@@ -254,22 +289,3 @@ def _label_columns(table: Table, heads: int) -> int:
             break
         count = column + 1
     return count
-
-
-def without_marks(text: str) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """A page's text without the marks around what is repeated, and the places (start, end) of that."""
-    if OPENS not in text and CLOSES not in text:
-        return text, ()
-    parts, spans, length, begun = list[str](), list[tuple[int, int]](), 0, -1
-    for match in _MARKED.finditer(text):
-        piece = text[match.start() : match.end()]
-        if piece == OPENS:
-            begun = length if begun < 0 else begun
-        elif piece == CLOSES:
-            if 0 <= begun < length:
-                spans.append((begun, length))
-            begun = -1
-        else:
-            parts.append(piece)
-            length += len(piece)
-    return join_texts("", parts), tuple(spans)

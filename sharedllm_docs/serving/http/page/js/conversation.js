@@ -25,7 +25,7 @@ export function start(listeners) {
 /** The citations that a turn shows: those of its answer, or the nearest passages. */
 export function shown(turn) {
   if (turn.answer) return turn.answer.found ? turn.answer.citations : turn.answer.nearest;
-  return turn.sources ?? [];
+  return turn.style === "full" ? [] : turn.sources ?? []; // a full answer numbers its own
 }
 
 async function submit() {
@@ -132,7 +132,7 @@ function redraw(turn) {
 
 function drawTurn(turn) {
   const { answer: done } = turn;
-  turn.said = h("p", { class: done && !done.found ? "answer unsaid" : "answer" }, turn.text);
+  turn.said = h("p", { class: done && !done.found ? "answer unsaid" : "answer" }, drawText(turn));
   const waiting = !done && !turn.problem;
   turn.drawn = h("article", { class: waiting ? "turn waiting" : "turn" },
     h("h2", {}, turn.question),
@@ -142,6 +142,23 @@ function drawTurn(turn) {
     drawCitations(turn),
     done && drawTools(turn));
   return turn.drawn;
+}
+
+/** The answer with its marks, each of which shows its citation. */
+function drawText(turn) {
+  const marks = turn.answer?.marks ?? [];
+  if (!marks.length) return turn.text;
+  const letters = Array.from(turn.text); // marks count whole characters, of which some are two in a string
+  const parts = [];
+  let done = 0;
+  for (const [start, end, number] of marks) {
+    parts.push(letters.slice(done, start).join(""), h("button", {
+      type: "button", class: "mark-of", data: { act: `mark-${start}` }, "aria-label": `Citation ${number}`,
+      on: { click: () => told.cite(turn, number - 1) },
+    }, letters.slice(start, end).join("")));
+    done = end;
+  }
+  return [...parts, letters.slice(done).join("")];
 }
 
 function drawProblem(turn) {
@@ -171,7 +188,8 @@ function drawCitations(turn) {
       },
       h("span", { class: "number" }, String(at + 1)),
       h("span", { class: "quote" }, one.quote || "…"),
-      h("span", { class: "place" }, [one.document || documentOf(one.document_key)?.name, one.place, printed(one), one.section]
+      h("span", { class: "place" }, [one.document || documentOf(one.document_key)?.name, one.place, printed(one),
+        one.place?.includes(one.section) ? "" : one.section]
         .filter(Boolean).join(" · "))),
       h("button", {
         type: "button", class: "small", data: { act: `copy-${at}` }, "aria-label": `Copy citation ${at + 1}`,

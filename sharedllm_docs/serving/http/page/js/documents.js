@@ -32,8 +32,9 @@ export async function start() {
   allowed = await call("/limits");
   at("drop").hidden = !allowed.writable;
   at("files").accept = allowed.types.join(",");
-  at("limits").textContent =
-    `${allowed.types.join(" ")}; at most ${bytes(allowed.bytes)} and ${counted(allowed.pages, "page")}`;
+  at("limits-said").textContent =
+    `${counted(allowed.types.length, "kind")} of files, at most ${bytes(allowed.bytes)} and ${counted(allowed.pages, "page")}`;
+  at("endings").textContent = allowed.types.join(" ");
   await look();
   begun();
 }

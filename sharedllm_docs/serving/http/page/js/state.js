@@ -37,7 +37,7 @@ function packed(turn) {
   if (!answer) return told;
   return {
     ...told, t: answer.text, f: answer.found, c: answer.confidence, k: answer.counts, m: answer.timings,
-    i: answer.citations.map(short), n: answer.nearest.map(short),
+    i: answer.citations.map(short), n: answer.nearest.map(short), e: answer.marks ?? [],
   };
 }
 
@@ -51,7 +51,15 @@ function unpacked(told) {
     question: turn.question, text: turn.text, found: Boolean(told.f), confidence: told.c ?? null, counts: told.k ?? {},
     timings: told.m ?? {}, citations: (told.i ?? []).map(long), nearest: (told.n ?? []).map(long), placed: false,
   };
+  turn.answer.marks = marksOf(told.e, turn.answer);
   return turn;
+}
+
+/** Marks that a link names, as far as they stand in its answer and for its citations. */
+function marksOf(told, { text, citations }) {
+  const letters = Array.from(text);
+  return (Array.isArray(told) ? told : []).filter(([, , number]) => citations[number - 1])
+    .filter(([start, end, number]) => letters.slice(start, end).join("") === `[${number}]`);
 }
 
 async function through(transform, bytes) {
