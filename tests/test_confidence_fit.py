@@ -69,8 +69,8 @@ def test_noise_is_not_parted():
 
 
 def test_signs_that_cost_are_taken_only_if_they_pay():
-    assert not fit(rows(gap=2.0)).confidence.uses(NOT_SAID_SIGN)
-    found = fit(rows(gap=2.0, costly=3.0))
+    assert not fit(rows(1600, gap=2.0)).confidence.uses(NOT_SAID_SIGN)
+    found = fit(rows(1600, gap=2.0, costly=3.0))
     assert found.confidence.uses(NOT_SAID_SIGN)
     assert not found.confidence.uses(GAIN)
     assert found.confidence.after.signs[NOT_SAID_SIGN][2] < 0

@@ -12,8 +12,8 @@ from sharedllm_docs.retrieval.confidence import Probe
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
-RIDGES = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-"""Strengths of the penalty that are tried, as shares of the states' total variance per row."""
+RIDGES = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+"""Strengths of the penalty that are tried, as multiples of the states' variance that one row accounts for."""
 DIGITS = 4
 """Significant digits of the weights in the file."""
 
@@ -91,7 +91,7 @@ class _Ridge:
 
     def solve(self, ridge: float) -> tuple[Floats, float]:
         """Weights [E] and bias for raw states."""
-        scale = ridge * float(np.trace(self._products)) / len(self._products) * 10
+        scale = ridge * float(np.trace(self._products)) / len(self._products)
         dual = np.linalg.solve(self._products + scale * np.eye(len(self._products)), self._wanted)
         made = (self._inputs.T @ dual) / self._spread
         return made, self._level - float(made @ self._mean)
