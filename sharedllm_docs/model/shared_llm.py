@@ -117,6 +117,8 @@ class SharedLLM:
         self.lower = self._half("lower")
         check_step_weights(step_weights, self.upper)
         self.step_weights = step_weights
+        if confidence is not None and confidence.probe is not None:
+            confidence.probe.check(self.base.num_layers, self.base.hidden_size)
         self._confidence = confidence
         trained = adapter.prompt_start if adapter else "neutral"
         self.template = PromptTemplate.of(tokenizer, prompt_start or trained)
@@ -271,6 +273,8 @@ class SharedLLM:
             twin.__dict__.pop(name, None)
         # its questions take as many rows as those of the untrained profile over the same index
         twin.adapter, twin.upper, twin.profile = None, self.base, replace(self.profile, name="prefix")
+        if self._confidence is not None:  # a probe reads the states of the model with the adapter
+            twin._confidence = replace(self._confidence, probe=None)
         return twin
 
     def _half(self, half: Half) -> Architecture:
