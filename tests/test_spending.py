@@ -9,6 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sharedllm_docs.cli import backend
+from sharedllm_docs.cli.options import ProfileOptions, QuestionOptions
+from sharedllm_docs.cli.units import parse_grains
 from sharedllm_docs.config import Profile, RetrievalConfig
 from sharedllm_docs.documents.tree import ContextTree
 from sharedllm_docs.errors import ConfigError
@@ -228,3 +231,21 @@ def test_a_profile_with_a_grain_for_each_level_has_no_single_one():
     assert Profile.prefix().at_grain(4) == Profile.prefix(grains=(0, 0, 4), keep="reread")
     assert Profile.prefix(keep="first").at_grain(2).keep == "first"
     assert Profile.prefix().at_grain(1) == Profile.prefix()
+
+
+# -- command line -------------------------------------------------------------------------------------------------
+
+
+def test_grains_on_the_command_line():
+    assert parse_grains("1/4/16") == (1, 4, 16)
+    with pytest.raises(ConfigError, match=r"--grains '1,4' is not G/G/G\. Write whole numbers"):
+        parse_grains("1,4")
+    assert QuestionOptions(grains="2/8", budget=64).keywords() == {"grains": (2, 8), "budget": 64}
+    assert ProfileOptions(grain=4, keep="repeat").changes() == {"keep": "repeat"}
+
+
+def test_a_small_index_by_the_command_lines_options(tmp_path):
+    chosen = backend._profile(ProfileOptions(grain=4), {"adapter": "none"}, str(tmp_path / "none"))
+    assert chosen == Profile.prefix(grains=(0, 0, 4), keep="reread")
+    kept = backend._profile(ProfileOptions(keep="reread"), {"adapter": "none"}, str(tmp_path / "none"))
+    assert kept == Profile.prefix(keep="reread")
