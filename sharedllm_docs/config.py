@@ -16,7 +16,9 @@ from sharedllm_docs.checks import checked_keys, choice_problems, is_int, number_
 from sharedllm_docs.errors import ConfigError
 
 ProfileName = Literal["prefix", "sharedllm"]
-Keep = Literal["last", "first"]
+Keep = Literal["last", "first", "repeat", "reread", "following", "expected"]
+RANKED: frozenset[Keep] = frozenset(("repeat", "reread", "following", "expected"))
+"""Keep policies that choose rows by the attention they receive; the others go by place (injection/row_scores)."""
 Encoding = Literal["one_pass", "per_node"]
 Fusion = Literal["joint", "separate"]
 Positions = Literal["token", "chunk", "chunk+token"]
@@ -40,8 +42,13 @@ class Profile:
         chunk_tokens: tokens per chunk (paper: 1,024; 512 for question answering).
         depth: levels of the context tree below the root.
         grains: number of tokens that share one row, for each level from the top down; 0 = nodes of that level are
-            never injected. The last entry is the stored (finest) grain and cannot be 0.
-        keep: the token of each group whose row is kept.
+            never injected. The last entry is the stored (finest) grain and cannot be 0. With ``keep`` by place a grain
+            divides its nodes, and is a multiple of the finest.
+        keep: the tokens whose rows stand for a node. ``last`` and ``first``: that token of each group. The others: the
+            tokens that receive most attention, measured while the chunk is encoded; as many as there are groups.
+            ``reread``: from the chunk's own tokens, as if they were read a second time behind it (a seventh more
+            work). ``repeat``: while the model repeats the chunk, which takes about as long again. ``following``: from
+            the tokens behind each. ``expected``: from the mean and covariance of the chunk's queries.
         encoding: ``one_pass`` (a chunk runs once, coarser nodes are strided views) or ``per_node`` (every node runs
             alone, as in the authors' released code).
         fusion: ``joint`` (injected rows precede the layer's own keys and values, under one softmax) or ``separate``
@@ -145,10 +152,12 @@ class Profile:
             return problems
         for level, grain in enumerate(self.grains, start=1):
             span = self.chunk_tokens // 2**level
-            if grain and span % grain:
+            if grain and span % grain and not self.ranked:
                 problems.append(f"grain {grain} does not divide the {span} tokens of a level-{level} node.")
-            if grain and grain % self.grains[-1]:
+            if grain and not self.ranked and grain % self.grains[-1]:
                 problems.append(f"grain {grain} is not a multiple of the finest grain {self.grains[-1]}.")
+            if grain and self.ranked and grain < self.grains[-1]:
+                problems.append(f"grain {grain} is finer than the stored grain {self.grains[-1]}.")
         return problems
 
     def _combination_problems(self) -> list[str]:
@@ -161,9 +170,26 @@ class Profile:
             problems.append(f"fusion='separate' takes no front: front must be 'none', not {self.front!r}.")
         if self.fusion == "separate" and self.name == "prefix":
             problems.append("profile 'prefix' needs fusion='joint'.")
+        if self.encoding == "per_node" and self.keep in RANKED:
+            problems.append(f"keep={self.keep!r} ranks the tokens of a chunk: encoding must be 'one_pass'.")
         if self.query_offset < 0:
             problems.append(f"query_offset={self.query_offset} must not be negative.")
         return problems
+
+    def at_grain(self, grain: int) -> Profile:
+        """The same profile with one row in ``grain`` tokens stored, chosen by attention unless ``keep`` says otherwise.
+
+        Raises:
+            ConfigError: the profile injects nodes of several levels, whose grains belong together.
+        """
+        if any(self.grains[:-1]):
+            raise ConfigError(
+                f"grain={grain}: profile {self.name!r} has a grain for each level ({self.grains}), as its adapter was "
+                "trained.",
+                remedy="Leave grain out, or use the 'prefix' profile.",
+            )
+        keep = "reread" if self.keep == "last" and grain > 1 else self.keep
+        return replace(self, grains=(*self.grains[:-1], grain), keep=keep)
 
     def resolve(self, num_layers: int) -> Profile:
         """The same profile with ``layers`` set for a model of ``num_layers`` layers.
@@ -180,6 +206,11 @@ class Profile:
                 remedy=f"Use a range within 1..{num_layers}.",
             )
         return self
+
+    @property
+    def ranked(self) -> bool:
+        """Whether the rows of a node are chosen by the attention they receive."""
+        return self.keep in RANKED
 
     @property
     def stored_grain(self) -> int:
@@ -218,6 +249,9 @@ class RetrievalConfig:
         max_citations: maximum number of citations returned, 1 .. 1000.
         min_confidence: minimum ``Answer.confidence``, 0 .. 1; below it the answer is "The document does not say." None
             for the model's fitted threshold; 0 leaves the decision to the relevance floor and the model's own words.
+        grains: grains at which leaves may be injected; the budget is spent among them so that what is injected is
+            worth most (``retrieval/spending``). Several cover more of the document with the same rows. None for the
+            profile's own: the best leaves at the finest grain (``prefix``), or the paper's branches (``sharedllm``).
     """
 
     budget: int | None = None
@@ -227,9 +261,16 @@ class RetrievalConfig:
     relevance_floor: float | None = None
     max_citations: int = 5
     min_confidence: float | None = None
+    grains: tuple[int, ...] | None = None
 
     def __post_init__(self) -> None:
         problems = choice_problems(self, {"selector": SelectorName})
+        if isinstance(self.grains, list):
+            object.__setattr__(self, "grains", tuple(self.grains))
+        if self.grains is not None and not (
+            isinstance(self.grains, tuple) and self.grains and all(is_int(g) and g > 0 for g in self.grains)
+        ):
+            problems.append(f"grains={self.grains!r} must be whole numbers above 0, at least one.")
         given = tuple(name for name in ("budget", "evidence_tokens") if getattr(self, name) is not None)
         whole = ("candidates", "max_citations", *given)
         finite = tuple(name for name in ("relevance_floor", "min_confidence") if getattr(self, name) is not None)
@@ -334,6 +375,7 @@ class RetrievalOptions(TypedDict, total=False):
     relevance_floor: float | None
     max_citations: int
     min_confidence: float | None
+    grains: Sequence[int] | None
     retrieval: RetrievalConfig | None
 
 

@@ -6,13 +6,15 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from sharedllm_docs.config import Profile
-from sharedllm_docs.documents.tree import ContextTree
+from sharedllm_docs.config import RANKED, Profile
+from sharedllm_docs.documents.tree import ContextTree, ranks_of
 from sharedllm_docs.retrieval.selection import CandidateChunk
 
 
 @st.composite
-def profiles(draw: Any, *, encoding: str | None = None, leaves_only: bool | None = None) -> Profile:
+def profiles(
+    draw: Any, *, encoding: str | None = None, leaves_only: bool | None = None, keep: str | None = None
+) -> Profile:
     """Valid profiles with small chunks; ``leaves_only`` fixes whether coarser levels are injected."""
     depth = draw(st.integers(1, 4))
     finest = draw(st.sampled_from([1, 1, 2, 3, 4]))
@@ -21,11 +23,13 @@ def profiles(draw: Any, *, encoding: str | None = None, leaves_only: bool | None
     for level in range(1, depth):
         span = chunk >> level
         divisors = [d for d in range(finest, span + 1, finest) if span % d == 0]
+        if keep in RANKED:
+            divisors = list(range(finest, span + 2))
         choices = {None: [0, *divisors], True: [0], False: divisors}[leaves_only]
         grains.append(draw(st.sampled_from(choices)))
     settings: dict[str, Any] = {"chunk_tokens": chunk, "depth": depth, "grains": (*grains, finest)}
     settings["encoding"] = encoding or draw(st.sampled_from(["one_pass", "per_node"]))
-    settings["keep"] = draw(st.sampled_from(["last", "first"]))
+    settings["keep"] = keep or draw(st.sampled_from(["last", "first"]))
     settings["positions"] = draw(st.sampled_from(["token", "chunk", "chunk+token"]))
     first = draw(st.integers(1, 20))
     settings["layers"] = draw(st.sampled_from([None, (first, first + draw(st.integers(0, 20)))]))
@@ -42,6 +46,14 @@ def trees(draw: Any, /, **kind: Any) -> ContextTree:
     """Trees of full and short chunks."""
     profile = draw(profiles(**kind))
     return ContextTree(profile, draw(st.integers(1, profile.chunk_tokens)))
+
+
+@st.composite
+def ranked_trees(draw: Any) -> ContextTree:
+    """Trees of full and short chunks whose tokens have ranks."""
+    profile = draw(profiles(encoding="one_pass", keep=draw(st.sampled_from(sorted(RANKED)))))
+    tokens = draw(st.integers(1, profile.chunk_tokens))
+    return ContextTree(profile, tokens, ranks_of(draw(st.lists(scores(), min_size=tokens, max_size=tokens))))
 
 
 def scores() -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from sharedllm_docs.injection.generate import finished, generate
 from sharedllm_docs.model.completion import PlainDecoder
 from sharedllm_docs.model.zoo import EMBEDDED
 from sharedllm_docs.retrieval.answer import NOT_SAID
-from sharedllm_docs.retrieval.confidence import FOLDER, Confidence, Logistic, confidence_of
+from sharedllm_docs.retrieval.confidence import FOLDER, Confidence, Logistic, Probe, confidence_of
 from sharedllm_docs.retrieval.query import Query
 from sharedllm_docs.retrieval.signs import (
     AFTER,
@@ -25,6 +26,7 @@ from sharedllm_docs.retrieval.signs import (
     GAIN,
     MATCH,
     NOT_SAID_SIGN,
+    PROBE,
     Likelihoods,
     best_texts,
     injected_texts,
@@ -77,6 +79,7 @@ def test_signs_tell_a_question_of_the_document_from_another(tmp_path):
     assert found["best_leaf"] > strange["best_leaf"] == 0.0
     assert (found["strange"], strange["strange"]) == (0.0, 1.0)
     assert 0 <= strange["nearest"] < found["nearest"] <= 1
+    assert found["ahead"] > strange["ahead"] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -139,6 +142,24 @@ def test_signs_of_an_answers_words(answer, in_text, verbatim, beside):
     assert (found["in_text"], found["verbatim"], found["beside"]) == (in_text, verbatim, beside)
     assert (found["likely"], found["least"]) == (-1.0, -1.5)
     assert set(found) == set(AFTER)
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "kind"),
+    [
+        ("How many fish does it eat?", "12 a day", 1.0),
+        ("How many fish does it eat?", "Twelve", 1.0),
+        ("How many fish does it eat?", "the river", 0.0),
+        ("When does it fly?", "in 1998", 1.0),
+        ("When does it fly?", "the heron", 0.0),
+        ("Is it grey?", "Yes, it is", 1.0),
+        ("Is it grey?", "the heron", 0.0),
+        ("Which bird is it?", "a heron", 0.5),
+        ("Wie viele Fische frisst er?", "den Fluss", 0.5),
+    ],
+)
+def test_an_answer_of_the_kind_that_was_asked_for(question, answer, kind):
+    assert signs_after(question, answer, False, WEIGHTS, TEXTS, Likelihoods())["kind"] == kind
 
 
 def test_costly_likelihoods_are_signs_where_they_are_there():
@@ -321,6 +342,70 @@ def test_min_confidence_is_checked(value):
         RetrievalConfig(min_confidence=value)
 
 
+# -- hidden states -----------------------------------------------------------------------------------------------
+
+
+def probed(llm, *, threshold: float = 0.0) -> Confidence:
+    """A decision by a probe of two layers alone."""
+    width = llm.upper.hidden_size
+    weights = np.random.default_rng(3).standard_normal((2, width)) / width
+    probe = Probe((0, llm.upper.num_layers - 1), tuple(map(tuple, weights.tolist())), 0.1)
+    after = Logistic(0.2, {PROBE: (0.0, 1.0, 1.0)})
+    return Confidence(Logistic(0.0, {}), after, 0.0, threshold, probe=probe)
+
+
+@pytest.mark.parametrize("kind", ["prefix", "sharedllm"])
+def test_watched_states_are_those_of_the_questions_last_token(tmp_path, kind):
+    options = {} if kind == "prefix" else {"adapter": True, "profile": tiny_sharedllm_profile()}
+    index = made(tmp_path, judge(), **options)
+    llm = index.llm
+    engine = index.engine(Query(HERON, ALWAYS))
+    asked = [engine.prepare(Query(question, ALWAYS, SHORT)) for question in (HERON, "Does copper melt at all?")]
+    layers = tuple(range(llm.upper.num_layers))
+    together = _watched(llm, asked, engine, layers)
+    for number, one in enumerate(asked):
+        np.testing.assert_allclose(_watched(llm, [one], engine, layers)[0], together[number], atol=1e-4)
+        # the last of them, normed and through the head, gives the logits of the first token
+        with InjectedDecoder(
+            llm.upper, llm.profile, [one.injection], front=llm.front, blocks=llm.blocks, capacity=200
+        ) as decoder:
+            logits = decoder.feed([engine.fed(one)])[0]
+        again = llm.upper.logits(torch.tensor(together[number, -1]))
+        np.testing.assert_allclose(again.detach().numpy(), logits.numpy(), atol=1e-3)
+
+
+def _watched(llm, asked, engine, layers):
+    """[B, W, E] states, which later steps leave as they are."""
+    with InjectedDecoder(
+        llm.upper,
+        llm.profile,
+        [one.injection for one in asked],
+        front=llm.front,
+        blocks=llm.blocks,
+        capacity=200,
+        watch=layers,
+    ) as decoder:
+        assert decoder.states is None
+        decoder.feed([engine.fed(one) for one in asked])
+        found = decoder.states.clone()
+        decoder.feed([[1]] * len(asked))
+        assert torch.equal(decoder.states, found)
+    return found.numpy()
+
+
+def test_a_probe_decides_alike_alone_and_in_a_batch(tmp_path):
+    index = made(tmp_path, judge())
+    index.llm._confidence = probed(index.llm)
+    questions = [HERON, "Does copper melt?", ABSENT, "Who writes the weather into a blue book?"]
+    together = index.ask_many(questions, retrieval=ALWAYS, generation=SHORT)
+    alone = [index.ask(question, retrieval=ALWAYS, generation=SHORT) for question in questions]
+    assert [one.confidence for one in together] == pytest.approx([one.confidence for one in alone], abs=1e-3)
+    assert len({one.confidence for one in alone}) > 1
+    # it costs no pass of the model, so that it counts where nothing is declined, too
+    free = index.ask(HERON, retrieval=ALWAYS, generation=SHORT, min_confidence=0)
+    assert free.confidence == alone[0].confidence
+
+
 # -- weights ------------------------------------------------------------------------------------------------------
 
 
@@ -337,12 +422,46 @@ def test_a_file_gives_back_what_was_saved(tmp_path):
     loaded = Confidence.load(tmp_path / "deep" / "one.json")
     assert loaded == saved
     assert loaded.notes == {"model": "tiny"}
+    probed = replace(saved, probe=Probe((1, 3), ((0.5, -2.0), (1.0, 0.25)), -0.5))
+    probed.save(tmp_path / "probed.json")
+    assert Confidence.load(tmp_path / "probed.json") == probed != saved
+
+
+def test_a_file_of_the_first_schema_goes_on_loading(tmp_path):
+    values = judge(sure=0.4, threshold=0.3).to_dict()
+    (tmp_path / "old.json").write_text(json.dumps({**values, "schema": 1}))
+    old = Confidence.load(tmp_path / "old.json")
+    assert old == judge(sure=0.4, threshold=0.3)
+    assert old.probe is None
+
+
+def test_a_probe_reads_states_of_its_own_model_only():
+    probe = Probe((1, 3), ((0.5, -2.0), (1.0, 0.25)), -0.5)
+    states = np.array([[2.0, 1.0], [3.0, 4.0]], dtype=np.float32)
+    assert probe(states) == pytest.approx(0.5 * 2 - 2 * 1 + 1 * 3 + 0.25 * 4 - 0.5)
+
+
+def test_a_confidence_file_of_another_model_is_told_when_the_model_is_made():
+    llm = tiny_llm()
+    width = llm.upper.hidden_size
+    for probe in (Probe((0,), ((1.0,),), 0.0), Probe((99,), ((0.0,) * width,), 0.0)):
+        with pytest.raises(ConfigError, match="fitted to another model") as caught:
+            SharedLLM.from_model(llm.base.model, llm.tokenizer, confidence=replace(judge(), probe=probe))
+        assert "fit-confidence" in caught.value.remedy
+    fitting = replace(judge(), probe=Probe((0,), ((0.0,) * width,), 0.0))
+    assert SharedLLM.from_model(llm.base.model, llm.tokenizer, confidence=fitting).confidence == fitting
 
 
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"schema": 2}, "its schema is 2, this version reads 1"),
+        ({"schema": 3}, "its schema is 3, this version reads up to 2"),
+        ({"probe": {"layers": [1], "weights": [[1.0], [2.0]], "bias": 0}}, "2 rows of weights for the layers (1,)"),
+        ({"probe": {"layers": [1, 2], "weights": [[1.0], [2.0, 3.0]], "bias": 0}}, "rows of weights"),
+        ({"probe": {"layers": [], "weights": [], "bias": 0}}, "rows of weights"),
+        ({"probe": {"layers": [-1], "weights": [[1.0]], "bias": 0}}, "rows of weights"),
+        ({"probe": {"layers": [1], "weights": [[float("inf")]], "bias": 0}}, "no numbers"),
+        ({"probe": {"layers": [1], "bias": 0}}, "weights"),
         ({"threshold": 1.5}, "threshold 1.5, not in 0..1"),
         ({"before": {"intercept": 0, "signs": {"a": [0, 0, 1]}}}, "sign 'a'"),
         ({"before": {"intercept": 0, "signs": {"a": [0, 1, float("nan")]}}}, "sign 'a'"),
@@ -369,7 +488,7 @@ def test_every_file_of_the_package_can_be_used_and_says_what_it_was_fitted_on():
     for file in files:
         one = Confidence.load(file)
         assert {*one.before.signs} <= set(BEFORE)
-        assert {*one.after.signs} <= {*BEFORE, *AFTER, NOT_SAID_SIGN, GAIN, MATCH}
+        assert {*one.after.signs} <= {*BEFORE, *AFTER, NOT_SAID_SIGN, GAIN, MATCH, PROBE}
         assert one.notes["rows"]["answerable"] >= 20
 
 

@@ -16,7 +16,7 @@ from tests.strategies import profiles
 
 BAD_PROFILES = [
     ({"name": "suffix"}, "name='suffix' is not one of 'prefix', 'sharedllm'."),
-    ({"keep": "middle"}, "keep='middle' is not one of 'last', 'first'."),
+    ({"keep": "middle"}, "keep='middle' is not one of 'last', 'first', 'repeat', 'reread', 'following', 'expected'."),
     ({"encoding": "two_pass"}, "encoding='two_pass' is not one of 'one_pass', 'per_node'."),
     ({"fusion": "late"}, "fusion='late' is not one of 'joint', 'separate'."),
     ({"positions": "page"}, "positions='page' is not one of 'token', 'chunk', 'chunk+token'."),
@@ -48,6 +48,11 @@ BAD_PROFILES = [
     ({"encoding": "per_node"}, "encoding='per_node' runs every node alone: front must be 'none', not 'prompt'."),
     ({"name": "sharedllm", "fusion": "separate"}, "fusion='separate' takes no front: front must be 'none'"),
     ({"fusion": "separate", "front": "none"}, "profile 'prefix' needs fusion='joint'."),
+    (
+        {"keep": "reread", "encoding": "per_node"},
+        "keep='reread' ranks the tokens of a chunk: encoding must be 'one_pass'.",
+    ),
+    ({"keep": "reread", "grains": (0, 2, 4)}, "grain 2 is finer than the stored grain 4."),
     ({"query_offset": -1}, "query_offset=-1 must not be negative."),
     ({"query_offset": None}, "query_offset=None must be a whole number."),
 ]
@@ -64,6 +69,7 @@ BAD_QUESTIONS = [
     ({"max_citations": 0}, "max_citations=0 must be at least 1."),
     ({"min_confidence": 1.01}, "min_confidence=1.01 must lie in 0..1."),
     ({"min_confidence": "high"}, "min_confidence='high' must be a finite number."),
+    ({"grains": (1, 0)}, "grains=(1, 0) must be whole numbers above 0, at least one."),
 ]
 BAD_GENERATIONS = [
     ({"max_new_tokens": 0}, "max_new_tokens=0 must be at least 1."),

@@ -132,7 +132,7 @@ def test_what_goes_wrong_is_one_line(name, arguments, tiny_default, monkeypatch)
 def test_the_page_on_python_runs_from_top_to_bottom(tiny_default, tmp_path, capsys):
     page = (EXAMPLES.parent / "docs" / "python.md").read_text(encoding="utf-8")
     blocks = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
-    assert len(blocks) == 15
+    assert len(blocks) == 16
     (tmp_path / "report.pdf").write_bytes(make_pdf([[HERON.strip()], [COPPER.strip()]]))
     names: dict[str, object] = {}
     said = ""

@@ -222,9 +222,9 @@ def test_a_truncated_shard_is_found(length: int) -> None:
 def test_a_shard_of_a_newer_schema_is_refused() -> None:
     header = header_json(bytes_of(shard_of("float32")))
     description = unseal(header["__metadata__"]["sharedllm-docs"].encode())
-    header["__metadata__"]["sharedllm-docs"] = seal({**description, "schema": 2}).decode()
+    header["__metadata__"]["sharedllm-docs"] = seal({**description, "schema": 3}).decode()
     text = canonical_bytes(header)
-    with pytest.raises(StoreError, match="schema 2, this version reads 1"):
+    with pytest.raises(StoreError, match="schema 3, this version reads up to 2"):
         parse_head(struct.pack("<Q", len(text)) + text)
 
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sharedllm_docs.documents.cleaning import clean_characters, clean_pages, join_across_pages, join_hyphens
-from sharedllm_docs.documents.readers.pdf.layout.written import CLOSES, OPENS, without_marks
+from sharedllm_docs.documents.tables import CLOSES, OPENS, without_marks
 from sharedllm_docs.documents.traced import (
     NOWHERE,
     Traced,

@@ -1,7 +1,8 @@
 """A picture of a terminal for the documentation: ``python -m tools.terminal_picture [docs/figures/terminal.svg]``.
 
 Runs the commands below for real, in a pseudo terminal and a temporary folder with the example, and draws what stands on
-the screen at their end. Needs Unix and the default model; the process that stays is ended afterwards.
+the screen at their end, with the seconds that each took: so on a quiet machine. Needs Unix and the default model; the
+process that stays is ended afterwards.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "R-intro.pdf"
 WIDTH, HEIGHT = 100, 40
 COMMANDS = (
-    'sharedllm-docs ask "Which function draws a histogram?" --file R-intro.pdf --no-read-on --stay 5m',
-    'sharedllm-docs ask "How is a matrix transposed?" --citations 2',
+    'sharedllm-docs ask "Which function draws a histogram?" --file R-intro.pdf --no-read-on --stay 5m --citations 2',
+    'sharedllm-docs ask "Which function computes the outer product of two arrays?" --citations 2',
 )
 LAST = "sharedllm-docs stop"
 _PART = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])|\r?\n|\r|[^\x1b\r\n]+|\x1b")

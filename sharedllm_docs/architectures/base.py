@@ -6,7 +6,7 @@ Works on unmodified transformers 5 classes, and knows nothing about documents, t
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -75,6 +75,14 @@ class Architecture:
     def value_module(self, layer: int) -> nn.Module:
         """The module whose output is the value of ``layer``."""
         return self.layers[layer].self_attn.v_proj  # type: ignore[union-attr,return-value]
+
+    def query_module(self, layer: int) -> nn.Module:
+        """The module whose output is the unrotated query of ``layer`` ([B, S, H * D] or [B, S, H, D])."""
+        return self.layers[layer].self_attn.q_proj  # type: ignore[union-attr,return-value]
+
+    def scaling(self, layer: int) -> float:
+        """Factor of the attention scores of ``layer`` before the softmax."""
+        return float(self.layers[layer].self_attn.scaling)  # type: ignore[union-attr,arg-type]
 
     def sliding_window(self, layer: int) -> int | None:
         """Number of latest tokens that a query in ``layer`` sees, its own included; None for all."""
@@ -166,6 +174,16 @@ class Architecture:
         keys: torch.Tensor = self.key_module(layer)(normed)
         return keys
 
+    def project_queries(self, layer: int, hidden: torch.Tensor) -> torch.Tensor:
+        """Unrotated queries [B, S, H, D] of ``layer``, from its input, without running the layer."""
+        normed = self.layers[layer].input_layernorm(hidden)  # type: ignore[operator]
+        return self._queries(layer, normed).view(*hidden.shape[:2], self.num_heads, self.head_dim)
+
+    def _queries(self, layer: int, normed: torch.Tensor) -> torch.Tensor:
+        """Unrotated queries of ``layer`` from its normed input."""
+        queries: torch.Tensor = self.query_module(layer)(normed)
+        return queries
+
     def norm(self, hidden: torch.Tensor) -> torch.Tensor:
         """The final norm."""
         return self.decoder.norm(hidden)  # type: ignore[no-any-return]
@@ -175,7 +193,27 @@ class Architecture:
         return self.model.lm_head(self.norm(hidden))  # type: ignore[no-any-return]
 
     @contextmanager
-    def recording(self, layers: range) -> Iterator[dict[int, list[torch.Tensor]]]:
+    def recording_queries(self, layers: Sequence[int]) -> Iterator[dict[int, torch.Tensor]]:
+        """Record the unrotated queries [B, S, H, D] of the latest forward pass, by layer; undone as ``recording``."""
+        records: dict[int, torch.Tensor] = {}
+        handles = []
+
+        def record(layer: int) -> Callable[[nn.Module, Any, torch.Tensor], None]:
+            def hook(_module: nn.Module, _inputs: Any, output: torch.Tensor) -> None:
+                records[layer] = output.reshape(*output.shape[:2], self.num_heads, self.head_dim)
+
+            return hook
+
+        try:
+            for layer in layers:
+                handles.append(self.query_module(layer).register_forward_hook(record(layer)))
+            yield records
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    @contextmanager
+    def recording(self, layers: Sequence[int]) -> Iterator[dict[int, list[torch.Tensor]]]:
         """Record the unrotated keys and values, each [B, S, KV, D], of the latest forward pass, by layer.
 
         Works by forward hooks, which are removed when the block ends, also after an exception.

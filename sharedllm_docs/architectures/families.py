@@ -34,6 +34,14 @@ class Qwen3Architecture(Architecture):
     def key_module(self, layer: int) -> nn.Module:
         return self.layers[layer].self_attn.k_norm  # type: ignore[union-attr,return-value]
 
+    def query_module(self, layer: int) -> nn.Module:
+        return self.layers[layer].self_attn.q_norm  # type: ignore[union-attr,return-value]
+
+    def _queries(self, layer: int, normed: torch.Tensor) -> torch.Tensor:
+        projected = self.layers[layer].self_attn.q_proj(normed)  # type: ignore[union-attr,operator]
+        queries: torch.Tensor = self.query_module(layer)(projected.view(*normed.shape[:2], -1, self.head_dim))
+        return queries
+
     def project_keys(self, layer: int, normed: torch.Tensor) -> torch.Tensor:
         projected = self.layers[layer].self_attn.k_proj(normed)  # type: ignore[union-attr,operator]
         keys: torch.Tensor = self.key_module(layer)(projected.view(*normed.shape[:2], self.kv_heads, self.head_dim))

@@ -104,12 +104,15 @@ def _options(model: LoadingOptions | None, profile: ProfileOptions | None, url: 
 def _profile(options: ProfileOptions, model: Mapping[str, Any], url: str) -> Profile | str | None:
     """The profile asked for: a name if no setting of it is changed, None if nothing was asked for."""
     changes = options.changes()
-    if not changes:
+    if not changes and options.grain is None:
         return options.profile
     recorded = _recorded_profile(url)
     if recorded is not None and options.profile in (None, recorded.name) and "adapter" not in model:
-        return replace(recorded, **changes)
-    return replace(_base_profile(options.profile, _adapter_folder(model)), **changes)
+        chosen = recorded
+    else:
+        chosen = _base_profile(options.profile, _adapter_folder(model))
+    chosen = replace(chosen, **changes)
+    return chosen if options.grain is None else chosen.at_grain(options.grain)
 
 
 def _recorded_profile(url: str) -> Profile | None:

@@ -28,7 +28,7 @@ class FittingOptions:
     files: Annotated[list[Path] | None, option("--files", "FILE", "Documents of these questions; may be repeated.")] = (
         None
     )
-    squad: Annotated[int, option("--squad", "N", "Number of SQuAD questions beside those of pdfqa.")] = 60
+    squad: Annotated[int, option("--squad", "N", "Number of SQuAD questions, asked with and without their text.")] = 100
     pdf_dirs: Annotated[
         list[Path] | None, option("--pdf-dir", "DIR", "Folder with the manuals of pdfqa; may be repeated.")
     ] = None
@@ -91,7 +91,7 @@ def _tell(screen: Screen, path: Path, found: Fit) -> None:
     if screen.json:
         screen.emit({"file": str(path), **held, "curve": [asdict(one) for one in found.curve]})
         return
-    screen.print("On questions as they were written, each judged by a fit on the others:")
+    screen.print("On questions as they were written, each judged by a fit on other texts, as if 4 in 5 had an answer:")
     for name, one in (("the model's own words", found.own), ("fitted", found.declining)):
         screen.print(
             f"  {name}: declining precision {one.precision:.2f}, recall {one.recall:.2f}; "

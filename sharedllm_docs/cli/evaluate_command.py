@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sharedllm_docs.evaluation.run import Outcome, Request
 
 TASK_NAMES = ("pdfqa", "squad-haystack", "passkey", "needles", "perplexity")
-ABLATION_NAMES = ("layers", "place", "grain", "depth", "policy", "positions", "budget", "evidence")
+ABLATION_NAMES = ("layers", "place", "grain", "keep", "spend", "depth", "policy", "positions", "budget", "evidence")
 _Injecting = Literal["prefix", "sharedllm"]
 _what = partial(option, panel="What is measured")
 

@@ -15,7 +15,6 @@ from sharedllm_docs.cli.options import (
     SelectionOptions,
     WhereOption,
     flattened,
-    given,
     refuse_without,
 )
 from sharedllm_docs.cli.progress import bars
@@ -97,7 +96,7 @@ def show(
         if question is None:
             refuse_without(asked, "--question", why="tells how a question is answered")
         index = backend.open_index(location.index, screen.report, model)
-        view = index.tree(document, question, **given(asked))
+        view = index.tree(document, question, **asked.keywords())
         indices = _opened_chunks(view, chunk or [], every=every)
         if screen.json:
             screen.emit(tree_record(view))

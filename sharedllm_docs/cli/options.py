@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from sharedllm_docs.cli.units import parse_layers, parse_metadata, parse_size, parse_where
+from sharedllm_docs.cli.units import parse_grains, parse_layers, parse_metadata, parse_size, parse_where
 from sharedllm_docs.config import (
     RELEVANCE_FLOOR,
     AnswerStyle,
     GenerationConfig,
+    Keep,
     ProfileName,
     RetrievalConfig,
     SelectorName,
@@ -396,14 +397,26 @@ class ProfileOptions:
         _encoding("--store-dtype", choices(StoreDtype), "How keys and values are stored.", "the profile's"),
     ] = None
 
+    grain: Annotated[
+        int | None,
+        _encoding(
+            "--grain", "N", "Store one row for N tokens, those that matter most: smaller indexes.", "the profile's, 1"
+        ),
+    ] = None
+    keep: Annotated[
+        str | None,
+        _encoding("--keep", choices(Keep), "Which tokens stand for their group.", "last; reread with --grain above 1"),
+    ] = None
+
     def changes(self) -> dict[str, Any]:
-        """Settings of the profile that were set, without its name.
+        """Settings of the profile that were set, without its name and its grain.
 
         Raises:
             ConfigError: the layers are malformed.
         """
         changes = given(self)
-        changes.pop("profile", None)
+        for name in ("profile", "grain"):
+            changes.pop(name, None)
         if "layers" in changes:
             changes["layers"] = parse_layers(changes["layers"])
         return changes
@@ -466,6 +479,21 @@ class AmountOptions:
         int | None,
         _question("--evidence", "TOKENS", "Text of the best passages quoted in the prompt.", "the adapter's, else 0"),
     ] = None
+    grains: Annotated[
+        str | None,
+        _question(
+            "--grains", "G/G/G", "Grains among which the budget of rows is spent, e.g. 1/2/4/8/16.", "the profile's"
+        ),
+    ] = None
+
+    def keywords(self) -> dict[str, Any]:
+        """Keyword arguments of ``Index.ask`` that were set.
+
+        Raises:
+            ConfigError: the grains are malformed.
+        """
+        keywords = given(self)
+        return {**keywords, "grains": parse_grains(keywords["grains"])} if "grains" in keywords else keywords
 
 
 CitationsOption = Annotated[

@@ -25,7 +25,6 @@ from sharedllm_docs.cli.options import (
     StreamOption,
     SummaryOptions,
     flattened,
-    given,
     keeping,
     refuse_without,
 )
@@ -125,7 +124,7 @@ def summarise(
     stream: StreamOption = None,
 ) -> None:
     """Summarise a document of the index, or one of its sections, from passages spread over it."""
-    chosen = {"section": section, "about": about, **given(asked), **answering.keywords()}
+    chosen = {"section": section, "about": about, **asked.keywords(), **answering.keywords()}
     with opened(output) as screen:
         index = backend.index_for_questions(location.index, screen, model, profile, stay_of(stay, screen))
         print_answer(
@@ -172,7 +171,7 @@ def _ask_keywords(scope: ScopeOption, asked: QuestionOptions, answering: AnswerO
     Raises:
         ConfigError: a setting is malformed or out of bounds.
     """
-    keywords = {**scope.keywords(), **given(asked), **answering.keywords()}
+    keywords = {**scope.keywords(), **asked.keywords(), **answering.keywords()}
     Query.of("Any question?", keywords)
     return keywords
 

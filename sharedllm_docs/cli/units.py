@@ -39,6 +39,18 @@ def parse_duration(text: str, option: str) -> float:
     return float(match[1]) * _SECONDS[match[2].lower()]
 
 
+def parse_grains(text: str) -> tuple[int, ...]:
+    """Read grains: ``1/4/16`` is (1, 4, 16).
+
+    Raises:
+        ConfigError: anything else.
+    """
+    try:
+        return tuple(int(grain) for grain in text.split("/"))
+    except ValueError as error:
+        raise ConfigError(f"--grains {text!r} is not G/G/G.", remedy="Write whole numbers, e.g. 1/4/16.") from error
+
+
 def parse_layers(text: str) -> tuple[int, int]:
     """First and last layer of ``6-25`` (or of ``6`` alone), counted from 1; bounds are the profile's to check.
 

@@ -23,6 +23,7 @@ from sharedllm_docs.documents.readers.collected import Found, Skipped
 from sharedllm_docs.documents.readers.options import ReadKeywords, ReadOptions, reading_options
 from sharedllm_docs.errors import ConfigError, DocumentError, DocumentNotFoundError, ModelError
 from sharedllm_docs.index.index import Index
+from sharedllm_docs.index.sources import local_path
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -344,15 +345,22 @@ def _identity(task: Task) -> tuple[int, int]:
 
 def _settle_names(index: Index, run: _Run, tasks: Sequence[Task]) -> None:
     """Of copies under several names the first one given names the document, whichever worker was first."""
-    names: dict[str, list[str]] = {}
+    copies: dict[str, list[Task]] = {}
     for task in sorted(tasks, key=lambda task: task.number):
         key = run.done[task.number].key
         if key and task.name:
-            names.setdefault(key, []).append(task.name)
-    for key, given in names.items():
-        if len(given) > 1 and (now := index._store.get(key).name) in given[1:] and now != given[0]:
+            copies.setdefault(key, []).append(task)
+    for key, same in copies.items():
+        first, others = same[0], same[1:]
+        now = index._store.get(key) if others else None
+        if now is None or now.name not in {task.name for task in same}:
+            continue  # the only one, or named by somebody since
+        path = local_path(first.source)
+        moved = now.source_path != path and now.source_path in {local_path(task.source) for task in others}
+        if now.name != first.name or moved:
             with index._store.writer() as writer:
-                writer.rename(key, given[0])
+                writer.rename(key, first.name or now.name)
+                writer.supplement(key, source_path=path if moved else "")
 
 
 # -- Ray -----------------------------------------------------------------------------------------------------------

@@ -6,7 +6,8 @@ tokens that exist, so a short last chunk has the same left part of the tree and 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from bisect import bisect_left
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -60,12 +61,29 @@ def kept_offsets(start: int, end: int, grain: int, keep: Keep) -> range | tuple[
     return tuple(full) if (end - start) % grain == 0 else (*full, end - 1)
 
 
+def ranks_of(scores: Sequence[float]) -> tuple[int, ...]:
+    """The rank of each token, 0 for the one with the highest score; of equal scores the earlier token comes first."""
+    ranks = [0] * len(scores)
+    for rank, offset in enumerate(sorted(range(len(scores)), key=lambda offset: (-scores[offset], offset))):
+        ranks[offset] = rank
+    return tuple(ranks)
+
+
 @dataclass(frozen=True)
 class ContextTree:
-    """The tree of one chunk of ``num_tokens`` (at most ``profile.chunk_tokens``) tokens."""
+    """The tree of one chunk.
+
+    Attributes:
+        profile: how it is halved, and which rows its nodes keep.
+        num_tokens: number of the chunk's tokens, at most ``profile.chunk_tokens``.
+        ranks: of each token, 0 for the one kept longest, for profiles whose rows are chosen by attention
+            (``profile.ranked``). They are known once the chunk is encoded; before, the tree knows how many rows a node
+            keeps, and not which.
+    """
 
     profile: Profile
     num_tokens: int
+    ranks: tuple[int, ...] | None = None
 
     @property
     def depth(self) -> int:
@@ -112,8 +130,32 @@ class ContextTree:
         return self.profile.grains[node.level - 1]
 
     def kept(self, node: Node, grain: int | None = None) -> range | tuple[int, ...]:
-        """Offsets inside the chunk of the tokens whose rows the node keeps (at its level's grain by default)."""
-        return kept_offsets(node.start, node.end, self.grain(node) if grain is None else grain, self.profile.keep)
+        """Offsets inside the chunk of the tokens whose rows the node keeps (at its level's grain by default).
+
+        With ranks they are the best ranked of the stored ones in the node, in token order. So the rows of a coarser
+        grain are among those of every finer one, as they are in the strided views of ``last`` and ``first``.
+
+        Raises:
+            ValueError: rows are chosen by ranks, and the chunk is not encoded yet.
+        """
+        grain = self.grain(node) if grain is None else grain
+        if not self.profile.ranked:
+            return kept_offsets(node.start, node.end, grain, self.profile.keep)
+        offsets = self._stored[bisect_left(self._stored, node.start) : bisect_left(self._stored, node.end)]
+        return self._best(offsets, self.num_kept(node, grain))
+
+    @cached_property
+    def _stored(self) -> tuple[int, ...]:
+        """Offsets of the tokens whose rows are stored: of each leaf the best ranked, at the finest grain."""
+        grain = self.profile.stored_grain
+        best = (self._best(range(leaf.start, leaf.end), self.num_kept(leaf, grain)) for leaf in self.leaves)
+        return tuple(offset for offsets in best for offset in offsets)
+
+    def _best(self, offsets: Sequence[int], count: int) -> tuple[int, ...]:
+        """The best ranked of these offsets, in token order."""
+        if self.ranks is None:
+            raise ValueError("the chunk is not encoded: which of its rows a node keeps is not known yet.")
+        return tuple(sorted(sorted(offsets, key=self.ranks.__getitem__)[:count]))
 
     def num_kept(self, node: Node, grain: int | None = None) -> int:
         """Number of rows that ``kept`` gives."""
@@ -125,7 +167,7 @@ class ContextTree:
 class RowLayout:
     """Which rows of a chunk are stored, in which order, and where a node's rows are among them.
 
-    ``one_pass``: the leaves' rows at the finest grain, left to right; every coarser node is a strided view of them.
+    ``one_pass``: the leaves' rows at the finest grain, left to right; every coarser node keeps some of them.
     ``per_node``: the rows of every node (grain 0 excepted), from the top level down, as each was encoded alone.
 
     A *block* is a node whose stored rows are contiguous: it carries its own checksum and is read at once.

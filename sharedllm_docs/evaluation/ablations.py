@@ -8,7 +8,9 @@ and policies need neither.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import get_args
 
+from sharedllm_docs.config import Keep
 from sharedllm_docs.errors import EvaluationError
 from sharedllm_docs.evaluation.systems.spec import SystemSpec
 
@@ -33,6 +35,18 @@ def _grains(system: str, _layers: int) -> list[str]:
     if system == "prefix":
         return [f"prefix:grains=0/0/{grain}" for grain in (1, 2, 4, 8)]
     return [f"sharedllm:grains={4 * grain}/{2 * grain}/{grain}" for grain in (1, 2, 4, 8)]
+
+
+def _keeps(system: str, _layers: int) -> list[str]:
+    """Every keep policy, with one row in four stored: profiles with a grain for each level keep theirs."""
+    grains = ",grains=0/0/4" if system == "prefix" else ""
+    return [f"{system}:keep={keep}{grains}" for keep in get_args(Keep)]
+
+
+def _spending(system: str, _layers: int) -> list[str]:
+    """The profile's own selection, then the budget spent among ever more grains, all from one index of chosen rows."""
+    spent = [f"{system}:keep=reread,spend={grains}" for grains in ("1", "2", "4", "1/4", "1/4/16", "1/2/4/8/16")]
+    return [f"{system}:keep=reread", *spent]
 
 
 def _depths(system: str, _layers: int) -> list[str]:
@@ -60,6 +74,8 @@ ABLATIONS: dict[str, Callable[[str, int], list[str]]] = {
     "layers": _layer_counts,
     "place": _halves,
     "grain": _grains,
+    "keep": _keeps,
+    "spend": _spending,
     "depth": _depths,
     "policy": _policies,
     "positions": _positions,
@@ -72,8 +88,8 @@ def ablation(name: str, system: str, layers: int) -> list[SystemSpec]:
     """The specifications of an ablation.
 
     Args:
-        name: ``layers`` (M), ``place`` (bottom, middle, top), ``grain`` (beta), ``depth``, ``policy``, ``positions``,
-            ``budget`` or ``evidence``.
+        name: ``layers`` (M), ``place`` (bottom, middle, top), ``grain`` (beta), ``keep``, ``spend`` (grains of a
+            question), ``depth``, ``policy``, ``positions``, ``budget`` or ``evidence``.
         system: ``prefix`` or ``sharedllm``.
         layers: number of layers of the model.
 

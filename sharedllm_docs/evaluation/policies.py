@@ -21,7 +21,7 @@ from sharedllm_docs.documents.tree import Node
 from sharedllm_docs.retrieval.prepared import PreparedDocument
 from sharedllm_docs.retrieval.query import Query
 from sharedllm_docs.retrieval.searcher import Searcher, Selection
-from sharedllm_docs.retrieval.selection import CandidateChunk, select
+from sharedllm_docs.retrieval.selection import CandidateChunk
 
 
 class Policy(ABC):
@@ -110,7 +110,7 @@ class PolicySearcher(Searcher):
         found = super().select(query, vector, budget, hidden)
         scores = [self._policy.leaf_scores(query.question, document) for document in self.documents]
         candidates = tuple(self._rescored(c, scores[c.document]) for c in found.candidates)
-        nodes = select(candidates, budget, searched=query.retrieval.candidates)
+        nodes = self.choose(candidates, query, budget)
         return Selection(found.documents, tuple(nodes), candidates, found.relevance)
 
     def _rescored(self, candidate: CandidateChunk, scores: Sequence[float]) -> CandidateChunk:

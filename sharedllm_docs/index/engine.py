@@ -10,10 +10,11 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from sharedllm_docs.config import RELEVANCE_FLOOR, GenerationConfig
 from sharedllm_docs.errors import ConfigError, QuestionTooLongError
-from sharedllm_docs.index.weighing import declining, not_said_ids, without_rows
+from sharedllm_docs.index.weighing import declining, not_said_ids, watched_layers, without_rows
 from sharedllm_docs.injection.decoder import InjectedDecoder, Injection, positions_of
 from sharedllm_docs.injection.generate import Generated, Piece, finished, generate, texts
 from sharedllm_docs.model.shared_llm import SharedLLM
@@ -28,6 +29,7 @@ from sharedllm_docs.retrieval.signs import (
     GAIN,
     MATCH,
     NOT_SAID_SIGN,
+    PROBE,
     Likelihoods,
     best_texts,
     injected_texts,
@@ -35,6 +37,7 @@ from sharedllm_docs.retrieval.signs import (
     signs_after,
     signs_before,
 )
+from sharedllm_docs.retrieval.spending import check_grains
 from sharedllm_docs.streams import Stream
 
 MAX_BATCH = 8
@@ -79,6 +82,7 @@ class Asked:
         texts: the text of each injected leaf.
         before: signs of whether the documents answer the question (``retrieval/signs``).
         likelihoods: of the answer, once it is written.
+        states: [W, E] hidden states at the question's last token, after the layers that the decision wants; or None.
     """
 
     query: Query
@@ -94,6 +98,7 @@ class Asked:
     texts: tuple[str, ...] = ()
     before: Mapping[str, float] = field(default_factory=dict)
     likelihoods: Likelihoods = field(default_factory=Likelihoods)
+    states: NDArray[np.float32] | None = None
 
 
 class Engine:
@@ -114,12 +119,17 @@ class Engine:
         self.searcher = searcher
         self.all_signs = False
 
-    def examine(self, query: Query) -> tuple[Answer, dict[str, float]]:
-        """An answer with all signs of whether the documents answer the question; ``fit-confidence`` works on these."""
+    def examine(self, query: Query) -> tuple[Answer, dict[str, float], NDArray[np.float32] | None]:
+        """An answer with all signs of whether the documents answer the question, for ``fit-confidence``.
+
+        Returns:
+            the answer, its signs without that of the probe, and the hidden states [W, E] of ``watched_layers``, None
+            if the model was not asked.
+        """
         self.all_signs = True
         one = self.prepare(query)
         result = finished(self._generate([one]))[0] if one.injection is not None else None
-        return self._marked_answer(one, result), self._signs(one, result)
+        return self._marked_answer(one, result), self._signs(one, result), one.states
 
     def ask_many(self, queries: Sequence[Query]) -> list[Answer]:
         """Answer questions, decoded together in batches of equal generation settings."""
@@ -203,6 +213,7 @@ class Engine:
             **one.before,
             **signs_after(one.query.question, text, not _says(text), weights, one.texts, one.likelihoods),
             **self._matched(one),
+            **self._probed(one),
         }
 
     def _matched(self, one: Asked) -> dict[str, float]:
@@ -212,8 +223,22 @@ class Engine:
         found = self.llm.embedder.token_vectors([one.query.question, *best_texts(one.selection, MATCHED)])
         return {} if found is None else {MATCH: late_match(found[0], found[1:])}
 
+    def _probed(self, one: Asked) -> dict[str, float]:
+        """What the probe reads in the model's hidden states, if the decision has one."""
+        probe = self.reader(one.query).confidence.probe
+        return {} if probe is None or one.states is None or self.all_signs else {PROBE: probe(one.states)}
+
+    def _watched(self, query: Query) -> tuple[int, ...]:
+        """Layers whose hidden states are noted."""
+        llm = self.reader(query)
+        if self.all_signs:
+            return watched_layers(llm.upper.num_layers)
+        probe = llm.confidence.probe
+        return probe.layers if probe is not None and not query.spread else ()
+
     def _wants(self, query: Query, sign: str) -> bool:
-        return self.all_signs or (self._decides(query) and self.reader(query).confidence.uses(sign))
+        every = self.all_signs and sign != GAIN  # dear, and it told nothing that the others do not (docs/log.md)
+        return every or (self._decides(query) and self.reader(query).confidence.uses(sign))
 
     def _confidence(self, one: Asked, result: Generated | None) -> float | None:
         if one.query.spread:  # a summary's passages answer to no question
@@ -251,6 +276,8 @@ class Engine:
 
     def _select(self, query: Query, question_tokens: int) -> Selection:
         settings = query.retrieval
+        if settings.grains is not None:
+            check_grains(self.llm.profile, settings.grains)
         fed = question_tokens + self._evidence_tokens(query) + self._row_tokens(query)
         budget = self._budget(query, fed)
         if query.spread:
@@ -306,7 +333,8 @@ class Engine:
     def _load(self, selection: Selection) -> tuple[Injection, int]:
         if not selection.nodes:
             trees = [candidate.tree for candidate in selection.candidates]
-            least = min(tree.num_kept(leaf) for tree in trees for leaf in tree.leaves)
+            grain = max(asked) if (asked := selection.grains) else None
+            least = min(tree.num_kept(leaf, grain) for tree in trees for leaf in tree.leaves)
             raise ConfigError(
                 f"The budget of rows is too small: the smallest leaf of these documents takes {least}.",
                 remedy=f"Use a budget of at least {least}.",
@@ -362,11 +390,15 @@ class Engine:
             capacity=max(len(self.fed(one)) for one in batch) + answer,
             lock=llm.lock,
             steps=lambda: llm.steps,
+            watch=self._watched(batch[0].query),
         )
 
     def weigh(self, batch: Sequence[Asked], results: Sequence[Generated], decoder: InjectedDecoder) -> None:
-        """Note the likelihoods of answers, those of them that the decision wants; the decoder forgets the answers."""
+        """Note the likelihoods and hidden states that the decision wants; the decoder forgets the answers."""
         llm = self.reader(batch[0].query)
+        if decoder.states is not None:
+            for one, states in zip(batch, decoder.states.numpy(), strict=True):
+                one.states = states
         not_said: Sequence[float | None] = [None] * len(batch)
         without: Sequence[float | None] = [None] * len(batch)
         if self._wants(batch[0].query, NOT_SAID_SIGN):
@@ -423,6 +455,7 @@ class Engine:
                 question_tokens=len(one.ids) if result else 0,
                 answer_tokens=len(result.ids) if result else 0,
                 chunks_encoded=one.chunks_encoded,
+                grains=selection.rows_by_grain() if one.injection else {},
             ),
         )
 

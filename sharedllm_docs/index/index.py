@@ -574,7 +574,7 @@ class Index:
                 - ``instructions``: what else the model is to heed, in words; system messages of ``conversation`` are
                   added to them;
                 - the fields of ``RetrievalConfig``: ``budget``, ``selector``, ``candidates``, ``evidence_tokens``,
-                  ``relevance_floor``, ``min_confidence``, ``max_citations``; or ``retrieval``, a whole one;
+                  ``relevance_floor``, ``min_confidence``, ``max_citations``, ``grains``; or ``retrieval``, a whole one;
                 - the fields of ``GenerationConfig``: ``max_new_tokens``, ``temperature``, ``top_p``, ``top_k``,
                   ``repetition_penalty``, ``stop``, ``seed``; or ``generation``, a whole one.
 

@@ -235,7 +235,8 @@ class Ingestion:
             for chunk, rows in zip(batch, encoded, strict=True):
                 blocks = RowLayout(ContextTree(self.llm.profile, len(chunk))).blocks
                 vectors[chunk.index] = _float32(rows.node_vectors)
-                records[chunk.index] = writer.put_chunk(chunk, self.keys[chunk.index], rows.keys, rows.values, blocks)
+                key = self.keys[chunk.index]
+                records[chunk.index] = writer.put_chunk(chunk, key, rows.keys, rows.values, blocks, rows.ranks)
             self._spent("store", begun)
             done += sum(map(len, batch))
             self.report(Progress("encode", done, len(self.tokens), "tokens"))
@@ -282,7 +283,8 @@ def repair(
         ids = prepared.tokens.ids[tree.chunk.start : tree.chunk.end]
         with llm.lock:
             rows = llm.encoder.encode([ids.tolist()])[0]
-        writer.replace_chunk(tree.chunk, chunk_key(digest, ids), rows.keys, rows.values, tree.layout.blocks)
+        key = chunk_key(digest, ids)
+        writer.replace_chunk(tree.chunk, key, rows.keys, rows.values, tree.layout.blocks, rows.ranks)
         report(Progress("encode", done, sum(sizes), "tokens"))
     return len(damaged)
 

@@ -161,7 +161,7 @@ class Reading:
         ids = [self._ids(record, prepared, tree) for tree in trees]
         for number, tree, rows in zip(todo, trees, self._llm().encoder.encode(ids), strict=True):
             chunk = record.chunks[number]
-            self._store.hold(chunk, rows.keys, rows.values, tree.layout.blocks)
+            self._store.hold(chunk, rows.keys, rows.values, tree.layout.blocks, rows.ranks)
             self._node_vectors[chunk.key] = _float32(rows.node_vectors)
         return len(todo)
 
@@ -420,7 +420,7 @@ class StoredRows:
     def encode(self, selection: Selection) -> int:
         """Encode the chunks of a selection that are not read yet; returns their number."""
         wanted: dict[str, list[int]] = {}
-        for document, chunk, _rows in selection.row_numbers():
+        for document, chunk in selection.chunks():
             wanted.setdefault(selection.documents[document].key, []).append(chunk)
         encoded = 0
         for key, numbers in wanted.items():
@@ -433,23 +433,40 @@ class StoredRows:
 
     def rows(self, selection: Selection) -> tuple[torch.Tensor, torch.Tensor, int]:
         """Unrotated keys and values [Ls, KV, R, D], and the bytes read."""
-        wanted = [(selection.documents[d].key, chunk, rows) for d, chunk, rows in selection.row_numbers()]
-        if any(self._records[key].chunks[chunk].unread for key, chunk, _rows in wanted):
+        wanted = [(selection.documents[d].key, chunk) for d, chunk in selection.chunks()]
+        if any(self._records[key].chunks[chunk].unread for key, chunk in wanted):
             self.encode(selection)
         try:
-            gathered = self._gather(wanted)
+            gathered = self._gather(selection)
         except DamagedIndexError:
-            if not any(self._listed[key].chunks[chunk].unread for key, chunk, _rows in wanted):
+            if not any(self._listed[key].chunks[chunk].unread for key, chunk in wanted):
                 raise
             # what was held for this question made room for what another one holds
             self._records = dict(self._listed)
             self.encode(selection)
-            gathered = self._gather(wanted)
+            gathered = self._gather(selection)
         return gathered.keys, gathered.values, gathered.bytes_read
 
-    def _gather(self, wanted: Sequence[tuple[str, int, Sequence[int]]]) -> GatheredRows:
-        parts = [(self._records[key].chunks[chunk], rows) for key, chunk, rows in wanted]
+    def _gather(self, selection: Selection) -> GatheredRows:
+        if self._llm.profile.ranked:
+            self._learn_ranks(selection)
+        parts = [
+            (self._records[selection.documents[d].key].chunks[chunk], rows)
+            for d, chunk, rows in selection.row_numbers()
+        ]
         return self._store.gather(parts, self._llm.upper.dtype, device=self._llm.device)
+
+    def _learn_ranks(self, selection: Selection) -> None:
+        """Tell the trees of a selection which rows their nodes keep, as their shards have it."""
+        trees, records = [], []
+        for document, chunk in selection.chunks():
+            record = self._records[selection.documents[document].key].chunks[chunk]
+            tree = selection.documents[document].trees[chunk]
+            if tree.ranked_by != record.sha256:
+                trees.append(tree)
+                records.append(record)
+        for tree, record, ranks in zip(trees, records, self._store.ranks(records), strict=True):
+            tree.learn(ranks, record.sha256)
 
     def add_node_vectors(self, documents: Iterable[PreparedDocument]) -> None:
         """Give documents that are not wholly read the vectors that selection by hidden states needs."""

@@ -12,7 +12,7 @@ from sharedllm_docs.store.catalog import INDEX_FILE, damaged
 from sharedllm_docs.store.records import DocumentRecord
 
 _ARGUMENTS = frozenset({"name_or_path", "adapter", "dtype", "embedder", "step_weights", "prompt_start", "confidence"})
-_TREE = ("chunk_tokens", "depth", "grains")
+_TREE = ("chunk_tokens", "depth", "grains", "keep")
 _REMEDY = "Make the index again, or open a copy that was not changed."
 
 

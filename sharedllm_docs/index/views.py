@@ -207,11 +207,14 @@ def _chunk_view(
     tree = prepared.trees[index]
     leaf_scores = selection.candidates[index].leaf_scores if selection else None
     first, last = prepared.pages(index)
-    states = {selected.node: _state(selected, prepared) for selected in chosen}
+    injected = {selected.node: selected for selected in chosen}
     nodes = []
     for node in tree.tree.nodes:
         score = max(leaf_scores[leaf] for leaf in tree.tree.leaves_of(node)) if leaf_scores else None
-        nodes.append(_node_view(prepared, index, node, score, states.get(node, "left" if chosen else "")))
+        selected = injected.get(node)
+        state = _state(selected, prepared) if selected else "left" if chosen else ""
+        grain = selected.grain if selected else tree.tree.grain(node)
+        nodes.append(_node_view(prepared, index, node, grain, score, state))
     leaf = prepared.leaves[prepared.first_leaf[index]]
     section = prepared.document.section_at((leaf.char_start + leaf.char_end) // 2)
     return ChunkView(
@@ -231,7 +234,9 @@ def _state(selected: SelectedNode, prepared: PreparedDocument) -> str:
     return "taken" if selected.grain == prepared.profile.stored_grain else "coarse"
 
 
-def _node_view(prepared: PreparedDocument, chunk: int, node: Node, score: float | None, state: str) -> NodeView:
+def _node_view(
+    prepared: PreparedDocument, chunk: int, node: Node, grain: int, score: float | None, state: str
+) -> NodeView:
     tree = prepared.trees[chunk]
     first, last = prepared.pages(chunk, node)
     snippet = fold(prepared.text(chunk, node)[: 2 * SNIPPET_CHARS])[:SNIPPET_CHARS]
@@ -242,8 +247,8 @@ def _node_view(prepared: PreparedDocument, chunk: int, node: Node, score: float 
         end_token=tree.chunk.start + node.end,
         start_page=first,
         end_page=last,
-        grain=tree.tree.grain(node),
-        rows=tree.tree.num_kept(node),
+        grain=grain,
+        rows=tree.tree.num_kept(node, grain),
         score=None if score is None else round(score, 4),
         state=state,
         text=snippet,

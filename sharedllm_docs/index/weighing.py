@@ -1,4 +1,4 @@
-"""Likelihoods that tell an answer read in the rows from an invented one.
+"""Likelihoods that tell an answer read in the rows from an invented one, and the layers that a probe may read.
 
 After an answer, the decoder is fed "The document does not say." in its place, and the answer once more without rows.
 """
@@ -13,6 +13,18 @@ from sharedllm_docs.injection.decoder import InjectedDecoder, Injection
 from sharedllm_docs.injection.generate import Generated
 from sharedllm_docs.model.shared_llm import SharedLLM
 from sharedllm_docs.retrieval.answer import NOT_SAID
+
+_WATCHED = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+"""Depths at which hidden states are collected for a probe; which of them it reads is fitted."""
+
+
+def watched_layers(layers: int) -> tuple[int, ...]:
+    """Layers, counted from 0, whose hidden states may tell whether a question is answered.
+
+    Args:
+        layers: number of layers of the model.
+    """
+    return tuple(sorted({min(layers - 1, round(depth * layers)) for depth in _WATCHED}))
 
 
 def not_said_ids(llm: SharedLLM) -> tuple[int, ...]:

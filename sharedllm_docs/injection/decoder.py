@@ -138,6 +138,11 @@ class InjectedDecoder:
         lock: held while the model computes, so that questions in several threads can share it.
         steps: returns the model that decodes single tokens (``decode_step``), called at the first such step; None for
             the upper model itself.
+        watch: layers, counted from 0, whose hidden states of the questions' last tokens are noted.
+
+    Attributes:
+        states: [B, W, E] float32: hidden states of the last token of what was fed first (the question), after each
+            layer of ``watch``; None before that, and if there is none to watch.
     """
 
     def __init__(
@@ -151,8 +156,11 @@ class InjectedDecoder:
         capacity: int,
         lock: AbstractContextManager[Any] | None = None,
         steps: Callable[[], Architecture] | None = None,
+        watch: Sequence[int] = (),
     ) -> None:
         self.arch = arch
+        self.states: torch.Tensor | None = None
+        self._watch = tuple(watch)
         self._steps = steps or (lambda: arch)
         self._lock = lock or nullcontext()
         self.profile = profile
@@ -283,13 +291,23 @@ class InjectedDecoder:
         steps = torch.arange(done, done + length)[None] - self._padding[:, None]
         self._fed += length
         positions = (steps + self._first_positions()[:, None]).clamp(min=0).to(self.arch.device)
-        return arch.run_layers(
+        seen: dict[int, torch.Tensor] = {}
+
+        def note(layer: int, hidden: torch.Tensor) -> None:
+            if layer in self._watch:
+                seen[layer] = hidden[:, -1].float().cpu()
+
+        result = arch.run_layers(
             arch.embed(ids.to(arch.device)),
             range(arch.num_layers),
             positions=positions,
             mask_for=self._mask_for(done, length),
             cache=self._cache,
+            after_layer=note if self._watch and not done else None,
         )
+        if seen:
+            self.states = torch.stack([seen[layer] for layer in self._watch], dim=1)
+        return result
 
     def _first_positions(self) -> torch.Tensor:
         """[B] rotary position of each question's first token in self-attention."""

@@ -7,14 +7,15 @@ hidden-state vector per tree node for the paper's branch selection. Knows neithe
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from sharedllm_docs.architectures.base import Architecture, Mask, MaskFor
 from sharedllm_docs.architectures.masks import for_attention, visible
 from sharedllm_docs.config import Profile
-from sharedllm_docs.documents.tree import ContextTree, RowLayout
+from sharedllm_docs.documents.tree import ContextTree, RowLayout, ranks_of
+from sharedllm_docs.injection.row_scores import Scorer
 
 
 @dataclass(frozen=True)
@@ -26,11 +27,13 @@ class EncodedChunk:
         values: [G, Ls, KV, D].
         node_vectors: [nodes, E], one per node of ``ContextTree.nodes``: the hidden state of the node's last token after
             the first layer and the final norm. Branch selection compares it with the question's.
+        ranks: of the chunk's tokens, where its rows are chosen by the attention they receive (``ContextTree.ranks``).
     """
 
     keys: torch.Tensor
     values: torch.Tensor
     node_vectors: torch.Tensor
+    ranks: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -75,12 +78,20 @@ class LowerEncoder:
         arch: the base model.
         profile: resolved (``layers`` set).
         front_ids: tokens that stand before every chunk; their own rows are not kept with the chunk.
+        repeat_ids: tokens that ask the model to repeat the chunk (``keep="repeat"`` only).
     """
 
-    def __init__(self, arch: Architecture, profile: Profile, front_ids: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        arch: Architecture,
+        profile: Profile,
+        front_ids: Sequence[int] = (),
+        repeat_ids: Sequence[int] = (),
+    ) -> None:
         self.arch = arch
         self.profile = profile
         self.front_ids = tuple(front_ids)
+        self._scorer = Scorer(arch, profile, tuple(repeat_ids)) if profile.ranked else None
 
     @torch.inference_mode()
     def encode(self, chunks: Sequence[Sequence[int]]) -> list[EncodedChunk]:
@@ -110,12 +121,18 @@ class LowerEncoder:
 
     def _encode_one_pass(self, chunks: Sequence[Sequence[int]], trees: list[ContextTree]) -> list[EncodedChunk]:
         front = len(self.front_ids)
-        rows, hidden = self._forward([(*self.front_ids, *ids) for ids in chunks])
+        if self._scorer is None:
+            rows, hidden = self._forward([(*self.front_ids, *ids) for ids in chunks])
+        else:
+            with self._scorer.listening() as heard:
+                rows, hidden = self._forward([(*self.front_ids, *ids) for ids in chunks])
+            scores = [self._scorer.scores(heard, element, front, ids) for element, ids in enumerate(chunks)]
+            trees = [replace(tree, ranks=ranks_of(own.tolist())) for tree, own in zip(trees, scores, strict=True)]
         encoded = []
         for element, tree in enumerate(trees):
             ends = [node.end - 1 + front for node in tree.nodes]
             keys, values = rows.kept(element, [offset + front for offset in RowLayout(tree).offsets])
-            encoded.append(EncodedChunk(keys, values, hidden[element, ends]))
+            encoded.append(EncodedChunk(keys, values, hidden[element, ends], tree.ranks))
         return encoded
 
     def _encode_per_node(self, ids: Sequence[int], tree: ContextTree) -> EncodedChunk:

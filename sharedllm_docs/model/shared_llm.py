@@ -58,6 +58,8 @@ DEFAULT_QUESTION = {
     "sharedllm": {"budget": 8192, "evidence_tokens": 0},
 }
 """Rows per layer and tokens of evidence, unless the question or the adapter sets them (measured: docs/log.md)."""
+REPEAT = "\n\nRepeat the text:\n"
+"""Asks the model to repeat a chunk (``keep="repeat"``); what it attends to then is stored, so this never changes."""
 TOKENIZER_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
 """Any file other than weights may influence how text becomes ids."""
 
@@ -115,6 +117,8 @@ class SharedLLM:
         self.lower = self._half("lower")
         check_step_weights(step_weights, self.upper)
         self.step_weights = step_weights
+        if confidence is not None and confidence.probe is not None:
+            confidence.probe.check(self.base.num_layers, self.base.hidden_size)
         self._confidence = confidence
         trained = adapter.prompt_start if adapter else "neutral"
         self.template = PromptTemplate.of(tokenizer, prompt_start or trained)
@@ -269,6 +273,8 @@ class SharedLLM:
             twin.__dict__.pop(name, None)
         # its questions take as many rows as those of the untrained profile over the same index
         twin.adapter, twin.upper, twin.profile = None, self.base, replace(self.profile, name="prefix")
+        if self._confidence is not None:  # a probe reads the states of the model with the adapter
+            twin._confidence = replace(self._confidence, probe=None)
         return twin
 
     def _half(self, half: Half) -> Architecture:
@@ -390,7 +396,8 @@ class SharedLLM:
     @cached_property
     def encoder(self) -> LowerEncoder:
         """Encodes chunks for this model and profile."""
-        return LowerEncoder(self.lower, self.profile, self.front_ids)
+        asked = self.tokenizer(REPEAT, add_special_tokens=False)["input_ids"] if self.profile.keep == "repeat" else ()
+        return LowerEncoder(self.lower, self.profile, self.front_ids, asked)
 
     @cached_property
     def questions(self) -> Architecture:

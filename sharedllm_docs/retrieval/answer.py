@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -100,6 +100,7 @@ class Counts:
         question_tokens: tokens fed after the rows, evidence included.
         answer_tokens: tokens generated.
         chunks_encoded: number of chunks that were not read yet and were encoded for this question.
+        grains: number of rows injected at each grain.
     """
 
     documents: int = 0
@@ -110,6 +111,7 @@ class Counts:
     question_tokens: int = 0
     answer_tokens: int = 0
     chunks_encoded: int = 0
+    grains: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

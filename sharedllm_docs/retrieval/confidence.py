@@ -1,5 +1,7 @@
 """How sure it is that the documents answer a question: signs, weighed by logistic regression, and one threshold.
 
+One of the signs may come from the model itself: a linear probe on its hidden states at the question's last token.
+
 The weights are fitted by ``sharedllm-docs fit-confidence`` and lie beside this module as JSON, one file a model, with
 what they were fitted on. A model without a file of its own has the generic one. Pure: no torch, no models.
 """
@@ -14,9 +16,14 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from sharedllm_docs.errors import ConfigError
 
-SCHEMA = 1
+SCHEMA = 2
+READ = frozenset((1, SCHEMA))
+"""Schemas that can be read; the first had no probe."""
 FOLDER = Path(__file__).with_name("calibrated")
 GENERIC = "generic"
 
@@ -42,6 +49,52 @@ class Logistic:
 
 
 @dataclass(frozen=True)
+class Probe:
+    """A linear reading of hidden states: log odds that the injected rows answer the question, for one model only.
+
+    Attributes:
+        layers: counted from 0; the states after these are read.
+        weights: for each layer, one number for each dimension of the state.
+        bias: added to the sum.
+    """
+
+    layers: tuple[int, ...]
+    weights: tuple[tuple[float, ...], ...]
+    bias: float
+
+    def __call__(self, states: NDArray[np.float32]) -> float:
+        """Log odds, from states [W, E] after the layers."""
+        return float((np.asarray(self.weights, dtype=np.float32) * states).sum() + self.bias)
+
+    def check(self, num_layers: int, width: int) -> None:
+        """Raise ConfigError for a model that has fewer layers, or states of another width."""
+        if max(self.layers) < num_layers and len(self.weights[0]) == width:
+            return
+        raise ConfigError(
+            f"The confidence file reads {len(self.weights[0])} numbers after layer {max(self.layers) + 1}; this model "
+            f"has {num_layers} layers of {width}: it was fitted to another model.",
+            remedy="Make one for this model with sharedllm-docs fit-confidence, or leave it out.",
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready values."""
+        return {"layers": list(self.layers), "weights": [list(one) for one in self.weights], "bias": self.bias}
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Probe:
+        """From what ``to_dict`` gave; ValueError, KeyError or TypeError if it is damaged."""
+        layers = tuple(int(layer) for layer in values["layers"])
+        weights = tuple(tuple(float(one) for one in row) for row in values["weights"])
+        sizes = {len(row) for row in weights}
+        every = [float(values["bias"]), *(one for row in weights for one in row)]
+        if not layers or min(layers) < 0 or len(weights) != len(layers) or len(sizes) != 1 or not sizes.pop():
+            raise ValueError(f"the probe has {len(weights)} rows of weights for the layers {layers}")
+        if not all(map(math.isfinite, every)):
+            raise ValueError("the probe has weights that are no numbers")
+        return cls(layers, weights, float(values["bias"]))
+
+
+@dataclass(frozen=True)
 class Confidence:
     """The decision between an answer and "The document does not say.".
 
@@ -51,6 +104,7 @@ class Confidence:
         early: below this value of ``before`` the model is not asked.
         threshold: below this value of ``after`` the answer is declined.
         notes: what it was fitted on, and what it reached there.
+        probe: gives the sign ``probe`` from the model's hidden states; None for a decision without it.
     """
 
     before: Logistic
@@ -58,6 +112,7 @@ class Confidence:
     early: float
     threshold: float
     notes: Mapping[str, Any] = field(default_factory=dict, compare=False, hash=False)
+    probe: Probe | None = None
 
     def uses(self, sign: str) -> bool:
         """Whether a sign counts for the decision; one that does not need not be computed."""
@@ -71,7 +126,9 @@ class Confidence:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready values."""
         parts = {name: {"intercept": one.intercept, "signs": dict(one.signs)} for name, one in self._parts().items()}
-        return {"schema": SCHEMA, **parts, "early": self.early, "threshold": self.threshold, "notes": dict(self.notes)}
+        probe = {} if self.probe is None else {"probe": self.probe.to_dict()}
+        own = {"early": self.early, "threshold": self.threshold, "notes": dict(self.notes)}
+        return {"schema": SCHEMA, **parts, **probe, **own}
 
     def _parts(self) -> dict[str, Logistic]:
         return {"before": self.before, "after": self.after}
@@ -90,13 +147,14 @@ class Confidence:
         """
         try:
             values = json.loads(Path(path).read_text(encoding="utf-8"))
-            if values["schema"] != SCHEMA:
-                raise ValueError(f"its schema is {values['schema']}, this version reads {SCHEMA}")
+            if values["schema"] not in READ:
+                raise ValueError(f"its schema is {values['schema']}, this version reads up to {SCHEMA}")
             parts = {name: _logistic(values[name]) for name in ("before", "after")}
             early, threshold = float(values["early"]), float(values["threshold"])
             if not (0 <= early <= 1 and 0 <= threshold <= 1):
                 raise ValueError(f"early is {early} and threshold {threshold}, not in 0..1")
-            return cls(**parts, early=early, threshold=threshold, notes=dict(values["notes"]))
+            probe = Probe.of(values["probe"]) if "probe" in values else None
+            return cls(**parts, early=early, threshold=threshold, notes=dict(values["notes"]), probe=probe)
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise ConfigError(
                 f"The confidence file {str(path)!r} cannot be used: {error}.",

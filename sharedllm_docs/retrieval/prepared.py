@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -41,12 +41,27 @@ class Leaf:
 
 
 class Tree:
-    """One chunk's tree with its row layout, kept since building them costs more than using them."""
+    """One chunk's tree with its row layout, kept since building them costs more than using them.
+
+    Attributes:
+        chunk: its place in the document.
+        layout: its rows; which of them a node keeps may not be known yet (``ContextTree.ranks``).
+        ranked_by: digest of the shard that the ranks come from, or "".
+    """
 
     def __init__(self, profile: Profile, chunk: Chunk) -> None:
         self.chunk = chunk
-        self.tree = ContextTree(profile, len(chunk))
-        self.layout = RowLayout(self.tree)
+        self.layout = RowLayout(ContextTree(profile, len(chunk)))
+        self.ranked_by = ""
+
+    @property
+    def tree(self) -> ContextTree:
+        return self.layout.tree
+
+    def learn(self, ranks: tuple[int, ...], shard: str) -> None:
+        """Take over the ranks of the chunk's tokens, which stand in the shard of this digest."""
+        self.layout = RowLayout(replace(self.tree, ranks=ranks))
+        self.ranked_by = shard
 
 
 class PreparedDocument:

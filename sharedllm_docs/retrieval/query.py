@@ -60,6 +60,7 @@ class SummaryOptions(GenerationOptions, total=False):
     budget: int | None
     evidence_tokens: int | None
     max_citations: int
+    grains: Sequence[int] | None
     style: AnswerStyle | None
     instructions: str
 

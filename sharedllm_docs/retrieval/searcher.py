@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +19,7 @@ from sharedllm_docs.retrieval.candidates import LeafIndex, LeafScores
 from sharedllm_docs.retrieval.prepared import EMBEDDINGS, PreparedDocument
 from sharedllm_docs.retrieval.query import Query
 from sharedllm_docs.retrieval.selection import CandidateChunk, LeansBack, NodeScore, SelectedNode, right_half, select
+from sharedllm_docs.retrieval.spending import Section, spend
 from sharedllm_docs.retrieval.spread import centrality, section_span, spread_leaves, unknown_section
 
 
@@ -30,6 +33,7 @@ class Selection:
         candidates: all chunks with their scores.
         relevance: relevance of the best leaf, 0 to 1.
         scores: of all leaves, document after document; None where no question was searched for.
+        grains: among which the budget was to be spent; None for the profile's own.
     """
 
     documents: tuple[PreparedDocument, ...]
@@ -37,11 +41,19 @@ class Selection:
     candidates: tuple[CandidateChunk, ...]
     relevance: float
     scores: LeafScores | None = None
+    grains: tuple[int, ...] | None = None
 
     @property
     def num_rows(self) -> int:
         """Number of rows of all nodes."""
         return sum(self._tree(n).num_kept(n.node, n.grain) for n in self.nodes)
+
+    def rows_by_grain(self) -> dict[int, int]:
+        """Grain -> number of rows of all nodes at that grain, the finest first."""
+        rows: Counter[int] = Counter()
+        for node in self.nodes:
+            rows[node.grain] += self._tree(node).num_kept(node.node, node.grain)
+        return dict(sorted(rows.items()))
 
     def of_document(self, key: str) -> Selection:
         """What was chosen of one document, as if it were the only one; ``relevance`` stays that of all.
@@ -64,6 +76,10 @@ class Selection:
 
     def _tree(self, node: SelectedNode) -> ContextTree:
         return self.documents[node.document].trees[node.chunk].tree
+
+    def chunks(self) -> list[tuple[int, int]]:
+        """(document, chunk) of the nodes, each once, in the order of ``nodes``."""
+        return list(dict.fromkeys((node.document, node.chunk) for node in self.nodes))
 
     def row_numbers(self) -> list[tuple[int, int, list[int]]]:
         """(document, chunk, row numbers in the chunk's shard), nodes of a chunk together, in the order of ``nodes``."""
@@ -128,15 +144,35 @@ class Searcher:
         scores = self.scores(query.question, vector)
         wanted = frozenset(terms(query.question))
         candidates = tuple(self._candidates(scores, query.retrieval.selector, hidden, wanted))
-        nodes = select(candidates, budget, searched=query.retrieval.candidates)
-        return Selection(self.documents, tuple(nodes), candidates, scores.relevance, scores)
+        nodes = self.choose(candidates, query, budget)
+        grains = query.retrieval.grains
+        return Selection(self.documents, tuple(nodes), candidates, scores.relevance, scores, grains)
+
+    def choose(self, candidates: Sequence[CandidateChunk], query: Query, budget: int) -> list[SelectedNode]:
+        """The nodes to inject, by the scores of the candidates."""
+        grains = query.retrieval.grains
+        if grains is None:
+            return select(candidates, budget, searched=query.retrieval.candidates)
+        return spend(candidates, self._sections, budget, grains)
+
+    @cached_property
+    def _sections(self) -> list[Section]:
+        """The section of every leaf, document after document."""
+        found = []
+        for number, document in enumerate(self.documents):
+            order = {id(section): place for place, section in enumerate(document.document.sections)}
+            for leaf in document.leaves:
+                section = document.document.section_at((leaf.char_start + leaf.char_end) // 2)
+                found.append((number, -1 if section is None else order[id(section)]))
+        return found
 
     def spread(self, query: Query, budget: int) -> Selection:
         """Choose leaves spread over the documents, or over one section of each, for a summary.
 
         The text is cut into as many parts as leaves fit the budget; of each part the leaf is taken whose vector is
         nearest to the mean of its part and of the whole, and of the first part the first, which holds title and
-        abstract.
+        abstract. With ``grains`` all leaves have the same grain: the finest at which everything fits, else the
+        coarsest.
 
         Raises:
             DocumentNotFoundError: no document has a section of this title; names those it has.
@@ -155,7 +191,9 @@ class Searcher:
                     place = document.leaves[first + leaf.index]
                     if span and place.char_end > span[0] and place.char_start < span[1]:
                         offered.append((candidates[-1], leaf, document.vectors[EMBEDDINGS][first + leaf.index]))
-        return Selection(self.documents, tuple(spread_leaves(offered, budget)), tuple(candidates), 1.0)
+        grains = query.retrieval.grains
+        nodes = spread_leaves(offered, budget, grains)
+        return Selection(self.documents, tuple(nodes), tuple(candidates), 1.0, grains=grains)
 
     def _candidates(
         self,

@@ -6,7 +6,7 @@ no models.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sharedllm_docs.documents.tree import ContextTree, Node
@@ -220,6 +220,11 @@ def _neighbour(
     return None if beside is None else (beside, beside.tree.leaves[0 if step > 0 else -1])
 
 
+def in_document_order(nodes: Iterable[SelectedNode]) -> list[SelectedNode]:
+    """Nodes by document, chunk, first token and level."""
+    return sorted(nodes, key=lambda s: (s.document, s.chunk, s.node.start, s.node.level))
+
+
 class Budgeted:
     """Collects nodes while their rows fit."""
 
@@ -227,20 +232,20 @@ class Budgeted:
         self.left = budget
         self.nodes: dict[tuple[int, int, Node], SelectedNode] = {}
 
-    def add(self, candidate: CandidateChunk, node: Node) -> None:
+    def add(self, candidate: CandidateChunk, node: Node, grain: int | None = None) -> None:
+        """Take a node, at its level's grain or another, unless it is there or does not fit."""
         key = (candidate.document, candidate.chunk, node)
-        rows = candidate.tree.num_kept(node)
+        grain = candidate.tree.grain(node) if grain is None else grain
+        rows = candidate.tree.num_kept(node, grain)
         if key in self.nodes or not 0 < rows <= self.left:
             return
         self.left -= rows
         score = max(candidate.leaf_scores[leaf] for leaf in candidate.tree.leaves_of(node))
-        self.nodes[key] = SelectedNode(
-            candidate.document, candidate.chunk, node, candidate.tree.grain(node), float(score)
-        )
+        self.nodes[key] = SelectedNode(candidate.document, candidate.chunk, node, grain, float(score))
 
     def add_all(self, candidate: CandidateChunk, nodes: Sequence[Node]) -> None:
         for node in nodes:
             self.add(candidate, node)
 
     def in_order(self) -> list[SelectedNode]:
-        return sorted(self.nodes.values(), key=lambda s: (s.document, s.chunk, s.node.start, s.node.level))
+        return in_document_order(self.nodes.values())

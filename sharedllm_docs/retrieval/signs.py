@@ -15,16 +15,34 @@ from numpy.typing import NDArray
 from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.retrieval.searcher import Selection
 
-BEFORE = ("cover", "best_leaf", "strange", "nearest", "lead")
+BEFORE = ("cover", "best_leaf", "strange", "nearest", "lead", "ahead")
 """Signs that are there before the model is asked."""
-AFTER = ("declined", "in_text", "verbatim", "beside", "likely", "least")
+AFTER = ("declined", "in_text", "verbatim", "beside", "likely", "least", "kind")
 """Signs that an answer adds, from its words and their likelihoods."""
 NOT_SAID_SIGN, GAIN, MATCH = "not_said", "gain", "match"
 """Signs that cost something: a short pass through the model each, and one through the embedder."""
+PROBE = "probe"
+"""What a linear probe reads in the model's hidden states: free, but for one model only."""
 _WORD = re.compile(r"\w+")
 _CALLED = re.compile(r"[^\s,;:?!()\[\]{}\"'\u2018-\u201f\u00ab\u00bb]+")
 _NAME = re.compile(r"\d|[a-z][A-Z]|\w[._]\w|[A-Z]{2}")
 _OPENING = ".?!:"
+_COUNTED = re.compile(
+    r"\bhow (many|much|long|often|old|far|high|large|big|deep|heavy|wide|tall|fast|loud|warm)\b"
+    r"|\b(what|which)( is| was| are| were)?( the)? (number|amount|share|percentage|percent|year|date|rate|price|age)\b"
+    r"|^when\b",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(
+    r"\d|\b(no|none|zero|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|thirteen|fifteen|eighteen|dozen"
+    r"|twenty|thirty|forty|fifty|eighty|hundred|thousand|million|billion|half|once|twice|third|quarter|every|always"
+    r"|never|daily|weekly|monthly|yearly|unlimited|infinite|all|both|several|many|few)(teen|ty|th|s)?\b",
+    re.IGNORECASE,
+)
+_ASKS_YES_OR_NO = re.compile(
+    r"^(is|are|was|were|do|does|did|can|could|may|must|should|will|would|has|have|had)\b", re.IGNORECASE
+)
+_YES_OR_NO = re.compile(r"^(yes|no|true|false)\b", re.IGNORECASE)
 _UNLIKELY = -12.0
 """Log-likelihoods below this say no more."""
 
@@ -60,13 +78,13 @@ def signs_before(question: str, selection: Selection, texts: Sequence[str]) -> d
     held = [set(terms(text)) for text in texts]
     everywhere = set[str]().union(*held)
     shares = [sum(weights[term] for term in weights.keys() & one) / total for one in held]
-    fused = np.sort(scores.fused)[::-1]
     return {
         "cover": sum(weights[term] for term in weights.keys() & everywhere) / total,
         "best_leaf": max(shares),
         "strange": _strange(question, scores.unknown),
         "nearest": float(np.clip(scores.dense[int(scores.fused.argmax())], 0.0, 1.0)),
-        "lead": float(fused[0] - fused[min(4, len(fused) - 1)]),
+        "lead": _lead(scores.fused),
+        "ahead": _lead(scores.lexical),
     }
 
 
@@ -102,9 +120,19 @@ def signs_after(
         "beside": max(shares, default=0.0),
         "likely": mean,
         "least": min(logs),
+        "kind": _of_its_kind(question, answer),
         **({NOT_SAID_SIGN: max(_UNLIKELY, said.not_said) - mean} if said.not_said is not None else {}),
         **({GAIN: mean - max(_UNLIKELY, said.without)} if said.without is not None else {}),
     }
+
+
+def _of_its_kind(question: str, answer: str) -> float:
+    """Whether an English question for a number, or for yes or no, got one: 1 or 0; 0.5 for any other question."""
+    if _ASKS_YES_OR_NO.search(question):
+        return float(bool(_YES_OR_NO.search(answer.strip())))
+    if _COUNTED.search(question):
+        return float(bool(_NUMBER.search(answer)))
+    return 0.5
 
 
 def late_match(question: NDArray[np.float32], passages: Sequence[NDArray[np.float32]]) -> float:
@@ -159,6 +187,12 @@ def _strange(question: str, unknown: frozenset[str]) -> float:
     """Share of the question's names that the documents do not know."""
     names = names_of(question)
     return sum(not unknown.isdisjoint(terms(name)) for name in names) / len(names) if names else 0.0
+
+
+def _lead(scores: NDArray[np.float32]) -> float:
+    """By how much the best score exceeds the fifth."""
+    best = np.sort(scores)[::-1]
+    return float(best[0] - best[min(4, len(best) - 1)])
 
 
 def _stands(words: str, text: str) -> bool:

@@ -17,20 +17,24 @@ OfferedLeaf = tuple[CandidateChunk, Node, NDArray[np.float32]]
 """A leaf with its chunk and its vector [E]."""
 
 
-def spread_leaves(offered: Sequence[OfferedLeaf], budget: int) -> list[SelectedNode]:
+def spread_leaves(
+    offered: Sequence[OfferedLeaf], budget: int, grains: Sequence[int] | None = None
+) -> list[SelectedNode]:
     """Leaves for a budget of rows, spread evenly: all if they fit, else the most central one of each part.
 
     Args:
         offered: leaves in document order.
         budget: maximum number of rows.
+        grains: at one of which all leaves are injected: the finest that lets everything fit, else the coarsest. None
+            for the profile's own.
 
     Returns:
         nodes in document order.
     """
     chosen = Budgeted(budget)
-    sizes = [candidate.tree.num_kept(leaf) for candidate, leaf, _ in offered]
-    if not sizes:
+    if not offered:
         return []
+    grain, sizes = _grain_for(offered, budget, grains)
     parts = len(offered) if sum(sizes) <= budget else max(1, budget // max(sizes))
     vectors = np.stack([vector for *_, vector in offered])
     mean = vectors.mean(0)
@@ -38,8 +42,21 @@ def spread_leaves(offered: Sequence[OfferedLeaf], budget: int) -> list[SelectedN
         own = vectors[part]
         nearest = int(np.argmax(own @ (own.mean(0) + mean)))
         candidate, leaf, _ = offered[int(part[0 if part[0] == 0 else nearest])]
-        chosen.add(candidate, leaf)
+        chosen.add(candidate, leaf, grain)
     return chosen.in_order()
+
+
+def _grain_for(
+    offered: Sequence[OfferedLeaf], budget: int, grains: Sequence[int] | None
+) -> tuple[int | None, list[int]]:
+    """The finest of these grains at which all leaves fit the budget, else the coarsest; and the rows of each leaf."""
+    sizes: list[int] = []
+    grain: int | None = None
+    for grain in sorted(grains) if grains else [None]:
+        sizes = [candidate.tree.num_kept(leaf, grain) for candidate, leaf, _ in offered]
+        if sum(sizes) <= budget:
+            break
+    return grain, sizes
 
 
 def centrality(vectors: NDArray[np.float32]) -> NDArray[np.float32]:

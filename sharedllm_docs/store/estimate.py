@@ -47,7 +47,7 @@ class SizeEstimate:
 
     Attributes:
         rows: keys and values with the scales of single tokens.
-        heads: headers of the shards, with scales of whole chunks.
+        heads: headers of the shards, with scales of whole chunks and ranks of their tokens.
         tokens: ids and character spans.
         vectors: vectors of leaves and nodes.
         content: text and outline.
@@ -135,10 +135,12 @@ def estimate_bytes(
 
 def _shard_head(tree: ContextTree, layers: int, kv_heads: int, head_dim: int) -> ShardHead:
     layout = RowLayout(tree)
-    draft = ShardHead(_DIGEST, tree.profile.store_dtype, (layout.num_rows, layers, kv_heads, head_dim), (), _DIGEST)
+    ranked = tree.num_tokens if tree.profile.ranked else 0
+    shape = (layout.num_rows, layers, kv_heads, head_dim)
+    draft = ShardHead(_DIGEST, tree.profile.store_dtype, shape, (), _DIGEST, ranked)
     digests = {spec.name: _DIGEST for spec in draft.blocked_specs}
     blocks = tuple(Block(start, end, digests) for start, end in layout.blocks)
-    return ShardHead(draft.key, draft.dtype, draft.shape, blocks, _DIGEST)
+    return ShardHead(draft.key, draft.dtype, draft.shape, blocks, _DIGEST, ranked)
 
 
 def _file_bytes(specs: list[TensorSpec]) -> int:

@@ -310,6 +310,10 @@ class IndexStore:
         """Rows of several chunks at once; see ``ShardReader.gather``."""
         return self._reader.gather(parts, dtype, layout=layout, device=device)
 
+    def ranks(self, records: Sequence[ChunkRecord]) -> list[tuple[int, ...]]:
+        """Ranks of the tokens of chunks; see ``ShardReader.ranks``."""
+        return self._reader.ranks(records)
+
     # -- chunks not read yet ---------------------------------------------------------------------------------------
 
     def settled(self, chunk: ChunkRecord) -> ChunkRecord | None:
@@ -326,7 +330,9 @@ class IndexStore:
         found = find_shard(self._files, chunk.key, self.fingerprint.store_dtype)
         return None if found is None else replace(found, start=chunk.start, end=chunk.end)
 
-    def hold(self, chunk: ChunkRecord, keys: Any, values: Any, blocks: Blocks) -> ChunkRecord:
+    def hold(
+        self, chunk: ChunkRecord, keys: Any, values: Any, blocks: Blocks, ranks: Sequence[int] | None = None
+    ) -> ChunkRecord:
         """Encode the rows of a chunk as a shard, to be read from memory until ``keep`` has written it.
 
         Args:
@@ -334,11 +340,12 @@ class IndexStore:
             keys: [G, Ls, KV, D], unrotated.
             values: the same shape.
             blocks: ``RowLayout.blocks``.
+            ranks: of its tokens, where rows are chosen by attention.
 
         Raises:
             StoreError: shapes or numbers that cannot be stored.
         """
-        shard = encode_shard(chunk.key, self.fingerprint.store_dtype, keys, values, blocks)
+        shard = encode_shard(chunk.key, self.fingerprint.store_dtype, keys, values, blocks, ranks)
         self._held.hold(shard)
         return ChunkRecord.of_encoded(shard, start=chunk.start, end=chunk.end)
 

@@ -16,9 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharedllm_docs.errors import ConfigError, StoreError
-from sharedllm_docs.store.catalog import Catalog
+from sharedllm_docs.store.catalog import Catalog, damaged
 from sharedllm_docs.store.held import HeldShards
 from sharedllm_docs.store.records import ChunkRecord
+from sharedllm_docs.store.shard import RANKS
 from sharedllm_docs.store.sources import FetchedSource, MappedSource, OpenShard, ReadStats, Rows, ShardSource
 
 if TYPE_CHECKING:
@@ -107,6 +108,24 @@ class ShardReader:
         read = sum(len(rows) * s.head.row_bytes for s, (_record, rows) in zip(shards, numbered, strict=True))
         return GatheredRows(keys, values, read)
 
+    def ranks(self, records: Sequence[ChunkRecord]) -> list[tuple[int, ...]]:
+        """The ranks of the tokens of chunks whose rows were chosen by attention.
+
+        Raises:
+            StoreError: a chunk that is not read yet.
+            DamagedIndexError: a shard is missing, damaged, or holds the ranks of more or fewer tokens.
+            DocumentNotFoundError: the document was removed meanwhile.
+        """
+        for record in records:
+            _row_numbers(record, ())
+        with self._lock:
+            try:
+                shards = self._opened(records)
+            except FileNotFoundError as error:
+                raise self._catalog.missing_shard(list(records)) from error
+            self._forget_oldest()
+        return [_ranks(shard, record) for shard, record in zip(shards, records, strict=True)]
+
     def close(self) -> None:
         """Forget all shards."""
         with self._lock:
@@ -150,6 +169,13 @@ class ShardReader:
             held -= _loaded_bytes(shard) if self._remote else 0
 
 
+def _ranks(shard: OpenShard, record: ChunkRecord) -> tuple[int, ...]:
+    tokens = record.end - record.start
+    if shard.head.ranked != tokens:
+        raise damaged(record.path, f"it holds the ranks of {shard.head.ranked} tokens instead of {tokens}")
+    return tuple(shard.arrays[RANKS][:tokens].tolist())
+
+
 def _row_numbers(record: ChunkRecord, rows: RowNumbers) -> Rows:
     if record.unread:
         raise StoreError(
@@ -189,10 +215,11 @@ def _fill(shards: Sequence[OpenShard], rows: Sequence[Rows], keys: torch.Tensor,
 def _choose(shard: OpenShard, rows: Rows, device: torch.device) -> dict[str, torch.Tensor]:
     """Stored tensors by name on ``device``: the chosen rows of blocked ones, the fixed ones whole."""
     selection = _selection(rows)
-    fixed = shard.head.format.fixed
+    fixed = shard.head.fixed
     return {
         name: (tensor if name in fixed else _take(tensor, selection)).to(device)
         for name, tensor in shard.tensors.items()
+        if name != RANKS
     }
 
 

@@ -32,6 +32,9 @@ from sharedllm_docs.store.tensorfile import (
 )
 
 SHARD_SCHEMA = 1
+RANKED_SCHEMA = 2
+"""Of a shard whose rows were chosen by attention: it also holds the ranks of the chunk's tokens."""
+RANKS = "ranks"
 
 Buffer = bytes | memoryview
 
@@ -66,6 +69,7 @@ class ShardHead:
         shape: [G, Ls, KV, D] of keys and values.
         blocks: contiguous from row 0 to G.
         fixed_sha256: digest of the tensors that belong to the chunk as a whole, in file order.
+        ranked: number of tokens whose ranks it holds; 0 for none.
     """
 
     key: str
@@ -73,6 +77,7 @@ class ShardHead:
     shape: Shape
     blocks: tuple[Block, ...]
     fixed_sha256: str
+    ranked: int = 0
 
     @cached_property
     def format(self) -> RowFormat:
@@ -80,29 +85,35 @@ class ShardHead:
 
     @cached_property
     def specs(self) -> tuple[TensorSpec, ...]:
-        """All tensors in file order."""
-        return self.format.specs(self.shape)
+        """All tensors in file order; ranks, padded to a multiple of 8 bytes, stand before the others."""
+        return (*((ranks_spec(self.ranked),) if self.ranked else ()), *self.format.specs(self.shape))
+
+    @cached_property
+    def fixed(self) -> frozenset[str]:
+        """Names of the tensors of the chunk as a whole."""
+        return self.format.fixed | {RANKS}
 
     @cached_property
     def fixed_specs(self) -> tuple[TensorSpec, ...]:
         """Tensors of the chunk as a whole; they come first in the file."""
-        return tuple(spec for spec in self.specs if spec.name in self.format.fixed)
+        return tuple(spec for spec in self.specs if spec.name in self.fixed)
 
     @cached_property
     def blocked_specs(self) -> tuple[TensorSpec, ...]:
         """Tensors whose first axis is the rows."""
-        return tuple(spec for spec in self.specs if spec.name not in self.format.fixed)
+        return tuple(spec for spec in self.specs if spec.name not in self.fixed)
 
     @cached_property
     def header(self) -> bytes:
         """Length and safetensors header, every byte."""
         payload = {
-            "schema": SHARD_SCHEMA,
+            "schema": RANKED_SCHEMA if self.ranked else SHARD_SCHEMA,
             "key": self.key,
             "dtype": self.dtype,
             "shape": list(self.shape),
             "blocks": [{"start": b.start, "end": b.end, "sha256": dict(b.sha256)} for b in self.blocks],
             "fixed_sha256": self.fixed_sha256,
+            **({"ranked": self.ranked} if self.ranked else {}),
         }
         return encode_header(self.specs, seal(payload).decode("utf-8"))
 
@@ -133,6 +144,12 @@ class ShardHead:
         return base + start * spec.row_bytes, base + end * spec.row_bytes
 
 
+def ranks_spec(tokens: int) -> TensorSpec:
+    """The tensor that holds the ranks of a chunk's tokens, and -1 in the places that fill it up to 8 bytes."""
+    dtype, step = ("I16", 4) if tokens <= 1 << 15 else ("I32", 2)
+    return TensorSpec(RANKS, dtype, (-(-tokens // step) * step,))
+
+
 def parse_head(data: Buffer) -> ShardHead:
     """The description in the first bytes of a shard.
 
@@ -144,9 +161,9 @@ def parse_head(data: Buffer) -> ShardHead:
     if not isinstance(metadata, dict) or not isinstance(metadata.get(METADATA_FIELD), str):
         raise ValueError("its header has no description")
     payload = unseal(metadata[METADATA_FIELD].encode("utf-8"))
-    if payload.get("schema") != SHARD_SCHEMA:
+    if payload.get("schema") not in (SHARD_SCHEMA, RANKED_SCHEMA):
         raise SchemaError(
-            f"A shard has schema {payload.get('schema')!r}, this version reads {SHARD_SCHEMA}.",
+            f"A shard has schema {payload.get('schema')!r}, this version reads up to {RANKED_SCHEMA}.",
             remedy="Update sharedllm-docs.",
         )
     head = _described(payload)
@@ -160,12 +177,15 @@ def _described(payload: Mapping[str, Any]) -> ShardHead:
     try:
         blocks = [(one["start"], one["end"], one["sha256"]) for one in payload["blocks"]]
         key, dtype, shape, fixed = (payload[name] for name in ("key", "dtype", "shape", "fixed_sha256"))
+        ranked = payload["ranked"] if payload["schema"] == RANKED_SCHEMA else 0
     except (KeyError, TypeError) as error:
         raise ValueError(f"its description lacks a field ({error})") from error
     if not all(isinstance(one, str) for one in (key, dtype, fixed)) or dtype not in FORMATS:
         raise ValueError(f"its description names no format ({dtype!r})")
     if not are_counts(shape) or len(shape) != 4 or 0 in shape:
         raise ValueError(f"its shape {shape!r} is not that of rows")
+    if not are_counts([ranked]) or (payload["schema"] == RANKED_SCHEMA) != bool(ranked):
+        raise ValueError(f"it holds the ranks of {ranked!r} tokens")
     edges = [0, *(end for _start, end, _digests in blocks)]
     starts = [start for start, _end, _digests in blocks]
     if not are_counts(edges) or starts != edges[:-1] or edges != sorted(set(edges)):
@@ -173,7 +193,7 @@ def _described(payload: Mapping[str, Any]) -> ShardHead:
     if edges[-1] != shape[0] or not all(isinstance(digests, dict) for _start, _end, digests in blocks):
         raise ValueError("its blocks do not cover its rows")
     try:
-        head = ShardHead(key, dtype, tuple(shape), tuple(Block(*block) for block in blocks), fixed)
+        head = ShardHead(key, dtype, tuple(shape), tuple(Block(*block) for block in blocks), fixed, ranked)
         if head.file_bytes > MAX_COUNT:
             raise ValueError(f"it describes {head.file_bytes:,} bytes")
     except ConfigError as error:
@@ -198,7 +218,14 @@ class EncodedShard:
     sha256: str
 
 
-def encode_shard(key: str, dtype: str, keys: Any, values: Any, blocks: Sequence[tuple[int, int]]) -> EncodedShard:
+def encode_shard(
+    key: str,
+    dtype: str,
+    keys: Any,
+    values: Any,
+    blocks: Sequence[tuple[int, int]],
+    ranks: Sequence[int] | None = None,
+) -> EncodedShard:
     """Encode the rows of a chunk as a shard.
 
     Args:
@@ -207,6 +234,7 @@ def encode_shard(key: str, dtype: str, keys: Any, values: Any, blocks: Sequence[
         keys: [G, Ls, KV, D], unrotated; torch tensor on any device, or array.
         values: the same shape.
         blocks: row ranges, contiguous from 0 to G (``RowLayout.blocks``).
+        ranks: of the chunk's tokens (``ContextTree.ranks``), or None.
 
     Raises:
         StoreError: shapes or blocks that do not fit, or numbers that the format cannot hold.
@@ -215,10 +243,14 @@ def encode_shard(key: str, dtype: str, keys: Any, values: Any, blocks: Sequence[
     _check_rows(keys, values, blocks)
     shape: Shape = keys.shape
     stored = row_format(dtype).pack(keys, values)
-    draft = ShardHead(key, dtype, shape, (), "")
+    ranked = 0 if ranks is None else len(ranks)
+    if ranks is not None:
+        stored[RANKS] = _packed_ranks(ranks)
+    draft = ShardHead(key, dtype, shape, (), "", ranked)
     bodies = {spec.name: _bytes_of(stored[spec.name], spec) for spec in draft.specs}
     fixed = b"".join(bodies[spec.name] for spec in draft.fixed_specs)
-    head = ShardHead(key, dtype, shape, tuple(_block(draft, bodies, a, b) for a, b in blocks), sha256_hex(fixed))
+    described = tuple(_block(draft, bodies, a, b) for a, b in blocks)
+    head = ShardHead(key, dtype, shape, described, sha256_hex(fixed), ranked)
     buffers: tuple[Buffer, ...] = (head.header, *(bodies[spec.name] for spec in head.specs))
     return EncodedShard(head, buffers, sha256_hex(head.header + fixed), _digest_of(buffers))
 
@@ -255,6 +287,26 @@ def check_fixed(head: ShardHead, data: Buffer) -> None:
         start = head.starts[spec.name]
         if not all_finite(spec, data[start : start + spec.num_bytes]):
             raise ValueError(f"{spec.name!r} holds what is no finite number")
+        if spec.name == RANKS:
+            stored = np.frombuffer(data[start : start + spec.num_bytes], spec.numpy_dtype)
+            if not _is_order(stored[: head.ranked]) or (stored[head.ranked :] != -1).any():
+                raise ValueError(f"{RANKS!r} is no order of {head.ranked} tokens")
+
+
+def _is_order(ranks: NDArray[Any]) -> bool:
+    """Whether each of 0 .. N - 1 stands in ``ranks`` [N] once."""
+    return bool((np.sort(ranks) == np.arange(len(ranks))).all())
+
+
+def _packed_ranks(ranks: Sequence[int]) -> NDArray[Any]:
+    """Ranks as they are stored. Raises StoreError unless they are an order of the tokens."""
+    given = np.asarray(ranks, dtype=np.int64)
+    if not len(given) or not _is_order(given):
+        raise StoreError(f"The ranks of a chunk's {len(given)} tokens must be each of 0..{len(given) - 1} once.")
+    spec = ranks_spec(len(given))
+    stored = np.full(spec.shape, -1, spec.numpy_dtype)
+    stored[: len(given)] = given
+    return stored
 
 
 def all_finite(spec: TensorSpec, data: Buffer) -> bool:

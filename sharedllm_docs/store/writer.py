@@ -135,7 +135,9 @@ class IndexWriter:
             self._known[key] = found
         return self._known[key]
 
-    def put_chunk(self, chunk: Chunk, key: str, keys: Any, values: Any, blocks: Blocks) -> ChunkRecord:
+    def put_chunk(
+        self, chunk: Chunk, key: str, keys: Any, values: Any, blocks: Blocks, ranks: Sequence[int] | None = None
+    ) -> ChunkRecord:
         """Store the rows of a chunk. Returns once they are encoded; a thread writes them in the background.
 
         Args:
@@ -144,6 +146,7 @@ class IndexWriter:
             keys: [G, Ls, KV, D], unrotated.
             values: the same shape.
             blocks: ``RowLayout.blocks``.
+            ranks: of its tokens, where rows are chosen by attention (``ContextTree.ranks``).
 
         Raises:
             DiskBudgetError: the shard would exceed the budget; it is not written.
@@ -153,15 +156,17 @@ class IndexWriter:
         found = self.find_chunk(chunk, key)
         if found is not None:
             return found
-        return self._put(chunk, key, keys, values, blocks)
+        return self._put(chunk, key, keys, values, blocks, ranks)
 
-    def replace_chunk(self, chunk: Chunk, key: str, keys: Any, values: Any, blocks: Blocks) -> ChunkRecord:
+    def replace_chunk(
+        self, chunk: Chunk, key: str, keys: Any, values: Any, blocks: Blocks, ranks: Sequence[int] | None = None
+    ) -> ChunkRecord:
         """Store the rows of a chunk whose shard is damaged or missing, and mend every manifest that names it.
 
         Encoding again need not give the same bits (another machine, another batch), so the checksums in the
         manifests change with the shard.
         """
-        record = self._put(chunk, key, keys, values, blocks)
+        record = self._put(chunk, key, keys, values, blocks, ranks)
         self._running.flush()
         self._mend_manifests()
         return record
@@ -173,8 +178,10 @@ class IndexWriter:
         """
         return self._find(shard.head.key) or self._write(shard)
 
-    def _put(self, chunk: Chunk, key: str, keys: Any, values: Any, blocks: Blocks) -> ChunkRecord:
-        record = self._write(encode_shard(key, self._head.fingerprint.store_dtype, keys, values, blocks))
+    def _put(
+        self, chunk: Chunk, key: str, keys: Any, values: Any, blocks: Blocks, ranks: Sequence[int] | None
+    ) -> ChunkRecord:
+        record = self._write(encode_shard(key, self._head.fingerprint.store_dtype, keys, values, blocks, ranks))
         return replace(record, start=chunk.start, end=chunk.end)
 
     def _write(self, shard: EncodedShard) -> ChunkRecord:

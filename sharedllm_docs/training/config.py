@@ -289,6 +289,8 @@ class TrainingConfig:
             problems.append(f"batch={self.run.batch} is not a multiple of group={self.objectives.group}.")
         if self.profile.encoding != "one_pass":
             problems.append(f"profile encoding={self.profile.encoding!r} cannot be trained, only 'one_pass'.")
+        if self.profile.ranked:
+            problems.append(f"profile keep={self.profile.keep!r} cannot be trained, only 'last' and 'first'.")
         if self.profile.name != "sharedllm":
             problems.append(f"profile {self.profile.name!r} needs no training: use 'sharedllm'.")
         if self.profile.fusion == "joint" and not (self.trained.upper_rank or self.trained.lower_rank):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from sharedllm_docs.config import GenerationConfig, RetrievalConfig
 from sharedllm_docs.evaluation.declining.removed import WithoutPages
+from sharedllm_docs.evaluation.declining.states import packed
 from sharedllm_docs.evaluation.run_file import RunFile
 from sharedllm_docs.evaluation.tasks.base import Example, QuestionTask
 from sharedllm_docs.index.index import Index
@@ -26,6 +27,7 @@ class Case:
         source: name of the task.
         task: scores the answer.
         example: the question.
+        group: questions of one group are about the same text: a fit is judged by groups that it has not seen.
         removed: pages that are hidden; the question has no answer then.
     """
 
@@ -33,6 +35,7 @@ class Case:
     source: str
     task: QuestionTask
     example: Example
+    group: str
     removed: tuple[int, ...] = ()
 
     @property
@@ -41,14 +44,24 @@ class Case:
         return self.example.answerable and not self.removed
 
 
-def cases_of(task: QuestionTask, limit: int | None, seed: int = 0) -> list[Case]:
-    """Every example of a task, and each answerable one again without its pages."""
+def cases_of(
+    task: QuestionTask, limit: int | None, seed: int = 0, *, group: Callable[[Example], str] | None = None
+) -> list[Case]:
+    """Every example of a task, and each answerable one again without its pages.
+
+    Args:
+        task: brings the examples.
+        limit: as for ``task.examples``.
+        seed: likewise.
+        group: names the group of an example; by default that of its documents.
+    """
     cases = []
     for example in task.examples(limit, seed):
-        cases.append(Case(example.id, task.name, task, example))
+        own = group(example) if group else " ".join(d.name for d in example.documents)
+        cases.append(Case(example.id, task.name, task, example, own))
         pages = tuple(sorted(set(sum(example.page_groups, ()))))
         if example.answerable and pages and _leaves_some(example, pages):
-            cases.append(Case(f"{example.id}-removed", task.name, task, example, pages))
+            cases.append(Case(f"{example.id}-removed", task.name, task, example, own, pages))
     return cases
 
 
@@ -75,13 +88,13 @@ def collect(
     """
     index = Index.open_or_create(folder, llm)
     keys: dict[str, str] = {}
-    for number, case in enumerate(_by_document(cases), start=1):
+    for number, case in enumerate(_in_order(cases), start=1):
         if (case.source, case.id) in file:
             continue
         for document in case.example.documents:
             if document.source_sha256 not in keys:
                 report(f"Reading {document.name}")
-                keys[document.source_sha256] = index.add(document).document.key
+                keys[document.source_sha256] = index.add(document, encode="when-asked").document.key
         asked = [keys[document.source_sha256] for document in case.example.documents]
         result = _measured(index, case, asked)
         file.add(result)
@@ -90,22 +103,25 @@ def collect(
     return [found[case.source, case.id] for case in cases]
 
 
-def _by_document(cases: Sequence[Case]) -> Iterator[Case]:
-    order: dict[tuple[str, ...], list[Case]] = {}
+def _in_order(cases: Sequence[Case]) -> list[Case]:
+    """By document, and questions as they were written first: a run that stops early can be fitted."""
+    first: dict[tuple[str, ...], int] = {}
     for case in cases:
-        order.setdefault(tuple(d.source_sha256 for d in case.example.documents), []).append(case)
-    return (case for group in order.values() for case in group)
+        first.setdefault(tuple(d.source_sha256 for d in case.example.documents), len(first))
+    return sorted(
+        cases, key=lambda case: (bool(case.removed), first[tuple(d.source_sha256 for d in case.example.documents)])
+    )
 
 
 def _measured(index: Index, case: Case, keys: Sequence[str]) -> dict[str, Any]:
-    settings = RetrievalConfig(relevance_floor=0.0)
+    settings = RetrievalConfig(relevance_floor=0.0, min_confidence=0.0)
     generation = GenerationConfig(max_new_tokens=case.task.max_new_tokens)
     query = Query(case.example.question, settings, generation, documents=keys)
     engine = index.engine(query)
     if case.removed:
         engine.searcher = WithoutPages(engine.searcher, engine.llm.profile, case.removed)
     begun = time.perf_counter()
-    answer, signs = engine.examine(query)
+    answer, signs, states = engine.examine(query)
     scores = case.task.score(case.example, answer.text) if case.answerable else {}
     return {
         "system": case.source,
@@ -118,5 +134,7 @@ def _measured(index: Index, case: Case, keys: Sequence[str]) -> dict[str, Any]:
         "f1": scores.get("f1", 0.0),
         "pages": list(answer.pages),
         "signs": {name: round(value, 5) for name, value in signs.items()},
+        "group": case.group,
+        "states": None if states is None else packed(states),
         "seconds": round(time.perf_counter() - begun, 4),
     }

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from sharedllm_docs.errors import EvaluationError
+from sharedllm_docs.evaluation.declining.probe import FittedProbe, fit_probe
+from sharedllm_docs.evaluation.declining.states import states_of
 from sharedllm_docs.retrieval.confidence import Confidence, Logistic
-from sharedllm_docs.retrieval.signs import AFTER, BEFORE, GAIN, MATCH, NOT_SAID_SIGN
+from sharedllm_docs.retrieval.signs import AFTER, BEFORE, GAIN, MATCH, NOT_SAID_SIGN, PROBE
 
 Rows = Sequence[Mapping[str, Any]]
 Floats = NDArray[np.float64]
@@ -23,18 +26,19 @@ ANSWERABLE = 0.8
 NATURAL = 3.0
 """Weight of a question that was written without an answer, against one whose pages were taken away."""
 FOLDS = 10
+FEW = 5
+"""Number of groups (texts) from which on folds are made of whole groups."""
 RIDGE = 4.0
 """Strength of the ridge penalty on standardised signs, per hundred rows' worth of weight."""
 AGAINST = frozenset(("strange", "declined", NOT_SAID_SIGN))
 """Signs that speak against an answer; all others speak for one."""
 PAYS = 0.005
 """A sign that costs a pass of a model is taken if the loss on held-out folds falls by this share."""
-EARLY = 0.01
-"""Share of the answerable questions that may be declined without asking the model."""
 SHY = 0.9
-"""Share of that value which is taken: the words of a question tell less than its answer."""
+"""A question is declined without asking the model below this share of the lowest value of an answerable one: what the
+model reads tells more than the words of a question."""
 LEAST_ROWS = 20
-COSTLY = (MATCH, NOT_SAID_SIGN, GAIN)
+COSTLY = (PROBE, MATCH, NOT_SAID_SIGN, GAIN)
 """In the order in which they are tried: from cheap to dear."""
 
 
@@ -65,7 +69,8 @@ class Fit:
         confidence: fitted on all rows.
         declining: at its threshold, on questions as they were written.
         own: the same without the decision: the model's own words decide.
-        curve: one entry per threshold, from few to many declined, on questions as they were written.
+        curve: one entry per threshold, from few to many declined, on questions as they were written, counted as if four
+            in five had an answer.
         loss: mean log loss on held-out folds for each set of costly signs that was tried.
     """
 
@@ -80,6 +85,7 @@ def fit(
     rows: Rows,
     notes: Mapping[str, Any] | None = None,
     *,
+    layers: Sequence[int] = (),
     cheap: Sequence[str] = (*BEFORE, *AFTER),
     costly: Sequence[str] = COSTLY,
     most_lost: float | None = None,
@@ -88,6 +94,7 @@ def fit(
 
     Args:
         rows: as ``collect`` gives them.
+        layers: whose hidden states the rows hold; none for rows without.
         notes: provenance, kept with the weights.
         cheap: signs that are always taken.
         costly: signs that cost a pass of a model, in the order in which they are tried; each is taken only if it pays.
@@ -98,17 +105,20 @@ def fit(
         EvaluationError: fewer than ``LEAST_ROWS`` rows with or without an answer.
     """
     data = _Data.of(rows)
+    probe = data.probe(tuple(layers)) if PROBE in costly else None
+    if probe is not None:
+        data = data.with_sign(PROBE, probe.held_out)
     chosen, tried = _choose(data, list(cheap), costly)
     held_out = data.held_out(chosen)
     natural = data.natural
-    curve = _curve(held_out, data, natural)
+    curve = _curve(held_out, data)
     if most_lost is not None:
         limit = float(np.quantile(held_out[data.answerable], most_lost))
         curve = tuple(one for one in curve if one.threshold <= limit)
     best = max(curve, key=lambda one: (min(one.precision, one.recall), one.precision + one.recall))
     before = data.held_out(list(BEFORE))
-    early = SHY * float(np.quantile(before[data.answerable], EARLY))
-    own = _declining(0.0, data.declined, data, natural)
+    early = SHY * float(before[data.answerable].min())
+    own = _declining(0.0, data.declined, data)
     found = {
         "rows": {
             "answerable": int(data.answerable.sum()),
@@ -120,6 +130,8 @@ def fit(
             "recall": round(best.recall, 3),
             "auc": round(area(held_out[natural], data.answerable[natural]), 3),
             "auc, pages taken away": round(area(held_out, data.answerable), 3),
+            "by source": _by_source(held_out, best.threshold, data),
+            "reliability": _reliability(held_out, data),
             "log loss": {name: round(value, 4) for name, value in tried.items()},
         },
         "the model's own words": {"precision": round(own.precision, 3), "recall": round(own.recall, 3)},
@@ -130,13 +142,20 @@ def fit(
         early=round(early, 4),
         threshold=round(best.threshold, 4),
         notes={**(notes or {}), **found},
+        probe=probe.probe if probe is not None and PROBE in chosen else None,
     )
     return Fit(confidence, best, own, curve, tried)
 
 
 @dataclass(frozen=True)
 class _Data:
-    """Rows as arrays."""
+    """Rows as arrays.
+
+    Attributes:
+        weights: how much each row counts in a fit.
+        shares: how much it counts in what is told of the fit: questions as they were written alone.
+        folds: numbers of the folds.
+    """
 
     rows: Rows
     answerable: Flags
@@ -144,6 +163,7 @@ class _Data:
     declined: Flags
     scores: Floats
     weights: Floats
+    shares: Floats
     folds: NDArray[np.int64]
 
     @classmethod
@@ -156,18 +176,36 @@ class _Data:
                     f"there are {count} questions {which} an answer, below {LEAST_ROWS}: too few to fit.",
                     remedy="Give more questions, with pages where they have an answer.",
                 )
-        weights = np.where(answerable, 1.0, np.where(natural, NATURAL, 1.0))
-        share = (1 - ANSWERABLE) / ANSWERABLE * answerable.sum() / weights[~answerable].sum()
         return cls(
             rows,
             answerable,
             natural,
             np.array([bool(row["declined"]) for row in rows], dtype=np.bool_),
             np.array([float(row["f1"]) for row in rows]),
-            np.where(answerable, 1.0, weights * share),
-            # both questions of a pair, with and without its pages, are in one fold
-            np.array([zlib.crc32(row["id"].removesuffix("-removed").encode()) % FOLDS for row in rows]),
+            _weights(rows, answerable, np.where(natural, NATURAL, 1.0)),
+            np.where(natural, _weights(rows, answerable, natural.astype(float)), 0.0),
+            _folds(rows),
         )
+
+    def probe(self, layers: tuple[int, ...]) -> FittedProbe | None:
+        """A probe of the hidden states, whose readings are NaN in rows without any; None if too few have some."""
+        states = [states_of(row, len(layers)) if layers else None for row in self.rows]
+        have = np.array([one is not None for one in states])
+        if min((have & self.answerable).sum(), (have & ~self.answerable).sum()) < LEAST_ROWS:
+            return None
+        # both answers count alike here: how many of each there are is the logistic regression's matter
+        weights = np.where(self.answerable, 1.0, ANSWERABLE / (1 - ANSWERABLE)) * self.weights
+        every = np.stack([one for one in states if one is not None])
+        found = fit_probe(every, layers, self.answerable[have], weights[have], self.folds[have])
+        readings = np.full(len(states), np.nan)
+        readings[have] = found.held_out
+        return replace(found, held_out=readings)
+
+    def with_sign(self, name: str, values: Floats) -> _Data:
+        """The same rows with one more sign, but where its value is NaN."""
+        found = [{} if np.isnan(value) else {name: float(value)} for value in values]
+        rows = [{**row, "signs": {**row["signs"], **own}} for row, own in zip(self.rows, found, strict=True)]
+        return replace(self, rows=rows)
 
     def table(self, names: Sequence[str]) -> Floats:
         """Signs [rows, names]; NaN where a row lacks one."""
@@ -191,6 +229,36 @@ class _Data:
         """Mean weighted log loss on held-out folds."""
         sure = np.clip(self.held_out(names), 1e-6, 1 - 1e-6)
         return float(np.average(-np.log(np.where(self.answerable, sure, 1 - sure)), weights=self.weights))
+
+
+def _weights(rows: Rows, answerable: Flags, kinds: Floats) -> Floats:
+    """How much each row counts: in every source of questions, four in five have an answer.
+
+    Were that different from source to source, signs that tell one source from another would tell of answers too.
+    """
+    sources = np.array([str(row.get("system", "")) for row in rows])
+    weights = np.ones(len(rows))
+    for source in np.unique(sources):
+        with_, without = (sources == source) & answerable, (sources == source) & ~answerable
+        if with_.any() and kinds[without].sum():
+            share = (1 - ANSWERABLE) / ANSWERABLE * with_.sum() / kinds[without].sum()
+            weights[without] = kinds[without] * share
+    return weights
+
+
+def _folds(rows: Rows) -> NDArray[np.int64]:
+    """A fold for each row: questions about one text share it; where there are too few texts, those with one answer."""
+    groups = [str(row.get("group", "")) for row in rows]
+    if len(set(groups)) < FEW:
+        # both questions of a pair, with and without its pages, are in one fold
+        return np.array([zlib.crc32(row["id"].removesuffix("-removed").encode()) % FOLDS for row in rows])
+    counts = Counter(groups)
+    filled = [0] * FOLDS
+    chosen: dict[str, int] = {}
+    for group in sorted(counts, key=lambda one: (-counts[one], one)):  # the largest first, each to the emptiest fold
+        chosen[group] = filled.index(min(filled))
+        filled[chosen[group]] += counts[group]
+    return np.array([chosen[group] for group in groups])
 
 
 def _logistic(names: Sequence[str], table: Floats, answerable: Flags, weights: Floats) -> Logistic:
@@ -238,24 +306,57 @@ def _choose(data: _Data, cheap: list[str], costly: Sequence[str]) -> tuple[list[
     return chosen, tried
 
 
-def _curve(sure: Floats, data: _Data, counted: Flags) -> tuple[Declining, ...]:
-    """One entry for each threshold that makes a difference on the rows that count."""
-    values = np.unique(sure[counted])
+def _curve(sure: Floats, data: _Data) -> tuple[Declining, ...]:
+    """One entry for each threshold that makes a difference on the questions as they were written."""
+    values = np.unique(sure[data.natural])
     between = [0.0, *((values[:-1] + values[1:]) / 2).tolist(), 1.0]
-    return tuple(_declining(threshold, data.declined | (sure < threshold), data, counted) for threshold in between)
+    return tuple(_declining(threshold, data.declined | (sure < threshold), data) for threshold in between)
 
 
-def _declining(threshold: float, declines: Flags, data: _Data, counted: Flags) -> Declining:
-    declines, absent, scores = declines[counted], ~data.answerable[counted], data.scores[counted]
-    right = int((declines & absent).sum())
-    answered = ~declines
+def _declining(threshold: float, declines: Flags, data: _Data) -> Declining:
+    counts, absent = data.shares, ~data.answerable
+    declined, without = float(counts[declines].sum()), float(counts[absent].sum())
+    right, answered = float(counts[declines & absent].sum()), ~declines
     return Declining(
         threshold=threshold,
-        precision=right / int(declines.sum()) if declines.any() else 1.0,
-        recall=right / int(absent.sum()) if absent.any() else 1.0,
-        answered=float(answered.mean()),
-        risk=1 - float(scores[answered].mean()) if answered.any() else 0.0,
+        precision=right / declined if declined else 1.0,
+        recall=right / without if without else 1.0,
+        answered=float(counts[answered].sum() / counts.sum()),
+        risk=1 - float(np.average(data.scores[answered], weights=counts[answered])) if counts[answered].any() else 0.0,
     )
+
+
+def _by_source(sure: Floats, threshold: float, data: _Data) -> dict[str, dict[str, float]]:
+    """What the threshold reaches on the questions of each source, counted as they are."""
+    found = {}
+    sources = np.array([str(row.get("system", "")) for row in data.rows])
+    for source in np.unique(sources):
+        own = (sources == source) & data.natural
+        declines, absent = (data.declined | (sure < threshold))[own], ~data.answerable[own]
+        right = int((declines & absent).sum())
+        if absent.any() and not absent.all():
+            found[str(source)] = {
+                "auc": round(area(sure[own], ~absent), 3),
+                "declined": int(declines.sum()),
+                "declined rightly": right,
+                "with an answer": int((~absent).sum()),
+                "without": int(absent.sum()),
+            }
+    return found
+
+
+def _reliability(sure: Floats, data: _Data) -> list[list[float]]:
+    """Of the questions in each fifth of the scale of confidence: mean confidence, share with an answer, their number.
+
+    As if four in five had an answer.
+    """
+    found = []
+    for fifth in range(5):
+        own = data.natural & (np.minimum((sure * 5).astype(int), 4) == fifth)
+        if data.shares[own].any():
+            mean, share = (np.average(one[own], weights=data.shares[own]) for one in (sure, data.answerable))
+            found.append([round(float(mean), 3), round(float(share), 3), int(own.sum())])
+    return found
 
 
 def area(sure: Floats, answerable: Flags) -> float:

@@ -12,20 +12,20 @@ from typing import Any
 from sharedllm_docs.errors import SharedLLMError
 from sharedllm_docs.evaluation.declining.collect import Case, cases_of, collect
 from sharedllm_docs.evaluation.declining.fit import Fit, fit
+from sharedllm_docs.evaluation.declining.volumes import Volumes
 from sharedllm_docs.evaluation.run_file import RunFile, read_lines
-from sharedllm_docs.evaluation.tasks.base import QuestionTask
 from sharedllm_docs.evaluation.tasks.options import TaskOptions
 from sharedllm_docs.evaluation.tasks.own.task import OwnQuestions
 from sharedllm_docs.evaluation.tasks.pdfqa.task import PdfQa
-from sharedllm_docs.evaluation.tasks.squad_haystack.task import SquadHaystack
+from sharedllm_docs.index.weighing import watched_layers
 from sharedllm_docs.model.shared_llm import SharedLLM
 from sharedllm_docs.retrieval.signs import BEFORE
 
 OF_ANY_MODEL = (*BEFORE, "declined", "in_text", "verbatim", "beside")
 MOST_LOST = 0.02
 """Share of answerable questions that the generic decision may decline."""
-HAYSTACK = 2048
-"""Tokens of the documents of SQuAD paragraphs."""
+MADE = Path(__file__).with_name("made") / "questions.jsonl"
+"""Questions about made-up reports and manuals, nearly half of them without an answer."""
 
 
 @dataclass(frozen=True)
@@ -35,15 +35,15 @@ class Fitting:
     Attributes:
         out: folder of the collected answers.
         indexes: folder of the indexes; ``out/indexes`` by default.
-        squad: number of SQuAD questions (even ids) beside those of ``pdfqa``; 0 for none.
-        questions: a questions file, in place of ``pdfqa`` and SQuAD.
+        squad: number of SQuAD questions (even ids), each asked with and without its paragraph; 0 for none.
+        questions: a questions file, in place of ``pdfqa``, SQuAD and the made-up documents.
         files: the documents that it asks about.
         pdf_dirs: folders searched for the manuals of ``pdfqa``.
     """
 
     out: Path
     indexes: Path | None = None
-    squad: int = 60
+    squad: int = 100
     questions: Path | None = None
     files: tuple[Path, ...] = ()
     pdf_dirs: tuple[Path, ...] = ()
@@ -65,7 +65,8 @@ def fit_model(llm: SharedLLM, fitting: Fitting, report: Callable[[str], None] = 
     file = RunFile(fitting.out / "confidence.jsonl", header)
     folder = (fitting.indexes or fitting.out / "indexes") / f"rows-{llm.fingerprint.digest()[:16]}"
     rows = collect(llm, cases, folder, file, report)
-    return fit(rows, {**header, "questions": sorted({case.source for case in cases})})
+    questions = sorted({case.source for case in cases})
+    return fit(rows, {**header, "questions": questions}, layers=header["layers"])
 
 
 def fit_pooled(files: Sequence[Path]) -> Fit:
@@ -102,20 +103,21 @@ def provenance(llm: SharedLLM) -> dict[str, Any]:
         "adapter": llm.adapter.digest if llm.adapter else None,
         "prompt": llm.template.wording,
         "profile": llm.profile.name,
+        "layers": list(watched_layers(llm.upper.num_layers)),
     }
 
 
 def _cases(llm: SharedLLM, fitting: Fitting, report: Callable[[str], None]) -> list[Case]:
-    tasks: list[tuple[QuestionTask, int | None]] = []
     if fitting.questions is not None:
-        tasks.append((OwnQuestions(fitting.questions, fitting.files, report), None))
-    else:
-        folders = (*fitting.pdf_dirs, Path("examples"))
-        options = TaskOptions(llm.tokenizer, llm.profile.chunk_tokens, (HAYSTACK,), folders, report=report)
-        tasks.append((PdfQa(options), None))
-        if fitting.squad:
-            tasks.append((SquadHaystack(options), fitting.squad))
-    return [case for task, limit in tasks for case in cases_of(task, limit)]
+        return cases_of(OwnQuestions(fitting.questions, fitting.files, report), None)
+    folders = (*fitting.pdf_dirs, Path("examples"))
+    options = TaskOptions(llm.tokenizer, llm.profile.chunk_tokens, (), folders, report=report)
+    made = OwnQuestions(MADE, (), report)
+    made.name = "made"  # type: ignore[misc]  # as the constructor does
+    cases = [*cases_of(made, None), *cases_of(PdfQa(options), None)]
+    if fitting.squad:
+        cases += cases_of(Volumes(report=report), fitting.squad, group=Volumes.pair)
+    return cases
 
 
 if __name__ == "__main__":

@@ -70,6 +70,7 @@ _QUESTION: dict[str, Callable[[str], Any]] = {
     "relevance_floor": float,
     "min_confidence": float,
     "max_citations": _whole,
+    "spend": _grains,
 }
 _TUNED: dict[str, Callable[[str], Any]] = {"lora": _yes_or_no}
 _RAG: dict[str, Callable[[str], Any]] = {"chunk_tokens": _whole, "overlap": _whole, "top_k": _whole}
@@ -242,6 +243,8 @@ def _rag(defaults: RagSettings) -> Callable[[SystemFactory, SystemSpec], System]
 
 def _injected(factory: SystemFactory, spec: SystemSpec) -> System:
     changes, asked, policies = spec.take(_PROFILE, _QUESTION, {"policy": str})
+    if "spend" in asked:  # ``grains`` are those of the profile, which the index is made with
+        asked["grains"] = asked.pop("spend")
     adapter = None if spec.name == "prefix" else factory.adapter
     if adapter is None and spec.name == "sharedllm":
         raise AdapterError(

@@ -160,9 +160,12 @@ def answer_of(told: Mapping[str, Any]) -> Answer:
     def citations(name: str) -> tuple[Citation, ...]:
         return tuple(map(citation, told[name]))
 
+    # the names in a JSON object are strings; an earlier version tells no grains
+    grains = {int(grain): rows for grain, rows in told["counts"].get("grains", {}).items()}
     parts: dict[str, Any] = {"citations": citations("citations"), "nearest": citations("nearest")}
     parts["marks"] = tuple(map(tuple, told["marks"]))
-    return Answer(**{**told, **parts, "timings": Timings(**told["timings"]), "counts": Counts(**told["counts"])})
+    counts = Counts(**{**told["counts"], "grains": grains})
+    return Answer(**{**told, **parts, "timings": Timings(**told["timings"]), "counts": counts})
 
 
 def document_of(told: Mapping[str, Any]) -> DocumentInfo:

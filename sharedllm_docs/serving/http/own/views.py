@@ -132,7 +132,9 @@ class AnswerView(BaseModel):
         [], description="start and end of each mark in `text` (`[2]`), and which of `citations` it stands for, from 1"
     )
     timings: dict[str, float] = Field(description="seconds since the question came in")
-    counts: dict[str, int] = Field(description="rows, bytes, tokens, chunks of this answer")
+    counts: dict[str, int | dict[int, int]] = Field(
+        description="rows, bytes, tokens, chunks of this answer; `grains` has the rows by grain"
+    )
 
 
 class Turn(BaseModel):
