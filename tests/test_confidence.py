@@ -83,6 +83,23 @@ def test_signs_tell_a_question_of_the_document_from_another(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "strange"),
+    [
+        ("CEO", "The Chief Executive Officer signs.", 0.0),
+        ("CFO", "the chief financial\nofficer", 0.0),
+        ("USA", "United States of America", 0.0),
+        ("CEO", "The chief of staff, executive and officer.", 1.0),
+        ("CEO", "The head of the company signs.", 1.0),
+        ("Zurich", "Zebras use red ink, cheap and heavy.", 1.0),
+    ],
+)
+def test_a_name_of_initials_is_known_where_it_is_spelled_out(tmp_path, name, text, strange):
+    index = made(tmp_path, judge())
+    question = f"What does the heron say to {name}?"
+    assert signs_before(question, selected(index, question), [text])["strange"] == strange
+
+
+@pytest.mark.parametrize(
     ("question", "names"),
     [
         ("Which ggplot2 function draws a boxplot?", ["ggplot2"]),

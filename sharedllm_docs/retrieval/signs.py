@@ -27,6 +27,9 @@ _WORD = re.compile(r"\w+")
 _CALLED = re.compile(r"[^\s,;:?!()\[\]{}\"'\u2018-\u201f\u00ab\u00bb]+")
 _NAME = re.compile(r"\d|[a-z][A-Z]|\w[._]\w|[A-Z]{2}")
 _OPENING = ".?!:"
+_INITIALS = re.compile(r"[A-Z]{3,6}")
+_BETWEEN = r"[\s-]+(?:(?:of|for|and|the|in|on|to)\s+)*"
+"""What stands between words that are abbreviated by their initials."""
 _COUNTED = re.compile(
     r"\bhow (many|much|long|often|old|far|high|large|big|deep|heavy|wide|tall|fast|loud|warm)\b"
     r"|\b(what|which)( is| was| are| were)?( the)? (number|amount|share|percentage|percent|year|date|rate|price|age)\b"
@@ -81,7 +84,7 @@ def signs_before(question: str, selection: Selection, texts: Sequence[str]) -> d
     return {
         "cover": sum(weights[term] for term in weights.keys() & everywhere) / total,
         "best_leaf": max(shares),
-        "strange": _strange(question, scores.unknown),
+        "strange": _strange(question, scores.unknown, texts),
         "nearest": float(np.clip(scores.dense[int(scores.fused.argmax())], 0.0, 1.0)),
         "lead": _lead(scores.fused),
         "ahead": _lead(scores.lexical),
@@ -183,10 +186,20 @@ def names_of(question: str) -> list[str]:
     return found
 
 
-def _strange(question: str, unknown: frozenset[str]) -> float:
-    """Share of the question's names that the documents do not know."""
+def _strange(question: str, unknown: frozenset[str], texts: Sequence[str]) -> float:
+    """Share of the question's names that the documents do not know, neither as they are nor spelled out."""
     names = names_of(question)
-    return sum(not unknown.isdisjoint(terms(name)) for name in names) / len(names) if names else 0.0
+    strange = [name for name in names if not unknown.isdisjoint(terms(name)) and not _spelled_out(name, texts)]
+    return len(strange) / len(names) if names else 0.0
+
+
+def _spelled_out(name: str, texts: Sequence[str]) -> bool:
+    """Whether a name of at least three capitals abbreviates words of a text: CEO, "chief executive officer"."""
+    if not _INITIALS.fullmatch(name):
+        return False
+    words = _BETWEEN.join(letter + r"[^\W\d_]+" for letter in name)
+    initials = re.compile(r"\b" + words, re.IGNORECASE)
+    return any(initials.search(text) for text in texts)
 
 
 def _lead(scores: NDArray[np.float32]) -> float:
