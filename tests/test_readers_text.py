@@ -343,7 +343,7 @@ def test_html_text_as_a_reader_sees_it() -> None:
             "- one",
             "- two",
             "1. first\n2. second\n- inner",
-            "Name | Size\na | 1",
+            "Name | Size\na | Size: 1",
             "def f():\n    return 1",
             "Not closed",
             "Deep",
@@ -400,12 +400,33 @@ def test_html_that_declares_nonsense_is_still_read() -> None:
         ("<html><head><meta charset=utf-8><h1>A</h1>b", "A\n\nb"),
         ("<table><tr><th>Port<th hidden>id<th>Fare<tr><td>Oln<td hidden>17<td>11 EUR</table><p>Free", None),
         ("<ul><li>one<li hidden>two<li>three</ul><p>four<p hidden>five<p>six", "- one\n- three\n\nfour\n\nsix"),
-        ("<select><option>no</select><p>yes", "yes"),
+        ("<select><option>no<option>perhaps</select><p>yes", "no\n\nyes"),
         ("<dl><dt>Term<dd hidden>x<dt>Other<dd>y</dl>z", "Term\nOther\ny\n\nz"),
     ],
 )
 def test_html_with_end_tags_left_out_loses_nothing(markup: str, text: str | None) -> None:
-    assert read(markup, name="a.html").text == (text or "Port | Fare\nOln | 11 EUR\n\nFree")
+    assert read(markup, name="a.html").text == (text or "Port | Fare\nOln | Fare: 11 EUR\n\nFree")
+
+
+@pytest.mark.parametrize("field", ["<textarea>7004</textarea>", "<select><option>7004</select>", "<input value=7004>"])
+def test_what_stands_in_a_field_does_not_melt_with_its_neighbours(field: str) -> None:
+    assert read(f"<p>No.{field}27,994", name="a.html").text == "No. 7004 27,994"
+
+
+@pytest.mark.parametrize(("name", "data", "taken"), [
+    ("fares.bin", b"The fare to Oln is 12 EUR.", True),
+    ("fares.com", "Die \u00dcberfahrt nach Oln kostet 12 EUR.".encode(), True),
+    ("x.exe", b"MZ\x90", False),
+    ("x.bin", b"abc", False),
+    ("x.bin", b"a b c d e \x01\x02 f", False),
+    ("x.bin", b"\x89\x8a word word word word word", False),
+])  # fmt: skip
+def test_endings_of_programs_are_refused_unless_they_hold_writing(name: str, data: bytes, taken: bool) -> None:
+    if taken:
+        assert read(data, name=name).text == data.decode()
+        return
+    with pytest.raises(UnknownFormatError):
+        read(data, name=name)
 
 
 def test_xhtml_closes_its_empty_elements() -> None:
@@ -426,7 +447,7 @@ def test_xhtml_closes_its_empty_elements() -> None:
         '<span class="sortkey">7004</span>',
         "<dialog>7004</dialog>",
         "<button>7004</button>",
-        "<textarea>7004</textarea>",
+        "<select><option selected><option>7004</select>",
         "<math><semantics><annotation>7004</annotation></semantics></math>",
     ],
 )

@@ -47,7 +47,14 @@ _BLOCK_TAGS = """
 """
 _BLOCKS = frozenset(_BLOCK_TAGS.split()) | frozenset(_HEADINGS)
 _GROUPS = {"li": "list", "tr": "table", "dd": "terms", "dt": "terms"}  # no blank line inside these
-_AROUND = {"q": ("\u201c", "\u201d"), "rt": (" (", ")"), "msqrt": ("\u221a", "")}  # what is shown around a text
+_AROUND = {
+    "q": ("\u201c", "\u201d"),
+    "rt": (" (", ")"),
+    "msqrt": ("\u221a", ""),
+    "select": (" ", " "),
+    "textarea": (" ", " "),
+}
+"""What is shown around a text; fields of a form stand apart from their neighbours."""
 _TYPED = frozenset(("text", "number", "email", "tel", "date", "time", "url", "month", "week", "datetime-local"))
 _PICTURES = frozenset(("img", "image"))  # the second in drawings
 _SPACE = re.compile(r"\s+")

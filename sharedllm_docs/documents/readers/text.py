@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from codecs import getincrementaldecoder
 from pathlib import PurePath
 
 from sharedllm_docs.documents.cleaning import CLEANING_VERSION, MARGIN_LINES, clean_pages
@@ -35,7 +36,7 @@ _PACKED = ".7z .gz .tgz .bz2 .xz .zst .rar .tar .iso .img .dmg .deb .rpm .cab"
 _MEDIA = ".mp3 .mp4 .m4a .wav .flac .ogg .avi .mov .mkv .webm .psd .ttf .otf .woff .woff2 .ico .heic .avif"
 _DATA = ".db .sqlite .sqlite3 .pkl .pickle .npy .npz .pt .pth .onnx .safetensors .gguf .parquet .h5 .mdb"
 _NO_TEXT = frozenset(f"{_PROGRAMS} {_PACKED} {_MEDIA} {_DATA}".split())
-"""Endings of files that are no documents, however few bytes they have."""
+"""Endings of files that are no documents, unless what they hold is writing beyond doubt."""
 _NO_TEXT_HEADS = (
     *(b"\x7fELF", b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!\x1a", b"BZh9", b"\xfd7zXZ"),
     *(b"SQLite format 3", b"\x00asm", b"OggS", b"fLaC", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"!<arch>\n"),
@@ -55,7 +56,7 @@ class TextReader:
     def sniff(self, head: bytes, name: str) -> bool:
         """Anything without NUL bytes and hardly any control characters, unless it is known to be no text."""
         suffix = PurePath(name.lower()).suffix
-        if suffix in _NO_TEXT or head.startswith(_NO_TEXT_HEADS):
+        if head.startswith(_NO_TEXT_HEADS) or (suffix in _NO_TEXT and not _is_writing(head)):
             return False
         return looks_like_text(head) and b"\x7f" not in head[:16]
 
@@ -84,3 +85,12 @@ class TextReader:
         if progress is not None:
             progress(len(read), len(read))
         return make_document(self, source, options, pages=read, page_count=len(texts), issues=issues)
+
+
+def _is_writing(head: bytes) -> bool:
+    """Whether first bytes are several words in plain ASCII or UTF-8: a letter called ``letter.bin`` is one still."""
+    try:
+        text = getincrementaldecoder("utf-8")().decode(head)  # the last character may be cut
+    except UnicodeDecodeError:
+        return False
+    return len(text.split()) >= 5 and all(one.isprintable() or one in "\t\r\n\f" for one in text)
