@@ -54,6 +54,7 @@ help:
 env: $(VENV)/.complete
 
 $(VENV)/.complete: pyproject.toml constraints.txt $(LLAMA_INDEX)/pyproject.toml $(LANGCHAIN)/pyproject.toml $(DATA)/pyproject.toml
+	@echo "Making the environment in $(VENV): torch and the other packages take some minutes." >&2
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt \
