@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -34,6 +35,7 @@ from sharedllm_docs.retrieval.signs import (
     names_of,
     signs_after,
     signs_before,
+    stands_in,
 )
 from tests.tiny_text import tiny_document, tiny_llm, tiny_sharedllm_profile
 
@@ -80,6 +82,56 @@ def test_signs_tell_a_question_of_the_document_from_another(tmp_path):
     assert (found["strange"], strange["strange"]) == (0.0, 1.0)
     assert 0 <= strange["nearest"] < found["nearest"] <= 1
     assert found["ahead"] > strange["ahead"] == 0.0
+
+
+SHOP = """The rent of the shop is 1,212.50 marks a month. It has three rooms and a yard.
+The contract ends on 31 May 2027; the keys are given back to Ms Krug at 9:30. Sales were $4.2m in 2026."""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "stands"),
+    [
+        ("What is the rent?", "1212.50 marks", True),
+        ("What is the rent?", "1,312 marks", False),
+        ("How many rooms has it?", "3", True),
+        ("How many rooms has it?", "4", False),
+        ("How many rooms has it?", "three", True),
+        ("What were the sales?", "$4.2m", True),
+        ("What were the sales in 2019?", "$4.2m", False),
+        ("What were the sales in 2026?", "$4.2m", True),
+        ("Is 7 the number of rooms?", "No, not 7", True),
+        ("Does it have a yard?", "yes", True),
+        ("Who owns the shop?", "Papierhaus Berlin", False),
+        ("Who gets the keys?", "Ms Krug", True),
+        ("Who gets the keys?", "the keyholder", True),  # of the question's own words
+        ("Which operator?", "%>%", True),
+    ],
+)
+def test_an_answer_of_what_stands_nowhere_is_none(tmp_path, question, answer, stands):
+    index = Index.create(tmp_path / "index", tiny_llm())
+    index.add(tiny_document(SHOP, name="shop.txt"))
+    chosen = selected(index, question)
+    assert stands_in(question, answer, chosen) is stands
+
+
+def test_numbers_on_the_border_of_a_leaf_are_whole(tmp_path):
+    index = Index.create(tmp_path / "index", tiny_llm())
+    index.add(tiny_document(" ".join(f"word {n * 7919 % 90000 + 10000}" for n in range(60)), name="numbers.txt"))
+    chosen = selected(index, "word")
+    document = chosen.documents[0]
+    leaves = [
+        document.leaves[document.first_leaf[node.chunk] + number]
+        for node in chosen.nodes
+        for number in document.trees[node.chunk].tree.leaves_of(node.node)
+    ]
+    found = re.finditer(r"\d+", document.document.text)
+    held = [
+        one.group()
+        for one in found
+        if any(leaf.char_start < one.end() and one.start() < leaf.char_end for leaf in leaves)
+    ]
+    assert len(held) > 5
+    assert all(stands_in("word?", number, chosen) for number in held)
 
 
 @pytest.mark.parametrize(

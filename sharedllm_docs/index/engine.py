@@ -36,6 +36,7 @@ from sharedllm_docs.retrieval.signs import (
     late_match,
     signs_after,
     signs_before,
+    stands_in,
 )
 from sharedllm_docs.retrieval.spending import check_grains
 from sharedllm_docs.streams import Stream
@@ -244,7 +245,17 @@ class Engine:
         if one.query.spread:  # a summary's passages answer to no question
             return None
         judge, signs = self.reader(one.query).confidence, self._signs(one, result)
-        return round(judge.after(signs) if result is not None else judge.before(signs), 4)
+        if result is None:
+            return round(judge.before(signs), 4)
+        found = judge.after(signs)
+        return round(found if self._grounded(one, result.text) else min(found, judge.threshold / 2), 4)
+
+    def _grounded(self, one: Asked, text: str) -> bool:
+        """Whether an answer can come from what was injected; longer ones, and those of other rules, are not judged."""
+        if self.all_signs or one.query.style == "full" or one.query.instructions or not one.selection.nodes:
+            return True
+        said = " ".join((one.query.question, one.query.conversation))
+        return stands_in(said, text.strip(), one.selection)
 
     def _declines(self, one: Asked, confidence: float | None) -> bool:
         wanted = one.query.retrieval.min_confidence

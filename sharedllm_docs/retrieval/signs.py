@@ -46,6 +46,15 @@ _ASKS_YES_OR_NO = re.compile(
     r"^(is|are|was|were|do|does|did|can|could|may|must|should|will|would|has|have|had)\b", re.IGNORECASE
 )
 _YES_OR_NO = re.compile(r"^(yes|no|true|false)\b", re.IGNORECASE)
+_DIGITS = re.compile(r"\d[\d.,]*")
+_ALONE = re.compile(r"(?<![^\W_])\d[\d.,]*(?![\d.,]*[^\W_])")
+_YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+_SPELLED = (
+    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
+    "eighteen nineteen twenty"
+)
+_COUNTS = {str(number): word for number, word in enumerate(_SPELLED.split())}
+_MARGIN = 24
 _UNLIKELY = -12.0
 """Log-likelihoods below this say no more."""
 
@@ -173,6 +182,54 @@ def injected_texts(selection: Selection) -> list[str]:
             leaf = document.leaves[document.first_leaf[node.chunk] + number]
             texts.append(f"{leaf.title}\n{document.document.text[leaf.char_start : leaf.char_end]}")
     return texts
+
+
+def stands_in(question: str, answer: str, selection: Selection) -> bool:
+    """Whether an answer can come from the injected text at all; if not, no likelihood can make it one.
+
+    It cannot if it has a number that stands neither in the text nor in the question, if it has none and none of its own
+    words stands there, or if the question is about a year that the documents nowhere name.
+
+    Args:
+        question: in words, with what was said before it.
+        answer: a short one, or a sentence.
+        selection: the injected nodes, with the scores of all leaves.
+    """
+    text = "\n".join(_injected_spans(selection)).lower()
+    unknown = selection.scores.unknown if selection.scores is not None else frozenset[str]()
+    if any(not unknown.isdisjoint(terms(year)) for year in _YEAR.findall(question)):
+        return False
+    given = _digits(text) | _digits(question)
+    if not all(number in given or _COUNTS.get(number, number) in text for number in _digits(answer, alone=True)):
+        return False
+    if _DIGITS.search(answer) or _YES_OR_NO.match(answer):
+        return True
+    asked = terms(question)
+    own = [term for term in terms(answer) if not any(term in other or other in term for other in asked)]
+    return not own or not {*own}.isdisjoint(terms(text))
+
+
+def _injected_spans(selection: Selection) -> list[str]:
+    """The injected text, a little wider than its leaves, whose borders may cut a number in two."""
+    spans = []
+    for node in selection.nodes:
+        document = selection.documents[node.document]
+        for number in document.trees[node.chunk].tree.leaves_of(node.node):
+            leaf = document.leaves[document.first_leaf[node.chunk] + number]
+            start, end = max(0, leaf.char_start - _MARGIN), leaf.char_end + _MARGIN
+            spans.append(f"{leaf.title}\n{document.document.text[start:end]}")
+    return spans
+
+
+def _digits(text: str, *, alone: bool = False) -> set[str]:
+    """The numbers of a text, without points and commas.
+
+    Args:
+        text: any.
+        alone: without those that are part of a word.
+    """
+    found = _ALONE.findall(text) if alone else _DIGITS.findall(text)
+    return {number.replace(",", "").replace(".", "") for number in found}
 
 
 def names_of(question: str) -> list[str]:
