@@ -295,6 +295,18 @@ def test_pptx_charts_are_tables() -> None:
 # -- XLSX
 
 
+def test_a_sheet_named_by_blanks_has_a_heading_of_its_own() -> None:
+    made = openpyxl.Workbook()
+    made.active.title = "Costs"
+    made.active.append(["Item", "Price"])
+    sheet = made.create_sheet("  ")
+    sheet.append(["Room", "Rent"])
+    file = io.BytesIO()
+    made.save(file)
+    document = read(file.getvalue(), name="a.xlsx")
+    assert [section.title for section in document.sections] == ["Costs", "Sheet 2"]
+
+
 def book(rows: list[list[Any]], title: str = "Costs") -> Any:
     made = openpyxl.Workbook()
     made.active.title = title

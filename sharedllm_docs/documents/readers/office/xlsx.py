@@ -98,7 +98,7 @@ class XlsxReader:
             for number, sheet in enumerate(book.worksheets, start=1):
                 if number > 1:
                     flow.new_page()
-                flow.label(sheet.title)
+                flow.label(_name(sheet, number))
                 if number in set(numbers):
                     issues += _Sheet(archive, sheet, number, flow, cells, pictures).read()
                     if progress is not None:
@@ -140,6 +140,11 @@ def _metadata(book: Any) -> dict[str, str]:
     return properties_of(Holder)
 
 
+def _name(sheet: Any, number: int) -> str:
+    """What a sheet is called; a name of blanks is none, and its rows would stand under the sheet before."""
+    return str(sheet.title) if str(sheet.title).strip() else f"Sheet {number}"
+
+
 class _Sheet:
     def __init__(
         self, archive: zipfile.ZipFile, sheet: Any, number: int, flow: Flow, cells: _Counter, pictures: Pictures
@@ -153,8 +158,9 @@ class _Sheet:
         if self.sheet.sheet_state != "visible":
             return [Issue("hidden-sheet", f"the sheet {self.sheet.title!r} is hidden and left out", self.number)]
         self.shape = self._look()
-        self.flow.add(self.sheet.title, level=1)
-        add_sheet(self.flow, self._rows(), self.sheet.title)
+        name = _name(self.sheet, self.number)
+        self.flow.add(name, level=1)
+        add_sheet(self.flow, self._rows(), name)
         for text in (*self._notes(), *self._drawings()):
             self.flow.add(text)
         issues = []
