@@ -20,8 +20,10 @@ from sharedllm_docs import Index, SharedLLM
 from sharedllm_docs.distributed import EncodedChunks, commit_document, count_chunks, encode_chunks
 from sharedllm_docs.errors import ChunksMissingError, ConfigError, DiskBudgetError, IndexLockedError
 from sharedllm_docs.store.opening import open_files
+from sharedllm_docs.store.shard import encode_shard
+from sharedllm_docs.store.writer import IndexWriter
 from tests.s3_server import BUCKET, KEYS, S3Server, at_random, need_s3
-from tests.tiny_text import PAGES, tiny_document
+from tests.tiny_text import PAGES, tiny_document, tiny_llm, tiny_profile
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "distributed" / "workers.py"
@@ -93,6 +95,87 @@ def test_bytes_equal_those_of_one_process(place: str, alone: Index, llm: SharedL
     assert (added.chunks_encoded, added.chunks_reused) == (0, count)
     assert content(place) == content(str(alone.url))
     assert Index.open(place, llm).verify().ok
+
+
+@pytest.fixture
+def ranked() -> SharedLLM:
+    """Its profile chooses the rows of a node by the attention they receive."""
+    return tiny_llm(profile=tiny_profile(keep="reread", grains=(0, 0, 4)))
+
+
+def ask(index: Index) -> tuple[Any, ...]:
+    answer = index.ask("Where did the heron stand?", grains=(4, 16), min_confidence=0, max_new_tokens=2)
+    return answer.text, answer.counts.grains, answer.counts.rows
+
+
+def test_where_rows_are_chosen_by_attention_workers_write_the_ranks(
+    place: str, ranked: SharedLLM, source: Path, tmp_path: Path
+) -> None:
+    alone = Index.create(tmp_path / "alone", ranked)
+    alone.add(source)
+    Index.create(place, ranked)
+    count = count_chunks(source, Index.open(place, ranked))
+    encoded = [encode_chunks(source, Index.open(place, ranked), one) for one in ranges(count, 3)]
+    commit_document(source, Index.open(place, ranked), encoded)
+    assert content(place) == content(str(alone.url))
+    index = Index.open(place, ranked)
+    assert index.verify().ok
+    assert ask(index) == ask(alone)
+
+
+def without_ranks(url: str, llm: SharedLLM, source: Path, monkeypatch: pytest.MonkeyPatch) -> list[EncodedChunks]:
+    """Encode as a worker of an earlier version did, which left the ranks out."""
+    with monkeypatch.context() as patched:
+        patched.setattr("sharedllm_docs.store.lockless.encode_shard", lambda *given: encode_shard(*given[:-1]))
+        return [encode_chunks(source, Index.open(url, llm))]
+
+
+def commit_unchecked(url: str, llm: SharedLLM, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commit shards without ranks, as an earlier version did."""
+    encoded = without_ranks(url, llm, source, monkeypatch)
+    with monkeypatch.context() as patched:
+        patched.setattr(IndexWriter, "_as_ranked", lambda *_: True)
+        commit_document(source, Index.open(url, llm), encoded)
+
+
+def test_shards_without_ranks_are_not_committed(
+    place: str, ranked: SharedLLM, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Index.create(place, ranked)
+    encoded = without_ranks(place, ranked, source, monkeypatch)
+    for given in (encoded, []):
+        with pytest.raises(ChunksMissingError) as raised:
+            commit_document(source, Index.open(place, ranked), given)
+        assert raised.value.chunks == tuple(range(encoded[0].total))
+    again = encode_chunks(source, Index.open(place, ranked))
+    assert again.replaced == again.encoded == again.total
+    commit_document(source, Index.open(place, ranked), [again])
+    assert Index.open(place, ranked).verify().ok
+
+
+@pytest.mark.parametrize("how", ["repair", "force", "workers"])
+def test_shards_without_ranks_are_damage_that_can_be_mended(
+    how: str, place: str, ranked: SharedLLM, source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Index.create(place, ranked)
+    commit_unchecked(place, ranked, source, monkeypatch)
+    index = Index.open(place, ranked)
+    count = index.documents()[0].chunks
+    damaged = index.verify().damaged
+    assert len(damaged) == count
+    assert all("it holds the ranks of 0 tokens instead of" in one.reason for one in damaged)
+    if how == "repair":
+        assert index.repair() == count
+    elif how == "force":
+        assert index.add(source, force=True).chunks_encoded == count
+    else:
+        commit_document(source, index, [encode_chunks(source, index)])
+    alone = Index.create(tmp_path / "alone", ranked)
+    alone.add(source)
+    mended = Index.open(place, ranked)
+    assert mended.verify().ok
+    assert mended.repair() == 0
+    assert ask(mended) == ask(alone)
 
 
 def test_results_of_workers_may_be_left_out(place: str, alone: Index, llm: SharedLLM, source: Path) -> None:

@@ -124,7 +124,8 @@ class Work:
         """See ``commit_document``; ``options``: ``metadata``, ``timeout``, ``max_bytes``, ``replace``."""
         begun = time.perf_counter()
         self._ingestion.take(encoded)
-        return _addition(self.index, **options).commit(self._ingestion, begun)
+        # a document whose damaged shards were replaced is written again: its manifest names the shards as they were
+        return _addition(self.index, force=self._ingestion.mended, **options).commit(self._ingestion, begun)
 
 
 class _Encoding:
@@ -156,7 +157,7 @@ class _Encoding:
         for chunk, rows in zip(batch, ingestion.encode_batch(batch), strict=True):
             blocks = RowLayout(ContextTree(ingestion.llm.profile, len(chunk))).blocks
             key = ingestion.keys[chunk.index]
-            made[chunk.index] = self._shards.put(chunk, key, rows.keys, rows.values, blocks)
+            made[chunk.index] = self._shards.put(chunk, key, rows.keys, rows.values, blocks, rows.ranks)
         return made
 
 
@@ -165,7 +166,8 @@ class _Commit(Ingestion):
 
     _vectors: NDArray[np.float32]
     _embeddings: NDArray[np.float32]
-    _mend = False
+    mended = False
+    """Whether a worker put a shard in the place of a damaged one."""
 
     def take(self, encoded: Iterable[EncodedChunks]) -> None:
         """Take the workers' results, in any order; those that are missing are looked for in the store.
@@ -182,7 +184,7 @@ class _Commit(Ingestion):
                     remedy="Encode and commit the same source with the same settings.",
                 )
             self._taken |= {record.key: record for record in part.records}
-            self._mend = self._mend or bool(part.replaced)
+            self.mended = self.mended or bool(part.replaced)
 
     def prepare(self) -> None:
         """The vectors of nodes and leaves: before the lock is taken, so that others need not wait."""
@@ -194,7 +196,7 @@ class _Commit(Ingestion):
 
     def _store_chunks(self, writer: IndexWriter, records: dict[int, ChunkRecord]) -> NDArray[np.float32]:
         """Fill ``records``; every shard must be there now, with the lock held, so that none is taken away any more."""
-        writer.take_chunks(list(self._taken.values()), mend=self._mend)
+        writer.take_chunks(list(self._taken.values()), mend=self.mended)
         for chunk, key in zip(self.chunks, self.keys, strict=True):
             found = writer.find_chunk(chunk, key)
             if found is not None:
@@ -390,6 +392,7 @@ def _addition(
     timeout: float = LOCK_TIMEOUT,
     max_bytes: int | None = None,
     replace: bool = True,
+    force: bool = False,
 ) -> Addition:
     return Addition(
         index._store,
@@ -398,7 +401,7 @@ def _addition(
         dict(metadata or {}),
         timeout,
         max_bytes,
-        force=False,
+        force=force,
         replace=replace,
         encode="all",
         reading=index._reading,

@@ -327,7 +327,7 @@ class IndexStore:
         held = self._held.get(chunk.key)
         if held is not None:
             return ChunkRecord.of_encoded(held, start=chunk.start, end=chunk.end)
-        found = find_shard(self._files, chunk.key, self.fingerprint.store_dtype)
+        found = find_shard(self._files, chunk.key, self.fingerprint, chunk.end - chunk.start)
         return None if found is None else replace(found, start=chunk.start, end=chunk.end)
 
     def hold(
@@ -413,7 +413,7 @@ class IndexStore:
 
     def shard_writer(self) -> ShardWriter:
         """Writes shards without the lock, for workers; see ``ShardWriter``."""
-        return ShardWriter(self._files, self.fingerprint.store_dtype)
+        return ShardWriter(self._files, self.fingerprint)
 
     def check_room(self, needed: int, *, max_bytes: int | None = None) -> None:
         """Check, before encoding, that ``needed`` more bytes fit the budget and the disk.
