@@ -18,7 +18,9 @@ import pytest
 
 from sharedllm_docs import Index, SharedLLM
 from sharedllm_docs.distributed import EncodedChunks, commit_document, count_chunks, encode_chunks
-from sharedllm_docs.errors import ChunksMissingError, ConfigError, DiskBudgetError, IndexLockedError
+from sharedllm_docs.errors import ChunksMissingError, ConfigError, DiskBudgetError, IndexLockedError, StoreError
+from sharedllm_docs.store import files as files_module
+from sharedllm_docs.store.files import TEMP_PREFIX
 from sharedllm_docs.store.opening import open_files
 from sharedllm_docs.store.shard import encode_shard
 from sharedllm_docs.store.writer import IndexWriter
@@ -234,6 +236,39 @@ def test_with_a_grace_prune_takes_nothing_from_workers(place: str, llm: SharedLL
     encoded = encode_chunks(source, index)
     assert index._store.prune(grace=3600).files == 0
     assert commit_document(source, index, [encoded]).new
+
+
+@pytest.mark.parametrize("takes", ["folder", "file"])
+@pytest.mark.parametrize("times", [2, 1000])
+def test_a_prune_that_takes_what_a_worker_is_writing(
+    takes: str, times: int, tmp_path: Path, llm: SharedLLM, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder, still empty, before the file is in it; or the file that has not its name yet."""
+    index = Index.create(tmp_path / "index", llm)
+    make, write, taken = files_module._make_folder, files_module._write_all, list[Path]()
+
+    def make_folder(folder: Path) -> None:
+        make(folder)
+        if takes == "folder" and folder.parent.name == "shards" and len(taken) < times:
+            taken.append(folder)
+            folder.rmdir()
+
+    def write_all(file: Any, buffers: Any) -> None:
+        write(file, buffers)
+        if takes == "file" and "shards" in file.name and len(taken) < times:
+            taken.append(Path(file.name))
+            Path(file.name).unlink()
+
+    monkeypatch.setattr(files_module, "_make_folder", make_folder)
+    monkeypatch.setattr(files_module, "_write_all", write_all)
+    if times == 1000:
+        with pytest.raises(StoreError, match="Writing shards/.* failed"):
+            encode_chunks(source, index)
+        return
+    commit_document(source, index, [encode_chunks(source, index)])
+    assert len(taken) == times
+    assert index.verify().ok
+    assert not [path for path in (tmp_path / "index" / "shards").rglob("*") if path.name.startswith(TEMP_PREFIX)]
 
 
 def test_workers_that_do_the_same_at_once_disturb_nobody(
