@@ -262,7 +262,7 @@ def test_a_prune_that_takes_what_a_worker_is_writing(
     monkeypatch.setattr(files_module, "_make_folder", make_folder)
     monkeypatch.setattr(files_module, "_write_all", write_all)
     if times == 1000:
-        with pytest.raises(StoreError, match="Writing shards/.* failed"):
+        with pytest.raises(StoreError, match=r"Writing shards/.* failed"):
             encode_chunks(source, index)
         return
     commit_document(source, index, [encode_chunks(source, index)])
