@@ -318,15 +318,37 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path, llm: SharedLLM
     encoded = encode_chunks(source, index, (0, 2))
     with pytest.raises(ConfigError, match="are not those of tiny"):
         commit_document(tiny_document(*TEXTS), index, [encoded])
-    for chunks in ((2, 2), (-1, 3), (0, 10_000), (1.5, 2)):
+    wrong: list[Any] = [(2, 2), (-1, 3), (0, 10_000), (1.5, 2), 5, (0, 1, 2), (0,), (), (True, 2), (0, True), "ab"]
+    for chunks in [*wrong, (0, None), (0.0, 1), {0, 1}, {0: 1, 1: 2}, 10**400, (0, 10**400)]:
         with pytest.raises(ConfigError, match="is no range of the"):
-            encode_chunks(source, index, chunks)  # type: ignore[arg-type]
+            encode_chunks(source, index, chunks)
     with pytest.raises(ConfigError, match="attachments"):
         encode_chunks(source, index, attachments=True)
     small = Index.create(tmp_path / "small", llm, max_bytes=20_000)
     with pytest.raises(DiskBudgetError):
         encode_chunks(source, small)
     assert open_files(tmp_path / "small").sizes("shards") == {}
+
+
+def test_arguments_of_other_types_are_refused(tmp_path: Path, llm: SharedLLM, source: Path) -> None:
+    index = Index.create(tmp_path / "index", llm)
+    part = encode_chunks(source, index)
+    wrong: list[Any] = [part, None, 3, "ab", b"ab", [None], [part, 1], ["x"], {"a": part}, [[part]]]
+    for encoded in wrong:
+        with pytest.raises(ConfigError, match="is not a list of what encode_chunks returned"):
+            commit_document(source, index, encoded)
+    none: list[Any] = [None, 3, 1.5, True, [source], object(), {"a": 1}]
+    for no_source in none:
+        for call in (encode_chunks, commit_document, count_chunks, lambda given, _index: index.add(given)):
+            with pytest.raises(ConfigError, match="is no document"):
+                call(no_source, index)
+    with source.open(encoding="utf-8") as text, pytest.raises(ConfigError, match="gives str, not bytes"):
+        encode_chunks(text, index)  # type: ignore[arg-type]
+    graces: list[Any] = ["2h", True, [1], -1, float("nan"), b"1", {}, -(10**400)]
+    for grace in graces:
+        with pytest.raises(ConfigError, match="must be a number of seconds"):
+            index.prune(grace=grace)
+    assert commit_document(source, index, (one for one in [part])).new
 
 
 def test_results_can_be_sent_between_processes(tmp_path: Path, llm: SharedLLM, source: Path) -> None:

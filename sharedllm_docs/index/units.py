@@ -6,6 +6,7 @@ written twice. Only committing takes the writer's lock, once a document, for as 
 
 from __future__ import annotations
 
+import reprlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sharedllm_docs.checks import is_int
 from sharedllm_docs.documents.chunks import Chunk
 from sharedllm_docs.documents.document import Document, check_metadata
 from sharedllm_docs.documents.readers.identify import identify
@@ -112,8 +114,10 @@ class Work:
         self.index._store.check_room(sum(size for key, size in zip(keys, sizes, strict=True) if key not in there))
 
     def _range(self, chunks: tuple[int, int] | None) -> tuple[int, int]:
-        first, end = (0, self.chunks) if chunks is None else chunks
-        if not (isinstance(first, int) and isinstance(end, int) and 0 <= first < end <= self.chunks):
+        pair = (0, self.chunks) if chunks is None else chunks
+        whole = isinstance(pair, (tuple, list)) and len(pair) == 2 and all(map(is_int, pair))
+        first, end = pair if whole else (0, 0)
+        if not 0 <= first < end <= self.chunks:
             raise ConfigError(
                 f"chunks={chunks!r} is no range of the {self.chunks} chunks of {self.document.name}.",
                 remedy=f"Give the first and one past the last, within 0 and {self.chunks}.",
@@ -173,10 +177,14 @@ class _Commit(Ingestion):
         """Take the workers' results, in any order; those that are missing are looked for in the store.
 
         Raises:
-            ConfigError: one is of another document.
+            ConfigError: one is of another document, or none of a worker's results.
         """
+        if not isinstance(encoded, Iterable) or isinstance(encoded, EncodedChunks):
+            raise _no_result(encoded)
         self._taken = dict[str, ChunkRecord]()
         for part in encoded:
+            if not isinstance(part, EncodedChunks):
+                raise _no_result(part)
             keys = self.keys[part.first : part.end]
             if part.source_sha256 != self.document.source_sha256 or [r.key for r in part.records] != keys:
                 raise ConfigError(
@@ -211,6 +219,13 @@ class _Commit(Ingestion):
                 remedy="Encode them with encode_chunks, then commit again.",
             )
         return self._vectors
+
+
+def _no_result(given: object) -> ConfigError:
+    return ConfigError(
+        f"encoded: {reprlib.repr(given)} is not a list of what encode_chunks returned.",
+        remedy="Give a list of its results, or leave it out.",
+    )
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import reprlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
@@ -448,13 +449,15 @@ class IndexStore:
                 folder.
 
         Raises:
-            ConfigError: a negative ``grace``.
+            ConfigError: a ``grace`` that is negative or no number.
             DamagedIndexError: a manifest is damaged, so nobody knows what it needs; nothing is removed.
             IndexLockedError: another process is writing.
         """
         kept = (REMOTE_GRACE if self._files.shared else 0.0) if grace is None else grace
-        if not kept >= 0:
-            raise ConfigError(f"grace={grace!r} must be a number of seconds, 0 or more.", remedy="Leave it out.")
+        if isinstance(kept, bool) or not isinstance(kept, (int, float)) or not kept >= 0:
+            raise ConfigError(
+                f"grace={reprlib.repr(grace)} must be a number of seconds, 0 or more.", remedy="Leave it out."
+            )
         with self._files.lock().held(timeout):
             return prune(self._catalog, kept)
 
