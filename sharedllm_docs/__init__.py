@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from sharedllm_docs.retrieval.candidates import LeafScores as LeafScores
     from sharedllm_docs.retrieval.confidence import Confidence as Confidence
     from sharedllm_docs.retrieval.confidence import Logistic as Logistic
+    from sharedllm_docs.retrieval.confidence import Probe as Probe
     from sharedllm_docs.retrieval.passages import Passage as Passage
     from sharedllm_docs.retrieval.prepared import PreparedDocument as PreparedDocument
     from sharedllm_docs.retrieval.query import DOCUMENT_OPTIONS as DOCUMENT_OPTIONS
@@ -116,6 +117,7 @@ _EXPORTS = {
     "Passage": "retrieval.passages",
     "Places": "documents.boxes",
     "PreparedDocument": "retrieval.prepared",
+    "Probe": "retrieval.confidence",
     "Profile": "config",
     "Progress": "index.ingest",
     "Query": "retrieval.query",

@@ -521,21 +521,54 @@ def test_a_confidence_file_of_another_model_is_told_when_the_model_is_made():
     assert SharedLLM.from_model(llm.base.model, llm.tokenizer, confidence=fitting).confidence == fitting
 
 
+HUGE = 10**400
+WRONG_NUMBERS = (None, True, "1", [1], {}, float("nan"), float("inf"), -float("inf"), HUGE, -HUGE, 1e39)
+SIGN = {"intercept": 0, "signs": {"a": [0, 1, 1]}}
+READS = {"layers": [1], "weights": [[1.0]], "bias": 0}
+
+
+def with_probe(**changes):
+    return {"probe": {**READS, **changes}}
+
+
+def with_sign(*numbers):
+    return {"before": {"intercept": 0, "signs": {"a": list(numbers)}}}
+
+
 @pytest.mark.parametrize(
     ("change", "told"),
     [
         ({"schema": 3}, "its schema is 3, this version reads up to 2"),
-        ({"probe": {"layers": [1], "weights": [[1.0], [2.0]], "bias": 0}}, "2 rows of weights for the layers (1,)"),
-        ({"probe": {"layers": [1, 2], "weights": [[1.0], [2.0, 3.0]], "bias": 0}}, "rows of weights"),
-        ({"probe": {"layers": [], "weights": [], "bias": 0}}, "rows of weights"),
-        ({"probe": {"layers": [-1], "weights": [[1.0]], "bias": 0}}, "rows of weights"),
-        ({"probe": {"layers": [1], "weights": [[float("inf")]], "bias": 0}}, "no numbers"),
-        ({"probe": {"layers": [1], "bias": 0}}, "weights"),
-        ({"threshold": 1.5}, "threshold 1.5, not in 0..1"),
-        ({"before": {"intercept": 0, "signs": {"a": [0, 0, 1]}}}, "sign 'a'"),
-        ({"before": {"intercept": 0, "signs": {"a": [0, 1, float("nan")]}}}, "sign 'a'"),
-        ({"after": None}, "cannot be used"),
-        ({"after": {"signs": {}}}, "intercept"),
+        *(({"schema": wrong}, "its schema is") for wrong in (True, None, [2], 2.0, "2", {}, HUGE)),
+        *(({name: wrong}, f"{name!r} is") for name in ("early", "threshold") for wrong in (*WRONG_NUMBERS, 1.5, -0.1)),
+        *(
+            ({name: wrong}, f"{name} is")
+            for name in ("before", "after", "probe")
+            for wrong in (None, True, 3, "abc", [], [1])
+        ),
+        *(({"notes": wrong}, "'notes' is") for wrong in (None, 3, "x", [], [1], [["a", 1]])),
+        *(({"after": {**SIGN, "intercept": wrong}}, "the intercept of 'after' is") for wrong in WRONG_NUMBERS),
+        *(({"after": {**SIGN, "signs": wrong}}, "the signs of 'after' is") for wrong in (None, [], [1], "a", 3)),
+        *(
+            ({"after": {"intercept": 0, "signs": {"a": wrong}}}, "the sign 'a' is")
+            for wrong in (None, 3, "abc", {}, [])
+        ),
+        (with_sign(0, 1), "not three numbers"),
+        *((with_sign(wrong, 1, 1), "the mean of the sign 'a' is") for wrong in WRONG_NUMBERS),
+        *((with_sign(0, wrong, 1), "the spread of the sign 'a' is") for wrong in (*WRONG_NUMBERS, 0, -1, 1e-320)),
+        *((with_sign(0, 1, wrong), "the weight of the sign 'a' is") for wrong in WRONG_NUMBERS),
+        *((with_probe(bias=wrong), "the probe's bias is") for wrong in WRONG_NUMBERS),
+        *((with_probe(weights=[[wrong]]), "a weight of the probe is") for wrong in WRONG_NUMBERS),
+        *((with_probe(weights=wrong), "the probe's weights is") for wrong in (None, 3, "abc", {})),
+        *((with_probe(weights=[wrong]), "a row of the probe's weights is") for wrong in (None, 3, "abc", {})),
+        *((with_probe(layers=wrong), "the probe's layers is") for wrong in (None, 3, "1", {})),
+        *((with_probe(layers=[wrong]), "the probe's layers are") for wrong in (*WRONG_NUMBERS[:-3], -1, 1.5, 1.0)),
+        *((with_probe(layers=wrong), "in rising order") for wrong in ([], [1, 1], [2, 1])),
+        (with_probe(weights=[[1.0], [2.0]]), "2 rows of [1] weights for 1 layers"),
+        (with_probe(layers=[1, 2], weights=[[1.0], [2.0, 3.0]]), "2 rows of [1, 2] weights for 2 layers"),
+        (with_probe(weights=[[]]), "1 rows of [0] weights"),
+        ({"after": {"intercept": 0, "signs": {"probe": [0, 1, 1]}}}, "has no probe that gives it"),
+        ({"before": {"intercept": 0, "signs": {"probe": [0, 1, 1]}}}, "has no probe that gives it"),
     ],
 )
 def test_damaged_files(tmp_path, change, told):
@@ -544,11 +577,42 @@ def test_damaged_files(tmp_path, change, told):
     with pytest.raises(ConfigError, match="confidence file") as caught:
         Confidence.load(path)
     assert told in str(caught.value)
-    path.write_text("{")
+    assert len(str(caught.value)) < 400
+    assert "fit-confidence" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [((), name) for name in ("schema", "before", "after", "early", "threshold", "notes")]
+    + [(("after",), "signs"), (("after",), "intercept")]
+    + [(("probe",), name) for name in READS],
+)
+def test_files_that_lack_a_field(tmp_path, place, name):
+    values = {**judge().to_dict(), **with_probe()}
+    part = values
+    for step in place:
+        part = part[step]
+    del part[name]
+    (tmp_path / "one.json").write_text(json.dumps(values))
+    with pytest.raises(ConfigError, match=f"has no '{name}'"):
+        Confidence.load(tmp_path / "one.json")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"{", b"null", b"3", b'"x"', b"[1]", b"\xff\xfe\x00", b"[" * 200_000, b'{"a":' * 200_000, b"9" * 10_000],
+    ids=range(10),
+)
+def test_files_that_are_no_such_json(tmp_path, data):
+    (tmp_path / "one.json").write_bytes(data)
     with pytest.raises(ConfigError, match="fit-confidence"):
-        Confidence.load(path)
-    with pytest.raises(ConfigError, match=r"gone\.json"):
-        Confidence.load(tmp_path / "gone.json")
+        Confidence.load(tmp_path / "one.json")
+
+
+@pytest.mark.parametrize("path", ["gone.json", ".", "a\0b"])
+def test_paths_of_no_file(tmp_path, path):
+    with pytest.raises(ConfigError, match="cannot be used"):
+        Confidence.load(f"{tmp_path}/{path}")
 
 
 def test_every_file_of_the_package_can_be_used_and_says_what_it_was_fitted_on():

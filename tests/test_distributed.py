@@ -112,6 +112,21 @@ def test_every_file_is_told_and_bytes_equal_one_process(
     assert sum(file.tokens for file in again.files) == 0
 
 
+def test_where_rows_are_chosen_by_attention_large_files_can_be_asked(
+    fake: FakePool, folder: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    options["profile"] = tiny_profile(keep="reread", grains=(0, 0, 4))
+    one = Index.open_or_create(tmp_path / "one", **options)
+    one.add_all([folder / "large.txt"])
+    Index.open_or_create(tmp_path / "many", **options)
+    ingest([folder / "large.txt"], tmp_path / "many", split_chunks=8)
+    assert any(task.chunks is not None for batch in fake.batches for task in batch), "it was divided"
+    assert content(str(tmp_path / "many")) == content(str(tmp_path / "one"))
+    many = Index.open(tmp_path / "many")
+    assert many.verify().ok
+    assert many.ask("heron?", grains=(4, 16), min_confidence=0, max_new_tokens=2).counts.rows
+
+
 def test_a_file_at_which_workers_die_fails_alone(
     fake: FakePool, folder: Path, tmp_path: Path, options: dict[str, Any]
 ) -> None:

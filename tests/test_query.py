@@ -39,7 +39,7 @@ def test_ask_takes_every_keyword_there_is():
     parts = (RetrievalOptions, GenerationOptions, ScopeOptions)
     wording = {"style", "instructions"}
     assert set(AskOptions.__annotations__) == wording | {name for part in parts for name in part.__annotations__}
-    amounts = {"budget", "evidence_tokens", "max_citations"}
+    amounts = {"budget", "evidence_tokens", "max_citations", "grains"}
     assert set(SummaryOptions.__annotations__) == wording | amounts | set(GenerationOptions.__annotations__)
 
 

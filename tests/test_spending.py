@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from itertools import product
 
 import numpy as np
@@ -249,3 +250,44 @@ def test_a_small_index_by_the_command_lines_options(tmp_path):
     assert chosen == Profile.prefix(grains=(0, 0, 4), keep="reread")
     kept = backend._profile(ProfileOptions(keep="reread"), {"adapter": "none"}, str(tmp_path / "none"))
     assert kept == Profile.prefix(keep="reread")
+
+
+SMALL_PROFILES = {
+    "fine": {},
+    "stored coarser": {"keep": "reread", "grains": (0, 0, 4)},
+    "several levels": {"keep": "reread", "grains": (16, 8, 4)},
+}
+
+
+@pytest.mark.parametrize("grains", [None, (4,), (4, 16), (16, 8), (7, 11)])
+@pytest.mark.parametrize("profile", SMALL_PROFILES)
+def test_a_budget_is_refused_only_where_no_leaf_fits_it(tmp_path, profile, grains):
+    """Also where the leaf that fits is in a chunk that would not be searched, or in another section."""
+    made = Index.create(tmp_path, tiny_llm(profile=tiny_profile(**SMALL_PROFILES[profile])))
+    if grains is not None and profile == "fine":
+        grains = tuple(grain * 4 for grain in grains)
+    for number, page in enumerate(PAGES):
+        made.add(tiny_document(page, name=f"{number}.txt"))
+    made.add(tiny_document(" ".join(PAGES), name="long.txt"))
+    common = {"grains": grains}
+    for budget in (*range(1, 13), 40):
+        for ask in (
+            lambda rows: made.ask("What melts?", budget=rows, candidates=1, **ASKED, **common),
+            lambda rows: made.summarise("long.txt", budget=rows, max_new_tokens=1, **common),
+        ):
+            try:
+                assert 0 < ask(budget).counts.rows <= budget
+            except ConfigError as error:
+                least = int(re.search(r"takes (\d+)", str(error))[1])
+                assert least > budget
+                assert 0 < ask(least).counts.rows <= least
+
+
+@pytest.mark.parametrize("grains", [(8, 16), (16, 8, 4)])
+def test_a_step_that_is_worth_little_is_taken_where_nothing_else_fits(grains):
+    tree = ContextTree(Profile.prefix(chunk_tokens=68, depth=2, grains=(0, 1)), 68)
+    assert [tree.num_kept(tree.leaves[0], grain) for grain in (16, 8)] == [2, 3]
+    candidates = [CandidateChunk(0, 0, tree, lambda _node: 0.0, [0.1, 0.4, 0.9, 0.3])]
+    found = spend(candidates, [(0, 0)] * 4, 2, grains)
+    assert [(one.node.index, one.grain) for one in found] == [(2, 16)]
+    assert spend(candidates, [(0, 0)] * 4, 1, grains) == []

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -367,6 +368,42 @@ def test_what_stands_in_the_way_is_told_in_one_line(
     monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
     assert "there are no usable credentials" in told(skip_instance_cache=True)
     assert "AWS_ACCESS_KEY_ID" in told(skip_instance_cache=True)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"endpoint_url": "nonsense"}, "Invalid endpoint: nonsense"),
+        ({"endpoint_url": 3}, "cannot be used"),
+        ({"frob": 1}, "'frob'"),
+        ({"client_kwargs": {"frob": 1}}, "'frob'"),
+        ({"config_kwargs": {"frob": 1}}, "'frob'"),
+        ({"config_kwargs": {"retries": 3}}, "cannot be used|retries"),
+        ({"config_kwargs": 3}, "config_kwargs=3 is no mapping"),
+        (3, "storage_options=3 is no mapping"),
+        ("abc", "storage_options='abc' is no mapping"),
+        (["a"], r"storage_options=\['a'\] is no mapping"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_told_in_a_line(server: S3Server, options: Any, says: str) -> None:
+    given = {"skip_instance_cache": True, **options} if isinstance(options, dict) else options
+    for call in (IndexStore.open, lambda url, **kw: IndexStore.create(url, fingerprint_of(PROFILE), **kw)):
+        with pytest.raises((StoreError, ConfigError), match=says) as raised:
+            call(f"s3://{BUCKET}/index", storage_options=given)
+        assert "\n" not in str(raised.value)
+        assert len(str(raised.value)) < 500
+
+
+def test_an_endpoint_of_the_environment_that_is_none_is_told(server: S3Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "nonsense")
+    with pytest.raises(StoreError, match=r"Invalid endpoint: nonsense\. Correct .*AWS_ENDPOINT_URL"):
+        IndexStore.open(f"s3://{BUCKET}/index", storage_options={"skip_instance_cache": True})
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3:///", "s3:///index", "s3a://"])
+def test_a_url_without_a_bucket_is_told(url: str) -> None:
+    with pytest.raises(StoreError, match=r"names no bucket\. Write it as s3://bucket/index"):
+        IndexStore.open(url)
 
 
 # -- the cache -----------------------------------------------------------------------------------------------------

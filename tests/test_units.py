@@ -18,10 +18,14 @@ import pytest
 
 from sharedllm_docs import Index, SharedLLM
 from sharedllm_docs.distributed import EncodedChunks, commit_document, count_chunks, encode_chunks
-from sharedllm_docs.errors import ChunksMissingError, ConfigError, DiskBudgetError, IndexLockedError
+from sharedllm_docs.errors import ChunksMissingError, ConfigError, DiskBudgetError, IndexLockedError, StoreError
+from sharedllm_docs.store import files as files_module
+from sharedllm_docs.store.files import TEMP_PREFIX
 from sharedllm_docs.store.opening import open_files
+from sharedllm_docs.store.shard import encode_shard
+from sharedllm_docs.store.writer import IndexWriter
 from tests.s3_server import BUCKET, KEYS, S3Server, at_random, need_s3
-from tests.tiny_text import PAGES, tiny_document
+from tests.tiny_text import PAGES, tiny_document, tiny_llm, tiny_profile
 
 ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "distributed" / "workers.py"
@@ -95,6 +99,87 @@ def test_bytes_equal_those_of_one_process(place: str, alone: Index, llm: SharedL
     assert Index.open(place, llm).verify().ok
 
 
+@pytest.fixture
+def ranked() -> SharedLLM:
+    """Its profile chooses the rows of a node by the attention they receive."""
+    return tiny_llm(profile=tiny_profile(keep="reread", grains=(0, 0, 4)))
+
+
+def ask(index: Index) -> tuple[Any, ...]:
+    answer = index.ask("Where did the heron stand?", grains=(4, 16), min_confidence=0, max_new_tokens=2)
+    return answer.text, answer.counts.grains, answer.counts.rows
+
+
+def test_where_rows_are_chosen_by_attention_workers_write_the_ranks(
+    place: str, ranked: SharedLLM, source: Path, tmp_path: Path
+) -> None:
+    alone = Index.create(tmp_path / "alone", ranked)
+    alone.add(source)
+    Index.create(place, ranked)
+    count = count_chunks(source, Index.open(place, ranked))
+    encoded = [encode_chunks(source, Index.open(place, ranked), one) for one in ranges(count, 3)]
+    commit_document(source, Index.open(place, ranked), encoded)
+    assert content(place) == content(str(alone.url))
+    index = Index.open(place, ranked)
+    assert index.verify().ok
+    assert ask(index) == ask(alone)
+
+
+def without_ranks(url: str, llm: SharedLLM, source: Path, monkeypatch: pytest.MonkeyPatch) -> list[EncodedChunks]:
+    """Encode as a worker of an earlier version did, which left the ranks out."""
+    with monkeypatch.context() as patched:
+        patched.setattr("sharedllm_docs.store.lockless.encode_shard", lambda *given: encode_shard(*given[:-1]))
+        return [encode_chunks(source, Index.open(url, llm))]
+
+
+def commit_unchecked(url: str, llm: SharedLLM, source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commit shards without ranks, as an earlier version did."""
+    encoded = without_ranks(url, llm, source, monkeypatch)
+    with monkeypatch.context() as patched:
+        patched.setattr(IndexWriter, "_as_ranked", lambda *_: True)
+        commit_document(source, Index.open(url, llm), encoded)
+
+
+def test_shards_without_ranks_are_not_committed(
+    place: str, ranked: SharedLLM, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Index.create(place, ranked)
+    encoded = without_ranks(place, ranked, source, monkeypatch)
+    for given in (encoded, []):
+        with pytest.raises(ChunksMissingError) as raised:
+            commit_document(source, Index.open(place, ranked), given)
+        assert raised.value.chunks == tuple(range(encoded[0].total))
+    again = encode_chunks(source, Index.open(place, ranked))
+    assert again.replaced == again.encoded == again.total
+    commit_document(source, Index.open(place, ranked), [again])
+    assert Index.open(place, ranked).verify().ok
+
+
+@pytest.mark.parametrize("how", ["repair", "force", "workers"])
+def test_shards_without_ranks_are_damage_that_can_be_mended(
+    how: str, place: str, ranked: SharedLLM, source: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    Index.create(place, ranked)
+    commit_unchecked(place, ranked, source, monkeypatch)
+    index = Index.open(place, ranked)
+    count = index.documents()[0].chunks
+    damaged = index.verify().damaged
+    assert len(damaged) == count
+    assert all("it holds the ranks of 0 tokens instead of" in one.reason for one in damaged)
+    if how == "repair":
+        assert index.repair() == count
+    elif how == "force":
+        assert index.add(source, force=True).chunks_encoded == count
+    else:
+        commit_document(source, index, [encode_chunks(source, index)])
+    alone = Index.create(tmp_path / "alone", ranked)
+    alone.add(source)
+    mended = Index.open(place, ranked)
+    assert mended.verify().ok
+    assert mended.repair() == 0
+    assert ask(mended) == ask(alone)
+
+
 def test_results_of_workers_may_be_left_out(place: str, alone: Index, llm: SharedLLM, source: Path) -> None:
     index = Index.create(place, llm)
     encode_chunks(source, index)
@@ -153,6 +238,39 @@ def test_with_a_grace_prune_takes_nothing_from_workers(place: str, llm: SharedLL
     assert commit_document(source, index, [encoded]).new
 
 
+@pytest.mark.parametrize("takes", ["folder", "file"])
+@pytest.mark.parametrize("times", [2, 1000])
+def test_a_prune_that_takes_what_a_worker_is_writing(
+    takes: str, times: int, tmp_path: Path, llm: SharedLLM, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder, still empty, before the file is in it; or the file that has not its name yet."""
+    index = Index.create(tmp_path / "index", llm)
+    make, write, taken = files_module._make_folder, files_module._write_all, list[Path]()
+
+    def make_folder(folder: Path) -> None:
+        make(folder)
+        if takes == "folder" and folder.parent.name == "shards" and len(taken) < times:
+            taken.append(folder)
+            folder.rmdir()
+
+    def write_all(file: Any, buffers: Any) -> None:
+        write(file, buffers)
+        if takes == "file" and "shards" in file.name and len(taken) < times:
+            taken.append(Path(file.name))
+            Path(file.name).unlink()
+
+    monkeypatch.setattr(files_module, "_make_folder", make_folder)
+    monkeypatch.setattr(files_module, "_write_all", write_all)
+    if times == 1000:
+        with pytest.raises(StoreError, match=r"Writing shards/.* failed"):
+            encode_chunks(source, index)
+        return
+    commit_document(source, index, [encode_chunks(source, index)])
+    assert len(taken) == times
+    assert index.verify().ok
+    assert not [path for path in (tmp_path / "index" / "shards").rglob("*") if path.name.startswith(TEMP_PREFIX)]
+
+
 def test_workers_that_do_the_same_at_once_disturb_nobody(
     place: str, alone: Index, llm: SharedLLM, source: Path
 ) -> None:
@@ -200,15 +318,37 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path, llm: SharedLLM
     encoded = encode_chunks(source, index, (0, 2))
     with pytest.raises(ConfigError, match="are not those of tiny"):
         commit_document(tiny_document(*TEXTS), index, [encoded])
-    for chunks in ((2, 2), (-1, 3), (0, 10_000), (1.5, 2)):
+    wrong: list[Any] = [(2, 2), (-1, 3), (0, 10_000), (1.5, 2), 5, (0, 1, 2), (0,), (), (True, 2), (0, True), "ab"]
+    for chunks in [*wrong, (0, None), (0.0, 1), {0, 1}, {0: 1, 1: 2}, 10**400, (0, 10**400)]:
         with pytest.raises(ConfigError, match="is no range of the"):
-            encode_chunks(source, index, chunks)  # type: ignore[arg-type]
+            encode_chunks(source, index, chunks)
     with pytest.raises(ConfigError, match="attachments"):
         encode_chunks(source, index, attachments=True)
     small = Index.create(tmp_path / "small", llm, max_bytes=20_000)
     with pytest.raises(DiskBudgetError):
         encode_chunks(source, small)
     assert open_files(tmp_path / "small").sizes("shards") == {}
+
+
+def test_arguments_of_other_types_are_refused(tmp_path: Path, llm: SharedLLM, source: Path) -> None:
+    index = Index.create(tmp_path / "index", llm)
+    part = encode_chunks(source, index)
+    wrong: list[Any] = [part, None, 3, "ab", b"ab", [None], [part, 1], ["x"], {"a": part}, [[part]]]
+    for encoded in wrong:
+        with pytest.raises(ConfigError, match="is not a list of what encode_chunks returned"):
+            commit_document(source, index, encoded)
+    none: list[Any] = [None, 3, 1.5, True, [source], object(), {"a": 1}]
+    for no_source in none:
+        for call in (encode_chunks, commit_document, count_chunks, lambda given, _index: index.add(given)):
+            with pytest.raises(ConfigError, match="is no document"):
+                call(no_source, index)
+    with source.open(encoding="utf-8") as text, pytest.raises(ConfigError, match="gives str, not bytes"):
+        encode_chunks(text, index)  # type: ignore[arg-type]
+    graces: list[Any] = ["2h", True, [1], -1, float("nan"), b"1", {}, -(10**400)]
+    for grace in graces:
+        with pytest.raises(ConfigError, match="must be a number of seconds"):
+            index.prune(grace=grace)
+    assert commit_document(source, index, (one for one in [part])).new
 
 
 def test_results_can_be_sent_between_processes(tmp_path: Path, llm: SharedLLM, source: Path) -> None:

@@ -111,7 +111,7 @@ class PolicySearcher(Searcher):
         scores = [self._policy.leaf_scores(query.question, document) for document in self.documents]
         candidates = tuple(self._rescored(c, scores[c.document]) for c in found.candidates)
         nodes = self.choose(candidates, query, budget)
-        return Selection(found.documents, tuple(nodes), candidates, found.relevance)
+        return Selection(found.documents, tuple(nodes), candidates, found.relevance, grains=found.grains)
 
     def _rescored(self, candidate: CandidateChunk, scores: Sequence[float]) -> CandidateChunk:
         first = self.documents[candidate.document].first_leaf[candidate.chunk]

@@ -25,6 +25,7 @@ from sharedllm_docs.retrieval.marks import Marker
 from sharedllm_docs.retrieval.prepared import PreparedDocument
 from sharedllm_docs.retrieval.query import FULL_BUDGET, Query
 from sharedllm_docs.retrieval.searcher import Searcher, Selection
+from sharedllm_docs.retrieval.selection import too_small
 from sharedllm_docs.retrieval.signs import (
     GAIN,
     MATCH,
@@ -343,13 +344,8 @@ class Engine:
 
     def _load(self, selection: Selection) -> tuple[Injection, int]:
         if not selection.nodes:
-            trees = [candidate.tree for candidate in selection.candidates]
-            grain = max(asked) if (asked := selection.grains) else None
-            least = min(tree.num_kept(leaf, grain) for tree in trees for leaf in tree.leaves)
-            raise ConfigError(
-                f"The budget of rows is too small: the smallest leaf of these documents takes {least}.",
-                remedy=f"Use a budget of at least {least}.",
-            )
+            leaves = ((one.tree, leaf) for one in selection.candidates for leaf in one.tree.leaves)
+            raise too_small(leaves, max(selection.grains) if selection.grains else None)
         keys, values, read = self.source.rows(selection)
         front_tokens = len(self.llm.start_ids) if self.llm.profile.fusion == "joint" else 0
         positions, query_position = positions_of(self.llm.profile, selection.places(), front_tokens)

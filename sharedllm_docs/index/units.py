@@ -6,6 +6,7 @@ written twice. Only committing takes the writer's lock, once a document, for as 
 
 from __future__ import annotations
 
+import reprlib
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sharedllm_docs.checks import is_int
 from sharedllm_docs.documents.chunks import Chunk
 from sharedllm_docs.documents.document import Document, check_metadata
 from sharedllm_docs.documents.readers.identify import identify
@@ -112,8 +114,10 @@ class Work:
         self.index._store.check_room(sum(size for key, size in zip(keys, sizes, strict=True) if key not in there))
 
     def _range(self, chunks: tuple[int, int] | None) -> tuple[int, int]:
-        first, end = (0, self.chunks) if chunks is None else chunks
-        if not (isinstance(first, int) and isinstance(end, int) and 0 <= first < end <= self.chunks):
+        pair = (0, self.chunks) if chunks is None else chunks
+        whole = isinstance(pair, (tuple, list)) and len(pair) == 2 and all(map(is_int, pair))
+        first, end = pair if whole else (0, 0)
+        if not 0 <= first < end <= self.chunks:
             raise ConfigError(
                 f"chunks={chunks!r} is no range of the {self.chunks} chunks of {self.document.name}.",
                 remedy=f"Give the first and one past the last, within 0 and {self.chunks}.",
@@ -124,7 +128,8 @@ class Work:
         """See ``commit_document``; ``options``: ``metadata``, ``timeout``, ``max_bytes``, ``replace``."""
         begun = time.perf_counter()
         self._ingestion.take(encoded)
-        return _addition(self.index, **options).commit(self._ingestion, begun)
+        # a document whose damaged shards were replaced is written again: its manifest names the shards as they were
+        return _addition(self.index, force=self._ingestion.mended, **options).commit(self._ingestion, begun)
 
 
 class _Encoding:
@@ -156,7 +161,7 @@ class _Encoding:
         for chunk, rows in zip(batch, ingestion.encode_batch(batch), strict=True):
             blocks = RowLayout(ContextTree(ingestion.llm.profile, len(chunk))).blocks
             key = ingestion.keys[chunk.index]
-            made[chunk.index] = self._shards.put(chunk, key, rows.keys, rows.values, blocks)
+            made[chunk.index] = self._shards.put(chunk, key, rows.keys, rows.values, blocks, rows.ranks)
         return made
 
 
@@ -165,16 +170,21 @@ class _Commit(Ingestion):
 
     _vectors: NDArray[np.float32]
     _embeddings: NDArray[np.float32]
-    _mend = False
+    mended = False
+    """Whether a worker put a shard in the place of a damaged one."""
 
     def take(self, encoded: Iterable[EncodedChunks]) -> None:
         """Take the workers' results, in any order; those that are missing are looked for in the store.
 
         Raises:
-            ConfigError: one is of another document.
+            ConfigError: one is of another document, or none of a worker's results.
         """
+        if not isinstance(encoded, Iterable) or isinstance(encoded, EncodedChunks):
+            raise _no_result(encoded)
         self._taken = dict[str, ChunkRecord]()
         for part in encoded:
+            if not isinstance(part, EncodedChunks):
+                raise _no_result(part)
             keys = self.keys[part.first : part.end]
             if part.source_sha256 != self.document.source_sha256 or [r.key for r in part.records] != keys:
                 raise ConfigError(
@@ -182,7 +192,7 @@ class _Commit(Ingestion):
                     remedy="Encode and commit the same source with the same settings.",
                 )
             self._taken |= {record.key: record for record in part.records}
-            self._mend = self._mend or bool(part.replaced)
+            self.mended = self.mended or bool(part.replaced)
 
     def prepare(self) -> None:
         """The vectors of nodes and leaves: before the lock is taken, so that others need not wait."""
@@ -194,7 +204,7 @@ class _Commit(Ingestion):
 
     def _store_chunks(self, writer: IndexWriter, records: dict[int, ChunkRecord]) -> NDArray[np.float32]:
         """Fill ``records``; every shard must be there now, with the lock held, so that none is taken away any more."""
-        writer.take_chunks(list(self._taken.values()), mend=self._mend)
+        writer.take_chunks(list(self._taken.values()), mend=self.mended)
         for chunk, key in zip(self.chunks, self.keys, strict=True):
             found = writer.find_chunk(chunk, key)
             if found is not None:
@@ -209,6 +219,13 @@ class _Commit(Ingestion):
                 remedy="Encode them with encode_chunks, then commit again.",
             )
         return self._vectors
+
+
+def _no_result(given: object) -> ConfigError:
+    return ConfigError(
+        f"encoded: {reprlib.repr(given)} is not a list of what encode_chunks returned.",
+        remedy="Give a list of its results, or leave it out.",
+    )
 
 
 @contextmanager
@@ -390,6 +407,7 @@ def _addition(
     timeout: float = LOCK_TIMEOUT,
     max_bytes: int | None = None,
     replace: bool = True,
+    force: bool = False,
 ) -> Addition:
     return Addition(
         index._store,
@@ -398,7 +416,7 @@ def _addition(
         dict(metadata or {}),
         timeout,
         max_bytes,
-        force=False,
+        force=force,
         replace=replace,
         encode="all",
         reading=index._reading,

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import reprlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -26,6 +27,9 @@ READ = frozenset((1, SCHEMA))
 """Schemas that can be read; the first had no probe."""
 FOLDER = Path(__file__).with_name("calibrated")
 GENERIC = "generic"
+LARGEST = 1e9
+"""Numbers of a file lie between this and its negative, and spreads above its inverse: no sum of them overflows."""
+_PROBE = "probe"
 
 
 @dataclass(frozen=True)
@@ -82,16 +86,21 @@ class Probe:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Probe:
-        """From what ``to_dict`` gave; ValueError, KeyError or TypeError if it is damaged."""
-        layers = tuple(int(layer) for layer in values["layers"])
-        weights = tuple(tuple(float(one) for one in row) for row in values["weights"])
-        sizes = {len(row) for row in weights}
-        every = [float(values["bias"]), *(one for row in weights for one in row)]
-        if not layers or min(layers) < 0 or len(weights) != len(layers) or len(sizes) != 1 or not sizes.pop():
-            raise ValueError(f"the probe has {len(weights)} rows of weights for the layers {layers}")
-        if not all(map(math.isfinite, every)):
-            raise ValueError("the probe has weights that are no numbers")
-        return cls(layers, weights, float(values["bias"]))
+        """From what ``to_dict`` gave; ValueError, which says what is wrong, if it is damaged."""
+        held = _object(values, "probe", ("layers", "weights", "bias"))
+        layers, rows = _list(held["layers"], "the probe's layers"), _list(held["weights"], "the probe's weights")
+        whole = all(isinstance(one, int) and not isinstance(one, bool) for one in layers)
+        if not layers or not whole or layers[0] < 0 or layers != sorted(set(layers)):
+            raise ValueError(f"the probe's layers are {_shown(layers)}, not whole numbers from 0 up in rising order")
+        lists = [_list(row, "a row of the probe's weights") for row in rows]
+        sizes = sorted({len(row) for row in lists})
+        if len(lists) != len(layers) or len(sizes) != 1 or not sizes[0]:
+            raise ValueError(
+                f"the probe has {len(lists)} rows of {_shown(sizes)} weights for {len(layers)} layers, "
+                "not one row a layer, all of one length"
+            )
+        weights = tuple(tuple(_number(one, "a weight of the probe") for one in row) for row in lists)
+        return cls(tuple(layers), weights, _number(held["bias"], "the probe's bias"))
 
 
 @dataclass(frozen=True)
@@ -139,6 +148,20 @@ class Confidence:
         path.write_text(json.dumps(self.to_dict(), indent=1, sort_keys=True) + "\n", encoding="utf-8")
 
     @classmethod
+    def _of(cls, values: Any) -> Confidence:
+        """From what ``to_dict`` gave; ValueError, which says what is wrong, if it is damaged."""
+        held = _object(values, "its content", ("schema", "before", "after", "early", "threshold", "notes"))
+        schema = held["schema"]
+        if type(schema) is not int or schema not in READ:
+            raise ValueError(f"its schema is {_shown(schema)}, this version reads up to {SCHEMA}")
+        parts = {name: _logistic(held[name], name) for name in ("before", "after")}
+        early, threshold = (_number(held[name], repr(name), 0, 1) for name in ("early", "threshold"))
+        probe = Probe.of(held["probe"]) if "probe" in held else None
+        if probe is None and any(_PROBE in part.signs for part in parts.values()):
+            raise ValueError(f"it weighs the sign {_PROBE!r} and has no probe that gives it")
+        return cls(**parts, early=early, threshold=threshold, notes=_object(held["notes"], "'notes'"), probe=probe)
+
+    @classmethod
     def load(cls, path: str | Path) -> Confidence:
         """Read a JSON file that ``save`` wrote.
 
@@ -146,30 +169,55 @@ class Confidence:
             ConfigError: there is none, or it is damaged or of a newer version.
         """
         try:
-            values = json.loads(Path(path).read_text(encoding="utf-8"))
-            if values["schema"] not in READ:
-                raise ValueError(f"its schema is {values['schema']}, this version reads up to {SCHEMA}")
-            parts = {name: _logistic(values[name]) for name in ("before", "after")}
-            early, threshold = float(values["early"]), float(values["threshold"])
-            if not (0 <= early <= 1 and 0 <= threshold <= 1):
-                raise ValueError(f"early is {early} and threshold {threshold}, not in 0..1")
-            probe = Probe.of(values["probe"]) if "probe" in values else None
-            return cls(**parts, early=early, threshold=threshold, notes=dict(values["notes"]), probe=probe)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return cls._of(json.loads(Path(path).read_text(encoding="utf-8")))
+        except (OSError, ValueError, RecursionError) as error:
+            reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
             raise ConfigError(
-                f"The confidence file {str(path)!r} cannot be used: {error}.",
+                f"The confidence file {str(path)!r} cannot be used: {reason}.",
                 remedy="Make one with sharedllm-docs fit-confidence, or leave it out.",
             ) from error
 
 
-def _logistic(values: Mapping[str, Any]) -> Logistic:
+def _logistic(values: Any, part: str) -> Logistic:
+    held = _object(values, part, ("intercept", "signs"))
     signs = {}
-    for name, (mean, spread, weight) in values["signs"].items():
-        numbers = float(mean), float(spread), float(weight)
-        if not all(map(math.isfinite, numbers)) or numbers[1] <= 0:
-            raise ValueError(f"sign {name!r} has the values {numbers}")
-        signs[name] = numbers
-    return Logistic(float(values["intercept"]), signs)
+    for name, numbers in _object(held["signs"], f"the signs of {part!r}").items():
+        if len(_list(numbers, f"the sign {name!r}")) != 3:
+            raise ValueError(f"the sign {name!r} is {_shown(numbers)}, not three numbers: mean, spread and weight")
+        mean, spread, weight = numbers
+        signs[name] = (
+            _number(mean, f"the mean of the sign {name!r}"),
+            _number(spread, f"the spread of the sign {name!r}", least=1 / LARGEST),
+            _number(weight, f"the weight of the sign {name!r}"),
+        )
+    return Logistic(_number(held["intercept"], f"the intercept of {part!r}"), signs)
+
+
+def _object(values: Any, what: str, fields: Sequence[str] = ()) -> dict[str, Any]:
+    """A JSON object with these fields. Raises ValueError, which names what is wrong, as do the next ones."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{what} is {_shown(values)}, not an object")
+    for name in fields:
+        if name not in values:
+            raise ValueError(f"{what} has no {name!r}")
+    return values
+
+
+def _list(values: Any, what: str) -> list[Any]:
+    if not isinstance(values, list):
+        raise ValueError(f"{what} is {_shown(values)}, not a list")
+    return values
+
+
+def _number(value: Any, what: str, least: float = -LARGEST, most: float = LARGEST) -> float:
+    # whole numbers may be larger than any float: they are compared before they are converted
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not least <= value <= most:
+        raise ValueError(f"{what} is {_shown(value)}, not a number within {least:g}..{most:g}")
+    return float(value)
+
+
+def _shown(value: Any) -> str:
+    return reprlib.repr(value)
 
 
 @lru_cache

@@ -18,7 +18,15 @@ from sharedllm_docs.errors import ConfigError
 from sharedllm_docs.retrieval.candidates import LeafIndex, LeafScores
 from sharedllm_docs.retrieval.prepared import EMBEDDINGS, PreparedDocument
 from sharedllm_docs.retrieval.query import Query
-from sharedllm_docs.retrieval.selection import CandidateChunk, LeansBack, NodeScore, SelectedNode, right_half, select
+from sharedllm_docs.retrieval.selection import (
+    CandidateChunk,
+    LeansBack,
+    NodeScore,
+    SelectedNode,
+    right_half,
+    select,
+    too_small,
+)
 from sharedllm_docs.retrieval.spending import Section, spend
 from sharedllm_docs.retrieval.spread import centrality, section_span, spread_leaves, unknown_section
 
@@ -176,6 +184,7 @@ class Searcher:
 
         Raises:
             DocumentNotFoundError: no document has a section of this title; names those it has.
+            ConfigError: no leaf fits the budget; says how many rows the smallest takes.
         """
         sections = [section_span(document.document, query.section) for document in self.documents]
         if not any(sections):
@@ -193,6 +202,9 @@ class Searcher:
                         offered.append((candidates[-1], leaf, document.vectors[EMBEDDINGS][first + leaf.index]))
         grains = query.retrieval.grains
         nodes = spread_leaves(offered, budget, grains)
+        if offered and not nodes:
+            leaves = ((candidate.tree, leaf) for candidate, leaf, _vector in offered)
+            raise too_small(leaves, max(grains) if grains else None)
         return Selection(self.documents, tuple(nodes), tuple(candidates), 1.0, grains=grains)
 
     def _candidates(

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from sharedllm_docs.documents.tree import ContextTree, Node
+from sharedllm_docs.errors import ConfigError
 
 NodeScore = Callable[[Node], float]
 LeansBack = Callable[[int], bool]
@@ -128,7 +129,7 @@ def select(candidates: Sequence[CandidateChunk], budget: int, *, searched: int) 
         searched: maximum number of chunks to descend into when not everything fits.
 
     Returns:
-        nodes in document order (document, chunk, first token, level), without overlap.
+        nodes in document order (document, chunk, first token, level), without overlap; none only if no leaf fits.
     """
     leaves_only = bool(candidates) and not any(candidates[0].tree.profile.grains[:-1])
     chosen = Budgeted(budget)
@@ -145,7 +146,7 @@ def select(candidates: Sequence[CandidateChunk], budget: int, *, searched: int) 
             chosen.add(candidate, leaf)
             if chosen.left < smallest:  # looking for the other leaves' neighbours takes longer than all the rest
                 break
-        return chosen.in_order()
+        return chosen.in_order() or best_fitting(_by_score(candidates), budget)
     if _fits(budget, ((c.tree, node) for c in ranked for node in nodes_of(branches.of(c)))):
         searched = len(ranked)
     for candidate in ranked[:searched]:
@@ -156,7 +157,39 @@ def select(candidates: Sequence[CandidateChunk], budget: int, *, searched: int) 
         if not chosen.left:
             break
         chosen.add_all(candidate, candidate.tree.level(1))
-    return chosen.in_order()
+    return chosen.in_order() or best_fitting(_by_score(candidates), budget)
+
+
+def best_fitting(
+    leaves: Iterable[tuple[CandidateChunk, Node]], budget: int, grain: int | None = None
+) -> list[SelectedNode]:
+    """The first of these leaves that fits the budget, alone: where it is so small that none that was wanted does."""
+    for candidate, leaf in leaves:
+        chosen = Budgeted(budget)
+        chosen.add(candidate, leaf, grain)
+        if chosen.nodes:
+            return chosen.in_order()
+    return []
+
+
+def too_small(leaves: Iterable[tuple[ContextTree, Node]], grain: int | None) -> ConfigError:
+    """The error for a budget of rows that none of these leaves fits.
+
+    Args:
+        leaves: that are offered, each with its tree.
+        grain: the coarsest at which a leaf may be injected; None for its own.
+    """
+    least = min(tree.num_kept(leaf, grain) for tree, leaf in leaves)
+    return ConfigError(
+        f"The budget of rows is too small: the smallest leaf of these documents takes {least}.",
+        remedy=f"Use a budget of at least {least}.",
+    )
+
+
+def _by_score(candidates: Sequence[CandidateChunk]) -> list[tuple[CandidateChunk, Node]]:
+    """All leaves, best first."""
+    leaves = [(candidate, leaf) for candidate in candidates for leaf in candidate.tree.leaves]
+    return sorted(leaves, key=lambda one: (-one[0].leaf_scores[one[1].index], one[0].document, one[0].chunk))
 
 
 def _fits(budget: int, nodes: Iterator[tuple[ContextTree, Node]]) -> bool:

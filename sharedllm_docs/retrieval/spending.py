@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from sharedllm_docs.config import Profile
 from sharedllm_docs.documents.tree import Node
 from sharedllm_docs.errors import ConfigError
-from sharedllm_docs.retrieval.selection import CandidateChunk, SelectedNode, in_document_order
+from sharedllm_docs.retrieval.selection import CandidateChunk, SelectedNode, best_fitting, in_document_order
 
 WORTH: Mapping[int, float] = {1: 1.0, 2: 0.92, 4: 0.8, 8: 0.62, 16: 0.36}
 """What a leaf is worth at a grain: the share of what its rows gain in the loss of answers (docs/results.md)."""
@@ -107,6 +107,9 @@ def spend(
         taken[number] = step + 1
         if step + 2 < len(steps[number]):
             heapq.heappush(waiting, (-likely[number] * _gain(steps[number], step + 1), number, step + 1))
+    if not taken:  # a step that is worth less a row than the next is left out, but may be all that fits
+        best = sorted(range(len(leaves)), key=lambda number: -likely[number])
+        return best_fitting((leaves[number] for number in best), budget, max(grains))
     return in_document_order(_selected(*leaves[number], steps[number][step][2]) for number, step in taken.items())
 
 

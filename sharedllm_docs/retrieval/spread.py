@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.tree import Node
 from sharedllm_docs.errors import DocumentNotFoundError
-from sharedllm_docs.retrieval.selection import Budgeted, CandidateChunk, SelectedNode
+from sharedllm_docs.retrieval.selection import Budgeted, CandidateChunk, SelectedNode, best_fitting
 
 _SHOWN_TITLES = 12
 OfferedLeaf = tuple[CandidateChunk, Node, NDArray[np.float32]]
@@ -43,7 +43,8 @@ def spread_leaves(
         nearest = int(np.argmax(own @ (own.mean(0) + mean)))
         candidate, leaf, _ = offered[int(part[0 if part[0] == 0 else nearest])]
         chosen.add(candidate, leaf, grain)
-    return chosen.in_order()
+    central = sorted(offered, key=lambda one: -float(one[2] @ mean))
+    return chosen.in_order() or best_fitting(((candidate, leaf) for candidate, leaf, _ in central), budget, grain)
 
 
 def _grain_for(

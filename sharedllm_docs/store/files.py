@@ -31,6 +31,8 @@ Buffers = Sequence[bytes | memoryview]
 _BLOCK = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
+_TRIES = 10
+"""Number of times that a file is written whose folder goes away meanwhile."""
 
 
 class Files(ABC):
@@ -250,19 +252,29 @@ class LocalFiles(Files):
     def _put(self, path: str, buffers: Buffers, place: Callable[[Path, Path], None]) -> None:
         target = self._inside(path)
         with _disk_errors(f"Writing {path}", creating=place is _link):
-            _make_folder(target.parent)
-            temporary = target.with_name(f"{TEMP_PREFIX}{uuid4().hex}")
-            try:
-                with open(temporary, "xb") as file:
-                    _write_all(file, buffers)
-                    file.flush()
-                    os.fsync(file.fileno())
-                place(temporary, target)
-            except BaseException:
-                with suppress(FileNotFoundError):
-                    temporary.unlink()
-                raise
-            _sync_folder(target.parent)
+            for left in reversed(range(_TRIES)):
+                try:
+                    self._put_once(target, buffers, place)
+                    return
+                except FileNotFoundError:  # another process prunes: it took the folder, still empty, or the file in it
+                    if not left:
+                        raise
+
+    @staticmethod
+    def _put_once(target: Path, buffers: Buffers, place: Callable[[Path, Path], None]) -> None:
+        _make_folder(target.parent)
+        temporary = target.with_name(f"{TEMP_PREFIX}{uuid4().hex}")
+        try:
+            with open(temporary, "xb") as file:
+                _write_all(file, buffers)
+                file.flush()
+                os.fsync(file.fileno())
+            place(temporary, target)
+        except BaseException:
+            with suppress(FileNotFoundError):
+                temporary.unlink()
+            raise
+        _sync_folder(target.parent)
 
     def sizes_of(self, paths: Sequence[str]) -> dict[str, int]:
         found: dict[str, int] = {}

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from sharedllm_docs.config import Profile
+from sharedllm_docs.config import RANKED, Profile
 from sharedllm_docs.errors import ConfigError, FingerprintMismatchError, SchemaError
 from sharedllm_docs.store.canonical import canonical_bytes, normalised, sha256_hex
 from sharedllm_docs.store.keys import TokenIds, front_digest
@@ -63,6 +63,10 @@ class Fingerprint:
     store_dtype: str
     embedder: str | None
     schema: int = ROWS_SCHEMA
+
+    def ranks_of(self, tokens: int) -> int:
+        """Number of ranks that the shard of a chunk with so many tokens holds: all of them, or 0 for none."""
+        return tokens if self.keep in RANKED else 0
 
     @classmethod
     def for_profile(

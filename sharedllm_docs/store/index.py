@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import os
+import reprlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
@@ -327,7 +328,7 @@ class IndexStore:
         held = self._held.get(chunk.key)
         if held is not None:
             return ChunkRecord.of_encoded(held, start=chunk.start, end=chunk.end)
-        found = find_shard(self._files, chunk.key, self.fingerprint.store_dtype)
+        found = find_shard(self._files, chunk.key, self.fingerprint, chunk.end - chunk.start)
         return None if found is None else replace(found, start=chunk.start, end=chunk.end)
 
     def hold(
@@ -413,7 +414,7 @@ class IndexStore:
 
     def shard_writer(self) -> ShardWriter:
         """Writes shards without the lock, for workers; see ``ShardWriter``."""
-        return ShardWriter(self._files, self.fingerprint.store_dtype)
+        return ShardWriter(self._files, self.fingerprint)
 
     def check_room(self, needed: int, *, max_bytes: int | None = None) -> None:
         """Check, before encoding, that ``needed`` more bytes fit the budget and the disk.
@@ -448,13 +449,15 @@ class IndexStore:
                 folder.
 
         Raises:
-            ConfigError: a negative ``grace``.
+            ConfigError: a ``grace`` that is negative or no number.
             DamagedIndexError: a manifest is damaged, so nobody knows what it needs; nothing is removed.
             IndexLockedError: another process is writing.
         """
         kept = (REMOTE_GRACE if self._files.shared else 0.0) if grace is None else grace
-        if not kept >= 0:
-            raise ConfigError(f"grace={grace!r} must be a number of seconds, 0 or more.", remedy="Leave it out.")
+        if isinstance(kept, bool) or not isinstance(kept, (int, float)) or not kept >= 0:
+            raise ConfigError(
+                f"grace={reprlib.repr(grace)} must be a number of seconds, 0 or more.", remedy="Leave it out."
+            )
         with self._files.lock().held(timeout):
             return prune(self._catalog, kept)
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from sharedllm_docs.documents.chunks import Chunk
 from sharedllm_docs.store.files import Files
+from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.store.records import ChunkRecord
 from sharedllm_docs.store.shard import encode_shard, shard_path
 from sharedllm_docs.store.sources import find_shard
@@ -23,14 +24,14 @@ class ShardWriter:
 
     Args:
         files: the files of the index.
-        store_dtype: of the index's fingerprint.
+        fingerprint: of the index.
 
     Attributes:
         replaced: keys of the shards that took the place of damaged ones.
     """
 
-    def __init__(self, files: Files, store_dtype: str) -> None:
-        self._files, self._dtype = files, store_dtype
+    def __init__(self, files: Files, fingerprint: Fingerprint) -> None:
+        self._files, self._fingerprint = files, fingerprint
         self.replaced: set[str] = set()
 
     def present(self, keys: Sequence[str]) -> set[str]:
@@ -40,10 +41,12 @@ class ShardWriter:
 
     def find(self, chunk: Chunk, key: str) -> ChunkRecord | None:
         """The record of a shard that is there and passes its check; None where the chunk must be encoded."""
-        found = find_shard(self._files, key, self._dtype)
+        found = find_shard(self._files, key, self._fingerprint, len(chunk))
         return None if found is None else replace(found, start=chunk.start, end=chunk.end)
 
-    def put(self, chunk: Chunk, key: str, keys: Any, values: Any, blocks: Blocks) -> ChunkRecord:
+    def put(
+        self, chunk: Chunk, key: str, keys: Any, values: Any, blocks: Blocks, ranks: Sequence[int] | None
+    ) -> ChunkRecord:
         """Write the rows of a chunk, unless another worker was quicker; then its shard is the one that counts.
 
         Args:
@@ -52,12 +55,13 @@ class ShardWriter:
             keys: [G, Ls, KV, D], unrotated.
             values: the same shape.
             blocks: ``RowLayout.blocks``.
+            ranks: of its tokens, where rows are chosen by attention (``ContextTree.ranks``); else None.
 
         Raises:
             DiskFullError: the disk is full.
             StoreError: shapes or numbers that cannot be stored.
         """
-        shard = encode_shard(key, self._dtype, keys, values, blocks)
+        shard = encode_shard(key, self._fingerprint.store_dtype, keys, values, blocks, ranks)
         if not self._files.create(shard_path(key), shard.buffers):
             there = self.find(chunk, key)
             if there is not None:

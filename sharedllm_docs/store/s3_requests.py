@@ -6,6 +6,7 @@ Works on objects and their tags; knows nothing of what is in them.
 from __future__ import annotations
 
 import asyncio
+import reprlib
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
 
-from sharedllm_docs.errors import SharedLLMError, StoreError
+from sharedllm_docs.errors import ConfigError, SharedLLMError, StoreError
 
 PARALLEL = 48
 """Maximum number of requests of one index at the same time."""
@@ -85,12 +86,15 @@ class TooLargeError(Exception):
 
 def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
     """Storage options with this module's timeouts and bounds; what the caller gives stays."""
+    own = options.get("config_kwargs", {})
+    if not isinstance(own, Mapping):
+        raise ConfigError(f"config_kwargs={reprlib.repr(own)} is no mapping.", remedy="Give a dict, or leave it out.")
     config = {
         "connect_timeout": 5,
         "read_timeout": 20,
         "max_pool_connections": PARALLEL,
         "retries": {"mode": "standard", "total_max_attempts": 2},
-        **options.get("config_kwargs", {}),
+        **own,
     }
     return {**options, "config_kwargs": config}
 
@@ -258,7 +262,18 @@ class Bucket:
 
     async def _call(self, method: str, **options: Any) -> Any:
         self.requests += 1
+        await self._connect()
         return await self.fs._call_s3(method, Bucket=self.bucket, **options)
+
+    async def _connect(self) -> None:
+        """Make the client, which is made once. What the settings lack or have wrong is raised as it happens to be."""
+        try:
+            await self.fs.set_session()
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise StoreError(
+                f"The settings for {self.url} cannot be used: {_line(error)}.",
+                remedy="Correct storage_options, AWS_ENDPOINT_URL (https://host) or the files of AWS.",
+            ) from error
 
     async def _again(self, call: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """The result of a request, which is repeated while the failure may pass; each pause is drawn at random."""

@@ -19,6 +19,7 @@ from sharedllm_docs.errors import DamagedIndexError
 from sharedllm_docs.store.canonical import sha256_hex
 from sharedllm_docs.store.catalog import damaged
 from sharedllm_docs.store.files import ByteRange, Files
+from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.store.records import MAX_SHARD, ChunkRecord
 from sharedllm_docs.store.shard import (
     Block,
@@ -228,20 +229,40 @@ class FetchedSource(ShardSource):
         ]
 
 
-def find_shard(files: Files, key: str, store_dtype: str) -> ChunkRecord | None:
+def find_shard(files: Files, key: str, fingerprint: Fingerprint, tokens: int) -> ChunkRecord | None:
     """The record of a shard on disk that no manifest vouches for, checked whole against its own description.
 
-    Its place in a document is left at 0. None if there is no shard, or a damaged one, or one of another dtype.
+    Its place in a document is left at 0. None if there is no shard, or a damaged one, or one of another dtype, or one
+    that lacks the ranks of its tokens though the index chooses rows by them.
+
+    Args:
+        files: the files of the index.
+        key: of the chunk.
+        fingerprint: of the index.
+        tokens: number of the chunk's tokens.
     """
     try:
         data = files.read(shard_path(key), MAX_SHARD)
         head = check_shard(data)
     except (FileNotFoundError, ValueError):
         return None
-    if head.key != key or head.dtype != store_dtype:
+    if (head.key, head.dtype, head.ranked) != (key, fingerprint.store_dtype, fingerprint.ranks_of(tokens)):
         return None
     head_sha256 = sha256_hex(memoryview(data)[: head.head_bytes])
     return ChunkRecord.of(head, head_sha256, sha256_hex(data), start=0, end=0)
+
+
+def lacking_ranks(files: Files, record: ChunkRecord, wanted: int) -> str | None:
+    """What is wrong with the ranks of a shard whose bytes are known to be intact; None if it holds as many as wanted.
+
+    Raises:
+        FileNotFoundError, DamagedIndexError: the shard is missing, or a file that is not read.
+    """
+    try:
+        held = parse_head(files.read_ranges([(record.path, 0, record.head_bytes)])[0]).ranked
+    except ValueError as error:
+        return str(error)
+    return None if held == wanted else f"it holds the ranks of {held} tokens instead of {wanted}"
 
 
 def _join(ranges: Sequence[ByteRange]) -> Iterator[tuple[str, list[int]]]:

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 from sharedllm_docs.errors import DamagedIndexError, IndexNotFoundError
 from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, Damage, damage_of
+from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.store.records import MAX_SHARD, ChunkRecord, DocumentRecord, kept_source_path
 from sharedllm_docs.store.shard import check_shard
+from sharedllm_docs.store.sources import lacking_ranks
 
 Progress = Callable[[int, int, str], None]
 """Called with bytes done, bytes in all, and the file just checked."""
 
-_Expected = tuple[str, int, str, str]  # path, bytes, sha256 ("": a chunk not read yet), document key
+_Expected = tuple[str, int, str, str, tuple[ChunkRecord, int] | None]
+"""Path, bytes, sha256 ("": a chunk not read yet), document key; of a shard with ranks its record and their number."""
 
 
 @dataclass(frozen=True)
@@ -63,12 +66,15 @@ def verify_document(catalog: Catalog, key: str, progress: Progress | None = None
 
 def damaged_chunks(catalog: Catalog, record: DocumentRecord) -> tuple[int, ...]:
     """Numbers of the document's chunks whose shard is missing or damaged; chunks not read yet are neither."""
-    return tuple(i for i, chunk in enumerate(record.chunks) if _damage(catalog, _shard(chunk, record)) is not None)
+    fingerprint = _fingerprint(catalog)
+    expected = [_shard(chunk, record, fingerprint) for chunk in record.chunks]
+    return tuple(number for number, one in enumerate(expected) if _damage(catalog, one) is not None)
 
 
 def _verify(catalog: Catalog, records: list[DocumentRecord], progress: Progress | None) -> VerifyReport:
     entries: dict[str, _Expected] = {}
-    for entry in (entry for record in records for entry in _expected(record)):
+    fingerprint = _fingerprint(catalog)
+    for entry in (entry for record in records for entry in _expected(record, fingerprint)):
         # another document may know the digest that this one does not
         if entry[0] not in entries or not entries[entry[0]][2]:
             entries[entry[0]] = entry
@@ -85,24 +91,33 @@ def _verify(catalog: Catalog, records: list[DocumentRecord], progress: Progress 
     return VerifyReport(len(expected), done, tuple(damages), 0, len(unread))
 
 
-def _expected(record: DocumentRecord) -> Iterator[_Expected]:
+def _expected(record: DocumentRecord, fingerprint: Fingerprint | None) -> Iterator[_Expected]:
     for role, file in record.files.items():
-        yield record.file_path(role), file.bytes, file.sha256, record.key
+        yield record.file_path(role), file.bytes, file.sha256, record.key, None
     if record.source_bytes:
-        yield kept_source_path(record.source_sha256), record.source_bytes, record.source_sha256, record.key
+        yield kept_source_path(record.source_sha256), record.source_bytes, record.source_sha256, record.key, None
     for chunk in record.chunks:
-        yield _shard(chunk, record)
+        yield _shard(chunk, record, fingerprint)
 
 
-def _shard(chunk: ChunkRecord, record: DocumentRecord) -> _Expected:
-    return chunk.path, chunk.bytes, chunk.sha256, record.key
+def _shard(chunk: ChunkRecord, record: DocumentRecord, fingerprint: Fingerprint | None) -> _Expected:
+    ranks = 0 if fingerprint is None else fingerprint.ranks_of(chunk.end - chunk.start)
+    return chunk.path, chunk.bytes, chunk.sha256, record.key, (chunk, ranks) if ranks else None
+
+
+def _fingerprint(catalog: Catalog) -> Fingerprint | None:
+    """Of the index; None where its head cannot be read, which is found by itself."""
+    try:
+        return catalog.load_head().fingerprint
+    except (DamagedIndexError, IndexNotFoundError):
+        return None
 
 
 def _damage(catalog: Catalog, expected: _Expected) -> Damage | None:
-    path, size, sha256, document = expected
+    path, size, sha256, document, ranked = expected
     try:
         if not sha256:
-            return _own_damage(path, catalog.files.read(path, MAX_SHARD), document)
+            return _own_damage(path, catalog.files.read(path, MAX_SHARD), document, ranked)
         present = catalog.files.size(path)
         found, digest = (present, "") if present not in (None, size) else catalog.files.digest(path)
     except FileNotFoundError:
@@ -113,15 +128,21 @@ def _damage(catalog: Catalog, expected: _Expected) -> Damage | None:
         return Damage(path, f"it has {found} bytes instead of {size}", document)
     if digest != sha256:
         return Damage(path, "its checksum does not match", document)
+    if ranked is not None:
+        reason = lacking_ranks(catalog.files, *ranked)
+        return None if reason is None else Damage(path, reason, document)
     return None
 
 
-def _own_damage(path: str, data: bytes, document: str) -> Damage | None:
+def _own_damage(path: str, data: bytes, document: str, ranked: tuple[ChunkRecord, int] | None) -> Damage | None:
     """What is wrong with a shard that its manifest does not know yet, by the shard's own checksums."""
     try:
-        check_shard(data)
+        held = check_shard(data).ranked
     except ValueError as error:
         return Damage(path, str(error), document)
+    wanted = 0 if ranked is None else ranked[1]
+    if wanted and held != wanted:
+        return Damage(path, f"it holds the ranks of {held} tokens instead of {wanted}", document)
     return None
 
 

@@ -42,7 +42,7 @@ from sharedllm_docs.store.records import (
     side_files,
 )
 from sharedllm_docs.store.shard import Buffer, EncodedShard, encode_shard, shard_path
-from sharedllm_docs.store.sources import find_shard
+from sharedllm_docs.store.sources import find_shard, lacking_ranks
 
 Blocks = Sequence[tuple[int, int]]
 
@@ -108,11 +108,12 @@ class IndexWriter:
 
         A shard found on disk is checked whole against its own checksums; a damaged one counts as absent.
         """
-        found = self._find(key)
+        found = self._find(key, len(chunk))
         return None if found is None else replace(found, start=chunk.start, end=chunk.end)
 
     def take_chunks(self, records: Sequence[ChunkRecord], *, mend: bool = False) -> set[str]:
-        """Take shards for stored that a worker without the lock wrote or checked; only their sizes are looked at.
+        """Take shards for stored that a worker without the lock wrote or checked; only their sizes are looked at,
+        and where rows are chosen by attention their heads: they must hold the ranks of the tokens.
 
         Args:
             records: as the workers gave them.
@@ -123,13 +124,18 @@ class IndexWriter:
         """
         sizes = self._files.sizes_of([record.path for record in records])
         there = {record.key: record for record in records if sizes.get(record.path) == record.bytes}
+        there = {key: record for key, record in there.items() if self._as_ranked(record)}
         self._known |= there
         self._replaced = self._replaced or mend
         return set(there)
 
-    def _find(self, key: str) -> ChunkRecord | None:
+    def _as_ranked(self, record: ChunkRecord) -> bool:
+        ranks = self._head.fingerprint.ranks_of(record.end - record.start)
+        return not ranks or lacking_ranks(self._files, record, ranks) is None
+
+    def _find(self, key: str, tokens: int) -> ChunkRecord | None:
         if key not in self._known:
-            found = find_shard(self._files, key, self._head.fingerprint.store_dtype)
+            found = find_shard(self._files, key, self._head.fingerprint, tokens)
             if found is None:
                 return None
             self._known[key] = found
@@ -176,7 +182,7 @@ class IndexWriter:
 
         Raises as ``put_chunk``.
         """
-        return self._find(shard.head.key) or self._write(shard)
+        return self._find(shard.head.key, shard.head.ranked) or self._write(shard)
 
     def _put(
         self, chunk: Chunk, key: str, keys: Any, values: Any, blocks: Blocks, ranks: Sequence[int] | None

@@ -16,7 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from sharedllm_docs.errors import DamagedDocumentError, DocumentError, DocumentNotFoundError, DocumentTooLargeError
+from sharedllm_docs.errors import (
+    ConfigError,
+    DamagedDocumentError,
+    DocumentError,
+    DocumentNotFoundError,
+    DocumentTooLargeError,
+)
 
 SourceLike = str | Path | bytes | BinaryIO
 
@@ -63,6 +69,7 @@ def open_source(source: SourceLike, *, name: str | None, max_bytes: int) -> Iter
     """Find, measure and hash a document; a remote one is copied to a temporary file that goes away on exit.
 
     Raises:
+        ConfigError: when it is nothing that can be read.
         DocumentNotFoundError: when there is no such file, or it is a folder.
         DocumentTooLargeError: when it has more than ``max_bytes`` bytes.
         DamagedDocumentError: when a local file changed while it was open here.
@@ -82,6 +89,11 @@ def open_source(source: SourceLike, *, name: str | None, max_bytes: int) -> Iter
             if _stamp(path) != before:
                 raise DamagedDocumentError(f"{path} changed while it was read.", remedy="Read it again.")
     else:
+        if not callable(getattr(source, "read", None)):
+            raise ConfigError(
+                f"source={source!r:.100} is no document.",
+                remedy="Give a path, a URL, bytes, a file opened for reading bytes, or a Document.",
+            )
         data = b"".join(_blocks(source, max_bytes))
         opened_name = getattr(source, "name", None)
         own_name = Path(opened_name).name if isinstance(opened_name, str) else "document"
@@ -171,6 +183,11 @@ def _blocks(file: BinaryIO, max_bytes: int) -> Iterator[bytes]:
     """The file's bytes, up to the first block that goes beyond ``max_bytes``."""
     done = 0
     while done <= max_bytes and (block := file.read(_BLOCK)):
+        if not isinstance(block, bytes):
+            raise ConfigError(
+                f"The file that is to be read gives {type(block).__name__}, not bytes.",
+                remedy="Open it with mode 'rb'.",
+            )
         done += len(block)
         yield block
 
