@@ -8,6 +8,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +28,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 # No test uses a process that stays, or leaves one behind, but those that say so; so do the processes that tests start.
 os.environ["SHAREDLLM_DOCS_STAY"] = "0"
+
+# A shell that starts the tests in the background has SIGINT ignored, which they and their processes would inherit; what
+# Ctrl-C does is tested as it is in a terminal.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # No test depends on how fast the machine is: an example has no deadline. "ci" draws the same examples in every run.
 settings.register_profile("any-machine", deadline=None)

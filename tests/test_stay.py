@@ -281,10 +281,12 @@ def files_of(one):
 
 
 def alive(pid):
+    """Whether any thread of a process lives: its first one may be dead while another still holds files and locks."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except OSError:
-        return False
+        states = [task.read_text().rpartition(")")[2].split()[0] for task in Path(f"/proc/{pid}/task").glob("*/stat")]
+    except OSError:  # a thread went away meanwhile
+        return Path(f"/proc/{pid}").exists()
+    return any(state not in "ZX" for state in states)
 
 
 def test_a_killed_process_is_no_error(fresh, folder, model):

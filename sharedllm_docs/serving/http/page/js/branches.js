@@ -31,7 +31,7 @@ export async function show(about, turn, chunk = null) {
     if (mine !== shown) return undefined;
     draw(view);
   }
-  if (chunk !== null) await open(chunk);
+  if (mine.chunk !== null) await open(mine.chunk); // another one may have been clicked meanwhile
   else at("tree").replaceChildren();
   return undefined;
 }
@@ -50,12 +50,14 @@ function draw({ chunks, question }) {
   at("branches-said").textContent = question
     ? `${counted(rows, "row")} of ${count(taken.length)} of ${counted(chunks.length, "chunk")} injected`
     : counted(chunks.length, "chunk");
-  const focus = chunks.find((one) => one.selected)?.index ?? 0;
+  const held = at("strip").contains(document.activeElement) ? Number(document.activeElement.dataset.chunk) : null;
+  const focus = held ?? chunks.find((one) => one.selected)?.index ?? 0;
   at("strip").replaceChildren(...chunks.map((one) => h("button", {
     type: "button", class: `chunk ${state(one)}`, tabindex: one.index === focus ? 0 : -1, data: { chunk: String(one.index) },
     "aria-label": described(one), title: described(one), style: { "--share": share(one) },
     on: { click: () => { open(one.index); told.chosen(one.index); told.page(one.start_page); } },
   })));
+  if (held !== null) at("strip").querySelector(`[data-chunk="${held}"]`)?.focus({ preventScroll: true });
 }
 
 const state = (one) => {
@@ -98,6 +100,7 @@ function move(event) {
 /** The tree of a chunk: a line for each level, a cell for each node, as wide as its tokens. */
 async function open(chunk) {
   const mine = shown;
+  mine.chunk = chunk;
   for (const cell of at("strip").children) cell.toggleAttribute("aria-current", Number(cell.dataset.chunk) === chunk);
   let view;
   try {

@@ -32,7 +32,8 @@ async function begin() {
   conversation.draw();
   await conversation.place();
   await showView();
-  if (!matchMedia("(pointer: coarse)").matches) at("question").focus();
+  // whoever has gone somewhere by the keyboard meanwhile is left there
+  if (document.activeElement === document.body && !matchMedia("(pointer: coarse)").matches) at("question").focus();
 }
 
 /** The indexes of the server: a choice only where there are several. */
