@@ -176,11 +176,16 @@ class Profile:
             problems.append(f"query_offset={self.query_offset} must not be negative.")
         return problems
 
-    def at_grain(self, grain: int) -> Profile:
+    def at_grain(self, grain: int, keep: Keep | None = None) -> Profile:
         """The same profile with one row in ``grain`` tokens stored, chosen by attention unless ``keep`` says otherwise.
 
+        Args:
+            grain: tokens a row, 1 or more.
+            keep: which of them; None for the profile's own, ``reread`` in place of ``last`` above grain 1.
+
         Raises:
-            ConfigError: the profile injects nodes of several levels, whose grains belong together.
+            ConfigError: a grain below 1, or one that ``keep`` does not allow, or the profile injects nodes of several
+                levels, whose grains belong together.
         """
         if any(self.grains[:-1]):
             raise ConfigError(
@@ -188,7 +193,11 @@ class Profile:
                 "trained.",
                 remedy="Leave grain out, or use the 'prefix' profile.",
             )
-        keep = "reread" if self.keep == "last" and grain > 1 else self.keep
+        if not is_int(grain) or grain < 1:
+            raise ConfigError(
+                f"grain={grain!r} must be a whole number of tokens a row, 1 or more.", remedy="Use 1 or more."
+            )
+        keep = keep or ("reread" if self.keep == "last" and grain > 1 else self.keep)
         return replace(self, grains=(*self.grains[:-1], grain), keep=keep)
 
     def resolve(self, num_layers: int) -> Profile:

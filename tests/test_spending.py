@@ -291,3 +291,28 @@ def test_a_step_that_is_worth_little_is_taken_where_nothing_else_fits(grains):
     found = spend(candidates, [(0, 0)] * 4, 2, grains)
     assert [(one.node.index, one.grain) for one in found] == [(2, 16)]
     assert spend(candidates, [(0, 0)] * 4, 1, grains) == []
+
+
+@pytest.mark.parametrize("recorded", [None, 1, 4, 1_000_000])
+def test_the_grain_and_keep_of_the_command_line_count_together(monkeypatch, recorded):
+    """Whatever the index has recorded: what was not given is in no message."""
+    held = None if recorded is None else Profile.prefix().at_grain(recorded)
+    monkeypatch.setattr(backend, "_recorded_profile", lambda _url: held)
+
+    def profile(**options):
+        return backend._profile(ProfileOptions(profile="prefix", **options), {}, "index")
+
+    for grain in (0, -1):
+        with pytest.raises(ConfigError, match=rf"--grain {grain} is no number of tokens a row\. Use --grain 1 or more"):
+            profile(grain=grain)
+    for keep in (None, "last"):
+        with pytest.raises(ConfigError, match="must be a whole number of tokens a row"):
+            Profile.prefix().at_grain(0, keep)
+    with pytest.raises(ConfigError, match="grain 3 does not divide") as raised:
+        profile(keep="last", grain=3)
+    assert "1000000" not in str(raised.value)
+    assert [(p.stored_grain, p.keep) for p in (profile(keep="last", grain=4), profile(keep="last", grain=1))] == [
+        (4, "last"),
+        (1, "last"),
+    ]
+    assert (profile(grain=3).stored_grain, profile(grain=3).keep) == (3, "reread")

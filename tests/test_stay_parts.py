@@ -409,6 +409,10 @@ def test_lengths_of_time():
     for text in ("", "m", "-1m", "10 minutes", "1e9"):
         with pytest.raises(ConfigError, match="is not a length of time"):
             parse_duration(text, "--stay")
+    assert parse_duration("999999d", "--grace") == 999_999 * 86_400
+    for text in ("9999999999999999d", "1000000d", "1000000", "999999.5h", "9" * 5000):
+        with pytest.raises(ConfigError, match=r"is too long: .* s, m, h or d may be 999999 at most\. Use .* 999999d"):
+            parse_duration(text, "--grace")
 
 
 def chosen(monkeypatch, *, stay=None, no_stay=False, debug=False, variable=None, terminal=False):

@@ -104,6 +104,8 @@ def _options(model: LoadingOptions | None, profile: ProfileOptions | None, url: 
 def _profile(options: ProfileOptions, model: Mapping[str, Any], url: str) -> Profile | str | None:
     """The profile asked for: a name if no setting of it is changed, None if nothing was asked for."""
     changes = options.changes()
+    if options.grain is not None and options.grain < 1:
+        raise ConfigError(f"--grain {options.grain} is no number of tokens a row.", remedy="Use --grain 1 or more.")
     if not changes and options.grain is None:
         return options.profile
     recorded = _recorded_profile(url)
@@ -111,8 +113,9 @@ def _profile(options: ProfileOptions, model: Mapping[str, Any], url: str) -> Pro
         chosen = recorded
     else:
         chosen = _base_profile(options.profile, _adapter_folder(model))
-    chosen = replace(chosen, **changes)
-    return chosen if options.grain is None else chosen.at_grain(options.grain)
+    if options.grain is not None:  # together with --keep: the recorded grain need not be one that it allows
+        chosen = chosen.at_grain(options.grain, changes.get("keep"))
+    return replace(chosen, **changes)
 
 
 def _recorded_profile(url: str) -> Profile | None:

@@ -9,7 +9,9 @@ from sharedllm_docs.errors import ConfigError
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(I?)B?\s*", re.IGNORECASE)
 _LAYERS = re.compile(r"\s*(\d{1,4})\s*(?:-\s*(\d{1,4})\s*)?")
-_DURATION = re.compile(r"\s*(\d{1,6}(?:\.\d+)?)\s*([smhd]?)\s*", re.IGNORECASE)
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhd]?)\s*", re.IGNORECASE)
+_LONGEST = 999_999
+"""Of any unit."""
 _SECONDS = {"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}
 _POWER = {"": 0, "K": 1, "M": 2, "G": 3, "T": 4}
 
@@ -28,14 +30,20 @@ def parse_size(text: str, option: str) -> int:
 
 
 def parse_duration(text: str, option: str) -> float:
-    """Seconds of a time such as ``10m``, ``90s``, ``2h`` or ``90``; 0 is one too.
+    """Seconds of a time such as ``10m``, ``90s``, ``2h``, ``7d`` or ``90``; 0 is one too.
 
     Raises:
-        ConfigError: when it is malformed.
+        ConfigError: when it is malformed or too long.
     """
     match = _DURATION.fullmatch(text)
     if not match:
-        raise ConfigError(f"{option}={text!r} is not a length of time.", remedy="Write it as 90s, 10m or 2h.")
+        raise ConfigError(f"{option}={text!r} is not a length of time.", remedy="Write it as 90s, 10m, 2h or 7d.")
+    if float(match[1]) > _LONGEST:
+        shown = text if len(text) <= 40 else f"{text[:40]}..."
+        raise ConfigError(
+            f"{option}={shown!r} is too long: the number before s, m, h or d may be {_LONGEST} at most.",
+            remedy=f"Use at most {_LONGEST}d.",
+        )
     return float(match[1]) * _SECONDS[match[2].lower()]
 
 
