@@ -49,11 +49,16 @@ _YES_OR_NO = re.compile(r"^(yes|no|true|false)\b", re.IGNORECASE)
 _DIGITS = re.compile(r"\d[\d.,]*")
 _ALONE = re.compile(r"(?<![^\W_])\d[\d.,]*(?![\d.,]*[^\W_])")
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
-_SPELLED = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
-    "eighteen nineteen twenty"
-)
-_COUNTS = {str(number): word for number, word in enumerate(_SPELLED.split())}
+_SMALL = 10
+"""Numbers up to this one may have been counted, and need not stand in the text."""
+_TEENS = ["eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_ONES = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+_SPELLED = {str(number): word for number, word in enumerate(_TEENS, start=11)} | {
+    str(10 * ten + one): word + (f"-{_ONES[one - 1]}" if one else "")
+    for ten, word in enumerate(_TENS, start=2)
+    for one in range(10)
+}
 _MARGIN = 24
 _UNLIKELY = -12.0
 """Log-likelihoods below this say no more."""
@@ -197,16 +202,25 @@ def stands_in(question: str, answer: str, selection: Selection) -> bool:
     """
     text = "\n".join(_injected_spans(selection)).lower()
     unknown = selection.scores.unknown if selection.scores is not None else frozenset[str]()
-    if any(not unknown.isdisjoint(terms(year)) for year in _YEAR.findall(question)):
-        return False
+    for year in _YEAR.findall(question):
+        # leaves may cut a word in two, so what they do not know may still be there
+        if not unknown.isdisjoint(terms(year)) and all(year not in one.document.text for one in selection.documents):
+            return False
     given = _digits(text) | _digits(question)
-    if not all(number in given or _COUNTS.get(number, number) in text for number in _digits(answer, alone=True)):
+    if not all(number in given or _may_be_said(number, text) for number in _digits(answer, alone=True)):
         return False
     if _DIGITS.search(answer) or _YES_OR_NO.match(answer):
         return True
     asked = terms(question)
     own = [term for term in terms(answer) if not any(term in other or other in term for other in asked)]
     return not own or not {*own}.isdisjoint(terms(text))
+
+
+def _may_be_said(number: str, text: str) -> bool:
+    """Whether a number that a text does not have in digits may be counted, or be there in words."""
+    if len(number) < 3 and (int(number) <= _SMALL or " the " not in text):  # the words of English alone are known
+        return True
+    return number in _SPELLED and _SPELLED[number] in text
 
 
 def _injected_spans(selection: Selection) -> list[str]:
