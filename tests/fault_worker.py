@@ -6,7 +6,7 @@ import torch
 
 from sharedllm_docs import GenerationConfig, Index, RetrievalConfig
 from tests.tiny_text import tiny_document, tiny_llm
-from tests.waiting import PATIENCE, counting_calls
+from tests.waiting import counting_calls
 
 SHORT = GenerationConfig(max_new_tokens=4)
 ALWAYS = RetrievalConfig(relevance_floor=0, budget=32)
@@ -62,7 +62,7 @@ def read_lazily(url, question, *, background, dies_at=None, counted=None, result
         if background:
             index.read_in_background()
         text = index.ask(question, retrieval=ALWAYS, generation=SHORT).text
-        assert index.wait(PATIENCE)
+        assert index.wait()
     if counted is not None:
         counted.put(calls())
     if results is not None:

@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from sharedllm_docs.errors import UnknownIndexError
+from sharedllm_docs.errors import IndexNotFoundError, StoreError, UnknownIndexError
 from sharedllm_docs.index.index import Index
 from sharedllm_docs.serving.resident import Resident
 
@@ -98,10 +98,16 @@ class Desk:
 
         Raises:
             UnknownIndexError: there is none; names those there are.
-            IndexNotFoundError: it was moved or removed since.
+            IndexNotFoundError: it was moved or removed since, or something else lies there.
         """
         self.check_name(name)
-        found = self._residents[name].index()
+        try:
+            found = self._residents[name].index()
+        except StoreError as error:
+            if type(error) is not StoreError:
+                raise
+            # what lies there now is no index, as a file: for those who ask it is away
+            raise IndexNotFoundError(error.message, remedy=error.remedy) from error
         with self._renewing:
             renewed, self._indexes[name] = found is not self._indexes[name], found
         if renewed:

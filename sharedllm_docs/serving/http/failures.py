@@ -6,9 +6,12 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -43,7 +46,7 @@ STATUS: dict[type[SharedLLMError], int] = {
     errors.DiskBudgetError: 507,
     errors.IndexLockedError: 503,
     errors.ModelError: 503,
-    errors.IndexNotFoundError: 500,
+    errors.IndexNotFoundError: 503,
     errors.DamagedIndexError: 500,
     errors.FingerprintMismatchError: 500,
     errors.SchemaError: 500,
@@ -51,6 +54,39 @@ STATUS: dict[type[SharedLLMError], int] = {
     errors.SharedLLMError: 500,
 }
 """Of a class not named here its nearest base class counts."""
+
+
+SECONDS_BETWEEN = 60.0
+"""Within which the same failure is logged once: an index that is away fails at every request."""
+
+
+class SeldomLog:
+    """Logs failures that the project foresees: a line without traceback, the same one seldom.
+
+    Args:
+        clock: seconds, for tests.
+    """
+
+    _MOST = 100
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._told: dict[str, float] = {}
+
+    def tell(self, error: SharedLLMError, what: str) -> None:
+        """Log why something failed, unless that was said lately.
+
+        Args:
+            error: the reason.
+            what: failed, as "GET /v1/models".
+        """
+        said, now = str(error), self._clock()
+        if now - self._told.get(said, -math.inf) < SECONDS_BETWEEN:
+            return
+        if len(self._told) >= self._MOST:
+            self._told.clear()
+        self._told[said] = now
+        log.error("%s failed: %s", what, " ".join(said.split()))
 
 
 def status_of(error: SharedLLMError) -> int:
@@ -131,10 +167,12 @@ def response_to(error: BaseException, hidden: Mapping[str, str]) -> JSONResponse
 def answer_errors(app: FastAPI) -> None:
     """Have an app answer the errors of the project, of requests and of routes so; ``LastResort`` does the rest."""
 
+    seldom = SeldomLog()
+
     async def own(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, SharedLLMError)
         if status_of(error) >= 500:
-            log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+            seldom.tell(error, f"{request.method} {request.url.path}")
         return response_to(error, request.app.state.hidden)
 
     async def invalid(_request: Request, error: Exception) -> JSONResponse:
@@ -149,12 +187,27 @@ def answer_errors(app: FastAPI) -> None:
         assert isinstance(error, HTTPException)
         if isinstance(error.__cause__, SharedLLMError):  # raised while the body was read (limits)
             return response_to(error.__cause__, request.app.state.hidden)
+        if error.status_code == 400 and error.__cause__ is not None and request.method != "GET":
+            message, remedy = unreadable(error.__cause__)
+            return JSONResponse(error_body(message, "invalid_request_error", remedy=remedy), 400)
         body = error_body(str(error.detail).rstrip(".") + ".", "invalid_request_error")
         return JSONResponse(body, error.status_code, error.headers)
 
     app.add_exception_handler(SharedLLMError, own)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
+
+
+def unreadable(error: BaseException) -> tuple[str, str]:
+    """(message, remedy) for a body that JSON's reader cannot take, by what it raised."""
+    if isinstance(error, UnicodeDecodeError):
+        byte = error.object[error.start]
+        return f"The body is not {error.encoding.upper()}: byte {error.start} is 0x{byte:02x}.", "Send JSON in UTF-8."
+    if isinstance(error, RecursionError):
+        return "The body is nested too deeply.", "Send lists and objects within few others."
+    if isinstance(error, ValueError) and (most := sys.get_int_max_str_digits()):
+        return f"The body holds a whole number of more than {most:,} digits.", "Send shorter numbers."
+    return "The body cannot be read.", "Send a JSON object in UTF-8."
 
 
 def _placed(errors: Sequence[Any]) -> list[Mapping[str, Any]]:

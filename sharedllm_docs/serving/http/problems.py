@@ -28,7 +28,7 @@ _EXPECTED = {
     "path": "a path",
     "finite_number": "a finite number",
 }
-_KIND = re.compile(r"(\w+?)(?:_exact)?_(?:type|parsing|from_float|parsing_size)")
+_KIND = re.compile(r"(finite_number)|(\w+?)(?:_exact)?_(?:type|parsing|from_float|parsing_size)")
 _BOUNDS = {
     "greater_than_equal": ("ge", "is below the least, {}", "Give at least {}."),
     "greater_than": ("gt", "is not above {}", "Give more than {}."),
@@ -90,7 +90,9 @@ def _sentence(errors: list[Mapping[str, Any]], where: str, shown: bool) -> tuple
     kind, context = str(first["type"]), first.get("ctx", {})
     value = f"{where}={_short(first.get('input'))}" if shown else where
     expected = [
-        _EXPECTED[found[1]] for one in errors if (found := _KIND.fullmatch(one["type"])) and found[1] in _EXPECTED
+        _EXPECTED[found[found.lastindex or 0]]
+        for one in errors
+        if (found := _KIND.fullmatch(one["type"])) and found[found.lastindex or 0] in _EXPECTED
     ]
     if expected:
         names = " or ".join(dict.fromkeys(expected))

@@ -92,25 +92,27 @@ class _Generating(_Request):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     stop: str | list[str] | None = None
-    temperature: float | None = Field(default=None, ge=0, le=2)
-    top_p: float | None = None
+    temperature: float | None = Field(default=None, ge=0, le=2, allow_inf_nan=False)
+    top_p: float | None = Field(default=None, allow_inf_nan=False)
     max_tokens: int | None = None
     seed: int | None = None
 
-    def wanted_tokens(self) -> int | None:
-        """Tokens of the answer at most, as the request has it."""
-        return self.max_tokens
+    def wanted_tokens(self) -> tuple[str, int | None]:
+        """Tokens of the answer at most, and the name that the request has for them."""
+        return "max_tokens", self.max_tokens
 
     def generation(self, settings: Settings) -> dict[str, Any]:
         """Keywords of ``Index.ask`` for drawing tokens.
 
         Raises:
-            ConfigError: more tokens are asked for than the server gives.
+            ConfigError: more tokens are asked for than the server gives, or none.
         """
-        tokens = self.wanted_tokens()
+        name, tokens = self.wanted_tokens()
+        if tokens is not None and tokens < 1:
+            raise ConfigError(f"{name}={tokens} is below the least, 1.", remedy="Give at least 1, or leave it out.")
         if tokens is not None and tokens > settings.max_answer_tokens:
             raise ConfigError(
-                f"max_tokens={tokens} is more than the {settings.max_answer_tokens} that this server gives.",
+                f"{name}={tokens} is more than the {settings.max_answer_tokens} that this server gives.",
                 remedy=f"Ask for at most {settings.max_answer_tokens}.",
             )
         if tokens is None:
@@ -188,8 +190,8 @@ class ChatRequest(_Generating):
     messages: list[ChatMessage] = Field(min_length=1)
     max_completion_tokens: int | None = None
 
-    def wanted_tokens(self) -> int | None:
-        """``max_completion_tokens``, or by its older name.
+    def wanted_tokens(self) -> tuple[str, int | None]:
+        """``max_completion_tokens``, or by its older name; and which of them it is.
 
         Raises:
             ConfigError: both are given, and differ.
@@ -197,7 +199,8 @@ class ChatRequest(_Generating):
         both = {self.max_tokens, self.max_completion_tokens} - {None}
         if len(both) > 1:
             raise ConfigError("max_tokens and max_completion_tokens are one setting, given twice.")
-        return both.pop() if both else None
+        name = "max_tokens" if self.max_completion_tokens is None else "max_completion_tokens"
+        return name, both.pop() if both else None
 
     def turns(self, settings: Settings) -> list[Message]:
         """The messages.
@@ -226,7 +229,9 @@ class CompletionRequest(_Generating):
         found = [self.prompt] if isinstance(self.prompt, str) else self.prompt
         if not found:
             raise EmptyQuestionError("The list of prompts is empty.", remedy="Ask something.")
-        check_count("prompts", len(found), settings.max_texts)
+        # more than may wait of one caller would never all find room
+        most = min(settings.max_texts, settings.max_waiting, settings.max_waiting_each)
+        check_count("prompts", len(found), most)
         if self.stream and len(found) > 1:
             raise UnsupportedParameterError(
                 f"{len(found)} prompts cannot be streamed in one response.",
