@@ -41,7 +41,7 @@ from sharedllm_docs.errors import (
 )
 from tests.bombs import doubling_forms
 from tests.documents import BLANK, R_INTRO, drawn_pdf, encrypt, make_pdf, prose
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, until
 
 ROOT = Path(__file__).parents[1]
 PAGES = [prose(number) for number in range(1, 6)]
@@ -404,6 +404,19 @@ def _runs(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks for the process where Linux lists it")
+@pytest.mark.parametrize("ends", ["killed", "by itself"])
+def test_a_process_that_ends_while_nobody_asks_is_no_zombie(ends: str) -> None:
+    made = process.ReadingProcess()
+    number = made._process.pid
+    if ends == "killed":
+        os.kill(number, signal.SIGKILL)
+    else:
+        made._stdin.close()
+    until(lambda: not Path(f"/proc/{number}").exists())
+    made.end()
 
 
 def test_ctrl_c_while_a_process_starts_ends_it(monkeypatch: pytest.MonkeyPatch) -> None:

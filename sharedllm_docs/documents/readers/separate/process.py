@@ -118,7 +118,10 @@ class ReadingProcess:
                     break
                 except queue.Full:
                     continue
-            if message is None or self._ended:
+            if message is None:
+                self._process.wait()  # one that has ended, maybe while nobody asked, is no zombie
+                return
+            if self._ended:
                 return
 
     def ask(self, request: dict[str, Any], blobs: Sequence[bytes]) -> None:
