@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from sharedllm_docs.checks import is_int
 from sharedllm_docs.documents.chunks import Chunk
 from sharedllm_docs.documents.document import Document, check_metadata
 from sharedllm_docs.documents.readers.identify import identify
@@ -115,7 +114,7 @@ class Work:
 
     def _range(self, chunks: tuple[int, int] | None) -> tuple[int, int]:
         pair = (0, self.chunks) if chunks is None else chunks
-        whole = isinstance(pair, (tuple, list)) and len(pair) == 2 and all(map(is_int, pair))
+        whole = isinstance(pair, (tuple, list)) and len(pair) == 2 and all(type(one) is int for one in pair)
         first, end = pair if whole else (0, 0)
         if not 0 <= first < end <= self.chunks:
             raise ConfigError(
