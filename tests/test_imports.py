@@ -36,7 +36,7 @@ ALLOWED: dict[str, str] = {
     "retrieval": "checks config documents errors",
     "streams": "retrieval",
     "model": "architectures cache checks config documents errors injection quiet retrieval store streams",
-    "index": "cache checks config documents errors injection model retrieval store streams",
+    "index": "cache config documents errors injection model retrieval store streams",
     "distributed": "documents errors index store",
     "serving": ANY_EARLIER,
     "evaluation": ANY_EARLIER,
