@@ -42,6 +42,13 @@ def need_s3() -> None:
         pytest.importorskip(package, reason=f"{package} is not installed (extra dev)")
 
 
+def _forget_file_systems() -> None:
+    """fsspec keeps a file system for the same arguments, though the address in the environment is another server's."""
+    from s3fs import S3FileSystem
+
+    S3FileSystem.clear_instance_cache()
+
+
 class S3Server:
     """A server in a thread of this process.
 
@@ -57,6 +64,8 @@ class S3Server:
         import boto3
         from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
         from werkzeug.serving import make_server
+
+        _forget_file_systems()
 
         logging.getLogger("werkzeug").setLevel(logging.ERROR)
         self.delay, self.conditions = 0.0, True
@@ -81,6 +90,7 @@ class S3Server:
         self.plan, self.delay = (lambda _method, _path, _number: None), 0.0
         self._server.shutdown()
         self._server.server_close()
+        _forget_file_systems()
 
     def counts(self) -> Counter[str]:
         """Number of requests by method."""

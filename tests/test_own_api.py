@@ -586,7 +586,7 @@ def test_an_index_that_was_moved_away_is_no_empty_one(index: Index, tmp_path: Pa
             ("/v1/embeddings", {"model": "docs", "input": "heron"}),
         ):
             response = client.get(path) if body is None else client.post(path, json=body)
-            assert response.status_code == 500, path
+            assert response.status_code == 503, path
             assert response.json()["error"]["type"] == "IndexNotFoundError", path
             assert "docs" in response.json()["error"]["message"], path
             assert str(tmp_path) not in response.text

@@ -252,7 +252,12 @@ class Engine:
         return round(found if self._grounded(one, result.text) else min(found, judge.threshold / 2), 4)
 
     def _grounded(self, one: Asked, text: str) -> bool:
-        """Whether an answer can come from what was injected; longer ones, and those of other rules, are not judged."""
+        """Whether an answer can come from what was injected.
+
+        Longer ones, those of other rules, and those of models without a decision of their own are not judged.
+        """
+        if not self.reader(one.query).confidence.fitted:
+            return True
         if self.all_signs or one.query.style == "full" or one.query.instructions or not one.selection.nodes:
             return True
         said = " ".join((one.query.question, one.query.conversation))
