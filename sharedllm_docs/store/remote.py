@@ -90,6 +90,14 @@ class RemoteFiles(Files):
                 return
 
     def sizes(self, folder: str) -> dict[str, int]:
+        return {path: int(info["size"]) for path, info in sorted(self._listed(folder).items())}
+
+    def ages(self, folder: str) -> dict[str, float]:
+        now = datetime.now(timezone.utc)
+        return {path: _age(info, now) for path, info in self._listed(folder).items()}
+
+    def _listed(self, folder: str) -> dict[str, Any]:
+        """Path -> what the store tells of every file below ``folder``."""
         self.fs.invalidate_cache()
         with _remote_errors(f"Listing {folder}"):
             try:
@@ -97,17 +105,7 @@ class RemoteFiles(Files):
             except FileNotFoundError:
                 return {}
         start = len(self.root) + 1
-        return {path[start:]: int(info["size"]) for path, info in sorted(found.items())}
-
-    def ages(self, folder: str) -> dict[str, float]:
-        self.fs.invalidate_cache()
-        with _remote_errors(f"Listing {folder}"):
-            try:
-                found = self.fs.find(self._at(folder), detail=True)
-            except FileNotFoundError:
-                return {}
-        start, now = len(self.root) + 1, datetime.now(timezone.utc)
-        return {path[start:]: _age(info, now) for path, info in found.items()}
+        return {path[start:]: info for path, info in found.items()}
 
     def exists(self, path: str) -> bool:
         self.fs.invalidate_cache()
