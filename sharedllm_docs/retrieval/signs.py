@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sharedllm_docs.documents.folding import fold_forms
 from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.retrieval.searcher import Selection
 
@@ -124,7 +125,7 @@ def signs_after(
     own = [term for term in terms(answer) if term not in asked]
     held = [set(terms(text)) for text in texts]
     everywhere = set[str]().union(*held)
-    words = " ".join(_WORD.findall(answer.lower()))
+    words = " ".join(_WORD.findall(fold_forms(answer).lower()))
     holding = [one for one, text in zip(held, texts, strict=True) if _stands(words, text) or (own and set(own) <= one)]
     total = sum(weights.values()) or 1.0
     shares = [sum(weights[term] for term in weights.keys() & one) / total for one in holding]
@@ -179,13 +180,13 @@ def best_texts(selection: Selection, count: int) -> list[str]:
 
 
 def injected_texts(selection: Selection) -> list[str]:
-    """The text of each injected leaf, behind the title of its section."""
+    """The text of each injected leaf, behind the title of its section; as the model reads it, in plain letters."""
     texts = []
     for node in selection.nodes:
         document = selection.documents[node.document]
         for number in document.trees[node.chunk].tree.leaves_of(node.node):
             leaf = document.leaves[document.first_leaf[node.chunk] + number]
-            texts.append(f"{leaf.title}\n{document.document.text[leaf.char_start : leaf.char_end]}")
+            texts.append(fold_forms(f"{leaf.title}\n{document.document.text[leaf.char_start : leaf.char_end]}"))
     return texts
 
 
@@ -200,11 +201,14 @@ def stands_in(question: str, answer: str, selection: Selection) -> bool:
         answer: a short one, or a sentence.
         selection: the injected nodes, with the scores of all leaves.
     """
+    question, answer = fold_forms(question), fold_forms(answer)
     text = "\n".join(_injected_spans(selection)).lower()
     unknown = selection.scores.unknown if selection.scores is not None else frozenset[str]()
     for year in _YEAR.findall(question):
         # leaves may cut a word in two, so what they do not know may still be there
-        if not unknown.isdisjoint(terms(year)) and all(year not in one.document.text for one in selection.documents):
+        if not unknown.isdisjoint(terms(year)) and all(
+            year not in fold_forms(one.document.text) for one in selection.documents
+        ):
             return False
     given = _digits(text) | _digits(question)
     if not all(number in given or _may_be_said(number, text) for number in _digits(answer, alone=True)):
@@ -231,7 +235,7 @@ def _injected_spans(selection: Selection) -> list[str]:
         for number in document.trees[node.chunk].tree.leaves_of(node.node):
             leaf = document.leaves[document.first_leaf[node.chunk] + number]
             start, end = max(0, leaf.char_start - _MARGIN), leaf.char_end + _MARGIN
-            spans.append(f"{leaf.title}\n{document.document.text[start:end]}")
+            spans.append(fold_forms(f"{leaf.title}\n{document.document.text[start:end]}"))
     return spans
 
 
@@ -281,4 +285,4 @@ def _lead(scores: NDArray[np.float32]) -> float:
 
 def _stands(words: str, text: str) -> bool:
     """Whether words stand side by side in a text, whatever the case and punctuation."""
-    return bool(words) and f" {words} " in f" {' '.join(_WORD.findall(text.lower()))} "
+    return bool(words) and f" {words} " in f" {' '.join(_WORD.findall(fold_forms(text).lower()))} "

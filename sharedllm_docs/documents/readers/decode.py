@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from sharedllm_docs.documents.cleaning import normalise_line_breaks
 from sharedllm_docs.documents.document import Issue
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import HEAD_BYTES
 from sharedllm_docs.errors import DamagedDocumentError, UnknownFormatError
 
@@ -29,6 +30,13 @@ _COMMON = ("cp1252", "cp1251", "cp1250", "iso8859_2", "koi8_r", "cp1253", "cp125
 _SIGN_IN_WORD = re.compile(r"(?<=[^\W\d_])[^\w\s\x00-\x7f\u2010-\u2019](?=[^\W\d_])")
 _NEAR = 0.05  # of the guesser's measure of disorder, 0 to 1
 
+_CHARSET = re.compile(
+    rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})|<\?xml[^>]{0,200}?encoding=[\"']([\w.:-]{2,40})", re.I
+)
+
+# Python's codecs for what browsers read wider than its label says (WHATWG encoding standard).
+_WIDER = {"shift_jis": "cp932", "euc-kr": "cp949", "gbk": "gb18030", "big5": "big5hkscs"}
+
 _CHECK = "Check that it is the right file."
 _REMEDY = "Give encoding=, or convert the file to UTF-8."
 
@@ -47,6 +55,22 @@ def _bare_utf16(head: bytes) -> str | None:
     if odd > 0.4 * half and even == 0:
         return "utf-16-le"
     return "utf-16-be" if even > 0.4 * half and odd == 0 else None
+
+
+def declared_encoding(head: bytes) -> list[str]:
+    """The encoding that the page names in a meta tag or an XML declaration, as browsers take it: none or one."""
+    match = _CHARSET.search(head)
+    if not match:
+        return []
+    from webencodings import lookup
+
+    name = (match[1] or match[2]).decode("ascii").lower()
+    known = lookup(name)
+    if known is None:
+        return [name]
+    if known.name.startswith("utf-16"):  # a tag that could be read as ASCII is in no UTF-16
+        return ["utf-8"]
+    return [_WIDER.get(known.name, known.codec_info.name)]
 
 
 def looks_like_text(head: bytes) -> bool:
@@ -101,7 +125,7 @@ def _strict(data: bytes, name: str, encoding: str) -> str:
     try:
         return data.decode(encoding)
     except UnicodeError as error:
-        raise DamagedDocumentError(f"{name} is not in {encoding}: {error}.", remedy=_REMEDY) from error
+        raise DamagedDocumentError(f"{name} is not in {encoding}: {reason_of(error)}.", remedy=_REMEDY) from error
 
 
 def _find_out(data: bytes, name: str, declared: Sequence[str]) -> tuple[str, list[Issue]]:

@@ -12,6 +12,7 @@ from sharedllm_docs.documents.document import PAGE_SEPARATOR, Document, Issue, P
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
 from sharedllm_docs.documents.readers.decode import decode, looks_like_text
 from sharedllm_docs.documents.readers.options import ReadOptions
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.documents.readers.text import split_pages
 
@@ -56,7 +57,7 @@ def split_front_matter(text: str) -> FrontMatter:
         if isinstance(values, dict):
             kept = dict(_within(islice(_flat(values, left=[_MAX_VISITS]), _MAX_KEYS)))
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: impossible dates and the like
-        reason = " ".join(str(error).split())
+        reason = reason_of(error)
         message = f"the front matter is not valid YAML and stays in the text: {reason}"
         return FrontMatter({}, "", text, [Issue("front-matter-failed", message)])
     if values is None:

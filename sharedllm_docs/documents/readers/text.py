@@ -32,15 +32,25 @@ def margins(page: str) -> tuple[int, int]:
 
 
 _PROGRAMS = ".exe .dll .sys .com .msi .so .dylib .bin .o .a .obj .lib .class .jar .war .pyc .wasm .apk .ko .elf"
-_PACKED = ".7z .gz .tgz .bz2 .xz .zst .rar .tar .iso .img .dmg .deb .rpm .cab"
-_MEDIA = ".mp3 .mp4 .m4a .wav .flac .ogg .avi .mov .mkv .webm .psd .ttf .otf .woff .woff2 .ico .heic .avif"
-_DATA = ".db .sqlite .sqlite3 .pkl .pickle .npy .npz .pt .pth .onnx .safetensors .gguf .parquet .h5 .mdb"
-_NO_TEXT = frozenset(f"{_PROGRAMS} {_PACKED} {_MEDIA} {_DATA}".split())
-"""Endings of files that are no documents, unless what they hold is writing beyond doubt."""
+_PACKED = ".7z .gz .tgz .bz2 .xz .zst .rar .tar .zip .iso .img .dmg .deb .rpm .cab"
+_SOUND = ".mp3 .m4a .wav .flac .ogg .opus .aac .wma .mid .aiff .amr"
+_FILMS = ".mp4 .m4v .avi .mov .mkv .webm .wmv .flv .mpg .mpeg .3gp .swf"
+_FONTS = ".ttf .otf .woff .woff2 .eot .pfb"
+_PICTURES = (
+    ".psd .ico .cur .icns .heic .heif .avif .jp2 .jxl .tga .pcx .xcf .ai .eps .emf .wmf .emz .wmz .dng .cr2 .nef"
+)
+_DATA = ".db .sqlite .sqlite3 .pkl .pickle .npy .npz .pt .pth .onnx .safetensors .gguf .parquet .h5 .mdb .accdb .dbf"
+_OFFICE = (
+    ".doc .dot .xls .xlt .xlsb .ppt .pps .pot .pub .vsd .vsdx .mpp .msg .oft .pst .ost .one .wps .wpd .hwp .xps .odt "
+    ".ods .odp .odg .ott .pages .numbers .key .indd .dwg .djvu .chm .hlp .mobi .azw .azw3 .lit .thmx .p7m"
+)
+_NO_TEXT = frozenset(f"{_PROGRAMS} {_PACKED} {_SOUND} {_FILMS} {_FONTS} {_PICTURES} {_DATA} {_OFFICE}".split())
+"""Endings of files that are no text, unless what they hold is writing beyond doubt."""
 _NO_TEXT_HEADS = (
     *(b"\x7fELF", b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!\x1a", b"BZh9", b"\xfd7zXZ"),
     *(b"SQLite format 3", b"\x00asm", b"OggS", b"fLaC", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"!<arch>\n"),
-    *(b"\xd0\xcf\x11\xe0", b"wOFF", b"wOF2", b"GGUF", b"PAR1", b"\x89HDF"),
+    *(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"wOFF", b"wOF2", b"GGUF", b"PAR1", b"\x89HDF", b"ITSF", b"AT&TFORM"),
+    *(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"\xc5\xd0\xd3\xc6"),
 )
 """How such files begin, whatever they are called."""
 
@@ -56,7 +66,7 @@ class TextReader:
     def sniff(self, head: bytes, name: str) -> bool:
         """Anything without NUL bytes and hardly any control characters, unless it is known to be no text."""
         suffix = PurePath(name.lower()).suffix
-        if head.startswith(_NO_TEXT_HEADS) or (suffix in _NO_TEXT and not _is_writing(head)):
+        if _is_known(head) or (suffix in _NO_TEXT and not _is_writing(head)):
             return False
         return looks_like_text(head) and b"\x7f" not in head[:16]
 
@@ -85,6 +95,14 @@ class TextReader:
         if progress is not None:
             progress(len(read), len(read))
         return make_document(self, source, options, pages=read, page_count=len(texts), issues=issues)
+
+
+def _is_known(head: bytes) -> bool:
+    """Whether first bytes are those of a format that is no text, or all there is of a file are the first of them."""
+    if head.startswith(_NO_TEXT_HEADS):
+        return True
+    odd = any(byte > 126 or (byte < 32 and byte not in b"\t\n\r\f") for byte in head)
+    return odd and len(head) > 1 and any(mark.startswith(head) for mark in _NO_TEXT_HEADS)
 
 
 def _is_writing(head: bytes) -> bool:

@@ -20,6 +20,7 @@ from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText, engine_step
 from sharedllm_docs.documents.readers.pdf.pdfium import Corner, PdfiumFile
 from sharedllm_docs.documents.readers.placing import Spots, moved
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.traced import joined
 from sharedllm_docs.errors import ConfigError
 
@@ -125,7 +126,7 @@ class PageRecogniser:
             with engine_step("drawing", number):
                 return draw(self._pdfium)
         except EngineError as error:
-            failed.append(_failed(f"it cannot be drawn: {error}", number))
+            failed.append(_failed(f"it cannot be drawn: {reason_of(error)}", number))
             return None
 
     @staticmethod
@@ -135,7 +136,7 @@ class PageRecogniser:
                 engine = ocr.engines.engine()
                 found = engine.recognise(picture) if engine is not None else ocr.Recognised()
         except EngineError as error:
-            failed.append(_failed(str(error), number))
+            failed.append(_failed(reason_of(error), number))
             return None
         listed_words(number, found.words)
         return found
