@@ -336,6 +336,17 @@ def test_docx_charts_and_diagrams_are_read() -> None:
 # -- PPTX
 
 
+def test_pptx_a_slide_whose_layout_is_missing_is_read() -> None:
+    made = slides()
+    for slide in made.slides:
+        for identity, relation in list(slide.part.rels.items()):
+            if relation.reltype.endswith("/slideLayout"):
+                slide.part.drop_rel(identity)
+                slide.part.rels.pop(identity) if identity in slide.part.rels else None
+    text = read(saved(made), "kelp.pptx").text
+    assert all(one in text for one in ("Kelp", "Price 2.60", "Costs", "Net | Euros: 310000"))
+
+
 def test_pptx_shapes_that_newer_programs_show_are_read() -> None:
     from lxml import etree
 

@@ -118,7 +118,8 @@ class _Slide:
         Positions are compared in steps of a twentieth of the slide, so that boxes side by side stay side by side.
         """
         step = max(1, (self.package.slide_height or 6858000) // 20)
-        for shape in sorted(shapes, key=lambda one: ((one.top or 0) // step, one.left or 0)):
+        placed = [(_place(one), one) for one in shapes]
+        for _, shape in sorted(placed, key=lambda one: ((one[0][1] or 0) // step, one[0][0] or 0)):
             if self._is_hidden(shape, depth):
                 self.left_out += 1
             elif shape.shape_type is not None and "GROUP" in str(shape.shape_type) and depth < _MAX_DEPTH:
@@ -130,11 +131,11 @@ class _Slide:
         properties = next((one for one in shape.element.iter() if local(one) == "cNvPr"), None)
         if properties is not None and properties.get("hidden") in ("1", "true"):
             return True
-        if depth or None in (shape.left, shape.top, shape.width, shape.height):
+        left, top, across, down = _place(shape)
+        if depth or left is None or top is None or across is None or down is None:
             return False  # places inside a group are its own
         width, height = self.package.slide_width or 0, self.package.slide_height or 0
-        across = shape.left >= width or shape.left + shape.width <= 0
-        return bool(across or shape.top >= height or shape.top + shape.height <= 0)
+        return left >= width or left + across <= 0 or top >= height or top + down <= 0
 
     def _shape(self, shape: Any) -> None:
         if shape.is_placeholder and any(one in str(shape.placeholder_format.type) for one in _UNREAD_PLACES):
@@ -195,6 +196,14 @@ class _Slide:
             text = _text(frame) if frame is not None else ""
             if text.strip():
                 self.flow.add(f"Speaker notes: {text}")
+
+
+def _place(shape: Any) -> tuple[int | None, int | None, int | None, int | None]:
+    """Left, top, width and height of a shape; None where neither it nor its slide's layout, if there is one, says."""
+    try:
+        return shape.left, shape.top, shape.width, shape.height
+    except (KeyError, AttributeError, ValueError):  # a layout that is missing or damaged costs no text
+        return None, None, None, None
 
 
 def _settle_choices(slide: Any) -> None:

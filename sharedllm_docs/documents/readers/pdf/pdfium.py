@@ -162,6 +162,11 @@ class PdfiumFile:
                     cut.append(Drawn(picture, replace(corner, left=left, top=top)))
             return cut
 
+    def picture_count(self, index: int) -> int:
+        """How many pictures ``pictures`` would give, without drawing the page. Raises EngineError."""
+        with self._page(index) as page:
+            return len(self._picture_spots(page))
+
     @staticmethod
     def _picture_spots(page: Any) -> list[tuple[float, float, float, float]]:
         """Left, bottom, right, top in page coordinates of the pictures that may hold text."""

@@ -97,8 +97,10 @@ class PageRecogniser:
 
     def _pictures(self, number: int, page: PageText, failed: list[Issue]) -> tuple[PageText, list[Issue]]:
         """Text in large pictures beside the page's own text, behind it."""
-        if not self._available or not page.text.strip():
+        if not page.text.strip():
             return page, []
+        if not self._available:
+            return page, self._unread(number)
         texts: list[str] = []
         regions = []
         spots = Spots()
@@ -118,6 +120,18 @@ class PageRecogniser:
         text = joined("\n\n", [page.text.rstrip("\n"), *texts])
         read = replace(page, text=text, margins=(page.margins[0], 0), spots=spots)
         return read, [Issue("text-recognised", message, number)]
+
+    def _unread(self, number: int) -> list[Issue]:
+        """What to say of large pictures that nothing is there to read."""
+        if self._pdfium is None:
+            return []
+        try:
+            with engine_step("drawing", number):
+                count = self._pdfium.picture_count(number - 1)
+        except EngineError:  # what cannot be drawn is told by what draws the page
+            return []
+        message = f"text in {count} picture(s) on the page is not read"
+        return [self._with_remedy(Issue("pictures-unread", message, number))] if count else []
 
     def _drawn(self, number: int, draw: Callable[[PdfiumFile], Any], failed: list[Issue]) -> Any:
         if self._pdfium is None:
