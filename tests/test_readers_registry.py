@@ -393,6 +393,20 @@ def test_text_of_an_unknown_name_is_read(name: str) -> None:
     assert read_document(b"MZ is the first word here.", name=name).text == "MZ is the first word here."
 
 
+@pytest.mark.parametrize("ending", [".txt", ".md", ".csv", ".html", ".eml"])
+@pytest.mark.parametrize(
+    "data", [b"\xd0\xcf", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b" words" * 90, b"\x89PN", b"\x1f\x8b"]
+)
+def test_bytes_of_other_formats_are_no_text_under_any_name(ending: str, data: bytes) -> None:
+    with pytest.raises(UnknownFormatError):
+        read_document(data, name=f"a{ending}")
+
+
+@pytest.mark.parametrize("text", ["PK", "GIF89a is a format.", "II", "\u00d0", "\u0420\u041f", "\u00ff\u00d8 a"])
+def test_short_texts_are_read(text: str) -> None:
+    assert read_document(text.encode(), name="a.md").text == text
+
+
 @pytest.mark.parametrize("ending", [".doc", ".xls", ".msg", ".key", ".dot", ".zip"])
 def test_writing_under_the_name_of_another_format_is_read(ending: str) -> None:
     text = "The ferry to Oln sails at noon on Mondays."

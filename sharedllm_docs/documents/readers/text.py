@@ -9,7 +9,7 @@ from pathlib import PurePath
 from sharedllm_docs.documents.cleaning import CLEANING_VERSION, MARGIN_LINES, clean_pages
 from sharedllm_docs.documents.document import Document, Page
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, cleaning_issues, make_document
-from sharedllm_docs.documents.readers.decode import decode, looks_like_text
+from sharedllm_docs.documents.readers.decode import begins_no_text, decode, looks_like_text
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.source import Source
 
@@ -46,13 +46,6 @@ _OFFICE = (
 )
 _NO_TEXT = frozenset(f"{_PROGRAMS} {_PACKED} {_SOUND} {_FILMS} {_FONTS} {_PICTURES} {_DATA} {_OFFICE}".split())
 """Endings of files that are no text, unless what they hold is writing beyond doubt."""
-_NO_TEXT_HEADS = (
-    *(b"\x7fELF", b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!\x1a", b"BZh9", b"\xfd7zXZ"),
-    *(b"SQLite format 3", b"\x00asm", b"OggS", b"fLaC", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"!<arch>\n"),
-    *(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"wOFF", b"wOF2", b"GGUF", b"PAR1", b"\x89HDF", b"ITSF", b"AT&TFORM"),
-    *(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"\xc5\xd0\xd3\xc6"),
-)
-"""How such files begin, whatever they are called."""
 
 
 class TextReader:
@@ -66,7 +59,7 @@ class TextReader:
     def sniff(self, head: bytes, name: str) -> bool:
         """Anything without NUL bytes and hardly any control characters, unless it is known to be no text."""
         suffix = PurePath(name.lower()).suffix
-        if _is_known(head) or (suffix in _NO_TEXT and not _is_writing(head)):
+        if begins_no_text(head) or (suffix in _NO_TEXT and not _is_writing(head)):
             return False
         return looks_like_text(head) and b"\x7f" not in head[:16]
 
@@ -95,14 +88,6 @@ class TextReader:
         if progress is not None:
             progress(len(read), len(read))
         return make_document(self, source, options, pages=read, page_count=len(texts), issues=issues)
-
-
-def _is_known(head: bytes) -> bool:
-    """Whether first bytes are those of a format that is no text, or all there is of a file are the first of them."""
-    if head.startswith(_NO_TEXT_HEADS):
-        return True
-    odd = any(byte > 126 or (byte < 32 and byte not in b"\t\n\r\f") for byte in head)
-    return odd and len(head) > 1 and any(mark.startswith(head) for mark in _NO_TEXT_HEADS)
 
 
 def _is_writing(head: bytes) -> bool:
