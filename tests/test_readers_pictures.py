@@ -311,6 +311,25 @@ def test_a_picture_that_is_fetched_later_is_named_and_not_its_stand_in(without: 
     assert "harbour.png" in read(page.encode(), "a.html").issues[0].message
 
 
+def test_pictures_in_markdown_are_read_where_the_text_holds_them_and_told_where_it_does_not(fake: FakeEngine) -> None:
+    uri = f"data:image/png;base64,{base64.b64encode(PICTURE).decode()}"
+    outside = "![plan](a.png) ![ref]\n\n`![code](b.png)`\n\n<img src='c.png'>\n\n[ref]: d.png"
+    text = f"Rent: ![bill]({uri} 'scan') paid.\n\n{outside}"
+    document = read(text.encode(), "a.md")
+    assert document.text.startswith(f"Rent: ![bill](data:image/png 'scan') Picture: {TEXT} paid.\n\n![plan](a.png)")
+    assert codes(document) == ["text-recognised", "pictures"]
+    assert document.issues[1].message == "3 picture(s) outside of the file are not read: a.png, d.png, c.png"
+
+
+def test_a_broken_picture_in_markdown_is_told_and_its_bytes_are_not_text(without: None) -> None:
+    broken = base64.b64encode(BROKEN).decode()
+    with pytest.warns(DocumentWarning, match=r"1 picture\(s\) cannot be recognised"):
+        assert read(f"![a](data:image/png;base64,{broken})".encode(), "a.md").text == "![a](data:image/png)"
+    drawn = base64.b64encode(SVG).decode()
+    shown = read(f"![a](data:image/svg+xml;base64,{drawn})".encode(), "a.md").text
+    assert shown == "![a](data:image/svg+xml) Picture: Ferry fare 7 EUR"
+
+
 def test_small_pictures_are_signs_and_a_damaged_one_costs_no_other(fake: FakeEngine) -> None:
     with pytest.warns(DocumentWarning, match=r"1 picture\(s\) cannot be recognised: image1.png"):
         document = read(in_epub(SMALL, BROKEN, PICTURE), "a.epub")
