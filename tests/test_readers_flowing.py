@@ -235,6 +235,15 @@ def test_rtf_raised_digits_and_struck_out_text(rtf: str, shown: str) -> None:
     assert read_document(rf"{{\rtf1\ansi {rtf}\par}}".encode(), name="a.rtf").text == shown
 
 
+def test_rtf_headers_and_footers_are_told() -> None:
+    data = rb"{\rtf1\ansi{\header Port authority\par}{\footerf Page \chpgn\par}\headery720 Text\par}"
+    document = read_document(data, name="a.rtf")
+    assert document.text == "Text"
+    assert [(one.code, one.message) for one in document.issues] == [
+        ("running-lines", "2 header(s) and footer(s) are left out")
+    ]
+
+
 # -- what stands beside the main text
 
 

@@ -286,6 +286,17 @@ def test_docx_what_stands_beside_the_number_of_a_page_is_read(before: str, after
     assert text == (f"{plain}\n\n{shown}" if shown else plain)
 
 
+def test_docx_the_letters_of_a_watermark_are_read() -> None:
+    from docx.oxml import parse_xml
+    from docx.oxml.ns import nsdecls
+
+    made = report()
+    paragraph = made.sections[0].header.paragraphs[0]
+    mark = '<v:shape xmlns:v="urn:schemas-microsoft-com:vml"><v:textpath string="DRAFT, not signed"/></v:shape>'
+    paragraph.add_run()._r.append(parse_xml(f"<w:pict {nsdecls('w')}>{mark}</w:pict>"))
+    assert read(saved(made), "a.docx").text.startswith("DRAFT, not signed\n\n")
+
+
 def test_docx_inserted_documents_are_told() -> None:
     from docx.oxml import parse_xml
     from docx.oxml.ns import nsdecls
@@ -294,6 +305,20 @@ def test_docx_inserted_documents_are_told() -> None:
     made.element.body.insert(0, parse_xml(f"<w:altChunk {nsdecls('w', 'r')} r:id='rId99'/>"))
     with pytest.warns(DocumentWarning, match=r"1 inserted document\(s\) are not read"):
         assert [one.code for one in read(saved(made), "a.docx").issues] == ["embedded-files"]
+
+
+def test_xlsx_sheets_that_are_a_chart_are_told() -> None:
+    from openpyxl.chart import BarChart, Reference
+
+    made = openpyxl.Workbook()
+    made.active.append(["Fares", 7])
+    chart = BarChart()
+    chart.add_data(Reference(made.active, min_col=2, min_row=1))
+    made.create_chartsheet("Fares by town").add_chart(chart)
+    document = read(saved(made), "a.xlsx")
+    assert [(one.code, one.message) for one in document.issues] == [
+        ("pictures", "1 sheet(s) that are a chart are left out: 'Fares by town'")
+    ]
 
 
 def test_docx_charts_and_diagrams_are_read() -> None:
@@ -316,7 +341,9 @@ def test_docx_charts_and_diagrams_are_read() -> None:
     line = "<a:p><a:r><a:t>First book, then board</a:t></a:r></a:p>"
     diagram = f'<d:dataModel xmlns:d="urn:d" xmlns:a="{a}">{line}</d:dataModel>'
     made = report()
-    for number, (xml, kind) in enumerate([(chart, "chart"), (diagram, "diagram"), ("<c:chartSpace", "chart")]):
+    for number, (xml, kind) in enumerate(
+        [(chart, "chart"), (diagram, "diagram"), ("<c:chartSpace", "chart"), ("<d", "diagram")]
+    ):
         part = Part(PackURI(f"/word/drawn/{number}.xml"), "application/xml", xml.encode(), made.part.package)
         identity = made.part.relate_to(part, f"{RELATIONSHIP_TYPE.IMAGE}{kind}")
         shown = f'<c:chart xmlns:c="{c}" r:id="{identity}"/>'
@@ -324,16 +351,43 @@ def test_docx_charts_and_diagrams_are_read() -> None:
             shown = f'<d:relIds xmlns:d="http://schemas.openxmlformats.org/drawingml/2006/diagram" r:dm="{identity}"/>'
         run = made.add_paragraph().add_run()
         run._r.append(parse_xml(f"<w:drawing {nsdecls('w', 'r')}>{shown}</w:drawing>"))
-    document = read(saved(made), "a.docx")
+    with pytest.warns(DocumentWarning, match=r"1 diagram\(s\) are missing or damaged"):
+        document = read(saved(made), "a.docx")
     assert "Fares\n" in document.text
     assert "Oln | EUR: 11\nBrel | EUR: 9" in document.text
     assert "First book, then board" in document.text
     assert [(one.code, one.message) for one in document.issues] == [
-        ("pictures", "1 chart(s) whose values are not in the file")
+        ("pictures", "1 chart(s) whose values are not in the file"),
+        ("structure-failed", "1 diagram(s) are missing or damaged"),
     ]
 
 
 # -- PPTX
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        '<p:cmLst xmlns:p="urn:p"><p:cm><p:text>Check the price.</p:text></p:cm></p:cmLst>',
+        '<q:cmLst xmlns:q="urn:q" xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"><q:cm><q:txBody><a:p><a:r>'
+        "<a:t>Check the </a:t></a:r><a:r><a:t>price.</a:t></a:r></a:p></q:txBody></q:cm></q:cmLst>",
+        "<p:cmLst",
+    ],
+    ids=["older", "newer", "damaged"],
+)
+def test_pptx_comments_are_read(xml: str) -> None:
+    from pptx.opc.package import Part
+    from pptx.opc.packuri import PackURI
+
+    made = slides()
+    slide = made.slides[0].part
+    part = Part(PackURI("/ppt/comments/comment1.xml"), "application/xml", slide.package, xml.encode())
+    slide.relate_to(part, "http://schemas.openxmlformats.org/officeDocument/2006/relationships/comments")
+    if xml == "<p:cmLst":
+        with pytest.warns(DocumentWarning, match="with comments are missing or damaged"):
+            assert [one.page for one in read(saved(made), "kelp.pptx").issues] == [1]
+    else:
+        assert "Comment: Check the price." in read(saved(made), "kelp.pptx").pages[0].text
 
 
 def test_pptx_a_slide_whose_layout_is_missing_is_read() -> None:

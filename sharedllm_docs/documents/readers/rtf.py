@@ -28,6 +28,7 @@ _HEADING = "\u241eH"  # a visible mark that no RTF program writes, before a head
 _PICTURE = "\\u9254?{}\\u9254?"  # a mark around the number of a picture, where it stands
 _PICTURE_MARK = re.compile("\u2426(\\d+)\u2426")
 _BLIPS = ("pngblip", "jpegblip", "emfblip", "wmetafile", "dibitmap", "wbitmap", "pmmetafile", "macpict")
+_EDGE = re.compile(r"\\(?:header|footer)[lrf]?(?![a-zA-Z\d])")
 _UNDRAWN = "{} drawings in RTF cannot be drawn here"
 _SET = {"super": (r"\u9250?", r"\u9251?"), "strike": (r"\u9252?", r"\u9253?")}  # what stands around such text
 _UNSET = {"nosupersub": "super"}
@@ -80,6 +81,9 @@ class RtfReader:
             ) from error
         if hidden:
             issues.append(Issue("hidden-text", f"{hidden} run(s) of hidden or deleted text are left out"))
+        edges = len(_EDGE.findall(prepared))
+        if edges:
+            issues.append(Issue("running-lines", f"{edges} header(s) and footer(s) are left out"))
         flow, pictures = Flow(options.clean), Pictures(options)
         _fill(flow, _marked(text), lambda number: kept.text(number, pictures))
         issues += pictures.issues()

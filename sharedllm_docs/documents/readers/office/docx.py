@@ -27,6 +27,7 @@ from sharedllm_docs.documents.tables import head_rows, join_heads, split_header,
 from sharedllm_docs.errors import DamagedDocumentError
 
 _SHORT_PAGE = 2400  # characters up to which text between two breaks surely fits a page
+_LETTERING = "{urn:schemas-microsoft-com:vml}textpath"  # letters that are drawn, as of a watermark
 _FIELD = "\ue000"  # stands for what a field of a header or footer shows
 _MAX_DEPTH = 40  # of nested tables, boxes and content controls
 _SYMBOLS = {"f0b7": "•", "f0a7": "▪", "f0fe": "☑", "f0a8": "☐", "f0fc": "✓", "f0e0": "→"}
@@ -111,6 +112,7 @@ class _Seen:
     deleted: int = 0
     hidden: int = 0
     charts: int = 0
+    diagrams: int = 0
     inserts: int = 0
 
 
@@ -163,6 +165,8 @@ class _Story:
             told.append(Issue("hidden-text", f"{seen.hidden} run(s) of hidden text are left out"))
         if seen.charts:
             told.append(Issue("pictures", f"{seen.charts} chart(s) whose values are not in the file"))
+        if seen.diagrams:
+            told.append(Issue("structure-failed", f"{seen.diagrams} diagram(s) are missing or damaged"))
         if seen.inserts:
             told.append(Issue("embedded-files", f"{seen.inserts} inserted document(s) are not read: save it with them"))
         return [*told, *self.pictures.issues()]
@@ -347,6 +351,7 @@ class _Story:
             inner = {one for box in boxes for one in box.iter(*SHOWS)}  # read with the box
             shown = (one for one in child.iter(*SHOWS) if one not in inner)
             found.after += filter(None, (marked_text(self._picture(one)) for one in shown))
+            found.after += [str(one.get("string") or "") for one in child.iter(_LETTERING)]
             self._drawings(child, found)
 
     def _drawings(self, element: Any, found: _Paragraph) -> None:
@@ -354,7 +359,9 @@ class _Story:
         for chart in charts_in(element, self.part.rels):
             self.seen.charts += not chart.rows
             found.tables.append([*filter(None, [chart.title]), *table_rows(chart.header, chart.rows, chart.title)])
-        found.tables.append(diagrams_in(element, self.part.rels))
+        lines, damaged = diagrams_in(element, self.part.rels)
+        found.tables.append(lines)
+        self.seen.diagrams += damaged
 
     def _picture(self, blip: Any) -> str:
         """Text of a picture that an element shows."""

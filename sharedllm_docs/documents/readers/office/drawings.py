@@ -1,4 +1,4 @@
-"""What Word and PowerPoint files draw: pictures, charts and diagrams, which stand in parts of their own.
+"""What Word and PowerPoint files keep in parts of their own: pictures, charts, diagrams, comments on slides.
 
 In come an element and the relations of the part that it stands in (of python-docx or python-pptx, which are alike).
 """
@@ -73,13 +73,22 @@ def charts_in(element: Any, relations: Mapping[str, Any]) -> list[Chart]:
     return [_chart(_root(one.get(f"{R}id"), relations)) for one in element.iter(f"{_CHART}chart") if one.get(f"{R}id")]
 
 
-def diagrams_in(element: Any, relations: Mapping[str, Any]) -> list[str]:
-    """The lines of text of the diagrams (SmartArt) that an element shows."""
-    lines: list[str] = []
-    for holder in element.iter(_DIAGRAM):
-        root = _root(holder.get(f"{R}dm"), relations)
-        lines += _lines(root) if root is not None else []
-    return lines
+def diagrams_in(element: Any, relations: Mapping[str, Any]) -> tuple[list[str], int]:
+    """The lines of text of the diagrams (SmartArt) that an element shows, and how many are missing or damaged."""
+    roots = [_root(holder.get(f"{R}dm"), relations) for holder in element.iter(_DIAGRAM)]
+    return [line for root in roots if root is not None for line in _lines(root)], sum(root is None for root in roots)
+
+
+def comments_of(relations: Mapping[str, Any]) -> tuple[list[str], int]:
+    """What people have remarked on a slide, in the form of older programs and of newer ones, replies too; and how many
+    parts with remarks are damaged."""
+    parts = [identity for identity, relation in relations.items() if str(relation.reltype).endswith("/comments")]
+    roots = [_root(identity, relations) for identity in parts]
+    found: list[str] = []
+    for text in (one for root in roots if root is not None for one in root.iter("{*}text", "{*}txBody")):
+        lines = _lines(text) or [" ".join((text.text or "").split())]
+        found += filter(None, [" ".join(lines)])
+    return found, sum(root is None for root in roots)
 
 
 def _root(identity: str | None, relations: Mapping[str, Any]) -> Any:

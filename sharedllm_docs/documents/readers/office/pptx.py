@@ -10,7 +10,7 @@ from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_d
 from sharedllm_docs.documents.readers.flow import Flow
 from sharedllm_docs.documents.readers.html_blocks import marked_text
 from sharedllm_docs.documents.readers.office.docx import _properties as properties_of
-from sharedllm_docs.documents.readers.office.drawings import SHOWS, diagrams_in, picture_text
+from sharedllm_docs.documents.readers.office.drawings import SHOWS, comments_of, diagrams_in, picture_text
 from sharedllm_docs.documents.readers.office.xml import local
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.packed import missing_extra, opened_archive, sniff_packed
@@ -88,7 +88,7 @@ def _opened(source: Source, options: ReadOptions) -> Any:
 class _Slide:
     def __init__(self, package: Any, slide: Any, number: int, flow: Flow, pictures: Pictures) -> None:
         self.package, self.slide, self.number, self.flow, self.pictures = package, slide, number, flow, pictures
-        self.left_out = self.charts = 0
+        self.left_out = self.charts = self.damaged = 0
 
     def read(self) -> list[Issue]:
         if self.slide.element.get("show") == "0":
@@ -103,7 +103,14 @@ class _Slide:
             if title is None or shape.shape_id != title.shape_id:
                 self._shape(shape)
         self._notes()
+        comments, damaged = comments_of(self.slide.part.rels)
+        for text in comments:
+            self.flow.add(f"Comment: {text}")
+        self.damaged += damaged
         issues = []
+        if self.damaged:
+            message = f"{self.damaged} diagram(s) or part(s) with comments are missing or damaged"
+            issues.append(Issue("structure-failed", message, self.number))
         if self.left_out:
             issues.append(
                 Issue("hidden-text", f"{self.left_out} shape(s) that no show shows are left out", self.number)
@@ -147,7 +154,9 @@ class _Slide:
         elif getattr(shape, "has_chart", False) and shape.has_chart:
             self._chart(shape.chart)
         elif local(shape.element) == "graphicFrame":
-            self.flow.add("\n".join(diagrams_in(shape.element, self.slide.part.rels)))
+            lines, damaged = diagrams_in(shape.element, self.slide.part.rels)
+            self.flow.add("\n".join(lines))
+            self.damaged += damaged
         for picture in shape.element.iter(*SHOWS):  # also those that fill a shape or a cell, or stand for an object
             self._picture(picture, " ".join(str(shape.name).split())[:60])
 

@@ -97,6 +97,11 @@ class XlsxReader:
                 ) from error
             numbers = choose_pages(source.name, len(book.worksheets), options)
             flow, issues = Flow(options.clean), list[Issue]()
+            if book.chartsheets:
+                named = ", ".join(repr(str(sheet.title)) for sheet in book.chartsheets[:10])
+                issues.append(
+                    Issue("pictures", f"{len(book.chartsheets)} sheet(s) that are a chart are left out: {named}")
+                )
             cells, pictures = _Counter(source.name), Pictures(options)
             for number, sheet in enumerate(book.worksheets, start=1):
                 if number > 1:
