@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,11 +59,7 @@ def machine(made, tmp_path, monkeypatch):
     monkeypatch.setitem(EMBEDDED, NAME, model)
     arrived = []
 
-    def ensure(wanted, report):
-        waiting = tmp_path / "cache" / "models" / f".{wanted.name}-parts" / session.WEIGHTS
-        arrived.append(waiting.read_bytes())
-
-    monkeypatch.setattr(session, "ensure", ensure)
+    monkeypatch.setattr(session, "install", lambda wanted, weights: arrived.append(weights.read_bytes()))
     sets = [f"--set={change}" for change in (*TINY, f"model.name={made / 'model'}")]
     where = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "runs"), "--bring", str(tmp_path / "back")]
 
@@ -72,8 +70,8 @@ def machine(made, tmp_path, monkeypatch):
     return call
 
 
-def uploads_of(made, out, *, size=6000, extra=()):
-    return session.pack(made / "weights", NAME, [made / "tokens" / "questions.npz", *extra], out, size)
+def uploads_of(made, out, *, size=6000, extra=(), **options):
+    return session.pack(made / "weights", NAME, [made / "tokens" / "questions.npz", *extra], out, size, **options)
 
 
 def test_no_upload_is_larger_than_allowed(made, tmp_path):
@@ -97,6 +95,39 @@ def test_the_last_piece_starts_training_and_an_adapter_comes_back(made, tmp_path
     assert trained.notes["step"] >= 1
     assert trained.prompt_start == "neutral"
     assert sorted(file.name.partition(".zip.")[0] for file in (tmp_path / "back").iterdir()) == ["logs", "runs"]
+
+
+def test_bytes_that_conversion_does_not_read_are_not_carried(made, tmp_path, machine):
+    hole = (1000, 5000)
+    folders = uploads_of(made, tmp_path / "carry", hole=hole)
+    carried = sum(part.stat().st_size for folder in folders for part in folder.glob("weights.*"))
+    whole = (made / "weights").read_bytes()
+    assert carried == len(whole) - 4000
+    for folder in folders:
+        machine(folder, "--minutes", "3.05")
+    assert machine.arrived == [whole[:1000] + bytes(4000) + whole[5000:]]
+
+
+def test_wheels_can_be_imported_from_the_first_upload_on(made, tmp_path, machine, monkeypatch):
+    wheel = tmp_path / "carried_module-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("carried_module.py", "HERE = True\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    tokens = made / "tokens" / "questions.npz"
+    first, *_ = session.pack(made / "weights", NAME, [wheel, tokens], tmp_path / "carry", 6000)
+    assert machine(first) == session.NOT_YET
+    assert importlib.import_module("carried_module").HERE
+
+
+def test_a_call_ends_before_its_own_limit(tmp_path):
+    now = [1000.0]
+    one = session.Session(tmp_path / "work", 15.0, call_minutes=10.0, clock=lambda: now[0])
+    one.begin()
+    assert one.left() == 10 - session.END_MINUTES
+    now[0] += 240
+    assert one.left() == 6 - session.END_MINUTES
+    later = session.Session(tmp_path / "work", 15.0, call_minutes=10.0, clock=lambda: now[0])
+    assert later.left() == 15 - session.START_MINUTES - 4 - session.END_MINUTES
 
 
 def test_a_later_session_goes_on_from_the_adapter_of_the_last(made, tmp_path, machine, monkeypatch):
