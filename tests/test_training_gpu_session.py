@@ -59,7 +59,14 @@ def machine(made, tmp_path, monkeypatch):
     monkeypatch.setitem(EMBEDDED, NAME, model)
     arrived = []
 
-    monkeypatch.setattr(session, "install", lambda wanted, weights: arrived.append(weights.read_bytes()))
+    def install(wanted, weights):
+        arrived.append(weights.read_bytes())
+        folder = tmp_path / "cache" / "models" / wanted.name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "tokenizer.json").write_text("made there")
+        return folder
+
+    monkeypatch.setattr(session, "install", install)
     sets = [f"--set={change}" for change in (*TINY, f"model.name={made / 'model'}")]
     where = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "runs"), "--bring", str(tmp_path / "back")]
 
@@ -119,6 +126,14 @@ def test_wheels_can_be_imported_from_the_first_upload_on(made, tmp_path, machine
     assert importlib.import_module("carried_module").HERE
 
 
+def test_the_tokenizer_that_made_the_tokens_comes_along(made, tmp_path, machine):
+    archive = session.tokenizer_of(made / "model", tmp_path / session.TOKENIZER)
+    for folder in uploads_of(made, tmp_path / "carry", size=10**7, extra=[archive]):
+        machine(folder, "--minutes", "3.05")
+    found = tmp_path / "cache" / "models" / NAME / "tokenizer.json"
+    assert found.read_bytes() == (made / "model" / "tokenizer.json").read_bytes()
+
+
 def test_a_call_ends_before_its_own_limit(tmp_path):
     now = [1000.0]
     one = session.Session(tmp_path / "work", 15.0, call_minutes=10.0, clock=lambda: now[0])
@@ -141,7 +156,7 @@ def test_a_later_session_goes_on_from_the_adapter_of_the_last(made, tmp_path, ma
 
     def record(config, folder, **_options):
         begun.append(config)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "log.csv").write_text("step\n1\n")
         return Outcome(1, True, adapter)
 

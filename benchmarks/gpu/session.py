@@ -26,11 +26,11 @@ from carry import MIB, join, positive, split
 from train import settings_of, summary
 
 from sharedllm_docs.errors import DataError, SharedLLMError
-from sharedllm_docs.model.zoo import EMBEDDED, EmbeddedModel, install
+from sharedllm_docs.model.zoo import EMBEDDED, EmbeddedModel, ensure, install
 from sharedllm_docs.training.config import TrainingConfig
 
 PLAN = Path(__file__).parent / "plan" / "readers.toml"
-CONTENTS = "contents.json"
+CONTENTS, TOKENIZER = "contents.json", "tokenizer.zip"
 UPLOAD_MIB, PARTS_OF_UPLOAD = 54, 32
 START_MINUTES, END_MINUTES = 2.0, 1.0
 """What starting the machine took before the first call, and what is kept for bundling and the way back."""
@@ -102,6 +102,18 @@ def _with_zeros(file: Path, begin: int, end: int, out: Path) -> Path:
         sink.write(source.read(begin))
         sink.seek(end)
         shutil.copyfileobj(source, sink, MIB)
+    return out
+
+
+def tokenizer_of(folder: Path, out: Path) -> Path:
+    """The files of a model folder's tokenizer, as an archive.
+
+    Made there anew from the GGUF file, by another version of transformers, it need not be the one that made the tokens.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in (*sorted(folder.glob("tokenizer*")), *sorted(folder.glob("chat_template*"))):
+            archive.write(file, file.name)
     return out
 
 
@@ -197,7 +209,10 @@ class Session:
             _with_zeros(joined / weights.name, *contents["hole"], weights)
         else:
             shutil.copyfile(joined / weights.name, weights)
-        install(model, weights)
+        folder = install(model, weights)
+        if (joined / TOKENIZER).is_file():
+            with zipfile.ZipFile(joined / TOKENIZER) as archive:
+                archive.extractall(folder)
         return model.name
 
     def joined(self) -> Path:
@@ -286,11 +301,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return run(chosen)
         from sharedllm_docs.model.gguf_folder import left_out
 
-        weights = gguf_of(EMBEDDED[chosen.model], chosen.out / "fetched")
-        extra = [*chosen.wheel, chosen.token_file, *([chosen.adapter] if chosen.adapter else [])]
+        fetched = chosen.out / "fetched"
+        weights = gguf_of(EMBEDDED[chosen.model], fetched)
+        tokenizer = tokenizer_of(ensure(EMBEDDED[chosen.model], report=_say), fetched / TOKENIZER)
+        extra = [*chosen.wheel, tokenizer, chosen.token_file, *([chosen.adapter] if chosen.adapter else [])]
         hole = left_out(weights) if EMBEDDED[chosen.model].tied else (0, 0)
         folders = pack(weights, chosen.model, extra, chosen.out, chosen.upload_size * MIB, hole)
-        shutil.rmtree(chosen.out / "fetched")
+        shutil.rmtree(fetched)
         print(*folders, sep="\n")
     except SharedLLMError as failed:
         print(f"error: {failed}", file=sys.stderr, flush=True)
