@@ -173,12 +173,13 @@ def test_the_time_is_shared_out_to_the_end(tmp_path, monkeypatch):
     from sharedllm_docs.training import start
 
     now = [1000.0]
-    planned = []
+    planned, rates = [], []
 
     def run(config, folder, *, max_minutes, **_options):
         steps = min(config.run.steps, int(max_minutes * 60 / 2))  # two seconds each
         now[0] += 2 * steps
         planned.append((config.optimiser.schedule, steps, config.run.seed, str(config.trained.start_from)))
+        rates.append([config.optimiser.factor(step, config.run.steps) for step in range(steps)])
         return Outcome(steps, True, folder / "adapter")
 
     monkeypatch.setattr(start, "start", run)
@@ -192,6 +193,11 @@ def test_the_time_is_shared_out_to_the_end(tmp_path, monkeypatch):
     session.train(one, config, tmp_path / "runs", "cpu")
     assert planned == [("constant", 240, 0, ""), ("linear", 54, 1, str(tmp_path / "runs" / "constant" / "adapter"))]
     assert 0 <= one.left() < 0.5
+    constant, falling = rates
+    assert constant[session.WARM_STEPS - 1 :] == [1.0] * (240 - session.WARM_STEPS + 1)
+    assert constant[0] == 1 / session.WARM_STEPS
+    assert falling[5] > 0.9
+    assert falling[-1] < 0.1
 
 
 def test_a_folder_without_an_upload_is_refused(tmp_path, machine, capsys):

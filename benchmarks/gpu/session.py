@@ -36,6 +36,8 @@ START_MINUTES, END_MINUTES = 2.0, 1.0
 """What starting the machine took before the first call, and what is kept for bundling and the way back."""
 FALLING = 0.2
 """Share of the training time in which the learning rate falls."""
+WARM_STEPS, UNKNOWN_STEPS = 20, 10**6
+"""Steps in which the rate rises; and of the first part, which ends when its time is up."""
 NOT_YET = 75
 """Exit status while pieces are missing."""
 
@@ -225,8 +227,11 @@ def train(session: Session, config: TrainingConfig, out: Path, device: str) -> N
     from sharedllm_docs.training.start import start
 
     begun, available = session.clock(), session.left()
+    # the warm-up is a share of the steps: of a million it would outlast the session
     constant = replace(
-        config, run=replace(config.run, steps=10**6), optimiser=replace(config.optimiser, schedule="constant")
+        config,
+        run=replace(config.run, steps=UNKNOWN_STEPS),
+        optimiser=replace(config.optimiser, schedule="constant", warmup=WARM_STEPS / UNKNOWN_STEPS),
     )
     done = start(constant, out / "constant", device=device, max_minutes=(1 - FALLING) * available, say=_say)
     pace = done.step / max(1e-6, (session.clock() - begun) / 60)

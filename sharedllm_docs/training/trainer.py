@@ -41,7 +41,7 @@ from sharedllm_docs.training.probe import Probe
 from sharedllm_docs.training.trainee import Losses, Trainee
 
 SKIPPED_IN_A_ROW = 5
-"""Gradients in succession that are not numbers, at which a run ends. On a GPU one step in 180 had such a one in
+"""Gradients in succession that are not numbers, at which a run ends. On a GPU one step in 190 had such a one in
 bfloat16 (docs/log.md)."""
 
 
