@@ -45,6 +45,39 @@ def test_the_answer_is_followed_by_a_line_for_each_page_and_one_for_the_effort(w
     ]
 
 
+@pytest.mark.parametrize(
+    ("documents", "alike", "line"),
+    [
+        (("a.pdf",), (), "From a.pdf."),
+        (("a.pdf", "b.pdf"), (), "From a.pdf and b.pdf."),
+        (
+            ("a.pdf",),
+            ("b.pdf",),
+            "From a.pdf. The question fits b.pdf as well: name the one you mean, in the question or with --doc.",
+        ),
+        (
+            ("a.pdf",),
+            tuple(f"{letter}.pdf" for letter in "bcdefg"),
+            "From a.pdf. The question fits b.pdf, c.pdf, d.pdf and 3 others as well: name the one you mean, "
+            "in the question or with --doc.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--stream",), ("--quiet",)])
+def test_of_several_documents_the_answer_says_on_which_it_stands(world, documents, alike, line, options):
+    several = Counts(3, 71, 24, 3072, 61_200_000, 31, 34)
+    world.answered = lambda question: answer(question, counts=several, documents=documents, alike=alike)
+    lines = good("ask", QUESTION, *options).stdout.splitlines()
+    assert lines[:3] == [ANSWER, "", line]
+    assert lines[3].startswith("[1] R-intro.pdf, page 7")
+    assert (json_of("ask", QUESTION)["documents"], json_of("ask", QUESTION)["alike"]) == (list(documents), list(alike))
+
+
+def test_of_one_document_nothing_is_said_of_others(world):
+    world.answered = lambda question: answer(question, documents=("R-intro.pdf",))
+    assert "From " not in good("ask", QUESTION).stdout
+
+
 def test_quiet_leaves_out_the_effort(world):
     lines = good("ask", QUESTION, "--quiet").stdout.splitlines()
     assert lines[0] == ANSWER

@@ -255,10 +255,12 @@ def _streamed(screen: Screen, stream: Stream[Answer]) -> Answer:
 
 
 def _print_sources(screen: Screen, result: Answer, *, brief: bool) -> None:
-    from sharedllm_docs.cli.render import effort_line
+    from sharedllm_docs.cli.render import effort_line, origin_line
 
     if result.citations or result.nearest:
         screen.print()
+        if origin := origin_line(result):
+            screen.print(origin)
         if not result.citations:
             screen.print("Nearest passages:")
         _print_citations(screen, result, brief=brief)

@@ -131,6 +131,9 @@ class Answer:
         draft: what the model had written where the confidence was too low to give it as the answer; otherwise "".
         marks: (start, end, number) of each mark in ``text``, in the style ``full``: ``[2]`` stands for the second of
             ``citations``. Other numbers in brackets are the text's own.
+        documents: names of the documents that the answer stands on; empty when ``found`` is False.
+        alike: names of other documents that fit the question as well, best first: the question may have meant one of
+            them. Empty when ``found`` is False.
         relevance: relevance of the best leaf, 0 to 1 (compare ``RetrievalConfig.relevance_floor``).
         finish_reason: ``stop``, ``length`` or ``not-found``.
         timings: seconds of each step.
@@ -149,6 +152,8 @@ class Answer:
     confidence: float | None = 1.0
     draft: str = ""
     marks: tuple[tuple[int, int, int], ...] = ()
+    documents: tuple[str, ...] = ()
+    alike: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.text
@@ -253,6 +258,12 @@ def _together(
     ]
     fitting = [(a, b) for a, b in runs if b - a <= limit]
     return min(fitting, key=lambda run: run[1] - run[0], default=spans[best])
+
+
+def holds_answer(quote: str, answer: str) -> bool:
+    """Whether a quote holds every word of an answer that counts."""
+    said = _answer_words(answer)
+    return bool(said) and said <= words(quote)
 
 
 def _answer_words(answer: str) -> set[str]:
