@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sharedllm_docs.checks import json_of
 from sharedllm_docs.errors import ConfigError
 
 SCHEMA = 2
@@ -169,11 +170,10 @@ class Confidence:
             ConfigError: there is none, or it is damaged or of a newer version.
         """
         try:
-            return cls._of(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError, RecursionError) as error:
-            reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+            return cls._of(json_of(Path(path).read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
             raise ConfigError(
-                f"The confidence file {str(path)!r} cannot be used: {reason}.",
+                f"The confidence file {str(path)!r} cannot be used: {error}.",
                 remedy="Make one with sharedllm-docs fit-confidence, or leave it out.",
             ) from error
 
