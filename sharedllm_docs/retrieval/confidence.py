@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from sharedllm_docs.checks import json_of
 from sharedllm_docs.errors import ConfigError
+from sharedllm_docs.retrieval.signs import AFTER, BEFORE, GAIN, MATCH, NOT_SAID_SIGN, PROBE
 
 SCHEMA = 2
 READ = frozenset((1, SCHEMA))
@@ -30,7 +31,6 @@ FOLDER = Path(__file__).with_name("calibrated")
 GENERIC = "generic"
 LARGEST = 1e9
 """Numbers of a file lie between this and its negative, and spreads above its inverse: no sum of them overflows."""
-_PROBE = "probe"
 
 
 @dataclass(frozen=True)
@@ -155,11 +155,11 @@ class Confidence:
         schema = held["schema"]
         if type(schema) is not int or schema not in READ:
             raise ValueError(f"its schema is {_shown(schema)}, this version reads up to {SCHEMA}")
-        parts = {name: _logistic(held[name], name) for name in ("before", "after")}
+        parts = {name: _logistic(held[name], name, known) for name, known in _KNOWN.items()}
         early, threshold = (_number(held[name], repr(name), 0, 1) for name in ("early", "threshold"))
         probe = Probe.of(held["probe"]) if "probe" in held else None
-        if probe is None and any(_PROBE in part.signs for part in parts.values()):
-            raise ValueError(f"it weighs the sign {_PROBE!r} and has no probe that gives it")
+        if probe is None and any(PROBE in part.signs for part in parts.values()):
+            raise ValueError(f"it weighs the sign {PROBE!r} and has no probe that gives it")
         return cls(**parts, early=early, threshold=threshold, notes=_object(held["notes"], "'notes'"), probe=probe)
 
     @classmethod
@@ -178,10 +178,16 @@ class Confidence:
             ) from error
 
 
-def _logistic(values: Any, part: str) -> Logistic:
+_KNOWN = {"before": BEFORE, "after": (*BEFORE, *AFTER, NOT_SAID_SIGN, GAIN, MATCH, PROBE)}
+"""The signs that each part may weigh; a sign that is never there would count as usual, and weigh nothing."""
+
+
+def _logistic(values: Any, part: str, known: Sequence[str]) -> Logistic:
     held = _object(values, part, ("intercept", "signs"))
     signs = {}
     for name, numbers in _object(held["signs"], f"the signs of {part!r}").items():
+        if name not in known:
+            raise ValueError(f"{part!r} weighs {_shown(name)}, which is not one of its signs ({', '.join(known)})")
         if len(_list(numbers, f"the sign {name!r}")) != 3:
             raise ValueError(f"the sign {name!r} is {_shown(numbers)}, not three numbers: mean, spread and weight")
         mean, spread, weight = numbers
