@@ -95,22 +95,27 @@ def fetch(
 
 
 def _fetch(model: EmbeddedModel, screen: Screen) -> Path:
-    """Fetch one model, with a bar where progress is drawn."""
+    """Fetch one model, with a bar where progress is drawn, and another that only moves while it is converted."""
     if not screen.animated:
         return backend.fetch_model(model, screen.report)
     with bars(screen, model.name) as show:
-        return backend.fetch_model(
-            model, screen.report, lambda done, total: show(_Fetched(done, total)) if show is not None else None
-        )
+
+        def listen(done: int, total: int) -> None:
+            if show is not None:
+                show(_Step("fetch", done, total))
+                if done >= total and model.gguf:
+                    show(_Step("convert", unit=""))
+
+        return backend.fetch_model(model, screen.report, listen)
 
 
 @dataclass(frozen=True)
-class _Fetched:
-    """How far a download is, as progress bars show it."""
+class _Step:
+    """How far a download is, as progress bars show it; without a ``unit`` where nobody knows."""
 
-    done: int
-    total: int
-    stage: str = "fetch"
+    stage: str
+    done: int = 0
+    total: int = 0
     unit: str = "bytes"
 
 
