@@ -76,7 +76,7 @@ def ask(
 
     With --file the file is added first, unless it is there already: one command from a PDF to an answer. Of a new file,
     only what the question needs is encoded before the answer; the rest is read afterwards, for later questions. Ctrl-C
-    then (or --no-read-on) leaves the rest to those questions, or to `read`, and is not an error.
+    during this (or --no-read-on) leaves the rest to those questions, or to `read`, and is not an error.
     """
     keywords = _ask_keywords(scope, asked, answering)
     with opened(output) as screen:
@@ -175,8 +175,8 @@ def chat(
 ) -> None:
     """Answer question after question, with the model kept in memory.
 
-    Questions are lines, typed at a prompt or read from stdin, until /quit or the end of the input. Each stands alone:
-    what was asked before is not part of it.
+    Each line is a question, typed at a prompt or read from stdin, until /quit or the end of the input. Every question
+    stands alone: earlier ones are not part of it.
 
     /docs lists the documents, /sources quotes the passages of the last answer, /help lists these commands. Ctrl-C stops
     an answer; at the prompt it leaves.
