@@ -61,30 +61,31 @@ class Contents(OpenIndex):
         keep_source: bool | None = None,
         **reading: Unpack[ReadKeywords],
     ) -> AddedDocument:
-        """Read, encode and store a document; returns at once when it is there already and wholly read.
+        """Read, encode and store a document; returns at once if it is there already and completely read.
 
         Args:
             source: path, fsspec URL, bytes, open binary file, or a ``Document``.
-            name: display name (default: the file's); content that is there already is given this name.
+            name: display name (default: the file's). If the same content is there already, it is given this name.
             options: how the file is read, as a whole ``ReadOptions``.
-            metadata: strings kept with the document, beside those of the file. A document that is there already is
-                given these values too, without being read or encoded again; keys not named keep theirs.
+            metadata: strings kept with the document, in addition to those of the file. If the document is there
+                already, these values are set without reading or encoding it again; its other keys keep their values.
             progress: called with each step.
             max_bytes: disk budget for this call instead of the index's.
             timeout: seconds to wait for another process that writes.
             force: read and commit again even if the document is there.
-            replace: take older versions of the same name out, under the same lock, once this one is committed; of the
-                same bytes only those that were read in the same way. None does so for files, not for a ``Document`` or
-                bytes without a name. False keeps both. True takes all others of the name out, and refuses content that
-                is there under another name.
+            replace: remove older versions of the same name, under the same lock, once this one is committed; of the
+                same bytes, only those that were read in the same way. None does so for files, but not for a
+                ``Document`` or bytes without a name. False keeps both. True removes all others of the name, and refuses
+                content that is there under another name.
             encode: when its chunks are encoded. ``"all"``: before this returns. ``"background"``: in a thread, after
                 this has returned; ``wait`` waits for it. ``"when-asked"``: when a question needs them, or by
-                ``read``. The document can be asked in any case, with the same answers: what a question needs and is
-                not there is encoded first. A document that is there already is read on in the same way.
-            keep_source: whether the file is kept in the index, to draw pages of it (``page_image``). None keeps PDF
-                files and no others. What is not kept is looked for where it was. A document that is there already
-                without its source or its boxes is given them, and nothing is encoded anew.
-            reading: single fields of ``ReadOptions``, as in ``pages="1-20"``; all but its ``max_bytes``, which is the
+                ``read``. The document can be asked in any case, with the same answers: if a question needs chunks that
+                are not encoded yet, these are encoded first. If the document is there already, its remaining chunks
+                are treated in the same way.
+            keep_source: whether the file is kept in the index, so that its pages can be drawn (``page_image``). None
+                keeps only PDF files. A file that is not kept is looked for where it was. If the document is there
+                already without its source or its boxes, these are added; nothing is encoded again.
+            reading: single fields of ``ReadOptions``, such as ``pages="1-20"``; all but its ``max_bytes``, which is the
                 disk budget here.
 
         Raises:
@@ -141,7 +142,7 @@ class Contents(OpenIndex):
     ) -> AddedFiles:
         """Add files, folders, patterns (``reports/**/*.pdf``) and zip archives; one bad file never stops the others.
 
-        A file in a folder is named by its path from that folder on. What no reader takes is skipped and told.
+        A file in a folder is named by its path inside that folder. Files that no reader takes are skipped and listed.
 
         Args:
             sources: paths, patterns or URLs.
@@ -170,17 +171,17 @@ class Contents(OpenIndex):
     ) -> int:
         """Encode what is not read yet, of one document or of all; returns the number of chunks encoded.
 
-        Questions asked from other threads meanwhile go first.
+        Questions that other threads ask meanwhile are answered first.
 
         Args:
-            reference: name or key of the document; None reads on in all.
+            reference: name or key of the document; None for all documents.
             progress: called after each chunk.
             timeout: seconds to wait for another process that writes.
 
         Raises:
             DocumentNotFoundError: no such document.
             DiskBudgetError, DiskFullError, IndexLockedError: what was stored before stays.
-            InterruptedIngestion: Ctrl-C; reading goes on from there the next time.
+            InterruptedIngestion: Ctrl-C; reading continues there the next time.
         """
         records = self._store.documents() if reference is None else [self._store.get(reference)]
         return self._reading.read([record.key for record in records if record.unread], progress, timeout=timeout)
@@ -188,14 +189,14 @@ class Contents(OpenIndex):
     def read_in_background(self, reference: str | None = None, *, progress: Report | None = None) -> None:
         """``read`` in a thread, which lets questions go first; ``wait`` waits for it.
 
-        What was asked for and its neighbours are read first, then the rest from front to back. The thread ends with
-        the process, after the chunk in hand.
+        Chunks that were asked for are read first, with their neighbours, then the rest from front to back. When the
+        process ends, the thread stops after its current chunk.
         """
         records = self._store.documents() if reference is None else [self._store.get(reference)]
         self._reading.start([record.key for record in records if record.unread], progress)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until nothing is read in the background any more.
+        """Wait until reading in the background has ended.
 
         Args:
             timeout: maximum number of seconds; None waits to the end.
@@ -209,7 +210,7 @@ class Contents(OpenIndex):
         return self._reading.wait(timeout)
 
     def close(self) -> None:
-        """End reading in the background, after the chunk in hand, and forget open files. It can be used again."""
+        """Stop reading in the background after the current chunk, and close files. The index can be used again."""
         self._reading.stop()
         self._store.close()
 
@@ -221,7 +222,7 @@ class Contents(OpenIndex):
         keep_source: bool | None = None,
         **reading: Unpack[ReadKeywords],
     ) -> SizeEstimate:
-        """Bytes that a document will take, its source included if ``add`` would keep it, before anything is encoded."""
+        """Bytes that a document would take, including its source if ``add`` would keep it; encodes nothing."""
         from sharedllm_docs.index.ingest import Ingestion, read_source
         from sharedllm_docs.index.sources import Kept, check_keeping, held_source
 
@@ -249,9 +250,9 @@ class Contents(OpenIndex):
         return self._store.find_key(reference)
 
     def remove(self, reference: str, *, timeout: float = LOCK_TIMEOUT) -> DocumentInfo:
-        """Take a document out of the index; ``prune`` frees its rows.
+        """Remove a document from the index; ``prune`` frees its rows.
 
-        A document whose manifest is damaged can be removed as well, by key or by the name if it can still be read.
+        A document whose manifest is damaged can be removed too, by its key, or by its name if that can still be read.
 
         Returns:
             The document as it was. Of one with a damaged manifest only the key is sure, and perhaps the name; the
@@ -273,12 +274,12 @@ class Contents(OpenIndex):
         return info
 
     def prune(self, *, timeout: float = LOCK_TIMEOUT, grace: float | None = None) -> int:
-        """Delete what no document needs; returns the bytes freed.
+        """Delete data that no document needs; returns the bytes freed.
 
         Args:
             timeout: seconds to wait for another process that writes.
-            grace: seconds for which what was written stays, since workers may be about to commit it. None: a day at a
-                URL, none in a local folder.
+            grace: data written within so many seconds is kept, since workers may be about to commit it. None: a day at
+                a URL, 0 in a local folder.
         """
         return self._store.prune(timeout=timeout, grace=grace).bytes
 
@@ -287,7 +288,7 @@ class Contents(OpenIndex):
         return self._store.total_bytes()
 
     def verify(self, reference: str | None = None, *, progress: Report | None = None) -> VerifyReport:
-        """Check every byte of the index or of one document; names every damaged file and raises for none."""
+        """Check every byte of the index or of one document; reports every damaged file, and raises nothing for them."""
         from sharedllm_docs.index.ingest import Progress
 
         def tell(done: int, total: int, _path: str) -> None:

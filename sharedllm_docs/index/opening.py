@@ -165,7 +165,7 @@ class OpenIndex:
         """Use a model that is in memory already, if this index was made with it and has loaded none yet.
 
         Returns:
-            Whether it is used: False where another one is recorded, asked for or loaded.
+            Whether it is used; False if another model is recorded, was asked for, or is loaded.
         """
         with self._loading:
             if self._llm is None and not self._options and llm.source == self._store.settings["source"]:
@@ -175,14 +175,14 @@ class OpenIndex:
         return False
 
     def is_current(self) -> bool:
-        """Whether opening it again would give the same: the index is still there, and no file of the model changed.
+        """Whether opening it again would give the same: the index is still there, and no file of the model has changed.
 
-        For processes that keep an index open for long. Documents that come and go need no new opening.
+        For processes that keep an index open for long. It need not be reopened for documents that are added or removed.
         """
         return self._store.is_current() and (self._llm is None or self._llm.files_unchanged())
 
     def reopened(self) -> Self:
-        """The index that is at this place now; it has the model in memory, where that is still the right one.
+        """The index that is at this place now, with the model that is in memory if that is still the right one.
 
         Raises:
             IndexNotFoundError, ...: as ``open``.

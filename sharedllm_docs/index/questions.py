@@ -30,7 +30,7 @@ class Questions(OpenIndex):
 
         Args:
             question: in words.
-            conversation: earlier turns; they stand as text before the question and take room in the window, while
+            conversation: earlier turns; they are put before the question as text and take room in the window, but
                 passages are chosen by the question alone. System messages count as instructions.
             options: any of
 
@@ -80,9 +80,9 @@ class Questions(OpenIndex):
         Args:
             reference: name or key of the document.
             section: title of a section (a part of it is enough where only one has it); None for the whole document.
-            about: what the summary should say, in words; None for the main points.
-            options: as for ``ask``, without those that choose documents or rank passages. ``style`` is ``full`` unless
-                given.
+            about: what the summary should be about, in words; None for the main points.
+            options: as for ``ask``, without those that choose documents or rank passages. The default ``style`` is
+                ``full``.
 
         Raises:
             DocumentNotFoundError: no such document or section.

@@ -111,10 +111,10 @@ class Confidence:
     Attributes:
         before: from the signs that are there before the model is asked.
         after: from all signs.
-        early: below this value of ``before`` the model is not asked.
-        threshold: below this value of ``after`` the answer is declined.
-        notes: what it was fitted on, and what it reached there.
-        probe: gives the sign ``probe`` from the model's hidden states; None for a decision without it.
+        early: if ``before`` is below this value, the model is not asked.
+        threshold: if ``after`` is below this value, the answer is declined.
+        notes: what it was fitted on, and how well it did there.
+        probe: computes the sign ``probe`` from the model's hidden states; None for a decision without it.
     """
 
     before: Logistic
@@ -125,12 +125,12 @@ class Confidence:
     probe: Probe | None = None
 
     def uses(self, sign: str) -> bool:
-        """Whether a sign counts for the decision; one that does not need not be computed."""
+        """Whether the decision uses a sign; signs that it does not use need not be computed."""
         return sign in self.after.signs
 
     @property
     def fitted(self) -> bool:
-        """Whether it was fitted to one model; the generic decision never spares a model the question."""
+        """Whether it was fitted to one model. The generic decision always asks the model."""
         return self.early > 0
 
     def to_dict(self) -> dict[str, Any]:
