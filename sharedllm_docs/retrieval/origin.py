@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from sharedllm_docs.retrieval.answer import Citation, holds_answer
 from sharedllm_docs.retrieval.searcher import Selection
@@ -40,19 +40,24 @@ def origin(
 
 def _near(selection: Selection) -> dict[str, str]:
     """Key and name of each document that fits the question about as well as the best, the best first."""
-    if selection.scores is None:  # a summary's passages answer to no question
+    if selection.scores is None or len(selection.documents) < 2:  # a summary's passages answer to no question
         return {}
-    fused, places = selection.scores.fused.tolist(), _leaves(selection)
-    least = AS_WELL * max(fused)
-    good = {text: score for (_number, text), score in zip(places, fused, strict=True) if score >= least}
+    scored = list(_scored(selection))
+    least = AS_WELL * max(score for _number, _text, score in scored)
+    good = {text: score for _number, text, score in scored if score >= least}
     best: dict[int, float] = {}
-    for number, text in places:  # a leaf with the text of an earlier one is scored low, and fits the question as well
+    for number, text, _score in scored:  # a leaf with the text of an earlier one is scored low, and fits as well
         if text in good:
             best[number] = max(best.get(number, 0.0), good[text])
     ranked = sorted(best, key=lambda one: -best[one])
     return {selection.documents[one].key: selection.documents[one].document.name for one in ranked}
 
 
-def _leaves(selection: Selection) -> list[tuple[int, str]]:
-    """(number of its document, text) of every leaf, document after document."""
-    return [(number, text) for number, one in enumerate(selection.documents) for text in one.leaf_texts]
+def _scored(selection: Selection) -> Iterator[tuple[int, str, float]]:
+    """(number of its document, text, score) of every leaf that was searched."""
+    for chunk in selection.candidates:
+        document = selection.documents[chunk.document]
+        first = document.first_leaf[chunk.chunk]
+        texts = document.leaf_texts[first : first + len(chunk.leaf_scores)]
+        for text, score in zip(texts, chunk.leaf_scores, strict=True):
+            yield chunk.document, text, score
