@@ -5,7 +5,6 @@ All problems of a table are reported together. Loads no torch.
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any, Literal
 from sharedllm_docs.checks import (
     checked_keys,
     choice_problems,
+    json_of,
     least_problems,
     number_problems,
     raise_if,
@@ -403,7 +403,7 @@ def replaced(tables: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json_of(text)
     except ValueError:
         return text
 
