@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from sharedllm_docs.errors import DocumentNotFoundError as DocumentNotFoundError
     from sharedllm_docs.errors import SharedLLMError as SharedLLMError
     from sharedllm_docs.errors import SourceMissingError as SourceMissingError
+    from sharedllm_docs.index.contents import AddOptions as AddOptions
     from sharedllm_docs.index.engine import Engine as Engine
-    from sharedllm_docs.index.index import AddOptions as AddOptions
     from sharedllm_docs.index.index import Index as Index
     from sharedllm_docs.index.ingest import Progress as Progress
     from sharedllm_docs.index.views import AddedDocument as AddedDocument
@@ -78,7 +78,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "Adapter": "model.adapter",
-    "AddOptions": "index.index",
+    "AddOptions": "index.contents",
     "AddedDocument": "index.views",
     "AddedFiles": "index.views",
     "Answer": "retrieval.answer",
