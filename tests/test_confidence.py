@@ -116,6 +116,21 @@ def test_an_answer_of_what_stands_nowhere_is_none(tmp_path, question, answer, st
     assert stands_in(question, answer, chosen) is stands
 
 
+@pytest.mark.parametrize("shift", [0xFF10 - 0x30, 0x1D7CE - 0x30], ids=["full width", "bold"])
+def test_letters_and_digits_of_another_form_stand_for_the_plain_ones_that_the_model_reads(tmp_path, shift):
+    index = Index.create(tmp_path / "index", tiny_llm())
+    digits = {ord(digit): chr(ord(digit) + shift) for digit in "0123456789"}
+    text = SHOP.translate({**digits, ord("K"): "\uff2b", ord("r"): "\U0001d42b"})
+    index.add(tiny_document(text, name="shop.txt"))
+    question = "What is the rent of Ms Krug's shop?"
+    chosen = selected(index, question)
+    answers = ("1,212.50 marks", "1,213.50 marks", "Ms Krug", "Papierhaus Berlin")
+    assert [stands_in(question, said, chosen) for said in answers] == [True, False, True, False]
+    found = signs_after(question, "1,212.50 marks", False, {}, [text], Likelihoods())
+    assert (found["in_text"], found["verbatim"]) == (1.0, 1.0)
+    assert stands_in("What was it in 2026?".translate(digits), "$4.2m".translate(digits), chosen)
+
+
 def test_small_numbers_of_other_languages_may_be_words(tmp_path):
     index = Index.create(tmp_path / "index", tiny_llm())
     index.add(tiny_document("Der Laden hat f\u00fcnfzehn Zimmer und kostet 1.250 Mark.", name="laden.txt"))

@@ -21,7 +21,7 @@ from tools import faults, fuzz
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs fork servers and SIGKILL")
 
-FORMATS = ["csv", "docx", "eml", "epub", "html", "markdown", "pdf", "picture", "pptx", "rtf", "text", "xlsx"]
+FORMATS = ["csv", "docx", "eml", "epub", "html", "markdown", "pdf", "picture", "pptx", "rtf", "svg", "text", "xlsx"]
 
 
 @pytest.fixture

@@ -235,6 +235,96 @@ def test_rtf_raised_digits_and_struck_out_text(rtf: str, shown: str) -> None:
     assert read_document(rf"{{\rtf1\ansi {rtf}\par}}".encode(), name="a.rtf").text == shown
 
 
-def test_rtf_pictures_are_told() -> None:
-    document = read_document(rb"{\rtf1\ansi Text {\pict\pngblip 89504e47}\par}", name="a.rtf")
-    assert [one.code for one in document.issues] == ["pictures"]
+def test_rtf_headers_and_footers_are_told() -> None:
+    data = rb"{\rtf1\ansi{\header Port authority\par}{\footerf Page \chpgn\par}\headery720 Text\par}"
+    document = read_document(data, name="a.rtf")
+    assert document.text == "Text"
+    assert [(one.code, one.message) for one in document.issues] == [
+        ("running-lines", "2 header(s) and footer(s) are left out")
+    ]
+
+
+# -- what stands beside the main text
+
+
+def mail_of(*parts: tuple[str, str, str], kind: str = "mixed") -> EmailMessage:
+    """An e-mail of parts (subtype, text, file name)."""
+    made = EmailMessage()
+    made["From"], made["Subject"] = "ann@example.org", "Rent"
+    made.make_mixed() if kind == "mixed" else made.make_alternative()
+    for subtype, text, name in parts:
+        one = EmailMessage()
+        one.set_content(text, subtype=subtype)
+        if name:
+            one.add_header("Content-Disposition", "attachment", filename=name)
+        made.attach(one)
+    return made
+
+
+def test_mail_shows_all_its_texts_in_order() -> None:
+    made = mail_of(
+        ("plain", "Before the plan.", ""), ("html", "<p>Behind it.</p>", ""), ("plain", "The list's foot.", "")
+    )
+    text = read_document(made.as_bytes(), name="a.eml").text
+    assert text.endswith("Before the plan.\n\nBehind it.\n\nThe list's foot.")
+
+
+def test_mail_shows_one_of_several_alternatives() -> None:
+    two = [("plain", "Rent 1,240 EUR.", ""), ("html", "<p>Rent <b>1,240</b> EUR!</p>", "")]
+    assert read_document(mail_of(*two, kind="alternative").as_bytes(), name="a.eml").text.endswith("Rent 1,240 EUR!")
+    empty = [two[0], ("html", "<style>p{}</style><p> </p>", "")]
+    assert read_document(mail_of(*empty, kind="alternative").as_bytes(), name="a.eml").text.endswith("Rent 1,240 EUR.")
+    inner = mail_of(*two, kind="alternative")
+    outer = mail_of(("plain", "Dear all,", ""))
+    outer.attach(inner)
+    assert read_document(outer.as_bytes(), name="a.eml").text.endswith("Dear all,\n\nRent 1,240 EUR!")
+
+
+def test_mail_names_parts_without_a_name() -> None:
+    made = mail_of(("plain", "See the plan.", ""), ("calendar", "BEGIN:VCALENDAR", ""))
+    with pytest.warns(DocumentWarning, match=r"'unnamed part \(text/calendar\)'"):
+        document = read_document(made.as_bytes(), name="a.eml")
+    assert [one.code for one in document.issues] == ["embedded-files"]
+    assert len(embedded_files(made.as_bytes(), name="a.eml", options=ReadOptions())) == 1
+
+
+def test_a_report_of_delivery_says_why_an_e_mail_came_back() -> None:
+    raw = (
+        "From: post@example.org\nSubject: Undelivered\nMIME-Version: 1.0\n"
+        'Content-Type: multipart/report; report-type=delivery-status; boundary="b"\n\n'
+        "--b\nContent-Type: text/plain\n\nYour e-mail came back.\n"
+        "--b\nContent-Type: message/delivery-status\n\nReporting-MTA: dns; a.example\n\n"
+        "Final-Recipient: rfc822; bob@example.org\nDiagnostic-Code: smtp; 550 no such user\n"
+        "--b\nContent-Type: text/rfc822-headers\n\nSubject: Rent for May\n--b--\n"
+    )
+    text = read_document(raw.encode(), name="a.eml").text
+    assert all(one in text for one in ("Your e-mail came back.", "550 no such user", "Subject: Rent for May"))
+
+
+def epub_with(spine: str, **files: bytes) -> bytes:
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("mimetype", "application/epub+zip")
+        archive.writestr(
+            "META-INF/container.xml", '<container><rootfiles><rootfile full-path="p.opf"/></rootfiles></container>'
+        )
+        archive.writestr("p.opf", f"<package>{spine}</package>")
+        for name, data in files.items():
+            archive.writestr(name.replace("_", "."), data)
+    return file.getvalue()
+
+
+def test_epub_pages_that_are_drawings_are_read_and_other_chapters_told() -> None:
+    kinds = {"a.xhtml": "application/xhtml+xml", "b.svg": "image/svg+xml", "c.mp4": "video/mp4"}
+    items = "".join(f'<item id="{name[0]}" href="{name}" media-type="{kind}"/>' for name, kind in kinds.items())
+    spine = "".join(f'<itemref idref="{one}"/>' for one in "abcd")
+    data = epub_with(
+        f"<manifest>{items}</manifest><spine>{spine}</spine>",
+        a_xhtml=b"<html><body><p>Text.</p></body></html>",
+        b_svg=b"<svg><text>Harbour plan</text></svg>",
+    )
+    with pytest.warns(DocumentWarning, match="chapter"):
+        document = read_document(data, name="a.epub")
+    assert document.text == "Text.\n\nPicture: Harbour plan"
+    assert [one.code for one in document.issues] == ["chapter-missing"] * 2
+    assert "video/mp4" in document.issues[0].message

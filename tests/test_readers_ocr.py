@@ -130,6 +130,29 @@ def test_a_picture_beside_text_is_read_behind_it_and_one_under_text_is_not(fake:
     assert codes(document) == [("text-recognised", 1)]
 
 
+def test_pictures_beside_text_are_told_where_nothing_reads_them() -> None:
+    picture = f"q 400 0 0 300 100 60 cm {IMAGE} Q "
+    small = f"q 40 0 0 20 100 60 cm {IMAGE} Q "
+    beside = "".join(put(one, y=780 - 20 * row) for row, one in enumerate(prose(1)))
+    with pytest.warns(DocumentWarning, match=r"text in 1 picture\(s\) on the page is not read; install sharedllm-docs"):
+        document = read(
+            drawn_pdf(
+                [
+                    picture + beside,
+                    small + beside,
+                    picture + put("caption inside the picture of the page", y=200) + beside,
+                ]
+            )
+        )
+    assert codes(document) == [("pictures-unread", 1)]
+
+
+def test_pictures_beside_text_are_told_where_nothing_is_to_read_them(fake: FakeEngine) -> None:
+    content = f"q 400 0 0 300 100 60 cm {IMAGE} Q " + put("A line of text", y=780)
+    with pytest.warns(DocumentWarning, match="ocr='auto' recognises it"):
+        assert codes(read(drawn_pdf([content]), ocr="off")) == [("pictures-unread", 1)]
+
+
 def test_doubtful_lines_of_pictures_beside_text_are_not_taken(fake: FakeEngine) -> None:
     fake.lines = (line("l1I;:", 0, 0, confidence=0.4),)
     beside = "".join(put(one, y=780 - 20 * row) for row, one in enumerate(prose(1)))

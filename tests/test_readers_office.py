@@ -241,7 +241,181 @@ def test_docx_headers_are_read_once_and_page_numbers_not() -> None:
     assert read(saved(made), "a.docx").text.startswith("Port authority of Brel\n\nHarbour plan")
 
 
+def test_docx_headers_of_first_pages_and_of_later_sections_are_read() -> None:
+    from docx.enum.section import WD_SECTION
+
+    made = report()
+    first = made.sections[0]
+    first.different_first_page_header_footer = True
+    first.first_page_header.paragraphs[0].text = "Letter of 3 May"
+    first.header.paragraphs[0].text = "Port authority"
+    table = first.footer.add_table(1, 2, 3_000_000)
+    table.cell(0, 0).text, table.cell(0, 1).text = "IBAN", "BR12 3456"
+    second = made.add_section(WD_SECTION.NEW_PAGE)
+    second.header.is_linked_to_previous = False
+    second.header.paragraphs[0].text = "Annex of tariffs"
+    text = read(saved(made), "a.docx").text
+    assert [text.count(one) for one in ("Letter of 3 May", "Port authority", "Annex of tariffs")] == [1, 1, 1]
+    assert "IBAN | BR12 3456" in text
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        ("", "", ""),
+        ("Page ", "", ""),
+        ("Port authority\t", "", "Port authority"),
+        ("Contract 17-A, page ", "", "Contract 17-A, page"),
+        ("Page ", "\tOffice hours 9 to 5", "Office hours 9 to 5"),
+    ],
+)
+def test_docx_what_stands_beside_the_number_of_a_page_is_read(before: str, after: str, shown: str) -> None:
+    from docx.oxml import parse_xml
+    from docx.oxml.ns import nsdecls
+
+    made = report()
+    paragraph = made.sections[0].footer.paragraphs[0]
+    paragraph.add_run(before)
+    field = ("begin", "PAGE", "separate", "7", "end")
+    for piece in field:
+        inner = f'<w:fldChar w:fldCharType="{piece}"/>' if piece.isalpha() and piece.islower() else ""
+        inner = inner or ("<w:instrText>PAGE</w:instrText>" if piece == "PAGE" else "<w:t>7</w:t>")
+        paragraph._p.append(parse_xml(f"<w:r {nsdecls('w')}>{inner}</w:r>"))
+    paragraph.add_run(after)
+    text, plain = read(saved(made), "a.docx").text, read(saved(report()), "a.docx").text
+    assert text == (f"{plain}\n\n{shown}" if shown else plain)
+
+
+def test_docx_the_letters_of_a_watermark_are_read() -> None:
+    from docx.oxml import parse_xml
+    from docx.oxml.ns import nsdecls
+
+    made = report()
+    paragraph = made.sections[0].header.paragraphs[0]
+    mark = '<v:shape xmlns:v="urn:schemas-microsoft-com:vml"><v:textpath string="DRAFT, not signed"/></v:shape>'
+    paragraph.add_run()._r.append(parse_xml(f"<w:pict {nsdecls('w')}>{mark}</w:pict>"))
+    assert read(saved(made), "a.docx").text.startswith("DRAFT, not signed\n\n")
+
+
+def test_docx_inserted_documents_are_told() -> None:
+    from docx.oxml import parse_xml
+    from docx.oxml.ns import nsdecls
+
+    made = report()
+    made.element.body.insert(0, parse_xml(f"<w:altChunk {nsdecls('w', 'r')} r:id='rId99'/>"))
+    with pytest.warns(DocumentWarning, match=r"1 inserted document\(s\) are not read"):
+        assert [one.code for one in read(saved(made), "a.docx").issues] == ["embedded-files"]
+
+
+def test_xlsx_sheets_that_are_a_chart_are_told() -> None:
+    from openpyxl.chart import BarChart, Reference
+
+    made = openpyxl.Workbook()
+    made.active.append(["Fares", 7])
+    chart = BarChart()
+    chart.add_data(Reference(made.active, min_col=2, min_row=1))
+    made.create_chartsheet("Fares by town").add_chart(chart)
+    document = read(saved(made), "a.xlsx")
+    assert [(one.code, one.message) for one in document.issues] == [
+        ("pictures", "1 sheet(s) that are a chart are left out: 'Fares by town'")
+    ]
+
+
+def test_docx_charts_and_diagrams_are_read() -> None:
+    from docx.opc.constants import RELATIONSHIP_TYPE
+    from docx.opc.packuri import PackURI
+    from docx.opc.part import Part
+    from docx.oxml import parse_xml
+    from docx.oxml.ns import nsdecls
+
+    c, a = (f"http://schemas.openxmlformats.org/drawingml/2006/{one}" for one in ("chart", "main"))
+    points = "".join(f'<c:pt idx="{n}"><c:v>{v}</c:v></c:pt>' for n, v in enumerate(("Oln", "Brel")))
+    values = "".join(f'<c:pt idx="{n}"><c:v>{v}</c:v></c:pt>' for n, v in enumerate((11, 9)))
+    chart = (
+        f'<c:chartSpace xmlns:c="{c}" xmlns:a="{a}"><c:chart><c:title><c:tx><c:rich><a:p><a:r><a:t>Fares</a:t></a:r>'
+        "</a:p></c:rich></c:tx></c:title><c:plotArea><c:barChart><c:ser><c:tx><c:strRef><c:strCache><c:pt idx='0'>"
+        f"<c:v>EUR</c:v></c:pt></c:strCache></c:strRef></c:tx><c:cat><c:strRef><c:strCache>{points}</c:strCache>"
+        f"</c:strRef></c:cat><c:val><c:numRef><c:numCache>{values}</c:numCache></c:numRef></c:val></c:ser></c:barChart>"
+        "</c:plotArea></c:chart></c:chartSpace>"
+    )
+    line = "<a:p><a:r><a:t>First book, then board</a:t></a:r></a:p>"
+    diagram = f'<d:dataModel xmlns:d="urn:d" xmlns:a="{a}">{line}</d:dataModel>'
+    made = report()
+    for number, (xml, kind) in enumerate(
+        [(chart, "chart"), (diagram, "diagram"), ("<c:chartSpace", "chart"), ("<d", "diagram")]
+    ):
+        part = Part(PackURI(f"/word/drawn/{number}.xml"), "application/xml", xml.encode(), made.part.package)
+        identity = made.part.relate_to(part, f"{RELATIONSHIP_TYPE.IMAGE}{kind}")
+        shown = f'<c:chart xmlns:c="{c}" r:id="{identity}"/>'
+        if kind == "diagram":
+            shown = f'<d:relIds xmlns:d="http://schemas.openxmlformats.org/drawingml/2006/diagram" r:dm="{identity}"/>'
+        run = made.add_paragraph().add_run()
+        run._r.append(parse_xml(f"<w:drawing {nsdecls('w', 'r')}>{shown}</w:drawing>"))
+    with pytest.warns(DocumentWarning, match=r"1 diagram\(s\) are missing or damaged"):
+        document = read(saved(made), "a.docx")
+    assert "Fares\n" in document.text
+    assert "Oln | EUR: 11\nBrel | EUR: 9" in document.text
+    assert "First book, then board" in document.text
+    assert [(one.code, one.message) for one in document.issues] == [
+        ("pictures", "1 chart(s) whose values are not in the file"),
+        ("structure-failed", "1 diagram(s) are missing or damaged"),
+    ]
+
+
 # -- PPTX
+
+
+@pytest.mark.parametrize(
+    "xml",
+    [
+        '<p:cmLst xmlns:p="urn:p"><p:cm><p:text>Check the price.</p:text></p:cm></p:cmLst>',
+        '<q:cmLst xmlns:q="urn:q" xmlns:a="http://schemas.openxmlformats.org/drawingml/2006/main"><q:cm><q:txBody><a:p><a:r>'
+        "<a:t>Check the </a:t></a:r><a:r><a:t>price.</a:t></a:r></a:p></q:txBody></q:cm></q:cmLst>",
+        "<p:cmLst",
+    ],
+    ids=["older", "newer", "damaged"],
+)
+def test_pptx_comments_are_read(xml: str) -> None:
+    from pptx.opc.package import Part
+    from pptx.opc.packuri import PackURI
+
+    made = slides()
+    slide = made.slides[0].part
+    part = Part(PackURI("/ppt/comments/comment1.xml"), "application/xml", slide.package, xml.encode())
+    slide.relate_to(part, "http://schemas.openxmlformats.org/officeDocument/2006/relationships/comments")
+    if xml == "<p:cmLst":
+        with pytest.warns(DocumentWarning, match="with comments are missing or damaged"):
+            assert [one.page for one in read(saved(made), "kelp.pptx").issues] == [1]
+    else:
+        assert "Comment: Check the price." in read(saved(made), "kelp.pptx").pages[0].text
+
+
+def test_pptx_a_slide_whose_layout_is_missing_is_read() -> None:
+    made = slides()
+    for slide in made.slides:
+        for identity, relation in list(slide.part.rels.items()):
+            if relation.reltype.endswith("/slideLayout"):
+                slide.part.drop_rel(identity)
+                slide.part.rels.pop(identity) if identity in slide.part.rels else None
+    text = read(saved(made), "kelp.pptx").text
+    assert all(one in text for one in ("Kelp", "Price 2.60", "Costs", "Net | Euros: 310000"))
+
+
+def test_pptx_shapes_that_newer_programs_show_are_read() -> None:
+    from lxml import etree
+
+    made = slides()
+    tree = made.slides[0].shapes._spTree
+    box = made.slides[0].shapes.add_textbox(0, 4_000_000, 900_000, 900_000)
+    box.text_frame.text = "Area = length times width"
+    holder = etree.fromstring(
+        '<mc:AlternateContent xmlns:mc="http://schemas.openxmlformats.org/markup-compatibility/2006">'
+        '<mc:Choice Requires="a14"/><mc:Fallback/></mc:AlternateContent>'
+    )
+    tree.append(holder)
+    holder[1].append(etree.fromstring(etree.tostring(box._element)))
+    holder[0].append(box._element)
+    assert read(saved(made), "kelp.pptx").text.count("Area = length times width") == 1
 
 
 def slides() -> Any:

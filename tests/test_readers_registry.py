@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import unicodedata
+import warnings
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -32,7 +33,9 @@ from sharedllm_docs.documents.readers import (
     registry,
     unregister,
 )
+from sharedllm_docs.documents.readers.ocr import engines
 from sharedllm_docs.documents.readers.options import format_pages, select_pages
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.errors import (
     ConfigError,
     DamagedDocumentError,
@@ -137,7 +140,7 @@ def test_what_is_no_reader_cannot_be_registered() -> None:
 
 def test_built_in_readers_follow_the_protocol() -> None:
     assert [reader.name for reader in readers()] == [
-        *("pdf", "docx", "pptx", "xlsx", "epub", "rtf", "picture", "mail", "html", "markdown", "csv", "text")
+        *("pdf", "docx", "pptx", "xlsx", "epub", "rtf", "picture", "mail", "svg", "html", "markdown", "csv", "text")
     ]
     for reader in readers():
         assert isinstance(reader, Reader)
@@ -364,6 +367,20 @@ def test_what_progress_raises_comes_through() -> None:
         ("notes.dat", b"SQLite format 3"),
         ("font.woff", b"wOFFabc"),
         ("bundle", b"PK\x03\x04ab"),
+        *(
+            (f"a{ending}", b"\xd0\xcf")
+            for ending in (".msg", ".doc", ".xls", ".ppt", ".pst", ".vsd", ".pub", "", ".xyz")
+        ),
+        *(
+            (f"a{ending}", b"ab")
+            for ending in (".msg", ".xls", ".odt", ".mp4", ".heic", ".emf", ".zip", ".mobi", ".one")
+        ),
+        *(("a.msg", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"[:length]) for length in (1, 3, 5, 8)),
+        ("a", b"\x89P"),
+        ("a", b"\xff\xd8"),
+        ("a", b"PK\x03"),
+        ("a", b"\x1f\x8b"),
+        ("a.svgz.gz", b"\x1f\x8b\x08"),
     ],
 )
 def test_files_that_are_no_documents_are_refused_by_name_however_small(name: str, data: bytes) -> None:
@@ -374,3 +391,86 @@ def test_files_that_are_no_documents_are_refused_by_name_however_small(name: str
 @pytest.mark.parametrize("name", ["notes", "notes.log", "MZ.cfg", "a.json"])
 def test_text_of_an_unknown_name_is_read(name: str) -> None:
     assert read_document(b"MZ is the first word here.", name=name).text == "MZ is the first word here."
+
+
+@pytest.mark.parametrize("ending", [".txt", ".md", ".csv", ".html", ".eml"])
+@pytest.mark.parametrize(
+    "data", [b"\xd0\xcf", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + b" words" * 90, b"\x89PN", b"\x1f\x8b"]
+)
+def test_bytes_of_other_formats_are_no_text_under_any_name(ending: str, data: bytes) -> None:
+    with pytest.raises(UnknownFormatError):
+        read_document(data, name=f"a{ending}")
+
+
+@pytest.mark.parametrize("text", ["PK", "GIF89a is a format.", "II", "\u00d0", "\u0420\u041f", "\u00ff\u00d8 a"])
+def test_short_texts_are_read(text: str) -> None:
+    assert read_document(text.encode(), name="a.md").text == text
+
+
+@pytest.mark.parametrize("ending", [".doc", ".xls", ".msg", ".key", ".dot", ".zip"])
+def test_writing_under_the_name_of_another_format_is_read(ending: str) -> None:
+    text = "The ferry to Oln sails at noon on Mondays."
+    assert read_document(text.encode(), name=f"a{ending}").text == text
+
+
+@pytest.mark.parametrize(
+    "ending", [".pdf", ".docx", ".xlsx", ".pptx", ".epub", ".rtf", ".png", ".tif", ".svg", ".svgz"]
+)
+@pytest.mark.parametrize("data", [b"\xd0\xcf", b"PK", b"ab", b"\x89P", b"II", b"\x1f\x8b"])
+def test_two_bytes_of_a_binary_format_are_no_text(ending: str, data: bytes) -> None:
+    with pytest.raises(UnknownFormatError):
+        read_document(data, name=f"a{ending}")
+
+
+_BEGINNINGS = {
+    "a.tif": b"II*\0\x08\0\0\0",
+    "b.tif": b"MM\0*\0\0\0\x08\0\x01",
+    "a.png": b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+    "a.jpg": b"\xff\xd8\xff\xe0\0\x10JFIF",
+    "a.gif": b"GIF89a",
+    "a.bmp": b"BM\0\0",
+    "a.webp": b"RIFF\0\0\0\0WEBP",
+    "a.pdf": b"%PDF-1.7\n",
+    "a.docx": b"PK\x03\x04",
+    "a.xlsx": b"PK\x03\x04",
+    "a.pptx": b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
+    "a.epub": b"PK\x03\x04\0\0mimetypeapplication/epub+zip",
+    "a.rtf": b"{\\rtf",
+    "a.eml": b"From: a\nTo: b\n",
+    "a.html": b"<html>\xff\xfe",
+    "a.csv": b'a,"b',
+    "a.svg": b"<svg",
+}
+
+
+@pytest.mark.ocr
+@pytest.mark.parametrize("more", [b"", b"\0" * 40, bytes(range(256)) * 4], ids=["cut", "zeros", "bytes"])
+@pytest.mark.parametrize("name", list(_BEGINNINGS))
+def test_errors_and_issues_show_no_insides_of_a_program(
+    name: str, more: bytes, own_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engines, "engine_name", lambda: "fake-1")
+    monkeypatch.setattr(engines, "engine", lambda: None)
+    said = []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            said += [issue.message for issue in read_document(_BEGINNINGS[name] + more, name=name).issues]
+        except DocumentError as error:
+            said.append(str(error))
+    assert not [one for one in said if re.search(r" at 0x|<_io\.|<class |\bobject at\b|BytesIO", one)]
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (ValueError("cannot identify image file <_io.BytesIO object at 0x7f01>"), "cannot identify image file"),
+        (ValueError("<PIL.TiffImagePlugin.TiffImageFile image mode=L at 0x7F01> is\n odd."), "is odd"),
+        (TypeError("no <class 'numpy.ndarray'> here"), "no numpy.ndarray here"),
+        (ValueError("<_io.BufferedReader name='a'>"), "ValueError"),
+        (KeyError(), "KeyError"),
+        (ValueError("5 < 7 and 9 > 3"), "5 < 7 and 9 > 3"),
+    ],
+)
+def test_a_reason_is_one_line_in_words(error: Exception, reason: str) -> None:
+    assert reason_of(error) == reason

@@ -18,6 +18,7 @@ Failures are kept in ``--out`` (default ``.cache/fuzz``), named by format, seed 
 from __future__ import annotations
 
 import argparse
+import gzip
 import io
 import json
 import random
@@ -79,7 +80,12 @@ def text_seeds() -> dict[str, list[bytes]]:
     )
     rtf = (
         r"{\rtf1\ansi\ansicpg1252{\fonttbl{\f0 Arial;}}{\b Tide}\par High \u233? low\'e9"
-        r"\trowd\cellx100 1\cell 2\cell\row}"
+        r"\trowd\cellx100 1\cell 2\cell\row{\*\shppict{\pict\pngblip 89504e470d0a}}{\nonshppict{\pict\wmetafile8 01}}}"
+    )
+    drawing = (
+        "<?xml version='1.0'?><!DOCTYPE svg [<!ENTITY tide 'Tide'>]><svg xmlns='http://www.w3.org/2000/svg'>"
+        "<text y='1'>&tide;<tspan x='0' y='2'>High</tspan><tspan x='9' y='2'>low</tspan></text><switch><foreignObject>"
+        "<p>Harbour</p></foreignObject><text>H</text></switch><image href='data:image/png;base64,iVBORw0K'/></svg>"
     )
     return {
         "html": [html.encode()],
@@ -87,6 +93,7 @@ def text_seeds() -> dict[str, list[bytes]]:
         "text": ["First page.\n\fSecond päge.\n".encode(), "Grüße aus Köln. ".encode("utf-16")],
         "csv": [b'town,people,note\nOln,"1,200","a ""b"""\nBrel,80,\n', b"a;b\n1;2\n"],
         "rtf": [rtf.encode()],
+        "svg": [drawing.encode(), gzip.compress(drawing.encode(), mtime=0)],
         "eml": [mail.encode()],
     }
 
@@ -237,8 +244,10 @@ def _inside_archive(data: bytes, others: Sequence[bytes], chance: random.Random)
     out = io.BytesIO()
     with warnings.catch_warnings(), zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         warnings.simplefilter("ignore")  # of names that stand twice
-        for part in parts:
-            archive.writestr(*part)
+        for path, content in parts:
+            entry = zipfile.ZipInfo(path)  # of one date, whenever it is made
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, content)
     return out.getvalue()
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from sharedllm_docs.documents.folding import fold_forms
 from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.retrieval.searcher import Selection
 
@@ -125,7 +126,7 @@ def signs_after(
     own = [term for term in terms(answer) if term not in asked]
     held = [set(terms(text)) for text in texts]
     everywhere = set[str]().union(*held)
-    words = " ".join(_WORD.findall(answer.lower()))
+    words = " ".join(_WORD.findall(fold_forms(answer).lower()))
     holding = [one for one, text in zip(held, texts, strict=True) if _stands(words, text) or (own and set(own) <= one)]
     total = sum(weights.values()) or 1.0
     shares = [sum(weights[term] for term in weights.keys() & one) / total for one in holding]
@@ -171,8 +172,8 @@ def best_texts(selection: Selection, count: int) -> list[str]:
 
 
 def injected_texts(selection: Selection) -> list[str]:
-    """The text of each injected leaf, behind the title of its section."""
-    return [leaf.text() for leaf in selection.leaves()]
+    """The text of each injected leaf, behind the title of its section; as the model reads it, in plain letters."""
+    return [fold_forms(leaf.text()) for leaf in selection.leaves()]
 
 
 def stands_in(question: str, answer: str, selection: Selection) -> bool:
@@ -186,11 +187,14 @@ def stands_in(question: str, answer: str, selection: Selection) -> bool:
         answer: a short one, or a sentence.
         selection: the injected nodes, with the scores of all leaves.
     """
-    text = "\n".join(leaf.text(_MARGIN) for leaf in selection.leaves()).lower()
+    question, answer = fold_forms(question), fold_forms(answer)
+    text = fold_forms("\n".join(leaf.text(_MARGIN) for leaf in selection.leaves())).lower()
     unknown = selection.scores.unknown if selection.scores is not None else frozenset[str]()
     for year in _YEAR.findall(question):
         # leaves may cut a word in two, so what they do not know may still be there
-        if not unknown.isdisjoint(terms(year)) and all(year not in one.document.text for one in selection.documents):
+        if not unknown.isdisjoint(terms(year)) and all(
+            year not in fold_forms(one.document.text) for one in selection.documents
+        ):
             return False
     given = _digits(text) | _digits(question)
     if not all(number in given or _may_be_said(number, text) for number in _digits(answer, alone=True)):
@@ -255,4 +259,4 @@ def _lead(scores: NDArray[np.float32]) -> float:
 
 def _stands(words: str, text: str) -> bool:
     """Whether words stand side by side in a text, whatever the case and punctuation."""
-    return bool(words) and f" {words} " in f" {' '.join(_WORD.findall(text.lower()))} "
+    return bool(words) and f" {words} " in f" {' '.join(_WORD.findall(fold_forms(text).lower()))} "

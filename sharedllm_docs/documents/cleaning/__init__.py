@@ -16,7 +16,13 @@ from sharedllm_docs.documents.cleaning.characters import (
 from sharedllm_docs.documents.cleaning.hyphens import join_across_pages, join_hyphens, join_word, vocabulary
 from sharedllm_docs.documents.cleaning.lines import clean_layout, limit_blank_lines
 from sharedllm_docs.documents.cleaning.marks import lower, raised_behind, roman
-from sharedllm_docs.documents.cleaning.running import MARGIN_LINES, RunningLine, fold, strip_running_lines
+from sharedllm_docs.documents.cleaning.running import (
+    MARGIN_LINES,
+    RunningLine,
+    fold,
+    is_page_number,
+    strip_running_lines,
+)
 
 # Part of every reader's version: raise it when a rule changes what comes out.
 CLEANING_VERSION = "2"
@@ -30,6 +36,7 @@ __all__ = [
     "clean_pages",
     "clean_text",
     "fold",
+    "is_page_number",
     "join_across_pages",
     "join_hyphens",
     "join_word",

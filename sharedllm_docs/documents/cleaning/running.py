@@ -47,6 +47,11 @@ _WORDED = re.compile(rf"^.*\S\W*[\s\[(]{_PAGE_WORD}\s*(?P<number>{_NUMBER})\W*$"
 _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 
 
+def is_page_number(line: str) -> bool:
+    """Whether a line says the page's number and nothing else: ``3``, ``Page 3``, ``Seite 3 von 9``."""
+    return _LONE.match(line) is not None
+
+
 @dataclass(frozen=True)
 class RunningLine:
     """A line that cleaning removed.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from sharedllm_docs.documents.readers.collected import Found, Skipped
 from sharedllm_docs.documents.readers.packed import ZIP_HEAD, refuse_bomb
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.errors import DamagedDocumentError, DocumentError, DocumentTooLargeError
 
 MAX_NESTING = 2
@@ -46,7 +47,9 @@ def _members(
     try:
         opened = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
-        raise DamagedDocumentError(f"{name} is not a whole zip archive: {error}.", remedy="Fetch it again.") from error
+        raise DamagedDocumentError(
+            f"{name} is not a whole zip archive: {reason_of(error)}.", remedy="Fetch it again."
+        ) from error
     with opened:
         refuse_bomb(name, opened)
         for entry in sorted(opened.infolist(), key=lambda one: one.filename):
@@ -63,10 +66,10 @@ def _members(
                 yield Skipped(full, error.message)
                 continue
             except (zipfile.BadZipFile, OSError, EOFError, RuntimeError, NotImplementedError, ValueError) as error:
-                yield Skipped(full, f"it is damaged: {error}")
+                yield Skipped(full, f"it is damaged: {reason_of(error)}")
                 continue
             except Exception as error:  # zlib.error and lzma.LZMAError are plain Exceptions
-                yield Skipped(full, f"it is damaged: {error}")
+                yield Skipped(full, f"it is damaged: {reason_of(error)}")
                 continue
             if is_archive(entry.filename, data[:4]):
                 yield from _inner(data, full, max_bytes, left, depth)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from sharedllm_docs.documents.cleaning import normalise_line_breaks
 from sharedllm_docs.documents.document import Issue
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import HEAD_BYTES
 from sharedllm_docs.errors import DamagedDocumentError, UnknownFormatError
 
@@ -29,6 +30,21 @@ _COMMON = ("cp1252", "cp1251", "cp1250", "iso8859_2", "koi8_r", "cp1253", "cp125
 _SIGN_IN_WORD = re.compile(r"(?<=[^\W\d_])[^\w\s\x00-\x7f\u2010-\u2019](?=[^\W\d_])")
 _NEAR = 0.05  # of the guesser's measure of disorder, 0 to 1
 
+_CHARSET = re.compile(
+    rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})|<\?xml[^>]{0,200}?encoding=[\"']([\w.:-]{2,40})", re.I
+)
+
+# Python's codecs for what browsers read wider than its label says (WHATWG encoding standard).
+_WIDER = {"shift_jis": "cp932", "euc-kr": "cp949", "gbk": "gb18030", "big5": "big5hkscs"}
+
+_NO_TEXT_HEADS = (
+    *(b"\x7fELF", b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!\x1a", b"BZh9", b"\xfd7zXZ"),
+    *(b"SQLite format 3", b"\x00asm", b"OggS", b"fLaC", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"!<arch>\n"),
+    *(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"wOFF", b"wOF2", b"GGUF", b"PAR1", b"\x89HDF", b"ITSF", b"AT&TFORM"),
+    *(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"\xc5\xd0\xd3\xc6"),
+)
+"""How files begin that are no text, whatever they are called."""
+
 _CHECK = "Check that it is the right file."
 _REMEDY = "Give encoding=, or convert the file to UTF-8."
 
@@ -49,10 +65,40 @@ def _bare_utf16(head: bytes) -> str | None:
     return "utf-16-be" if even > 0.4 * half and odd == 0 else None
 
 
+def declared_encoding(head: bytes) -> list[str]:
+    """The encoding that the page names in a meta tag or an XML declaration, as browsers take it: none or one."""
+    match = _CHARSET.search(head)
+    if not match:
+        return []
+    from webencodings import lookup
+
+    name = (match[1] or match[2]).decode("ascii").lower()
+    known = lookup(name)
+    if known is None:
+        return [name]
+    if known.name.startswith("utf-16"):  # a tag that could be read as ASCII is in no UTF-16
+        return ["utf-8"]
+    return [_WIDER.get(known.name, known.codec_info.name)]
+
+
+def begins_no_text(head: bytes) -> bool:
+    """Whether first bytes are those of a format that is no text, or all there is of a file are the first of them."""
+    return head.startswith(_NO_TEXT_HEADS) or _begins_bytes(head)
+
+
+def _begins_bytes(head: bytes) -> bool:
+    """The same of marks that no text begins with: whole or cut short, they hold bytes that are no letters."""
+    odd = any(byte > 126 or (byte < 32 and byte not in b"\t\n\r\f") for byte in head[:8])
+    marks = (mark for mark in _NO_TEXT_HEADS if mark.startswith(head[: len(mark)]))
+    return odd and len(head) > 1 and any(any(byte > 126 or byte < 9 for byte in mark[: len(head)]) for mark in marks)
+
+
 def looks_like_text(head: bytes) -> bool:
-    """Whether these first bytes may be text in some encoding: no NUL, hardly a control byte, no PDF header."""
+    """Whether these first bytes may be text in some encoding: no NUL, hardly a control byte, no mark of other files."""
     if _marked(head) or _bare_utf16(head):
         return True
+    if _begins_bytes(head):
+        return False
     controls = sum(byte < 32 and byte not in _TEXT_CONTROLS for byte in head)
     return b"\0" not in head and controls <= _MAX_CONTROLS * len(head) and b"%PDF-" not in head[:1024]
 
@@ -101,7 +147,7 @@ def _strict(data: bytes, name: str, encoding: str) -> str:
     try:
         return data.decode(encoding)
     except UnicodeError as error:
-        raise DamagedDocumentError(f"{name} is not in {encoding}: {error}.", remedy=_REMEDY) from error
+        raise DamagedDocumentError(f"{name} is not in {encoding}: {reason_of(error)}.", remedy=_REMEDY) from error
 
 
 def _find_out(data: bytes, name: str, declared: Sequence[str]) -> tuple[str, list[Issue]]:

@@ -13,6 +13,7 @@ from sharedllm_docs.documents.readers.flow import Flow
 from sharedllm_docs.documents.readers.office.grid import add_sheet
 from sharedllm_docs.documents.readers.office.xlsx import MAX_CELLS
 from sharedllm_docs.documents.readers.options import ReadOptions
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.errors import DamagedDocumentError, DocumentTooLargeError
 
@@ -61,7 +62,9 @@ def _rows(text: str, name: str) -> Iterator[list[str]]:
                 raise DocumentTooLargeError(f"{name} has more than {MAX_CELLS:,} values.", remedy="Split it.")
             yield row
     except csv.Error as error:
-        raise DamagedDocumentError(f"{name} cannot be read as CSV: {error}.", remedy="Export it again.") from error
+        raise DamagedDocumentError(
+            f"{name} cannot be read as CSV: {reason_of(error)}.", remedy="Export it again."
+        ) from error
 
 
 def _delimiter(sample: str, name: str) -> str:

@@ -15,13 +15,13 @@ from urllib.parse import unquote
 
 from sharedllm_docs.documents.document import Document, Issue
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
-from sharedllm_docs.documents.readers.decode import decode
+from sharedllm_docs.documents.readers.decode import declared_encoding, decode
 from sharedllm_docs.documents.readers.flow import Flow
-from sharedllm_docs.documents.readers.html import declared_encoding, html_blocks, picture_name, picture_source
+from sharedllm_docs.documents.readers.html_blocks import html_blocks, marked_text, picture_name, picture_source
 from sharedllm_docs.documents.readers.nesting import parse_html
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.packed import ZIP_HEAD, opened_archive
-from sharedllm_docs.documents.readers.pictures import Pictures, data_bytes
+from sharedllm_docs.documents.readers.pictures import Pictures
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.errors import DamagedDocumentError, EncryptedDocumentError, UnknownFormatError
 
@@ -37,7 +37,7 @@ class EpubReader:
     """Electronic books without copy protection."""
 
     name = "epub"
-    version = "2"
+    version = "3"
     suffixes = (".epub",)
     takes = frozenset({"ocr"})
 
@@ -58,6 +58,7 @@ class EpubReader:
             book = _Book(archive, source.name, Pictures(options))
             flow, issues = Flow(options.clean), list[Issue]()
             items = book.spine()
+            issues += book.passed_over
             for done, item in enumerate(items, start=1):
                 issues += book.add(flow, item)
                 if progress is not None:
@@ -93,6 +94,9 @@ class _Book:
             )
         self.package, self.folder = package, posixpath.dirname(path)
         self.items = {item.get("id"): item for item in package.iterfind(".//{*}manifest/{*}item")}
+        drawn = (one for one in self.items.values() if str(one.get("media-type")).startswith("image/"))
+        self.drawn = {self._path(self.folder, str(one.get("href"))) for one in drawn}
+        self.passed_over = list[Issue]()
 
     def _refuse_protection(self) -> None:
         encryption = self._xml("META-INF/encryption.xml")
@@ -128,11 +132,22 @@ class _Book:
         order: list[tuple[bool, str]] = []
         for reference in self.package.iterfind(".//{*}spine/{*}itemref"):
             item = self.items.get(reference.get("idref"))
-            if item is not None and "html" in str(item.get("media-type")):
-                order.append((reference.get("linear") == "no", self._path(self.folder, str(item.get("href")))))
+            if item is None:
+                self._pass_over(f"the book names a chapter {reference.get('idref')!r} that it does not hold")
+                continue
+            kind, path = str(item.get("media-type")), self._path(self.folder, str(item.get("href")))
+            if "html" in kind or kind.startswith("image/"):
+                order.append((reference.get("linear") == "no", path))
+            else:
+                self._pass_over(f"the chapter {path!r} is of the kind {kind}, which is not read")
+        if len(order) > _MAX_ITEMS:
+            self._pass_over(f"{len(order) - _MAX_ITEMS:,} chapters beyond the limit of {_MAX_ITEMS:,} are not read")
         if not order:
             raise DamagedDocumentError(f"{self.name} names no chapter.", remedy="Fetch or export it again.")
         return [path for _, path in sorted(order[:_MAX_ITEMS], key=lambda one: one[0])]
+
+    def _pass_over(self, message: str) -> None:
+        self.passed_over.append(Issue("chapter-missing", message))
 
     @staticmethod
     def _path(folder: str, reference: str) -> str:
@@ -145,6 +160,9 @@ class _Book:
         data = self._read(path)
         if data is None:
             return [Issue("chapter-missing", f"the chapter {path!r} is damaged and cannot be unpacked")]
+        if path in self.drawn:  # a page that is a picture
+            flow.add(marked_text(self.pictures.text(data, posixpath.basename(path))))
+            return []
         markup, issues = decode(data, f"{self.name}: {path}", None, declared_encoding(data[:4096]))
         markup = _EMPTY_ELEMENT.sub(r"<\1\2></\1>", re.sub(r"\A\s*<\?xml[^>]*>", "", markup))
         soup, deep = parse_html(markup)
@@ -160,12 +178,13 @@ class _Book:
     def _see(self, tag: Any, folder: str) -> str:
         """Text of a picture in a chapter."""
         source = picture_source(tag)
-        if source[:5].lower() == "data:":
-            return self.pictures.text(data_bytes(source), picture_name(tag, "data:"))
+        if not source or re.match(r"(?:data:|[a-z][a-z0-9+.-]*://|//)", source, re.IGNORECASE):
+            return self.pictures.shown_by(tag)
         target = self._path(folder, source)
         data = self._read(target) if target in self.names else None
         if data is None:
-            self.pictures.outside(picture_name(tag, source[:100]))
+            why = "it is damaged and cannot be unpacked" if target in self.names else "it is missing from the file"
+            self.pictures.lost(picture_name(tag, source[:100]), why)
             return ""
         return self.pictures.text(data, picture_name(tag, posixpath.basename(target)))
 

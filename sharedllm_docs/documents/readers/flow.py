@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from sharedllm_docs.documents.cleaning import clean_characters, limit_blank_lines
 from sharedllm_docs.documents.document import PAGE_SEPARATOR, Page, Section
-from sharedllm_docs.documents.readers.html import Block, join_blocks
+from sharedllm_docs.documents.readers.html_blocks import Block, join_blocks
 
 
 @dataclass

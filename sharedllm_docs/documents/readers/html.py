@@ -3,69 +3,25 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from importlib.metadata import version as installed_version
 from typing import TYPE_CHECKING
 
-from sharedllm_docs.documents.cleaning import (
-    CLEANING_VERSION,
-    clean_characters,
-    limit_blank_lines,
-    lower,
-    raised_behind,
-    roman,
-)
-from sharedllm_docs.documents.document import Document, Page, Section
+from sharedllm_docs.documents.cleaning import CLEANING_VERSION, clean_characters
+from sharedllm_docs.documents.document import Document, Page
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
-from sharedllm_docs.documents.readers.decode import decode, looks_like_text
-from sharedllm_docs.documents.readers.html_tables import table_lines
+from sharedllm_docs.documents.readers.decode import declared_encoding, decode, looks_like_text
+from sharedllm_docs.documents.readers.html_blocks import html_blocks, join_blocks
 from sharedllm_docs.documents.readers.nesting import parse_html
 from sharedllm_docs.documents.readers.options import ReadOptions
-from sharedllm_docs.documents.readers.pictures import Pictures, data_bytes, marked_text
+from sharedllm_docs.documents.readers.pictures import Pictures
 from sharedllm_docs.documents.readers.source import Source
-from sharedllm_docs.documents.tables import without_marks
 
 if TYPE_CHECKING:
-    from bs4 import BeautifulSoup, Tag
+    from bs4 import BeautifulSoup
 
-_CHARSET = re.compile(
-    rb"<meta[^>]{0,200}?charset\s*=\s*[\"']?\s*([\w.:-]{2,40})|<\?xml[^>]{0,200}?encoding=[\"']([\w.:-]{2,40})", re.I
-)
 _LOOKS_LIKE = re.compile(
     rb"\A\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S
 )
-_DROPPED_TAGS = (
-    "script style nav template noscript iframe object canvas head annotation annotation-xml rp "
-    "title desc defs metadata symbol"  # the last five of drawings
-)
-_DROPPED = frozenset(_DROPPED_TAGS.split())
-_HEADINGS = {f"h{level}": level for level in range(1, 7)}
-_BLOCK_TAGS = """
-    address article aside blockquote body center dd details div dl dt fieldset figcaption figure footer form
-    header hr html li main ol p pre section summary table tbody text tfoot thead tr ul
-"""
-_BLOCKS = frozenset(_BLOCK_TAGS.split()) | frozenset(_HEADINGS)
-_GROUPS = {"li": "list", "tr": "table", "dd": "terms", "dt": "terms"}  # no blank line inside these
-_AROUND = {
-    "q": ("\u201c", "\u201d"),
-    "rt": (" (", ")"),
-    "msqrt": ("\u221a", ""),
-    "select": (" ", " "),
-    "textarea": (" ", " "),
-}
-"""What is shown around a text; fields of a form stand apart from their neighbours."""
-_TYPED = frozenset(("text", "number", "email", "tel", "date", "time", "url", "month", "week", "datetime-local"))
-_PICTURES = frozenset(("img", "image"))  # the second in drawings
-_SPACE = re.compile(r"\s+")
-_CONCEALED = re.compile(r"(?:^|;)\s*(?:display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse))\b", re.I)
-_STRUCK_STYLE = re.compile(r"(?:^|;)\s*text-decoration(?:-line)?\s*:[^;]*\bline-through\b", re.I)
-_STRUCK = frozenset(("del", "s", "strike"))
-_STRUCK_OPEN, _STRUCK_CLOSE = "[deleted: ", "]"
-_DISCLOSES = ("aria-expanded", "aria-controls", "data-bs-toggle", "data-toggle")  # a button that opens a text
-_TITLES = frozenset(_HEADINGS) | {"summary", "dt", "legend", "caption"}
-_MARK = re.compile(r"\s*(?P<digits>[\d+\-\u2212\u2013]*\d[\d+\-\u2212\u2013,]*)\s*")
-_ORDINALS = frozenset(["st", "nd", "rd", "th", "er", "re", "e", "ème", "eme", "o", "a", "os", "as"])
 _EMPTY_ELEMENT = re.compile(
     r"<(?P<name>(?!(?:area|base|br|col|embed|hr|img|input|link|meta|param|source|track|wbr)\b)[a-z][\w:.-]*)"
     r"(?P<rest>(?:\s[^<>]*)?)/>",
@@ -74,332 +30,7 @@ _EMPTY_ELEMENT = re.compile(
 _IS_XHTML = re.compile(r"\A\s*(?:<\?xml|<!doctype[^>]*xhtml)", re.I)
 _XML_DECLARATION = re.compile(r"\A\s*<\?xml[^>]*>")
 
-# Python's codecs for what browsers read wider than its label says (WHATWG encoding standard).
-_WIDER = {"shift_jis": "cp932", "euc-kr": "cp949", "gbk": "gb18030", "big5": "big5hkscs"}
 _META_NAMES = ("author", "description", "keywords", "date")
-
-
-@dataclass(frozen=True)
-class Block:
-    """Text between two block boundaries: ``level`` is 0, or 1 to 6 for a heading; blocks of one ``group`` (items
-    of a list, rows of a table) follow each other without a blank line."""
-
-    text: str
-    level: int = 0
-    group: str = ""
-
-
-See = Callable[["Tag"], str]
-"""What stands in the picture that a tag shows; "" for nothing."""
-
-
-@dataclass
-class _Builder:
-    """Collects blocks while the tree is walked."""
-
-    clean: bool
-    see: See | None = None
-    seen: list[str] = field(default_factory=list)  # in pictures of the block that is open
-    blocks: list[Block] = field(default_factory=list)
-    parts: list[str] = field(default_factory=list)
-    lists: list[_List] = field(default_factory=list)  # the open ones
-    raised: list[int] = field(default_factory=list)  # for each open sup and sub, where in ``parts`` it begins
-    mark: str = ""  # of the list item that was opened and has no text yet
-    level: int = 0
-    preformatted: int = 0
-    group: str = ""
-
-    def text(self, text: str) -> None:
-        self.parts.append(text if self.preformatted else _SPACE.sub(" ", text))
-
-    def open(self, tag: Tag) -> None:
-        name = tag.name
-        self._open_formula(tag)
-        if name in _AROUND:
-            self.parts.append(_AROUND[name][0])
-        elif name == "input":
-            self.text(f" {tag.get('value') or ''} " if str(tag.get("type") or "text").lower() in _TYPED else "")
-        if name in _PICTURES and self.see is not None:
-            self.seen += filter(None, [self.see(tag)])
-        elif name == "br":
-            self.parts.append("\n")
-        elif name in ("td", "th"):
-            self.parts.append(" | " if "".join(self.parts).strip() else "")
-        if name in _BLOCKS:
-            self.flush()
-            self.group = _GROUPS.get(name, "")
-        self.level = _HEADINGS.get(name, self.level)
-        self.preformatted += name == "pre"
-        if name in ("ul", "ol"):
-            self.lists.append(_List.of(tag))
-        elif name == "li":
-            self.mark = self.lists[-1].next_mark(tag) if self.lists else "- "
-        elif _raises(tag):
-            self.raised.append(len(self.parts))
-        if _is_struck(tag):
-            self.parts.append(_STRUCK_OPEN)
-
-    def _open_formula(self, tag: Tag) -> None:
-        """Keep the parts of a fraction, and a fraction and what stands before it, apart."""
-        if tag.name == "mfrac" and "".join(self.parts)[-1:].isalnum():
-            self.parts.append(" ")
-        if tag.parent is not None and tag.parent.name == "mfrac" and tag.find_previous_sibling(True) is not None:
-            self.parts.append("/")
-        if _is_term(tag):
-            self.parts.append("(")
-
-    def table(self, tag: Tag) -> bool:
-        """Write a table of data; False for one that arranges the page."""
-        pictures: list[Block] = []
-
-        def text_of(cell: Tag) -> str:
-            blocks = html_blocks(cell, self.clean, self.see)
-            pictures.extend(one for one in blocks if one.text.startswith("Picture: "))
-            return " ".join(one.text for one in blocks if not one.text.startswith("Picture: "))
-
-        lines = table_lines(tag, text_of, _is_left_out)
-        if lines is None:
-            return False
-        self.flush()
-        self.blocks += [Block(line, 0, f"table-{id(tag)}") for line in lines]
-        self.blocks += pictures
-        return True
-
-    def close(self, tag: Tag) -> None:
-        name = tag.name
-        if name in _AROUND:
-            self.parts.append(_AROUND[name][1])
-        if _is_term(tag):
-            self.parts.append(")")
-        if _is_struck(tag):
-            self._close_struck()
-        if name in _BLOCKS:
-            self.flush()
-            self.group = ""
-        if name in _HEADINGS:
-            self.level = 0
-        self.preformatted -= name == "pre"
-        if name in ("ul", "ol") and self.lists:
-            self.lists.pop()
-        elif _raises(tag) and self.raised:
-            self._set_mark(min(self.raised.pop(), len(self.parts)), up=not _lowers(tag))
-
-    def _close_struck(self) -> None:
-        """End struck-out text; an empty one leaves no trace."""
-        if self.parts and self.parts[-1] == _STRUCK_OPEN:
-            self.parts.pop()
-        else:
-            self.parts.append(_STRUCK_CLOSE)
-
-    def _set_mark(self, start: int, *, up: bool) -> None:
-        """Write the digits of ``parts[start:]`` as Unicode's raised or lowered ones, so that no number grows by them.
-
-        Lowered digits stay plain behind a letter (``H2O``). A raised letter behind a digit gets a ``^``.
-        """
-        mark, before = "".join(self.parts[start:]), "".join(self.parts[:start])[-4:]
-        match = _MARK.fullmatch(mark)
-        if match is None:
-            power = up and before[-1:].isdigit() and mark.strip().isalpha() and mark.strip().lower() not in _ORDINALS
-            self.parts[start:] = [f"^{mark.strip()}" if power else mark]
-        elif up or before[-1:].isdigit():
-            digits = match["digits"]
-            self.parts[start:] = [raised_behind(before, digits) if up else lower(digits)]
-
-    def flush(self) -> None:
-        """End the current block, if it has any text."""
-        raw = "".join(self.parts)
-        self.parts.clear()
-        raw = clean_characters(raw) if self.clean else raw
-        if self.preformatted:
-            text = limit_blank_lines(raw) if self.clean else raw.strip("\n")
-        else:
-            text = "\n".join(filter(None, (_SPACE.sub(" ", line).strip() for line in raw.split("\n"))))
-        if text.strip():
-            self.blocks.append(Block(self.mark + text, self.level, self.group))
-            self.mark = ""
-        self.blocks += [Block(marked_text(clean_characters(seen) if self.clean else seen)) for seen in self.seen]
-        self.seen.clear()
-
-
-@dataclass
-class _List:
-    """An open list: ``number`` is that of the next item, None for bullets; ``step`` is -1 where it counts down."""
-
-    number: int | None = None
-    step: int = 1
-    style: str = "1"
-
-    @classmethod
-    def of(cls, tag: Tag) -> _List:
-        if tag.name == "ul":
-            return cls()
-        items = len(tag.find_all("li", recursive=False))
-        down = tag.has_attr("reversed")
-        start = _integer(tag.get("start"))
-        return cls((items if down else 1) if start is None else start, -1 if down else 1, str(tag.get("type") or "1"))
-
-    def next_mark(self, item: Tag) -> str:
-        """``- ``, ``3. ``, ``c. `` or ``iii. ``, and on to the next item."""
-        if self.number is None:
-            return "- "
-        value = _integer(item.get("value"))
-        number = self.number if value is None else value
-        self.number = number + self.step
-        return f"{_numeral(number, str(item.get('type') or self.style))}. "
-
-
-def _integer(value: object) -> int | None:
-    try:
-        number = int(str(value))
-    except ValueError:
-        return None
-    return number if abs(number) < 1 << 31 else None
-
-
-def _numeral(number: int, style: str) -> str:
-    """The number as a list of this ``type`` shows it."""
-    if style in ("i", "I") and 0 < number < 4000:
-        text = roman(number)
-    elif style in ("a", "A") and number > 0:
-        text = ""
-        while number > 0:
-            number, rest = divmod(number - 1, 26)
-            text = chr(ord("a") + rest) + text
-    else:
-        return str(number)
-    return text.upper() if style.isupper() else text
-
-
-def _raises(tag: Tag) -> bool:
-    """Whether the tag sets its text above or below the line: sup, sub, or an exponent in MathML."""
-    if tag.name in ("sup", "sub"):
-        return True
-    if tag.parent is None or tag.parent.name not in ("msup", "msub", "msubsup"):
-        return False
-    return tag.find_previous_sibling(True) is not None
-
-
-def _lowers(tag: Tag) -> bool:
-    """Whether a tag that sets its text off the line sets it below."""
-    if tag.name in ("sup", "sub"):
-        return tag.name == "sub"
-    parent = tag.parent.name if tag.parent is not None else ""
-    return parent == "msub" or (parent == "msubsup" and tag.find_next_sibling(True) is not None)
-
-
-def _is_term(tag: Tag) -> bool:
-    """Whether the tag holds several signs over or under the bar of a fraction, or under a root."""
-    if tag.parent is None or tag.parent.name not in ("mfrac", "msqrt"):
-        return False
-    return tag.name == "mrow" and len(tag.find_all(True, recursive=False)) > 1
-
-
-def _is_struck(tag: Tag) -> bool:
-    return tag.name in _STRUCK or _STRUCK_STYLE.search(str(tag.get("style") or "")) is not None
-
-
-def _is_left_out(tag: Tag) -> bool:
-    """Whether a reader of the page does not see this element, or only as a control of the page."""
-    if tag.name in _DROPPED or tag.has_attr("hidden") or str(tag.get("aria-hidden")).lower() == "true":
-        return True
-    if tag.name == "option":
-        return not _is_chosen(tag)
-    if tag.name == "dialog":
-        return not tag.has_attr("open")
-    if tag.name == "button":
-        discloses = any(tag.has_attr(name) for name in _DISCLOSES)
-        return not discloses and tag.find_parent(list(_TITLES)) is None
-    classes = tag.get("class") or ()
-    return "sortkey" in classes or _CONCEALED.search(str(tag.get("style") or "")) is not None
-
-
-def _is_chosen(option: Tag) -> bool:
-    """Whether a list that drops down shows this entry."""
-    select = option.find_parent("select")
-    options = select.find_all("option") if select is not None else []
-    chosen = [one for one in options if one.has_attr("selected")] or options[:1]
-    return any(one is option for one in chosen)
-
-
-def _walk(root: Tag) -> Iterator[tuple[str, Tag | str]]:
-    """("open" | "close", tag) and ("text", string) in document order. A loop: pages nest deeper than Python calls."""
-    from bs4.element import NavigableString, PreformattedString, Tag
-
-    stack: list[tuple[Tag, Iterator[object]]] = [(root, iter(root.children))]
-    while stack:
-        tag, children = stack[-1]
-        child = next(children, None)
-        if child is None:
-            stack.pop()
-            yield "close", tag
-        elif isinstance(child, Tag):
-            if not _is_left_out(child):
-                yield "open", child
-                stack.append((child, iter(child.children)))
-        elif isinstance(child, NavigableString) and not isinstance(child, PreformattedString):
-            yield "text", str(child)
-
-
-def html_blocks(root: Tag, clean: bool, see: See | None = None) -> list[Block]:
-    """The visible text below ``root``, block by block; scripts, styles, navigation and hidden parts are left out.
-
-    Args:
-        root: of the tree.
-        clean: whether characters are cleaned.
-        see: reads pictures; None leaves them out.
-    """
-    builder = _Builder(clean, see)
-    passed: Tag | None = None  # a table that is written already
-    for event, item in _walk(root):
-        if passed is not None:
-            passed = None if event == "close" and item is passed else passed
-        elif isinstance(item, str):
-            builder.text(item)
-        elif event == "open" and item.name == "table" and item is not root and builder.table(item):
-            passed = item
-        elif event == "open":
-            builder.open(item)
-        else:
-            builder.close(item)
-    builder.flush()
-    return builder.blocks
-
-
-Repeats = tuple[tuple[int, int], ...]
-
-
-def join_blocks(blocks: list[Block]) -> tuple[str, list[Section], Repeats]:
-    """The page text, a section for each heading at the very character where it starts, and what tables repeat."""
-    parts, repeats = list[str](), list[tuple[int, int]]()
-    sections, length = [], 0
-    for index, block in enumerate(blocks):
-        if index:
-            gap = "\n" if block.group and block.group == blocks[index - 1].group else "\n\n"
-            parts.append(gap)
-            length += len(gap)
-        if block.level:
-            sections.append(Section(" ".join(block.text.split()), block.level, 1, length))
-        text, spans = without_marks(block.text)
-        repeats += [(length + start, length + end) for start, end in spans]
-        parts.append(text)
-        length += len(text)
-    return "".join(parts), sections, tuple(repeats)
-
-
-def declared_encoding(head: bytes) -> list[str]:
-    """The encoding that the page names in a meta tag or an XML declaration, as browsers take it: none or one."""
-    match = _CHARSET.search(head)
-    if not match:
-        return []
-    from webencodings import lookup
-
-    name = (match[1] or match[2]).decode("ascii").lower()
-    known = lookup(name)
-    if known is None:
-        return [name]
-    if known.name.startswith("utf-16"):  # a tag that could be read as ASCII is in no UTF-16
-        return ["utf-8"]
-    return [_WIDER.get(known.name, known.codec_info.name)]
 
 
 def _metadata(soup: BeautifulSoup) -> dict[str, str]:
@@ -409,27 +40,6 @@ def _metadata(soup: BeautifulSoup) -> dict[str, str]:
         if key in _META_NAMES:
             found.setdefault(key, str(tag.get("content", "")))
     return {key: text for key, value in found.items() if (text := " ".join(clean_characters(value).split()))}
-
-
-def picture_source(tag: Tag) -> str:
-    """What a picture's tag shows, as it is written."""
-    return str(tag.get("src") or tag.get("xlink:href") or tag.get("href") or "").strip()
-
-
-def picture_name(tag: Tag, name: str) -> str:
-    """The name of a picture with what it says of itself."""
-    said = " ".join(str(tag.get("alt") or tag.get("title") or "").split())[:60]
-    return f"{name} ({said!r})" if said else name
-
-
-def _inside(tag: Tag, pictures: Pictures) -> str:
-    """Text of a picture that the page itself holds; others are noted."""
-    source = picture_source(tag)
-    if source[:5].lower() != "data:":
-        pictures.outside(picture_name(tag, source[:100]))
-        return ""
-    kind = source[5:60].partition(",")[0].partition(";")[0]
-    return pictures.text(data_bytes(source), picture_name(tag, f"data:{kind}"))
 
 
 class HtmlReader:
@@ -442,7 +52,7 @@ class HtmlReader:
     @property
     def version(self) -> str:
         libraries = "+".join(f"{name}-{installed_version(name)}" for name in ("beautifulsoup4", "html5lib"))
-        return f"3+clean{CLEANING_VERSION}+{libraries}"
+        return f"4+clean{CLEANING_VERSION}+{libraries}"
 
     def sniff(self, head: bytes, name: str) -> bool:
         """Text of an HTML name, or any text that opens like an HTML page."""
@@ -463,7 +73,7 @@ class HtmlReader:
         soup, deep = parse_html(_XML_DECLARATION.sub("", markup))
         issues += deep
         pictures = Pictures(options)
-        text, sections, repeats = join_blocks(html_blocks(soup, options.clean, lambda tag: _inside(tag, pictures)))
+        text, sections, repeats = join_blocks(html_blocks(soup, options.clean, pictures.shown_by))
         issues += pictures.issues()
         if progress is not None:
             progress(1, 1)

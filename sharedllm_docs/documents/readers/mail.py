@@ -18,10 +18,10 @@ from sharedllm_docs.documents.document import Document, Issue
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
 from sharedllm_docs.documents.readers.decode import looks_like_text
 from sharedllm_docs.documents.readers.flow import Flow
-from sharedllm_docs.documents.readers.html import See, html_blocks, picture_name, picture_source
+from sharedllm_docs.documents.readers.html_blocks import See, html_blocks, marked_text, picture_name, picture_source
 from sharedllm_docs.documents.readers.nesting import parse_html
 from sharedllm_docs.documents.readers.options import ReadOptions
-from sharedllm_docs.documents.readers.pictures import Pictures, data_bytes, marked_text
+from sharedllm_docs.documents.readers.pictures import Pictures
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.errors import DamagedDocumentError
 
@@ -30,6 +30,8 @@ _OPENS = re.compile(rb"\A(?:From [^\n]*\n)?(?:[!-9;-~]+:[^\n]*\r?\n(?:[ \t][^\n]
 _KNOWN = re.compile(rb"^(?:From|To|Date|Subject|Message-ID|Received|MIME-Version):", re.IGNORECASE | re.MULTILINE)
 _REFERENCE = re.compile(r"\bcid:([^\"'>\s)]+)", re.IGNORECASE)
 _MAX_DEPTH = 8
+_TEXTS = ("text/plain", "text/html", "text/rfc822-headers", "text/x-amp-html", "text/watch-html")
+"""What is shown as text, or says the same for programs of a kind."""
 
 
 class _Policy(email.policy.EmailPolicy):
@@ -54,7 +56,7 @@ class MailReader:
     """Single e-mails as mail programs save them."""
 
     name = "mail"
-    version = "3"
+    version = "4"
     suffixes = (".eml",)
     takes = frozenset({"attachments", "ocr"})
 
@@ -127,7 +129,9 @@ def attached(message: EmailMessage) -> Iterator[tuple[str, bytes]]:
         name = part.get_filename()
         disposition = part.get_content_disposition()
         if not name and disposition != "attachment":
-            continue
+            if part.get_content_type() in _TEXTS or part.get_content_maintype() in ("message", "image"):
+                continue  # part of the text
+            name = f"unnamed part ({part.get_content_type()})"
         if disposition != "attachment" and part.get_content_maintype() in ("image",):
             continue  # pictures in the text
         try:
@@ -162,6 +166,15 @@ def _header(message: EmailMessage, name: str) -> str:
     return " ".join(str(value).split()) if value else ""
 
 
+def _delivery_lines(message: EmailMessage) -> Iterator[str]:
+    """What a report about the delivery of an e-mail says: header lines in parts of their own."""
+    for part in message.walk():
+        if part.get_content_type() == "message/delivery-status" and _is_own(message, part) and part.is_multipart():
+            for block in part.get_payload():
+                if isinstance(block, Message):
+                    yield from (f"{name}: {' '.join(str(value).split())}" for name, value in block.items())
+
+
 def _add_message(flow: Flow, message: EmailMessage, clean: bool, pictures: Pictures, depth: int) -> int:
     """Header and text of an e-mail and of those forwarded in it; returns how many are too deep and left out."""
     subject = _header(message, "Subject")
@@ -169,6 +182,7 @@ def _add_message(flow: Flow, message: EmailMessage, clean: bool, pictures: Pictu
     flow.add(subject, min(depth + 1, 6))
     flow.add_lines(lines, "header")
     _add_body(flow, message, clean, pictures)
+    flow.add_lines(list(_delivery_lines(message)), "delivery")
     left_out = 0
     for part in message.walk():
         if part.get_content_type() == "message/rfc822":
@@ -200,9 +214,11 @@ def _is_own(message: EmailMessage, part: object) -> bool:
 def _add_body(flow: Flow, message: EmailMessage, clean: bool, pictures: Pictures) -> None:
     """The text as it is shown: HTML where there is some with words, else plain; then pictures that stand beside it."""
     shown = _pictures_of(message)
-    _add_text(flow, message, clean, lambda tag: _see(tag, shown, pictures))
-    for name, data in shown.values():
-        flow.add(marked_text(pictures.text(data, name)))
+    seen: set[str] = set()
+    _add_text(flow, message, clean, lambda tag: _see(tag, shown, pictures, seen))
+    for identity, (name, data) in shown.items():
+        if identity not in seen:
+            flow.add(marked_text(pictures.text(data, name)))
 
 
 def _pictures_of(message: EmailMessage) -> dict[str, tuple[str, bytes]]:
@@ -223,31 +239,59 @@ def _pictures_of(message: EmailMessage) -> dict[str, tuple[str, bytes]]:
     return found
 
 
-def _see(tag: Any, shown: Mapping[str, tuple[str, bytes]], pictures: Pictures) -> str:
-    """Text of a picture in the HTML text of an e-mail."""
+def _see(tag: Any, shown: Mapping[str, tuple[str, bytes]], pictures: Pictures, seen: set[str]) -> str:
+    """Text of a picture in the HTML text of an e-mail; ``seen`` takes its identity."""
     source = picture_source(tag)
-    if source[:5].lower() == "data:":
-        return pictures.text(data_bytes(source), picture_name(tag, "data:"))
-    name, data = shown.get(unquote(source[4:]), ("", b"")) if source[:4].lower() == "cid:" else ("", b"")
-    if not data:
-        pictures.outside(picture_name(tag, source[:100]))
-    return pictures.text(data, name)
+    if source[:4].lower() != "cid:":
+        return pictures.shown_by(tag)
+    identity = unquote(source[4:])
+    found = shown.get(identity)
+    seen.add(identity)
+    if found is None:
+        pictures.lost(picture_name(tag, source[:100]), "it is not in the e-mail")
+        return ""
+    return pictures.text(found[1], found[0])
 
 
 def _add_text(flow: Flow, message: EmailMessage, clean: bool, see: See) -> None:
-    try:
-        body = message.get_body(preferencelist=("html", "plain"))
-    except (KeyError, ValueError, AttributeError):
-        body = None
-    if body is None:
-        return
-    text = _content(body)
-    if body.get_content_subtype() == "html":
-        for block in html_blocks(parse_html(text)[0], clean, see):
-            flow.add(block.text, block.level and min(block.level + 1, 9), block.group)
-        return
-    for paragraph in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):
-        flow.add(paragraph)
+    """The parts that mail programs show one below the other, such as text before and behind an attached file."""
+    for number, body in enumerate(_bodies(message)):
+        if number and body.get_filename():
+            continue  # an attached file, and told as one
+        text = _content(body)
+        if body.get_content_subtype() == "html":
+            for block in html_blocks(parse_html(text)[0], clean, see):
+                flow.add(block.text, block.level and min(block.level + 1, 9), block.group)
+            continue
+        for paragraph in re.split(r"\n\s*\n", text.replace("\r\n", "\n")):
+            flow.add(paragraph)
+
+
+def _bodies(part: Message) -> list[MIMEPart]:
+    """The texts that are shown of a part, in order; of alternatives one, HTML first if it has words."""
+    kind = part.get_content_type()
+    if not isinstance(part, MIMEPart) or part.is_attachment():
+        return []
+    if part.get_content_maintype() == "multipart":
+        found = [bodies for child in part.iter_parts() if (bodies := _bodies(child))]
+        if kind == "multipart/alternative":
+            found.sort(key=lambda bodies: (not _is_html(bodies) or not _has_words(bodies), _is_html(bodies)))
+            found = found[:1]
+        return [body for bodies in found for body in bodies]
+    return [part] if kind in ("text/plain", "text/html", "text/rfc822-headers") else []
+
+
+def _is_html(bodies: list[MIMEPart]) -> bool:
+    return any(body.get_content_subtype() == "html" for body in bodies)
+
+
+def _has_words(bodies: list[MIMEPart]) -> bool:
+    """Whether an alternative shows anything: words, or a picture."""
+    for body in bodies:
+        blocks = html_blocks(parse_html(_content(body))[0], clean=True, see=lambda tag: "picture")
+        if any(character.isalnum() for block in blocks for character in block.text):
+            return True
+    return False
 
 
 def _content(part: MIMEPart) -> str:

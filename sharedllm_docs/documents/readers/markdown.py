@@ -11,11 +11,18 @@ from sharedllm_docs.documents.cleaning import CLEANING_VERSION, clean_text
 from sharedllm_docs.documents.document import PAGE_SEPARATOR, Document, Issue, Page, Section
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
 from sharedllm_docs.documents.readers.decode import decode, looks_like_text
+from sharedllm_docs.documents.readers.html_blocks import marked_text
 from sharedllm_docs.documents.readers.options import ReadOptions
+from sharedllm_docs.documents.readers.pictures import Pictures, data_bytes
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.documents.readers.text import split_pages
 
 _FRONT_MATTER = re.compile(r"\A---[ \t]*\n(?P<yaml>.*?\n)??(?:---|\.\.\.)[ \t]*(?:\n|\Z)", re.DOTALL)
+_DATA = re.compile(
+    r"(?P<uri>data:image/[\w.+-]{1,40}(?:;[\w=-]{1,40}){0,4},[^\s)\"'<>\\]{64,})(?P<rest>[^)>\n]{0,500}[)>])?"
+)
+_PICTURE = re.compile(r"<img\b[^>]{0,2000}?\bsrc\s*=\s*[\"']?([^\"'\s>]+)", re.IGNORECASE)
 _NOT_BREAK = re.compile(r"[^\n]")
 _MAX_KEYS, _MAX_DEPTH = 1000, 16  # of nested front matter: aliases may make it endless
 _MAX_ALIASES = 10
@@ -56,7 +63,7 @@ def split_front_matter(text: str) -> FrontMatter:
         if isinstance(values, dict):
             kept = dict(_within(islice(_flat(values, left=[_MAX_VISITS]), _MAX_KEYS)))
     except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: impossible dates and the like
-        reason = " ".join(str(error).split())
+        reason = reason_of(error)
         message = f"the front matter is not valid YAML and stays in the text: {reason}"
         return FrontMatter({}, "", text, [Issue("front-matter-failed", message)])
     if values is None:
@@ -126,6 +133,36 @@ def find_headings(pages: Sequence[Page], start: int = 0) -> list[Section]:
     return sections
 
 
+def _with_pictures(text: str, pictures: Pictures) -> str:
+    """The text with what stands in pictures that it holds itself, in place of their bytes; others are noted."""
+
+    def read(match: re.Match[str]) -> str:
+        kind = match["uri"].partition(",")[0].partition(";")[0]
+        try:
+            seen = " ".join(pictures.text(data_bytes(match["uri"]), kind).split())
+        except ValueError as error:
+            pictures.lost(kind, str(error))
+            seen = ""
+        return f"{kind}{match['rest'] or ''}" + (f" {marked_text(seen)}" if seen else "")
+
+    for source in _outside(text) if "![" in text or "<img" in text else ():
+        pictures.outside(source[:100])
+    return _DATA.sub(read, text)
+
+
+def _outside(text: str) -> Iterator[str]:
+    """What pictures are shown outside of code that stand elsewhere."""
+    from markdown_it import MarkdownIt
+
+    blocks = MarkdownIt("commonmark").parse(_DATA.sub("", text))
+    for token in (inner for block in blocks for inner in (block, *(block.children or ()))):
+        if token.type == "image":
+            found = [str(token.attrs.get("src", ""))]
+        else:
+            found = _PICTURE.findall(token.content) if token.type in ("html_inline", "html_block") else []
+        yield from (source for source in found if source and source[:5].lower() != "data:")
+
+
 class MarkdownReader:
     """Markdown stays as it is written (its marks are readable), so that quotes match the source.
 
@@ -133,9 +170,9 @@ class MarkdownReader:
     """
 
     name = "markdown"
-    version = f"2+clean{CLEANING_VERSION}"
+    version = f"3+clean{CLEANING_VERSION}"
     suffixes = (".md", ".markdown")
-    takes = frozenset({"encoding"})
+    takes = frozenset({"encoding", "ocr"})
 
     def sniff(self, head: bytes, name: str) -> bool:
         """Text of a Markdown name; text alone does not show that it is Markdown."""
@@ -149,7 +186,8 @@ class MarkdownReader:
             UnknownFormatError: when they are not text.
         """
         text, issues = decode(source.read(), source.name, options.encoding)
-        front = split_front_matter(text)
+        pictures = Pictures(options)
+        front = split_front_matter(_with_pictures(text, pictures))
         texts = split_pages(front.body)
         numbers = choose_pages(source.name, len(texts), options)
         clean = clean_text if options.clean else str
@@ -168,6 +206,6 @@ class MarkdownReader:
             pages=pages,
             page_count=len(texts),
             sections=find_headings(pages, start),
-            issues=[*issues, *front.issues],
+            issues=[*issues, *front.issues, *pictures.issues()],
             metadata=front.metadata,
         )

@@ -11,6 +11,7 @@ import re
 import zipfile
 from collections.abc import Iterator
 
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.errors import (
     DamagedDocumentError,
@@ -73,7 +74,7 @@ def opened_archive(source: Source, password: str | None = None) -> Iterator[zipf
             archive = zipfile.ZipFile(file)
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
             raise DamagedDocumentError(
-                f"{source.name} is truncated or damaged: {error}.", remedy="Fetch or export it again."
+                f"{source.name} is truncated or damaged: {reason_of(error)}.", remedy="Fetch or export it again."
             ) from error
         with archive:
             refuse_bomb(source.name, archive)
@@ -81,7 +82,7 @@ def opened_archive(source: Source, password: str | None = None) -> Iterator[zipf
             try:
                 yield archive
             except (zipfile.BadZipFile, KeyError, EOFError) as error:
-                reason = " ".join(str(error).split())
+                reason = reason_of(error)
                 raise DamagedDocumentError(
                     f"{source.name} is damaged: {reason}.", remedy="Fetch or export it again."
                 ) from error
@@ -99,11 +100,11 @@ def _refuse_entities(name: str, archive: zipfile.ZipFile) -> None:
                 head = part.read(_HEAD)
         except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError) as error:
             raise DamagedDocumentError(
-                f"{name} is damaged: {entry.filename}: {error}.", remedy="Fetch or export it again."
+                f"{name} is damaged: {entry.filename}: {reason_of(error)}.", remedy="Fetch or export it again."
             ) from error
         except Exception as error:  # zlib.error is a plain Exception
             raise DamagedDocumentError(
-                f"{name} is damaged: {entry.filename}: {error}.", remedy="Fetch or export it again."
+                f"{name} is damaged: {entry.filename}: {reason_of(error)}.", remedy="Fetch or export it again."
             ) from error
         head = head.replace(b"\0", b"")  # UTF-16 of plain letters
         if _ENTITY.search(head) or (len(head) >= _HEAD and not _ROOT.search(head)):
@@ -138,7 +139,7 @@ def _decrypted(source: Source, password: str | None) -> bytes:
         office.decrypt(plain)
     except Exception as error:  # the library has several, for wrong passwords among them
         raise EncryptedDocumentError(
-            f"The password given for {source.name} is wrong ({error}).", remedy="Check the password."
+            f"The password given for {source.name} is wrong ({reason_of(error)}).", remedy="Check the password."
         ) from error
     return plain.getvalue()
 

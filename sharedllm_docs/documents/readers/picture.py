@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import io
 from typing import Any
 
 from sharedllm_docs.documents.document import Document, Issue, Page
 from sharedllm_docs.documents.readers import ocr
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, listed_words, make_document
 from sharedllm_docs.documents.readers.options import ReadOptions
+from sharedllm_docs.documents.readers.pixels import MAX_PIXELS, PictureTooLargeError, opened_picture, upright_picture
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.documents.readers.steps import StepFailed, step
 from sharedllm_docs.errors import DamagedDocumentError, DocumentTooLargeError, ScannedDocumentError
 
 _HEADS = (b"\x89PNG\r\n", b"\xff\xd8\xff", b"II*\0", b"MM\0*", b"GIF8", b"BM", b"RIFF")
-_MAX_PIXELS = 100_000_000
-_LONG_SIDE = 2600  # pixels; larger pictures are made smaller
 _DOUBTFUL = 0.8
 
 
@@ -54,7 +53,7 @@ class PictureReader:
                 if isinstance(error, DamagedDocumentError) and count == 1:
                     raise
                 pages.append(Page(number, ""))
-                issues.append(Issue("page-failed", f"the picture cannot be read ({error})", number))
+                issues.append(Issue("page-failed", f"the picture cannot be read ({reason_of(error)})", number))
                 continue
             listed_words(number, found.words)
             pages.append(Page(number, str(found.text)))  # marks of words that no reader places
@@ -74,44 +73,37 @@ def _told(found: ocr.Recognised, number: int) -> Issue:
 
 
 def _opened(source: Source) -> tuple[Any, int]:
-    from PIL import Image
-
     try:
-        image = Image.open(io.BytesIO(source.read()))
+        image = opened_picture(source.read())
         count = int(getattr(image, "n_frames", 1)) if image.format != "GIF" else 1
-    except Image.DecompressionBombError as error:
-        raise DocumentTooLargeError(f"{source.name}: {error}", remedy="Make it smaller.") from error
+    except PictureTooLargeError as error:
+        raise _too_large(source.name, error) from error
     except MemoryError:
         raise
     except Exception as error:  # every decoder has errors of its own for what is malformed
         raise DamagedDocumentError(
-            f"{source.name} is not a picture, or damaged: {error}.", remedy="Save it again."
+            f"{source.name} is not a picture, or damaged: {reason_of(error)}.", remedy="Save it again."
         ) from error
     return image, count
+
+
+def _too_large(name: str, error: PictureTooLargeError) -> DocumentTooLargeError:
+    return DocumentTooLargeError(f"{name}: {reason_of(error)}.", remedy=f"Make it {MAX_PIXELS:,} pixels at most.")
 
 
 def _frame(name: str, image: Any, index: int) -> Any:
     """A picture upright and in colours [height, width, 3], as its camera meant it."""
     import numpy as np
-    from PIL import Image, ImageOps
 
     try:
         image.seek(index)
-        width, height = image.size
-        if width * height > _MAX_PIXELS:
-            raise DocumentTooLargeError(
-                f"{name} has {width * height:,} pixels.", remedy=f"Make it {_MAX_PIXELS:,} at most."
-            )
-        frame = ImageOps.exif_transpose(image)
-        if frame.mode in ("RGBA", "LA", "P"):
-            frame = frame.convert("RGBA")
-            frame = Image.alpha_composite(Image.new("RGBA", frame.size, "white"), frame)
-        frame = frame.convert("RGB")
-        frame.thumbnail((_LONG_SIDE, _LONG_SIDE))
-    except (MemoryError, DocumentTooLargeError):
+        frame = upright_picture(image)
+    except PictureTooLargeError as error:
+        raise _too_large(name, error) from error
+    except MemoryError:
         raise
     except Exception as error:
         raise DamagedDocumentError(
-            f"{name}: picture {index + 1} is damaged: {error}.", remedy="Save it again."
+            f"{name}: picture {index + 1} is damaged: {reason_of(error)}.", remedy="Save it again."
         ) from error
     return np.asarray(frame)

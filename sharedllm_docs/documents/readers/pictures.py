@@ -1,35 +1,44 @@
 """Pictures inside documents that are no scans (Office, EPUB, HTML, e-mail): recognised, or told by name.
 
 In come the bytes of a picture with its name, out comes what stands in it, and at the end the issues. Drawings in SVG
-hold their text themselves. Small pictures are signs and rules, and the same picture is read once.
+hold their text themselves. Small pictures are signs and rules, and the same picture is read once. One that cannot be
+read (empty, damaged, of a kind that is not drawn, not in the file) is told with the reason.
 """
 
 from __future__ import annotations
 
 import binascii
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes
 
 from sharedllm_docs.documents.document import Issue
 from sharedllm_docs.documents.readers import ocr
+from sharedllm_docs.documents.readers.html_blocks import picture_name, picture_source
 from sharedllm_docs.documents.readers.options import ReadOptions
+from sharedllm_docs.documents.readers.pixels import opened_picture, upright_picture
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.steps import StepFailed, page_once, step
+from sharedllm_docs.documents.readers.svg import drawing_text, opens_drawing
+from sharedllm_docs.errors import DocumentError
+
+if TYPE_CHECKING:
+    from bs4 import Tag
 
 MAX_PICTURES = 200
 """Of a document, that are recognised."""
 _MIN_WIDTH, _MIN_HEIGHT = 60, 14  # pixels; smaller ones are signs and rules
-_MAX_PIXELS = 100_000_000
 _MAX_BYTES = 64 << 20
-_LONG_SIDE = 2600  # pixels; larger pictures are made smaller
+_HEAD = 1 << 14  # bytes that tell a drawing
 _SMALL_SIDE = 900  # pixels; smaller ones are made larger, as letters on screens are few pixels high
 _SURE = 0.7  # confidence of a line, from which it is taken
 _DOUBTFUL = 0.8  # mean confidence below which recognised text is told aloud
 _FEW_LETTERS = 3  # letters and digits that are too few to be the text of a picture
 _NAMED = 10  # pictures that an issue names
+_MAX_DEPTH = 3  # of drawings in drawings
+_EMPTY = "it is empty"
 
 
 @dataclass(frozen=True)
@@ -66,6 +75,8 @@ class Pictures:
         self._unread: list[str] = []
         self._failed: list[str] = []
         self._outside: list[str] = []
+        self._outside_count = 0
+        self._depth = 0
 
     def text(self, data: bytes, name: str) -> str:
         """What stands in a picture; "" for nothing, or where it was read before.
@@ -74,17 +85,25 @@ class Pictures:
             data: of the file.
             name: of the picture, for the issues.
         """
+        if not data:
+            self.lost(name, _EMPTY)
+            return ""
         digest = hashlib.sha256(data).hexdigest()
-        if digest in self._known or not data:
+        if digest in self._known:
             return ""
         self._known.add(digest)
         self._count += 1
-        drawn = _svg_text(data)
-        if drawn is not None:
-            return drawn
-        if not self._available or self._count > MAX_PICTURES:
-            if not _is_small(data):
-                (self._unread if not self._available else self._failed).append(name)
+        if opens_drawing(data[:_HEAD]):
+            return self._drawn(data, name)
+        if not self._available:
+            seen = _glance(data)
+            if not seen.failed and not seen.small:
+                self._unread.append(name)
+                return ""
+            return self._noted(seen, name) if seen.failed else ""
+        if self._count > MAX_PICTURES:
+            if not _glance(data).small:
+                self.lost(name, "")
             return ""
         try:
             seen = page_once(self._count, _Seen, lambda: self._recognised(data))
@@ -92,10 +111,51 @@ class Pictures:
             seen = _Seen(failed=str(error))
         return self._noted(seen, name)
 
+    def shown_by(self, tag: Tag) -> str:
+        """What stands in the picture that a tag of a page shows; one that the page itself does not hold is noted."""
+        source = picture_source(tag)
+        if source[:5].lower() != "data:":
+            self.outside(picture_name(tag, source[:100] or f"<{tag.name}> that names no file"))
+            return ""
+        name = picture_name(tag, f"data:{source[5:60].partition(',')[0].partition(';')[0]}")
+        try:
+            data = data_bytes(source)
+        except ValueError as error:
+            self.lost(name, str(error))
+            return ""
+        return self.text(data, name)
+
     def outside(self, name: str) -> None:
         """Note a picture that is not in the file."""
-        if name and name not in self._outside:
+        self._outside_count += 1
+        if name not in self._outside:
             self._outside.append(name)
+
+    def lost(self, name: str, why: str) -> None:
+        """Note a picture that cannot be read.
+
+        Args:
+            name: of the picture.
+            why: in words; "" where the number of pictures is the reason.
+        """
+        self._failed.append(f"{name} ({why})" if why else name)
+
+    def _drawn(self, data: bytes, name: str) -> str:
+        """The text of an SVG drawing, and of the pictures in it."""
+        if self._depth >= _MAX_DEPTH or len(data) > _MAX_BYTES:
+            self.lost(name, "it is too large, or stands too deep in other drawings")
+            return ""
+        self._depth += 1
+        try:
+            text = drawing_text(data, self.shown_by)
+        except DocumentError as error:
+            self.lost(name, reason_of(error))
+            return ""
+        finally:
+            self._depth -= 1
+        if not text:
+            self._textless.append(name)
+        return text
 
     def _noted(self, seen: _Seen, name: str) -> str:
         if seen.failed:
@@ -114,7 +174,7 @@ class Pictures:
         except MemoryError:
             raise
         except Exception as error:  # every decoder has errors of its own for what is malformed
-            return _Seen(failed=" ".join(str(error).split())[:100] or type(error).__name__)
+            return _Seen(failed=reason_of(error))
         with step("ocr", self._count):
             engine = ocr.engines.engine()
             found = engine.recognise(picture) if engine is not None else ocr.Recognised()
@@ -143,28 +203,29 @@ class Pictures:
             message = f"{len(self._textless)} picture(s) hold no text: {_listed(self._textless)}"
             told.append(Issue("pictures", message))
         if self._outside:
-            message = f"{len(self._outside)} picture(s) outside of the file are not read: {_listed(self._outside)}"
+            message = f"{self._outside_count} picture(s) outside of the file are not read: {_listed(self._outside)}"
             told.append(Issue("pictures", message))
         return told
 
 
-def marked_text(text: str) -> str:
-    """Text of a picture as it stands in a document."""
-    return f"Picture: {text}" if text else ""
-
-
 def data_bytes(uri: str) -> bytes:
-    """What a ``data:`` URI holds; nothing for a malformed or oversized one."""
+    """What a ``data:`` URI holds.
+
+    Raises:
+        ValueError: it is malformed or oversized.
+    """
     header, comma, payload = uri.partition(",")
-    if not comma or len(payload) > 2 * _MAX_BYTES:
-        return b""
+    if not comma:
+        raise ValueError("its data: URL has no comma, so it holds nothing")
+    if len(payload) > 2 * _MAX_BYTES:
+        raise ValueError(f"its data: URL has {len(payload):,} characters, the limit is {2 * _MAX_BYTES:,}")
     raw = unquote_to_bytes(payload)
     if not header.lower().rstrip().endswith(";base64"):
         return raw
     try:
-        return binascii.a2b_base64(raw)
-    except binascii.Error:
-        return b""
+        return binascii.a2b_base64(raw + b"=" * (-len(raw) % 4))  # browsers do without the padding
+    except binascii.Error as error:
+        raise ValueError("its data: URL is not valid base64") from error
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -172,22 +233,22 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _opened(data: bytes) -> Any:
-    from PIL import Image
-
     if len(data) > _MAX_BYTES:
-        raise ValueError(f"{len(data):,} bytes, the limit is {_MAX_BYTES:,}")
-    return Image.open(io.BytesIO(data))
+        raise ValueError(f"it has {len(data):,} bytes, the limit is {_MAX_BYTES:,}")
+    return opened_picture(data)
 
 
-def _is_small(data: bytes) -> bool:
-    """Whether a picture is too small to hold text, as far as that can be told."""
+def _glance(data: bytes) -> _Seen:
+    """Whether a picture can be opened and is large enough to hold text, as far as that can be told."""
     try:
         width, height = _opened(data).size
     except MemoryError:
         raise
-    except Exception:
-        return False
-    return bool(width < _MIN_WIDTH or height < _MIN_HEIGHT)
+    except ImportError:  # what opens pictures comes with what recognises text in them
+        return _Seen()
+    except Exception as error:
+        return _Seen(failed=reason_of(error))
+    return _Seen(small=bool(width < _MIN_WIDTH or height < _MIN_HEIGHT))
 
 
 def _pixels(data: bytes) -> Any:
@@ -199,28 +260,10 @@ def _pixels(data: bytes) -> Any:
     width, height = image.size
     if width < _MIN_WIDTH or height < _MIN_HEIGHT:
         return None
-    if width * height > _MAX_PIXELS:
-        raise ValueError(f"{width * height:,} pixels, the limit is {_MAX_PIXELS:,}")
-    frame = ImageOps.exif_transpose(image)
-    if frame.mode in ("RGBA", "LA", "P"):
-        frame = frame.convert("RGBA")
-        frame = Image.alpha_composite(Image.new("RGBA", frame.size, "white"), frame)
-    frame = frame.convert("RGB")
-    frame.thumbnail((_LONG_SIDE, _LONG_SIDE))
+    frame = upright_picture(image)
     longest = max(frame.size)
     if longest < _SMALL_SIDE:
         scale = min(3.0, _SMALL_SIDE / longest)
         frame = frame.resize((round(frame.width * scale), round(frame.height * scale)), Image.Resampling.BICUBIC)
     # letters that touch the edge are not found
     return np.asarray(ImageOps.expand(frame, border=12, fill=frame.getpixel((0, 0))))
-
-
-def _svg_text(data: bytes) -> str | None:
-    """The lines of text of an SVG drawing; None for other pictures."""
-    head = data[:512].lstrip(b"\xef\xbb\xbf \t\r\n")
-    if not head.startswith(b"<") or b"<svg" not in data[:4096]:
-        return None
-    from sharedllm_docs.documents.readers.nesting import parse_html
-
-    soup, _ = parse_html(data[:_MAX_BYTES].decode("utf-8", "replace"))
-    return "\n".join(filter(None, (" ".join(one.get_text(" ").split()) for one in soup.find_all("text"))))

@@ -20,6 +20,7 @@ from sharedllm_docs.documents.readers.base import (
 )
 from sharedllm_docs.documents.readers.ocr import Word
 from sharedllm_docs.documents.readers.options import ReadOptions, format_pages
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.registry import is_built_in, reader_for
 from sharedllm_docs.documents.readers.separate.reading import document_apart, reads_apart
 from sharedllm_docs.documents.readers.source import Source, SourceLike, open_source
@@ -102,7 +103,7 @@ def read_here(reader: Reader, source: Source, options: ReadOptions, progress: Pr
     except Exception as error:
         if error in own:
             raise
-        reason = " ".join(str(error).split())[:200] or "no reason given"
+        reason = reason_of(error)
         raise DamagedDocumentError(
             f"{source.name} cannot be read: the {reader.name} reader failed ({type(error).__name__}: {reason}).",
             remedy="Check the file; if it opens elsewhere, report this.",

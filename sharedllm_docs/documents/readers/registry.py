@@ -18,6 +18,7 @@ from sharedllm_docs.documents.readers.office.xlsx import XlsxReader
 from sharedllm_docs.documents.readers.pdf import PdfReader
 from sharedllm_docs.documents.readers.picture import PictureReader
 from sharedllm_docs.documents.readers.rtf import RtfReader
+from sharedllm_docs.documents.readers.svg_file import SvgReader
 from sharedllm_docs.documents.readers.text import TextReader
 from sharedllm_docs.errors import ConfigError, DocumentWarning, UnknownFormatError
 
@@ -33,6 +34,7 @@ _BUILT_IN: tuple[Reader, ...] = (
     RtfReader(),
     PictureReader(),
     MailReader(),
+    SvgReader(),
     HtmlReader(),
     MarkdownReader(),
     CsvReader(),

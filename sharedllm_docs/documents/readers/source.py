@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.errors import (
     ConfigError,
     DamagedDocumentError,
@@ -173,7 +174,9 @@ def _fetched(url: str, max_bytes: int) -> Iterator[Path]:
         except FileNotFoundError as error:
             raise DocumentNotFoundError(f"There is nothing at {url}.", remedy="Check the address.") from error
         except (OSError, ValueError, ImportError) as error:
-            raise DocumentError(f"{url} cannot be fetched: {error}.", remedy="Check address and connection.") from error
+            raise DocumentError(
+                f"{url} cannot be fetched: {reason_of(error)}.", remedy="Check address and connection."
+            ) from error
         yield path
     finally:
         path.unlink(missing_ok=True)

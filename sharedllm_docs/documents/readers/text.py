@@ -9,7 +9,7 @@ from pathlib import PurePath
 from sharedllm_docs.documents.cleaning import CLEANING_VERSION, MARGIN_LINES, clean_pages
 from sharedllm_docs.documents.document import Document, Page
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, cleaning_issues, make_document
-from sharedllm_docs.documents.readers.decode import decode, looks_like_text
+from sharedllm_docs.documents.readers.decode import begins_no_text, decode, looks_like_text
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.source import Source
 
@@ -32,17 +32,20 @@ def margins(page: str) -> tuple[int, int]:
 
 
 _PROGRAMS = ".exe .dll .sys .com .msi .so .dylib .bin .o .a .obj .lib .class .jar .war .pyc .wasm .apk .ko .elf"
-_PACKED = ".7z .gz .tgz .bz2 .xz .zst .rar .tar .iso .img .dmg .deb .rpm .cab"
-_MEDIA = ".mp3 .mp4 .m4a .wav .flac .ogg .avi .mov .mkv .webm .psd .ttf .otf .woff .woff2 .ico .heic .avif"
-_DATA = ".db .sqlite .sqlite3 .pkl .pickle .npy .npz .pt .pth .onnx .safetensors .gguf .parquet .h5 .mdb"
-_NO_TEXT = frozenset(f"{_PROGRAMS} {_PACKED} {_MEDIA} {_DATA}".split())
-"""Endings of files that are no documents, unless what they hold is writing beyond doubt."""
-_NO_TEXT_HEADS = (
-    *(b"\x7fELF", b"PK\x03\x04", b"PK\x05\x06", b"\x1f\x8b", b"7z\xbc\xaf", b"Rar!\x1a", b"BZh9", b"\xfd7zXZ"),
-    *(b"SQLite format 3", b"\x00asm", b"OggS", b"fLaC", b"\xca\xfe\xba\xbe", b"\xcf\xfa\xed\xfe", b"!<arch>\n"),
-    *(b"\xd0\xcf\x11\xe0", b"wOFF", b"wOF2", b"GGUF", b"PAR1", b"\x89HDF"),
+_PACKED = ".7z .gz .tgz .bz2 .xz .zst .rar .tar .zip .iso .img .dmg .deb .rpm .cab"
+_SOUND = ".mp3 .m4a .wav .flac .ogg .opus .aac .wma .mid .aiff .amr"
+_FILMS = ".mp4 .m4v .avi .mov .mkv .webm .wmv .flv .mpg .mpeg .3gp .swf"
+_FONTS = ".ttf .otf .woff .woff2 .eot .pfb"
+_PICTURES = (
+    ".psd .ico .cur .icns .heic .heif .avif .jp2 .jxl .tga .pcx .xcf .ai .eps .emf .wmf .emz .wmz .dng .cr2 .nef"
 )
-"""How such files begin, whatever they are called."""
+_DATA = ".db .sqlite .sqlite3 .pkl .pickle .npy .npz .pt .pth .onnx .safetensors .gguf .parquet .h5 .mdb .accdb .dbf"
+_OFFICE = (
+    ".doc .dot .xls .xlt .xlsb .ppt .pps .pot .pub .vsd .vsdx .mpp .msg .oft .pst .ost .one .wps .wpd .hwp .xps .odt "
+    ".ods .odp .odg .ott .pages .numbers .key .indd .dwg .djvu .chm .hlp .mobi .azw .azw3 .lit .thmx .p7m"
+)
+_NO_TEXT = frozenset(f"{_PROGRAMS} {_PACKED} {_SOUND} {_FILMS} {_FONTS} {_PICTURES} {_DATA} {_OFFICE}".split())
+"""Endings of files that are no text, unless what they hold is writing beyond doubt."""
 
 
 class TextReader:
@@ -56,7 +59,7 @@ class TextReader:
     def sniff(self, head: bytes, name: str) -> bool:
         """Anything without NUL bytes and hardly any control characters, unless it is known to be no text."""
         suffix = PurePath(name.lower()).suffix
-        if head.startswith(_NO_TEXT_HEADS) or (suffix in _NO_TEXT and not _is_writing(head)):
+        if begins_no_text(head) or (suffix in _NO_TEXT and not _is_writing(head)):
             return False
         return looks_like_text(head) and b"\x7f" not in head[:16]
 

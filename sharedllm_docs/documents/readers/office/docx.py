@@ -10,21 +10,25 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from sharedllm_docs.documents.cleaning import raised_behind
+from sharedllm_docs.documents.cleaning import is_page_number, raised_behind
 from sharedllm_docs.documents.document import Document, Issue
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
 from sharedllm_docs.documents.readers.flow import Flow
+from sharedllm_docs.documents.readers.html_blocks import marked_text
+from sharedllm_docs.documents.readers.office.drawings import SHOWS, charts_in, diagrams_in, picture_text
 from sharedllm_docs.documents.readers.office.numbering import Numbering
-from sharedllm_docs.documents.readers.office.xml import A, R, W, children, local, value_of
+from sharedllm_docs.documents.readers.office.xml import W, children, local, value_of
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.packed import missing_extra, opened_archive, sniff_packed
-from sharedllm_docs.documents.readers.pictures import Pictures, marked_text
+from sharedllm_docs.documents.readers.pictures import Pictures
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.documents.tables import head_rows, join_heads, split_header, table_rows
 from sharedllm_docs.errors import DamagedDocumentError
 
 _SHORT_PAGE = 2400  # characters up to which text between two breaks surely fits a page
-_SHOWS = (f"{A}blip", "{urn:schemas-microsoft-com:vml}imagedata")
+_LETTERING = "{urn:schemas-microsoft-com:vml}textpath"  # letters that are drawn, as of a watermark
+_FIELD = "\ue000"  # stands for what a field of a header or footer shows
 _MAX_DEPTH = 40  # of nested tables, boxes and content controls
 _SYMBOLS = {"f0b7": "•", "f0a7": "▪", "f0fe": "☑", "f0a8": "☐", "f0fc": "✓", "f0e0": "→"}
 
@@ -33,7 +37,7 @@ class DocxReader:
     """Word documents since 2007, macros and templates included."""
 
     name = "docx"
-    version = "2"
+    version = "3"
     suffixes = (".docx", ".docm", ".dotx", ".dotm")
     takes = frozenset({"password", "ocr"})
 
@@ -79,7 +83,7 @@ def _opened(source: Source, options: ReadOptions) -> Any:
         try:
             return docx.Document(archive.fp)  # type: ignore[arg-type]
         except (KeyError, ValueError, PackageNotFoundError, AttributeError, SyntaxError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = reason_of(error)
             raise DamagedDocumentError(
                 f"{source.name} is not a Word document, or a damaged one: {reason}.",
                 remedy="Open it in Word and save it.",
@@ -107,7 +111,9 @@ class _Seen:
 
     deleted: int = 0
     hidden: int = 0
-    inserted: int = 0
+    charts: int = 0
+    diagrams: int = 0
+    inserts: int = 0
 
 
 @dataclass
@@ -117,6 +123,7 @@ class _Paragraph:
     parts: list[str] = field(default_factory=list)
     after: list[str] = field(default_factory=list)  # notes and comments
     boxes: list[Any] = field(default_factory=list)
+    tables: list[list[str]] = field(default_factory=list)  # rows of charts, and lines of diagrams
 
     @property
     def text(self) -> str:
@@ -135,6 +142,7 @@ class _Story:
     def __init__(self, package: Any, flow: Flow, pictures: Pictures) -> None:
         self.package, self.flow, self.pictures = package, flow, pictures
         self.part = package.part  # whose text is read: the body's, a header's
+        self.at_edge = False  # in a header or footer, where numbers of pages are left out
         self.body = package.element.body
         self.numbering = Numbering(package)
         self.styles = {style.style_id: style for style in package.styles}
@@ -144,9 +152,9 @@ class _Story:
         self.paged = self._breaks_are_known()
 
     def read(self) -> None:
-        self._edge("header")
+        self._edges("header")
         self._blocks(self.body, 0)
-        self._edge("footer")
+        self._edges("footer")
 
     def issues(self) -> list[Issue]:
         """What was left out."""
@@ -155,6 +163,12 @@ class _Story:
             told.append(Issue("deleted-text", f"{seen.deleted} tracked deletion(s) are left out, insertions are read"))
         if seen.hidden:
             told.append(Issue("hidden-text", f"{seen.hidden} run(s) of hidden text are left out"))
+        if seen.charts:
+            told.append(Issue("pictures", f"{seen.charts} chart(s) whose values are not in the file"))
+        if seen.diagrams:
+            told.append(Issue("structure-failed", f"{seen.diagrams} diagram(s) are missing or damaged"))
+        if seen.inserts:
+            told.append(Issue("embedded-files", f"{seen.inserts} inserted document(s) are not read: save it with them"))
         return [*told, *self.pictures.issues()]
 
     # -- pages
@@ -183,23 +197,30 @@ class _Story:
 
     # -- blocks
 
-    def _edge(self, kind: str) -> None:
-        """Headers or footers of the first section, once: what stands at each page's edge."""
+    def _edges(self, kind: str) -> None:
+        """What stands at the pages' edges, each header or footer once: of all pages, of first and of even ones."""
+        seen: list[Any] = []
         try:
-            parts = [getattr(section, kind) for section in self.package.sections][:1]
+            for section in self.package.sections:
+                names = [kind, *([f"first_page_{kind}"] if section.different_first_page_header_footer else [])]
+                names += [f"even_page_{kind}"] if self.package.settings.odd_and_even_pages_header_footer else []
+                parts = [getattr(section, name) for name in names]
+                seen += [one.part for one in parts if not one.is_linked_to_previous and one.part not in seen]
         except (KeyError, AttributeError, ValueError):
-            return
-        for part in parts:
-            if part.is_linked_to_previous:
-                continue
-            self.part = part.part
-            for paragraph in part.paragraphs:
-                text = self._paragraph(paragraph._p, breaks=False).text
-                if any(character.isalpha() for character in text) and not _is_page_number(paragraph._p):
-                    self.flow.add(text)
-            for blip in part._element.iter(*_SHOWS):
-                self.flow.add(marked_text(self._picture(blip)))
-            self.part = self.package.part
+            pass  # a section that is not as it should be costs its own edges only
+        texts: set[str] = set()
+        for part in seen:
+            self.part, self.at_edge = part, True
+            inner, outer = Flow(clean=False), self.flow
+            self.flow = inner
+            try:
+                self._blocks(part.element, 0)
+            finally:
+                self.flow, self.part, self.at_edge = outer, self.package.part, False
+            text = "\n".join(page.text for page in inner.pages()[0])
+            if any(character.isalpha() for character in text) and text not in texts:
+                texts.add(text)
+                self.flow.add(text)
 
     def _blocks(self, parent: Any, depth: int) -> None:
         if depth > _MAX_DEPTH:
@@ -214,8 +235,13 @@ class _Story:
                 self._blocks(child, depth + 1)
             elif name in ("del", "moveFrom"):
                 self.seen.deleted += 1
+            elif name in ("altChunk", "subDoc"):
+                self.seen.inserts += 1
 
     def _add_paragraph(self, element: Any, depth: int) -> None:
+        if self.at_edge and _counts_pages(element):
+            self.flow.add(_beside_numbers(element))
+            return
         properties = element.find(f"{W}pPr")
         if self.paged == "forced" and properties is not None and properties.find(f"{W}pageBreakBefore") is not None:
             self._break()
@@ -232,6 +258,8 @@ class _Story:
             )
         for note in paragraph.after:
             self.flow.add(note)
+        for lines in paragraph.tables:
+            self.flow.add_lines(lines)
         for box in paragraph.boxes:
             self._blocks(box, depth + 1)
 
@@ -320,27 +348,27 @@ class _Story:
         elif name in ("drawing", "pict", "object"):
             boxes = list(child.iter(f"{W}txbxContent"))
             found.boxes += boxes
-            inner = {one for box in boxes for one in box.iter(*_SHOWS)}  # read with the box
-            found.after += filter(
-                None, (marked_text(self._picture(one)) for one in child.iter(*_SHOWS) if one not in inner)
-            )
+            inner = {one for box in boxes for one in box.iter(*SHOWS)}  # read with the box
+            shown = (one for one in child.iter(*SHOWS) if one not in inner)
+            found.after += filter(None, (marked_text(self._picture(one)) for one in shown))
+            found.after += [str(one.get("string") or "") for one in child.iter(_LETTERING)]
+            self._drawings(child, found)
+
+    def _drawings(self, element: Any, found: _Paragraph) -> None:
+        """Charts and diagrams of a drawing."""
+        for chart in charts_in(element, self.part.rels):
+            self.seen.charts += not chart.rows
+            found.tables.append([*filter(None, [chart.title]), *table_rows(chart.header, chart.rows, chart.title)])
+        lines, damaged = diagrams_in(element, self.part.rels)
+        found.tables.append(lines)
+        self.seen.diagrams += damaged
 
     def _picture(self, blip: Any) -> str:
         """Text of a picture that an element shows."""
-        identity = blip.get(f"{R}embed") or blip.get(f"{R}id")
         frame = next((one for one in blip.iterancestors() if local(one) in ("inline", "anchor")), None)
         described = next((one for one in frame.iter() if local(one) == "docPr"), None) if frame is not None else None
         said = " ".join(str(described.get("descr") or "").split())[:60] if described is not None else ""
-        try:
-            relation = self.part.rels[identity]
-            if relation.is_external:
-                self.pictures.outside(relation.target_ref[:100])
-                return ""
-            part = relation.target_part
-        except (KeyError, ValueError, AttributeError):
-            return ""
-        name = str(part.partname).rpartition("/")[2]
-        return self.pictures.text(part.blob, f"{name} ({said!r})" if said else name)
+        return picture_text(blip, self.part.rels, self.pictures, said)
 
     def _note(self, kind: str, identity: str, found: _Paragraph) -> None:
         """A mark in the text, and the note's text behind the paragraph."""
@@ -423,11 +451,30 @@ def _is_on(properties: Any, name: str) -> bool:
     return element is not None and element.get(f"{W}val") not in ("0", "false", "off", "none")
 
 
-def _is_page_number(paragraph: Any) -> bool:
-    """Whether a header or footer is there for its page number."""
+def _counts_pages(paragraph: Any) -> bool:
+    """Whether a paragraph of a header or footer shows the page's number."""
     fields = [element.text or "" for element in paragraph.iter(f"{W}instrText")]
     fields += [element.get(f"{W}instr", "") for element in paragraph.iter(f"{W}fldSimple")]
     return any("PAGE" in one.upper() for one in fields)
+
+
+def _beside_numbers(paragraph: Any) -> str:
+    """What a paragraph with the page's number says beside it: each part between tabs that says more than the number."""
+    parts, inside = [""], 0  # open fields
+    for element in paragraph.iter(f"{W}fldChar", f"{W}fldSimple", f"{W}t", f"{W}tab", f"{W}br", f"{W}ptab"):
+        name, kind = local(element), element.get(f"{W}fldCharType")
+        if name == "fldChar":
+            inside += {"begin": 1, "end": -1}.get(str(kind), 0)
+            parts[-1] += _FIELD if kind == "begin" else ""
+        elif name == "fldSimple":
+            parts[-1] += _FIELD
+        elif name == "t":
+            is_value = inside > 0 or next(element.iterancestors(f"{W}fldSimple"), None) is not None
+            parts[-1] += "" if is_value else element.text or ""
+        elif element.getparent().tag != f"{W}tabs":
+            parts.append("")
+    kept = (part for part in parts if part.strip() and not is_page_number(part.replace(_FIELD, "1")))
+    return "\t".join(part.replace(_FIELD, "").strip() for part in kept)
 
 
 def _formula(element: Any) -> str:

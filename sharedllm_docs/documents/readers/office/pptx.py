@@ -8,11 +8,14 @@ from typing import Any
 from sharedllm_docs.documents.document import Document, Issue
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
 from sharedllm_docs.documents.readers.flow import Flow
+from sharedllm_docs.documents.readers.html_blocks import marked_text
 from sharedllm_docs.documents.readers.office.docx import _properties as properties_of
-from sharedllm_docs.documents.readers.office.xml import A, R, local
+from sharedllm_docs.documents.readers.office.drawings import SHOWS, comments_of, diagrams_in, picture_text
+from sharedllm_docs.documents.readers.office.xml import local
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.packed import missing_extra, opened_archive, sniff_packed
-from sharedllm_docs.documents.readers.pictures import Pictures, marked_text
+from sharedllm_docs.documents.readers.pictures import Pictures
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.documents.tables import split_header, table_rows
 from sharedllm_docs.errors import DamagedDocumentError
@@ -25,7 +28,7 @@ class PptxReader:
     """PowerPoint files since 2007."""
 
     name = "pptx"
-    version = "2"
+    version = "3"
     suffixes = (".pptx", ".pptm", ".ppsx", ".potx")
     takes = frozenset({"password", "ocr"})
 
@@ -75,7 +78,7 @@ def _opened(source: Source, options: ReadOptions) -> Any:
         try:
             return pptx.Presentation(archive.fp)  # type: ignore[arg-type]
         except (KeyError, ValueError, AttributeError, SyntaxError, IndexError) as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
+            reason = reason_of(error)
             raise DamagedDocumentError(
                 f"{source.name} is not a presentation, or a damaged one: {reason}.",
                 remedy="Open it in PowerPoint and save it.",
@@ -85,11 +88,14 @@ def _opened(source: Source, options: ReadOptions) -> Any:
 class _Slide:
     def __init__(self, package: Any, slide: Any, number: int, flow: Flow, pictures: Pictures) -> None:
         self.package, self.slide, self.number, self.flow, self.pictures = package, slide, number, flow, pictures
-        self.left_out = self.charts = 0
+        self.left_out = self.charts = self.damaged = 0
 
     def read(self) -> list[Issue]:
         if self.slide.element.get("show") == "0":
             return [Issue("hidden-slide", "the slide is hidden and left out", self.number)]
+        _settle_choices(self.slide.element)
+        for picture in self._background():
+            self._picture(picture, "background")
         title = self.slide.shapes.title
         if title is not None and title.has_text_frame:
             self.flow.add(_text(title.text_frame), level=1)
@@ -97,7 +103,14 @@ class _Slide:
             if title is None or shape.shape_id != title.shape_id:
                 self._shape(shape)
         self._notes()
+        comments, damaged = comments_of(self.slide.part.rels)
+        for text in comments:
+            self.flow.add(f"Comment: {text}")
+        self.damaged += damaged
         issues = []
+        if self.damaged:
+            message = f"{self.damaged} diagram(s) or part(s) with comments are missing or damaged"
+            issues.append(Issue("structure-failed", message, self.number))
         if self.left_out:
             issues.append(
                 Issue("hidden-text", f"{self.left_out} shape(s) that no show shows are left out", self.number)
@@ -112,7 +125,8 @@ class _Slide:
         Positions are compared in steps of a twentieth of the slide, so that boxes side by side stay side by side.
         """
         step = max(1, (self.package.slide_height or 6858000) // 20)
-        for shape in sorted(shapes, key=lambda one: ((one.top or 0) // step, one.left or 0)):
+        placed = [(_place(one), one) for one in shapes]
+        for _, shape in sorted(placed, key=lambda one: ((one[0][1] or 0) // step, one[0][0] or 0)):
             if self._is_hidden(shape, depth):
                 self.left_out += 1
             elif shape.shape_type is not None and "GROUP" in str(shape.shape_type) and depth < _MAX_DEPTH:
@@ -124,11 +138,11 @@ class _Slide:
         properties = next((one for one in shape.element.iter() if local(one) == "cNvPr"), None)
         if properties is not None and properties.get("hidden") in ("1", "true"):
             return True
-        if depth or None in (shape.left, shape.top, shape.width, shape.height):
+        left, top, across, down = _place(shape)
+        if depth or left is None or top is None or across is None or down is None:
             return False  # places inside a group are its own
         width, height = self.package.slide_width or 0, self.package.slide_height or 0
-        across = shape.left >= width or shape.left + shape.width <= 0
-        return bool(across or shape.top >= height or shape.top + shape.height <= 0)
+        return left >= width or left + across <= 0 or top >= height or top + down <= 0
 
     def _shape(self, shape: Any) -> None:
         if shape.is_placeholder and any(one in str(shape.placeholder_format.type) for one in _UNREAD_PLACES):
@@ -140,19 +154,21 @@ class _Slide:
         elif getattr(shape, "has_chart", False) and shape.has_chart:
             self._chart(shape.chart)
         elif local(shape.element) == "graphicFrame":
-            self.flow.add("\n".join(self._diagram(shape.element)))
-        elif local(shape.element) == "pic":
-            self.flow.add(marked_text(self._picture(shape)))
+            lines, damaged = diagrams_in(shape.element, self.slide.part.rels)
+            self.flow.add("\n".join(lines))
+            self.damaged += damaged
+        for picture in shape.element.iter(*SHOWS):  # also those that fill a shape or a cell, or stand for an object
+            self._picture(picture, " ".join(str(shape.name).split())[:60])
 
-    def _picture(self, shape: Any) -> str:
+    def _background(self) -> Iterator[Any]:
+        """Pictures that lie behind the slide, as programs make slides of scanned pages."""
+        for background in self.slide.element.iter("{*}bg"):
+            yield from background.iter(*SHOWS)
+
+    def _picture(self, shown: Any, name: str) -> None:
         """Text of a picture."""
-        name = f"slide {self.number}: {' '.join(str(shape.name).split())[:60]}"
-        try:
-            data = bytes(shape.image.blob)
-        except (ValueError, KeyError, AttributeError):  # linked, not in the file
-            self.pictures.outside(name)
-            return ""
-        return self.pictures.text(data, name)
+        said = f"slide {self.number}: {name}"
+        self.flow.add(marked_text(picture_text(shown, self.slide.part.rels, self.pictures, said)))
 
     def _table(self, table: Any) -> None:
         grid: list[list[str]] = []
@@ -183,27 +199,32 @@ class _Slide:
         except (KeyError, ValueError, AttributeError, IndexError, TypeError):
             self.charts += 1
 
-    def _diagram(self, element: Any) -> list[str]:
-        """Lines of a SmartArt diagram, whose text stands in a part of its own."""
-        lines = []
-        for holder in element.iter():
-            identity = holder.get(f"{R}dm") if isinstance(holder.tag, str) else None
-            if identity and identity in self.slide.part.rels:
-                from lxml import etree
-
-                parser = etree.XMLParser(resolve_entities=False, no_network=True)
-                root = etree.fromstring(self.slide.part.rels[identity].target_part.blob, parser)
-                for paragraph in root.iter(f"{A}p"):
-                    text = "".join(part.text or "" for part in paragraph.iter(f"{A}t"))
-                    lines += [text] if text.strip() else []
-        return lines
-
     def _notes(self) -> None:
         if self.slide.has_notes_slide:
             frame = self.slide.notes_slide.notes_text_frame
             text = _text(frame) if frame is not None else ""
             if text.strip():
                 self.flow.add(f"Speaker notes: {text}")
+
+
+def _place(shape: Any) -> tuple[int | None, int | None, int | None, int | None]:
+    """Left, top, width and height of a shape; None where neither it nor its slide's layout, if there is one, says."""
+    try:
+        return shape.left, shape.top, shape.width, shape.height
+    except (KeyError, AttributeError, ValueError):  # a layout that is missing or damaged costs no text
+        return None, None, None, None
+
+
+def _settle_choices(slide: Any) -> None:
+    """Put what newer programs show of a choice (formulas among them) in its place; python-pptx passes choices over."""
+    for choice in list(slide.iter("{*}AlternateContent")):
+        parent = choice.getparent()
+        if local(parent) not in ("spTree", "grpSp"):
+            continue
+        ways = sorted((one for one in choice if local(one) in ("Choice", "Fallback")), key=local)
+        for one in list(ways[0]) if ways else ():
+            choice.addprevious(one)
+        parent.remove(choice)
 
 
 def _text(frame: Any) -> str:

@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from sharedllm_docs.documents.document import Document, Issue
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
 from sharedllm_docs.documents.readers.flow import Flow
+from sharedllm_docs.documents.readers.html_blocks import marked_text
 from sharedllm_docs.documents.readers.office.docx import _properties as properties_of
 from sharedllm_docs.documents.readers.office.grid import add_sheet
 from sharedllm_docs.documents.readers.office.number_format import shown
 from sharedllm_docs.documents.readers.office.xml import A, R
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.packed import missing_extra, opened_archive, sniff_packed
-from sharedllm_docs.documents.readers.pictures import Pictures, marked_text
+from sharedllm_docs.documents.readers.pictures import Pictures
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.errors import DamagedDocumentError, DocumentTooLargeError
 
@@ -37,6 +39,7 @@ _HIDDEN = re.compile(rb'\bhidden="(?:1|true)"')
 _NUMBER = re.compile(rb'\b(r|min|max)="(\d+)"')
 _CELL = re.compile(rb'\br="([A-Z]+)(\d+)"')
 _OVERLAP = 4096
+_SVG = "{http://schemas.microsoft.com/office/drawing/2016/SVG/main}svgBlip"
 
 
 @dataclass
@@ -63,7 +66,7 @@ class XlsxReader:
     """Excel workbooks since 2007."""
 
     name = "xlsx"
-    version = "2"
+    version = "3"
     suffixes = (".xlsx", ".xlsm", ".xltx", ".xltm")
     takes = frozenset({"password", "ocr"})
 
@@ -87,13 +90,18 @@ class XlsxReader:
             try:
                 book = openpyxl.load_workbook(archive.fp, read_only=True, data_only=True, keep_links=False)
             except (KeyError, ValueError, TypeError, AttributeError, SyntaxError, IndexError) as error:
-                reason = " ".join(str(error).split()) or type(error).__name__
+                reason = reason_of(error)
                 raise DamagedDocumentError(
                     f"{source.name} is not a workbook, or a damaged one: {reason}.",
                     remedy="Open it in Excel and save it.",
                 ) from error
             numbers = choose_pages(source.name, len(book.worksheets), options)
             flow, issues = Flow(options.clean), list[Issue]()
+            if book.chartsheets:
+                named = ", ".join(repr(str(sheet.title)) for sheet in book.chartsheets[:10])
+                issues.append(
+                    Issue("pictures", f"{len(book.chartsheets)} sheet(s) that are a chart are left out: {named}")
+                )
             cells, pictures = _Counter(source.name), Pictures(options)
             for number, sheet in enumerate(book.worksheets, start=1):
                 if number > 1:
@@ -270,15 +278,26 @@ class _Sheet:
                 if text:
                     yield f"Text box: {text}"
                 for blip in anchor.iter(f"{A}blip"):
-                    target = parts.get(blip.get(f"{R}embed"), "")
-                    if target:
-                        name = f"{self.sheet.title}: {target.rpartition('/')[2]}"
-                        yield marked_text(self.pictures.text(self.archive.read(target), name))
+                    drawing = next(blip.iter(_SVG), None)
+                    text = self._picture(drawing, parts) if drawing is not None else ""
+                    yield marked_text(text or self._picture(blip, parts))
                 for chart in anchor.iter("{*}chart"):
                     target = parts.get(chart.get(f"{R}id"), "")
                     title = " ".join(_paragraphs(self._parsed(target).find(".//{*}title"))) if target else ""
                     if title:
                         yield f"Chart: {title}"
+
+    def _picture(self, shown: Any, parts: Mapping[str, str]) -> str:
+        """Text of a picture, or a note why it is not read."""
+        target = parts.get(shown.get(f"{R}embed"), "")
+        if target:
+            return self.pictures.text(self.archive.read(target), f"{self.sheet.title}: {target.rpartition('/')[2]}")
+        name = f"{self.sheet.title}: a picture"
+        if shown.get(f"{R}link"):
+            self.pictures.outside(name)
+        else:
+            self.pictures.lost(name, "it is missing from the file")
+        return ""
 
     def _parsed(self, part: str) -> Any:
         from lxml import etree

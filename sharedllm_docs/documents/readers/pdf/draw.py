@@ -13,6 +13,7 @@ import pypdfium2.raw as pdfium_c
 from sharedllm_docs.documents.page_image import MAX_PIXELS, PageImage
 from sharedllm_docs.documents.readers.pdf.engine import encrypted
 from sharedllm_docs.documents.readers.pdf.pdfium import PDFIUM_LOCK, rgb
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.errors import ConfigError, DamagedDocumentError, PageRangeError
 
 
@@ -78,7 +79,8 @@ def _opened(source: Any, name: str, number: int, password: str | None) -> Iterat
             if document is None and error.err_code == pdfium_c.FPDF_ERR_PASSWORD:
                 raise encrypted(name, password) from error
             raise DamagedDocumentError(
-                f"Page {number} of {name} cannot be drawn: {error}.", remedy="Fetch or export the file again."
+                f"Page {number} of {name} cannot be drawn: {reason_of(error)}.",
+                remedy="Fetch or export the file again.",
             ) from error
         yield page
     finally:

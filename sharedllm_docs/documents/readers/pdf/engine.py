@@ -11,6 +11,7 @@ from sharedllm_docs.documents.cleaning import MARGIN_LINES
 from sharedllm_docs.documents.readers.pdf.fields import Field
 from sharedllm_docs.documents.readers.pdf.layout.continued import OpenTable
 from sharedllm_docs.documents.readers.placing import Spots
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.steps import StepFailed, step
 from sharedllm_docs.documents.traced import Traced, joined, marked
 from sharedllm_docs.errors import EncryptedDocumentError
@@ -27,7 +28,7 @@ def engine_step(name: str, page: int | None = None) -> Iterator[None]:
         with step(name, page):
             yield
     except StepFailed as error:
-        raise EngineError(str(error)) from error
+        raise EngineError(reason_of(error)) from error
 
 
 @dataclass(frozen=True)

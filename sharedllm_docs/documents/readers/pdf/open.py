@@ -10,6 +10,7 @@ from sharedllm_docs.documents.readers.pdf.engine import Engine, EngineError, eng
 from sharedllm_docs.documents.readers.pdf.pdfium import PdfiumFile
 from sharedllm_docs.documents.readers.pdf.pypdf_file import PypdfFile
 from sharedllm_docs.documents.readers.pdf.salvage import salvage
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.errors import DamagedDocumentError, EmptyDocumentError, EncryptedDocumentError
 
@@ -94,13 +95,13 @@ def _try_open(source: Source, options: ReadOptions) -> OpenedPdf:
         with engine_step("pdfium"):
             opened.engines.append(PdfiumFile(source, options.password))
     except EngineError as error:
-        opened.reasons.append(f"PDFium: {error}")
+        opened.reasons.append(f"PDFium: {reason_of(error)}")
     try:
         with engine_step("pypdf"):
             opened.structure = PypdfFile(source, options.password)
         opened.engines.append(opened.structure)
     except EngineError as error:
-        opened.reasons.append(f"pypdf: {error}")
+        opened.reasons.append(f"pypdf: {reason_of(error)}")
     except EncryptedDocumentError:
         if not opened.engines:
             raise

@@ -17,6 +17,7 @@ from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText, e
 from sharedllm_docs.documents.readers.pdf.fields import Field
 from sharedllm_docs.documents.readers.pdf.glyphs import Glyphs
 from sharedllm_docs.documents.readers.pdf.layout.continued import OpenTable
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import Source
 
 PDFIUM_LOCK = threading.RLock()
@@ -90,7 +91,7 @@ class PdfiumFile:
                 # The code may be left over from an earlier file: PDFium does not reset it.
                 if error.err_code == pdfium_c.FPDF_ERR_PASSWORD and b"/Encrypt" in source.read():
                     raise encrypted(source.name, password) from error
-                raise EngineError(str(error)) from error
+                raise EngineError(reason_of(error)) from error
             self.count = len(self._document)
 
     def text(self, index: int, fields: Sequence[Field] = (), before: OpenTable | None = None) -> PageText:
@@ -107,7 +108,7 @@ class PdfiumFile:
                 finally:
                     page.close()
             except pypdfium2.PdfiumError as error:
-                raise EngineError(str(error)) from error
+                raise EngineError(reason_of(error)) from error
 
     def has_content(self, index: int) -> bool:
         """Whether the page has a single object: text, picture or line."""
@@ -119,7 +120,7 @@ class PdfiumFile:
                 finally:
                     page.close()
             except pypdfium2.PdfiumError as error:
-                raise EngineError(str(error)) from error
+                raise EngineError(reason_of(error)) from error
 
     @contextmanager
     def _page(self, index: int) -> Iterator[Any]:
@@ -131,7 +132,7 @@ class PdfiumFile:
                 finally:
                     page.close()
             except pypdfium2.PdfiumError as error:
-                raise EngineError(str(error)) from error
+                raise EngineError(reason_of(error)) from error
 
     def render(self, index: int) -> Drawn:
         """The page as viewers show it. Raises EngineError."""
@@ -160,6 +161,11 @@ class PdfiumFile:
                 if picture.shape[0] >= 20 and picture.shape[1] >= 40:
                     cut.append(Drawn(picture, replace(corner, left=left, top=top)))
             return cut
+
+    def picture_count(self, index: int) -> int:
+        """How many pictures ``pictures`` would give, without drawing the page. Raises EngineError."""
+        with self._page(index) as page:
+            return len(self._picture_spots(page))
 
     @staticmethod
     def _picture_spots(page: Any) -> list[tuple[float, float, float, float]]:

@@ -20,6 +20,7 @@ from sharedllm_docs.documents.readers.pdf.layout.continued import OpenTable
 from sharedllm_docs.documents.readers.pdf.measure import Sides, clipped
 from sharedllm_docs.documents.readers.pdf.xfa import xfa_lines
 from sharedllm_docs.documents.readers.placing import Spots
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.documents.traced import NOWHERE, joined, marked
 
@@ -44,7 +45,7 @@ def _converted() -> Iterator[None]:
     except (MemoryError, EngineError):
         raise
     except Exception as error:  # pypdf lets KeyError, AttributeError, RecursionError and others through
-        reason = " ".join(str(error).split()) or type(error).__name__
+        reason = reason_of(error)
         raise EngineError(f"{type(error).__name__}: {reason}") from error
 
 

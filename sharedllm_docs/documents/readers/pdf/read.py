@@ -33,6 +33,7 @@ from sharedllm_docs.documents.readers.pdf.pdfium import PdfiumFile
 from sharedllm_docs.documents.readers.pdf.pypdf_file import OutlineEntry, collected_logs
 from sharedllm_docs.documents.readers.pdf.recognise import PageRecogniser
 from sharedllm_docs.documents.readers.placing import numbered, places_of
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import Source
 from sharedllm_docs.documents.readers.steps import StepFailed, page_once
 from sharedllm_docs.documents.tables import without_marks
@@ -120,7 +121,7 @@ def _structure(opened: OpenedPdf) -> tuple[_Structure, list[Issue]]:
             with engine_step(name):
                 return read()
         except EngineError as error:
-            issues.append(Issue("structure-failed", f"the {name} cannot be read: {error}"))
+            issues.append(Issue("structure-failed", f"the {name} cannot be read: {reason_of(error)}"))
             return without
 
     labels = part("page labels", pypdf_file.labels, tuple[str, ...]())
@@ -146,7 +147,7 @@ def _read_page(
     try:
         read = page_once(number, _ReadPage, make)
     except StepFailed as error:
-        message = f"the page cannot be read and is left empty ({error})"
+        message = f"the page cannot be read and is left empty ({reason_of(error)})"
         return _ReadPage(PageText(""), (Issue("page-failed", message, number),))
     if read.words:
         listed_words(number, read.words)
@@ -174,7 +175,7 @@ def _page_text(opened: OpenedPdf, number: int, before: OpenTable | None) -> tupl
             with engine_step(engine.name, number):
                 drawn = drawn or engine.has_content(number - 1)
         except EngineError as error:
-            failures.append(f"{engine.name}: {error}")
+            failures.append(f"{engine.name}: {reason_of(error)}")
     lost = [*lost_fields, *([_hidden(hidden, number)] if hidden else [])]
     if drawn:
         return PageText(""), [*lost, Issue("no-text-on-page", "the page is a picture without a text layer", number)]
@@ -194,7 +195,11 @@ def _fields(opened: OpenedPdf, number: int) -> tuple[list[Field], list[Issue]]:
         with engine_step("fields", number):
             return opened.structure.fields(number - 1), []
     except EngineError as error:
-        return [], [Issue("structure-failed", f"the form fields and notes of the page cannot be read: {error}", number)]
+        return [], [
+            Issue(
+                "structure-failed", f"the form fields and notes of the page cannot be read: {reason_of(error)}", number
+            )
+        ]
 
 
 def _page_issues(page: PageText, number: int) -> list[Issue]:

@@ -20,6 +20,7 @@ from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText, engine_step
 from sharedllm_docs.documents.readers.pdf.pdfium import Corner, PdfiumFile
 from sharedllm_docs.documents.readers.placing import Spots, moved
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.traced import joined
 from sharedllm_docs.errors import ConfigError
 
@@ -96,8 +97,10 @@ class PageRecogniser:
 
     def _pictures(self, number: int, page: PageText, failed: list[Issue]) -> tuple[PageText, list[Issue]]:
         """Text in large pictures beside the page's own text, behind it."""
-        if not self._available or not page.text.strip():
+        if not page.text.strip():
             return page, []
+        if not self._available:
+            return page, self._unread(number)
         texts: list[str] = []
         regions = []
         spots = Spots()
@@ -118,6 +121,18 @@ class PageRecogniser:
         read = replace(page, text=text, margins=(page.margins[0], 0), spots=spots)
         return read, [Issue("text-recognised", message, number)]
 
+    def _unread(self, number: int) -> list[Issue]:
+        """What to say of large pictures that nothing is there to read."""
+        if self._pdfium is None:
+            return []
+        try:
+            with engine_step("drawing", number):
+                count = self._pdfium.picture_count(number - 1)
+        except EngineError:  # what cannot be drawn is told by what draws the page
+            return []
+        message = f"text in {count} picture(s) on the page is not read"
+        return [self._with_remedy(Issue("pictures-unread", message, number))] if count else []
+
     def _drawn(self, number: int, draw: Callable[[PdfiumFile], Any], failed: list[Issue]) -> Any:
         if self._pdfium is None:
             return None
@@ -125,7 +140,7 @@ class PageRecogniser:
             with engine_step("drawing", number):
                 return draw(self._pdfium)
         except EngineError as error:
-            failed.append(_failed(f"it cannot be drawn: {error}", number))
+            failed.append(_failed(f"it cannot be drawn: {reason_of(error)}", number))
             return None
 
     @staticmethod
@@ -135,7 +150,7 @@ class PageRecogniser:
                 engine = ocr.engines.engine()
                 found = engine.recognise(picture) if engine is not None else ocr.Recognised()
         except EngineError as error:
-            failed.append(_failed(str(error), number))
+            failed.append(_failed(reason_of(error), number))
             return None
         listed_words(number, found.words)
         return found

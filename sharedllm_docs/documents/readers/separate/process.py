@@ -12,6 +12,7 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.separate import wire
 from sharedllm_docs.documents.readers.separate.journal import WHOLE, How, Step
 from sharedllm_docs.errors import DocumentError
@@ -73,7 +74,7 @@ class ReadingProcess:
                 creationflags=flags,
             )
         except OSError as error:
-            raise DocumentError(f"No process can be started that reads: {error}.", remedy=_REMEDY) from error
+            raise DocumentError(f"No process can be started that reads: {reason_of(error)}.", remedy=_REMEDY) from error
         self._messages: queue.Queue[Message | None] = queue.Queue(_QUEUED)
         self._ended = False
         self._reader = threading.Thread(target=self._listen, daemon=True)

@@ -7,12 +7,14 @@ import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from sharedllm_docs.documents.readers.pdf.layout.beside import stand_beside
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Rule, Word
 from sharedllm_docs.documents.readers.pdf.layout.lines import Line, is_number, lines_of
 from sharedllm_docs.documents.readers.pdf.layout.table import Table
 
 _DEPTH = 5  # columns inside columns: more is no page that people print
 _MIN_LINES = 3  # of a column
+_MIN_TABLE_LINES = 2  # of one of two tables side by side
 _FEW_LINES = 5  # of a column: fewer count only where the file draws the columns one after the other
 _MORE_LINES = 5  # of a column that does not look like running text
 _RUN_ON = 0.15  # share of the lines of running text that open in the middle of a sentence, at least
@@ -32,23 +34,36 @@ class Strip:
         first: number of its first line.
         end: one past its last.
         x: where the columns are parted.
+        tables: whether the columns are two tables.
     """
 
     first: int
     end: int
     x: float
+    tables: bool = False
 
 
 @dataclass(frozen=True)
 class Region:
-    """Lines and drawn tables of one column, top to bottom."""
+    """Lines and drawn tables of one column, top to bottom.
+
+    Attributes:
+        lines: that stand in no drawn table.
+        tables: the drawn ones.
+        has_neighbour: whether another table stands beside its own, so that a few rows are one.
+    """
 
     lines: tuple[Line, ...]
     tables: tuple[Table, ...]
+    has_neighbour: bool = False
 
 
 def regions(
-    words: Sequence[Word], tables: Sequence[Table] = (), rules: Sequence[Rule] = (), depth: int = 0
+    words: Sequence[Word],
+    tables: Sequence[Table] = (),
+    rules: Sequence[Rule] = (),
+    depth: int = 0,
+    has_neighbour: bool = False,
 ) -> list[Region]:
     """The parts of a page in reading order, each of one column.
 
@@ -56,11 +71,13 @@ def regions(
         words: those that stand in no drawn table.
         tables: the drawn tables.
         rules: drawn lines; a level one through several columns parts what stands above and below.
+        depth: of columns in columns.
+        has_neighbour: whether another table stands beside.
     """
     lines = lines_of(words)
     strip = _columns(lines, tables, rules) if depth < _DEPTH else None
     if strip is None:
-        return [Region(tuple(lines), tuple(tables))] if lines or tables else []
+        return [Region(tuple(lines), tuple(tables), has_neighbour)] if lines or tables else []
     inside = [word for line in lines[strip.first : strip.end] for word in line.words]
     top, bottom = lines[strip.first].base, lines[strip.end - 1].base
     above = [table for table in tables if table.box.middle < top]
@@ -70,7 +87,7 @@ def regions(
     for left in (True, False):
         column = [word for word in inside if (word.centre < strip.x) is left]
         own = [table for table in beside if (table.box.centre < strip.x) is left]
-        found += regions(column, own, rules, depth + 1)
+        found += regions(column, own, rules, depth + 1, strip.tables)
     return [*found, *regions([w for line in lines[strip.end :] for w in line.words], below, rules, depth + 1)]
 
 
@@ -86,15 +103,36 @@ def _columns(lines: Sequence[Line], tables: Sequence[Table], rules: Sequence[Rul
     if len(lines) < _MIN_LINES:
         return None
     found: dict[tuple[int, int, int], tuple[float, Strip]] = {}
+    small: dict[tuple[int, int, int], tuple[float, Strip]] = {}
     for x in _places(lines):
         for run in _free_runs(lines, tables, rules, x):
             first, end = _trimmed(lines, *run)
             sides = _beside(lines[first:end], x)
-            if min(sides) >= _MIN_LINES:
+            if min(sides) >= _MIN_TABLE_LINES:
                 height = lines[end - 1].base - lines[first].base
-                found.setdefault((first, end, round(x / 9)), (height, Strip(first, end, x)))
-    tallest = sorted(found.values(), key=lambda one: -one[0])[:_MAX_TRIED]
-    return next((strip for _, strip in tallest if _are_columns(lines[strip.first : strip.end], strip.x)), None)
+                kind = found if min(sides) >= _MIN_LINES else small
+                kind.setdefault((first, end, round(x / 9)), (height, Strip(first, end, x)))
+    for _, strip in sorted(found.values(), key=lambda one: -one[0])[:_MAX_TRIED]:
+        if _are_columns(lines[strip.first : strip.end], strip.x):
+            return strip
+        if (beside := _tables_beside(lines, strip)) is not None:
+            return beside
+    tallest = sorted(small.values(), key=lambda one: -one[0])[:_MAX_TRIED]
+    return next((beside for _, strip in tallest if (beside := _tables_beside(lines, strip)) is not None), None)
+
+
+def _tables_beside(lines: Sequence[Line], strip: Strip) -> Strip | None:
+    """The strip without what stands below it, if it is two tables side by side."""
+    trimmed = _without_last_words(lines, strip)
+    return trimmed if stand_beside(lines[trimmed.first : trimmed.end], trimmed.x) else None
+
+
+def _without_last_words(lines: Sequence[Line], strip: Strip) -> Strip:
+    """The strip without lines at its end that say one thing on the left: they stand below both columns."""
+    end = strip.end
+    while end > strip.first + 1 and len(lines[end - 1].segments) == 1 and lines[end - 1].segments[0].centre < strip.x:
+        end -= 1
+    return Strip(strip.first, end, strip.x, tables=True)
 
 
 def _beside(lines: Sequence[Line], x: float) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Word, around
@@ -61,6 +61,12 @@ class OpenTable:
     worded: bool
     bold: bool
     running: tuple[str, ...]
+
+    def beside(self, table: Table) -> OpenTable:
+        """The same as if it stood where ``table`` does, in the next column of the page."""
+        shift = table.box.left - self.columns[0][0]
+        columns = tuple((left + shift, right + shift) for left, right in self.columns)
+        return replace(self, columns=columns, heading_left=self.heading_left + shift)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from sharedllm_docs.documents.readers.pdf.layout.continued import (
     open_table,
     with_loose_rows,
 )
-from sharedllm_docs.documents.readers.pdf.layout.lines import Line
+from sharedllm_docs.documents.readers.pdf.layout.lines import Line, line_of
 from sharedllm_docs.documents.readers.pdf.layout.table import Table
 from sharedllm_docs.documents.readers.pdf.layout.tables import page_parts
 from sharedllm_docs.documents.readers.pdf.layout.written import Headed, Part, headed, written
@@ -72,22 +72,62 @@ def lay_out(
     count = sum(isinstance(item, Table) for items in stacks for item in items)
     if not count and len(stacks) < 2 and not _runs_backwards(words):
         return None
-    everything = [item for items in stacks for item in items]
-    goes_on = continued(everything, before, sheet)
     lines: list[tuple[Part, ...]] = []
     last: Headed | None = None
-    for items in stacks:
+    for place, items in enumerate(stacks):
+        goes_on = _from_the_column_before(stacks[:place], items, last, sheet)
+        goes_on = goes_on or (None if last is not None else continued(items, before, sheet))
         begun = 0
         for number, item in enumerate(items):
             if isinstance(item, Table):
                 lines += _as_drawn(items[begun:number])
                 known = goes_on is not None and goes_on[0] is item
-                one = goes_on[1] if goes_on is not None and known else headed(item, _title(items[:number], item, sheet))
+                if goes_on is not None and known:
+                    one = goes_on[1]
+                elif items[:number]:
+                    one = headed(item, _title(items[:number], item, sheet))
+                else:
+                    one = headed(item, _title(_over(item, stacks[:place]), item, sheet), apart=True)
                 rows, last = written(one)
                 lines += [tuple(row) for row in rows]
                 begun = number + 1
         lines += _as_drawn(items[begun:])
+    everything = [item for items in stacks for item in items]
     return LaidOut(tuple(lines), count, open_table(everything, last, sheet) if last is not None else None)
+
+
+def _over(table: Table, stacks: Sequence[Sequence[Line | Table]]) -> list[Line | Table]:
+    """What stands above a table at the top of its column: the end of a part over several columns.
+
+    Of a line in several parts, such as the titles of tables side by side, only those over the table.
+    """
+    over: list[Line] = []
+    for item in (item for items in stacks for item in items):
+        if not isinstance(item, Line) or item.base > table.box.top + 1:
+            continue
+        own = [one for one in item.segments if one.left < table.box.right and one.right > table.box.left]
+        if own:
+            over.append(
+                item if len(own) == len(item.segments) else line_of([word for one in own for word in one.words])
+            )
+    return [*sorted(over, key=lambda item: item.base)[-_LINES_UP:]]
+
+
+def _from_the_column_before(
+    stacks: Sequence[Sequence[Line | Table]], items: Sequence[Line | Table], last: Headed | None, sheet: Sheet
+) -> tuple[Table, Headed] | None:
+    """The table at the top of a column and how it is headed, if it goes on with the one at the end of the column left
+    of it."""
+    table = items[0] if items else None
+    if last is None or not stacks or not isinstance(table, Table) or stacks[-1][-1] is not last.table:
+        return None
+    if table.box.left < last.table.box.right or table.box.top > last.table.box.bottom:
+        return None
+    own = _title(_over(table, stacks), table, sheet)
+    if own and own != last.title:
+        return None
+    before = open_table(stacks[-1], last, sheet)
+    return continued(items, before.beside(table), sheet) if before is not None else None
 
 
 def _as_drawn(items: Sequence[Line | Table]) -> list[tuple[Part, ...]]:

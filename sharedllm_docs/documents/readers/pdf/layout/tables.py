@@ -35,7 +35,7 @@ def page_parts(words: Sequence[Word], rules: Sequence[Rule]) -> list[tuple[list[
     free = [word for word in words if word not in held]
     found = []
     for region in regions(free, drawn, lines):
-        tables = text_tables(region.lines, lines)
+        tables = text_tables(region.lines, lines, sure=region.has_neighbour)
         taken = {word for table in tables for word in table.words}
         rest = [line for line in region.lines if not taken.intersection(line.words)]
         found.append((rest, [*region.tables, *tables]))

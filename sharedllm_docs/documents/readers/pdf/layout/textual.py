@@ -37,16 +37,17 @@ _MOST_HEADS = 9  # lines of a head
 _MAX_LINES = 600
 
 
-def text_tables(lines: Sequence[Line], rules: Sequence[Rule]) -> list[Table]:
+def text_tables(lines: Sequence[Line], rules: Sequence[Rule], *, sure: bool = False) -> list[Table]:
     """The tables among the lines of one column of text, top to bottom.
 
     Args:
         lines: top to bottom.
         rules: level and upright rules of the page; they part headings from rows.
+        sure: whether it is known that there is one, so that a few rows are enough.
     """
     found = []
     for run in _runs(lines[:_MAX_LINES], rules):
-        table = _table(run, rules)
+        table = _table(run, rules, sure=sure)
         if table is not None:
             found.append(table)
     return found
@@ -170,11 +171,11 @@ def _is_unit(line: Line) -> bool:
     return len(line.segments) <= 2 and any(_UNIT.match(one.text) for one in line.segments)
 
 
-def _table(run: list[Line], rules: Sequence[Rule]) -> Table | None:
+def _table(run: list[Line], rules: Sequence[Rule], *, sure: bool = False) -> Table | None:
     """The table that a run of lines is, or None where it is a list or running text."""
     while len(run) > 2 and _is_unit(run[0]) and not _is_data(run[0]) and len(run[0].segments) < len(run[1].segments):
         run = run[1:]  # it names the table, not its columns
-    if not _looks_like_table(run, rules):
+    if not (sure and any(map(_is_data, run))) and not _looks_like_table(run, rules):
         return None
     borders = gutters(run)
     if not borders:

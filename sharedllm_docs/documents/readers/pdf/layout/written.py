@@ -55,6 +55,7 @@ class Headed:
         goes_on: whether it goes on with a table on an earlier page.
         carried: single heads of that table, as they may be said again.
         bold: whether those were bold.
+        apart: whether other text is read between the title and the table.
     """
 
     table: Table
@@ -67,24 +68,25 @@ class Headed:
     goes_on: bool = False
     carried: tuple[str, ...] = ()
     bold: bool = False
+    apart: bool = False
 
 
-def headed(table: Table, title: str) -> Headed:
-    """A table that begins here, under the title that stands above it."""
+def headed(table: Table, title: str, *, apart: bool = False) -> Headed:
+    """A table that begins here, under the title that stands above it, with other text read between if ``apart``."""
     heads = head_rows(table)
     names = [_name(table, heads, column) for column in range(table.columns)]
-    return Headed(table, heads, names, _label_columns(table, heads), _inner_title(table, heads) or title)
+    return Headed(table, heads, names, _label_columns(table, heads), _inner_title(table, heads) or title, apart=apart)
 
 
 def written(one: Headed) -> tuple[list[list[Part]], Headed]:
     """The lines of a table, each as the parts that follow each other, and how it stands behind its last row.
 
-    The title is printed above already, unless the table goes on with one on an earlier page; it is repeated in a long
-    table.
+    The title is printed above already, unless the table goes on with one on an earlier page, or other text is read
+    between; it is repeated in a long table.
     """
     writer = _Writer(one)
     lines = list(writer.lines())
-    if one.title and (one.goes_on or sum(map(_length, lines)) > _GROUP):
+    if one.title and (one.goes_on or one.apart or sum(map(_length, lines)) > _GROUP):
         lines.insert(0, [repeated(one.title)])  # each passage finds its title on the way up
     return lines, replace(one, heading=writer.heading, heading_left=writer.heading_left)
 
