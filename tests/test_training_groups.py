@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sharedllm_docs.config import Profile
+from sharedllm_docs.documents.tree import ContextTree
 from sharedllm_docs.errors import ConfigError, DataError
 from sharedllm_docs.training.config import ObjectiveSettings
 from sharedllm_docs.training.examples import collate
@@ -235,6 +236,8 @@ def test_a_run_in_groups_stops_and_goes_on_exactly(pool, tmp_path):
     [
         ({"objectives": {"group": 3}}, "batch=2 is not a multiple of group=3"),
         ({"objectives": {"leaves": 0}}, "leaves=0 must be at least 1"),
+        ({"objectives": {"fewest_leaves": 0}}, "fewest_leaves=0 must be at least 1"),
+        ({"objectives": {"leaves": 2, "fewest_leaves": 3}}, "fewest_leaves=3 is above leaves=2"),
         ({"objectives": {"kinds": {"span": -1}}}, "the weight -1 of 'span' must be a number of at least 0"),
         ({"objectives": {"kinds": {"span": 0}}}, "all weights are 0"),
     ],

@@ -167,6 +167,9 @@ def test_a_folder_is_bound_to_what_it_was_bound_to_before_settings_were_added():
     assert run_digest(free, "data") == fixed
     assert run_digest(replace(config, run=replace(config.run, seed=1)), "data") != fixed
     assert run_digest(config, "other data") != fixed
+    # a setting that came later is no part of the digest while it changes nothing
+    assert run_digest(replace(config, objectives=replace(config.objectives, fewest_leaves=1)), "data") == fixed
+    assert run_digest(replace(config, objectives=replace(config.objectives, fewest_leaves=2)), "data") != fixed
 
 
 @pytest.mark.parametrize(
