@@ -113,6 +113,8 @@ def ingest(
     *,
     ray_address: str | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    tenant: str | None = None,
+    salt: str | bytes | None = None,
     model_options: Mapping[str, Any] | None = None,
     metadata: Mapping[str, str] | None = None,
     keep_source: bool | None = None,
@@ -133,6 +135,8 @@ def ingest(
         index: folder on a disk that all workers share, or fsspec URL; it must be there (``Index.open_or_create``).
         ray_address: of the cluster; None for the one of this process, or else a new one on this machine.
         storage_options: of the index's file system.
+        tenant: name of the tenant whose index it is, below ``index``.
+        salt: the tenant's secret, which the workers are given; None takes ``SHAREDLLM_DOCS_SALT``.
         model_options: arguments of ``SharedLLM.from_pretrained`` in place of those recorded in the index.
         metadata: strings kept with every document.
         keep_source: whether the files are kept in the index; see ``Index.add``.
@@ -151,13 +155,15 @@ def ingest(
 
     Raises:
         ConfigError: an option out of its bounds, or an index in the memory of this process.
-        IndexNotFoundError: there is no index.
+        IndexNotFoundError, TenantError: there is no index, no such tenant, or the salt is another.
         ModelError: Ray is not installed, or the cluster cannot be reached.
     """
     begun = time.perf_counter()
     chosen = reading_options(options, reading)
+    # raises here, once, rather than in all workers
+    opened = Index.open(_shared_url(index), storage_options=storage_options, tenant=tenant, salt=salt)
     settings = Settings(
-        _shared_url(index),
+        opened.url,
         dict(storage_options or {}),
         dict(model_options or {}),
         chosen,
@@ -165,9 +171,9 @@ def ingest(
         keep_source,
         _whole_number("split_chunks", split_chunks, 0),
         threads=max(int(cpus), 1),
+        salt=opened._store.reopening.get("salt"),
     )
     limit = None if workers is None else _whole_number("workers", workers, 1)
-    opened = Index.open(settings.url, storage_options=storage_options)  # raises here, once, rather than in all workers
     with ExitStack() as stack:
         write = stack.enter_context(_lines(report))
         run, tasks = _tasks(paths, recursive, set(opened._store.keys()), write, progress)

@@ -48,11 +48,15 @@ class IndexHead:
         fingerprint: what the rows depend on.
         settings: free JSON of the caller, to open the index again with the same model.
         max_bytes: disk budget of the whole index, None without one.
+        max_documents: number of documents that it may hold, None without a bound.
+        tenant: name of the tenant that it belongs to, None without one.
     """
 
     fingerprint: Fingerprint
     settings: Mapping[str, Any]
     max_bytes: int | None = None
+    max_documents: int | None = None
+    tenant: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,10 +93,11 @@ class Catalog:
 
     Args:
         files: the files of the index.
+        salt: of the index's fingerprint.
     """
 
-    def __init__(self, files: Files) -> None:
-        self.files = files
+    def __init__(self, files: Files, salt: str | None = None) -> None:
+        self.files, self.salt = files, salt
         self._read: dict[str, tuple[bytes, DocumentRecord]] = {}
         """Manifests as they were when last read: every question asks for all of them."""
 
@@ -169,6 +174,8 @@ class Catalog:
             "settings": dict(head.settings),
             "max_bytes": head.max_bytes,
         }
+        # only where they are used: other indexes keep the bytes that they had before there were tenants
+        fields |= {name: getattr(head, name) for name in _OPTIONAL if getattr(head, name) is not None}
         self.save(INDEX_FILE, fields)
 
     # -- documents -------------------------------------------------------------------------------------------------
@@ -339,6 +346,9 @@ class Catalog:
         )
 
 
+_OPTIONAL = ("max_documents", "tenant")
+
+
 def _head(payload: Payload) -> IndexHead:
     """The head that ``index.json`` gives. Raises KeyError, TypeError, ValueError for fields that cannot be."""
     settings, max_bytes, fingerprint = payload["settings"], payload["max_bytes"], payload["fingerprint"]
@@ -346,7 +356,13 @@ def _head(payload: Payload) -> IndexHead:
         raise TypeError("settings and fingerprint are objects")
     if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 1):
         raise ValueError(f"max_bytes is {max_bytes!r}")
-    return IndexHead(Fingerprint.from_dict(fingerprint), settings, max_bytes)
+    most, tenant = (payload.get(name) for name in _OPTIONAL)
+    if most is not None and (type(most) is not int or most < 1):
+        raise ValueError(f"max_documents is {most!r}")
+    found = Fingerprint.from_dict(fingerprint)
+    if not isinstance(tenant, (str, type(None))) or (tenant is None) != (found.salt is None):
+        raise ValueError(f"tenant is {tenant!r}, the fingerprint's salt {found.salt!r}")
+    return IndexHead(found, settings, max_bytes, most, tenant)
 
 
 def _odd_fields(path: str, error: Exception) -> DamagedIndexError:

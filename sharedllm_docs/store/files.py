@@ -14,7 +14,7 @@ import shutil
 import stat
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, ClassVar
@@ -129,6 +129,18 @@ class Files(ABC):
     def leftovers(self) -> dict[str, int]:
         """Path -> bytes of temporary files beside the index's head (remote puts leave none)."""
         return {}
+
+    @abstractmethod
+    def folders(self) -> list[str]:
+        """Names of the folders in which there is something, directly below the index."""
+
+    @abstractmethod
+    def everything(self) -> dict[str, int]:
+        """Path -> bytes of every file that is there, whatever it is; of object stores older versions too."""
+
+    @abstractmethod
+    def erase(self, keep: Collection[str]) -> None:
+        """Delete everything but the files ``keep``. What is deleted cannot be brought back."""
 
     def remove_empty_folders(self, folder: str) -> None:
         """Remove the empty folders in ``folder`` that interrupted writes left (object stores have none)."""
@@ -323,6 +335,34 @@ class LocalFiles(Files):
     def leftovers(self) -> dict[str, int]:
         return {path.name: path.stat().st_size for path in self.root.glob(f"{TEMP_PREFIX}*")}
 
+    def folders(self) -> list[str]:
+        with _disk_errors(f"Listing {self.url}", reading=True), suppress(FileNotFoundError):
+            return sorted(entry.name for entry in os.scandir(self.root) if entry.is_dir(follow_symlinks=False))
+        return []
+
+    def everything(self) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for parent, folders, names in os.walk(self.root):
+            links = [name for name in folders if Path(parent, name).is_symlink()]  # they are deleted, not followed
+            for name in [*names, *links]:
+                with suppress(FileNotFoundError):
+                    path = Path(parent, name)
+                    found[path.relative_to(self.root).as_posix()] = path.lstat().st_size
+        return dict(sorted(found.items()))
+
+    def erase(self, keep: Collection[str]) -> None:
+        with _disk_errors(f"Deleting {self.url}"):
+            for entry in os.scandir(self.root) if self.root.is_dir() else ():
+                if entry.name in keep:
+                    continue
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path)
+                else:
+                    os.unlink(entry.path)
+            if self.root.is_dir() and not keep:
+                self.root.rmdir()
+                _sync_folder(self.root.parent)
+
     def remove_empty_folders(self, folder: str) -> None:
         for path in () if self._behind_link(self.root / folder / "any") else (self.root / folder).glob("*/"):
             with suppress(OSError):  # not empty: stays
@@ -367,12 +407,12 @@ def _write_all(file: Any, buffers: Buffers) -> None:
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and its parents, each made durable in the one above it."""
+    """Make a folder and its parents, each made durable in the one above it; only their owner may look into them."""
     if folder.is_dir():
         return
     _make_folder(folder.parent)
     with suppress(FileExistsError):  # made by another process meanwhile; a file of that name fails on use
-        folder.mkdir()
+        folder.mkdir(mode=0o700)
     _sync_folder(folder.parent)
 
 

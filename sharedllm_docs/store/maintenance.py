@@ -48,14 +48,14 @@ def _kept_source(catalog: Catalog, key: str) -> str | None:
         record = catalog.manifest(key)
     except (DamagedIndexError, DocumentNotFoundError):
         return None
-    return kept_source_path(record.source_sha256) if record.source_bytes else None
+    return kept_source_path(record.source_sha256, catalog.salt) if record.source_bytes else None
 
 
 def _is_needed(catalog: Catalog, source: str) -> bool:
     """Whether a document was read from this source, as far as manifests can be read; else ``prune`` will tell."""
     records, damages = catalog.scan()
     return bool(damages) or any(
-        record.source_bytes and kept_source_path(record.source_sha256) == source for record in records
+        record.source_bytes and kept_source_path(record.source_sha256, catalog.salt) == source for record in records
     )
 
 
@@ -85,7 +85,7 @@ def _unneeded(catalog: Catalog, records: Sequence[DocumentRecord]) -> dict[str, 
     wanted = {record.path for record in records}
     wanted |= {chunk.path for record in records for chunk in record.chunks}
     wanted |= {record.file_path(role) for record in records for role in record.files}
-    wanted |= {kept_source_path(record.source_sha256) for record in records if record.source_bytes}
+    wanted |= {kept_source_path(record.source_sha256, catalog.salt) for record in records if record.source_bytes}
     sizes = catalog.files.leftovers()
     for folder in FOLDERS:
         sizes |= catalog.files.sizes(folder)

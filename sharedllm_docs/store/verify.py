@@ -95,7 +95,8 @@ def _expected(record: DocumentRecord, fingerprint: Fingerprint | None) -> Iterat
     for role, file in record.files.items():
         yield record.file_path(role), file.bytes, file.sha256, record.key, None
     if record.source_bytes:
-        yield kept_source_path(record.source_sha256), record.source_bytes, record.source_sha256, record.key, None
+        path = kept_source_path(record.source_sha256, None if fingerprint is None else fingerprint.salt)
+        yield path, record.source_bytes, record.source_sha256, record.key, None
     for chunk in record.chunks:
         yield _shard(chunk, record, fingerprint)
 
