@@ -150,7 +150,7 @@ def test_an_index_opens_with_its_salt_alone(place: Path, llm: SharedLLM, monkeyp
     Index.create(place, llm, tenant="one", salt=ONE)
     assert Index.open(place, llm, tenant="one", salt=ONE.encode()).documents() == []
     assert Index.open(tenant_url(place, "one"), llm, salt=ONE).documents() == []
-    for given in ({"tenant": "one"}, {}):
+    for given in list[dict[str, Any]](({"tenant": "one"}, {})):
         url = place if given else tenant_url(place, "one")
         with pytest.raises(TenantError, match="not the one that the index of the tenant 'one' was made with"):
             Index.open(url, llm, salt=TWO, **given)
@@ -264,9 +264,9 @@ def test_no_byte_beyond_the_quota_whatever_a_call_asks_for(place: Path, tmp_path
     assert index.add(source(tmp_path, "a.txt", TEXT)).new
     with pytest.raises(QuotaError):
         index.add(source(tmp_path, "b.txt", OTHER))
-    for wrong in ({"max_bytes": 0, "max_documents": None}, {"max_bytes": None, "max_documents": -1}):
+    for most_bytes, most_documents in ((0, None), (None, -1)):
         with pytest.raises(ConfigError):
-            set_quotas(place, "one", ONE, **wrong)
+            set_quotas(place, "one", ONE, max_bytes=most_bytes, max_documents=most_documents)
     with pytest.raises(TenantError):
         set_quotas(place, "one", TWO, max_bytes=None, max_documents=None)
 
@@ -475,7 +475,9 @@ def test_the_cache_of_a_machine_does_not_tell_what_another_tenant_has_read(
     """The other tenant has asked before, from the same machine: with a common cache its blocks would be there."""
     file, counts = source(tmp_path, "a.txt", TEXT), []
     for number in range(2):
-        options = [{"tenant": f"t{number}{i}", "salt": f"{number} and {i} sixteen bytes"} for i in range(2)]
+        options: list[dict[str, Any]] = [
+            {"tenant": f"t{number}{i}", "salt": f"{number} and {i} sixteen bytes"} for i in range(2)
+        ]
         urls = [bucket if tenants else f"{bucket}/{number}{i}" for i in range(2)]
         for url, given in zip(urls, options, strict=True):
             Index.create(url, llm, **(given if tenants else {})).add(file)

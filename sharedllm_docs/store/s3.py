@@ -153,7 +153,8 @@ class S3Files(RemoteFiles):
         return sorted(kept[2])
 
     def folders(self) -> list[str]:
-        return self._do(f"Listing {self.url}", self._bucket.folders())
+        names: list[str] = self._do(f"Listing {self.url}", self._bucket.folders())
+        return names
 
     def everything(self) -> dict[str, int]:
         """Objects, their older versions (as ``path?versionId=...``) and uploads that were never completed."""
