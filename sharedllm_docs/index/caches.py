@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable
@@ -32,9 +33,18 @@ def cache_folder(salt: str | None) -> Path:
     Blocks are found in a cache by the digest of their bytes: a tenant that shared one with another would be answered
     sooner where the other has read the same text.
     """
-    return cache_dir() / "rows" if salt is None else cache_dir() / "tenants" / salt[:32]
+    return _folder(salt) / "rows"
+
+
+def search_folder(url: str, salt: str | None) -> Path:
+    """Where the search index of a remote index is kept on this machine."""
+    return _folder(salt) / "search" / hashlib.sha256(url.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
+def _folder(salt: str | None) -> Path:
+    return cache_dir() if salt is None else cache_dir() / "tenants" / salt[:32]
 
 
 def forget_cache(salt: str) -> None:
-    """Delete a tenant's cache on this machine."""
-    shutil.rmtree(cache_folder(salt), ignore_errors=True)
+    """Delete all that is kept of a tenant on this machine."""
+    shutil.rmtree(_folder(salt), ignore_errors=True)

@@ -10,12 +10,14 @@ from sharedllm_docs.store.catalog import INDEX_FILE, Catalog
 from sharedllm_docs.store.files import Files
 
 FOLDERS = ("documents", "shards", "sources")
+SEARCH = "search"
+"""The folder of what only makes searching sooner, and can be made again."""
 
 
 def present_bytes(files: Files) -> int:
     """Bytes of the whole index, leftovers included."""
     head = len(files.read(INDEX_FILE)) if files.exists(INDEX_FILE) else 0
-    return head + sum(sum(files.sizes(folder).values()) for folder in FOLDERS)
+    return head + sum(sum(files.sizes(folder).values()) for folder in (*FOLDERS, SEARCH))
 
 
 def check_budget(needed: int, present: int, bound: int | None) -> None:

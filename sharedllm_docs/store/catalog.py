@@ -258,7 +258,19 @@ class Catalog:
             StoreError: several documents.
             DamagedIndexError: its manifest is damaged, or no intact one fits and a damaged one may be meant.
         """
-        key, record = self._locate(reference)
+        return self._found(self._locate(reference))
+
+    def find_all(self, references: Sequence[str]) -> list[DocumentRecord]:
+        """Several documents, each once, in their order, with one look at the manifests. Raises as ``find``."""
+        if len(references) == 1:
+            return [self.find(references[0])]
+        there = self.scan()
+        keys = {record.key: record for record in there[0]}
+        found = [keys.get(one) or self._found(self._locate(one, there)) for one in references]
+        return list({record.key: record for record in found}.values())
+
+    def _found(self, located: tuple[str, DocumentRecord | None]) -> DocumentRecord:
+        key, record = located
         return self.manifest(key) if record is None else record
 
     def find_key(self, reference: str) -> str:
@@ -268,11 +280,13 @@ class Catalog:
         """
         return self._locate(reference)[0]
 
-    def _locate(self, reference: str) -> tuple[str, DocumentRecord | None]:
-        """Key and, if it had to be read and is intact, record of a document."""
+    def _locate(
+        self, reference: str, there: tuple[list[DocumentRecord], list[Damage]] | None = None
+    ) -> tuple[str, DocumentRecord | None]:
+        """Key and, if it had to be read and is intact, record of a document; ``there`` is what ``scan`` gave."""
         if self.has(reference):
             return reference, None
-        records, damages = self.scan()
+        records, damages = self.scan() if there is None else there
         intact = {record.key: record for record in records}
         names = {record.key: record.name for record in records}
         names |= {damage.document: self.name_of(damage.document) for damage in damages}

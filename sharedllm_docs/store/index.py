@@ -10,6 +10,7 @@ import os
 import reprlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from numpy.typing import NDArray
@@ -46,6 +47,7 @@ from sharedllm_docs.store.records import (
     decode_vectors,
     kept_source_path,
 )
+from sharedllm_docs.store.segment_files import SegmentFiles
 from sharedllm_docs.store.shard import encode_shard
 from sharedllm_docs.store.sources import ReadStats, find_shard
 from sharedllm_docs.store.tenants import Tenant, tenant_url
@@ -286,6 +288,10 @@ class IndexStore:
         """
         return self._catalog.find(reference)
 
+    def get_all(self, references: Sequence[str]) -> list[DocumentRecord]:
+        """Several documents, each once, in their order. Raises as ``get``."""
+        return self._catalog.find_all(references)
+
     def find_key(self, reference: str) -> str:
         """The whole key of a document, found as by ``get``; its manifest may be damaged. Raises as ``get``."""
         return self._catalog.find_key(reference)
@@ -380,6 +386,10 @@ class IndexStore:
             raise damaged(path, "its checksum does not match", remedy=FORCE_SOURCE)
         local = self._files.local_path(path)
         return io.BytesIO(data) if local is None else local.open("rb")
+
+    def segment_files(self, folder: Path | None) -> SegmentFiles:
+        """The files of the search index; ``folder`` is where this machine keeps those of a remote index."""
+        return SegmentFiles(self._files, folder, self.max_bytes)
 
     # -- rows ------------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from sharedllm_docs.store.budget import FOLDERS
 from sharedllm_docs.store.catalog import INDEX_FILE, Catalog
 from sharedllm_docs.store.migrations import Kind
 from sharedllm_docs.store.records import DocumentRecord, document_folder, kept_source_path, manifest_path
+from sharedllm_docs.store.segment_files import outdated_segments
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,12 @@ def prune(catalog: Catalog, grace: float = 0.0) -> PruneReport:
     Raises:
         DamagedIndexError: a manifest cannot be read, so nobody knows which shards it needs. Nothing is removed.
     """
-    found = _unneeded(catalog, catalog.documents())
+    records = catalog.documents()
+    found = _unneeded(catalog, records)
     if grace > 0:
         ages = {path: age for folder in FOLDERS for path, age in catalog.files.ages(folder).items()}
         found = {path: size for path, size in found.items() if ages.get(path, 0.0) >= grace}
+    found |= outdated_segments(catalog, records)  # nothing that was removed stays, in whatever form
     for path in found:
         catalog.files.remove(path)
     for folder in FOLDERS:
