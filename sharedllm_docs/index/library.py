@@ -18,7 +18,7 @@ from sharedllm_docs.retrieval.query import Where, fits
 from sharedllm_docs.store import IndexStore
 from sharedllm_docs.store.catalog import damaged
 from sharedllm_docs.store.records import DocumentRecord
-from sharedllm_docs.store.segment_files import REBUILD, segment_name
+from sharedllm_docs.store.segment_files import REBUILD
 
 if TYPE_CHECKING:
     from sharedllm_docs.retrieval.prepared import PreparedDocument
@@ -100,7 +100,7 @@ class Library:
         from sharedllm_docs.retrieval.large import LargeSearcher
         from sharedllm_docs.retrieval.segments import SegmentedIndex
 
-        names = tuple(map(segment_name, records))
+        names = tuple(record.leaves_digest for record in records)
         index = self._indexes.pop(names, None)
         if index is None:
             parts, sizes = self._segments.covering(records), [0] * len(records)

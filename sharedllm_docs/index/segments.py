@@ -11,7 +11,6 @@ from sharedllm_docs.errors import DamagedIndexError
 from sharedllm_docs.index.caches import search_folder
 from sharedllm_docs.store import IndexStore
 from sharedllm_docs.store.records import DocumentRecord
-from sharedllm_docs.store.segment_files import segment_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,7 +56,7 @@ class Segments:
 
         -1 is the place of one that is not among them, or is in an earlier segment already.
         """
-        names = [segment_name(record) for record in records]
+        names = [record.leaves_digest for record in records]
         with self._lock:
             if self._missing(names):
                 self._open_new()
@@ -163,4 +162,4 @@ def _leaves(record: DocumentRecord, prepared: PreparedDocument) -> Leaves:
     from sharedllm_docs.retrieval.segments import Leaves
 
     titles = [leaf.title for leaf in prepared.leaves]
-    return Leaves(segment_name(record), prepared.leaf_texts, titles, prepared.vectors[EMBEDDINGS])
+    return Leaves(record.leaves_digest, prepared.leaf_texts, titles, prepared.vectors[EMBEDDINGS])

@@ -100,6 +100,9 @@ class Catalog:
         self.files, self.salt = files, salt
         self._read: dict[str, tuple[bytes, DocumentRecord]] = {}
         """Manifests as they were when last read: every question asks for all of them."""
+        self._signed: dict[str, object] = {}
+        """What told, when they were read, whether they have changed since."""
+        self._scanned: tuple[Mapping[str, object], list[DocumentRecord]] | None = None
 
     # -- sealed files ----------------------------------------------------------------------------------------------
 
@@ -221,13 +224,33 @@ class Catalog:
     def remember(self, record: DocumentRecord, manifest: bytes) -> None:
         """Take note of a manifest that was just written: it need not be read for its name to be known."""
         self._read[record.key] = manifest, record
+        self._signed.pop(record.key, None)
 
-    def scan(self) -> tuple[list[DocumentRecord], list[Damage]]:
-        """All documents, oldest first, and what is wrong with the manifests that cannot be read."""
+    def scan(self, *, whole: bool = False) -> tuple[list[DocumentRecord], list[Damage]]:
+        """All documents, oldest first, and what is wrong with the manifests that cannot be read.
+
+        Args:
+            whole: read every manifest; else those that have changed since they were read, as far as that can be told.
+        """
+        signatures = self.files.signatures("documents", MANIFEST)
+        settled = not whole and None not in signatures.values()
+        if settled and self._scanned is not None and self._scanned[0] == signatures:
+            return list(self._scanned[1]), []
+        records, damages = self._scan(signatures, whole)
+        ordered = sorted(records, key=lambda record: (record.created, record.name, record.key))
+        self._scanned = (signatures, ordered) if settled and not damages else None
+        return list(ordered), damages
+
+    def _scan(self, signatures: Mapping[str, object], whole: bool) -> tuple[list[DocumentRecord], list[Damage]]:
         records, damages = list[DocumentRecord](), list[Damage]()
-        keys = self.document_keys()
-        found = self.files.read_many([manifest_path(key) for key in keys], MAX_MANIFEST)
-        for key in keys:
+        keys = {path.split("/")[1]: sign for path, sign in signatures.items()}
+        same = {key for key, sign in keys.items() if not whole and sign is not None and self._signed.get(key) == sign}
+        same &= self._read.keys()
+        found = self.files.read_many([manifest_path(key) for key in keys if key not in same], MAX_MANIFEST)
+        for key, sign in keys.items():
+            if key in same:
+                records.append(self._read[key][1])
+                continue
             data = found[manifest_path(key)]
             if isinstance(data, FileNotFoundError):
                 self._read.pop(key, None)
@@ -236,9 +259,10 @@ class Catalog:
                 if isinstance(data, Exception):
                     raise data
                 records.append(self._record(key, data))
+                self._signed[key] = sign
             except DamagedIndexError as error:
                 damages.append(damage_of(error, key))
-        return sorted(records, key=lambda record: (record.created, record.name, record.key)), damages
+        return records, damages
 
     def documents(self) -> list[DocumentRecord]:
         """All documents, oldest first.

@@ -31,6 +31,8 @@ Buffers = Sequence[bytes | memoryview]
 _BLOCK = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
+_SETTLED = 2_000_000_000
+"""Nanoseconds after which a file that changes has another time of change, on any file system."""
 _TRIES = 10
 """Number of times that a file is written whose folder goes away meanwhile."""
 
@@ -115,6 +117,10 @@ class Files(ABC):
         """Paths of the files called ``name`` in the folders of ``folder``, sorted."""
         paths = (path.split("/") for path in self.sizes(folder))
         return ["/".join(parts) for parts in paths if len(parts) == 3 and parts[2] == name]
+
+    def signatures(self, folder: str, name: str) -> Mapping[str, object]:
+        """The paths of ``named``, each with what changes whenever the file does; None where only reading it tells."""
+        return dict.fromkeys(self.named(folder, name))
 
     def read_many(self, paths: Sequence[str], limit: int | None = None) -> Mapping[str, bytes | Exception]:
         """Several whole files, for each its bytes or the error that ``read`` raises (FileNotFoundError, damage)."""
@@ -208,7 +214,8 @@ class LocalFiles(Files):
     def _inside(self, path: str) -> Path:
         """The place of a file, which may lie behind links, but not behind one that leads out of the index."""
         place = self.root / path
-        if os.path.islink(place) or self._behind_link(place):
+        parts = path.split("/")
+        if any(os.path.islink(f"{self.root}/{'/'.join(parts[:end])}") for end in range(1, len(parts) + 1)):
             real, root = os.path.realpath(place), os.path.realpath(self.root)
             if os.path.commonpath([real, root]) != root:
                 raise outside(path, "it lies behind a symbolic link that leads out of the index")
@@ -332,6 +339,22 @@ class LocalFiles(Files):
         """Whether a folder between the index and ``path`` is a symbolic link."""
         return any((self.root / folder).is_symlink() for folder in path.relative_to(self.root).parents if folder.parts)
 
+    def signatures(self, folder: str, name: str) -> Mapping[str, object]:
+        found: dict[str, object] = {}
+        if self._behind_link(self.root / folder / "any"):
+            return found  # what lies elsewhere is not the index's
+        now = time.time_ns()
+        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.root / folder) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError, NotADirectoryError):
+                    status = os.lstat(f"{entry.path}/{name}")
+                    if entry.is_dir(follow_symlinks=False):
+                        found[f"{folder}/{entry.name}/{name}"] = _signature(status, now)
+        return dict(sorted(found.items()))
+
+    def named(self, folder: str, name: str) -> list[str]:
+        return list(self.signatures(folder, name))
+
     def leftovers(self) -> dict[str, int]:
         return {path.name: path.stat().st_size for path in self.root.glob(f"{TEMP_PREFIX}*")}
 
@@ -378,6 +401,13 @@ class LocalFiles(Files):
         with _disk_errors(f"Creating the folder {self.root}"):
             _make_folder(self.root)
         return LocalLock(self._inside(LOCK_NAME))
+
+
+def _signature(status: os.stat_result, now: int) -> object:
+    """What changes with a file; None of a link, and of a file so new that it may change within a tick of the clock."""
+    if not stat.S_ISREG(status.st_mode) or now - status.st_mtime_ns < _SETTLED:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def outside(path: str, reason: str) -> DamagedIndexError:

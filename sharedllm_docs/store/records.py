@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -209,6 +210,12 @@ class DocumentRecord:
     def path(self) -> str:
         """The manifest's path, relative to the index."""
         return manifest_path(self.key)
+
+    @cached_property
+    def leaves_digest(self) -> str:
+        """Digest of all that the texts, titles and vectors of its leaves follow from."""
+        parts = (self.key, self.files["text"].sha256, self.files["tokens"].sha256)
+        return sha256_hex("\n".join(parts).encode("ascii"))[:32]
 
     def file_path(self, role: FileRole) -> str:
         """The path of a file beside the manifest, relative to the index."""

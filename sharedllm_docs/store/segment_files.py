@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from sharedllm_docs.errors import DamagedIndexError, StoreError
 from sharedllm_docs.store.budget import SEARCH, check_budget, check_free_space, present_bytes
-from sharedllm_docs.store.canonical import canonical_bytes, sha256_hex, strict_json
+from sharedllm_docs.store.canonical import canonical_bytes, strict_json
 from sharedllm_docs.store.catalog import Catalog, damaged
 from sharedllm_docs.store.files import Files, LocalFiles
 from sharedllm_docs.store.records import DocumentRecord
@@ -39,12 +39,6 @@ REBUILD = "Delete the folder search of the index: it is made again."
 _KINDS: Mapping[str, str] = {"float32": "F32", "int32": "I32", "int16": "I16"}
 
 Arrays = Mapping[str, NDArray[Any]]
-
-
-def segment_name(record: DocumentRecord) -> str:
-    """What names a document in a segment: it changes with all that the document's leaves are made of."""
-    parts = (str(VERSION), record.key, record.files["text"].sha256, record.files["tokens"].sha256)
-    return sha256_hex("\n".join(parts).encode("ascii"))[:32]
 
 
 class SegmentFiles:
@@ -130,7 +124,7 @@ class SegmentFiles:
 
 def outdated_segments(catalog: Catalog, records: Sequence[DocumentRecord]) -> dict[str, int]:
     """Path -> bytes of the files in ``search`` that hold anything of documents that are not there (any more)."""
-    present = {segment_name(record) for record in records}
+    present = {record.leaves_digest for record in records}
     found = {}
     for path, size in catalog.files.sizes(SEARCH).items():
         try:

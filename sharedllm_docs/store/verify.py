@@ -46,7 +46,7 @@ class VerifyReport:
 def verify_index(catalog: Catalog, progress: Progress | None = None) -> VerifyReport:
     """Check ``index.json``, all documents and their shards."""
     damaged = _head_damage(catalog)
-    records, manifests = catalog.scan()
+    records, manifests = catalog.scan(whole=True)
     wanted = {chunk.path for record in records for chunk in record.chunks}
     unreferenced = 0 if manifests else sum(path not in wanted for path in catalog.files.sizes("shards"))
     found = _verify(catalog, records, progress)
