@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -93,11 +94,17 @@ def told(answer: Answer) -> tuple[Any, ...]:
     )
 
 
+@pytest.fixture(scope="module")
+def nine(tmp_path_factory: pytest.TempPathFactory, llm: SharedLLM) -> Path:
+    """An index of nine documents, read-only."""
+    folder = tmp_path_factory.mktemp("nine") / "index"
+    fill(Index.create(folder, llm), range(9))
+    return folder
+
+
 @pytest.fixture
-def index(tmp_path: Path, llm: SharedLLM) -> Index:
-    made = Index.create(tmp_path / "index", llm)
-    fill(made, range(9))
-    return made
+def index(nine: Path, tmp_path: Path, llm: SharedLLM) -> Index:
+    return Index.open(shutil.copytree(nine, tmp_path / "index"), llm)
 
 
 OPTIONS: list[dict[str, Any]] = [

@@ -147,32 +147,29 @@ def build(documents: Sequence[Leaves], known: dict[str, int] | None = None) -> S
         documents: in any order.
         known: digests of words met before, to be used and added to.
     """
-    vocabulary, pairs = Vocabulary(), list[tuple[NDArray[Any], NDArray[Any]]]()
-    lengths, names = list[int](), list[int]()
+    vocabulary, found, sizes, names = Vocabulary(), list[int](), list[int](), list[int]()
     for document in documents:
         for text, title in zip(document.texts, document.titles, strict=True):
             numbers = vocabulary.numbers(f"{title} {title} {text}")  # as candidates.LeafIndex counts them
-            pairs.append(np.unique(np.asarray(numbers, dtype=np.int32), return_counts=True))
-            lengths.append(max(len(numbers), 1))
+            found += numbers
+            sizes.append(len(numbers))
             names.append(word_number(f"{title}\0{text}"))
     digests = known if known is not None else {}
     hashes = np.array([digests.setdefault(word, word_number(word)) for word in vocabulary], dtype=np.uint64)
-    holders = np.repeat(np.arange(len(pairs), dtype=np.int32), [len(found) for found, _counts in pairs])
-    numbered = np.concatenate([found for found, _counts in pairs] or [np.zeros(0, np.int32)])
-    counted = np.concatenate([counts for _found, counts in pairs] or [np.zeros(0, np.int64)])
     words, places = np.unique(hashes, return_inverse=True)
-    order = np.argsort(places[numbered], kind="stable") if len(numbered) else np.zeros(0, np.int64)
-    sizes = np.bincount(places[numbered], minlength=len(words)) if len(numbered) else np.zeros(len(words), np.int64)
+    holders = np.repeat(np.arange(len(sizes), dtype=np.int64), sizes)
+    pairs = places[np.asarray(found, dtype=np.int64)].astype(np.int64) * max(len(sizes), 1) + holders
+    entries, counts = np.unique(pairs, return_counts=True)
     return Segment(
         documents=tuple(document.document for document in documents),
         first=_edges([len(document.texts) for document in documents]),
         vectors=np.concatenate([np.asarray(document.vectors, dtype=np.float32) for document in documents]),
-        lengths=np.asarray(lengths, dtype=np.int32),
+        lengths=np.maximum(np.asarray(sizes, dtype=np.int32), 1),
         names=np.asarray(names, dtype=np.uint64),
         words=words,
-        starts=_edges(sizes),
-        leaves=holders[order],
-        counts=np.minimum(counted[order], _MOST).astype(np.int16),
+        starts=_edges(np.bincount(entries // max(len(sizes), 1), minlength=len(words))),
+        leaves=(entries % max(len(sizes), 1)).astype(np.int32),
+        counts=np.minimum(counts, _MOST).astype(np.int16),
     )
 
 
