@@ -123,9 +123,11 @@ class Library:
 
     def _few(self, key: str) -> None:
         """Keep the documents that were asked for last; the others are made ready again when they are needed."""
-        self._prepared[key] = self._prepared.pop(key)
-        while len(self._prepared) > READY:
-            self._prepared.pop(next(iter(self._prepared)))
+        last = self._prepared.pop(key, None)
+        if last is not None:
+            self._prepared[key] = last
+        for oldest in list(self._prepared)[:-READY]:  # other threads may be doing the same
+            self._prepared.pop(oldest, None)
 
     def prepared(self, record: DocumentRecord) -> PreparedDocument:
         """A document with its leaves, trees and vectors, from memory unless its name or metadata changed since."""
