@@ -206,7 +206,7 @@ def merge(parts: Sequence[tuple[Segment, Sequence[bool]]]) -> Segment:
             if keep
         ),
         first=_edges(np.concatenate([np.diff(segment.first)[kept] for segment, kept in pieces])),
-        vectors=np.concatenate([segment.vectors[found] for segment, found in own]),
+        vectors=_taken([(segment.vectors, found) for segment, found in own]),
         lengths=np.concatenate([segment.lengths[found] for segment, found in own]),
         names=np.concatenate([segment.names[found] for segment, found in own]),
         words=words[used],
@@ -214,6 +214,16 @@ def merge(parts: Sequence[tuple[Segment, Sequence[bool]]]) -> Segment:
         leaves=leaves,
         counts=counts,
     )
+
+
+def _taken(parts: Sequence[tuple[NDArray[np.float32], NDArray[Any]]]) -> NDArray[np.float32]:
+    """The chosen rows of several arrays, one after another: the largest arrays here are copied once."""
+    found = np.empty((sum(len(rows) for _array, rows in parts), parts[0][0].shape[1]), dtype=np.float32)
+    begin = 0
+    for array, rows in parts:
+        np.take(array, rows, axis=0, out=found[begin : begin + len(rows)], mode="clip")  # any other is buffered
+        begin += len(rows)
+    return found
 
 
 _Moved = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]

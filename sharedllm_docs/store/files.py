@@ -343,14 +343,19 @@ class LocalFiles(Files):
         found: dict[str, object] = {}
         if self._behind_link(self.root / folder / "any"):
             return found  # what lies elsewhere is not the index's
-        now = time.time_ns()
-        with suppress(FileNotFoundError, NotADirectoryError), os.scandir(self.root / folder) as entries:
-            for entry in entries:
-                with suppress(FileNotFoundError, NotADirectoryError):
-                    status = os.lstat(f"{entry.path}/{name}")
-                    if entry.is_dir(follow_symlinks=False):
-                        found[f"{folder}/{entry.name}/{name}"] = _signature(status, now)
-        return dict(sorted(found.items()))
+        settled, lstat, base = time.time_ns() - _SETTLED, os.lstat, f"{self.root / folder}/"
+        try:
+            with os.scandir(base) as entries:
+                names = sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+        except (FileNotFoundError, NotADirectoryError):
+            return found
+        for one in names:  # every question asks for all of them: ten thousand take 80 ms
+            try:
+                status = lstat(f"{base}{one}/{name}")
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            found[f"{folder}/{one}/{name}"] = _signature(status, settled)
+        return found
 
     def named(self, folder: str, name: str) -> list[str]:
         return list(self.signatures(folder, name))
@@ -403,9 +408,9 @@ class LocalFiles(Files):
         return LocalLock(self._inside(LOCK_NAME))
 
 
-def _signature(status: os.stat_result, now: int) -> object:
+def _signature(status: os.stat_result, settled: int) -> object:
     """What changes with a file; None of a link, and of a file so new that it may change within a tick of the clock."""
-    if not stat.S_ISREG(status.st_mode) or now - status.st_mtime_ns < _SETTLED:
+    if status.st_mtime_ns > settled or not stat.S_ISREG(status.st_mode):
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
 

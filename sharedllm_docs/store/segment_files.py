@@ -33,7 +33,7 @@ from sharedllm_docs.store.tensorfile import (
 )
 
 VERSION = 1
-"""Raised when other words or arrays are stored: segments of another version are left aside, and pruned."""
+"""Raised when other words or arrays are stored: segments of another version are made again."""
 _SUFFIX = ".segment"
 REBUILD = "Delete the folder search of the index: it is made again."
 _KINDS: Mapping[str, str] = {"float32": "F32", "int32": "I32", "int16": "I16"}
