@@ -289,8 +289,14 @@ class Catalog:
         if len(references) == 1:
             return [self.find(references[0])]
         there = self.scan()
-        keys = {record.key: record for record in there[0]}
-        found = [keys.get(one) or self._found(self._locate(one, there)) for one in references]
+        known, several = dict[str, DocumentRecord](), set[str]()
+        for record in there[0] if not there[1] else ():  # a damaged one may have any name
+            if record.name in known:
+                several.add(record.name)
+            known[record.name] = record
+        known = {name: record for name, record in known.items() if name not in several}
+        known |= {record.key: record for record in there[0]}
+        found = [known.get(one) or self._found(self._locate(one, there)) for one in references]
         return list({record.key: record for record in found}.values())
 
     def _found(self, located: tuple[str, DocumentRecord | None]) -> DocumentRecord:
