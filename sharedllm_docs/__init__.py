@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from sharedllm_docs.errors import SharedLLMError as SharedLLMError
     from sharedllm_docs.errors import SourceMissingError as SourceMissingError
     from sharedllm_docs.errors import TenantError as TenantError
+    from sharedllm_docs.index.contents import AddOptions as AddOptions
     from sharedllm_docs.index.engine import Engine as Engine
-    from sharedllm_docs.index.index import AddOptions as AddOptions
     from sharedllm_docs.index.index import Index as Index
     from sharedllm_docs.index.ingest import Progress as Progress
     from sharedllm_docs.index.tenants import DeletedTenant as DeletedTenant
@@ -84,7 +84,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "Adapter": "model.adapter",
-    "AddOptions": "index.index",
+    "AddOptions": "index.contents",
     "AddedDocument": "index.views",
     "AddedFiles": "index.views",
     "Answer": "retrieval.answer",

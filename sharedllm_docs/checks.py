@@ -3,7 +3,10 @@ together."""
 
 from __future__ import annotations
 
+import json
 import math
+import reprlib
+import sys
 from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, get_args
@@ -76,6 +79,35 @@ def checked_keys(cls: type, values: Mapping[str, Any], what: str) -> dict[str, A
     unknown = sorted(set(values) - known)
     raise_if([f"unknown setting {name!r} (known: {', '.join(sorted(known))})." for name in unknown], what)
     return dict(values)
+
+
+_SHORT = reprlib.Repr()
+_SHORT.maxstring = _SHORT.maxother = 80
+_SHORT.maxlong = 40
+_SHORT.maxlist = _SHORT.maxdict = 8
+
+
+def shown(value: object) -> str:
+    """A value that somebody gave, as a message shows it: shortened, however long or deeply nested it is."""
+    return _SHORT.repr(value)
+
+
+def json_of(text: str | bytes) -> Any:
+    """The value of JSON that somebody wrote.
+
+    Raises:
+        ValueError: a ``JSONDecodeError`` if it is not JSON; another if it is nested too deeply or holds a number that
+            is too long. Its text says so, without a full stop.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except (json.JSONDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError as error:
+        most = sys.get_int_max_str_digits()
+        raise ValueError(f"it holds a whole number of more than {most:,} digits") from error
 
 
 def check_text(text: str, what: str) -> None:

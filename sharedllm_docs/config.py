@@ -44,11 +44,12 @@ class Profile:
         grains: number of tokens that share one row, for each level from the top down; 0 = nodes of that level are
             never injected. The last entry is the stored (finest) grain and cannot be 0. With ``keep`` by place a grain
             divides its nodes, and is a multiple of the finest.
-        keep: the tokens whose rows stand for a node. ``last`` and ``first``: that token of each group. The others: the
+        keep: the tokens whose rows represent a node. ``last`` and ``first``: that token of each group. The others: the
             tokens that receive most attention, measured while the chunk is encoded; as many as there are groups.
-            ``reread``: from the chunk's own tokens, as if they were read a second time behind it (a seventh more
-            work). ``repeat``: while the model repeats the chunk, which takes about as long again. ``following``: from
-            the tokens behind each. ``expected``: from the mean and covariance of the chunk's queries.
+            ``reread``: attention of the chunk's own tokens, as if they were read a second time after it (a seventh more
+            work). ``repeat``: attention while the model repeats the chunk, which takes about as long again.
+            ``following``: attention of the tokens that follow. ``expected``: estimated from the mean and covariance of
+            the chunk's queries.
         encoding: ``one_pass`` (a chunk runs once, coarser nodes are strided views) or ``per_node`` (every node runs
             alone, as in the authors' released code).
         fusion: ``joint`` (injected rows precede the layer's own keys and values, under one softmax) or ``separate``
@@ -251,16 +252,17 @@ class RetrievalConfig:
         selector: how branch selection chooses between the halves of a node.
         candidates: maximum number of chunks that branch selection considers.
         evidence_tokens: tokens of the best leaves' text quoted in the prompt; 0 for none, None for the adapter's or
-            profile's default. Where that is 0, the row of a table that answers to the question's words is still quoted.
+            profile's default. If that is 0, the row of a table that fits the question's words best is still quoted.
         relevance_floor: minimum relevance of the best leaf, 0 .. 1; below it the answer is "The document does not
             say." 0 switches the floor off. None is ``RELEVANCE_FLOOR``, or 0 where the decision by confidence was
             fitted to the model: it weighs the relevance among other signs.
         max_citations: maximum number of citations returned, 1 .. 1000.
         min_confidence: minimum ``Answer.confidence``, 0 .. 1; below it the answer is "The document does not say." None
             for the model's fitted threshold; 0 leaves the decision to the relevance floor and the model's own words.
-        grains: grains at which leaves may be injected; the budget is spent among them so that what is injected is
-            worth most (``retrieval/spending``). Several cover more of the document with the same rows. None for the
-            profile's own: the best leaves at the finest grain (``prefix``), or the paper's branches (``sharedllm``).
+        grains: grains at which leaves may be injected; the budget is divided among them so that the injected rows are
+            worth most (``retrieval/spending``). Several grains cover more of the document with the same number of rows.
+            None for the profile's own: the best leaves at the finest grain (``prefix``), or the paper's branches
+            (``sharedllm``).
     """
 
     budget: int | None = None

@@ -62,7 +62,7 @@ class EmptyDocumentError(DocumentError):
 
 
 class UnknownFormatError(DocumentError):
-    """No registered reader takes this file, or its bytes are not what its name says."""
+    """No registered reader can read this file, or its content is not what its name says."""
 
 
 class EncryptedDocumentError(DocumentError):
@@ -168,7 +168,7 @@ class IndexLockedError(StoreError):
 
 
 class ChunksMissingError(StoreError):
-    """A document is to be committed, but not all of its chunks are encoded.
+    """A document was to be committed, but not all of its chunks are encoded.
 
     Attributes:
         chunks: numbers of the missing ones, from 0.
@@ -221,7 +221,7 @@ class UnstoredRowsWarning(UserWarning):
 
 
 class QuestionError(SharedLLMError, ValueError):
-    """A question cannot be taken as it was asked. Base class of errors about questions."""
+    """A question cannot be answered as it was asked. Base class of errors about questions."""
 
     exit_code = 6
 
@@ -238,13 +238,13 @@ class QuestionTooLongError(QuestionError):
 
 
 class ServingError(SharedLLMError):
-    """The server cannot take a request, or cannot be started so. Base class of its errors."""
+    """The server cannot handle a request, or cannot be started. Base class of its errors."""
 
     exit_code = 8
 
 
 class BusyError(ServingError):
-    """As many questions wait as may wait.
+    """The maximum number of questions is waiting already.
 
     Attributes:
         retry_after: seconds after which there is likely to be room.
@@ -268,19 +268,19 @@ class ForbiddenError(ServingError):
 
 
 class RequestTooLargeError(ServingError):
-    """The request has more bytes, messages or texts than the server takes."""
+    """The request has more bytes, messages or texts than the server accepts."""
 
 
 class RequestTooSlowError(ServingError):
-    """The request did not arrive within the time that the server waits for it."""
+    """The request did not arrive in the time that the server allows for it."""
 
 
 class QuestionCancelledError(ServingError):
-    """The one who asked has gone; the answer is not written to its end."""
+    """Whoever asked has disconnected; the answer is not finished."""
 
 
 class TookTooLongError(ServingError):
-    """The answer was not complete within the time that the server gives it."""
+    """The answer was not complete in the time that the server allows for it."""
 
 
 # -- evaluation ---------------------------------------------------------------------------------------------------

@@ -65,7 +65,7 @@ class Stream(Iterator[str], Generic[T]):
 
     @property
     def result(self) -> T:
-        """The whole result; takes what is left of the stream first."""
+        """The whole result; reads the rest of the stream first."""
         for _piece in self:
             pass
         return self._result[0]

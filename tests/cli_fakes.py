@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 from sharedllm_docs.documents.document import Issue
 from sharedllm_docs.errors import DocumentNotFoundError, EmptyQuestionError, IndexNotFoundError
-from sharedllm_docs.index.index import AddedDocument
-from sharedllm_docs.index.views import ChunkView, DocumentInfo, NodeView, TreeView
+from sharedllm_docs.index.views import AddedDocument, ChunkView, DocumentInfo, NodeView, TreeView
 from sharedllm_docs.retrieval.answer import NOT_SAID, Answer, Citation, Counts, Timings
 from sharedllm_docs.store.catalog import Damage
 from sharedllm_docs.store.estimate import SizeEstimate

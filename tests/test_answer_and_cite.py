@@ -59,6 +59,7 @@ def test_an_answer_survives_json():
     assert values["counts"]["rows"] == 0
     assert set(values) == {
         *("question", "text", "citations", "nearest", "found", "confidence", "draft", "marks"),
+        *("documents", "alike"),
         "relevance",
         "finish_reason",
         "timings",

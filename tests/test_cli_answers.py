@@ -10,7 +10,7 @@ import pytest
 
 from sharedllm_docs.cli.options import AnswerOptions, QuestionOptions, ScopeOption
 from sharedllm_docs.documents.readers import ReadOptions
-from sharedllm_docs.errors import DamagedIndexError, QuestionTooLongError
+from sharedllm_docs.errors import DamagedIndexError, InterruptedIngestion, QuestionTooLongError
 from sharedllm_docs.retrieval.answer import NOT_SAID, Counts, Timings
 from sharedllm_docs.retrieval.query import AskOptions
 from tests.cli_fakes import ANSWER, answer, citation, document, installed, not_found
@@ -43,6 +43,39 @@ def test_the_answer_is_followed_by_a_line_for_each_page_and_one_for_the_effort(w
         "",
         EFFORT,
     ]
+
+
+@pytest.mark.parametrize(
+    ("documents", "alike", "line"),
+    [
+        (("a.pdf",), (), "From a.pdf."),
+        (("a.pdf", "b.pdf"), (), "From a.pdf and b.pdf."),
+        (
+            ("a.pdf",),
+            ("b.pdf",),
+            "From a.pdf. The question fits b.pdf as well: name the one you mean, in the question or with --doc.",
+        ),
+        (
+            ("a.pdf",),
+            tuple(f"{letter}.pdf" for letter in "bcdefg"),
+            "From a.pdf. The question fits b.pdf, c.pdf, d.pdf and 3 others as well: name the one you mean, "
+            "in the question or with --doc.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("options", [(), ("--stream",), ("--quiet",)])
+def test_of_several_documents_the_answer_says_on_which_it_stands(world, documents, alike, line, options):
+    several = Counts(3, 71, 24, 3072, 61_200_000, 31, 34)
+    world.answered = lambda question: answer(question, counts=several, documents=documents, alike=alike)
+    lines = good("ask", QUESTION, *options).stdout.splitlines()
+    assert lines[:3] == [ANSWER, "", line]
+    assert lines[3].startswith("[1] R-intro.pdf, page 7")
+    assert (json_of("ask", QUESTION)["documents"], json_of("ask", QUESTION)["alike"]) == (list(documents), list(alike))
+
+
+def test_of_one_document_nothing_is_said_of_others(world):
+    world.answered = lambda question: answer(question, documents=("R-intro.pdf",))
+    assert "From " not in good("ask", QUESTION).stdout
 
 
 def test_quiet_leaves_out_the_effort(world):
@@ -268,12 +301,39 @@ def test_no_read_on_leaves_the_rest_unread(world):
     assert [info.unread_chunks for info in world.indexes[INDEX].documents()][-1] == 71
 
 
-def test_ctrl_c_while_the_rest_is_read_keeps_the_answer_and_says_how_to_resume(world):
-    world.fail("read", KeyboardInterrupt())
+INTERRUPTS = [KeyboardInterrupt(), InterruptedIngestion("Interrupted: 9 of 71 chunks.", remedy="Again.")]
+
+
+@pytest.mark.parametrize("options", [(), ("--stream",), ("--json",), ("--quiet",)])
+@pytest.mark.parametrize("interrupt", INTERRUPTS, ids=["here", "of the engine"])
+def test_ctrl_c_while_the_rest_is_read_is_no_failure_of_the_answer(world, interrupt, options):
+    world.fail("read", interrupt)
+    result = run("ask", QUESTION, "--file", "a.pdf", "--file", "b.pdf", *options)
+    assert result.exit_code == 0
+    assert ANSWER.split()[0] in result.stdout
+    assert '"error"' not in result.stdout
+    assert "Error" not in result.stderr
+    assert "Interrupted" not in result.stderr
+    assert [name for name, _ in world.calls].count("read") == 1, "the other file is not read either"
+    if "--quiet" not in options:
+        assert "Stopped reading a.pdf, b.pdf; what was read is kept in .sharedllm-docs." in result.stderr
+        assert "`sharedllm-docs read` reads the rest." in result.stderr
+
+
+@pytest.mark.parametrize("interrupt", INTERRUPTS, ids=["here", "of the engine"])
+def test_ctrl_c_before_the_answer_is_told_as_such(world, interrupt):
+    world.fail("ask", interrupt)
     result = run("ask", QUESTION, "--file", "a.pdf")
     assert result.exit_code == 130
-    assert ANSWER in result.stdout
-    assert "Interrupted; what was encoded so far is kept in .sharedllm-docs." in result.stderr
+    assert result.stderr.startswith("Error: Interrupted")
+
+
+def test_before_the_rest_is_read_it_says_so_and_how_to_stop(world):
+    told = good("ask", QUESTION, "--file", "a.pdf", "--file", "R-data.pdf").stderr
+    assert told.count("Reading the rest") == 1, "R-data.pdf is wholly read"
+    assert "for later questions: 71 of 71 chunks of a.pdf. Ctrl-C stops it, --no-read-on omits it" in told
+    for silent in (("--quiet",), ("--json",), ("--no-read-on",)):
+        assert "Reading the rest" not in good("ask", QUESTION, "--file", "new.pdf", *silent).stderr
 
 
 def test_an_answer_says_what_was_encoded_for_it(world):

@@ -58,7 +58,7 @@ def test_every_section_lists_or_links_exactly_the_options_of_its_command():
 
 
 def test_defaults_told_by_the_help_are_those_of_the_engine():
-    from sharedllm_docs.index.index import LOCK_TIMEOUT
+    from sharedllm_docs.index.contents import LOCK_TIMEOUT
     from sharedllm_docs.model import zoo
 
     assert zoo.DEFAULT_MODEL.name == DEFAULT_MODEL

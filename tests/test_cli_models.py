@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from sharedllm_docs.cli import backend, model_commands
+from sharedllm_docs.cli.options import OutputOptions
 from sharedllm_docs.cli.screen import Screen
 from sharedllm_docs.errors import ModelUnavailableError
 from sharedllm_docs.model.zoo import (
@@ -132,7 +134,29 @@ def test_on_a_terminal_one_bar_shows_the_whole_download(monkeypatch):
     monkeypatch.setattr(backend, "fetch_model", fetch)
     good("models", "fetch", "qwen2.5-coder-0.5b-instruct")
     name = "qwen2.5-coder-0.5b-instruct"
-    assert shown == [(name, "fetch", done, 3_000_000, "bytes") for done in (1_000_000, 3_000_000)]
+    fetched = [(name, "fetch", done, 3_000_000, "bytes") for done in (1_000_000, 3_000_000)]
+    assert shown == [*fetched, (name, "convert", 0, 0, "")]
+
+
+def test_on_a_terminal_a_bar_moves_while_a_model_is_converted(monkeypatch):
+    """How far it is nobody knows; what needs no conversion has no such bar."""
+    from rich.console import Console
+
+    screen = Screen(OutputOptions())
+    screen.err = Console(file=io.StringIO(), force_terminal=True, width=100)
+    monkeypatch.setattr(Screen, "animated", True)
+
+    def fetch(model, report, listen):
+        listen(3_000_000, 3_000_000)
+        return Path("/somewhere")
+
+    monkeypatch.setattr(backend, "fetch_model", fetch)
+    for name, model in EMBEDDED.items():
+        model_commands._fetch(model, screen)
+        drawn = screen.err.file.getvalue()
+        assert (f"Converting {name}"[:20] in drawn) is model.gguf
+        assert "3.0 MB of 3.0 MB" in drawn
+        screen.err.file.truncate(screen.err.file.seek(0))
 
 
 @pytest.mark.parametrize("before", [True, False])

@@ -495,7 +495,7 @@ def test_a_missing_sign_counts_as_usual():
 
 
 def test_a_file_gives_back_what_was_saved(tmp_path):
-    saved = Confidence(Logistic(0.5, {"a": (2.0, 4.0, 1.0)}), Logistic(-1.0, {}), 0.1, 0.4, {"model": "tiny"})
+    saved = Confidence(Logistic(0.5, {"cover": (2.0, 4.0, 1.0)}), Logistic(-1.0, {}), 0.1, 0.4, {"model": "tiny"})
     saved.save(tmp_path / "deep" / "one.json")
     loaded = Confidence.load(tmp_path / "deep" / "one.json")
     assert loaded == saved
@@ -532,7 +532,7 @@ def test_a_confidence_file_of_another_model_is_told_when_the_model_is_made():
 
 HUGE = 10**400
 WRONG_NUMBERS = (None, True, "1", [1], {}, float("nan"), float("inf"), -float("inf"), HUGE, -HUGE, 1e39)
-SIGN = {"intercept": 0, "signs": {"a": [0, 1, 1]}}
+SIGN = {"intercept": 0, "signs": {"cover": [0, 1, 1]}}
 READS = {"layers": [1], "weights": [[1.0]], "bias": 0}
 
 
@@ -540,8 +540,13 @@ def with_probe(**changes):
     return {"probe": {**READS, **changes}}
 
 
+def weighing(name):
+    """A part of a file that weighs one sign."""
+    return {"intercept": 0, "signs": {name: [0, 1, 1]}}
+
+
 def with_sign(*numbers):
-    return {"before": {"intercept": 0, "signs": {"a": list(numbers)}}}
+    return {"before": {"intercept": 0, "signs": {"cover": list(numbers)}}}
 
 
 @pytest.mark.parametrize(
@@ -559,13 +564,13 @@ def with_sign(*numbers):
         *(({"after": {**SIGN, "intercept": wrong}}, "the intercept of 'after' is") for wrong in WRONG_NUMBERS),
         *(({"after": {**SIGN, "signs": wrong}}, "the signs of 'after' is") for wrong in (None, [], [1], "a", 3)),
         *(
-            ({"after": {"intercept": 0, "signs": {"a": wrong}}}, "the sign 'a' is")
+            ({"after": {"intercept": 0, "signs": {"cover": wrong}}}, "the sign 'cover' is")
             for wrong in (None, 3, "abc", {}, [])
         ),
         (with_sign(0, 1), "not three numbers"),
-        *((with_sign(wrong, 1, 1), "the mean of the sign 'a' is") for wrong in WRONG_NUMBERS),
-        *((with_sign(0, wrong, 1), "the spread of the sign 'a' is") for wrong in (*WRONG_NUMBERS, 0, -1, 1e-320)),
-        *((with_sign(0, 1, wrong), "the weight of the sign 'a' is") for wrong in WRONG_NUMBERS),
+        *((with_sign(wrong, 1, 1), "the mean of the sign 'cover' is") for wrong in WRONG_NUMBERS),
+        *((with_sign(0, wrong, 1), "the spread of the sign 'cover' is") for wrong in (*WRONG_NUMBERS, 0, -1, 1e-320)),
+        *((with_sign(0, 1, wrong), "the weight of the sign 'cover' is") for wrong in WRONG_NUMBERS),
         *((with_probe(bias=wrong), "the probe's bias is") for wrong in WRONG_NUMBERS),
         *((with_probe(weights=[[wrong]]), "a weight of the probe is") for wrong in WRONG_NUMBERS),
         *((with_probe(weights=wrong), "the probe's weights is") for wrong in (None, 3, "abc", {})),
@@ -576,8 +581,17 @@ def with_sign(*numbers):
         (with_probe(weights=[[1.0], [2.0]]), "2 rows of [1] weights for 1 layers"),
         (with_probe(layers=[1, 2], weights=[[1.0], [2.0, 3.0]]), "2 rows of [1, 2] weights for 2 layers"),
         (with_probe(weights=[[]]), "1 rows of [0] weights"),
-        ({"after": {"intercept": 0, "signs": {"probe": [0, 1, 1]}}}, "has no probe that gives it"),
-        ({"before": {"intercept": 0, "signs": {"probe": [0, 1, 1]}}}, "has no probe that gives it"),
+        ({"after": weighing(PROBE)}, "has no probe that gives it"),
+        *(
+            ({part: weighing(name)}, f"{part!r} weighs {name!r}, which is not one of its signs (cover, best_leaf, ")
+            for part in ("before", "after")
+            for name in ("", "Cover", "covers", "cover ", "lexical", "7")
+        ),
+        *(
+            ({"before": weighing(name)}, f"weighs {name!r}, which is not")
+            for name in ("likely", "match", "gain", PROBE)
+        ),
+        ({"after": weighing("x" * 10_000)}, "which is not one of its signs"),
     ],
 )
 def test_damaged_files(tmp_path, change, told):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from pathlib import Path
 
@@ -121,27 +122,39 @@ GOOD = {"question": "Q?", "answers": ["a"]}
         ("[1]", "'[1]' is not a JSON object. Write {"),
         ({"answers": ["a"]}, "no question. Add the field question"),
         ({"question": " ", "answers": ["a"]}, "no question"),
-        ({"question": 7, "answers": ["a"]}, "question 7 is no text. Put it in quotes"),
+        ({"question": 7, "answers": ["a"]}, "question 7 is not text. Put it in quotes"),
         ({"question": "\ud800?", "answers": ["a"]}, "holds half a character"),
         ({**GOOD, "awnsers": "a"}, "unknown field 'awnsers'. Is 'answers' meant?"),
         ({**GOOD, "answer": "a"}, "one field twice among"),
         ({**GOOD, "xyz": "a"}, "unknown field 'xyz'. Known are id, file, question"),
-        ({**GOOD, "answers": [7]}, "answers [7] are no list of texts. Write the accepted answers as a list"),
-        ({**GOOD, "answers": [""]}, "are no list of texts"),
-        ({**GOOD, "pages": "7"}, "pages '7' are no page numbers. Write [7]"),
-        ({**GOOD, "pages": [0]}, "page 0 is no page number. Count pages from 1"),
-        ({**GOOD, "pages": [[True]]}, "page True is no page number"),
-        ({**GOOD, "pages": [[]]}, "are no page numbers"),
+        ({**GOOD, "answers": [7]}, "answers [7] are not a list of texts. Write the accepted answers as a list"),
+        ({**GOOD, "answers": [""]}, "are not a list of texts"),
+        ({**GOOD, "pages": "7"}, "pages '7' are not page numbers. Write [7]"),
+        ({**GOOD, "pages": [0]}, "page 0 is not a page number. Count pages from 1"),
+        ({**GOOD, "pages": [[True]]}, "page True is not a page number"),
+        ({**GOOD, "pages": [[]]}, "are not page numbers"),
         ({"question": "Q?", "answers": [], "pages": [1]}, "pages, but no answers. Leave out pages"),
         ({**GOOD, "kind": "absent"}, "kind 'absent', but answers ['a']"),
         ({**GOOD, "kind": "yes-no"}, "the first answer is 'a'. Write yes or no first"),
-        ({**GOOD, "id": ["x"]}, "id ['x'] is no text"),
+        ({**GOOD, "id": ["x"]}, "id ['x'] is not text"),
         ({**GOOD, "id": "first"}, "id 'first' is also that of line 1. Give each its own"),
         (
             {**GOOD, "file": "gone.pdf"},
             "there is no file 'gone.pdf' (--files: birds.pdf, ores.txt). Name it with --files",
         ),
         ({**GOOD, "file": "birds.pdf", "pages": [3]}, "birds.pdf has no page 3: pages are 1 to 2"),
+        ({**GOOD, "file": "x" * 5000}, "there is no file 'xxx"),
+        (
+            f'{{"question": "Q?", "id": {"7" * 5000}}}',
+            "not a question: it holds a whole number of more than 4,300 digits",
+        ),
+        (f'{{"question": "Q?", "pages": {"9" * 4000}}}', "pages, but no answers"),
+        ({**GOOD, "pages": [-(10**4000)]}, "is not a page number"),
+        ("[" * 200_000 + "]" * 200_000, "not a question: it is nested too deeply"),
+        ('{"question": ' + "[" * 500 + "]" * 500 + "}", "question [[[[[[[...]]]]]]] is not text"),
+        ('{"question": "Q?", "answers": ' + "[" * 500 + "]" * 500 + "}", "are not a list of texts"),
+        ({**GOOD, "pages": ["x" * 100_000]}, "are not page numbers"),
+        ({**GOOD, "k" * 100_000: 1}, "unknown field 'kkk"),
         ({**GOOD, "pages": [1]}, "pages, but no file that they are pages of. Add the field file"),
     ],
 )
@@ -151,6 +164,7 @@ def test_a_bad_row_is_told_by_its_line_with_what_to_do(tmp_path, files, row, tol
         OwnQuestions(path, files)
     assert f"{path} has 1 bad row. Line 3: " in str(caught.value)
     assert told in str(caught.value)
+    assert len(str(caught.value)) < 700 + len(str(path)), "what is long is told in short"
 
 
 def test_all_bad_rows_are_told_together(tmp_path, files):
@@ -171,6 +185,8 @@ def test_all_bad_rows_are_told_together(tmp_path, files):
         ("question,answers\nQ?,a,b\n", "Line 2: 3 cells for 2 columns. Put quotes around"),
         ("question,answers,pages\nQ?,a,seven\n", "Line 2: pages 'seven' are not page numbers. Write 7"),
         ('question,answers\n"Q?" x,a\n', "line 2 is not CSV"),
+        ("question,answers,pages\nQ?,a," + "7" * 5000 + "\n", "77' are not page numbers. Write 7"),
+        ("question,answers,pages\nQ?,a,1&" + "7" * 10 + "\n", "are not page numbers. Write 7"),
         ("question,answers\n", "holds no questions"),
         ("", "holds no questions"),
     ],
@@ -179,6 +195,38 @@ def test_bad_csv(tmp_path, text, told):
     with pytest.raises(EvaluationError) as caught:
         load_own_questions(csv_file(tmp_path, text))
     assert told in str(caught.value)
+
+
+@pytest.mark.parametrize("cell", ["{}", '"{}"', '"{}'], ids=["bare", "quoted", "not closed"])
+def test_a_cell_that_is_too_long_is_told_as_such(tmp_path, cell):
+    path = csv_file(tmp_path, "question,answers\nQ?,a\n" + cell.format("long " * 50_000) + ",a\n")
+    limit = csv.field_size_limit(131_072)
+    try:
+        with pytest.raises(
+            EvaluationError, match=r"line 3 has a cell of more than 131,072 characters\. Close the quotes"
+        ):
+            load_own_questions(path)
+    finally:
+        csv.field_size_limit(limit)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.jsonl", f'{{"question": "Q?", "pages": {"7" * 5000}}}\n'),
+        ("b.jsonl", "[" * 200_000 + "\n"),
+        ("c.jsonl", '{"question": ' + "[" * 500 + "]" * 500 + "}\n"),
+        ("d.csv", "question,pages\nQ?," + "7" * 5000 + "\n"),
+        ("e.csv", 'question,answers\n"' + "long " * 50_000 + "\n"),
+    ],
+)
+def test_the_command_refuses_what_it_cannot_read_like_any_bad_input(tmp_path, files, name, text):
+    path = tmp_path / name
+    path.write_text(text, encoding="utf-8")
+    result = command("evaluate", str(path), "--files", *map(str, files), "--out", str(tmp_path / "out"))
+    assert result.exit_code == EvaluationError.exit_code
+    assert result.stderr.startswith("Error: ")
+    assert "Unexpected" not in result.stderr
 
 
 def test_files_that_cannot_be_read(tmp_path, files):

@@ -44,7 +44,8 @@ def classes_in(hint: Any) -> Iterator[type]:
 
 
 def public_callables(cls: type) -> Iterator[tuple[str, Any]]:
-    for name, member in vars(cls).items():
+    own = [base for base in cls.__mro__ if base.__module__.split(".")[0] == PACKAGE]  # a class may have parts
+    for name, member in (pair for base in own for pair in vars(base).items()):
         if name.startswith("_") and name not in ("__iter__", "__next__", "__aiter__", "__anext__"):
             continue  # not ``__init__``: users make these by ``open``, ``from_pretrained`` and the like
         if isinstance(member, property):

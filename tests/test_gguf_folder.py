@@ -21,7 +21,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from sharedllm_docs import SharedLLM
 from sharedllm_docs.errors import ModelUnavailableError, UnsupportedModelError
 from sharedllm_docs.model import gguf_folder, wheels, zoo
-from sharedllm_docs.model.gguf_folder import convert_gguf
+from sharedllm_docs.model.gguf_folder import convert_gguf, left_out
 from sharedllm_docs.model.zoo import EMBEDDED, ensure, model_folder
 from tests.tiny_text import CHATML, tiny_tokenizer
 
@@ -154,6 +154,25 @@ def test_a_tied_matrix_is_the_finer_of_its_two_copies(tmp_path, embedding, head,
     assert torch.equal(found["model.embed_tokens.weight"], matrix)
     loaded = AutoModelForCausalLM.from_pretrained(tmp_path / "out")
     assert loaded.lm_head.weight is loaded.model.embed_tokens.weight
+
+
+@pytest.mark.parametrize(
+    ("embedding", "head"), [(Kind.Q5_0, Kind.Q8_0), (Kind.Q8_0, Kind.Q4_1), (Kind.Q8_0, Kind.Q8_0)]
+)
+def test_the_coarser_copy_of_a_tied_matrix_is_not_read(tmp_path, embedding, head):
+    file = write_gguf(tmp_path / "tiny.gguf", kind=embedding, head=head)
+    convert_gguf(file, tmp_path / "whole", tied=True)
+    begin, end = left_out(file)
+    assert 0 < begin < end
+    content = file.read_bytes()
+    file.write_bytes(content[:begin] + bytes(end - begin) + content[end:])
+    convert_gguf(file, tmp_path / "part", tied=True)
+    whole, part = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("whole", "part"))
+    assert whole == part
+
+
+def test_a_file_with_one_copy_is_read_whole(tmp_path):
+    assert left_out(write_gguf(tmp_path / "tiny.gguf", "llama")) == (0, 0)
 
 
 def test_a_file_without_a_head_is_tied(tmp_path):

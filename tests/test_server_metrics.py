@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
+import shutil
+from pathlib import Path
 
 import httpx
 import pytest
@@ -16,6 +18,8 @@ from sharedllm_docs.serving.desk import Desk
 from sharedllm_docs.serving.http.app import create_app
 from sharedllm_docs.serving.http.settings import Settings
 from tests.serving_helpers import ALWAYS, QUESTIONS, Gate, new_index, running, until
+from tests.tiny_text import tiny_llm
+from tests.waiting import until as wait_until
 
 
 def value(text, name, **labels):
@@ -125,3 +129,33 @@ def test_a_model_that_cannot_be_loaded_is_told(monkeypatch):
     assert found.status_code == 503
     assert found.json()["status"] == "failed"
     assert found.json()["error"]["message"] == "No weights for docs."
+
+
+@pytest.mark.parametrize("harm", ["moved", "damaged", "a file"])
+def test_it_is_not_ready_while_an_index_is_away(tmp_path, harm):
+    index, other = Index.create(tmp_path / "docs", tiny_llm()), new_index("ready-beside")
+    place, aside = Path(index.url), tmp_path / "aside"
+    desk = Desk({"docs": index, "beside": other})
+    with running(create_app(Settings.load(indexes={"docs": index.url, "beside": other.url}), desk)) as address:
+
+        def status():
+            return httpx.get(f"{address}/ready", timeout=60)
+
+        wait_until(lambda: status().status_code == 200)
+        place.rename(aside)
+        if harm == "damaged":
+            place.mkdir()
+            (place / "index.json").write_text("{")
+        elif harm == "a file":
+            place.write_text("no index")
+        away = status()
+        assert (away.status_code, away.json()["status"]) == (503, "away")
+        assert index.url not in away.text
+        assert away.json()["error"]["message"].startswith("index.json is damaged" if harm == "damaged" else "")
+        assert httpx.get(f"{address}/health").status_code == 200
+        if harm == "damaged":
+            shutil.rmtree(place)
+        elif harm == "a file":
+            place.unlink()
+        aside.rename(place)
+        assert status().json() == {"status": "ready"}

@@ -447,6 +447,23 @@ def test_only_folders_are_hidden():
     assert failures.without(said, hidden) == "docs: bad docs; id docs/x and b/docs/y, /srv/privateer, c."
 
 
+@pytest.mark.parametrize(
+    ("folder", "told"),
+    [
+        (".sharedllm-docs", ".sharedllm-docs"),
+        ("/srv/private/.sharedllm-docs", ".sharedllm-docs"),
+        ("/srv/private/..odd/", "..odd"),
+        ("s3://bucket/.papers", ".papers"),
+        ("/srv/private/papers", "papers"),
+    ],
+)
+def test_an_index_named_by_its_folder_is_told_as_the_folder_is_called(folder, told):
+    hidden = failures.hidden_of(index_names([folder]))
+    assert failures.without(f"There is no index in {folder}.", hidden) == f"There is no index in {told}."
+    named = failures.hidden_of(index_names([f"mine={folder}"]))
+    assert failures.without(f"There is no index in {folder}.", named) == "There is no index in mine."
+
+
 def test_a_port_that_is_taken_is_told():
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(ConfigError, match="cannot be listened on"):
         listen("127.0.0.1", taken.getsockname()[1])

@@ -152,6 +152,8 @@ def test_results_come_back_as_they_were():
     assert wire.answer_of(through(told.to_dict())) == told
     boxed = replace(told.citations[0], boxes=(Box(3, 1.5, 2.0, 30.25, 14.0), Box(4, 1.0, 2.0, 3.0, 4.0)))
     assert wire.answer_of(through(replace(told, citations=(boxed,)).to_dict())).citations == (boxed,)
+    of_two = replace(told, documents=("a.pdf", "b.pdf"), alike=("c.pdf",), marks=((0, 3, 1),))
+    assert wire.answer_of(through(of_two.to_dict())) == of_two
     info = document("a.pdf", issues=(Issue("x", "y", 3),), metadata={"year": "2024"}, unread_chunks=3)
     assert wire.document_of(through(asdict(info))) == info
     inner = AddedDocument(info, True, 1, 2, 0.5, 100.0, {"read": 0.25})

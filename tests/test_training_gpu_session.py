@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -57,11 +59,14 @@ def machine(made, tmp_path, monkeypatch):
     monkeypatch.setitem(EMBEDDED, NAME, model)
     arrived = []
 
-    def ensure(wanted, report):
-        waiting = tmp_path / "cache" / "models" / f".{wanted.name}-parts" / session.WEIGHTS
-        arrived.append(waiting.read_bytes())
+    def install(wanted, weights):
+        arrived.append(weights.read_bytes())
+        folder = tmp_path / "cache" / "models" / wanted.name
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "tokenizer.json").write_text("made there")
+        return folder
 
-    monkeypatch.setattr(session, "ensure", ensure)
+    monkeypatch.setattr(session, "install", install)
     sets = [f"--set={change}" for change in (*TINY, f"model.name={made / 'model'}")]
     where = ["--work", str(tmp_path / "work"), "--out", str(tmp_path / "runs"), "--bring", str(tmp_path / "back")]
 
@@ -72,8 +77,8 @@ def machine(made, tmp_path, monkeypatch):
     return call
 
 
-def uploads_of(made, out, *, size=6000, extra=()):
-    return session.pack(made / "weights", NAME, [made / "tokens" / "questions.npz", *extra], out, size)
+def uploads_of(made, out, *, size=6000, extra=(), **options):
+    return session.pack(made / "weights", NAME, [made / "tokens" / "questions.npz", *extra], out, size, **options)
 
 
 def test_no_upload_is_larger_than_allowed(made, tmp_path):
@@ -99,6 +104,47 @@ def test_the_last_piece_starts_training_and_an_adapter_comes_back(made, tmp_path
     assert sorted(file.name.partition(".zip.")[0] for file in (tmp_path / "back").iterdir()) == ["logs", "runs"]
 
 
+def test_bytes_that_conversion_does_not_read_are_not_carried(made, tmp_path, machine):
+    hole = (1000, 5000)
+    folders = uploads_of(made, tmp_path / "carry", hole=hole)
+    carried = sum(part.stat().st_size for folder in folders for part in folder.glob("weights.*"))
+    whole = (made / "weights").read_bytes()
+    assert carried == len(whole) - 4000
+    for folder in folders:
+        machine(folder, "--minutes", "3.05")
+    assert machine.arrived == [whole[:1000] + bytes(4000) + whole[5000:]]
+
+
+def test_wheels_can_be_imported_from_the_first_upload_on(made, tmp_path, machine, monkeypatch):
+    wheel = tmp_path / "carried_module-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("carried_module.py", "HERE = True\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    tokens = made / "tokens" / "questions.npz"
+    first, *_ = session.pack(made / "weights", NAME, [wheel, tokens], tmp_path / "carry", 6000)
+    assert machine(first) == session.NOT_YET
+    assert importlib.import_module("carried_module").HERE
+
+
+def test_the_tokenizer_that_made_the_tokens_comes_along(made, tmp_path, machine):
+    archive = session.tokenizer_of(made / "model", tmp_path / session.TOKENIZER)
+    for folder in uploads_of(made, tmp_path / "carry", size=10**7, extra=[archive]):
+        machine(folder, "--minutes", "3.05")
+    found = tmp_path / "cache" / "models" / NAME / "tokenizer.json"
+    assert found.read_bytes() == (made / "model" / "tokenizer.json").read_bytes()
+
+
+def test_a_call_ends_before_its_own_limit(tmp_path):
+    now = [1000.0]
+    one = session.Session(tmp_path / "work", 15.0, call_minutes=10.0, clock=lambda: now[0])
+    one.begin()
+    assert one.left() == 10 - session.END_MINUTES
+    now[0] += 240
+    assert one.left() == 6 - session.END_MINUTES
+    later = session.Session(tmp_path / "work", 15.0, call_minutes=10.0, clock=lambda: now[0])
+    assert later.left() == 15 - session.START_MINUTES - 4 - session.END_MINUTES
+
+
 def test_a_later_session_goes_on_from_the_adapter_of_the_last(made, tmp_path, machine, monkeypatch):
     from sharedllm_docs.training import start
 
@@ -110,7 +156,7 @@ def test_a_later_session_goes_on_from_the_adapter_of_the_last(made, tmp_path, ma
 
     def record(config, folder, **_options):
         begun.append(config)
-        folder.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
         (folder / "log.csv").write_text("step\n1\n")
         return Outcome(1, True, adapter)
 
@@ -127,12 +173,13 @@ def test_the_time_is_shared_out_to_the_end(tmp_path, monkeypatch):
     from sharedllm_docs.training import start
 
     now = [1000.0]
-    planned = []
+    planned, rates = [], []
 
     def run(config, folder, *, max_minutes, **_options):
         steps = min(config.run.steps, int(max_minutes * 60 / 2))  # two seconds each
         now[0] += 2 * steps
         planned.append((config.optimiser.schedule, steps, config.run.seed, str(config.trained.start_from)))
+        rates.append([config.optimiser.factor(step, config.run.steps) for step in range(steps)])
         return Outcome(steps, True, folder / "adapter")
 
     monkeypatch.setattr(start, "start", run)
@@ -146,6 +193,11 @@ def test_the_time_is_shared_out_to_the_end(tmp_path, monkeypatch):
     session.train(one, config, tmp_path / "runs", "cpu")
     assert planned == [("constant", 240, 0, ""), ("linear", 54, 1, str(tmp_path / "runs" / "constant" / "adapter"))]
     assert 0 <= one.left() < 0.5
+    constant, falling = rates
+    assert constant[session.WARM_STEPS - 1 :] == [1.0] * (240 - session.WARM_STEPS + 1)
+    assert constant[0] == 1 / session.WARM_STEPS
+    assert falling[5] > 0.9
+    assert falling[-1] < 0.1
 
 
 def test_a_folder_without_an_upload_is_refused(tmp_path, machine, capsys):

@@ -197,6 +197,45 @@ def test_a_loss_that_is_no_number_keeps_the_checkpoint(pool, tmp_path, monkeypat
     assert all(torch.isfinite(tensor).all() for tensor in tensors(tmp_path).values())
 
 
+def spoil_gradients(monkeypatch, steps):
+    original = torch.nn.utils.clip_grad_norm_
+    calls = []
+
+    def clipped(parameters, *options):
+        calls.append(1)
+        parameters = list(parameters)
+        if len(calls) - 1 in steps:
+            parameters[0].grad.fill_(math.nan)
+        return original(parameters, *options)
+
+    monkeypatch.setattr(torch.nn.utils, "clip_grad_norm_", clipped)
+
+
+def test_single_gradients_that_are_no_numbers_leave_the_weights_as_they_are(pool, tmp_path, monkeypatch):
+    go(pool, tmp_path / "clean")
+    spoil_gradients(monkeypatch, {1, 3})
+    told = []
+    done = go(pool, tmp_path / "spoilt", say=told.append)
+    assert done.finished
+    assert [line for line in told if "changes nothing" in line] == [
+        "step 2 changes nothing: its gradient's norm is nan",
+        "step 4 changes nothing: its gradient's norm is nan",
+    ]
+    spoilt, clean = tensors(tmp_path / "spoilt"), tensors(tmp_path / "clean")
+    assert all(torch.isfinite(tensor).all() for tensor in spoilt.values())
+    assert any(not torch.equal(spoilt[name], clean[name]) for name in clean)
+
+
+def test_gradients_that_stay_no_numbers_end_the_run(pool, tmp_path, monkeypatch):
+    monkeypatch.setattr(trainer, "SKIPPED_IN_A_ROW", 2)
+    spoil_gradients(monkeypatch, {2, 3})
+    with pytest.raises(
+        TrainingError, match=r"In step 4 the loss is \d.* gradient's norm nan. The checkpoint of step 2"
+    ):
+        go(pool, tmp_path)
+    assert all(torch.isfinite(tensor).all() for tensor in tensors(tmp_path).values())
+
+
 def test_before_the_first_checkpoint_it_says_so(pool, tmp_path, monkeypatch):
     stop_after(monkeypatch, 0, MemoryError())
     with pytest.raises(TrainingError, match=r"Out of memory in step 1 .* There was no checkpoint yet"):

@@ -55,29 +55,29 @@ def add(
     cluster: ClusterOptions,
     output: OutputOptions,
     estimate: Annotated[
-        bool, typer.Option("--estimate", help="Only tell how much disk the files would take; adds nothing.")
+        bool, typer.Option("--estimate", help="Only say how much disk space the files would take, and add nothing.")
     ] = False,
     keep_source: KeepOption = None,
 ) -> None:
     """Read files into the index, once.
 
-    A file that is there already costs nothing; it is given the --metadata named now, and keeps its others. Of an edited
-    file, only the chunks that changed are encoded again, and the older version goes (--keep-both keeps it). Content
-    that is there under another name is given the new name.
+    A file that is in the index already is not read again; the values given by --metadata are added to its own. Of an
+    edited file, only the chunks that changed are encoded again, and the new version replaces the older one (--keep-both
+    keeps both). If the same content is there under another name, it is given the new name.
 
-    A file in a folder is named by its path from that folder on. Files that .gitignore names, hidden files and those of
-    unknown formats are skipped, and told.
+    A file in a folder is named by its path inside that folder. Files that a .gitignore names, hidden files and files of
+    unknown formats are skipped, and listed.
 
-    With --lazy a file can be asked after seconds; each question then encodes the chunks it needs, once. `add` without
+    With --lazy, questions can be asked within seconds; each encodes the chunks that it needs, once. `add` without
     --lazy, or `read`, reads the rest. The answers are the same.
 
     Ctrl-C keeps what was encoded: the same command resumes there.
 
-    With --ray many workers read (docs/scale.md): they must reach files and index under the same names. The same command
-    resumes, whatever was killed.
+    With --ray, many workers read the files (docs/scale.md). They must reach files and index under the same names. The
+    same command resumes, whatever was killed.
 
-    A file that cannot be read does not stop the others. The exit code is that of the first error of a file that was
-    named; those found in folders, by patterns and in archives are told as skipped.
+    A file that cannot be read does not stop the others; the exit code is that of the first such file. Files found in
+    folders, by patterns or in archives that are not documents (of an unknown format, or empty) are skipped, and listed.
     """
     with opened(output) as screen:
         if estimate:
@@ -206,7 +206,7 @@ def _add_all(screen: Screen, index: Index, files: list[str], folders: FolderOpti
 
 @flattened
 def watch(
-    folders: Annotated[list[str], typer.Argument(metavar="FOLDER", help="Folders to keep up with.")],
+    folders: Annotated[list[str], typer.Argument(metavar="FOLDER", help="Folders to follow.")],
     location: IndexOption,
     choice: FolderOptions,
     reading: ReadingOptions,
@@ -217,7 +217,7 @@ def watch(
 ) -> None:
     """Keep an index up to date with folders, until Ctrl-C.
 
-    Reads what is in the folders, then every file that is new or changed, and takes out documents whose file is gone.
+    Reads what is in the folders, then every file that is added or changed, and removes documents whose file is gone.
     Documents that were added from elsewhere stay.
     """
     from sharedllm_docs.index.folders import watch as keep_up

@@ -36,7 +36,7 @@ class FittingOptions:
         "confidence"
     )
     indexes: Annotated[
-        Path | None, option("--indexes", "DIR", "Where encoded documents are kept and found again.", "DIR/indexes")
+        Path | None, option("--indexes", "DIR", "Where encoded documents are kept for the next time.", "DIR/indexes")
     ] = None
 
     def keywords(self) -> dict[str, Any]:
@@ -59,13 +59,13 @@ def fit_confidence(
     compute: ComputeOptions,
     output: OutputOptions,
 ) -> None:
-    """Fit when a model's answer is given, and when "The document does not say.".
+    """Fit the decision between a model's answer and "The document does not say.".
 
-    Answers questions with and without an answer, and answerable ones again with their pages hidden; then fits a small
-    logistic regression on signs of each answer, and one threshold. The result is DIR/confidence.json, for
-    --confidence of ask and chat, and confidence= in Python. With matplotlib there is a risk-coverage curve beside it.
+    The model answers questions with and without an answer, and answerable ones again with their pages hidden. Then a
+    small logistic regression is fitted on signs of each answer, with one threshold. The result is DIR/confidence.json,
+    for --confidence of ask and chat, and confidence= in Python. With matplotlib, a risk-coverage curve is drawn too.
 
-    Every answer is kept in DIR, so the same command goes on where it was stopped. With the default questions it takes
+    Every answer is kept in DIR, so the same command continues where it was stopped. With the default questions it takes
     half an hour or more on a CPU.
     """
     with opened(output) as screen, resumable(f"the answers so far are kept in {fitting.out}"):

@@ -96,7 +96,7 @@ class RunOptions:
         "evaluation-results"
     )
     indexes: Annotated[
-        Path | None, option("--indexes", "DIR", "Where encoded documents are kept and found again.", "DIR/indexes")
+        Path | None, option("--indexes", "DIR", "Where encoded documents are kept for the next time.", "DIR/indexes")
     ] = None
     max_minutes: Annotated[
         float | None, option("--max-minutes", "M", "Stop cleanly after this time, with exit code 75.")
@@ -106,7 +106,7 @@ class RunOptions:
         option(
             "--lazy",
             None,
-            "Encode only the chunks that questions need: the same answers, sooner. Times are given without encoding.",
+            "Encode only the chunks that questions need: the same answers, sooner. Times do not include encoding.",
         ),
     ] = False
     no_plots: Annotated[bool, option("--no-plots", None, "Do not draw PNG files.")] = False
@@ -156,12 +156,13 @@ def evaluate(
 ) -> None:
     """Measure systems on a task, or on your own questions, and print the table.
 
-    Your own: evaluate questions.jsonl --files *.pdf. A row is a question with its answers, and perhaps id, file, pages
-    and kind; a question without answers is one that the documents do not answer. docs/evaluation.md has the fields.
+    Your own questions: evaluate questions.jsonl --files *.pdf. A row is a question with its answers, and optionally id,
+    file, pages and kind; a question without answers is one that the documents do not answer. docs/evaluation.md
+    describes the fields.
 
-    Each result is written at once to DIR/TASK.jsonl, so the same command again goes on where the last one stopped and
-    measures nothing twice; more systems and a higher limit extend the same file. DIR gets the table as Markdown and as
-    JSON, and plots.
+    Each result is written to DIR/TASK.jsonl at once, so running the same command again continues where the last one
+    stopped and measures nothing twice; more systems and a higher limit extend the same file. The table is also written
+    to DIR as Markdown and JSON, with plots.
     """
     with opened(output) as screen, resumable(f"the results so far are kept in {run.out}"):
         from sharedllm_docs.evaluation.run import ModelRequest, Settings, start

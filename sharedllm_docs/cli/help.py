@@ -49,11 +49,11 @@ Ctrl-C during `add` (or `ask --file`) keeps what was encoded; the same command r
 """
 
 _OTHER_CODES = {
-    0: "All went well. An answer that the document does not say is an answer.",
-    EXIT_UNEXPECTED: "An error that nobody foresaw; `--debug` shows its traceback.",
-    EXIT_UNFINISHED: "`evaluate --max-minutes` stopped before the end; the same command goes on from there.",
+    0: "Success. That the document does not say it is an answer too.",
+    EXIT_UNEXPECTED: "An unexpected error; `--debug` shows its traceback.",
+    EXIT_UNFINISHED: "`evaluate --max-minutes` stopped before the end; the same command continues there.",
     EXIT_INTERRUPTED: "Interrupted by Ctrl-C.",
-    EXIT_BROKEN_PIPE: "The program that read the output went away.",
+    EXIT_BROKEN_PIPE: "The program that was reading the output has ended.",
 }
 
 

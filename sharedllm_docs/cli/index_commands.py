@@ -136,10 +136,10 @@ def read(
         list[str] | None, typer.Argument(metavar="DOC", show_default="all", help="Name, key or the start of a key.")
     ] = None,
 ) -> None:
-    """Read the rest of documents that are not wholly read.
+    """Read the rest of documents that are only partly read.
 
-    `add --lazy`, `ask --file --no-read-on` and Ctrl-C leave chunks that are not encoded yet. Questions encode what they
-    need of them; this encodes them all. Ctrl-C keeps what was encoded: the same command resumes there.
+    After `add --lazy`, `ask --file --no-read-on` or Ctrl-C, some chunks are not encoded yet. Questions encode what
+    they need; this command encodes all. Ctrl-C keeps what was encoded: the same command resumes there.
     """
     with opened(output) as screen:
         index = backend.open_index(location.index, screen.report, model)
@@ -256,15 +256,15 @@ def prune(
         typer.Option(
             "--grace",
             metavar="TIME",
-            help="Leave what was written within this time, e.g. 2h, to workers that may be about to commit it. "
+            help="Keep what was written within this time, e.g. 2h: workers may be about to commit it. "
             "[default: 1d at a URL, 0 in a folder]",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Delete what no document uses.
+    """Delete data that no document uses.
 
-    Removed documents and interrupted additions leave it behind.
+    Removed documents and interrupted additions leave such data behind.
     """
     with opened(output) as screen:
         kept = None if grace is None else parse_duration(grace, "--grace")

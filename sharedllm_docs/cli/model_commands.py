@@ -33,9 +33,9 @@ models_app = typer.Typer(rich_markup_mode=None, invoke_without_command=True, no_
 def models(ctx: typer.Context, output: OutputOptions) -> None:
     """List or fetch the embedded models.
 
-    Without a command, lists them: sizes, licence, whether they are in the cache, and where; of language models also
-    what was measured on two cores (docs/models.md). --model takes their names; any other model is named by its folder
-    or hub name.
+    Without a command, lists them with size and licence, and says whether they are in the cache, and where; for language
+    models also what was measured on two cores (docs/models.md). --model takes these names; any other model is named by
+    its folder or hub name.
     """
     if ctx.invoked_subcommand is not None:
         return
@@ -74,7 +74,7 @@ def fetch(
 ) -> None:
     """Fetch embedded models into the cache.
 
-    Later commands need no network then. A download that breaks off goes on when the command is repeated.
+    Later commands then need no network. If a download breaks off, repeat the command to continue it.
     """
     with opened(_with_parent(ctx, output)) as screen:
         known = backend.embedded_models()
@@ -95,22 +95,27 @@ def fetch(
 
 
 def _fetch(model: EmbeddedModel, screen: Screen) -> Path:
-    """Fetch one model, with a bar where progress is drawn."""
+    """Fetch one model, with a bar where progress is drawn, and another that only moves while it is converted."""
     if not screen.animated:
         return backend.fetch_model(model, screen.report)
     with bars(screen, model.name) as show:
-        return backend.fetch_model(
-            model, screen.report, lambda done, total: show(_Fetched(done, total)) if show is not None else None
-        )
+
+        def listen(done: int, total: int) -> None:
+            if show is not None:
+                show(_Step("fetch", done, total))
+                if done >= total and model.gguf:
+                    show(_Step("convert", unit=""))
+
+        return backend.fetch_model(model, screen.report, listen)
 
 
 @dataclass(frozen=True)
-class _Fetched:
-    """How far a download is, as progress bars show it."""
+class _Step:
+    """How far a download is, as progress bars show it; without a ``unit`` where nobody knows."""
 
-    done: int
-    total: int
-    stage: str = "fetch"
+    stage: str
+    done: int = 0
+    total: int = 0
     unit: str = "bytes"
 
 
@@ -150,8 +155,8 @@ def calibrate(
         option(
             "--file",
             "FILE",
-            "Document of prose to measure on, as typical of yours as possible. The default is relative to the working "
-            "directory: it is there in a clone of the project only.",
+            "Document of prose to measure on, as similar to yours as possible. The default is relative to the working "
+            "directory, and exists only in a clone of the project.",
             str(EXAMPLE),
         ),
     ] = None,

@@ -158,12 +158,12 @@ class StayOptions:
         option(
             "--stay",
             "TIME",
-            "Keep the model in memory for later questions, until none was asked for this long; 0 = do not.",
+            "Keep the model in memory until no question was asked for this long; 0 = do not keep it.",
             f"{STAY_VARIABLE}, else {DEFAULT_STAY} on a terminal",
         ),
     ] = None
     no_stay: Annotated[
-        bool, option("--no-stay", None, "Neither use nor start a process that stays; the answers are the same.")
+        bool, option("--no-stay", None, "Do not use or start a process that keeps the model; the answers are the same.")
     ] = False
 
 
@@ -182,32 +182,35 @@ class ReadingOptions:
     pages: Annotated[str | None, _reading("--pages", "RANGE", 'Read only these pages, e.g. "1-20,35,50-".')] = None
     engine: Annotated[
         str | None,
-        _reading("--engine", "[pdfium|pypdf]", "Library that takes the text from PDF pages.", "pdfium"),
+        _reading("--engine", "[pdfium|pypdf]", "Library that extracts the text of PDF pages.", "pdfium"),
     ] = None
     encoding: Annotated[str | None, _reading("--encoding", "NAME", "Encoding of a text file.", "detected")] = None
-    max_pages: Annotated[int | None, _reading("--max-pages", "N", "Refuse a document with more pages.")] = None
-    max_bytes: Annotated[str | None, _reading("--max-bytes", "SIZE", "Refuse a larger file.")] = None
+    max_pages: Annotated[int | None, _reading("--max-pages", "N", "Refuse documents with more pages.")] = None
+    max_bytes: Annotated[str | None, _reading("--max-bytes", "SIZE", "Refuse larger files.")] = None
     keep_running_lines: Annotated[
         bool, _reading("--keep-running-lines", None, "Keep headers, footers and page numbers in the text.")
     ] = False
     ocr: Annotated[
         str | None,
         _reading(
-            "--ocr", "[auto|off|force]", "Recognise text in pictures: where there is no other, never, always.", "auto"
+            "--ocr",
+            "[auto|off|force]",
+            "Recognise text in pictures: where it is the only text, never, always.",
+            "auto",
         ),
     ] = None
     attachments: Annotated[
-        bool, _reading("--attachments", None, "Read files embedded in a PDF or attached to an e-mail as well.")
+        bool, _reading("--attachments", None, "Also read files embedded in a PDF or attached to an e-mail.")
     ] = False
     process: Annotated[
         str | None,
-        _reading("--process", "[separate|own]", "Read in a process of its own, or in this one.", "separate"),
+        _reading("--process", "[separate|own]", "Read in a separate process, or in this one.", "separate"),
     ] = None
     page_seconds: Annotated[
-        float | None, _reading("--page-seconds", "N", "Maximum processor time of a page, in seconds.", "120")
+        float | None, _reading("--page-seconds", "N", "Maximum processor time for a page, in seconds.", "120")
     ] = None
     max_memory: Annotated[
-        str | None, _reading("--max-memory", "SIZE", "Maximum memory of the process that reads.", "3 GiB")
+        str | None, _reading("--max-memory", "SIZE", "Maximum memory of the process that reads files.", "3 GiB")
     ] = None
     raw: Annotated[bool, _reading("--raw", None, "Keep headers, footers and hyphens as they are.")] = False
 
@@ -246,7 +249,7 @@ class AddingOptions:
         option(
             "--metadata",
             "KEY=VALUE",
-            "Keep this with the document, for --where; may be repeated. Also sets it for a document already there.",
+            "Keep this with the document, for --where; may be repeated. Also set for documents already there.",
         ),
     ] = None
     max_disk: Annotated[
@@ -260,7 +263,7 @@ class AddingOptions:
         float | None, option("--wait", "SECONDS", "Maximum wait for another process that writes.", "60")
     ] = None
     lazy: Annotated[
-        bool, option("--lazy", None, "Store text and vectors alone; rows are encoded when a question needs them.")
+        bool, option("--lazy", None, "Store only text and vectors now; rows are encoded when a question needs them.")
     ] = False
 
     def keywords(self) -> dict[str, Any]:
@@ -283,7 +286,12 @@ class AddingOptions:
 
 KeepOption = Annotated[
     bool | None,
-    option("--keep-source/--no-keep-source", None, "Keep the file in the index, to draw its pages.", "PDF files"),
+    option(
+        "--keep-source/--no-keep-source",
+        None,
+        "Keep the file in the index, to draw its pages later.",
+        "PDF files",
+    ),
 ]
 
 
@@ -296,8 +304,8 @@ def keeping(keep_source: bool | None) -> dict[str, bool]:
 class FolderOptions:
     """How folders are searched."""
 
-    recursive: Annotated[bool, option("--recursive -r", None, "Read folders inside folders too.")] = False
-    no_gitignore: Annotated[bool, option("--no-gitignore", None, "Read what a .gitignore names too.")] = False
+    recursive: Annotated[bool, option("--recursive -r", None, "Also read folders inside folders.")] = False
+    no_gitignore: Annotated[bool, option("--no-gitignore", None, "Also read files that a .gitignore names.")] = False
 
 
 # -- what computes ----------------------------------------------------------------------------------------------------
@@ -313,7 +321,7 @@ class ClusterOptions:
         False
     )
     ray_address: Annotated[
-        str | None, option("--ray-address", "ADDRESS", "Ray cluster, e.g. auto or ray://head:10001; says --ray too.")
+        str | None, option("--ray-address", "ADDRESS", "Ray cluster, e.g. auto or ray://head:10001; implies --ray.")
     ] = None
     workers: Annotated[
         int | None, option("--workers", "N", "Maximum number of Ray workers.", "what the cluster has room for")
@@ -355,11 +363,16 @@ class LoadingOptions:
         ),
     ] = None
     device: Annotated[
-        str | None, _model("--device", "NAME", "Where the model computes.", "cuda where there is one, else cpu")
+        str | None, _model("--device", "NAME", "Where the model computes.", "cuda if there is one, else cpu")
     ] = None
     confidence: Annotated[
         str | None,
-        _model("--confidence", "FILE", "When the document does not say: a file of fit-confidence.", "the model's own"),
+        _model(
+            "--confidence",
+            "FILE",
+            "File of fit-confidence: when to decline.",
+            "the model's own",
+        ),
     ] = None
 
 
@@ -368,7 +381,7 @@ class ComputeOptions:
     """Where a model computes that is measured by itself, without an index."""
 
     device: Annotated[
-        str, _model("--device", "NAME", "Where the model computes: auto (cuda where there is one), cpu, cuda.")
+        str, _model("--device", "NAME", "Where the model computes: auto (cuda if there is one), cpu, cuda.")
     ] = "auto"
     dtype: Annotated[
         str, _model("--dtype", "NAME", "Precision of the model: auto (by the device), float32, bfloat16, float16.")
@@ -400,7 +413,10 @@ class ProfileOptions:
     grain: Annotated[
         int | None,
         _encoding(
-            "--grain", "N", "Store one row for N tokens, those that matter most: smaller indexes.", "the profile's, 1"
+            "--grain",
+            "N",
+            "Store one row for N tokens, the most important ones: smaller indexes.",
+            "the profile's, 1",
         ),
     ] = None
     keep: Annotated[
@@ -434,7 +450,7 @@ class WhereOption:
         option(
             "--where",
             "KEY=VALUE",
-            "Only documents with this metadata; may be repeated. Several values of one key mean any of them.",
+            "Only documents with this metadata; may be repeated. Several values for one key mean any of them.",
             "all",
         ),
     ] = None
@@ -572,7 +588,7 @@ class AnswerOptions:
         ),
     ] = None
     instructions: Annotated[
-        str | None, _answer("--instructions", "TEXT", "What else the model is to heed in its answer.")
+        str | None, _answer("--instructions", "TEXT", "Further instructions for the model's answer.")
     ] = None
     max_new_tokens: Annotated[
         int | None,
@@ -588,13 +604,14 @@ class AnswerOptions:
         _answer(
             "--temperature",
             "T",
-            "0 = always the most likely token; above, sampling.",
+            "0 = always the most likely token; above 0, tokens are sampled.",
             f"{_GENERATION.temperature:g}",
         ),
     ] = None
-    top_p: Annotated[float | None, _answer("--top-p", "P", "Nucleus mass when sampling.", f"{_GENERATION.top_p:g}")] = (
-        None
-    )
+    top_p: Annotated[
+        float | None,
+        _answer("--top-p", "P", "Probability mass for sampling.", f"{_GENERATION.top_p:g}"),
+    ] = None
     top_k: Annotated[
         int | None, _answer("--top-k", "K", "Tokens considered when sampling; 0 = all.", str(_GENERATION.top_k))
     ] = None
@@ -605,7 +622,7 @@ class AnswerOptions:
         ),
     ] = None
     seed: Annotated[
-        int | None, _answer("--seed", "N", "Seed of the sampling; -1 draws a fresh one.", str(_GENERATION.seed))
+        int | None, _answer("--seed", "N", "Seed for sampling; -1 draws a new one each time.", str(_GENERATION.seed))
     ] = None
     stop: Annotated[
         list[str] | None, _answer("--stop", "TEXT", "End the answer before this text; may be repeated.")

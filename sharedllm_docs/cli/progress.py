@@ -20,12 +20,16 @@ _VERBS = {
     "commit": "Writing",
     "verify": "Checking",
     "fetch": "Fetching",
+    "convert": "Converting",
 }
 _BYTES = "bytes"
 
 
 class Step(Protocol):
-    """What the engine reports; see ``Progress`` of the Python API."""
+    """What the engine reports; see ``Progress`` of the Python API.
+
+    Without a ``unit`` nobody knows how far it is: the bar only moves.
+    """
 
     @property
     def stage(self) -> str: ...
@@ -83,18 +87,24 @@ def _listener(display: Bars, label: str) -> Listener:
             # begins at what is done already, so that resumed work does not count as speed
             name = _VERBS.get(step.stage, step.stage.capitalize())
             tasks[step.stage] = display.add_task(
-                one_line(f"{name} {label}"), total=step.total, completed=step.done, count=_count(step), speed=""
+                one_line(f"{name} {label}"), total=_total(step), completed=step.done, count=_count(step), speed=""
             )
             return
         task = tasks[step.stage]
-        display.update(task, completed=step.done, total=step.total, count=_count(step))
+        display.update(task, completed=step.done, total=_total(step), count=_count(step))
         speed = display.tasks[display.task_ids.index(task)].speed
         display.update(task, speed=_speed(speed, step.unit) if speed else "")
 
     return listen
 
 
+def _total(step: Step) -> int | None:
+    return step.total if step.unit else None
+
+
 def _count(step: Step) -> str:
+    if not step.unit:
+        return ""
     if step.unit == _BYTES:
         return f"{size_text(step.done)} of {size_text(step.total)}"
     return f"{step.done:,}/{step.total:,} {step.unit}"

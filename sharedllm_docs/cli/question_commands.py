@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -30,7 +30,8 @@ from sharedllm_docs.cli.options import (
 )
 from sharedllm_docs.cli.screen import Screen, clean, one_line, opened
 from sharedllm_docs.cli.staying import stay_of
-from sharedllm_docs.errors import ConfigError, QuestionError
+from sharedllm_docs.cli.units import count_text
+from sharedllm_docs.errors import ConfigError, InterruptedIngestion, QuestionError
 from sharedllm_docs.retrieval.query import Query
 
 if TYPE_CHECKING:
@@ -75,33 +76,58 @@ def ask(
 
     With --file the file is added first, unless it is there already: one command from a PDF to an answer. Of a new file,
     only what the question needs is encoded before the answer; the rest is read afterwards, for later questions. Ctrl-C
-    then, or --no-read-on, leaves it to them, or to `read`.
+    during this (or --no-read-on) leaves the rest to those questions, or to `read`, and is not an error.
     """
     keywords = _ask_keywords(scope, asked, answering)
     with opened(output) as screen:
         staying = stay_of(stay, screen)
         if not file:
-            refuse_without(reading, "--file", why="tells how a file is read")
-            if keep_source is not None:
-                raise ConfigError("--keep-source is about a file, and there is none.", remedy="Give --file.")
+            _refuse_file_options(reading, keep_source)
             index = backend.index_for_questions(location.index, screen, model, profile, staying)
             keys = []
         else:
-            from sharedllm_docs.cli.add_command import add_file
-
             settings = {"options": reading.read_options(), **keeping(keep_source)}
             with resumable_encoding(location.index):
                 index = backend.index_for_questions(location.index, screen, model, profile, staying, create=True)
-                added = [add_file(screen, index, name, encode="when-asked", **settings) for name in file]
-                keys = [one.document.key for main in added for one in (main, *main.attachments)]
+                keys = _added_keys(screen, index, file, settings)
             keywords["documents"] = [*keywords.get("documents", ()), *keys]
         answer(screen, index, sys.stdin.read() if question == "-" else question, keywords, stream=stream)
-        if keys and read_rest:
-            from sharedllm_docs.cli.index_commands import read_on
+        if read_rest:
+            _read_rest(screen, index, keys, location.index)
 
-            with resumable_encoding(location.index):
-                for key in dict.fromkeys(keys):
-                    read_on(screen, index, key)
+
+def _refuse_file_options(reading: ReadingOptions, keep_source: bool | None) -> None:
+    """Refuse options about a file where there is none."""
+    refuse_without(reading, "--file", why="tells how a file is read")
+    if keep_source is not None:
+        raise ConfigError("--keep-source is about a file, and there is none.", remedy="Give --file.")
+
+
+def _added_keys(screen: Screen, index: Index, files: Sequence[str], settings: Mapping[str, Any]) -> list[str]:
+    """Add the files, encoding nothing yet; returns the keys of their documents, attachments too, each once."""
+    from sharedllm_docs.cli.add_command import add_file
+
+    added = [add_file(screen, index, name, encode="when-asked", **settings) for name in files]
+    return list(dict.fromkeys(one.document.key for main in added for one in (main, *main.attachments)))
+
+
+def _read_rest(screen: Screen, index: Index, keys: Sequence[str], url: str) -> None:
+    """Read what the answer did not need. The answer is given: Ctrl-C is no failure then, and says what is left."""
+    from sharedllm_docs.cli.index_commands import read_on
+
+    try:
+        for key in keys:
+            info = index.document(key)
+            if info.unread_chunks:
+                left = f"{info.unread_chunks:,} of {count_text(info.chunks, 'chunk')} of {info.name}"
+                screen.report(f"Reading the rest for later questions: {left}. Ctrl-C stops it, --no-read-on omits it")
+                read_on(screen, index, key)
+    except (KeyboardInterrupt, InterruptedIngestion):
+        names = ", ".join(info.name for info in map(index.document, keys) if info.unread_chunks)
+        screen.note(
+            f"Stopped reading {names}; what was read is kept in {url}. Later questions read what they need, and "
+            "`sharedllm-docs read` reads the rest."
+        )
 
 
 @flattened
@@ -149,8 +175,8 @@ def chat(
 ) -> None:
     """Answer question after question, with the model kept in memory.
 
-    Questions are lines, typed at a prompt or read from stdin, until /quit or the end of the input. Each stands alone:
-    what was asked before is not part of it.
+    Each line is a question, typed at a prompt or read from stdin, until /quit or the end of the input. Every question
+    stands alone: earlier ones are not part of it.
 
     /docs lists the documents, /sources quotes the passages of the last answer, /help lists these commands. Ctrl-C stops
     an answer; at the prompt it leaves.
@@ -255,10 +281,12 @@ def _streamed(screen: Screen, stream: Stream[Answer]) -> Answer:
 
 
 def _print_sources(screen: Screen, result: Answer, *, brief: bool) -> None:
-    from sharedllm_docs.cli.render import effort_line
+    from sharedllm_docs.cli.render import effort_line, origin_line
 
     if result.citations or result.nearest:
         screen.print()
+        if origin := origin_line(result):
+            screen.print(origin)
         if not result.citations:
             screen.print("Nearest passages:")
         _print_citations(screen, result, brief=brief)

@@ -30,6 +30,7 @@ _COLUMNS = ("Key", "Pages", "Tokens", "Chunks", "Size", "Added", "Warnings")
 # what stands before a node; "split": not injected itself, something below it is
 _STYLES = {"taken": "bold green", "coarse": "yellow", "split": "", "left": "dim"}
 _INJECTED = ("taken", "coarse")
+_NAMED = 3  # documents of an answer that are named in one line
 _WORD = max(map(len, _STYLES))
 
 
@@ -55,6 +56,26 @@ def source_line(citations: Sequence[Citation]) -> str:
             known.append(place)
     named = (f"{name}, " + ", ".join(known) for name, known in places.items())
     return one_line("; ".join(named))
+
+
+def origin_line(answer: Answer) -> str:
+    """Which of several documents an answer stands on, and which others fit the question as well; "" of a single one."""
+    if not answer.documents or answer.counts.documents < 2:
+        return ""
+    stands = f"From {_several(answer.documents)}."
+    if not answer.alike:
+        return one_line(stands)
+    return one_line(
+        f"{stands} The question fits {_several(answer.alike)} as well: name the one you mean, "
+        "in the question or with --doc."
+    )
+
+
+def _several(names: Sequence[str]) -> str:
+    """``a.pdf``, ``a.pdf and b.pdf``, ``a.pdf, b.pdf, c.pdf and 9 others``."""
+    more = len(names) - _NAMED
+    shown = [*names[:_NAMED], *([f"{more:,} other{'s' if more > 1 else ''}"] if more > 0 else [])]
+    return " and ".join(filter(None, (", ".join(shown[:-1]), shown[-1])))
 
 
 def _sure(answer: Answer, behind: str = ", ") -> str:

@@ -24,7 +24,7 @@ IndexesOption = Annotated[
     ),
 ]
 ConfigOption = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="TOML file of these and further settings.")
+    Path | None, typer.Option("--config", metavar="FILE", help="TOML file with these and further settings.")
 ]
 
 
@@ -43,25 +43,25 @@ def serve(
     ] = None,
     port: Annotated[
         int | None,
-        typer.Option("--port", metavar="N", show_default="8000", help="Port to listen on; 0: a free one."),
+        typer.Option("--port", metavar="N", show_default="8000", help="Port to listen on; 0 takes a free one."),
     ] = None,
     api_key: Annotated[
         list[str] | None,
         typer.Option(
             "--api-key",
             metavar="KEY",
-            help="Answer only requests with this key, or with the key of this hash (sha256:...); may be repeated.",
+            help="Answer only requests with this key, or the key with this hash (sha256:...); may be repeated.",
         ),
     ] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Let everyone in, on any address.")] = False,
-    create: Annotated[bool, typer.Option("--create", help="Make an index that is not there.")] = False,
+    create: Annotated[bool, typer.Option("--create", help="Make an index that is not there yet.")] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Answer questions over HTTP: in a browser, by the OpenAI dialect, and by MCP.
+    """Answer questions over HTTP: in a browser, through an OpenAI-style API, and through MCP.
 
-    The page is at the address that is printed, the OpenAI dialect under /v1, MCP at /mcp. docs/server.md tells all
-    settings; each is also an environment variable, as SHAREDLLM_DOCS_SERVE_PORT.
+    The page is at the address that is printed, the OpenAI-style API under /v1, MCP at /mcp. docs/server.md lists all
+    settings; each can also be set by an environment variable, such as SHAREDLLM_DOCS_SERVE_PORT.
     """
     with opened(output) as screen:
         check_extra()
@@ -86,7 +86,7 @@ def serve(
 
 @flattened
 def api_key(output: OutputOptions) -> None:
-    """Make an API key for `serve`, and the hash of it that settings hold.
+    """Make an API key for `serve`, and its hash for the settings.
 
     The key is for those who ask; the server needs only the hash.
     """
@@ -107,11 +107,11 @@ def mcp(
     index: IndexesOption = None,
     files: Annotated[
         Path | None,
-        typer.Option("--files", metavar="DIR", help="Let documents of this folder be added by their path in it."),
+        typer.Option("--files", metavar="DIR", help="Allow documents in this folder to be added, by their path in it."),
     ] = None,
     config: ConfigOption = None,
 ) -> None:
-    """Answer programs of this machine by the Model Context Protocol, over stdin and stdout.
+    """Answer programs on this machine through the Model Context Protocol, over stdin and stdout.
 
     Tools: ask, search, list_documents, add_document; pages are resources. `serve` offers the same at /mcp.
     """

@@ -37,7 +37,7 @@ def status(output: OutputOptions, index: _Index = None) -> None:
 
 @flattened
 def stop(output: OutputOptions, index: _Index = None) -> None:
-    """End the processes that keep a model in memory, each after the answer in hand."""
+    """End the processes that keep a model in memory, each after its current answer."""
     with opened(output) as screen:
         found, others = _chosen(index)
         stopped = [one for one in found if one.stop()]

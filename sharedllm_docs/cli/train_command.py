@@ -36,8 +36,8 @@ def train(
 ) -> None:
     """Train an adapter.
 
-    The same command again continues where the last one stopped, be it by --max-minutes, Ctrl-C or anything else. The
-    adapter is in DIR/checkpoint/adapter, for --adapter.
+    The same command, run again, continues where the last one stopped, whether by --max-minutes, Ctrl-C or anything
+    else. The adapter is in DIR/checkpoint/adapter; give it to --adapter.
     """
     with opened(output) as screen, resumable(f"the last checkpoint in {out} is kept"):
         ended = workshop.train(

@@ -8,7 +8,6 @@ embedded default.
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from sharedllm_docs.checks import json_of
 from sharedllm_docs.config import Profile
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.sentences import sentence_spans
@@ -156,7 +156,7 @@ def read_questions(path: str | Path) -> list[OwnQuestion]:
         if not line.strip():
             continue
         try:
-            fields = json.loads(line)
+            fields = json_of(line)
             made = OwnQuestion(fields["question"], fields["answer"], fields.get("evidence", ""))
             usable = all(isinstance(text, str) for text in vars(made).values())
         except (ValueError, KeyError, TypeError, AttributeError):

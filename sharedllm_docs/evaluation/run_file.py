@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from sharedllm_docs.checks import json_of
 from sharedllm_docs.errors import EvaluationError
 
 SCHEMA = 1
@@ -88,8 +89,8 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         if not line:
             continue
         try:
-            values.append(json.loads(line))
-        except json.JSONDecodeError as error:
+            values.append(json_of(line))
+        except ValueError as error:
             if number == len(lines):  # no line feed behind it
                 break
             raise EvaluationError(

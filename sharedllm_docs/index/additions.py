@@ -11,10 +11,11 @@ from typing import Any
 from sharedllm_docs.documents.boxes import Places
 from sharedllm_docs.documents.document import PLACING_READERS, Document
 from sharedllm_docs.documents.readers.base import UNREAD_CODES
-from sharedllm_docs.documents.readers.identify import Identity
+from sharedllm_docs.documents.readers.identify import Identity, identify
+from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.read import warn_of_losses
 from sharedllm_docs.errors import StoreError
-from sharedllm_docs.index.ingest import Ingested, Ingestion, Report
+from sharedllm_docs.index.ingest import Ingested, Ingestion, Report, Source, read_source
 from sharedllm_docs.index.library import Library
 from sharedllm_docs.index.reading import Encode, Reading
 from sharedllm_docs.index.sources import NOT_KEPT, Kept
@@ -71,6 +72,24 @@ class Addition:
     encode: Encode
     reading: Reading
     strict: bool = False
+
+    def read(
+        self,
+        source: Source,
+        name: str | None,
+        options: ReadOptions,
+        metadata: Mapping[str, str] | None,
+        report: Report,
+        begun: float,
+        kept: Kept,
+    ) -> AddedDocument:
+        """Read a source and add its document, unless it is there already; arguments and errors as for ``Index.add``."""
+        identity = None if isinstance(source, Document) else identify(source, name=name, options=options)
+        added = self.known(identity, options.max_pages, begun, report, kept) if identity is not None else None
+        if added is not None:
+            return added
+        document = read_source(source, name=name, options=options, metadata=metadata, report=report)
+        return self.run(document, report, begun, kept)
 
     def run(self, document: Document, report: Report, begun: float, kept: Kept = NOT_KEPT) -> AddedDocument:
         """Add a document.

@@ -18,10 +18,13 @@ from sharedllm_docs.index.weighing import declining, not_said_ids, watched_layer
 from sharedllm_docs.injection.decoder import InjectedDecoder, Injection, positions_of
 from sharedllm_docs.injection.generate import Generated, Piece, finished, generate, texts
 from sharedllm_docs.model.shared_llm import SharedLLM
-from sharedllm_docs.retrieval.answer import NOT_SAID, Answer, Citation, Counts, Timings
+from sharedllm_docs.retrieval.amounts import Amount
+from sharedllm_docs.retrieval.answer import NOT_SAID, Answer, Citation, Counts, Timings, holds_answer
 from sharedllm_docs.retrieval.cite import cite
+from sharedllm_docs.retrieval.editing import Editor
 from sharedllm_docs.retrieval.evidence import Quoted, evidence_text, quoted, quoted_row
 from sharedllm_docs.retrieval.marks import Marker
+from sharedllm_docs.retrieval.origin import origin
 from sharedllm_docs.retrieval.prepared import PreparedDocument
 from sharedllm_docs.retrieval.query import FULL_BUDGET, Query
 from sharedllm_docs.retrieval.searcher import Searcher, Selection
@@ -131,7 +134,7 @@ class Engine:
         self.all_signs = True
         one = self.prepare(query)
         result = finished(self._generate([one]))[0] if one.injection is not None else None
-        return self._marked_answer(one, result), self._signs(one, result), one.states
+        return self._edited_answer(one, result), self._signs(one, result), one.states
 
     def ask_many(self, queries: Sequence[Query]) -> list[Answer]:
         """Answer questions, decoded together in batches of equal generation settings."""
@@ -139,7 +142,7 @@ class Engine:
         done: dict[int, Generated] = {}
         for batch in self._batches([one for one in asked if one.injection is not None]):
             done |= dict(zip(map(id, batch), finished(self._generate(batch)), strict=True))
-        return [self._marked_answer(one, done.get(id(one))) for one in asked]
+        return [self._edited_answer(one, done.get(id(one))) for one in asked]
 
     def stream(self, query: Query) -> Stream[Answer]:
         """Answer one question piece by piece."""
@@ -150,10 +153,8 @@ class Engine:
                 yield NOT_SAID
                 return self.answer(one, None)
             written = texts(self._generate([one]))
-            marker = self.marker(one)
-            if marker is None:
-                return self.answer(one, (yield from written)[0])
-            return self.answer(one, (yield from marker.through(written))[0], marker)
+            editor = self.editor(one)
+            return self.answer(one, (yield from editor.through(written))[0], editor)
 
         # finding quotes takes as long as loading rows, and the first piece does not wait for what few readers want
         return Stream(pieces(), lambda: self.sources(one))
@@ -285,11 +286,19 @@ class Engine:
         short = query.style in (None, "short") and not query.instructions
         return self.llm if short else self.llm.untrained
 
-    def marker(self, one: Asked) -> Marker | None:
-        """Marks the sentences of a full answer."""
-        if one.query.style != "full":
-            return None
-        return Marker(one.selection, one.query.retrieval.max_citations)
+    def editor(self, one: Asked) -> Editor:
+        """Marks the sentences of a full answer, and makes an amount whole that a short one is."""
+        limit = one.query.retrieval.max_citations
+        if one.query.style == "full":
+            return Marker(one.selection, limit)
+        if one.query.instructions:  # they may ask for the number alone
+            return Editor()
+        return Amount(one.query.question, lambda answer: self._source_of(one, answer))
+
+    def _source_of(self, one: Asked, answer: str) -> str:
+        """The sentence that an answer is taken from, or ""."""
+        found = cite(one.selection, one.query.question, answer, 1)
+        return found[0].quote if found and holds_answer(found[0].quote, answer) else ""
 
     def _select(self, query: Query, question_tokens: int) -> Selection:
         settings = query.retrieval
@@ -422,30 +431,33 @@ class Engine:
         for one, result, declined, alone in zip(batch, results, not_said, without, strict=True):
             one.likelihoods = Likelihoods(tuple(result.logprobs), declined, alone)
 
-    def _marked_answer(self, one: Asked, result: Generated | None) -> Answer:
-        marker = self.marker(one) if result is not None else None
-        if marker is None or result is None:
-            return self.answer(one, result)
-        marker.add(result.text)
-        marker.finish()
-        return self.answer(one, result, marker)
+    def _edited_answer(self, one: Asked, result: Generated | None) -> Answer:
+        if result is None:
+            return self.answer(one, None)
+        editor = self.editor(one)
+        editor.add(result.text)
+        editor.finish()
+        return self.answer(one, result, editor)
 
-    def answer(self, one: Asked, result: Generated | None, marker: Marker | None = None) -> Answer:
-        """The answer made of what was written (None below the floor) and, in the style ``full``, of its marks."""
+    def answer(self, one: Asked, result: Generated | None, editor: Editor | None = None) -> Answer:
+        """The answer made of what was written (None below the floor), as it was edited."""
         selection, question = one.selection, one.query.question
-        text = (marker.text if marker else result.text).strip() if result else NOT_SAID
+        text = (editor.text if editor else result.text).strip() if result else NOT_SAID
         confidence = self._confidence(one, result)
         says = result is not None and _says(text)
         said = says and not self._declines(one, confidence)
-        marked = tuple(marker.citations) if marker and said else ()
+        marked = tuple(editor.citations) if editor and said else ()
         passages = marked or cite(selection, question, text if said else "", one.query.retrieval.max_citations)
+        documents, alike = origin(selection, passages, text, every=bool(marked)) if said else ((), ())
         before = one.select_seconds + one.encode_seconds + one.load_seconds
         return Answer(
             question=question,
             text=text if said or not says else NOT_SAID,
             draft=result.text.strip() if result and says and not said else "",
             citations=passages if said else (),
-            marks=_marks(marker) if marked and marker else (),
+            marks=_marks(editor) if marked and editor else (),
+            documents=documents,
+            alike=alike,
             nearest=() if said else passages,
             found=said,
             confidence=confidence,
@@ -472,10 +484,10 @@ class Engine:
         )
 
 
-def _marks(marker: Marker) -> tuple[tuple[int, int, int], ...]:
+def _marks(editor: Editor) -> tuple[tuple[int, int, int], ...]:
     """Marks as they stand in the answer, whose white space at the ends is left out."""
-    before = len(marker.text) - len(marker.text.lstrip())
-    return tuple((start - before, end - before, number) for start, end, number in marker.marks)
+    before = len(editor.text) - len(editor.text.lstrip())
+    return tuple((start - before, end - before, number) for start, end, number in editor.marks)
 
 
 def _says(text: str) -> bool:

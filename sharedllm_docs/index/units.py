@@ -23,7 +23,8 @@ from sharedllm_docs.documents.readers.options import ReadKeywords, ReadOptions, 
 from sharedllm_docs.documents.tree import ContextTree, RowLayout
 from sharedllm_docs.errors import ChunksMissingError, ConfigError
 from sharedllm_docs.index.additions import Addition
-from sharedllm_docs.index.index import LOCK_TIMEOUT, Index
+from sharedllm_docs.index.contents import LOCK_TIMEOUT
+from sharedllm_docs.index.index import Index
 from sharedllm_docs.index.ingest import Ingestion, Progress, Report, Source, read_source
 from sharedllm_docs.index.sources import NOT_KEPT, Kept, check_keeping, held_source, local_path
 from sharedllm_docs.index.views import AddedDocument

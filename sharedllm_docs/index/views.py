@@ -35,12 +35,12 @@ class DocumentInfo:
         title: the title in its metadata, or "".
         issues: what was lost or guessed while reading.
         metadata: strings found in the file or given by the caller.
-        unread_chunks: number of chunks whose rows are not encoded yet. The document can be asked all the same: what a
-            question needs is encoded then.
-        boxes: whether it is known where the text stands on the pages (``Citation.boxes``). A document that an earlier
-            version read gets them when its file is added again; nothing is encoded anew.
-        source: where the file that it was read from is: ``kept`` in the index, ``path`` (where it was, unless it was
-            moved since), or "" for neither.
+        unread_chunks: number of chunks whose rows are not encoded yet. The document can be asked anyway: what a
+            question needs is encoded first.
+        boxes: whether it is known where the text stands on the pages (``Citation.boxes``). A document that was read by
+            an earlier version gets its boxes when its file is added again; nothing is encoded again.
+        source: where the file is that it was read from: ``kept`` (in the index), ``path`` (where it was, unless it has
+            been moved), or "" for neither.
     """
 
     key: str
@@ -65,16 +65,16 @@ class AddedDocument:
 
     Attributes:
         document: the document as it is in the index now.
-        new: False when it was there already; then no more was done than to encode what was not read of it yet.
+        new: False if it was there already; then at most the chunks that were not read yet were encoded.
         chunks_encoded: number of chunks that the model encoded.
         chunks_reused: number of chunks found in the store (resumed, shared or unchanged after an edit).
         seconds: time from reading to commit.
         tokens_per_second: speed of the whole ingestion, reading and embedding included; 0 when nothing was encoded.
         stage_seconds: wall time by stage (``read``, ``tokenize``, ``encode``, ``store``, ``embed``, ``commit``).
-        replaced: keys of the documents of the same name that were taken out.
-        metadata_updated: whether a document that was there already was given other metadata.
-        renamed_from: the name that a document had which was there already under another; "" otherwise.
-        attachments: the files inside it that were read as documents of their own (``attachments=True``).
+        replaced: keys of the documents of the same name that it replaced.
+        metadata_updated: whether the metadata of a document that was there already were changed.
+        renamed_from: its earlier name, if it was there already under another name; otherwise "".
+        attachments: the files inside it that were read as separate documents (``attachments=True``).
         unread: (name, reason) of the files inside it that could not be read.
     """
 
@@ -98,7 +98,7 @@ class AddedFiles:
 
     Attributes:
         added: the documents, in the order in which they were found; attached files are inside theirs.
-        skipped: (name, reason) of what is no document: unknown formats, ignored and hidden files, empty ones.
+        skipped: (name, reason) of files that are not documents: unknown formats, ignored, hidden and empty files.
         failed: (name, error) of documents that could not be read.
     """
 

@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from sharedllm_docs.architectures.base import Architecture
+from sharedllm_docs.checks import json_of
 from sharedllm_docs.config import Profile, PromptStart, RetrievalConfig
 from sharedllm_docs.errors import AdapterError
 from sharedllm_docs.injection.cross_attention import CrossAttention
@@ -212,7 +213,7 @@ class Adapter:
             raise AdapterError(f"The adapter in {folder} lacks {missing[0]}.", remedy="Fetch or convert it again.")
         state = Snapshot.of(folder, CONFIG_FILE, "adapter*.safetensors")
         try:
-            settings = json.loads(config.read_text(encoding="utf-8"))
+            settings = json_of(config.read_text(encoding="utf-8"))
             weights = {name: tensor for file in files for name, tensor in load_file(file).items()}
             return cls(
                 Profile.from_dict(settings["profile"]),

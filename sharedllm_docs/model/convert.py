@@ -7,7 +7,6 @@ node at a uniform stride, and encodes every node alone.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
+from sharedllm_docs.checks import json_of
 from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import AdapterError
 from sharedllm_docs.model.adapter import LOWER, Adapter
@@ -62,7 +62,7 @@ def _read(source: Path) -> tuple[dict[str, Any], dict[str, torch.Tensor]]:
             f"{source} holds no checkpoint (config.json and *.safetensors).", remedy="Give the checkpoint's folder."
         )
     try:
-        settings = json.loads((source / "config.json").read_text(encoding="utf-8"))
+        settings = json_of((source / "config.json").read_text(encoding="utf-8"))
         weights = {name: tensor for file in files for name, tensor in load_file(file).items()}
     except (ValueError, SafetensorError) as error:
         raise AdapterError(f"The checkpoint in {source} is damaged: {error}", remedy="Fetch it again.") from error

@@ -1,14 +1,18 @@
 """Turns a GGUF file into a model folder as transformers writes it: config, tokenizer, chat template, safetensors.
 
-Weights go from one file to the other some rows at a time, so memory does not grow with the model. transformers' own
-reader has all of them in float32 at once. The numbers are the same.
+Weights go from one file to the other some rows at a time, on every core, so memory does not grow with the model.
+transformers' own reader has all of them in float32 at once. The numbers are the same.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +48,18 @@ class _Source:
         """Rows first; GGUF counts the other way round."""
         return [int(size) for size in reversed(self.tensor.shape)]
 
-    def blocks(self, dtype: torch.dtype) -> Iterator[bytes]:
-        """The values as bytes, some rows at a time."""
+    def blocks(self, dtype: torch.dtype) -> Iterator[Callable[[], bytes]]:
+        """Calls that give the values as bytes, each some rows; any thread may make them."""
+        step = max(1, _VALUES_AT_ONCE // int(np.prod(self.shape[1:], dtype=np.int64)))
+        for start in range(0, len(self.tensor.data), step):
+            rows = slice(start, start + step) if self.order is None else self.order[start : start + step]
+            yield partial(self._block, rows, dtype)
+
+    def _block(self, rows: slice | NDArray[np.int64], dtype: torch.dtype) -> bytes:
         from gguf import dequantize
 
-        data = self.tensor.data
-        step = max(1, _VALUES_AT_ONCE // int(np.prod(self.shape[1:], dtype=np.int64)))
-        for start in range(0, len(data), step):
-            rows = slice(start, start + step) if self.order is None else self.order[start : start + step]
-            values = np.array(dequantize(data[rows], self.tensor.tensor_type), dtype=np.float32)
-            yield torch.from_numpy(values).to(dtype).view(torch.uint8).numpy().tobytes()
+        values = np.array(dequantize(self.tensor.data[rows], self.tensor.tensor_type), dtype=np.float32)
+        return torch.from_numpy(values).to(dtype).view(torch.uint8).numpy().tobytes()
 
 
 def convert_gguf(
@@ -89,6 +95,20 @@ def convert_gguf(
     model.config.architectures = [type(model).__name__]
     model.config.save_pretrained(out)
     model.generation_config.save_pretrained(out)
+
+
+def left_out(file: Path) -> tuple[int, int]:
+    """First byte of the file, and one past the last, that conversion as ``tied`` does not read.
+
+    They hold the coarser copy of a matrix that is embedding and head; (0, 0) where the file has one copy.
+    """
+    from gguf import GGUFReader
+
+    copies = [tensor for tensor in GGUFReader(file).tensors if tensor.name in (_EMBEDDING, _HEAD)]
+    if len(copies) < 2:
+        return 0, 0
+    coarser = min(copies, key=lambda one: (one.n_bytes, one.name == _EMBEDDING))
+    return int(coarser.data_offset), int(coarser.data_offset + coarser.n_bytes)
 
 
 def _config(file: Path) -> Any:
@@ -168,6 +188,18 @@ def _write(sources: dict[str, _Source], file: Path, dtype: str) -> None:
     text += b" " * (-len(text) % 8)
     with file.open("wb") as sink:
         sink.write(len(text).to_bytes(8, "little") + text)
-        for _, source in sorted(sources.items()):
-            for block in source.blocks(kind):
-                sink.write(block)
+        blocks = (block for _, source in sorted(sources.items()) for block in source.blocks(kind))
+        for values in _made_ahead(blocks, os.cpu_count() or 1):
+            sink.write(values)
+
+
+def _made_ahead(calls: Iterable[Callable[[], bytes]], workers: int) -> Iterator[bytes]:
+    """What the calls return, in order; as many as there are workers are made while one is taken."""
+    waiting: deque[Future[bytes]] = deque()
+    with ThreadPoolExecutor(workers) as pool:
+        for call in calls:
+            waiting.append(pool.submit(call))
+            if len(waiting) > workers:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()

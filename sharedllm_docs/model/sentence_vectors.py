@@ -6,7 +6,6 @@ speed). Other kinds of models are refused.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn.functional import normalize
+
+from sharedllm_docs.checks import json_of
 
 PIPELINE = ("Transformer", "Pooling", "Normalize")
 
@@ -103,4 +104,4 @@ def _check_kind(folder: Path) -> None:
 
 
 def _settings(file: Path) -> Any:
-    return json.loads(file.read_text(encoding="utf-8"))
+    return json_of(file.read_text(encoding="utf-8"))

@@ -43,7 +43,7 @@ from sharedllm_docs.model.loading import (
 from sharedllm_docs.model.messages import NEXT_TURN, Message, chat_ids
 from sharedllm_docs.model.prompt import PromptTemplate
 from sharedllm_docs.model.turns import TurnLock
-from sharedllm_docs.model.zoo import DEFAULT_MODEL, EMBEDDED, ensure
+from sharedllm_docs.model.zoo import DEFAULT_MODEL, EMBEDDED, EmbeddedModel, ensure
 from sharedllm_docs.retrieval.confidence import Confidence, confidence_of
 from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.streams import AsyncStream, Stream
@@ -172,12 +172,9 @@ class SharedLLM:
         place = device_of(device)
         kind = dtype_of(dtype, place)
         embedded = DEFAULT_MODEL if name_or_path is None else EMBEDDED.get(str(name_or_path))
-        judged = NO_FILES if confidence is None else Snapshot.of(Path(confidence).parent, Path(confidence).name)
-        judge = None if confidence is None else Confidence.load(confidence)
+        judge, judged = _decision(confidence)
         loaded = load_adapter(adapter, embedded.name if embedded else "", profile)
-        chosen = choose_profile(profile, loaded)
-        if embedded is not None and chosen.name == "prefix" and chosen.layers is None:
-            chosen = replace(chosen, layers=embedded.layers)
+        chosen = _with_layers(choose_profile(profile, loaded), embedded)
         source = ensure(embedded, report=report) if embedded else name_or_path
         folder = Path(str(source))
         weight_files, tokenizer_files = Snapshot.of(folder, "*.safetensors"), Snapshot.of(folder, *TOKENIZER_FILES)
@@ -498,3 +495,19 @@ class SharedLLM:
             quantisation=str(getattr(self.upper.config, "quantization_config", None) or "") or None,
             embedder=self.embedder.digest,
         )
+
+
+def _decision(confidence: str | Path | None) -> tuple[Confidence | None, Snapshot]:
+    """The decision of a file, if one is named, and a snapshot of the file."""
+    if confidence is None:
+        return None, NO_FILES
+    file = Path(confidence)
+    snapshot = Snapshot.of(file.parent, file.name)  # before it is read: what changes meanwhile is noticed later
+    return Confidence.load(confidence), snapshot
+
+
+def _with_layers(profile: Profile, embedded: EmbeddedModel | None) -> Profile:
+    """A profile whose layers nobody named, with those in which an embedded model reads its context."""
+    if embedded is None or profile.name != "prefix" or profile.layers is not None:
+        return profile
+    return replace(profile, layers=embedded.layers)

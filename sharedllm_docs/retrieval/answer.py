@@ -15,7 +15,7 @@ NOT_SAID = "The document does not say."
 
 @dataclass(frozen=True)
 class Citation:
-    """A quoted sentence or line of an injected node; where the node cuts it, the quote goes on to its end.
+    """A sentence or line quoted from an injected node, whole even where the node ends inside it.
 
     Attributes:
         document: name of the document.
@@ -25,7 +25,7 @@ class Citation:
         page_label: printed label of that page, or "".
         char_start: first character of the quote in the document's canonical text.
         char_end: one past its last character.
-        quote: the quoted text as it is printed, white space folded: of a table's row without the repeated heads.
+        quote: the quoted text as it is printed, with white space folded; a row of a table without repeated heads.
         section: title of its section, or "".
         score: relevance of the passage to the question, 0 to 1.
         chunk: index of its chunk in the document.
@@ -33,8 +33,8 @@ class Citation:
         node: index of the node in its level.
         section_path: titles of its section and of those around it, outermost first.
         page_word: what the document's pages are: ``page``, ``slide``, ``sheet``; "" where its format has none.
-        boxes: where the quote stands: rectangles in PDF points, one a line, over page breaks too. Empty where the
-            format has no pages, or an earlier version read the document (``DocumentInfo.boxes``).
+        boxes: where the quote stands: rectangles in PDF points, one for each line, also across a page break. Empty if
+            the format has no pages, or the document was read by an earlier version (``DocumentInfo.boxes``).
     """
 
     document: str
@@ -124,13 +124,16 @@ class Answer:
         citations: passages of the injected nodes, best first; empty when ``found`` is False.
         found: False if the documents do not say it: nothing in them was relevant enough to ask the model, the model
             said so, or ``confidence`` is below the model's threshold (``RetrievalConfig.min_confidence``).
-        nearest: when ``found`` is False, the passages nearest to the question, best first, for a reader who wants to
-            look for themselves. The answer does not rest on them.
-        confidence: how sure it is that the documents answer the question and the answer rests on them, 0 to 1. Fitted
-            on questions of which four in five had an answer. None for a summary, which answers no question.
-        draft: what the model had written where the confidence was too low to give it as the answer; otherwise "".
+        nearest: when ``found`` is False, the passages nearest to the question, best first, for readers who want to
+            look for themselves. The answer is not based on them.
+        confidence: how sure it is that the documents answer the question and that the answer is based on them, 0 to 1.
+            Fitted on questions of which four in five had an answer. None for a summary, which answers no question.
+        draft: what the model wrote, if the confidence was too low to give it as the answer; otherwise "".
         marks: (start, end, number) of each mark in ``text``, in the style ``full``: ``[2]`` stands for the second of
-            ``citations``. Other numbers in brackets are the text's own.
+            ``citations``. Other numbers in brackets belong to the text itself.
+        documents: names of the documents that the answer is based on; empty when ``found`` is False.
+        alike: names of other documents that fit the question as well, best first: the question may have meant one of
+            them. Empty when ``found`` is False.
         relevance: relevance of the best leaf, 0 to 1 (compare ``RetrievalConfig.relevance_floor``).
         finish_reason: ``stop``, ``length`` or ``not-found``.
         timings: seconds of each step.
@@ -149,13 +152,15 @@ class Answer:
     confidence: float | None = 1.0
     draft: str = ""
     marks: tuple[tuple[int, int, int], ...] = ()
+    documents: tuple[str, ...] = ()
+    alike: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return self.text
 
     @property
     def pages(self) -> tuple[int, ...]:
-        """Numbers of the cited pages, best first, each once; a quote over a page break cites both pages."""
+        """Numbers of the cited pages, best first, each once; a quote across a page break cites both pages."""
         cited = (range(citation.page, citation.last_page + 1) for citation in self.citations)
         return tuple(dict.fromkeys(page for pages in cited for page in pages))
 
@@ -253,6 +258,12 @@ def _together(
     ]
     fitting = [(a, b) for a, b in runs if b - a <= limit]
     return min(fitting, key=lambda run: run[1] - run[0], default=spans[best])
+
+
+def holds_answer(quote: str, answer: str) -> bool:
+    """Whether a quote holds every word of an answer that counts."""
+    said = _answer_words(answer)
+    return bool(said) and said <= words(quote)
 
 
 def _answer_words(answer: str) -> set[str]:

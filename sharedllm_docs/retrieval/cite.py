@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import bisect
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.sentences import goes_on, quotable_spans
 from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.retrieval.answer import Citation, Quote, best_quote, fold
-from sharedllm_docs.retrieval.prepared import Leaf, PreparedDocument
-from sharedllm_docs.retrieval.searcher import Selection
-from sharedllm_docs.retrieval.selection import SelectedNode
+from sharedllm_docs.retrieval.searcher import InjectedLeaf, Selection
 
 _LOOK = 16
 """Leaves, best first, in which the answer is looked for when the best one does not hold it."""
@@ -91,33 +89,17 @@ class _Apropos:
         return found.offered.score >= _LOW * self._best or not self._words.isdisjoint(terms(found.text))
 
 
-@dataclass(frozen=True)
-class _Offered:
-    """A leaf of an injected node, with its relevance."""
-
-    node: SelectedNode
-    document: PreparedDocument
-    leaf: Leaf
-    score: float
-
-
-def _offered(selection: Selection) -> list[_Offered]:
+def _offered(selection: Selection) -> list[InjectedLeaf]:
     """The leaves of the injected nodes, best first."""
-    scores = {(candidate.document, candidate.chunk): candidate.leaf_scores for candidate in selection.candidates}
-    offered = []
-    for node in selection.nodes:
-        document = selection.documents[node.document]
-        for number in document.trees[node.chunk].tree.leaves_of(node.node):
-            leaf = document.leaves[document.first_leaf[node.chunk] + number]
-            offered.append(_Offered(node, document, leaf, round(scores[node.document, node.chunk][number], 6)))
-    return sorted(offered, key=lambda one: (-one.score, one.document.document.name, one.leaf.char_start))
+    rounded = (replace(one, score=round(one.score, 6)) for one in selection.leaves())
+    return sorted(rounded, key=lambda one: (-one.score, one.document.document.name, one.leaf.char_start))
 
 
 @dataclass(frozen=True)
 class _Found:
     """A leaf and its quote, whose places count in the document's text."""
 
-    offered: _Offered
+    offered: InjectedLeaf
     quote: Quote
 
     @property
@@ -126,7 +108,7 @@ class _Found:
         return self.offered.document.document.text[self.quote.start : self.quote.end]
 
 
-def _quotes(offered: Iterable[_Offered], question: str, answer: str) -> Iterator[_Found]:
+def _quotes(offered: Iterable[InjectedLeaf], question: str, answer: str) -> Iterator[_Found]:
     """A quote of each leaf that has any text, each quote once."""
     seen = set()
     for one in offered:

@@ -20,7 +20,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sharedllm_docs.checks import json_of
 from sharedllm_docs.errors import ConfigError
+from sharedllm_docs.retrieval.signs import AFTER, BEFORE, GAIN, MATCH, NOT_SAID_SIGN, PROBE
 
 SCHEMA = 2
 READ = frozenset((1, SCHEMA))
@@ -29,7 +31,6 @@ FOLDER = Path(__file__).with_name("calibrated")
 GENERIC = "generic"
 LARGEST = 1e9
 """Numbers of a file lie between this and its negative, and spreads above its inverse: no sum of them overflows."""
-_PROBE = "probe"
 
 
 @dataclass(frozen=True)
@@ -110,10 +111,10 @@ class Confidence:
     Attributes:
         before: from the signs that are there before the model is asked.
         after: from all signs.
-        early: below this value of ``before`` the model is not asked.
-        threshold: below this value of ``after`` the answer is declined.
-        notes: what it was fitted on, and what it reached there.
-        probe: gives the sign ``probe`` from the model's hidden states; None for a decision without it.
+        early: if ``before`` is below this value, the model is not asked.
+        threshold: if ``after`` is below this value, the answer is declined.
+        notes: what it was fitted on, and how well it did there.
+        probe: computes the sign ``probe`` from the model's hidden states; None for a decision without it.
     """
 
     before: Logistic
@@ -124,12 +125,12 @@ class Confidence:
     probe: Probe | None = None
 
     def uses(self, sign: str) -> bool:
-        """Whether a sign counts for the decision; one that does not need not be computed."""
+        """Whether the decision uses a sign; signs that it does not use need not be computed."""
         return sign in self.after.signs
 
     @property
     def fitted(self) -> bool:
-        """Whether it was fitted to one model; the generic decision never spares a model the question."""
+        """Whether it was fitted to one model. The generic decision always asks the model."""
         return self.early > 0
 
     def to_dict(self) -> dict[str, Any]:
@@ -154,11 +155,11 @@ class Confidence:
         schema = held["schema"]
         if type(schema) is not int or schema not in READ:
             raise ValueError(f"its schema is {_shown(schema)}, this version reads up to {SCHEMA}")
-        parts = {name: _logistic(held[name], name) for name in ("before", "after")}
+        parts = {name: _logistic(held[name], name, known) for name, known in _KNOWN.items()}
         early, threshold = (_number(held[name], repr(name), 0, 1) for name in ("early", "threshold"))
         probe = Probe.of(held["probe"]) if "probe" in held else None
-        if probe is None and any(_PROBE in part.signs for part in parts.values()):
-            raise ValueError(f"it weighs the sign {_PROBE!r} and has no probe that gives it")
+        if probe is None and any(PROBE in part.signs for part in parts.values()):
+            raise ValueError(f"it weighs the sign {PROBE!r} and has no probe that gives it")
         return cls(**parts, early=early, threshold=threshold, notes=_object(held["notes"], "'notes'"), probe=probe)
 
     @classmethod
@@ -169,19 +170,24 @@ class Confidence:
             ConfigError: there is none, or it is damaged or of a newer version.
         """
         try:
-            return cls._of(json.loads(Path(path).read_text(encoding="utf-8")))
-        except (OSError, ValueError, RecursionError) as error:
-            reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+            return cls._of(json_of(Path(path).read_text(encoding="utf-8")))
+        except (OSError, ValueError) as error:
             raise ConfigError(
-                f"The confidence file {str(path)!r} cannot be used: {reason}.",
+                f"The confidence file {str(path)!r} cannot be used: {error}.",
                 remedy="Make one with sharedllm-docs fit-confidence, or leave it out.",
             ) from error
 
 
-def _logistic(values: Any, part: str) -> Logistic:
+_KNOWN = {"before": BEFORE, "after": (*BEFORE, *AFTER, NOT_SAID_SIGN, GAIN, MATCH, PROBE)}
+"""The signs that each part may weigh; a sign that is never there would count as usual, and weigh nothing."""
+
+
+def _logistic(values: Any, part: str, known: Sequence[str]) -> Logistic:
     held = _object(values, part, ("intercept", "signs"))
     signs = {}
     for name, numbers in _object(held["signs"], f"the signs of {part!r}").items():
+        if name not in known:
+            raise ValueError(f"{part!r} weighs {_shown(name)}, which is not one of its signs ({', '.join(known)})")
         if len(_list(numbers, f"the sign {name!r}")) != 3:
             raise ValueError(f"the sign {name!r} is {_shown(numbers)}, not three numbers: mean, spread and weight")
         mean, spread, weight = numbers

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Generator
-from typing import TypeVar
 
 from sharedllm_docs.documents.sentences import sentence_spans
-from sharedllm_docs.retrieval.answer import Citation
 from sharedllm_docs.retrieval.cite import bears_out, support
+from sharedllm_docs.retrieval.editing import Editor
 from sharedllm_docs.retrieval.searcher import Selection
-
-T = TypeVar("T")
-
 
 _OWN = r"\[\d+(?:\s*,\s*\d+)*\]"
 _BEHIND = re.compile(rf"(?<=[.!?])(?:[ \t]*{_OWN})+")
@@ -20,7 +15,7 @@ _BEFORE_END = re.compile(rf"(?:\s+{_OWN})+(?=[.!?]*$)")
 _BEFORE = re.compile(rf"(?:{_OWN}\s*)+")
 
 
-class Marker:
+class Marker(Editor):
     """Takes an answer piece by piece and gives it back sentence by sentence, with marks: ``It grew by 5 %. [1]``.
 
     The model is not asked to write them, as small ones number at random: each sentence is compared with the injected
@@ -38,9 +33,7 @@ class Marker:
     """
 
     def __init__(self, selection: Selection, limit: int) -> None:
-        self.citations: list[Citation] = []
-        self.text = ""
-        self.marks: list[tuple[int, int, int]] = []
+        super().__init__()
         self._selection = selection
         self._limit = limit
         self._held = ""
@@ -60,19 +53,6 @@ class Marker:
         """The rest of the answer, with its mark."""
         done, self._held = self._held, ""
         return self._marked(done)
-
-    def through(self, pieces: Generator[str, None, T]) -> Generator[str, None, T]:
-        """The pieces of an answer, marked."""
-        while True:
-            try:
-                piece = self.add(next(pieces))
-            except StopIteration as end:
-                if rest := self.finish():
-                    yield rest
-                result: T = end.value
-                return result
-            if piece:
-                yield piece
 
     def _marked(self, text: str) -> str:
         before, position = len(self.text), 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Protocol
@@ -17,7 +17,7 @@ from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.documents.tree import ContextTree, Node, RowPlace
 from sharedllm_docs.errors import ConfigError
 from sharedllm_docs.retrieval.candidates import LeafIndex, LeafScores
-from sharedllm_docs.retrieval.prepared import EMBEDDINGS, PreparedDocument
+from sharedllm_docs.retrieval.prepared import EMBEDDINGS, Leaf, PreparedDocument
 from sharedllm_docs.retrieval.query import Query
 from sharedllm_docs.retrieval.selection import (
     CandidateChunk,
@@ -33,6 +33,28 @@ from sharedllm_docs.retrieval.spread import centrality, section_span, spread_lea
 
 UNBOUNDED = 8
 """Where the choice among many documents is not bounded by ``candidates``, it is by so many times as many chunks."""
+
+
+@dataclass(frozen=True)
+class InjectedLeaf:
+    """A leaf of an injected node.
+
+    Attributes:
+        node: the injected node.
+        document: the document of both.
+        leaf: its place and title.
+        score: its relevance to the question, 0 to 1.
+    """
+
+    node: SelectedNode
+    document: PreparedDocument
+    leaf: Leaf
+    score: float
+
+    def text(self, around: int = 0) -> str:
+        """Its text behind the title of its section, with so many characters more on either side."""
+        start, end = max(0, self.leaf.char_start - around), self.leaf.char_end + around
+        return f"{self.leaf.title}\n{self.document.document.text[start:end]}"
 
 
 @dataclass(frozen=True)
@@ -91,6 +113,16 @@ class Selection:
 
     def _tree(self, node: SelectedNode) -> ContextTree:
         return self.documents[node.document].trees[node.chunk].tree
+
+    def leaves(self) -> Iterator[InjectedLeaf]:
+        """The leaves of the nodes, in the order of ``nodes``."""
+        scores = {(candidate.document, candidate.chunk): candidate.leaf_scores for candidate in self.candidates}
+        for node in self.nodes:
+            document, own = self.documents[node.document], scores[node.document, node.chunk]
+            for number in document.trees[node.chunk].tree.leaves_of(node.node):
+                yield InjectedLeaf(
+                    node, document, document.leaves[document.first_leaf[node.chunk] + number], own[number]
+                )
 
     def chunks(self) -> list[tuple[int, int]]:
         """(document, chunk) of the nodes, each once, in the order of ``nodes``."""

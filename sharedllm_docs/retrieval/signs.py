@@ -60,6 +60,7 @@ _SPELLED = {str(number): word for number, word in enumerate(_TEENS, start=11)} |
     for one in range(10)
 }
 _MARGIN = 24
+"""Characters on either side of a leaf, whose borders may cut a number in two."""
 _UNLIKELY = -12.0
 """Log-likelihoods below this say no more."""
 
@@ -165,28 +166,13 @@ def late_match(question: NDArray[np.float32], passages: Sequence[NDArray[np.floa
 
 def best_texts(selection: Selection, count: int) -> list[str]:
     """The texts of the injected leaves that the search found best, behind the titles of their sections."""
-    scores = {(candidate.document, candidate.chunk): candidate.leaf_scores for candidate in selection.candidates}
-    places = [
-        (-scores[node.document, node.chunk][number], place)
-        for place, (node, number) in enumerate(
-            (node, number)
-            for node in selection.nodes
-            for number in selection.documents[node.document].trees[node.chunk].tree.leaves_of(node.node)
-        )
-    ]
-    texts = injected_texts(selection)
-    return [texts[place] for _score, place in sorted(places)[:count]]
+    best = sorted(selection.leaves(), key=lambda leaf: -leaf.score)[:count]
+    return [leaf.text() for leaf in best]
 
 
 def injected_texts(selection: Selection) -> list[str]:
     """The text of each injected leaf, behind the title of its section."""
-    texts = []
-    for node in selection.nodes:
-        document = selection.documents[node.document]
-        for number in document.trees[node.chunk].tree.leaves_of(node.node):
-            leaf = document.leaves[document.first_leaf[node.chunk] + number]
-            texts.append(f"{leaf.title}\n{document.document.text[leaf.char_start : leaf.char_end]}")
-    return texts
+    return [leaf.text() for leaf in selection.leaves()]
 
 
 def stands_in(question: str, answer: str, selection: Selection) -> bool:
@@ -200,7 +186,7 @@ def stands_in(question: str, answer: str, selection: Selection) -> bool:
         answer: a short one, or a sentence.
         selection: the injected nodes, with the scores of all leaves.
     """
-    text = "\n".join(_injected_spans(selection)).lower()
+    text = "\n".join(leaf.text(_MARGIN) for leaf in selection.leaves()).lower()
     unknown = selection.scores.unknown if selection.scores is not None else frozenset[str]()
     for year in _YEAR.findall(question):
         # leaves may cut a word in two, so what they do not know may still be there
@@ -221,18 +207,6 @@ def _may_be_said(number: str, text: str) -> bool:
     if len(number) < 3 and (int(number) <= _SMALL or " the " not in text):  # the words of English alone are known
         return True
     return number in _SPELLED and _SPELLED[number] in text
-
-
-def _injected_spans(selection: Selection) -> list[str]:
-    """The injected text, a little wider than its leaves, whose borders may cut a number in two."""
-    spans = []
-    for node in selection.nodes:
-        document = selection.documents[node.document]
-        for number in document.trees[node.chunk].tree.leaves_of(node.node):
-            leaf = document.leaves[document.first_leaf[node.chunk] + number]
-            start, end = max(0, leaf.char_start - _MARGIN), leaf.char_end + _MARGIN
-            spans.append(f"{leaf.title}\n{document.document.text[start:end]}")
-    return spans
 
 
 def _digits(text: str, *, alone: bool = False) -> set[str]:

@@ -115,6 +115,11 @@ class Desk:
                 tell(name)
         return found
 
+    def check_present(self) -> None:
+        """Raise StoreError where an index is away, or cannot be opened as it is now; see ``index``."""
+        for name in self.names:
+            self.index(name)
+
     def check_name(self, name: str) -> None:
         """Raise UnknownIndexError where no index has this name; names those there are."""
         if name not in self._indexes:

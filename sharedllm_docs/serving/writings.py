@@ -106,7 +106,7 @@ class AnswerWriting(Writing[Answer]):
         super().__init__(engine.reader(query))
         self._engine = engine
         self._one = engine.prepare(query)
-        self._marker = engine.marker(self._one)
+        self._editor = engine.editor(self._one)
         self.sources = engine.sources(self._one)
 
     @property
@@ -128,18 +128,15 @@ class AnswerWriting(Writing[Answer]):
 
     def take(self, logits: torch.Tensor) -> str:
         """Draw the next token; of an answer with marks, whole sentences are returned."""
-        piece = super().take(logits)
-        return self._marker.add(piece) if self._marker else piece
+        return self._editor.add(super().take(logits))
 
     def end(self) -> tuple[str, Answer]:
         """The rest of the text, and the answer: weighed, and cited or declined."""
         if self._writer is None or self.decoder is None:
             return "", self._engine.answer(self._one, None)
-        rest = self._writer.finish()
-        if self._marker:
-            rest = self._marker.add(rest) + self._marker.finish()
+        rest = self._editor.add(self._writer.finish()) + self._editor.finish()
         self._engine.weigh([self._one], [self._written], self.decoder)
-        return rest, self._engine.answer(self._one, self._written, self._marker)
+        return rest, self._engine.answer(self._one, self._written, self._editor)
 
 
 class PlainWriting(Writing[Completion]):

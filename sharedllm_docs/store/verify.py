@@ -27,8 +27,9 @@ class VerifyReport:
         files: number of files checked.
         bytes: number of bytes checked.
         damaged: every file that is not as it was written.
-        unreferenced: number of shards that no document needs (left by removed or interrupted ones); prune removes them.
-        unread: number of chunks that are not read yet, which is no damage.
+        unreferenced: number of shards that no document needs (left behind by removed or interrupted documents);
+            ``prune`` removes them.
+        unread: number of chunks that are not read yet, which is not damage.
     """
 
     files: int

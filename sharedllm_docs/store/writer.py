@@ -35,6 +35,7 @@ from sharedllm_docs.store.records import (
     ChunkRecord,
     DocumentRecord,
     FileRecord,
+    FileRole,
     decode_document,
     encode_places,
     encode_vectors,
@@ -252,18 +253,13 @@ class IndexWriter:
         self._check_commit(chunks, tokens, created)
         self._running.flush()
         files = side_files(document, tokens, vectors)
-        if len(files["text"]) > MAX_TEXT:
-            raise StoreError(
-                f"The text of {document.name} takes {len(files['text']):,} bytes, an index holds {MAX_TEXT:,} at most.",
-                remedy="Split the document, or read part of its pages.",
-            )
-        fingerprint = self._head.fingerprint.digest()
+        _check_text(files["text"], document.name)
         record = record_of(
             document,
             chunks,
             len(tokens),
             files,
-            fingerprint=fingerprint,
+            fingerprint=self._head.fingerprint.digest(),
             created=created,
             source_bytes=0 if source is None else len(source),
             source_path=source_path if source is None else "",
@@ -273,17 +269,21 @@ class IndexWriter:
         if existing is not None and existing.chunks == record.chunks and self._fits(existing, document):
             existing = self._changed(existing, metadata=record.metadata, issues=record.issues)
             return self.supplement(existing.key, document.places, source, source_path)
+        self._write_document(record, files, source)
+        return record
+
+    def _write_document(self, record: DocumentRecord, files: Mapping[FileRole, bytes], source: Buffer | None) -> None:
+        """Write the source, the side files and then the manifest, with which the document is there."""
         manifest = self._catalog.sealed(record.to_dict())
         self._count(sum(map(len, files.values())) + len(manifest))
         self._lock.renew()
-        self._keep_source(record.source_sha256, source, document.name)
+        self._keep_source(record.source_sha256, source, record.name)
         for role, data in files.items():
             self._files.write(record.file_path(role), [data])
         self._files.write(record.path, [manifest])
         self._catalog.remember(record, manifest)
         if self._replaced:  # a shard that was damaged, and encoded again on the way, may belong to other documents too
             self._mend_manifests()
-        return record
 
     def supplement(
         self, key: str, places: Places | None = None, source: Buffer | None = None, source_path: str = ""
@@ -440,3 +440,12 @@ class IndexWriter:
 def _not_read(chunk: ChunkRecord) -> ChunkRecord:
     """The record that the chunk would have if it were not read yet."""
     return ChunkRecord.not_read(chunk.key, chunk.rows, start=chunk.start, end=chunk.end)
+
+
+def _check_text(text: bytes, name: str) -> None:
+    """Raise StoreError for the text of a document that is too long for an index."""
+    if len(text) > MAX_TEXT:
+        raise StoreError(
+            f"The text of {name} takes {len(text):,} bytes, an index holds {MAX_TEXT:,} at most.",
+            remedy="Split the document, or read part of its pages.",
+        )

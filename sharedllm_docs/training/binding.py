@@ -23,4 +23,6 @@ def run_digest(config: TrainingConfig, data: str) -> str:
     settings = config.to_dict()
     del settings["token_files"]
     settings["run"] = {name: value for name, value in settings["run"].items() if name not in FREE}
+    if settings["objectives"]["fewest_leaves"] == 1:
+        del settings["objectives"]["fewest_leaves"]
     return json_digest([settings, data])

@@ -5,7 +5,6 @@ All problems of a table are reported together. Loads no torch.
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,6 +15,7 @@ from typing import Any, Literal
 from sharedllm_docs.checks import (
     checked_keys,
     choice_problems,
+    json_of,
     least_problems,
     number_problems,
     raise_if,
@@ -199,6 +199,7 @@ class ObjectiveSettings:
         fill: tokens to which a group's chunks are filled with contexts (0 = ``chunk_tokens``).
         max_fed: maximum tokens of a group's question and answer together (0 = any): a batch is as wide as its longest.
         leaves: maximum leaves injected for a group's question, as selection takes the nearest ones.
+        fewest_leaves: minimum of them, where the chunks hold so many.
         kinds: weight with which each kind of question is drawn in groups; empty: all questions alike.
         full_chunks: share of questions whose chunks are filled up with contexts of other documents.
         evidence: share of questions that quote the best leaf in the prompt.
@@ -220,6 +221,7 @@ class ObjectiveSettings:
     fill: int = 0
     max_fed: int = 0
     leaves: int = 4
+    fewest_leaves: int = 1
     kinds: Mapping[str, float] = field(default_factory=dict)
     full_chunks: float = 0.5
     evidence: float = 0.1
@@ -233,10 +235,12 @@ class ObjectiveSettings:
         problems = least_problems(self, 0, *mix, "kl_weight", "loss_weight")
         problems += share_problems(self, "evidence", "full_chunks")
         at_least = {"past_chunks": 1, "max_rows": 1, "distractors": 0, "target_tokens": 2}
-        at_least |= {"group": 1, "siblings": 1, "fill": 0, "max_fed": 0, "leaves": 1}
+        at_least |= {"group": 1, "siblings": 1, "fill": 0, "max_fed": 0, "leaves": 1, "fewest_leaves": 1}
         problems += number_problems(self, whole=tuple(at_least)) or [
             problem for name, least in at_least.items() for problem in least_problems(self, least, name)
         ]
+        if not problems and self.fewest_leaves > self.leaves:
+            problems.append(f"fewest_leaves={self.fewest_leaves} is above leaves={self.leaves}.")
         problems += self._kinds_problems()
         if not problems and not sum(getattr(self, name) for name in mix):
             problems.append("all objectives have the share 0.")
@@ -399,7 +403,7 @@ def replaced(tables: Mapping[str, Any], changes: Sequence[str]) -> dict[str, Any
 
 def _value(text: str) -> Any:
     try:
-        return json.loads(text)
+        return json_of(text)
     except ValueError:
         return text
 

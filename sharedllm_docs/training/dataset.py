@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from sharedllm_docs.checks import json_of
+
 TRAIN, VALID, TEST, HELDOUT = "train", "valid", "test", "heldout-template"
 SPLITS = (TRAIN, VALID, TEST, HELDOUT)
 
@@ -111,12 +113,12 @@ def read_text_rows(path: Path) -> Iterator[TextRow]:
     """Read the documents of a file that ``write_rows`` wrote."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for line in lines:
-            yield TextRow(**json.loads(line))
+            yield TextRow(**json_of(line))
 
 
 def read_question_rows(path: Path) -> Iterator[QuestionRow]:
     """Read the questions of a file that ``write_rows`` wrote."""
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for line in lines:
-            fields = json.loads(line)
+            fields = json_of(line)
             yield QuestionRow(**{**fields, "answers": tuple(fields["answers"])})

@@ -131,9 +131,9 @@ def collate(examples: Sequence[Example], start_ids: Sequence[int]) -> Batch:
     # a chunk that several examples read is encoded once
     chunks: dict[tuple[int, ...], int] = {}
     for example in examples:
-        for chunk in example.chunks:
-            chunks.setdefault(chunk, len(chunks))
-        rows.append([(chunks[example.chunks[chunk]], offset) for chunk, offset in example.rows()])
+        # once a chunk: looking it up reads all its tokens
+        numbers = [chunks.setdefault(chunk, len(chunks)) for chunk in example.chunks]
+        rows.append([(numbers[chunk], offset) for chunk, offset in example.rows()])
         places.append(positions_of(profile, example.places(), len(start_ids)))
     sequences = [(*fed_start, *e.before, *e.target) for e in examples]
     ids = _padded([list(s) for s in sequences])

@@ -141,7 +141,8 @@ class Grouped:
         scores = _scores(one, chunks, leaves)
         gold = [at for at, leaf in enumerate(leaves) if _holds(one, *leaf)]
         order = sorted(range(len(leaves)), key=lambda at: -(scores[at] + rng.random() * NOISE * max(scores)))
-        most = rng.randint(max(1, len(gold)), max(len(gold), self.settings.leaves))
+        fewest = max(len(gold), self.settings.fewest_leaves)
+        most = rng.randint(fewest, max(fewest, self.settings.leaves))
         taken = [*gold, *(at for at in order if at not in gold)][:most]
         nodes = _injected(profile, chunks, [leaves[at] for at in taken])
         quoted: Ids = ()

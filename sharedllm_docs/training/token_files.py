@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from sharedllm_docs.checks import json_of
 from sharedllm_docs.errors import ConfigError, DataError, ModelUnavailableError
 from sharedllm_docs.model.digests import json_digest, tokenizer_digest
 from sharedllm_docs.model.prompt import PromptTemplate
@@ -113,7 +114,7 @@ def rows_of(paths: Iterable[Path], split: str) -> Iterator[TextRow | QuestionRow
 def _rows_of(path: Path) -> Iterator[TextRow | QuestionRow]:
     try:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
-            asks = "question" in json.loads(next(lines, "{}"))
+            asks = "question" in json_of(next(lines, "{}"))
         yield from read_question_rows(path) if asks else read_text_rows(path)
     except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
         raise DataError(f"{path} holds no rows of the data build: {error}", remedy="Build the data again.") from error

@@ -71,26 +71,26 @@ def format_pages(numbers: tuple[int, ...]) -> str:
 class ReadOptions:
     """How to read a document.
 
-    An option that the reader of a format does not take (a password for plain text, say) is refused, not ignored.
+    An option that the reader of a format does not support (say, a password for plain text) is refused, not ignored.
 
     Attributes:
         password: of an encrypted document. Never stored.
         pages: page range such as ``"1-20,35"``; None for all.
-        engine: which library takes the text from PDF pages; ``pypdf`` is slower and loses more spaces.
-        encoding: of a text-like file, as Python names it; None to find it out.
+        engine: which library extracts the text of PDF pages; ``pypdf`` is slower and loses more spaces.
+        encoding: of a text-like file, as Python names it; None to detect it.
         max_pages: maximum number of pages to read, of those chosen by ``pages``.
         max_bytes: maximum size of the source, in bytes.
-        clean: False to keep the text as the source has it (only line breaks are made uniform).
+        clean: False to keep the text as it is in the source (only line breaks are made uniform).
         keep_running_lines: True to leave running headers, footers and page numbers in the cleaned text.
         ocr: text recognition (the extra ``ocr``, or tesseract): ``auto`` for pages and pictures without text that can
             be read, ``force`` for every page, ``off`` for none.
-        attachments: True to read the files that are embedded in a document (PDF) or attached to it (e-mail) as well.
-        process: ``separate`` to read in a process of its own, which may crash, hang or grow without harm; ``own`` to
-            read in this one, without the two limits below. None for what the environment variable
-            ``SHAREDLLM_DOCS_PROCESS`` says, else ``separate``.
-        page_seconds: maximum processor time of a page, in seconds; what takes longer is left to the other library, or
-            left out and told. On the clock it is five times as much.
-        max_memory: maximum memory of the process that reads, in bytes.
+        attachments: True to read also the files that are embedded in a document (PDF) or attached to it (e-mail).
+        process: ``separate`` to read in a separate process, which may crash, hang or run out of memory without harm;
+            ``own`` to read in this one, without the two limits below. None for the value of the environment variable
+            ``SHAREDLLM_DOCS_PROCESS``, or else ``separate``.
+        page_seconds: maximum processor time for a page, in seconds. A page that takes longer is read by the other
+            library, or left out and reported. By the clock, five times as much is allowed.
+        max_memory: maximum memory of the process that reads files, in bytes.
 
     Raises:
         ConfigError: naming every invalid setting.

@@ -97,56 +97,85 @@ def _prepared(rtf: str) -> tuple[str, int, list[Issue]]:
     Returns:
         the RTF, the number of runs taken out, and an issue where the file ends inside a group.
     """
-    out: list[str] = []
-    stack: list[tuple[bool, str]] = []  # of each open group: whether its text is hidden, what closes it
-    hidden = level_seen = False
-    runs, was_hidden = 0, False
+    made = _Preparing()
     for match in _TOKEN.finditer(rtf):
-        kind, piece = match.lastgroup or "", match[0]
-        word = match["word"] or ""
-        if kind == "open":
-            if len(stack) > _MAX_DEPTH:
-                break
-            stack.append((hidden, ""))
-        elif kind == "close":
-            if not stack:
-                continue
-            hidden, ending = stack.pop()
-            out.append(ending)
-        elif word in ("v", "deleted"):
-            hidden = match["value"] != "0"
-        elif word in ("plain",):
-            hidden = False
-        elif word in _SET and stack and not hidden:
-            opens, closes = _SET[word]
-            if match["value"] != "0" and not stack[-1][1]:
-                stack[-1] = (stack[-1][0], closes)
-                out.append(f"{piece}{opens}")
-                continue
-        elif word in _UNSET and stack and stack[-1][1] == _SET[_UNSET[word]][1]:
-            out.append(stack[-1][1])
-            stack[-1] = (stack[-1][0], "")
-        elif word in _NOTE and stack:
-            out.append(f" [{_NOTE[word]}: ")
-            _drop_star(out)
-            stack[-1] = (stack[-1][0], "]")
-            continue
-        elif word == "outlinelevel" and match["value"] and match["value"].isdecimal() and int(match["value"]) < 9:
-            level_seen = True
-            out.append(f"\\u9246 H{int(match['value']) + 1}\\u9246 ".replace("9246 ", "9246?"))
-            continue
-        elif (kind in ("text", "hex") or (kind == "symbol" and piece[1] not in "\n\r*")) and hidden:
-            runs += not was_hidden
-            was_hidden = True
-            continue
-        was_hidden = was_hidden and hidden
-        out.append(piece)
+        if match["open"] and len(made.groups) > _MAX_DEPTH:
+            break
+        made.take(match)
     issues = []
-    if stack:
+    if made.groups:
         issues.append(Issue("truncated", "the file ends inside a group, so its end may be lost"))
-        out.append("}" * len(stack))
-    del level_seen
-    return "".join(out), runs, issues
+        made.out.append("}" * len(made.groups))
+    return "".join(made.out), made.runs, issues
+
+
+class _Preparing:
+    """Takes RTF token by token.
+
+    Attributes:
+        out: what stays of it, with marks.
+        groups: of each open group, whether text is hidden behind it, and what is to be written at its end.
+        runs: number of runs of hidden or deleted text that were taken out.
+    """
+
+    def __init__(self) -> None:
+        self.out: list[str] = []
+        self.groups: list[tuple[bool, str]] = []
+        self.runs = 0
+        self._hidden = False
+        self._in_run = False
+
+    def take(self, token: re.Match[str]) -> None:
+        """Write a token, something in its place, or nothing."""
+        kind, piece = token.lastgroup or "", token[0]
+        if kind == "open":
+            self.groups.append((self._hidden, ""))
+        elif kind == "close":
+            if not self.groups:
+                return
+            self._hidden, ending = self.groups.pop()
+            self.out.append(ending)
+        elif self._hidden and (kind in ("text", "hex") or (kind == "symbol" and piece[1] not in "\n\r*")):
+            self.runs += not self._in_run
+            self._in_run = True
+            return
+        elif token["word"] and self._marked(token["word"], token["value"], piece):
+            return
+        self._in_run = self._in_run and self._hidden
+        self.out.append(piece)
+
+    def _marked(self, word: str, value: str | None, piece: str) -> bool:
+        """Heed a control word; returns whether something else was written in its place."""
+        if word in ("v", "deleted"):
+            self._hidden = value != "0"
+        elif word == "plain":
+            self._hidden = False
+        elif word in _NOTE and self.groups:
+            self.out.append(f" [{_NOTE[word]}: ")
+            _drop_star(self.out)
+            self._end_with("]")
+            return True
+        elif word == "outlinelevel" and value and value.isdecimal() and int(value) < 9:
+            self.out.append(f"\\u9246?H{int(value) + 1}\\u9246?")
+            return True
+        elif word in _SET and self.groups and not self._hidden:
+            return self._set(word, value, piece)
+        elif word in _UNSET and self.groups and self.groups[-1][1] == _SET[_UNSET[word]][1]:
+            self.out.append(self.groups[-1][1])
+            self._end_with("")
+        return False
+
+    def _set(self, word: str, value: str | None, piece: str) -> bool:
+        """Mark where raised or struck-out text begins, and at the end of its group where it ends."""
+        opens, closes = _SET[word]
+        if value == "0" or self.groups[-1][1]:
+            return False
+        self._end_with(closes)
+        self.out.append(f"{piece}{opens}")
+        return True
+
+    def _end_with(self, ending: str) -> None:
+        self.groups[-1] = (self.groups[-1][0], ending)
 
 
 def _drop_star(out: list[str]) -> None:

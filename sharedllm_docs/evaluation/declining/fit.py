@@ -110,7 +110,6 @@ def fit(
         data = data.with_sign(PROBE, probe.held_out)
     chosen, tried = _choose(data, list(cheap), costly)
     held_out = data.held_out(chosen)
-    natural = data.natural
     curve = _curve(held_out, data)
     if most_lost is not None:
         limit = float(np.quantile(held_out[data.answerable], most_lost))
@@ -119,7 +118,23 @@ def fit(
     before = data.held_out(list(BEFORE))
     early = SHY * float(before[data.answerable].min())
     own = _declining(0.0, data.declined, data)
-    found = {
+    confidence = Confidence(
+        before=data.logistic(list(BEFORE)),
+        after=data.logistic(chosen),
+        early=round(early, 4),
+        threshold=round(best.threshold, 4),
+        notes={**(notes or {}), **_found(data, held_out, best, own, tried)},
+        probe=probe.probe if probe is not None and PROBE in chosen else None,
+    )
+    return Fit(confidence, best, own, curve, tried)
+
+
+def _found(
+    data: _Data, held_out: Floats, best: Declining, own: Declining, tried: Mapping[str, float]
+) -> dict[str, Any]:
+    """What the decision was fitted on, and what it reaches on folds that it was not fitted on."""
+    natural = data.natural
+    return {
         "rows": {
             "answerable": int(data.answerable.sum()),
             "without an answer": int((natural & ~data.answerable).sum()),
@@ -136,15 +151,6 @@ def fit(
         },
         "the model's own words": {"precision": round(own.precision, 3), "recall": round(own.recall, 3)},
     }
-    confidence = Confidence(
-        before=data.logistic(list(BEFORE)),
-        after=data.logistic(chosen),
-        early=round(early, 4),
-        threshold=round(best.threshold, 4),
-        notes={**(notes or {}), **found},
-        probe=probe.probe if probe is not None and PROBE in chosen else None,
-    )
-    return Fit(confidence, best, own, curve, tried)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import json
 import random
 import zlib
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from itertools import cycle, islice
 from pathlib import Path
 from typing import Any, ClassVar
 
+from sharedllm_docs.checks import json_of
 from sharedllm_docs.documents.document import PAGE_SEPARATOR, Document, Page
 from sharedllm_docs.errors import EvaluationError
 from sharedllm_docs.evaluation.tasks.base import Example, QuestionTask, check_limit
@@ -63,7 +63,7 @@ def held_out(path: Path) -> str:
     """
     try:
         with gzip.open(path, "rt", encoding="utf-8") as lines:
-            texts = [json.loads(line) for line in lines]
+            texts = [json_of(line) for line in lines]
         texts = [str(one["text"]) for one in texts if one["split"] == HELD_OUT]
     except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error) as error:
         raise EvaluationError(

@@ -133,8 +133,14 @@ def hidden_of(indexes: Mapping[str, str], models: Iterable[str] = ()) -> dict[st
     for folder in filter(is_folder, models):
         hidden |= dict.fromkeys(_ways(folder), last_part(folder))
     for name, url in indexes.items():
-        hidden |= dict.fromkeys((url,) if "://" in url else _ways(url), name)
+        hidden |= dict.fromkeys((url,) if "://" in url else _ways(url), _told_as(name, url))
     return hidden
+
+
+def _told_as(name: str, url: str) -> str:
+    """What stands for an index's folder in a message: its name, with the dots that a name given by the folder lacks."""
+    folder = url.rstrip("/").rpartition("/")[2]
+    return folder if folder.lstrip(".") == name else name
 
 
 def is_folder(model: str) -> bool:

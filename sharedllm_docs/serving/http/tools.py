@@ -72,6 +72,8 @@ class AnswerOfDocuments(BaseModel):
     confidence: float | None
     sources: list[Source]
     nearest: list[Source]
+    documents: list[str] = Field([], description="Names of the documents that the answer stands on.")
+    alike: list[str] = Field([], description="Names of other documents that fit the question as well, best first.")
 
 
 class FoundPassages(BaseModel):
@@ -187,6 +189,8 @@ class _Tools:
             confidence=answer.confidence,
             sources=[_source(name, one) for one in answer.citations],
             nearest=[_source(name, one) for one in answer.nearest],
+            documents=list(answer.documents),
+            alike=list(answer.alike),
         )
 
     async def search(

@@ -163,7 +163,7 @@ def answer_of(told: Mapping[str, Any]) -> Answer:
     # the names in a JSON object are strings; an earlier version tells no grains
     grains = {int(grain): rows for grain, rows in told["counts"].get("grains", {}).items()}
     parts: dict[str, Any] = {"citations": citations("citations"), "nearest": citations("nearest")}
-    parts["marks"] = tuple(map(tuple, told["marks"]))
+    parts |= {name: _tuples(told.get(name, [])) for name in ("marks", "documents", "alike")}
     counts = Counts(**{**told["counts"], "grains": grains})
     return Answer(**{**told, **parts, "timings": Timings(**told["timings"]), "counts": counts})
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sharedllm_docs.checks import is_int
+from sharedllm_docs.checks import is_int, json_of, shown
 from sharedllm_docs.errors import EvaluationError
 
 FIELDS = ("id", "file", "question", "answers", "pages", "kind")
@@ -24,6 +24,8 @@ SHOWN = 10
 """Maximum number of bad rows in one error."""
 EITHER, BOTH = "|", "&"
 """In a cell of a CSV file: between answers or pages of which any will do; between pages that are all needed."""
+_LONGEST_PAGE = 9
+"""Maximum number of digits of a page's number."""
 _SEPARATORS = re.compile(r"[|,;\s]+")
 
 
@@ -75,7 +77,9 @@ def load_own_questions(path: Path) -> tuple[OwnQuestion, ...]:
         try:
             question = _question(line, row() if callable(row) else row)
             if question.id in first:
-                raise BadRowError(f"id {question.id!r} is also that of line {first[question.id]}. Give each its own.")
+                raise BadRowError(
+                    f"id {shown(question.id)} is also that of line {first[question.id]}. Give each its own."
+                )
             first[question.id] = line
             questions.append(question)
         except BadRowError as error:
@@ -123,9 +127,11 @@ def _json_rows(path: Path) -> Iterator[_Found]:
 
 def _json_row(line: str) -> _Row:
     try:
-        row = json.loads(line)
+        row = json_of(line)
     except json.JSONDecodeError as error:
         raise BadRowError(f"not JSON ({error.msg} at column {error.colno}). Write one JSON object a line.") from error
+    except ValueError as error:
+        raise BadRowError(f"not a question: {error}. Write one JSON object with the fields of a question.") from error
     if not isinstance(row, dict):
         raise BadRowError(f"{line.strip()[:40]!r} is not a JSON object. Write {{...}} with the fields of a question.")
     return row
@@ -148,6 +154,11 @@ def _csv_rows(path: Path) -> Iterator[_Found]:
                     yield begun, lambda cells=cells, names=names: _csv_row(names, cells)  # type: ignore[misc]
             begun = reader.line_num + 1
     except csv.Error as error:
+        if "field larger" in str(error):  # as a rule a quote that is not closed, and the rest of the file behind it
+            raise EvaluationError(
+                f"{path} line {begun} has a cell of more than {csv.field_size_limit():,} characters.",
+                remedy="Close the quotes of its cells, or write less into one.",
+            ) from error
         raise EvaluationError(
             f"{path} line {begun} is not CSV: {error}.", remedy="Put quotes around cells with commas or quotes in them."
         ) from error
@@ -158,8 +169,8 @@ def _check_heading(path: Path, names: Sequence[str]) -> None:
     unknown = [name for name in names if name not in FIELDS]
     if unknown or "question" not in names or len(set(names)) < len(names):
         raise EvaluationError(
-            f"{path} line 1 names the columns {', '.join(map(repr, names))}"
-            f"{'; unknown: ' + ', '.join(map(repr, unknown)) if unknown else ''}.",
+            f"{path} line 1 names the columns {', '.join(map(shown, names))}"
+            f"{'; unknown: ' + ', '.join(map(shown, unknown)) if unknown else ''}.",
             remedy=f"Name columns in the first line, each once, out of {', '.join(FIELDS)}; question is needed.",
         )
 
@@ -177,10 +188,10 @@ def _csv_row(names: Sequence[str], cells: Sequence[str]) -> _Row:
 
 def _numbers(cell: str) -> list[int]:
     parts = [part for part in _SEPARATORS.split(cell) if part]
-    wrong = [part for part in parts if not (part.isascii() and part.isdigit())]
+    wrong = [part for part in parts if not (part.isascii() and part.isdigit()) or len(part) > _LONGEST_PAGE]
     if wrong or not parts:
         raise BadRowError(
-            f"pages {cell.strip()!r} are not page numbers. Write 7, or 7|8 where either will do, or 7&8 for both."
+            f"pages {shown(cell.strip())} are not page numbers. Write 7, or 7|8 where either will do, or 7&8 for both."
         )
     return [int(part) for part in parts]
 
@@ -197,21 +208,21 @@ def _field(name: str) -> str:
 def _question(line: int, given: _Row) -> OwnQuestion:
     row = {_field(name): value for name, value in given.items()}
     if len(row) < len(given):
-        raise BadRowError(f"one field twice among {', '.join(map(repr, given))}. Name each once.")
+        raise BadRowError(f"one field twice among {', '.join(map(shown, given))}. Name each once.")
     for name in row:
         if name not in FIELDS:
             near = difflib.get_close_matches(name, FIELDS, 1, 0.6)
             meant = f"Is {near[0]!r} meant?" if near else f"Known are {', '.join(FIELDS)}."
-            raise BadRowError(f"unknown field {name!r}. {meant}")
+            raise BadRowError(f"unknown field {shown(name)}. {meant}")
     answers = _answers(row.get("answers"))
     groups = _page_groups(row.get("pages"))
     kind = _string(row, "kind")
     if groups and not answers:
         raise BadRowError("pages, but no answers. Leave out pages where the documents have no answer, or add answers.")
     if kind == ABSENT and answers:
-        raise BadRowError(f"kind {ABSENT!r}, but answers {list(answers)}. Leave out the answers, or the kind.")
+        raise BadRowError(f"kind {ABSENT!r}, but answers {shown(list(answers))}. Leave out the answers, or the kind.")
     if kind == YES_NO and answers and answers[0].strip().lower().rstrip(".") not in ("yes", "no"):
-        raise BadRowError(f"kind {YES_NO!r}, but the first answer is {answers[0]!r}. Write yes or no first.")
+        raise BadRowError(f"kind {YES_NO!r}, but the first answer is {shown(answers[0])}. Write yes or no first.")
     question = _string(row, "question")
     if not question:
         raise BadRowError("no question. Add the field question.")
@@ -227,7 +238,7 @@ def _id(row: _Row, line: int) -> str:
     if is_int(name):
         return str(name)
     if not (isinstance(name, str) and name.strip()):
-        raise BadRowError(f"id {name!r} is no text. Write a short name, or leave it out.")
+        raise BadRowError(f"id {shown(name)} is not text. Write a short name, or leave it out.")
     return name.strip()
 
 
@@ -236,11 +247,11 @@ def _string(row: _Row, name: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise BadRowError(f"{name} {value!r} is no text. Put it in quotes.")
+        raise BadRowError(f"{name} {shown(value)} is not text. Put it in quotes.")
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise BadRowError(f"{name} {value!r} holds half a character. Write it as UTF-8.") from error
+        raise BadRowError(f"{name} {shown(value)} holds half a character. Write it as UTF-8.") from error
     return value.strip()
 
 
@@ -248,7 +259,8 @@ def _answers(value: Any) -> tuple[str, ...]:
     listed = [] if value is None else [value] if isinstance(value, str) else value
     if not isinstance(listed, list) or not all(isinstance(one, str) and one.strip() for one in listed):
         raise BadRowError(
-            f"answers {value!r} are no list of texts. Write the accepted answers as a list, and [] where there is none."
+            f"answers {shown(value)} are not a list of texts. Write the accepted answers as a list, and [] where there "
+            "is none."
         )
     return tuple(one.strip() for one in listed)
 
@@ -259,9 +271,10 @@ def _page_groups(value: Any) -> tuple[tuple[int, ...], ...]:
     groups = [listed] if isinstance(listed, list) and listed and all(map(is_int, listed)) else listed
     if not isinstance(groups, list) or not all(isinstance(group, list) and group for group in groups):
         raise BadRowError(
-            f"pages {value!r} are no page numbers. Write [7], or [7, 8] where either will do, or [[7], [8]] for both."
+            f"pages {shown(value)} are not page numbers. Write [7], or [7, 8] where either will do, or [[7], [8]] for "
+            "both."
         )
     wrong = [page for group in groups for page in group if not is_int(page) or page < 1]
     if wrong:
-        raise BadRowError(f"page {wrong[0]!r} is no page number. Count pages from 1, as the PDF does.")
+        raise BadRowError(f"page {shown(wrong[0])} is not a page number. Count pages from 1, as the PDF does.")
     return tuple(tuple(group) for group in groups)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from sharedllm_docs.checks import shown
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.readers.collect import collect
 from sharedllm_docs.documents.readers.collected import Found, Skipped
@@ -97,14 +98,14 @@ class OwnQuestions(DocumentQuestions):
         fitting = [path for path in self._files if path.parts[-len(wanted.parts) :] == wanted.parts]
         if len(fitting) > 1:
             raise BadRowError(
-                f"file {question.file!r} may be {' or '.join(map(str, fitting))}. Write more of its path."
+                f"file {shown(question.file)} may be {' or '.join(map(str, fitting))}. Write more of its path."
             )
         beside = self._path.parent / wanted
-        if not fitting and beside.is_file():
+        if not fitting and _is_file(beside):
             fitting = [beside]
         if not fitting:
             known = ", ".join(path.name for path in self._files) or "none"
-            raise BadRowError(f"there is no file {question.file!r} (--files: {known}). Name it with --files.")
+            raise BadRowError(f"there is no file {shown(question.file)} (--files: {known}). Name it with --files.")
         return (fitting[0],)
 
     def _check_pages(self, question: OwnQuestion, paths: Sequence[Path]) -> None:
@@ -141,6 +142,14 @@ class OwnQuestions(DocumentQuestions):
                 )
             self._read[path] = document
         return self._read[path]
+
+
+def _is_file(path: Path) -> bool:
+    """Whether there is such a file; no name is too long to be asked for."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _in_folders(files: Iterable[Path], questions: Path, report: Callable[[str], None]) -> Iterator[Path]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from sharedllm_docs.checks import json_of
 from sharedllm_docs.errors import EvaluationError
 
 QUESTIONS_PATH = Path(__file__).with_name("questions.jsonl")
@@ -89,8 +89,8 @@ def load_questions(path: Path = QUESTIONS_PATH) -> tuple[Question, ...]:
     questions = []
     for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
         try:
-            row = json.loads(line)
-        except json.JSONDecodeError as error:
+            row = json_of(line)
+        except ValueError as error:
             raise EvaluationError(
                 f"{path.name} line {number} is not JSON: {error}.", remedy="Write one JSON object a line."
             ) from error

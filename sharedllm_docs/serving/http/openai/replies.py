@@ -108,6 +108,8 @@ class Reply:
             "relevance": answer.relevance,
             "nearest": self._records(answer, answer.nearest),
             "draft": answer.draft,
+            "documents": answer.documents,
+            "alike": answer.alike,
             "timings": asdict(answer.timings),
             "counts": asdict(answer.counts),
         }

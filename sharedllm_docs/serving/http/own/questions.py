@@ -170,6 +170,8 @@ def answer_view(answer: Answer) -> AnswerView:
         "finish_reason",
         "draft",
         "marks",
+        "documents",
+        "alike",
         "timings",
         "counts",
     )

@@ -131,6 +131,8 @@ class AnswerView(BaseModel):
     marks: list[tuple[int, int, int]] = Field(
         [], description="start and end of each mark in `text` (`[2]`), and which of `citations` it stands for, from 1"
     )
+    documents: list[str] = Field([], description="names of the documents that the answer stands on")
+    alike: list[str] = Field([], description="names of other documents that fit the question as well, best first")
     timings: dict[str, float] = Field(description="seconds since the question came in")
     counts: dict[str, int | dict[int, int]] = Field(
         description="rows, bytes, tokens, chunks of this answer; `grains` has the rows by grain"

@@ -179,7 +179,10 @@ function drawCitations(turn) {
   if (!citations.length) return null;
   const number = state.turns.indexOf(turn);
   const nearest = turn.answer && !turn.answer.found;
+  const alike = turn.answer?.alike ?? [];
   return h("div", {}, nearest && h("p", { class: "faint" }, "Nearest passages, on which no answer rests:"),
+    alike.length > 0 && h("p", { class: "faint alike" },
+      `From ${turn.answer.documents.join(", ")}. The question fits these as well: ${alike.join(", ")}.`),
     h("ol", { class: "citations" }, citations.map((one, at) => h("li", { data: { colour: String(at % 6) } },
       h("button", {
         type: "button", class: "citation", data: { act: `cite-${at}` }, disabled: one.gone,
