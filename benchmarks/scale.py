@@ -130,7 +130,7 @@ def asked_with(cache: str, url: str, llm: SharedLLM) -> tuple[float, float, int,
     from sharedllm_docs.store.bytecache import ByteCache
 
     kept = ByteCache(cache)
-    with patch("sharedllm_docs.index.opening._remote_cache", lambda _url: kept):
+    with patch("sharedllm_docs.index.opening.cache_for", lambda _url: lambda _salt: kept):
         found = asked(url, llm, counted)
     kept.close()
     return found

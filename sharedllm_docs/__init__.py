@@ -32,12 +32,18 @@ if TYPE_CHECKING:
     from sharedllm_docs.errors import BoxesMissingError as BoxesMissingError
     from sharedllm_docs.errors import ConfigError as ConfigError
     from sharedllm_docs.errors import DocumentNotFoundError as DocumentNotFoundError
+    from sharedllm_docs.errors import QuotaError as QuotaError
     from sharedllm_docs.errors import SharedLLMError as SharedLLMError
     from sharedllm_docs.errors import SourceMissingError as SourceMissingError
+    from sharedllm_docs.errors import TenantError as TenantError
     from sharedllm_docs.index.contents import AddOptions as AddOptions
     from sharedllm_docs.index.engine import Engine as Engine
     from sharedllm_docs.index.index import Index as Index
     from sharedllm_docs.index.ingest import Progress as Progress
+    from sharedllm_docs.index.tenants import DeletedTenant as DeletedTenant
+    from sharedllm_docs.index.tenants import delete_tenant as delete_tenant
+    from sharedllm_docs.index.tenants import set_quotas as set_quotas
+    from sharedllm_docs.index.tenants import tenant_names as tenant_names
     from sharedllm_docs.index.views import AddedDocument as AddedDocument
     from sharedllm_docs.index.views import AddedFiles as AddedFiles
     from sharedllm_docs.index.views import ChunkView as ChunkView
@@ -96,6 +102,7 @@ _EXPORTS = {
     "Counts": "retrieval.answer",
     "DOCUMENT_OPTIONS": "retrieval.query",
     "Damage": "store.catalog",
+    "DeletedTenant": "index.tenants",
     "Document": "documents.document",
     "DocumentInfo": "index.views",
     "DocumentNotFoundError": "errors",
@@ -121,6 +128,7 @@ _EXPORTS = {
     "Profile": "config",
     "Progress": "index.ingest",
     "Query": "retrieval.query",
+    "QuotaError": "errors",
     "ReadKeywords": "documents.readers.options",
     "ReadOptions": "documents.readers",
     "RetrievalConfig": "config",
@@ -135,11 +143,15 @@ _EXPORTS = {
     "SourceMissingError": "errors",
     "Stream": "streams",
     "SummaryOptions": "retrieval.query",
+    "TenantError": "errors",
     "Timings": "retrieval.answer",
     "TreeView": "index.views",
     "VerifyReport": "store.verify",
     "Where": "retrieval.query",
     "ask_options": "retrieval.query",
+    "delete_tenant": "index.tenants",
+    "set_quotas": "index.tenants",
+    "tenant_names": "index.tenants",
     "with_defaults": "retrieval.query",
 }
 __all__ = [*_EXPORTS, "__version__"]

@@ -187,6 +187,24 @@ class DiskBudgetError(StoreError):
     """The document would exceed the index's disk budget."""
 
 
+class QuotaError(StoreError):
+    """A tenant or index would hold more documents than it may.
+
+    Attributes:
+        value: number of documents that it would hold.
+        bound: number that it may hold.
+    """
+
+    def __init__(self, message: str, *, value: int = 0, bound: int = 0, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.value = value
+        self.bound = bound
+
+
+class TenantError(StoreError):
+    """The index belongs to a tenant, and the salt that was given is not the tenant's."""
+
+
 class BoxesMissingError(StoreError):
     """It is not known where the document's text stands on its pages."""
 

@@ -163,6 +163,28 @@ def test_documents_of_loaders_are_read_too(fake: FakePool, tmp_path: Path, optio
     assert {(one.name, one.metadata["from"]) for one in found} == {(f"letter {n}", "loader") for n in range(3)}
 
 
+@pytest.mark.parametrize(
+    ("paths", "message"),
+    [
+        ("in/*.txt", r"paths='in/\*.txt' is no list. Give a list, also of one."),
+        (Path("in"), "is no list"),
+        (7, "paths=7 is no list"),
+        (["a.txt", 7], r"paths\[1\] is neither a path nor a document of sharedllm-docs, but builtins.int"),
+        ([b"a"], "but builtins.bytes. Documents of LlamaIndex and LangChain loaders: core_documents of their"),
+    ],
+)
+def test_what_is_no_list_of_paths_and_documents_is_refused(tmp_path: Path, paths: Any, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ingest(paths, tmp_path / "none")
+
+
+def test_documents_may_come_one_after_another(fake: FakePool, tmp_path: Path, options: dict[str, Any]) -> None:
+    """As ``lazy_load`` of a loader gives them."""
+    Index.open_or_create(tmp_path / "many", **options)
+    report = ingest((tiny_document(text(n, 20), name=f"letter {n}") for n in range(3)), tmp_path / "many")
+    assert report.count("done") == 3
+
+
 def test_batches_hold_about_the_same(tmp_path: Path) -> None:
     sizes = [10, BATCH_BYTES - 10, 1, BATCH_BYTES * 3, 5, 5]
     tasks = [Task(number, bytes(size)) for number, size in enumerate(sizes)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -67,12 +68,16 @@ def index_for_questions(
     Raises:
         IndexNotFoundError: there is none.
     """
+    from sharedllm_docs.store.tenants import SALT_VARIABLE
+
     options = _options(model, profile, url)
 
     def alone() -> Index:
         opening = index_class().open_or_create if create else index_class().open
         return opening(url, report=screen.report, **options)
 
+    if os.environ.get(SALT_VARIABLE):  # another process has not this one's salt, or has it from an earlier command
+        return alone()
     return stayed(url, options, alone, screen.report, screen.note, stay, create=create)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import reprlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -108,11 +109,13 @@ class _Run:
 
 
 def ingest(
-    paths: Sequence[str | os.PathLike[str] | Document],
+    paths: Iterable[str | os.PathLike[str] | Document],
     index: str | os.PathLike[str],
     *,
     ray_address: str | None = None,
     storage_options: Mapping[str, Any] | None = None,
+    tenant: str | None = None,
+    salt: str | bytes | None = None,
     model_options: Mapping[str, Any] | None = None,
     metadata: Mapping[str, str] | None = None,
     keep_source: bool | None = None,
@@ -128,11 +131,14 @@ def ingest(
     """Read files into an index on a Ray cluster. What is there already is found; so the same call resumes.
 
     Args:
-        paths: files, folders, patterns, URLs (``s3://bucket/in/*.pdf``) or documents that are read already. Workers
-            must reach them under the same names, as they must the index.
+        paths: files, folders, patterns, URLs (``s3://bucket/in/*.pdf``) or documents that are read already, such as
+            those of LlamaIndex and LangChain loaders (``core_documents`` of their integrations). Workers must reach
+            files under the same names, as they must the index.
         index: folder on a disk that all workers share, or fsspec URL; it must be there (``Index.open_or_create``).
         ray_address: of the cluster; None for the one of this process, or else a new one on this machine.
         storage_options: of the index's file system.
+        tenant: name of the tenant whose index it is, below ``index``.
+        salt: the tenant's secret, which the workers are given; None takes ``SHAREDLLM_DOCS_SALT``.
         model_options: arguments of ``SharedLLM.from_pretrained`` in place of those recorded in the index.
         metadata: strings kept with every document.
         keep_source: whether the files are kept in the index; see ``Index.add``.
@@ -150,14 +156,17 @@ def ingest(
         What became of each file. A file that fails stops no other.
 
     Raises:
-        ConfigError: an option out of its bounds, or an index in the memory of this process.
-        IndexNotFoundError: there is no index.
+        ConfigError: an option out of its bounds, something that is no path or document, or an index in the memory of
+            this process.
+        IndexNotFoundError, TenantError: there is no index, no such tenant, or the salt is another.
         ModelError: Ray is not installed, or the cluster cannot be reached.
     """
-    begun = time.perf_counter()
+    begun, given = time.perf_counter(), _checked(paths)
     chosen = reading_options(options, reading)
+    # raises here, once, rather than in all workers
+    opened = Index.open(_shared_url(index), storage_options=storage_options, tenant=tenant, salt=salt)
     settings = Settings(
-        _shared_url(index),
+        opened.url,
         dict(storage_options or {}),
         dict(model_options or {}),
         chosen,
@@ -165,12 +174,12 @@ def ingest(
         keep_source,
         _whole_number("split_chunks", split_chunks, 0),
         threads=max(int(cpus), 1),
+        salt=opened._store.reopening.get("salt"),
     )
     limit = None if workers is None else _whole_number("workers", workers, 1)
-    opened = Index.open(settings.url, storage_options=storage_options)  # raises here, once, rather than in all workers
     with ExitStack() as stack:
         write = stack.enter_context(_lines(report))
-        run, tasks = _tasks(paths, recursive, set(opened._store.keys()), write, progress)
+        run, tasks = _tasks(given, recursive, set(opened._store.keys()), write, progress)
         if tasks:
             stack.enter_context(_cluster(ray_address))
             _read_all(_Pool(settings, limit, cpus), run, tasks)
@@ -454,6 +463,21 @@ def _lines(path: str | os.PathLike[str] | None) -> Iterator[Callable[[FileReport
             lines.flush()
 
         yield write
+
+
+def _checked(paths: Any) -> list[str | os.PathLike[str] | Document]:
+    """What is to be read, as a list. Raises ConfigError for what is none, naming the first that cannot be read."""
+    if isinstance(paths, (str, os.PathLike, Document)) or not isinstance(paths, Iterable):
+        raise ConfigError(f"paths={reprlib.repr(paths)} is no list.", remedy="Give a list, also of one.")
+    found = list(paths)
+    for place, one in enumerate(found):
+        if not isinstance(one, (str, os.PathLike, Document)):
+            raise ConfigError(
+                f"paths[{place}] is neither a path nor a document of sharedllm-docs, but "
+                f"{type(one).__module__}.{type(one).__qualname__}.",
+                remedy="Documents of LlamaIndex and LangChain loaders: core_documents of their integrations.",
+            )
+    return found
 
 
 def _shared_url(index: str | os.PathLike[str]) -> str:

@@ -58,6 +58,7 @@ class Settings:
         split_chunks: a document of more chunks is divided among workers; 0 for never.
         timeout: seconds to wait for others that commit.
         threads: of torch, in a worker; 0 leaves them.
+        salt: of the tenant that the index belongs to; None without one.
     """
 
     url: str
@@ -69,6 +70,7 @@ class Settings:
     split_chunks: int = 64
     timeout: float = 600.0
     threads: int = 1
+    salt: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,9 @@ class Worker:
 
             torch.set_num_threads(self.settings.threads)
         given = self.settings
-        self.index = Index.open(given.url, storage_options=given.storage_options or None, **given.model_options)
+        self.index = Index.open(
+            given.url, storage_options=given.storage_options or None, salt=given.salt, **given.model_options
+        )
 
     def __call__(self, rows: Mapping[str, Any]) -> dict[str, list[Outcome]]:
         return {"outcomes": [self.outcome(task) for batch in rows["batch"] for task in batch.tasks]}

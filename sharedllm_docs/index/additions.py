@@ -28,6 +28,20 @@ from sharedllm_docs.store.writer import IndexWriter
 
 
 @dataclass(frozen=True)
+class _Named:
+    """What tells which other documents a document takes the place of."""
+
+    key: str
+    name: str
+    source_sha256: str
+    reader_options: Mapping[str, str]
+
+
+def _named(document: Document | DocumentRecord, key: str) -> _Named:
+    return _Named(key, document.name, document.source_sha256, document.reader_options)
+
+
+@dataclass(frozen=True)
 class Addition:
     """Adds documents to one store.
 
@@ -93,8 +107,9 @@ class Addition:
         present = self.present(document)
         if present is not None and not self.force and self._says_the_same(present, document):
             return self._found(present, document.name, read_seconds, report, kept, document.places)
-        ingestion = Ingestion(self.llm(), document, report, kept)
+        ingestion = Ingestion(self.llm(), document, report, kept, self.store.fingerprint)
         with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
+            self.admit(document)
             needed = ingestion.missing_bytes(writer, shards=self.encode != "when-asked")
             self.store.check_room(needed, max_bytes=self.max_bytes)
             done = ingestion.run(writer, encode=self.encode == "all")
@@ -120,6 +135,7 @@ class Addition:
             return self._found(present, name, spent, ingestion.report, ingestion.kept, places)
         ingestion.prepare()
         with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
+            self.admit(ingestion.document)
             self.store.check_room(ingestion.missing_bytes(writer, shards=False), max_bytes=self.max_bytes)
             done = ingestion.run(writer)
             replaced = self._retire(writer, done.record)
@@ -179,13 +195,7 @@ class Addition:
 
     def present(self, document: Document | Identity) -> DocumentRecord | None:
         """The record of the document with this content, if the index holds it; its name may be another."""
-        key = document_key(
-            self.store.fingerprint.digest(),
-            source_sha256=document.source_sha256,
-            reader=document.reader,
-            reader_version=document.reader_version,
-            reader_options=document.reader_options,
-        )
+        key = self._key(document)
         if not self.store.has_document(key):
             return None
         record = self.store.get(key)
@@ -195,6 +205,15 @@ class Addition:
                 remedy=f"Remove {record.name!r} first, or add it under that name.",
             )
         return record
+
+    def _key(self, document: Document | Identity) -> str:
+        return document_key(
+            self.store.fingerprint.digest(),
+            source_sha256=document.source_sha256,
+            reader=document.reader,
+            reader_version=document.reader_version,
+            reader_options=document.reader_options,
+        )
 
     def _found(
         self,
@@ -211,7 +230,7 @@ class Addition:
         record, outdated = replace(present, name=name), not self.metadata.items() <= present.metadata.items()
         # older ones are there if an earlier replacement was cut short, or under the name that the document is given
         added = self._lacking(present, kept, places)
-        if outdated or renamed or added or self._older(record):
+        if outdated or renamed or added or self._older(_named(record, record.key)):
             with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
                 if renamed:
                     writer.rename(present.key, name)
@@ -268,7 +287,13 @@ class Addition:
             return 0
         return self.reading.read([record.key], report, timeout=self.timeout, max_bytes=self.max_bytes)
 
-    def _older(self, kept: DocumentRecord) -> list[str]:
+    def admit(self, document: Document) -> None:
+        """Raise QuotaError where the index may hold no further document, before anything is encoded for it."""
+        if self.store.max_documents is not None:
+            key = self._key(document)
+            self.store.check_documents(key, self._older(_named(document, key)))
+
+    def _older(self, kept: _Named) -> list[str]:
         """Keys of the documents to be replaced."""
         if not self.replace:
             return []
@@ -285,7 +310,7 @@ class Addition:
         ]
 
     def _retire(self, writer: IndexWriter, kept: DocumentRecord) -> tuple[str, ...]:
-        older = self._older(kept)
+        older = self._older(_named(kept, kept.key))
         for key in older:
             writer.remove(key)
             self.library.forget(key)

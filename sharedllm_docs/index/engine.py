@@ -309,13 +309,13 @@ class Engine:
         if query.spread:
             return self.searcher.spread(query, budget)
         vector = self.llm.embedder.encode([query.question])[0]
-        hidden = None
+        hidden, searcher = None, self.searcher.near(query.question, vector, self.searcher.reach(query))
         if settings.selector == "hidden-state":
-            self.source.add_node_vectors(self.searcher.documents)
+            self.source.add_node_vectors(searcher.documents)
             with self.llm.lock:
                 words = self.llm.tokenizer(query.question, add_special_tokens=False)["input_ids"]
                 hidden = self.llm.encoder.question_vector(words).float().cpu().numpy().astype(np.float32)
-        return self.searcher.select(query, vector, budget, hidden)
+        return searcher.select(query, vector, budget, hidden)
 
     def _evidence_tokens(self, query: Query) -> int:
         own = query.retrieval.evidence_tokens
@@ -471,7 +471,7 @@ class Engine:
                 one.encode_seconds,
             ),
             counts=Counts(
-                documents=len(selection.documents),
+                documents=selection.searched or len(selection.documents),
                 chunks=len(selection.candidates),
                 nodes=len(selection.nodes) if result else 0,
                 rows=one.injection.num_rows if one.injection else 0,

@@ -30,6 +30,7 @@ from sharedllm_docs.model.shared_llm import SharedLLM
 from sharedllm_docs.retrieval.candidates import passage
 from sharedllm_docs.retrieval.prepared import EMBEDDINGS, NODE_VECTORS, PreparedDocument
 from sharedllm_docs.store.estimate import SizeEstimate, VectorSize, estimate_bytes
+from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.store.keys import chunk_key
 from sharedllm_docs.store.records import ChunkRecord, DocumentRecord, encode_places, encode_text
 from sharedllm_docs.store.writer import IndexWriter
@@ -105,9 +106,17 @@ class Ingestion:
         document: as read.
         report: told of progress.
         kept: what is to become of the file that it was read from.
+        fingerprint: of the index, which knows the tenant; None for the model's own.
     """
 
-    def __init__(self, llm: SharedLLM, document: Document, report: Report, kept: Kept = NOT_KEPT) -> None:
+    def __init__(
+        self,
+        llm: SharedLLM,
+        document: Document,
+        report: Report,
+        kept: Kept = NOT_KEPT,
+        fingerprint: Fingerprint | None = None,
+    ) -> None:
         self.llm = llm
         self.kept = kept
         self.document = document
@@ -119,7 +128,7 @@ class Ingestion:
         )
         self.chunks = split_into_chunks(len(self.tokens), llm.profile.chunk_tokens)
         self.prepared = PreparedDocument("", document, self.tokens, self.chunks, llm.profile)
-        digest = llm.fingerprint.digest()
+        digest = (fingerprint or llm.fingerprint).digest()
         self.keys = [chunk_key(digest, self.ids(chunk)) for chunk in self.chunks]
         self.reused = [False] * len(self.chunks)
         self._spent("tokenize", begun)
@@ -276,7 +285,7 @@ def repair(
     Returns:
         The number of chunks encoded.
     """
-    digest = llm.fingerprint.digest()
+    digest = writer.fingerprint.digest()
     sizes = [len(prepared.trees[index].chunk) for index in damaged]
     for index, done in zip(damaged, accumulate(sizes), strict=True):
         tree = prepared.trees[index]

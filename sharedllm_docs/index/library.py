@@ -4,22 +4,30 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
 
 from sharedllm_docs.config import Profile
 from sharedllm_docs.documents.document import PLACING_READERS
 from sharedllm_docs.errors import BoxesMissingError, DocumentNotFoundError
 from sharedllm_docs.index.recorded import check_leaves, recorded
+from sharedllm_docs.index.segments import Segments, is_large
 from sharedllm_docs.index.views import DocumentInfo
 from sharedllm_docs.retrieval.query import Where, fits
 from sharedllm_docs.store import IndexStore
 from sharedllm_docs.store.catalog import damaged
 from sharedllm_docs.store.records import DocumentRecord
+from sharedllm_docs.store.segment_files import REBUILD
 
 if TYPE_CHECKING:
     from sharedllm_docs.retrieval.prepared import PreparedDocument
     from sharedllm_docs.retrieval.searcher import Searcher
+    from sharedllm_docs.retrieval.segments import SegmentedIndex
 
+T = TypeVar("T")
+READY = 256
+"""Documents that are kept ready of very many."""
 SEARCHERS = 8
 """Choices of documents whose search stays ready: several users ask different ones in turn."""
 
@@ -35,6 +43,8 @@ class Library:
         self._store = store
         self._prepared: dict[str, PreparedDocument] = {}
         self._searchers: OrderedDict[tuple[int, ...], Searcher] = OrderedDict()
+        self._indexes: OrderedDict[tuple[str, ...], SegmentedIndex] = OrderedDict()
+        self._segments = Segments(store, self._made)
 
     def records(self, references: Sequence[str] | None, where: Where | None = None) -> list[DocumentRecord]:
         """The documents to search. Reads manifests and nothing else.
@@ -47,10 +57,7 @@ class Library:
             DocumentNotFoundError: a document is not in the index, none fits ``where``, or the index is empty.
             ConfigError: ``where`` is of the wrong type.
         """
-        if references is None:
-            records = self._store.documents()
-        else:
-            records = list({r.key: r for r in map(self._store.get, references)}.values())
+        records = self._store.documents() if references is None else self._store.get_all(references)
         if not records:
             raise DocumentNotFoundError(f"The index at {self._store.url} holds no document.", remedy="Add one first.")
         return records if where is None else self._fitting(records, where)
@@ -71,25 +78,70 @@ class Library:
         """What searches these documents; kept for the next question over the same ones, as are a few others."""
         from sharedllm_docs.retrieval.searcher import Searcher
 
+        if is_large(records):
+            return self._large(records, profile)
         self._store.prefetch([record for record in records if record.key not in self._prepared])
         prepared = [self.prepared(record) for record in records]
         same = tuple(map(id, prepared))
         found = self._searchers.pop(same, None)  # it holds its documents, so no other has their ids
         if found is None:
             found = Searcher(prepared, profile)
-        self._searchers[same] = found
-        while len(self._searchers) > SEARCHERS:
-            self._searchers.popitem(last=False)
+        self._keep(self._searchers, same, found)
         return found
+
+    @staticmethod
+    def _keep(kept: OrderedDict[Any, T], same: Any, found: T) -> None:
+        kept[same] = found
+        while len(kept) > SEARCHERS:
+            kept.popitem(last=False)
+
+    def _large(self, records: Sequence[DocumentRecord], profile: Profile) -> Searcher:
+        """What searches very many documents, of which only those are made ready that a question needs."""
+        from sharedllm_docs.retrieval.large import LargeSearcher
+        from sharedllm_docs.retrieval.segments import SegmentedIndex
+
+        names = tuple(record.leaves_digest for record in records)
+        index = self._indexes.pop(names, None)
+        if index is None:
+            parts, sizes = self._segments.covering(records), [0] * len(records)
+            for segment, owners in parts:
+                for place, size in zip(owners.tolist(), np.diff(segment.first).tolist(), strict=True):
+                    if place >= 0:
+                        sizes[place] = size
+            index = SegmentedIndex(parts, sizes)
+        self._keep(self._indexes, names, index)
+
+        def prepare(place: int) -> PreparedDocument:
+            found = self.prepared(records[place])
+            self._few(records[place].key)
+            leaves = int(index.first[place + 1] - index.first[place])
+            if len(found.leaves) != leaves:
+                raise damaged("search", f"it has {leaves} leaves of {found.document.name}", remedy=REBUILD)
+            return found
+
+        return LargeSearcher(len(records), index, prepare, profile)
+
+    def _few(self, key: str) -> None:
+        """Keep the documents that were asked for last; the others are made ready again when they are needed."""
+        last = self._prepared.pop(key, None)
+        if last is not None:
+            self._prepared[key] = last
+        for oldest in list(self._prepared)[:-READY]:  # other threads may be doing the same
+            self._prepared.pop(oldest, None)
 
     def prepared(self, record: DocumentRecord) -> PreparedDocument:
         """A document with its leaves, trees and vectors, from memory unless its name or metadata changed since."""
-        from sharedllm_docs.documents.chunks import Chunk
-        from sharedllm_docs.retrieval.prepared import EMBEDDINGS, PreparedDocument
-
         known = self._prepared.get(record.key)
         if known is not None and (known.document.metadata, known.document.name) == (record.metadata, record.name):
             return known
+        made = self._made(record)
+        self._prepared[record.key] = made
+        return made
+
+    def _made(self, record: DocumentRecord) -> PreparedDocument:
+        from sharedllm_docs.documents.chunks import Chunk
+        from sharedllm_docs.retrieval.prepared import EMBEDDINGS, PreparedDocument
+
         profile, vectors = recorded(self._store).profile, self._store.vectors(record)
         tokens = self._store.tokens(record)
         if any(chunk.end - chunk.start > profile.chunk_tokens for chunk in record.chunks):
@@ -105,7 +157,6 @@ class Library:
         )
         rows = [tree.layout.num_rows for tree in made.trees]
         check_leaves(record, made.first_leaf[-1], rows, vectors, EMBEDDINGS)
-        self._prepared[record.key] = made
         return made
 
     def by_key(self, key: str) -> PreparedDocument:

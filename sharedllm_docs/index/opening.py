@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sharedllm_docs.config import ModelOptions, Profile, check_options
 from sharedllm_docs.errors import ConfigError, FingerprintMismatchError, IndexNotFoundError
+from sharedllm_docs.index.caches import cache_for
 from sharedllm_docs.index.library import Library
 from sharedllm_docs.index.reading import Reading
 from sharedllm_docs.index.recorded import recorded
@@ -61,6 +62,8 @@ class OpenIndex:
         *,
         report: Callable[[str], None] | None = None,
         storage_options: Mapping[str, Any] | None = None,
+        tenant: str | None = None,
+        salt: str | bytes | None = None,
         **model_options: Unpack[ModelOptions],
     ) -> Self:
         """Open an existing index.
@@ -70,17 +73,20 @@ class OpenIndex:
             llm: the model; None loads the one recorded in the index when it is first needed.
             report: called with a sentence before each slow step.
             storage_options: of a remote file system.
+            tenant: name of the tenant whose index it is; ``url`` is then the place that tenants share.
+            salt: the tenant's secret; None takes ``SHAREDLLM_DOCS_SALT``.
             model_options: arguments of ``SharedLLM.from_pretrained`` that replace the recorded ones.
 
         Raises:
-            IndexNotFoundError: there is no index.
+            IndexNotFoundError: there is no index, or no such tenant.
+            TenantError: it belongs to a tenant, and the salt is another.
             ConfigError: an unknown option, or an ``llm`` that is a name instead of a loaded model.
             FingerprintMismatchError: the model or settings are not those it was made with; names each. Without ``llm``
                 it is raised when the model is first needed.
             DamagedIndexError: its ``index.json`` is damaged.
         """
         _check_model(llm, model_options)
-        store = IndexStore.open(url, storage_options=storage_options, cache=_remote_cache(url))
+        store = IndexStore.open(url, storage_options=storage_options, cache=cache_for(url), tenant=tenant, salt=salt)
         return cls(store, llm, options=model_options, report=report)
 
     @classmethod
@@ -91,6 +97,9 @@ class OpenIndex:
         *,
         max_bytes: int | None = None,
         storage_options: Mapping[str, Any] | None = None,
+        tenant: str | None = None,
+        salt: str | bytes | None = None,
+        max_documents: int | None = None,
     ) -> Self:
         """Make a new, empty index for a model.
 
@@ -99,9 +108,14 @@ class OpenIndex:
             llm: the model that it will be bound to.
             max_bytes: disk budget of the whole index.
             storage_options: of a remote file system.
+            tenant: name of the tenant that it is for; its index lies below ``url``, and shares nothing with others.
+            salt: the tenant's secret, 16 bytes or more, from which the names of what is stored follow; None takes
+                ``SHAREDLLM_DOCS_SALT``.
+            max_documents: number of documents that it may hold.
 
         Raises:
             StoreError: there is an index already.
+            ConfigError: a bound, tenant or salt that cannot be used.
         """
         _check_model(llm, {})
         settings = {"model": llm.name, "source": llm.source, "profile": llm.profile.to_dict()}
@@ -111,7 +125,10 @@ class OpenIndex:
             settings,
             max_bytes=max_bytes,
             storage_options=storage_options,
-            cache=_remote_cache(url),
+            cache=cache_for(url),
+            tenant=tenant,
+            salt=salt,
+            max_documents=max_documents,
         )
         return cls(store, llm)
 
@@ -124,17 +141,21 @@ class OpenIndex:
         report: Callable[[str], None] | None = None,
         max_bytes: int | None = None,
         storage_options: Mapping[str, Any] | None = None,
+        tenant: str | None = None,
+        salt: str | bytes | None = None,
+        max_documents: int | None = None,
         **model_options: Unpack[ModelOptions],
     ) -> Self:
         """``open`` where there is an index, else ``create`` (with the model loaded as asked)."""
         _check_model(llm, model_options)
-        if IndexStore.exists(url, storage_options=storage_options):
-            return cls.open(url, llm, report=report, storage_options=storage_options, **model_options)
+        shared: dict[str, Any] = {"storage_options": storage_options, "tenant": tenant, "salt": salt}
+        if IndexStore.exists(url, storage_options=storage_options, tenant=tenant):
+            return cls.open(url, llm, report=report, **shared, **model_options)
         if llm is None:
             from sharedllm_docs.model.shared_llm import SharedLLM
 
             llm = SharedLLM.from_pretrained(report=report, **model_options)
-        return cls.create(url, llm, max_bytes=max_bytes, storage_options=storage_options)
+        return cls.create(url, llm, max_bytes=max_bytes, max_documents=max_documents, **shared)
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -187,7 +208,7 @@ class OpenIndex:
         Raises:
             IndexNotFoundError, ...: as ``open``.
         """
-        found = type(self).open(self.url, report=self._report, **self._options)
+        found = type(self).open(self.url, report=self._report, **self._store.reopening, **self._options)
         if self._llm is not None and self._llm.files_unchanged():
             found.adopt(self._llm)
         return found
@@ -216,8 +237,9 @@ class OpenIndex:
 
     def _bind(self, llm: SharedLLM) -> SharedLLM:
         """The model in the form that this index was made with."""
-        llm = llm.matching(self._store.fingerprint)
-        self._store.fingerprint.check(llm.fingerprint)
+        stored = self._store.fingerprint.salted(None)  # a model knows no tenants
+        llm = llm.matching(stored)
+        stored.check(llm.fingerprint)
         return llm
 
     def warn_again(self) -> None:
@@ -233,14 +255,3 @@ def _check_model(llm: Any, options: Mapping[str, Any]) -> None:
     check_options(ModelOptions, options)
     if isinstance(llm, (str, os.PathLike)):
         raise ConfigError(f"llm={str(llm)!r} is a name, not a SharedLLM.", remedy=f"Give name_or_path={str(llm)!r}.")
-
-
-def _remote_cache(url: Url) -> Any:
-    """A cache for blocks of a remote index; None for a local one."""
-    from sharedllm_docs.cache import cache_dir
-
-    if "://" not in str(url) or str(url).startswith(("file://", "memory://")):
-        return None
-    from sharedllm_docs.store.bytecache import ByteCache
-
-    return ByteCache(cache_dir() / "rows")

@@ -78,7 +78,7 @@ class Work:
     def __init__(self, index: Index, document: Document, kept: Kept = NOT_KEPT, report: Report | None = None) -> None:
         self.index, self.document = index, document
         self._report = report or _ignore
-        self._ingestion = _Commit(index.llm, document, self._report, kept)
+        self._ingestion = _Commit(index.llm, document, self._report, kept, index._store.fingerprint)
         self._shards = index._store.shard_writer()
 
     @property
@@ -108,7 +108,8 @@ class Work:
         return EncodedChunks(sha256, first, self.chunks, tokens, records, encoded, replaced)
 
     def _check_room(self, first: int, end: int) -> None:
-        """Raise DiskBudgetError or DiskFullError where the shards that are not there would not fit."""
+        """Raise DiskBudgetError, DiskFullError or QuotaError where what is not there would not fit."""
+        _addition(self.index).admit(self.document)
         keys, sizes = self._ingestion.keys[first:end], self._ingestion.estimate().chunk_bytes[first:end]
         there = self._shards.present(keys)
         self.index._store.check_room(sum(size for key, size in zip(keys, sizes, strict=True) if key not in there))

@@ -114,12 +114,7 @@ class LeafIndex:
         # torch needs next (docs/log.md, one document of 512,000 tokens)
         dense = np.einsum("ij,j->i", self.vectors, vector)
         lexical = self._lexical(question)
-        weight = DENSE_WEIGHT if is_english(question) or not lexical.any() else OTHER_DENSE_WEIGHT
-        fused = weight * _scaled(dense) + (1 - weight) * _scaled(lexical)
-        fused[self._repeats] = fused.min(initial=0.0)
-        best = _outstanding(lexical, self._repeats)
-        if best is not None and len(fused) > 1:  # second place, unless it ranks higher already
-            fused[best] = max(fused[best], np.partition(fused, -2)[-2])
+        fused, best = fused_scores(dense, lexical, self._repeats, is_english(question))
         named = best is not None and set(terms(question)) <= set(terms(f"{self.titles[best]} {self.texts[best]}"))
         weights, unknown = self._weights(question)
         ranked, near, worded = (one.astype(np.float32) for one in (fused, dense, lexical))
@@ -138,6 +133,26 @@ class LeafIndex:
         if not known:
             return np.zeros(len(self.texts), dtype=np.float32)
         return np.asarray(self._bm25.get_scores(known), dtype=np.float32)
+
+
+def fused_scores(
+    dense: NDArray[np.float32], lexical: NDArray[np.float32], repeats: NDArray[np.bool_], english: bool
+) -> tuple[NDArray[np.float32], int | None]:
+    """The scores to rank by, and the leaf whose words stand out, if there is one.
+
+    Args:
+        dense: [leaves], cosine of question and leaf.
+        lexical: [leaves], BM25.
+        repeats: [leaves], whether an earlier leaf says the same.
+        english: whether the question is in English.
+    """
+    weight = DENSE_WEIGHT if english or not lexical.any() else OTHER_DENSE_WEIGHT
+    fused = weight * _scaled(dense) + (1 - weight) * _scaled(lexical)
+    fused[repeats] = fused.min(initial=0.0)
+    best = _outstanding(lexical, repeats)
+    if best is not None and len(fused) > 1:  # second place, unless it ranks higher already
+        fused[best] = max(fused[best], np.partition(fused, -2)[-2])
+    return fused, best
 
 
 def _outstanding(lexical: NDArray[np.float32], repeats: NDArray[np.bool_]) -> int | None:

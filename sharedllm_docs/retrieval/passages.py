@@ -60,6 +60,10 @@ class Passage:
         return f"{self.document}, page {self.page}: {' '.join(self.text.split())}"
 
 
+_BLANK = 8
+"""Number of chunks of blank leaves that may be among the best of very many."""
+
+
 def check_count(k: int) -> None:
     """Raise ConfigError unless ``k`` is a whole number of at least 1."""
     if isinstance(k, bool) or not isinstance(k, int) or k < 1:
@@ -75,6 +79,7 @@ def best_passages(searcher: Searcher, question: str, vector: NDArray[np.float32]
         vector: [E] embedding of the question.
         k: maximum number of passages.
     """
+    searcher = searcher.near(question, vector, k + _BLANK)
     scores = searcher.scores(question, vector)
     owners = [(document, leaf) for document in searcher.documents for leaf in document.leaves]
     found: list[Passage] = []

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,9 @@ from sharedllm_docs.retrieval.selection import (
 )
 from sharedllm_docs.retrieval.spending import Section, spend
 from sharedllm_docs.retrieval.spread import centrality, section_span, spread_leaves, unknown_section
+
+UNBOUNDED = 8
+"""Where the choice among many documents is not bounded by ``candidates``, it is by so many times as many chunks."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,8 @@ class Selection:
         relevance: relevance of the best leaf, 0 to 1.
         scores: of all leaves, document after document; None where no question was searched for.
         grains: among which the budget was to be spent; None for the profile's own.
+        searched: number of documents that were searched, where ``documents`` are only those nearest to the question; 0
+            where they are all.
     """
 
     documents: tuple[PreparedDocument, ...]
@@ -72,6 +78,7 @@ class Selection:
     relevance: float
     scores: LeafScores | None = None
     grains: tuple[int, ...] | None = None
+    searched: int = 0
 
     @property
     def num_rows(self) -> int:
@@ -143,6 +150,14 @@ class Selection:
         return places
 
 
+class Searches(Protocol):
+    """Scores all leaves for a question, as ``LeafIndex`` does."""
+
+    def search(self, question: str, vector: NDArray[np.float32]) -> LeafScores:
+        """Scores of all leaves."""
+        ...
+
+
 class Searcher:
     """Search over a fixed choice of documents; keeps what questions share (BM25, stacked vectors).
 
@@ -153,11 +168,29 @@ class Searcher:
     """
 
     def __init__(
-        self, documents: Sequence[PreparedDocument], profile: Profile, leaf_index: LeafIndex | None = None
+        self, documents: Sequence[PreparedDocument], profile: Profile, leaf_index: Searches | None = None
     ) -> None:
         self.documents = tuple(documents)
         self.profile = profile
-        self.leaf_index = leaf_index or _leaf_index(self.documents)
+        self.leaf_index: Searches = leaf_index or _leaf_index(self.documents)
+
+    def near(self, question: str, vector: NDArray[np.float32], chunks: int) -> Searcher:
+        """The search among the documents that can matter to a question: here all of them.
+
+        Args:
+            question: in words.
+            vector: [E] embedding of the question.
+            chunks: number of the best chunks whose documents must be there.
+        """
+        return self
+
+    def reach(self, query: Query) -> int:
+        """Number of the best chunks that the nodes for a question are chosen from, as far as it is bounded.
+
+        By grain, and by the paper's branches, what is left of the budget goes to ever more chunks.
+        """
+        bounded = query.retrieval.grains is None and not any(self.profile.grains[:-1])
+        return query.retrieval.candidates * (1 if bounded else UNBOUNDED)
 
     def scores(self, question: str, vector: NDArray[np.float32]) -> LeafScores:
         """Scores of all leaves, document after document."""

@@ -253,8 +253,8 @@ def _spelled_out(name: str, texts: Sequence[str]) -> bool:
 
 def _lead(scores: NDArray[np.float32]) -> float:
     """By how much the best score exceeds the fifth."""
-    best = np.sort(scores)[::-1]
-    return float(best[0] - best[min(4, len(best) - 1)])
+    fifth = min(4, len(scores) - 1)
+    return float(scores.max() - np.partition(scores, len(scores) - 1 - fifth)[len(scores) - 1 - fifth])
 
 
 def _stands(words: str, text: str) -> bool:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from sharedllm_docs.errors import DiskBudgetError, DiskFullError
+from collections.abc import Collection
+
+from sharedllm_docs.errors import DiskBudgetError, DiskFullError, QuotaError
 from sharedllm_docs.sizes import size_text
-from sharedllm_docs.store.catalog import INDEX_FILE
+from sharedllm_docs.store.catalog import INDEX_FILE, Catalog
 from sharedllm_docs.store.files import Files
 
 FOLDERS = ("documents", "shards", "sources")
+SEARCH = "search"
+"""The folder of what only makes searching sooner, and can be made again."""
 
 
 def present_bytes(files: Files) -> int:
     """Bytes of the whole index, leftovers included."""
     head = len(files.read(INDEX_FILE)) if files.exists(INDEX_FILE) else 0
-    return head + sum(sum(files.sizes(folder).values()) for folder in FOLDERS)
+    return head + sum(sum(files.sizes(folder).values()) for folder in (*FOLDERS, SEARCH))
 
 
 def check_budget(needed: int, present: int, bound: int | None) -> None:
@@ -33,4 +37,27 @@ def check_free_space(needed: int, files: Files) -> None:
         raise DiskFullError(
             f"{size_text(needed)} are needed, but only {size_text(free)} are left on the disk of {files.url}.",
             remedy="Free some space, choose another folder, or make an index of a smaller dtype or fewer layers.",
+        )
+
+
+def check_documents(catalog: Catalog, key: str, leaving: Collection[str], bound: int | None) -> None:
+    """Raise QuotaError if a document would be one too many (None: no bound).
+
+    Args:
+        catalog: of the index.
+        key: of the document; one that is there already is none too many.
+        leaving: keys of documents that it takes the place of.
+        bound: number of documents that the index may hold.
+    """
+    if bound is None:
+        return
+    there = set(catalog.document_keys())
+    after = len(there - set(leaving)) + 1
+    if key not in there and after > bound:
+        raise QuotaError(
+            f"The index at {catalog.files.url} holds {len(there):,} documents of at most {bound:,}; "
+            "with this one it would hold more.",
+            value=after,
+            bound=bound,
+            remedy="Remove documents, or have the quota raised (set_quotas).",
         )

@@ -48,11 +48,15 @@ class IndexHead:
         fingerprint: what the rows depend on.
         settings: free JSON of the caller, to open the index again with the same model.
         max_bytes: disk budget of the whole index, None without one.
+        max_documents: number of documents that it may hold, None without a bound.
+        tenant: name of the tenant that it belongs to, None without one.
     """
 
     fingerprint: Fingerprint
     settings: Mapping[str, Any]
     max_bytes: int | None = None
+    max_documents: int | None = None
+    tenant: str | None = None
 
 
 @dataclass(frozen=True)
@@ -89,12 +93,16 @@ class Catalog:
 
     Args:
         files: the files of the index.
+        salt: of the index's fingerprint.
     """
 
-    def __init__(self, files: Files) -> None:
-        self.files = files
+    def __init__(self, files: Files, salt: str | None = None) -> None:
+        self.files, self.salt = files, salt
         self._read: dict[str, tuple[bytes, DocumentRecord]] = {}
         """Manifests as they were when last read: every question asks for all of them."""
+        self._signed: dict[str, object] = {}
+        """What told, when they were read, whether they have changed since."""
+        self._scanned: tuple[Mapping[str, object], list[DocumentRecord]] | None = None
 
     # -- sealed files ----------------------------------------------------------------------------------------------
 
@@ -169,6 +177,8 @@ class Catalog:
             "settings": dict(head.settings),
             "max_bytes": head.max_bytes,
         }
+        # only where they are used: other indexes keep the bytes that they had before there were tenants
+        fields |= {name: getattr(head, name) for name in _OPTIONAL if getattr(head, name) is not None}
         self.save(INDEX_FILE, fields)
 
     # -- documents -------------------------------------------------------------------------------------------------
@@ -214,13 +224,33 @@ class Catalog:
     def remember(self, record: DocumentRecord, manifest: bytes) -> None:
         """Take note of a manifest that was just written: it need not be read for its name to be known."""
         self._read[record.key] = manifest, record
+        self._signed.pop(record.key, None)
 
-    def scan(self) -> tuple[list[DocumentRecord], list[Damage]]:
-        """All documents, oldest first, and what is wrong with the manifests that cannot be read."""
+    def scan(self, *, whole: bool = False) -> tuple[list[DocumentRecord], list[Damage]]:
+        """All documents, oldest first, and what is wrong with the manifests that cannot be read.
+
+        Args:
+            whole: read every manifest; else those that have changed since they were read, as far as that can be told.
+        """
+        signatures = self.files.signatures("documents", MANIFEST)
+        settled = not whole and None not in signatures.values()
+        if settled and self._scanned is not None and self._scanned[0] == signatures:
+            return list(self._scanned[1]), []
+        records, damages = self._scan(signatures, whole)
+        ordered = sorted(records, key=lambda record: (record.created, record.name, record.key))
+        self._scanned = (signatures, ordered) if settled and not damages else None
+        return list(ordered), damages
+
+    def _scan(self, signatures: Mapping[str, object], whole: bool) -> tuple[list[DocumentRecord], list[Damage]]:
         records, damages = list[DocumentRecord](), list[Damage]()
-        keys = self.document_keys()
-        found = self.files.read_many([manifest_path(key) for key in keys], MAX_MANIFEST)
-        for key in keys:
+        keys = {path.split("/")[1]: sign for path, sign in signatures.items()}
+        same = {key for key, sign in keys.items() if not whole and sign is not None and self._signed.get(key) == sign}
+        same &= self._read.keys()
+        found = self.files.read_many([manifest_path(key) for key in keys if key not in same], MAX_MANIFEST)
+        for key, sign in keys.items():
+            if key in same:
+                records.append(self._read[key][1])
+                continue
             data = found[manifest_path(key)]
             if isinstance(data, FileNotFoundError):
                 self._read.pop(key, None)
@@ -229,9 +259,10 @@ class Catalog:
                 if isinstance(data, Exception):
                     raise data
                 records.append(self._record(key, data))
+                self._signed[key] = sign
             except DamagedIndexError as error:
                 damages.append(damage_of(error, key))
-        return sorted(records, key=lambda record: (record.created, record.name, record.key)), damages
+        return records, damages
 
     def documents(self) -> list[DocumentRecord]:
         """All documents, oldest first.
@@ -251,7 +282,25 @@ class Catalog:
             StoreError: several documents.
             DamagedIndexError: its manifest is damaged, or no intact one fits and a damaged one may be meant.
         """
-        key, record = self._locate(reference)
+        return self._found(self._locate(reference))
+
+    def find_all(self, references: Sequence[str]) -> list[DocumentRecord]:
+        """Several documents, each once, in their order, with one look at the manifests. Raises as ``find``."""
+        if len(references) == 1:
+            return [self.find(references[0])]
+        there = self.scan()
+        known, several = dict[str, DocumentRecord](), set[str]()
+        for record in there[0] if not there[1] else ():  # a damaged one may have any name
+            if record.name in known:
+                several.add(record.name)
+            known[record.name] = record
+        known = {name: record for name, record in known.items() if name not in several}
+        known |= {record.key: record for record in there[0]}
+        found = [known.get(one) or self._found(self._locate(one, there)) for one in references]
+        return list({record.key: record for record in found}.values())
+
+    def _found(self, located: tuple[str, DocumentRecord | None]) -> DocumentRecord:
+        key, record = located
         return self.manifest(key) if record is None else record
 
     def find_key(self, reference: str) -> str:
@@ -261,11 +310,13 @@ class Catalog:
         """
         return self._locate(reference)[0]
 
-    def _locate(self, reference: str) -> tuple[str, DocumentRecord | None]:
-        """Key and, if it had to be read and is intact, record of a document."""
+    def _locate(
+        self, reference: str, there: tuple[list[DocumentRecord], list[Damage]] | None = None
+    ) -> tuple[str, DocumentRecord | None]:
+        """Key and, if it had to be read and is intact, record of a document; ``there`` is what ``scan`` gave."""
         if self.has(reference):
             return reference, None
-        records, damages = self.scan()
+        records, damages = self.scan() if there is None else there
         intact = {record.key: record for record in records}
         names = {record.key: record.name for record in records}
         names |= {damage.document: self.name_of(damage.document) for damage in damages}
@@ -339,6 +390,9 @@ class Catalog:
         )
 
 
+_OPTIONAL = ("max_documents", "tenant")
+
+
 def _head(payload: Payload) -> IndexHead:
     """The head that ``index.json`` gives. Raises KeyError, TypeError, ValueError for fields that cannot be."""
     settings, max_bytes, fingerprint = payload["settings"], payload["max_bytes"], payload["fingerprint"]
@@ -346,7 +400,13 @@ def _head(payload: Payload) -> IndexHead:
         raise TypeError("settings and fingerprint are objects")
     if max_bytes is not None and (type(max_bytes) is not int or max_bytes < 1):
         raise ValueError(f"max_bytes is {max_bytes!r}")
-    return IndexHead(Fingerprint.from_dict(fingerprint), settings, max_bytes)
+    most, tenant = (payload.get(name) for name in _OPTIONAL)
+    if most is not None and (type(most) is not int or most < 1):
+        raise ValueError(f"max_documents is {most!r}")
+    found = Fingerprint.from_dict(fingerprint)
+    if not isinstance(tenant, (str, type(None))) or (tenant is None) != (found.salt is None):
+        raise ValueError(f"tenant is {tenant!r}, the fingerprint's salt {found.salt!r}")
+    return IndexHead(found, settings, max_bytes, most, tenant)
 
 
 def _odd_fields(path: str, error: Exception) -> DamagedIndexError:

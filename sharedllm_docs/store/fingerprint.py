@@ -6,7 +6,7 @@ What a question may choose anew is left out: fusion and rotary positions do not 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -44,6 +44,7 @@ class Fingerprint:
         store_dtype: how rows are stored.
         embedder: digest of the embedder that made the leaf vectors, None without one.
         schema: ``ROWS_SCHEMA``.
+        salt: digest of the tenant's salt; None without a tenant, and then it is no part of ``to_dict``.
     """
 
     weights: str
@@ -63,6 +64,11 @@ class Fingerprint:
     store_dtype: str
     embedder: str | None
     schema: int = ROWS_SCHEMA
+    salt: str | None = None
+
+    def salted(self, salt: str | None) -> Fingerprint:
+        """The same for a tenant with this digest of a salt; None for no tenant, as models have it."""
+        return replace(self, salt=salt)
 
     def ranks_of(self, tokens: int) -> int:
         """Number of ranks that the shard of a chunk with so many tokens holds: all of them, or 0 for none."""
@@ -118,8 +124,8 @@ class Fingerprint:
             SchemaError: fields that this version does not know, or lacks.
         """
         names = {field.name for field in fields(cls)}
-        if set(values) != names:
-            odd = ", ".join(sorted(names ^ set(values)))
+        if set(values) | {"salt"} != names:
+            odd = ", ".join(sorted(names ^ (set(values) | {"salt"})))
             raise SchemaError(
                 f"The index's fingerprint has other fields than this version's: {odd}.",
                 remedy="Open it with the version that wrote it, or add the documents again into a new folder.",
@@ -129,6 +135,8 @@ class Fingerprint:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields."""
         result: dict[str, Any] = normalised({**asdict(self), "rope": dict(self.rope)})
+        if self.salt is None:  # as before there were tenants: the digest, and all names that follow from it, stay
+            del result["salt"]
         return result
 
     @cached_property

@@ -10,6 +10,7 @@ import os
 import reprlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 
 from numpy.typing import NDArray
@@ -18,8 +19,15 @@ from sharedllm_docs.documents.boxes import Places
 from sharedllm_docs.documents.chunks import Chunk
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.tokens import DocumentTokens
-from sharedllm_docs.errors import ConfigError, DamagedIndexError, SharedLLMError, SourceMissingError, StoreError
-from sharedllm_docs.store.budget import check_budget, check_free_space, present_bytes
+from sharedllm_docs.errors import (
+    ConfigError,
+    DamagedIndexError,
+    IndexNotFoundError,
+    SharedLLMError,
+    SourceMissingError,
+    StoreError,
+)
+from sharedllm_docs.store.budget import check_budget, check_documents, check_free_space, present_bytes
 from sharedllm_docs.store.canonical import normalised, sha256_hex
 from sharedllm_docs.store.catalog import INDEX_FILE, MAX_TEXT, Catalog, IndexHead, damaged
 from sharedllm_docs.store.files import Files
@@ -39,8 +47,10 @@ from sharedllm_docs.store.records import (
     decode_vectors,
     kept_source_path,
 )
+from sharedllm_docs.store.segment_files import SegmentFiles
 from sharedllm_docs.store.shard import encode_shard
 from sharedllm_docs.store.sources import ReadStats, find_shard
+from sharedllm_docs.store.tenants import Tenant, tenant_url
 from sharedllm_docs.store.verify import Progress, VerifyReport, damaged_chunks, verify_document, verify_index
 from sharedllm_docs.store.writer import Blocks, IndexWriter
 
@@ -62,6 +72,8 @@ _PREFETCHED = 64
 """Number of them that are in memory at once while they are fetched."""
 
 Url = str | os.PathLike[str]
+CacheFor = Callable[[str | None], "ByteCache | None"]
+"""Gives the cache of an index for the digest of its tenant's salt: tenants share none."""
 T = TypeVar("T")
 
 
@@ -76,6 +88,7 @@ class IndexStore:
         settings: free JSON of whoever created it.
         max_bytes: disk budget, None without one.
         stats: what reading cost so far.
+        reopening: keywords of ``open`` that it needs beside its URL: salt and storage options.
     """
 
     def __init__(self, files: Files, head: IndexHead, max_bytes: int | None, cache: ByteCache | None) -> None:
@@ -84,7 +97,8 @@ class IndexStore:
         self.settings = dict(head.settings)
         self.max_bytes = max_bytes
         self._files, self._head = files, head
-        self._catalog = Catalog(files)
+        self._catalog = Catalog(files, head.fingerprint.salt)
+        self.reopening: dict[str, Any] = {}
         self._held = HeldShards()
         self._cache = cache
         self._reader = ShardReader(self._catalog, cache, self._held)
@@ -101,7 +115,10 @@ class IndexStore:
         max_bytes: int | None = None,
         timeout: float = LOCK_TIMEOUT,
         storage_options: Mapping[str, Any] | None = None,
-        cache: ByteCache | None = None,
+        cache: ByteCache | CacheFor | None = None,
+        tenant: str | None = None,
+        salt: str | bytes | None = None,
+        max_documents: int | None = None,
     ) -> IndexStore:
         """Make a new, empty index and open it.
 
@@ -112,23 +129,30 @@ class IndexStore:
             max_bytes: disk budget, kept with the index.
             timeout: seconds to wait for another process that creates it too.
             storage_options: of a remote file system.
-            cache: keeps blocks of a remote index.
+            cache: keeps blocks of a remote index; or what gives it, for the digest of the salt.
+            tenant: name of the tenant that it is for; then it lies in the tenant's folder below ``url``.
+            salt: the tenant's secret; None takes ``SHAREDLLM_DOCS_SALT``.
+            max_documents: number of documents that it may hold, kept with the index.
 
         Raises:
             StoreError: there is an index already, or the folder cannot be made.
-            ConfigError: settings that are not JSON, or a budget below 1.
+            ConfigError: settings that are not JSON, a budget below 1, or a tenant or salt that cannot be used.
             IndexLockedError: see ``timeout``.
         """
-        files = open_files(url, storage_options)
+        owner = _tenant(tenant, salt)
+        files = open_files(url if owner is None else tenant_url(url, owner.name), storage_options)
         _check_max_bytes(max_bytes)
-        head = IndexHead(fingerprint, normalised(dict(settings or {})), max_bytes)
+        _check_max_documents(max_documents)
+        kept = fingerprint.salted(None if owner is None else owner.digest)
+        name = None if owner is None else owner.name
+        head = IndexHead(kept, normalised(dict(settings or {})), max_bytes, max_documents, name)
         with files.lock().held(timeout):
             if files.exists(INDEX_FILE):
                 raise StoreError(
                     f"There is an index at {files.url} already.", remedy="Open it, or choose another folder."
                 )
             Catalog(files).save_head(head)
-        return cls(files, head, max_bytes, cache)
+        return cls._opened(files, head, max_bytes, cache, owner, storage_options)
 
     @classmethod
     def open(
@@ -138,7 +162,9 @@ class IndexStore:
         *,
         max_bytes: int | None = None,
         storage_options: Mapping[str, Any] | None = None,
-        cache: ByteCache | None = None,
+        cache: ByteCache | CacheFor | None = None,
+        tenant: str | None = None,
+        salt: str | bytes | None = None,
     ) -> IndexStore:
         """Open an index.
 
@@ -147,25 +173,89 @@ class IndexStore:
             fingerprint: the fingerprint that it must have; None accepts any.
             max_bytes: disk budget for this process instead of the one kept with the index.
             storage_options: of a remote file system.
-            cache: for blocks of a remote index.
+            cache: keeps blocks of a remote index; or what gives it, for the digest of the salt.
+            tenant: name of the tenant whose index it is, below ``url``.
+            salt: the tenant's secret; None takes ``SHAREDLLM_DOCS_SALT``.
 
         Raises:
-            IndexNotFoundError: there is no index.
+            IndexNotFoundError: there is no index, or no such tenant.
+            TenantError: it is the index of a tenant, and the salt is another.
+            ConfigError: a salt for an index without a tenant, or a tenant or salt that cannot be used.
             FingerprintMismatchError: it was made with another model or setting; names each.
             DamagedIndexError: its ``index.json`` is damaged.
             SchemaError: it is newer than this version.
         """
-        files = open_files(url, storage_options)
+        files = open_files(url if tenant is None else tenant_url(url, tenant), storage_options)
         _check_max_bytes(max_bytes)
-        head = Catalog(files).load_head()
+        owner = _tenant(tenant, salt) if tenant is not None else None
+        head = _head_of(files, url, tenant)
+        if head.tenant is not None:
+            owner = owner or Tenant.of(head.tenant, salt)
+            owner.check(head.fingerprint.salt)
+        elif salt is not None or tenant is not None:
+            raise _without_tenant(files)
         if fingerprint is not None:
-            head.fingerprint.check(fingerprint)
-        return cls(files, head, head.max_bytes if max_bytes is None else max_bytes, cache)
+            head.fingerprint.salted(None).check(fingerprint.salted(None))
+        bound = _least(head.max_bytes, max_bytes) if head.tenant is not None else max_bytes or head.max_bytes
+        return cls._opened(files, head, bound, cache, owner, storage_options)
+
+    @classmethod
+    def _opened(
+        cls,
+        files: Files,
+        head: IndexHead,
+        max_bytes: int | None,
+        cache: ByteCache | CacheFor | None,
+        owner: Tenant | None,
+        storage_options: Mapping[str, Any] | None,
+    ) -> IndexStore:
+        kept = cache(head.fingerprint.salt) if callable(cache) else cache
+        store = cls(files, head, max_bytes, kept)
+        again = {"salt": None if owner is None else owner.salt, "storage_options": storage_options}
+        store.reopening = {name: value for name, value in again.items() if value}
+        return store
 
     @staticmethod
-    def exists(url: Url, *, storage_options: Mapping[str, Any] | None = None) -> bool:
-        """Whether there is an index (intact or not)."""
-        return open_files(url, storage_options).exists(INDEX_FILE)
+    def exists(url: Url, *, storage_options: Mapping[str, Any] | None = None, tenant: str | None = None) -> bool:
+        """Whether there is an index (intact or not); with ``tenant`` whether the tenant has one below ``url``."""
+        return open_files(url if tenant is None else tenant_url(url, tenant), storage_options).exists(INDEX_FILE)
+
+    @property
+    def tenant(self) -> str | None:
+        """Name of the tenant that the index belongs to; None without one."""
+        return self._head.tenant
+
+    @property
+    def max_documents(self) -> int | None:
+        """Number of documents that the index may hold; None without a bound."""
+        return self._head.max_documents
+
+    def check_documents(self, key: str, leaving: Collection[str] = ()) -> None:
+        """Check that the index may hold a document; holding the lock, nobody else adds one meanwhile.
+
+        Args:
+            key: of the document.
+            leaving: keys of documents that it takes the place of.
+
+        Raises:
+            QuotaError: it would be one document too many.
+        """
+        check_documents(self._catalog, key, leaving, self._head.max_documents)
+
+    def set_quotas(self, max_bytes: int | None, max_documents: int | None, *, timeout: float = LOCK_TIMEOUT) -> None:
+        """Keep other bounds with the index; None for no bound. What is there stays, even if it is more.
+
+        Raises:
+            ConfigError: a bound below 1.
+            IndexLockedError: see ``timeout``.
+        """
+        _check_max_bytes(max_bytes)
+        _check_max_documents(max_documents)
+        with self._files.lock().held(timeout):
+            migrate_files(self._catalog)
+            head = replace(self._catalog.load_head(), max_bytes=max_bytes, max_documents=max_documents)
+            self._catalog.save_head(head)
+        self._head, self.max_bytes = head, max_bytes
 
     def is_current(self) -> bool:
         """Whether the index that was opened is still the one at this place: it may be removed, or made anew."""
@@ -197,6 +287,10 @@ class IndexStore:
             DamagedIndexError: its manifest is damaged.
         """
         return self._catalog.find(reference)
+
+    def get_all(self, references: Sequence[str]) -> list[DocumentRecord]:
+        """Several documents, each once, in their order. Raises as ``get``."""
+        return self._catalog.find_all(references)
 
     def find_key(self, reference: str) -> str:
         """The whole key of a document, found as by ``get``; its manifest may be damaged. Raises as ``get``."""
@@ -283,7 +377,7 @@ class IndexStore:
         """
         if not record.source_bytes:
             raise SourceMissingError(f"The index keeps no source file of {record.name}.", remedy=KEEP_SOURCE)
-        path = kept_source_path(record.source_sha256)
+        path = kept_source_path(record.source_sha256, self.fingerprint.salt)
         try:
             data = self._files.map(path) if self._files.mappable else memoryview(self._files.read(path))
         except FileNotFoundError as error:
@@ -292,6 +386,10 @@ class IndexStore:
             raise damaged(path, "its checksum does not match", remedy=FORCE_SOURCE)
         local = self._files.local_path(path)
         return io.BytesIO(data) if local is None else local.open("rb")
+
+    def segment_files(self, folder: Path | None) -> SegmentFiles:
+        """The files of the search index; ``folder`` is where this machine keeps those of a remote index."""
+        return SegmentFiles(self._files, folder, self.max_bytes)
 
     # -- rows ------------------------------------------------------------------------------------------------------
 
@@ -409,7 +507,7 @@ class IndexStore:
             max_bytes: disk budget for this writer instead of the store's.
         """
         _check_max_bytes(max_bytes)
-        bound = self.max_bytes if max_bytes is None else max_bytes
+        bound = self._bound(max_bytes)
         return IndexWriter(self._catalog, self._head, timeout=timeout, max_bytes=bound)
 
     def shard_writer(self) -> ShardWriter:
@@ -423,10 +521,16 @@ class IndexStore:
             DiskBudgetError: they exceed the budget.
             DiskFullError: the disk has not that much left.
         """
-        bound = self.max_bytes if max_bytes is None else max_bytes
+        bound = self._bound(max_bytes)
         if bound is not None:
             check_budget(needed, self.total_bytes(), bound)
         check_free_space(needed, self._files)
+
+    def _bound(self, asked: int | None) -> int | None:
+        """The disk budget of a call: as asked, of a tenant never more than its quota."""
+        if self._head.tenant is not None:
+            return _least(self.max_bytes, asked)
+        return self.max_bytes if asked is None else asked
 
     def remove(self, reference: str, *, timeout: float = LOCK_TIMEOUT) -> PruneReport:
         """Take a document out, by key, beginning of the key or name. Its shards stay until ``prune``.
@@ -486,3 +590,41 @@ class IndexStore:
 def _check_max_bytes(max_bytes: int | None) -> None:
     if max_bytes is not None and max_bytes < 1:
         raise ConfigError(f"max_bytes={max_bytes} must be at least 1.", remedy="Leave it out for no disk budget.")
+
+
+def _check_max_documents(most: Any) -> None:
+    if most is not None and (type(most) is not int or most < 1):
+        raise ConfigError(
+            f"max_documents={most!r} must be a whole number, 1 or more.", remedy="Leave it out for no bound."
+        )
+
+
+def _tenant(name: str | None, salt: str | bytes | None) -> Tenant | None:
+    if name is None and salt is not None:
+        raise ConfigError("A salt is given, and no tenant.", remedy="Name the tenant too: tenant=..., salt=....")
+    return None if name is None else Tenant.of(name, salt)
+
+
+def _head_of(files: Files, url: Url, tenant: str | None) -> IndexHead:
+    """What ``index.json`` says; where there is none, the error names the tenant."""
+    try:
+        return Catalog(files).load_head()
+    except IndexNotFoundError as error:
+        if tenant is None:
+            raise
+        raise IndexNotFoundError(
+            f"There is no tenant {tenant!r} at {os.fspath(url)}.",
+            remedy="Make its index with Index.create(url, llm, tenant=..., salt=...), or correct the name.",
+        ) from error
+
+
+def _without_tenant(files: Files) -> ConfigError:
+    return ConfigError(
+        f"A salt is given, but the index at {files.url} belongs to no tenant.",
+        remedy="Leave the salt out, or name the tenant (tenant=...).",
+    )
+
+
+def _least(one: int | None, other: int | None) -> int | None:
+    given = [bound for bound in (one, other) if bound is not None]
+    return min(given, default=None)

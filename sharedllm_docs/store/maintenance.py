@@ -10,6 +10,7 @@ from sharedllm_docs.store.budget import FOLDERS
 from sharedllm_docs.store.catalog import INDEX_FILE, Catalog
 from sharedllm_docs.store.migrations import Kind
 from sharedllm_docs.store.records import DocumentRecord, document_folder, kept_source_path, manifest_path
+from sharedllm_docs.store.segment_files import outdated_segments
 
 
 @dataclass(frozen=True)
@@ -48,14 +49,14 @@ def _kept_source(catalog: Catalog, key: str) -> str | None:
         record = catalog.manifest(key)
     except (DamagedIndexError, DocumentNotFoundError):
         return None
-    return kept_source_path(record.source_sha256) if record.source_bytes else None
+    return kept_source_path(record.source_sha256, catalog.salt) if record.source_bytes else None
 
 
 def _is_needed(catalog: Catalog, source: str) -> bool:
     """Whether a document was read from this source, as far as manifests can be read; else ``prune`` will tell."""
     records, damages = catalog.scan()
     return bool(damages) or any(
-        record.source_bytes and kept_source_path(record.source_sha256) == source for record in records
+        record.source_bytes and kept_source_path(record.source_sha256, catalog.salt) == source for record in records
     )
 
 
@@ -69,10 +70,12 @@ def prune(catalog: Catalog, grace: float = 0.0) -> PruneReport:
     Raises:
         DamagedIndexError: a manifest cannot be read, so nobody knows which shards it needs. Nothing is removed.
     """
-    found = _unneeded(catalog, catalog.documents())
+    records = catalog.documents()
+    found = _unneeded(catalog, records)
     if grace > 0:
         ages = {path: age for folder in FOLDERS for path, age in catalog.files.ages(folder).items()}
         found = {path: size for path, size in found.items() if ages.get(path, 0.0) >= grace}
+    found |= outdated_segments(catalog, records)  # nothing that was removed stays, in whatever form
     for path in found:
         catalog.files.remove(path)
     for folder in FOLDERS:
@@ -85,7 +88,7 @@ def _unneeded(catalog: Catalog, records: Sequence[DocumentRecord]) -> dict[str, 
     wanted = {record.path for record in records}
     wanted |= {chunk.path for record in records for chunk in record.chunks}
     wanted |= {record.file_path(role) for record in records for role in record.files}
-    wanted |= {kept_source_path(record.source_sha256) for record in records if record.source_bytes}
+    wanted |= {kept_source_path(record.source_sha256, catalog.salt) for record in records if record.source_bytes}
     sizes = catalog.files.leftovers()
     for folder in FOLDERS:
         sizes |= catalog.files.sizes(folder)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -49,9 +50,19 @@ def document_folder(key: str) -> str:
     return f"documents/{key}"
 
 
-def kept_source_path(sha256: str) -> str:
-    """The source file with this digest, as the index keeps it for all documents read from it."""
-    return f"sources/{sha256[:2]}/{sha256}"
+def kept_source_path(sha256: str, salt: str | None = None) -> str:
+    """The source file with this digest, as the index keeps it for all documents read from it.
+
+    Args:
+        sha256: digest of its bytes.
+        salt: of the fingerprint: a tenant's files do not have the names that others can work out.
+    """
+    name = _salted(sha256, salt)
+    return f"sources/{name[:2]}/{name}"
+
+
+def _salted(digest: str, salt: str | None) -> str:
+    return digest if salt is None else sha256_hex(f"{salt}\n{digest}".encode("ascii"))
 
 
 def manifest_path(key: str) -> str:
@@ -128,14 +139,15 @@ class FileRecord:
             raise ValueError(f"{self.name!r} names no file of the document's folder")
 
     @classmethod
-    def of(cls, role: FileRole, data: Buffer) -> FileRecord:
-        """The record of a new file.
+    def of(cls, role: FileRole, data: Buffer, salt: str | None = None) -> FileRecord:
+        """The record of a new file; ``salt`` is that of the fingerprint.
 
         The name holds the beginning of the digest, so a document that is committed again never overwrites a file
         that its present manifest names: until the new manifest is in place, the old one and its files are whole.
         """
         digest = sha256_hex(data)
-        return cls(f"{role}-{digest[:_NAME_DIGITS]}.{_SUFFIXES[role]}", len(data), digest)
+        name = _salted(digest, salt)[:_NAME_DIGITS]
+        return cls(f"{role}-{name}.{_SUFFIXES[role]}", len(data), digest)
 
 
 @dataclass(frozen=True)
@@ -198,6 +210,12 @@ class DocumentRecord:
     def path(self) -> str:
         """The manifest's path, relative to the index."""
         return manifest_path(self.key)
+
+    @cached_property
+    def leaves_digest(self) -> str:
+        """Digest of all that the texts, titles and vectors of its leaves follow from."""
+        parts = (self.key, self.files["text"].sha256, self.files["tokens"].sha256)
+        return sha256_hex("\n".join(parts).encode("ascii"))[:32]
 
     def file_path(self, role: FileRole) -> str:
         """The path of a file beside the manifest, relative to the index."""
@@ -438,6 +456,7 @@ def record_of(
     created: str,
     source_bytes: int = 0,
     source_path: str = "",
+    salt: str | None = None,
 ) -> DocumentRecord:
     """The record of a document that was read and encoded.
 
@@ -450,6 +469,7 @@ def record_of(
         created: UTC time, ISO 8601.
         source_bytes: size of the source file if the index keeps it.
         source_path: where it is, if not.
+        salt: of the fingerprint.
     """
     options = dict(document.reader_options)
     key = document_key(
@@ -473,7 +493,7 @@ def record_of(
         tokens=num_tokens,
         pages=len(document.pages),
         chunks=tuple(chunks),
-        files={role: FileRecord.of(role, data) for role, data in files.items()},
+        files={role: FileRecord.of(role, data, salt) for role, data in files.items()},
         source_bytes=source_bytes,
         source_path=source_path,
     )

@@ -5,8 +5,8 @@ An object put is atomic on such stores: a reader sees the old object or the new 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import datetime, timezone
 from typing import Any
 
@@ -106,6 +106,33 @@ class RemoteFiles(Files):
                 return {}
         start = len(self.root) + 1
         return {path[start:]: info for path, info in found.items()}
+
+    def folders(self) -> list[str]:
+        self.fs.invalidate_cache()
+        with _remote_errors(f"Listing {self.url}"):
+            try:
+                found = self.fs.ls(self.root, detail=True)
+            except FileNotFoundError:
+                return []
+        names = (str(one["name"]).rstrip("/").rpartition("/")[2] for one in found if one["type"] == "directory")
+        return sorted(names)
+
+    def everything(self) -> dict[str, int]:
+        self.fs.invalidate_cache()
+        with _remote_errors(f"Listing {self.url}"):
+            try:
+                found = self.fs.find(self.root, detail=True)
+            except FileNotFoundError:
+                return {}
+        return {path[len(self.root) + 1 :]: int(info["size"]) for path, info in sorted(found.items())}
+
+    def erase(self, keep: Collection[str]) -> None:
+        for path in self.everything():
+            if path not in keep:
+                self.remove(path)
+        if not keep:
+            with _remote_errors(f"Deleting {self.url}"), suppress(FileNotFoundError):
+                self.fs.rm(self.root, recursive=True)  # empty folders, where the store has any
 
     def exists(self, path: str) -> bool:
         self.fs.invalidate_cache()

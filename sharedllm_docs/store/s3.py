@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from sharedllm_docs.errors import DamagedIndexError, IndexLockedError
@@ -151,6 +151,21 @@ class S3Files(RemoteFiles):
             self._listing = kept = generation, begun, manifests
             self._manifests = {path: one for path, one in self._manifests.items() if path in manifests}
         return sorted(kept[2])
+
+    def folders(self) -> list[str]:
+        names: list[str] = self._do(f"Listing {self.url}", self._bucket.folders())
+        return names
+
+    def everything(self) -> dict[str, int]:
+        """Objects, their older versions (as ``path?versionId=...``) and uploads that were never completed."""
+        versions = self._do(f"Listing {self.url}", self._bucket.versions())
+        return {one.shown: one.size for one in versions}
+
+    def erase(self, keep: Collection[str]) -> None:
+        versions = self._do(f"Listing {self.url}", self._bucket.versions())
+        gone = [self._bucket.destroy(one) for one in versions if one.path not in keep]
+        self._do(f"Deleting {self.url}", self._bucket.together(gone))
+        self._listing, self._manifests = None, {}
 
     # -- writing ---------------------------------------------------------------------------------------------------
 

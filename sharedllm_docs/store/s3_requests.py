@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from email.utils import parsedate_to_datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from sharedllm_docs.errors import ConfigError, SharedLLMError, StoreError
@@ -44,6 +45,9 @@ _NO_CREDENTIALS = {
     "NoCredentialsError", "PartialCredentialsError", "CredentialRetrievalError", "TokenRetrievalError",
     "UnauthorizedSSOTokenError", "SSOTokenLoadError", "ProfileNotFound",
 }  # fmt: skip
+
+_UNKNOWN = {"NotImplemented", "501", "MethodNotAllowed", "405"}
+"""Codes of a server that does not know a kind of request."""
 
 T = TypeVar("T")
 
@@ -78,6 +82,34 @@ class Got:
     tag: str
     age: float
     total: int
+
+
+@dataclass(frozen=True)
+class Version:
+    """A version of an object, present or past, or an upload in parts that was not completed.
+
+    Attributes:
+        path: of the object.
+        size: in bytes; 0 of a mark that it was deleted, and of an upload.
+        version: its number, "null" in a bucket that keeps no versions.
+        upload: number of the upload, or "".
+        latest: whether it is what a reader gets now.
+        mark: whether it only says that the object was deleted.
+    """
+
+    path: str
+    size: int = 0
+    version: str = ""
+    upload: str = ""
+    latest: bool = False
+    mark: bool = False
+
+    @property
+    def shown(self) -> str:
+        """Its path, and what else tells it from others of the path."""
+        if self.upload:
+            return f"{self.path}?uploadId={self.upload}"
+        return self.path if self.latest and not self.mark else f"{self.path}?versionId={self.version}"
 
 
 class TooLargeError(Exception):
@@ -254,6 +286,62 @@ class Bucket:
             for one in reply.get("Contents", ())
         }
         return found, reply.get("NextContinuationToken", "") if reply.get("IsTruncated") else ""
+
+    async def folders(self) -> list[str]:
+        """Names of the folders below the prefix."""
+        names, more = list[str](), ""
+        while True:
+            options = {"ContinuationToken": more} if more else {}
+            call = partial(self._call, "list_objects_v2", Prefix=self._key(""), Delimiter="/", **options)
+            reply = await self._again(call)
+            names += [one["Prefix"][len(self._key("")) :].rstrip("/") for one in reply.get("CommonPrefixes", ())]
+            more = reply.get("NextContinuationToken", "") if reply.get("IsTruncated") else ""
+            if not more:
+                return sorted(names)
+
+    async def versions(self) -> list[Version]:
+        """All versions of everything below the prefix, and uploads that were not completed.
+
+        A server that does not know versions is asked for objects alone.
+        """
+        try:
+            found = await self._all_versions()
+        except OSError as error:
+            if code_of(error) not in _UNKNOWN:
+                raise
+            found = [Version(path, one.size, latest=True) for path, one in (await self._pages("")).items()]
+        return [*found, *await self._uploads()]
+
+    async def _all_versions(self) -> list[Version]:
+        found, more = list[Version](), dict[str, str]()
+        while True:
+            call = partial(self._call, "list_object_versions", Prefix=self._key(""), **more)
+            reply = await self._again(call)
+            for mark, kind in ((False, "Versions"), (True, "DeleteMarkers")):
+                for one in reply.get(kind, ()):
+                    path, latest = one["Key"][len(self._key("")) :], bool(one.get("IsLatest"))
+                    found.append(Version(path, int(one.get("Size", 0)), str(one["VersionId"]), "", latest, mark))
+            if not reply.get("IsTruncated"):
+                return found
+            more = {"KeyMarker": reply["NextKeyMarker"], "VersionIdMarker": reply.get("NextVersionIdMarker", "")}
+
+    async def _uploads(self) -> list[Version]:
+        try:
+            reply = await self._again(partial(self._call, "list_multipart_uploads", Prefix=self._key("")))
+        except OSError as error:
+            if code_of(error) not in _UNKNOWN:
+                raise
+            return []
+        return [Version(one["Key"][len(self._key("")) :], upload=one["UploadId"]) for one in reply.get("Uploads", ())]
+
+    async def destroy(self, version: Version) -> None:
+        """Delete a version for good, or an upload."""
+        key = self._key(version.path)
+        if version.upload:
+            await self._again(lambda: self._call("abort_multipart_upload", Key=key, UploadId=version.upload))
+            return
+        named = {"VersionId": version.version} if version.version else {}
+        await self._again(lambda: self._call("delete_object", Key=key, **named))
 
     # -- requests --------------------------------------------------------------------------------------------------
 

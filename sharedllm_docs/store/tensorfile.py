@@ -138,7 +138,7 @@ def encode_tensors(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     return b"".join([encode_header(ordered, ""), *bodies])
 
 
-def decode_tensors(data: bytes) -> dict[str, NDArray[Any]]:
+def decode_tensors(data: bytes | memoryview) -> dict[str, NDArray[Any]]:
     """Inverse of ``encode_tensors``; the arrays are read-only views of ``data``.
 
     Raises:

@@ -47,7 +47,7 @@ class VerifyReport:
 def verify_index(catalog: Catalog, progress: Progress | None = None) -> VerifyReport:
     """Check ``index.json``, all documents and their shards."""
     damaged = _head_damage(catalog)
-    records, manifests = catalog.scan()
+    records, manifests = catalog.scan(whole=True)
     wanted = {chunk.path for record in records for chunk in record.chunks}
     unreferenced = 0 if manifests else sum(path not in wanted for path in catalog.files.sizes("shards"))
     found = _verify(catalog, records, progress)
@@ -96,7 +96,8 @@ def _expected(record: DocumentRecord, fingerprint: Fingerprint | None) -> Iterat
     for role, file in record.files.items():
         yield record.file_path(role), file.bytes, file.sha256, record.key, None
     if record.source_bytes:
-        yield kept_source_path(record.source_sha256), record.source_bytes, record.source_sha256, record.key, None
+        path = kept_source_path(record.source_sha256, None if fingerprint is None else fingerprint.salt)
+        yield path, record.source_bytes, record.source_sha256, record.key, None
     for chunk in record.chunks:
         yield _shard(chunk, record, fingerprint)
 

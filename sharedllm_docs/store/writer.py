@@ -29,6 +29,7 @@ from sharedllm_docs.store.background import BackgroundWriter
 from sharedllm_docs.store.budget import check_budget, present_bytes
 from sharedllm_docs.store.canonical import sha256_hex
 from sharedllm_docs.store.catalog import MAX_TEXT, Catalog, IndexHead
+from sharedllm_docs.store.fingerprint import Fingerprint
 from sharedllm_docs.store.maintenance import migrate_files, remove_document
 from sharedllm_docs.store.records import (
     ChunkRecord,
@@ -101,6 +102,11 @@ class IndexWriter:
         if self._background is None:
             raise StoreError("The writer is not open.", remedy="Use it as a context manager: with store.writer() as w.")
         return self._background
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        """Of the index: names of chunks follow from it."""
+        return self._head.fingerprint
 
     # -- chunks ----------------------------------------------------------------------------------------------------
 
@@ -257,6 +263,7 @@ class IndexWriter:
             created=created,
             source_bytes=0 if source is None else len(source),
             source_path=source_path if source is None else "",
+            salt=self._catalog.salt,
         )
         existing = self._intact(record.key)
         if existing is not None and existing.chunks == record.chunks and self._fits(existing, document):
@@ -301,7 +308,7 @@ class IndexWriter:
         changed = record
         if places is not None and "boxes" not in record.files:
             data = encode_places(places)
-            changed = replace(record, files={**record.files, "boxes": FileRecord.of("boxes", data)})
+            changed = replace(record, files={**record.files, "boxes": FileRecord.of("boxes", data, self._catalog.salt)})
             self._count(len(data))
             self._lock.renew()
             self._files.write(changed.file_path("boxes"), [data])
@@ -319,7 +326,7 @@ class IndexWriter:
             return
         if sha256_hex(source) != sha256:
             raise DamagedDocumentError(f"{name} changed while it was read.", remedy="Add it again.")
-        path = kept_source_path(sha256)
+        path = kept_source_path(sha256, self._catalog.salt)
         there = self._files.sizes("sources").get(path)
         if there == len(source) and sha256_hex(self._files.read(path)) == sha256:
             return
@@ -348,7 +355,7 @@ class IndexWriter:
         if vectors is None:
             return self._changed(record, chunks=chunks)
         data = encode_vectors(vectors)
-        file = FileRecord.of("vectors", data)
+        file = FileRecord.of("vectors", data, self._catalog.salt)
         changed = replace(record, chunks=chunks, files={**record.files, "vectors": file})
         if file != record.files["vectors"]:
             self._count(file.bytes)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.metadata import version
 
 from langchain_sharedllm.chat import ChatSharedLLM
+from langchain_sharedllm.documents import core_documents
 from langchain_sharedllm.errors import (
     AnswerTimeoutError,
     UnsupportedArgumentError,
@@ -24,4 +25,5 @@ __all__ = [
     "UnsupportedMessageError",
     "UnsupportedMetadataError",
     "__version__",
+    "core_documents",
 ]

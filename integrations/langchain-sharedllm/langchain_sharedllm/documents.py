@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any
@@ -68,6 +68,22 @@ def to_core(name: str, pages: Sequence[Document]) -> CoreDocument:
     if isinstance(title, str) and title:
         metadata["title"] = title
     return CoreDocument.from_text(name=name, metadata=metadata, pages=texts)
+
+
+def core_documents(documents: Iterable[Document], *, ids: Sequence[str] | None = None) -> list[CoreDocument]:
+    """Documents of any LangChain loader as those that ``sharedllm_docs.distributed.ingest`` and ``Index.add`` take.
+
+    They are stored as ``SharedLLMIndex.add_documents`` stores them, and found again by it.
+
+    Args:
+        documents: as ``load`` or ``lazy_load`` give them; those with the same id are the pages of one.
+        ids: one for each (default: its own id, else its ``source``, else a hash of its text).
+
+    Raises:
+        UnsupportedArgumentError, UnsupportedMetadataError: wrong ids or metadata.
+    """
+    given = list(documents)
+    return [to_core(name, pages) for name, pages in grouped(given, named(given, ids)).items()]
 
 
 def _shared_strings(pages: Sequence[Document]) -> dict[str, str]:

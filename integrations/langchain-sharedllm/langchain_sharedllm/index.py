@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from langchain_core.documents import Document
 
-from langchain_sharedllm.documents import grouped, named, to_core
+from langchain_sharedllm.documents import core_documents, named
 from langchain_sharedllm.filters import Filter
 from langchain_sharedllm.opening import IndexLike, open_index
 
@@ -99,8 +99,7 @@ class SharedLLMIndex:
             SharedLLMError: a document without words, a full disk, another process that keeps writing.
         """
         names = named(documents, ids)
-        made = [to_core(name, pages) for name, pages in grouped(documents, names).items()]
-        for document in made:
+        for document in core_documents(documents, ids=names):
             self._core.add(document, replace=True, encode=encode)
         return names
 

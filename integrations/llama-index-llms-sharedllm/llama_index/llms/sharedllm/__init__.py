@@ -4,7 +4,7 @@ from importlib.metadata import version
 
 from llama_index.llms.sharedllm.base import SharedLLM
 from llama_index.llms.sharedllm.chat_engine import SharedLLMChatEngine
-from llama_index.llms.sharedllm.documents import join_pages
+from llama_index.llms.sharedllm.documents import core_documents, join_pages
 from llama_index.llms.sharedllm.index import SharedLLMIndex
 from llama_index.llms.sharedllm.query_engine import SharedLLMQueryEngine
 from llama_index.llms.sharedllm.retriever import SharedLLMRetriever
@@ -16,5 +16,6 @@ __all__ = [
     "SharedLLMIndex",
     "SharedLLMQueryEngine",
     "SharedLLMRetriever",
+    "core_documents",
     "join_pages",
 ]

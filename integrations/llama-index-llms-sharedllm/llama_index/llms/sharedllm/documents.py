@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,6 +55,20 @@ def to_core(document: Document) -> core.Document:
     title = document.metadata.get("title") or document.metadata.get("file_name") or ""
     metadata = {**_as_strings(document.metadata), KEPT: carried, **({"title": str(title)} if title else {})}
     return core.Document.from_text(pages=pages, name=document.id_, metadata=metadata)
+
+
+def core_documents(documents: Iterable[Document]) -> list[core.Document]:
+    """Documents of any LlamaIndex reader as those that ``sharedllm_docs.distributed.ingest`` and ``Index.add`` take.
+
+    They are stored as ``SharedLLMIndex.insert`` stores them, and found again by it. Blank ones are left out.
+
+    Args:
+        documents: from any reader; ``join_pages`` joins those that are pages of one file.
+
+    Raises:
+        ConfigError: one has no text (an image, a sound), or metadata that JSON cannot carry.
+    """
+    return [to_core(document) for document in documents if not is_blank(document)]
 
 
 def _as_strings(metadata: Mapping[str, Any]) -> dict[str, str]:

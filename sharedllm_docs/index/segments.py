@@ -1,0 +1,165 @@
+"""The search index of a store, kept up: what is missing is made when it is first searched, small pieces are merged."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from sharedllm_docs.errors import DamagedIndexError
+from sharedllm_docs.index.caches import search_folder
+from sharedllm_docs.store import IndexStore
+from sharedllm_docs.store.records import DocumentRecord
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from sharedllm_docs.retrieval.prepared import PreparedDocument
+    from sharedllm_docs.retrieval.segments import Leaves, Segment
+
+MANY_DOCUMENTS = 64
+KEPT_TOKENS = 500_000
+"""From so many documents and tokens on, the search index is kept on disk, and documents are made ready as they are
+needed. Below, both are made anew in every process, in a fraction of a second."""
+BUILT_TOKENS = 2_000_000
+"""Documents of about so many tokens are taken together when the search index is made: they are in memory at once."""
+MOST_SEGMENTS = 8
+"""When there are more, small ones are merged: a question looks into each."""
+
+
+def is_large(records: Sequence[DocumentRecord]) -> bool:
+    """Whether these are so many documents that their search index is kept."""
+    return len(records) > MANY_DOCUMENTS and sum(record.tokens for record in records) >= KEPT_TOKENS
+
+
+class Segments:
+    """The segments of one store.
+
+    Args:
+        store: the store of the index.
+        prepare: makes a document ready, without keeping it.
+    """
+
+    def __init__(self, store: IndexStore, prepare: Callable[[DocumentRecord], PreparedDocument]) -> None:
+        self._files = store.segment_files(search_folder(store.url, store.fingerprint.salt))
+        self._prepare = prepare
+        self._open: dict[str, Segment] = {}
+        self._unkept: list[Segment] = []
+        """Segments that cannot be written."""
+        self._words: dict[str, int] = {}
+        self._lock = threading.Lock()
+
+    def covering(self, records: Sequence[DocumentRecord]) -> list[tuple[Segment, NDArray[np.int32]]]:
+        """Segments that together hold these documents, each with the place of each of its documents among them.
+
+        -1 is the place of one that is not among them, or is in an earlier segment already.
+        """
+        names = [record.leaves_digest for record in records]
+        with self._lock:
+            if self._missing(names):
+                self._open_new()
+            missing = self._missing(names)
+            if missing:
+                self._build([record for record, name in zip(records, names, strict=True) if name in missing])
+            if len(self._open) > MOST_SEGMENTS:
+                self._merge(set(names))
+            return _owned(self._all(), names)
+
+    def _all(self) -> list[Segment]:
+        return [*self._open.values(), *self._unkept]
+
+    def _missing(self, names: Sequence[str]) -> set[str]:
+        return set(names).difference(*(segment.documents for segment in self._all()))
+
+    def _open_new(self) -> None:
+        """Open what other processes have written; what is damaged is made again, like what is missing."""
+        from sharedllm_docs.retrieval.segments import Segment
+
+        present = self._files.names()
+        for name in set(self._open) - set(present):
+            del self._open[name]  # merged by another process
+        for name in present:
+            if name not in self._open:
+                with suppress(FileNotFoundError, DamagedIndexError, ValueError):
+                    self._open[name] = Segment.from_arrays(*self._files.load(name))
+
+    def _build(self, records: Sequence[DocumentRecord]) -> None:
+        from sharedllm_docs.retrieval.segments import build
+
+        for batch in _batches(records):
+            self._keep(build([_leaves(record, self._prepare(record)) for record in batch], self._words))
+
+    def _keep(self, segment: Segment) -> None:
+        """Write a segment and use it from its file, which memory need not hold; else hold it."""
+        from sharedllm_docs.retrieval.segments import Segment
+
+        name = self._files.save(segment.documents, segment.to_arrays())
+        if name is None:
+            self._unkept.append(segment)
+            return
+        try:
+            self._open[name] = Segment.from_arrays(*self._files.load(name))
+        except (FileNotFoundError, DamagedIndexError, ValueError):  # taken away since, or a disk that forgets
+            self._unkept.append(segment)
+
+    def _merge(self, wanted: set[str]) -> None:
+        """Merge small segments: each time those that are together larger than the next larger one."""
+        from sharedllm_docs.retrieval.segments import merge
+
+        by_size = sorted(self._open.items(), key=lambda one: len(one[1].vectors))
+        small, leaves = [by_size[0]], len(by_size[0][1].vectors)
+        for name, segment in by_size[1:]:
+            if len(by_size) - len(small) < MOST_SEGMENTS // 2 and len(segment.vectors) > 2 * leaves:
+                break
+            small.append((name, segment))
+            leaves += len(segment.vectors)
+        seen: set[str] = set()
+        parts = []
+        for _name, segment in small:
+            kept = [name in wanted and name not in seen for name in segment.documents]
+            seen.update(segment.documents)
+            parts.append((segment, kept))
+        before = len(self._unkept)
+        if any(any(kept) for _segment, kept in parts):
+            self._keep(merge(parts))
+        if len(self._unkept) > before:  # it cannot be written: the pieces do as well
+            self._unkept.pop()
+            return
+        for name, _segment in small:
+            del self._open[name]
+            self._files.remove(name)
+
+
+def _owned(segments: Sequence[Segment], names: Sequence[str]) -> list[tuple[Segment, NDArray[np.int32]]]:
+    import numpy as np
+
+    places = {name: place for place, name in enumerate(names)}
+    found = []
+    for segment in sorted(segments, key=lambda one: -len(one.vectors)):
+        owners = np.array([places.pop(name, -1) for name in segment.documents], dtype=np.int32)
+        if (owners >= 0).any():
+            found.append((segment, owners))
+    return found
+
+
+def _batches(records: Sequence[DocumentRecord]) -> list[list[DocumentRecord]]:
+    """Documents in their order, about ``BUILT_TOKENS`` together."""
+    found: list[list[DocumentRecord]] = []
+    tokens = BUILT_TOKENS
+    for record in records:
+        if tokens >= BUILT_TOKENS:
+            found.append([])
+            tokens = 0
+        found[-1].append(record)
+        tokens += record.tokens
+    return found
+
+
+def _leaves(record: DocumentRecord, prepared: PreparedDocument) -> Leaves:
+    from sharedllm_docs.retrieval.prepared import EMBEDDINGS
+    from sharedllm_docs.retrieval.segments import Leaves
+
+    titles = [leaf.title for leaf in prepared.leaves]
+    return Leaves(record.leaves_digest, prepared.leaf_texts, titles, prepared.vectors[EMBEDDINGS])

@@ -1,0 +1,155 @@
+"""Files of the search index, in the folder ``search``: each holds the arrays of some documents, and never changes.
+
+They hold nothing that the documents do not: one that is missing, damaged or older is made again. So they are written
+without the lock, by whoever searches, and what cannot be written stays in memory. A remote file is fetched once, into a
+folder of this machine, and mapped there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sharedllm_docs.errors import DamagedIndexError, StoreError
+from sharedllm_docs.store.budget import SEARCH, check_budget, check_free_space, present_bytes
+from sharedllm_docs.store.canonical import canonical_bytes, strict_json
+from sharedllm_docs.store.catalog import Catalog, damaged
+from sharedllm_docs.store.files import Files, LocalFiles
+from sharedllm_docs.store.records import DocumentRecord
+from sharedllm_docs.store.tensorfile import (
+    METADATA_FIELD,
+    TensorSpec,
+    decode_tensors,
+    encode_header,
+    header_json,
+    header_size,
+    sort_specs,
+)
+
+VERSION = 1
+"""Raised when other words or arrays are stored: segments of another version are made again."""
+_SUFFIX = ".segment"
+REBUILD = "Delete the folder search of the index: it is made again."
+_KINDS: Mapping[str, str] = {"float32": "F32", "int32": "I32", "int16": "I16"}
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+class SegmentFiles:
+    """Reads and writes the segments of one index.
+
+    Args:
+        files: of the index.
+        folder: on this machine, where those of a remote index are kept.
+        max_bytes: disk budget of the index; None without one.
+    """
+
+    def __init__(self, files: Files, folder: Path | None, max_bytes: int | None) -> None:
+        self._files, self._max_bytes = files, max_bytes
+        self._here: Files = files if files.mappable or folder is None else LocalFiles(folder)
+        self._checked: set[str] = set()
+
+    def names(self) -> list[str]:
+        """Names of the segments, largest first."""
+        sizes = self._files.sizes(SEARCH)
+        return sorted((name for name in map(_name, sizes) if name), key=lambda name: (-sizes[_path(name)], name))
+
+    def load(self, name: str) -> tuple[tuple[str, ...], dict[str, NDArray[Any]]]:
+        """What a segment holds: names of documents, and arrays over its bytes, which are mapped where they can be.
+
+        Raises:
+            FileNotFoundError: there is none, or no longer.
+            DamagedIndexError: its bytes are not what was written.
+        """
+        path = _path(name)
+        data = self._bytes(path)
+        try:
+            told = _told(data)
+            body = data[header_size(data) :]
+            if name not in self._checked and hashlib.sha256(body).hexdigest() != told["sha256"]:
+                raise ValueError("its checksum does not match")
+            found = decode_tensors(data)
+        except (ValueError, KeyError, TypeError) as error:
+            self._forget(path)
+            raise damaged(path, str(error), remedy=REBUILD) from error
+        self._checked.add(name)
+        return tuple(told["documents"]), found
+
+    def _bytes(self, path: str) -> memoryview:
+        if self._here is self._files:
+            return self._here.map(path) if self._here.mappable else memoryview(self._here.read(path))
+        with suppress(FileNotFoundError, DamagedIndexError):
+            return self._here.map(path)
+        self._here.write(path, [self._files.read(path)])
+        return self._here.map(path)
+
+    def _forget(self, path: str) -> None:
+        """Drop the copy on this machine, which may be damaged where the index's own is not."""
+        if self._here is not self._files:
+            self._here.remove(path)
+
+    def save(self, documents: Sequence[str], arrays: Arrays) -> str | None:
+        """Write a segment; its name, or None where nothing can be written: no rights, no room, over the budget."""
+        specs = sort_specs([TensorSpec(name, _KINDS[array.dtype.name], array.shape) for name, array in arrays.items()])
+        bodies = [np.ascontiguousarray(arrays[spec.name]).data.cast("B") for spec in specs if spec.num_bytes]
+        digest = hashlib.sha256()
+        for body in bodies:
+            digest.update(body)
+        told = canonical_bytes({"version": VERSION, "documents": list(documents), "sha256": digest.hexdigest()})
+        header = encode_header(specs, told.decode("utf-8"))
+        name = hashlib.sha256("\n".join(documents).encode("ascii")).hexdigest()[:32]
+        size = len(header) + sum(map(len, bodies))
+        try:
+            check_free_space(size, self._files)
+            if self._max_bytes is not None:
+                check_budget(size, present_bytes(self._files), self._max_bytes)
+            self._files.write(_path(name), [header, *bodies])
+        except StoreError:
+            return None
+        return name
+
+    def remove(self, name: str) -> None:
+        """Delete a segment; processes that have it open keep it."""
+        with suppress(StoreError):
+            self._files.remove(_path(name))
+            self._forget(_path(name))
+        self._checked.discard(name)
+
+
+def outdated_segments(catalog: Catalog, records: Sequence[DocumentRecord]) -> dict[str, int]:
+    """Path -> bytes of the files in ``search`` that hold anything of documents that are not there (any more)."""
+    present = {record.leaves_digest for record in records}
+    found = {}
+    for path, size in catalog.files.sizes(SEARCH).items():
+        try:
+            data = catalog.files.read_ranges([(path, 0, 8)])[0]
+            told = _told(catalog.files.read_ranges([(path, 0, header_size(data))])[0])
+            if present.issuperset(told["documents"]):
+                continue
+        except (FileNotFoundError, DamagedIndexError, ValueError, KeyError, TypeError):
+            pass  # whatever it is, nothing is lost with it
+        found[path] = size
+    return found
+
+
+def _told(data: bytes | memoryview) -> dict[str, Any]:
+    """What the header says of the documents and the checksum. Raises ValueError, KeyError, TypeError."""
+    found = strict_json(header_json(data)["__metadata__"][METADATA_FIELD].encode("utf-8"))
+    if found["version"] != VERSION or not all(isinstance(name, str) for name in found["documents"]):
+        raise ValueError("it is of another version")
+    return dict(found)
+
+
+def _path(name: str) -> str:
+    return f"{SEARCH}/{name}{_SUFFIX}"
+
+
+def _name(path: str) -> str:
+    name = path.rpartition("/")[2]
+    return name.removesuffix(_SUFFIX) if name.endswith(_SUFFIX) and not name.startswith(".") else ""
