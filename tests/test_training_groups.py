@@ -72,6 +72,15 @@ def test_a_group_shares_its_chunks_and_every_answer_is_injected(pool, seed, fill
         assert text(example.target[:-1]).replace(" ", "") in seen(example).replace(" ", "")
 
 
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6), fewest=st.integers(1, 4))
+def test_a_question_gets_at_least_the_fewest_leaves(pool, seed, fewest):
+    made = grouped(pool, fill=64, leaves=4, fewest_leaves=fewest)
+    for example in made.draw_group(random.Random(seed), PROFILE):
+        there = sum(len(ContextTree(PROFILE, len(chunk)).leaves) for chunk in example.chunks)
+        assert min(fewest, there) <= len(example.nodes) <= 4
+
+
 @settings(max_examples=30, deadline=None)
 @given(seed=st.integers(0, 10**6), grain=st.sampled_from([1, 2, 4]), leaves=st.integers(1, 4))
 def test_leaves_of_any_grain_keep_every_group_of_tokens(pool, seed, grain, leaves):
