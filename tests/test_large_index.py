@@ -11,7 +11,7 @@ from uuid import uuid4
 import pytest
 
 from sharedllm_docs import Answer, Document, Index, Section, SharedLLM
-from sharedllm_docs.errors import DocumentNotFoundError
+from sharedllm_docs.errors import ConfigError, DocumentNotFoundError
 from sharedllm_docs.index import library, segments
 from sharedllm_docs.retrieval import segments as arrays
 from sharedllm_docs.retrieval.large import LargeSearcher
@@ -141,6 +141,27 @@ def test_passages_are_those_of_an_index_that_is_searched_whole(index: Index, llm
     assert [[(p.document, p.char_start, p.score) for p in one] for one in found] == [
         [(p.document, p.char_start, p.score) for p in one] for one in whole
     ]
+
+
+def test_trees_of_documents_far_from_the_question_have_no_branch_taken(
+    index: Index, llm: SharedLLM, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"d{number}.txt" for number in range(9)]
+
+    def states(asked: Index) -> list[list[str]]:
+        trees = [asked.tree(name, QUESTIONS[0], documents=names, budget=16) for name in names]
+        return [
+            [node.state for chunk in tree.chunks for node in chunk.nodes if node.state == "taken"] for tree in trees
+        ]
+
+    whole = states(index)
+    monkeypatch.setattr(segments, "MANY_DOCUMENTS", 2)
+    monkeypatch.setattr(segments, "KEPT_TOKENS", 1)
+    large = Index.open(index.url, llm)
+    assert states(large) == whole
+    assert [] in whole
+    with pytest.raises(ConfigError, match="is not among those searched"):
+        large.tree("d0.txt", QUESTIONS[0], documents=names[1:])
 
 
 def test_the_papers_method_and_choice_by_grain(tmp_path: Path, many: None) -> None:

@@ -13,7 +13,7 @@ from sharedllm_docs.index.contents import Contents
 from sharedllm_docs.index.library import boxes_missing
 from sharedllm_docs.index.questions import Questions
 from sharedllm_docs.index.views import TreeView, tree_view
-from sharedllm_docs.retrieval.query import AskOptions
+from sharedllm_docs.retrieval.query import AskOptions, Query
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -47,11 +47,15 @@ class Index(Contents, Questions):
             EmptyQuestionError, DocumentNotFoundError: see ``ask``.
         """
         record = self._store.get(reference)
+        prepared = self._library.prepared(record)
         selection = None
         if question is not None:
-            searched: dict[str, Any] = {"documents": [record.key], **options}
-            selection = self.select(question, **searched).of_document(record.key)
-        prepared = self._library.prepared(record)
+            asked: dict[str, Any] = {"documents": [record.key], **options}
+            query = Query.of(question, asked)
+            searched = {one.key for one in self._library.records(query.documents, query.where)}
+            # of very many documents only those near the question are made ready: another one has no branch taken
+            others = [prepared] if record.key in searched else []
+            selection = self.engine(query).select(query).of_document(record.key, others)
         return tree_view(self._library.info(record), prepared, question, selection, record.unread)
 
     def contents(self, reference: str) -> Document:

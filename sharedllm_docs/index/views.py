@@ -120,7 +120,8 @@ class NodeView:
         end_page: page on which it ends.
         grain: grain of its level (0 = never injected).
         rows: number of rows that it injects at that grain.
-        score: relevance of its best leaf to the question; None without a question.
+        score: relevance of its best leaf to the question; None without a question, and where the document is one of
+            very many and far from it.
         state: ``taken`` (injected at the finest grain), ``coarse`` (injected at a coarser one), ``left`` (not
             injected though its chunk was searched) or "" (chunk not searched, or no question).
         text: first words of the node.
@@ -205,7 +206,7 @@ def _chunk_view(
     prepared: PreparedDocument, index: int, selection: Selection | None, chosen: list[SelectedNode], read: bool
 ) -> ChunkView:
     tree = prepared.trees[index]
-    leaf_scores = selection.candidates[index].leaf_scores if selection else None
+    leaf_scores = selection.candidates[index].leaf_scores if selection and selection.candidates else None
     first, last = prepared.pages(index)
     injected = {selected.node: selected for selected in chosen}
     nodes = []

@@ -92,13 +92,20 @@ class Selection:
             rows[node.grain] += self._tree(node).num_kept(node.node, node.grain)
         return dict(sorted(rows.items()))
 
-    def of_document(self, key: str) -> Selection:
+    def of_document(self, key: str, others: Sequence[PreparedDocument] = ()) -> Selection:
         """What was chosen of one document, as if it were the only one; ``relevance`` stays that of all.
+
+        Args:
+            key: of the document.
+            others: documents that were searched as well, but of which nothing was chosen.
 
         Raises:
             ConfigError: the document was not searched.
         """
         keys = [document.key for document in self.documents]
+        left = [document for document in others if document.key == key]
+        if key not in keys and left:
+            return Selection((left[0],), (), (), self.relevance)
         if key not in keys:
             raise ConfigError(
                 f"The document {key!r} is not among those searched.", remedy="Name it in documents=[...]."
