@@ -116,6 +116,42 @@ def test_an_answer_of_what_stands_nowhere_is_none(tmp_path, question, answer, st
     assert stands_in(question, answer, chosen) is stands
 
 
+QUARTERS = """Figures
+
+Quarter | Revenue (million EUR) | Units sold
+2023 Q1 | Revenue (million EUR): 12.4 | Units sold: 310
+2023 Q2 | Revenue (million EUR): 13.1 | Units sold: 335
+2023/24 | Revenue (million EUR): 52.8 | Units sold: 1338
+Founded | Year: 1987 | Seats: 90
+
+In the year before, 2022, the Ford Transit was bought for 41 thousand. It now has 88,210 km.
+Of 2021 and 2024 more is said elsewhere."""
+
+
+@pytest.mark.parametrize(
+    ("question", "answer", "stands"),
+    [
+        ("What was the revenue in 2022 Q2?", "13.1 million EUR", False),
+        ("What was the revenue in 2023 Q2?", "13.1 million EUR", True),
+        ("What was the revenue in 2024?", "52.8", True),
+        ("What was the revenue in 2022?", "52.8", False),
+        ("How many units were sold in 2022?", "335", False),
+        ("How did revenue grow from 2022 to 2023?", "13.1", True),  # two years: no row need name both
+        ("What did the Ford Transit cost in 2022?", "41 thousand", True),
+        ("What did the Ford Transit cost in 2021?", "41 thousand", True),  # a sentence, which may tell of several years
+        ("In which year was it bought?", "88,210", False),
+        ("In what year was it bought?", "in 2022", True),
+        ("Which year was it founded?", "the 1980s", True),
+        ("In which year was the Transit bought?", "the year before", True),
+    ],
+)
+def test_a_cell_of_another_year_and_a_number_for_a_year_are_no_answers(tmp_path, question, answer, stands):
+    index = Index.create(tmp_path / "index", tiny_llm())
+    index.add(tiny_document(QUARTERS, name="figures.txt"))
+    chosen = index.select(question, budget=2000)
+    assert stands_in(question, answer, chosen) is stands
+
+
 @pytest.mark.parametrize("shift", [0xFF10 - 0x30, 0x1D7CE - 0x30], ids=["full width", "bold"])
 def test_letters_and_digits_of_another_form_stand_for_the_plain_ones_that_the_model_reads(tmp_path, shift):
     index = Index.create(tmp_path / "index", tiny_llm())

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from sharedllm_docs.documents.folding import fold_forms
 from sharedllm_docs.documents.terms import terms
-from sharedllm_docs.retrieval.searcher import Selection
+from sharedllm_docs.retrieval.searcher import InjectedLeaf, Selection
 
 BEFORE = ("cover", "best_leaf", "strange", "nearest", "lead", "ahead")
 """Signs that are there before the model is asked."""
@@ -50,6 +50,10 @@ _YES_OR_NO = re.compile(r"^(yes|no|true|false)\b", re.IGNORECASE)
 _DIGITS = re.compile(r"\d[\d.,]*")
 _ALONE = re.compile(r"(?<![^\W_])\d[\d.,]*(?![\d.,]*[^\W_])")
 _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
+_ASKS_A_YEAR = re.compile(r"\b(?:which|what) year\b", re.IGNORECASE)
+_COULD_BE_A_YEAR = re.compile(r"\b[12]\d{3}\b|\b\d0s\b|['\u2019]\d\d\b")
+_CELLS = " | "
+"""What stands between the cells of a table row in the text of a document."""
 _SMALL = 10
 """Numbers up to this one may have been counted, and need not stand in the text."""
 _TEENS = ["eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
@@ -180,7 +184,8 @@ def stands_in(question: str, answer: str, selection: Selection) -> bool:
     """Whether an answer can come from the injected text at all; if not, no likelihood can make it one.
 
     It cannot if it has a number that stands neither in the text nor in the question, if it has none and none of its own
-    words stands there, or if the question is about a year that the documents nowhere name.
+    words stands there, if the question is about a year that the documents nowhere name, or asks for a year and gets
+    another number, or if a number stands in table rows of other years alone than the one that the question names.
 
     Args:
         question: in words, with what was said before it.
@@ -196,14 +201,46 @@ def stands_in(question: str, answer: str, selection: Selection) -> bool:
             year not in fold_forms(one.document.text) for one in selection.documents
         ):
             return False
+    numbers = _digits(answer, alone=True)
+    if _ASKS_A_YEAR.search(question) and numbers and not _COULD_BE_A_YEAR.search(answer):
+        return False
+    if numbers and _of_other_years(question, answer, numbers, selection):
+        return False
     given = _digits(text) | _digits(question)
-    if not all(number in given or _may_be_said(number, text) for number in _digits(answer, alone=True)):
+    if not all(number in given or _may_be_said(number, text) for number in numbers):
         return False
     if _DIGITS.search(answer) or _YES_OR_NO.match(answer):
         return True
     asked = terms(question)
     own = [term for term in terms(answer) if not any(term in other or other in term for other in asked)]
     return not own or not {*own}.isdisjoint(terms(text))
+
+
+def _of_other_years(question: str, answer: str, numbers: Set[str], selection: Selection) -> bool:
+    """Whether these numbers stand in table rows alone, each of which names a year, but not the question's one."""
+    asked = {*_YEAR.findall(question)}
+    if len(asked) != 1 or _YEAR.search(answer):
+        return False
+    (year,) = asked
+    holding = [
+        (fold_forms(leaf.leaf.title), line)
+        for leaf in selection.leaves()
+        for line in fold_forms(_whole_lines(leaf)).splitlines()
+        if numbers <= _digits(line)
+    ]
+    # "2023/24" names 2024 as well
+    named = re.compile(rf"\b{year}\b|[/\u2013-]{year[2:]}\b")
+    return bool(holding) and all(
+        _CELLS in line and _YEAR.search(line) and not named.search(line) and year not in title
+        for title, line in holding
+    )
+
+
+def _whole_lines(leaf: InjectedLeaf) -> str:
+    """The lines of the document of which the leaf holds a part."""
+    text = leaf.document.document.text
+    start, end = text.rfind("\n", 0, leaf.leaf.char_start) + 1, text.find("\n", leaf.leaf.char_end)
+    return text[start : end if end >= 0 else len(text)]
 
 
 def _may_be_said(number: str, text: str) -> bool:
