@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from itertools import pairwise
 
@@ -488,3 +489,48 @@ def test_rows_that_do_not_hold_the_answer_are_not_cited_behind_the_one_that_does
 
 def test_all_that_is_near_is_offered_before_there_is_an_answer(monkeypatch):
     assert cited_of_scores(monkeypatch, [(0.9, END), (0.6, CRANE), (0.5, MANUAL)], LEASE, "") == [1, 2, 3]
+
+
+# -- quotes of rows show their heads
+
+TABLE = (
+    "Boat fares | 2023 (EUR): 12 | 2024 (EUR): 14\n",
+    "Prices in 2024\nBoat hire | 2023 (EUR): 31 | 2024 (EUR): 35\n",
+)
+HEADS = (((13, 25), (30, 42)), ((0, 14), (27, 39), (44, 56)))
+
+
+def table_document():
+    pages = [Page(n, text, repeats=at) for n, (text, at) in enumerate(zip(TABLE, HEADS, strict=True), start=1)]
+    return replace(tiny_document(*TABLE, name="fares.csv"), pages=tuple(pages))
+
+
+def test_the_quote_of_a_row_shows_the_heads_and_leaves_spans_alone():
+    profile, document = tiny_profile(chunk_tokens=256).resolve(4), table_document()
+    tokens = tokenize(document, tiny_tokenizer())
+    prepared = PreparedDocument("key", document, tokens, split_into_chunks(len(tokens), 256), profile)
+    prepared.vectors = {EMBEDDINGS: HashEmbedder().encode(prepared.leaf_texts)}
+    vector = HashEmbedder().encode(["What is the hire of a boat?"])[0]
+    selection = Searcher([prepared], profile).select(Query("What is the hire of a boat?"), vector, 10_000)
+    (first, *_others) = cite(selection, "What is the hire of a boat?", "35", 5)
+    assert first.quote == "Boat hire | 2023 (EUR): 31 | 2024 (EUR): 35"
+    assert document.text[first.char_start : first.char_end].strip() == first.quote
+    assert document.printed(first.char_start, first.char_end).strip() == "Boat hire | 31 | 35"
+
+
+@pytest.mark.parametrize("start", range(0, 45, 4))
+def test_heads_that_a_span_cuts_and_titles_said_again_are_not_shown(start):
+    document = table_document()
+    for end in range(start, len(document.text) + 1):
+        shown = document.headed(start, end)
+        assert "Prices" not in shown
+        for head in ("(EUR)", "2023", "2024"):  # no piece of a head without the rest, or without its value
+            assert shown.count(head) <= len(re.findall(r"202[34] \(EUR\): \d", shown))
+    assert document.headed(0, len(TABLE[0]) - 1) == TABLE[0].strip()
+    assert document.headed(0, 40) == "Boat fares | 2023 (EUR): 12"
+
+
+def test_text_without_tables_is_shown_as_it_is():
+    document = tiny_document(*PAGES)
+    assert document.headed(5, 90) == document.text[5:90]
+    assert document.headed(5, 5) == ""

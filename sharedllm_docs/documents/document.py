@@ -193,7 +193,8 @@ class Document:
         """
         for low, high in self._repeats(start, end):
             start = high if low < start < high else start
-            end = low if start <= low < end <= high else end
+            if start <= low < end <= high:
+                end = low - len(TABLE_BAR) if self.text[:low].endswith(TABLE_BAR, start) else low
         shown, place = [], start
         for line in self.text[start:end].splitlines(keepends=True):
             # a line of which nothing is printed is the title of the table

@@ -19,7 +19,7 @@ from sharedllm_docs.injection.decoder import InjectedDecoder, Injection, positio
 from sharedllm_docs.injection.generate import Generated, Piece, finished, generate, texts
 from sharedllm_docs.model.shared_llm import SharedLLM
 from sharedllm_docs.retrieval.amounts import Amount, Source
-from sharedllm_docs.retrieval.answer import NOT_SAID, Answer, Citation, Counts, Timings, holds_answer
+from sharedllm_docs.retrieval.answer import NOT_SAID, Answer, Citation, Counts, Timings, fold, holds_answer
 from sharedllm_docs.retrieval.cite import cite
 from sharedllm_docs.retrieval.editing import Editor
 from sharedllm_docs.retrieval.evidence import Quoted, evidence_text, quoted, quoted_row
@@ -299,13 +299,15 @@ class Engine:
     def _source_of(self, one: Asked, answer: str) -> Source:
         """The sentence, or row of a table, that an answer is taken from."""
         found = cite(one.selection, one.query.question, answer, 1)
-        if not found or not holds_answer(found[0].quote, answer):
+        if not found:
             return Source()
-        start, end = found[0].char_start, found[0].char_end
-        searched = (made.document for made in one.selection.documents if made.key == found[0].document_key)
-        document = next(searched)
+        start, end, key = found[0].char_start, found[0].char_end, found[0].document_key
+        document = next(made.document for made in one.selection.documents if made.key == key)
+        sentence = fold(document.printed(start, end))
+        if not holds_answer(sentence, answer):
+            return Source()
         cells = document.row_at(start, end)
-        return Source(found[0].quote, Row(cells, document.table_title(start)) if cells else None)
+        return Source(sentence, Row(cells, document.table_title(start)) if cells else None)
 
     def _select(self, query: Query, question_tokens: int) -> Selection:
         settings = query.retrieval

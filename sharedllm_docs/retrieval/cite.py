@@ -218,7 +218,7 @@ def _citation(found: _Found) -> Citation:
         page_label=page.label,
         char_start=start,
         char_end=end,
-        quote=fold(document.document.printed(start, end)),
+        quote=fold(document.document.headed(start, end)),
         section=section.title if section else "",
         score=found.offered.score,
         chunk=node.chunk,
