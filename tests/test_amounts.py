@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sharedllm_docs.retrieval.amounts import Amount, whole_amount
+from sharedllm_docs.documents.readers import read_document
+from sharedllm_docs.retrieval.amounts import Amount, Source, whole_amount
 from sharedllm_docs.retrieval.editing import Editor
+from sharedllm_docs.retrieval.heads import Row, Unit, unit_in
 
 WHOLE = [
     ("0.42", "The dividend is \u00a30.42 per share.", "\u00a30.42"),
@@ -77,17 +79,17 @@ def shown(editor, pieces):
 
 @given(st.lists(st.text(alphabet="0123456789., $%ab", max_size=4), max_size=12), st.sampled_from(["", "$5 million"]))
 def test_what_was_shown_is_the_text(pieces, sentence):
-    editor = Amount("How much?", lambda _answer: sentence)
+    editor = Amount("How much?", lambda _answer: Source(sentence))
     told = shown(editor, pieces)
     assert "".join(told) == editor.text
     whole = "".join(pieces)
-    assert editor.text in (whole, whole_amount(whole, sentence, "How much?"))
+    assert editor.text in (whole, whole_amount(whole.strip(), sentence, "How much?"))
 
 
 @pytest.mark.parametrize(("answer", "sentence", "whole"), WHOLE)
 def test_numbers_are_made_whole_however_they_arrive(answer, sentence, whole):
     for pieces in ([answer], list(answer), [answer[:1], answer[1:]], [" " + answer]):
-        editor = Amount("How much?", lambda _answer: sentence)
+        editor = Amount("How much?", lambda _answer: Source(sentence))
         shown(editor, pieces)
         assert editor.text.strip() == whole
 
@@ -100,3 +102,114 @@ def test_words_are_shown_as_they_come_and_no_sentence_is_looked_for():
     assert shown(Amount("What?", never), words) == [*words, ""]
     assert shown(Amount("What?", never), ["5 herons and", " 6 storks stood there", " all day"])[-1] == ""
     assert shown(Editor(), words) == [*words, ""]
+
+
+# -- units in the heads of a table --------------------------------------------------------------------------------
+
+QUARTER = Row([
+    ("", "2024 Q4"), ("Revenue (million EUR)", "17.3"), ("Cost [EUR m]", "12.5"), ("Units sold (thousand)", "438"),
+    ("Energy use (MWh)", "1588"), ("Share, %", "7"), ("Staff", "52"), ("Tax (\u20ac million)", "1.25"),
+    ("Pages", "12 of 52"), ("Fee (thousand)", "$31"), ("Debt (million)", "9 %"),
+])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("answer", "whole"),
+    [
+        ("17.3", "17.3 million EUR"),
+        ("17.3 million", "17.3 million EUR"),
+        ("17.3 thousand", "17.3 thousand"),  # it contradicts the head
+        ("12.5", "12.5 million EUR"),
+        ("438.", "438 thousand."),
+        ("1588", "1588 MWh"),
+        ("7", "7%"),
+        ("1.25", "\u20ac1.25 million"),
+        ("31", "$31 thousand"),
+        ("52", "52"),  # two cells hold it, and the head names no unit
+        ("9", "9 %"),  # what stands in the cell goes first
+        ("2024", "2024"),  # the label
+        ("3", "3"),
+    ],
+)
+def test_a_number_out_of_a_table_is_given_the_unit_of_its_head(answer, whole):
+    sentence = " | ".join(f"{head}: {value}" if head else value for head, value in QUARTER.cells)
+    assert whole_amount(answer, sentence, "How much?", QUARTER) == whole
+    for pieces in ([answer], list(answer)):
+        editor = Amount("How much?", lambda _answer: Source(sentence, QUARTER))
+        shown(editor, pieces)
+        assert editor.text == whole
+
+
+@pytest.mark.parametrize(
+    ("cells", "title", "whole"),
+    [
+        ([("", "Units (thousand)"), ("2023", "402"), ("2024", "438")], "", "438 thousand"),  # the label of the row
+        ([("", "Weight (kg)"), ("Thousand (thousand)", "438")], "", "438"),  # they do not agree
+        ([("", "Revenue"), ("2024", "438")], "Income statement (in thousands of euros)", "438 thousand euros"),
+        ([("", "Employees"), ("2024", "438")], "Income statement (in thousands of euros)", "438"),
+        ([("", "Revenue per share"), ("2024", "438")], "Income statement (in thousands of euros)", "438"),
+        ([("", "Revenue"), ("2024", "438")], "Income statement (MWh)", "438"),
+        ([("", "Sold"), ("2023 (kg)", "438"), ("2024 (t)", "438")], "", "438"),  # which of them is meant is not known
+        ([("", "Pump"), ("Weight (kg)", "438.5")], "", "438"),
+        ([("", "Pump"), ("", "438")], "Pumps (EUR)", "438"),
+        ([("", "BW-438"), ("Flow (l/min)", "438")], "", "438 l/min"),
+        ([("", "Pump"), ("Head (m)", "-438"), ("Flow (l/min)", "438")], "", "438"),
+    ],
+)
+def test_labels_and_titles_give_units_where_they_are_sure(cells, title, whole):
+    assert whole_amount("438", "", "How many?", Row(cells, title)) == whole
+
+
+@pytest.mark.parametrize(
+    ("head", "unit"),
+    [
+        ("Price (\u20ac)", Unit("\u20ac")),
+        ("Flow (l/min)", Unit(measure="l/min")),
+        ("Salary (GBP)", Unit("GBP")),
+        ("Revenue ($ in millions)", Unit("$", "million")),
+        ("Revenue (\u00a3'000)", Unit("\u00a3", "thousand")),
+        ("Revenue (restated) (\u20acm)", Unit("\u20ac", "million")),
+        ("Weight, kg", Unit(measure="kg")),
+        ("Weight in kg", Unit(measure="kg")),
+        ("Lease term (months)", Unit(measure="months")),
+        ("Built (year)", None),
+        ("Item(s)", None),
+        ("Revenue (note 3)", None),
+        ("Weight (kg) or length (m)", None),
+        ("Change in cost", None),
+        ("2024", None),
+        ("", None),
+    ],
+)
+def test_what_heads_name(head, unit):
+    assert unit_in(head) == unit
+
+
+def test_a_unit_of_a_head_that_the_question_names_is_not_repeated():
+    row = Row([("", "Flat 3"), ("Lease (months)", "14")])
+    assert whole_amount("14", "", "How many months does the lease of flat 3 run?", row) == "14"
+    assert whole_amount("14", "", "How long is the lease of flat 3?", row) == "14 months"
+
+
+ENERGY = "Quarter,Energy (MWh),Units sold (thousand)\n2024 Q3,1310,301\n2024 Q4,1588,438\n"
+PRICES = (
+    "<!doctype html><title>T</title><table><tr><th>Model<th>Flow (l/min)<th>Price (\u20ac)"
+    "<tr><td>BW-120<td>120<td>745<tr><td>BW-300<td>300<td>1,960</table>"
+)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "answer", "whole"),
+    [
+        ("quarters.csv", ENERGY, "438", "438 thousand"),
+        ("quarters.csv", ENERGY, "1588", "1588 MWh"),
+        ("pumps.html", PRICES, "1,960", "\u20ac1,960"),
+        ("pumps.html", PRICES, "300", "300 l/min"),
+    ],
+)
+def test_cells_are_found_in_tables_as_they_are_read(name, text, answer, whole):
+    document = read_document(text.encode(), name=name)
+    place = document.text.index(f": {answer}") + 2
+    row = Row(document.row_at(place, place + len(answer)), document.table_title(place))
+    assert whole_amount(answer, "", "How much?", row) == whole
+    assert document.row_at(0, len(document.text)) == (), "more than one row"

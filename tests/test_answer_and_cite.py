@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -291,8 +293,8 @@ def test_the_page_that_says_it_comes_first():
 
 def test_at_most_as_many_as_asked():
     selection = selection_for("pears", PROFILES[0], 10_000)
-    assert len(cite(selection, "pears", "sweet", 2)) == 2
-    every = cite(selection, "pears", "sweet", 100)
+    assert len(cite(selection, "pears", "", 2)) == 2
+    every = cite(selection, "pears", "", 100)
     assert 2 < len(every) <= len(selection.documents[0].leaves)
     assert len({(c.char_start, c.char_end) for c in every}) == len(every)
 
@@ -323,7 +325,7 @@ def test_quotes_are_looked_for_in_the_best_leaves_alone(monkeypatch, most):
 
 def test_the_score_is_the_relevance_that_selection_saw():
     selection = selection_for("pear", PROFILES[0], 10_000)
-    citations = cite(selection, "pear", "words of all these apples, pears and plums are sweet, red, blue or green", 100)
+    citations = cite(selection, "words of all these apples, pears and plums are sweet, red, blue or green", "", 100)
     assert len(citations) > 3
     for c in citations:
         assert c.score == pytest.approx(selection.candidates[c.chunk].leaf_scores[c.node], abs=1e-6)
@@ -333,7 +335,7 @@ def test_what_has_nothing_to_do_with_question_or_answer_is_not_cited():
     """The first stays; of the others those that share no content word and are of low relevance are left out."""
     pages = ("Pears are sweet. " * 30, "The table is made of wood and of iron. " * 30, "Sweet cherries. " * 30)
     selection = selection_for("pears", PROFILES[0], 10_000, pages=pages)
-    all_scores = {(c.page, c.score) for c in cite(selection, "pears wood iron cherries", "sweet", 100)}
+    all_scores = {(c.page, c.score) for c in cite(selection, "pears wood iron cherries sweet", "", 100)}
     best = max(score for _page, score in all_scores)
     kept = cite(selection, "Are the pears sweet?", "", 100)
     assert {c.page for c in kept} >= {1, 3}
@@ -433,3 +435,102 @@ def test_a_title_alone_is_quoted_only_where_it_is_the_answer(answer, quote):
     found = cited(pages, "What do they say of pears?", answer)
     assert quote in [one.quote for one in found if one.page == 2]
     assert ("Pears" in [one.quote for one in found]) == (answer == "Pears")
+
+
+# -- which passages behind the first are cited
+
+
+def cited_of_scores(monkeypatch, pages, question, answer, limit=10):
+    """The pages cited, where each page is one passage with its score: ``pages`` are (score, text)."""
+    texts = tuple(f"{text}\n" for _score, text in pages)
+    selection = selection_for(question, tiny_profile(chunk_tokens=64).resolve(4), 10_000, pages=texts)
+    leaves = {}
+    for one in selection.leaves():
+        page = one.document.document.page_at(one.leaf.char_start).number
+        leaves.setdefault(page, replace(one, score=pages[page - 1][0]))
+    offered = sorted(leaves.values(), key=lambda one: -one.score)
+    monkeypatch.setattr("sharedllm_docs.retrieval.cite._offered", lambda _selection: offered)
+    return [c.page for c in cite(selection, question, answer, limit)]
+
+
+LEASE = "When does the lease contract end?"
+END = "The lease contract ends on 31 December 2028, at noon, and the keys are handed over on that day."
+CRANE = "The meeting heard that the crane will be repaired before the next contract for the harbour is let."
+MANUAL = "Permission is granted to copy and distribute this manual under the conditions for verbatim copying."
+AGAIN = "The tenant moves out when the contract of lease is over, that is on 31 December 2028 at the latest."
+RENT = "The rent of the lease is 1,150 a month and is due on the third working day of every single month."
+
+
+@pytest.mark.parametrize(
+    ("pages", "answer", "kept"),
+    [
+        ([(0.9, END), (0.6, CRANE), (0.5, MANUAL)], "31 December 2028", [1]),
+        ([(0.9, END), (0.6, CRANE), (0.6, AGAIN)], "31 December 2028", [1, 3]),  # it holds the answer, too
+        ([(0.9, END), (0.4, AGAIN)], "31 December 2028", [1]),  # and is of another thing
+        ([(0.9, END), (0.85, RENT), (0.85, MANUAL)], "31 December 2028", [1, 2]),  # as near, and of the matter
+        ([(0.9, END), (0.75, RENT)], "31 December 2028", [1]),
+        ([(0.9, END), (0.75, RENT), (0.6, CRANE)], "Yes", [1, 2]),  # no sentence holds that
+        ([(0.9, END), (0.85, MANUAL), (0.5, CRANE)], "nobody knows", [1]),
+        ([(0.9, MANUAL), (0.8, AGAIN)], "31 December 2028", [2]),  # the one that holds it goes first
+        ([(0.0, CRANE), (0.0, MANUAL)], "nobody", [1]),
+    ],
+)
+def test_only_what_bears_the_answer_is_cited_behind_the_first(monkeypatch, pages, answer, kept):
+    assert cited_of_scores(monkeypatch, pages, LEASE, answer) == kept
+    assert cited_of_scores(monkeypatch, pages, LEASE, answer, limit=1) == kept[:1]
+
+
+def test_rows_that_do_not_hold_the_answer_are_not_cited_behind_the_one_that_does(monkeypatch):
+    rows = [(0.8, "2024 Q4 | Sold units: 438 | Energy: 1588"), (0.9, "2024 Q1 | Sold units: 341 | Energy: 1467")]
+    question = "How many units were sold in 2024 Q4?"
+    assert cited_of_scores(monkeypatch, rows, question, "438") == [1]
+    assert cited_of_scores(monkeypatch, [*rows, (0.7, "438 units were sold in Q4.")], question, "438") == [1, 3]
+
+
+def test_all_that_is_near_is_offered_before_there_is_an_answer(monkeypatch):
+    assert cited_of_scores(monkeypatch, [(0.9, END), (0.6, CRANE), (0.5, MANUAL)], LEASE, "") == [1, 2, 3]
+
+
+# -- quotes of rows show their heads
+
+TABLE = (
+    "Boat fares | 2023 (EUR): 12 | 2024 (EUR): 14\n",
+    "Prices in 2024\nBoat hire | 2023 (EUR): 31 | 2024 (EUR): 35\n",
+)
+HEADS = (((13, 25), (30, 42)), ((0, 14), (27, 39), (44, 56)))
+
+
+def table_document():
+    pages = [Page(n, text, repeats=at) for n, (text, at) in enumerate(zip(TABLE, HEADS, strict=True), start=1)]
+    return replace(tiny_document(*TABLE, name="fares.csv"), pages=tuple(pages))
+
+
+def test_the_quote_of_a_row_shows_the_heads_and_leaves_spans_alone():
+    profile, document = tiny_profile(chunk_tokens=256).resolve(4), table_document()
+    tokens = tokenize(document, tiny_tokenizer())
+    prepared = PreparedDocument("key", document, tokens, split_into_chunks(len(tokens), 256), profile)
+    prepared.vectors = {EMBEDDINGS: HashEmbedder().encode(prepared.leaf_texts)}
+    vector = HashEmbedder().encode(["What is the hire of a boat?"])[0]
+    selection = Searcher([prepared], profile).select(Query("What is the hire of a boat?"), vector, 10_000)
+    (first, *_others) = cite(selection, "What is the hire of a boat?", "35", 5)
+    assert first.quote == "Boat hire | 2023 (EUR): 31 | 2024 (EUR): 35"
+    assert document.text[first.char_start : first.char_end].strip() == first.quote
+    assert document.printed(first.char_start, first.char_end).strip() == "Boat hire | 31 | 35"
+
+
+@pytest.mark.parametrize("start", range(0, 45, 4))
+def test_heads_that_a_span_cuts_and_titles_said_again_are_not_shown(start):
+    document = table_document()
+    for end in range(start, len(document.text) + 1):
+        shown = document.headed(start, end)
+        assert "Prices" not in shown
+        for head in ("(EUR)", "2023", "2024"):  # no piece of a head without the rest, or without its value
+            assert shown.count(head) <= len(re.findall(r"202[34] \(EUR\): \d", shown))
+    assert document.headed(0, len(TABLE[0]) - 1) == TABLE[0].strip()
+    assert document.headed(0, 40) == "Boat fares | 2023 (EUR): 12"
+
+
+def test_text_without_tables_is_shown_as_it_is():
+    document = tiny_document(*PAGES)
+    assert document.headed(5, 90) == document.text[5:90]
+    assert document.headed(5, 5) == ""

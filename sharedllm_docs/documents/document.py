@@ -186,6 +186,50 @@ class Document:
                     start = min(max(start, high), end)
         return "".join([*parts, self.text[start:end]])
 
+    def headed(self, start: int, end: int) -> str:
+        """``text[start:end]`` as it can be checked: values of a table behind their heads, no titles said again.
+
+        A head that the span cuts, or whose value it leaves out, is not shown.
+        """
+        for low, high in self._repeats(start, end):
+            start = high if low < start < high else start
+            if start <= low < end <= high:
+                end = low - len(TABLE_BAR) if self.text[:low].endswith(TABLE_BAR, start) else low
+        shown, place = [], start
+        for line in self.text[start:end].splitlines(keepends=True):
+            # a line of which nothing is printed is the title of the table
+            shown.append(line if self.printed(place, place + len(line)).strip() else "")
+            place += len(line)
+        return "".join(shown)
+
+    def _repeats(self, start: int, end: int) -> Iterator[tuple[int, int]]:
+        """Places in ``text`` of what is said again and shares a character with ``[start, end)``."""
+        first = max(0, bisect.bisect_right(self.page_starts, start) - 1)
+        for page, begins in zip(self.pages[first:], self.page_starts[first:], strict=True):
+            if begins >= end:
+                return
+            for low, high in page.repeats:
+                if begins + high > start and begins + low < end:
+                    yield begins + low, begins + high
+
+    def row_at(self, start: int, end: int) -> tuple[tuple[str, str], ...]:
+        """The cells of the row of a table that a span lies in, as (head, value); () if it is no row, or of several.
+
+        The head is "" where none is repeated before the value.
+        """
+        low = self.text.rfind("\n", 0, start) + 1
+        high = self.text.find("\n", end)
+        line = self.text[low : high if high >= 0 else len(self.text)]
+        if TABLE_BAR not in line or "\n" in line:
+            return ()
+        cells, place = [], low
+        for cell in line.split(TABLE_BAR):
+            value = self.printed(place, place + len(cell))
+            head = cell[: len(cell) - len(value)] if cell.endswith(value) else ""
+            cells.append((head.strip().removesuffix(":").rstrip(), value.strip()))
+            place += len(cell) + len(TABLE_BAR)
+        return tuple(cells)
+
     def table_title(self, char: int) -> str:
         """The title of the table in whose rows a character stands, as far as it is repeated above them; else ""."""
         index = max(0, bisect.bisect_right(self.page_starts, char) - 1)

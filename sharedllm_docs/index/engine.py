@@ -18,11 +18,12 @@ from sharedllm_docs.index.weighing import declining, not_said_ids, watched_layer
 from sharedllm_docs.injection.decoder import InjectedDecoder, Injection, positions_of
 from sharedllm_docs.injection.generate import Generated, Piece, finished, generate, texts
 from sharedllm_docs.model.shared_llm import SharedLLM
-from sharedllm_docs.retrieval.amounts import Amount
-from sharedllm_docs.retrieval.answer import NOT_SAID, Answer, Citation, Counts, Timings, holds_answer
+from sharedllm_docs.retrieval.amounts import Amount, Source
+from sharedllm_docs.retrieval.answer import NOT_SAID, Answer, Citation, Counts, Timings, fold, holds_answer
 from sharedllm_docs.retrieval.cite import cite
 from sharedllm_docs.retrieval.editing import Editor
 from sharedllm_docs.retrieval.evidence import Quoted, evidence_text, quoted, quoted_row
+from sharedllm_docs.retrieval.heads import Row
 from sharedllm_docs.retrieval.marks import Marker
 from sharedllm_docs.retrieval.origin import origin
 from sharedllm_docs.retrieval.prepared import PreparedDocument
@@ -295,10 +296,18 @@ class Engine:
             return Editor()
         return Amount(one.query.question, lambda answer: self._source_of(one, answer))
 
-    def _source_of(self, one: Asked, answer: str) -> str:
-        """The sentence that an answer is taken from, or ""."""
+    def _source_of(self, one: Asked, answer: str) -> Source:
+        """The sentence, or row of a table, that an answer is taken from."""
         found = cite(one.selection, one.query.question, answer, 1)
-        return found[0].quote if found and holds_answer(found[0].quote, answer) else ""
+        if not found:
+            return Source()
+        start, end, key = found[0].char_start, found[0].char_end, found[0].document_key
+        document = next(made.document for made in one.selection.documents if made.key == key)
+        sentence = fold(document.printed(start, end))
+        if not holds_answer(sentence, answer):
+            return Source()
+        cells = document.row_at(start, end)
+        return Source(sentence, Row(cells, document.table_title(start)) if cells else None)
 
     def _select(self, query: Query, question_tokens: int) -> Selection:
         settings = query.retrieval

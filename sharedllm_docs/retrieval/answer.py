@@ -25,7 +25,8 @@ class Citation:
         page_label: printed label of that page, or "".
         char_start: first character of the quote in the document's canonical text.
         char_end: one past its last character.
-        quote: the quoted text as it is printed, with white space folded; a row of a table without repeated heads.
+        quote: the quoted text with white space folded; in a row of a table each value behind its head, as the text has
+            it, though the page prints the head once only.
         section: title of its section, or "".
         score: relevance of the passage to the question, 0 to 1.
         chunk: index of its chunk in the document.

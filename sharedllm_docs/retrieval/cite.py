@@ -5,9 +5,9 @@ from __future__ import annotations
 import bisect
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain, islice
+from itertools import chain, islice, takewhile
 
-from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.document import TABLE_BAR, Document
 from sharedllm_docs.documents.sentences import goes_on, quotable_spans
 from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.retrieval.answer import Citation, Quote, best_quote, fold
@@ -18,7 +18,12 @@ _LOOK = 16
 _SUPPORTED = 0.5
 """Share of a sentence's content words that a passage must hold to be named as its source; numbers count twice."""
 _LOW = 0.5
-"""Score, as a share of the best one's, below which a passage is left out that shares no content word."""
+"""Score, as a share of the first one's, below which a passage is left out that shares no content word, where there is
+no answer yet."""
+_HOLDING = 0.6
+"""The same below which a passage that holds the answer is left out: its words may speak of another thing."""
+_NEAR, _AS_NEAR = 0.8, 0.9
+"""The same below which a passage that does not hold the answer is left out; the second where the first one holds it."""
 _AROUND = 600
 """Characters on either side of a leaf in which the sentences that it cuts begin and end."""
 
@@ -30,7 +35,8 @@ def cite(selection: Selection, question: str, answer: str, limit: int) -> tuple[
     it. Leaves are ranked by their relevance to the question, as selection used it (docs/log.md, citations: adding the
     overlap found fewer of the right pages), equal ones by document and place; only if the first quote does not hold
     the answer and another of the best leaves does, that one goes first. A leaf without text is not cited, no quote
-    twice, and none but the first that shares no content word with question and answer and is of low relevance.
+    twice. The first is always cited, others only if they have to do with the answer (``_Bearing``) or, where there is
+    none yet, with the question.
 
     Args:
         selection: the injected nodes.
@@ -47,8 +53,9 @@ def cite(selection: Selection, question: str, answer: str, limit: int) -> tuple[
         if holding:
             first = max(holding, key=lambda found: found.quote.overlap)
             best = [first, *(found for found in best if found is not first)]
-    apropos = _Apropos(question, answer)
-    return tuple(_citation(found) for found in islice(filter(apropos, chain(best, quotes)), limit))
+    every = chain(best, quotes)
+    kept = _bearing(every, question, answer, limit) if answer.strip() else filter(_Apropos(question), every)
+    return tuple(_citation(found) for found in islice(kept, limit))
 
 
 def support(selection: Selection, sentence: str) -> Citation | None:
@@ -75,11 +82,53 @@ def _borne(passage: str, sentence: str) -> float:
     return sum(weight for word, weight in wanted.items() if word in held) / sum(wanted.values()) if wanted else 0.0
 
 
-class _Apropos:
-    """Tells of quotes, best first, whether each has to do with question and answer."""
+def _bearing(every: Iterator[_Found], question: str, answer: str, limit: int) -> Iterator[_Found]:
+    """The first passage, and those of the others that bear the answer."""
+    first = next(every, None)
+    if first is None:
+        return
+    yield first
+    least = _HOLDING * first.offered.score
+    # a budget of thousands of rows holds hundreds of leaves, and few of them are near
+    near = takewhile(lambda found: found.offered.score >= least, islice(every, max(_LOOK, limit) - 1))
+    yield from filter(_Bearing(first, question, answer), near)
 
-    def __init__(self, question: str, answer: str) -> None:
+
+class _Bearing:
+    """Tells of a passage behind the first one whether it bears the answer.
+
+    It holds the answer and is not far less relevant than the first; or it is nearly as relevant, and shares a content
+    word with question or answer. Where the first is a row of a table that holds the answer, rows that do not are of
+    other things, however relevant they seem: rows of one table are all alike.
+    """
+
+    def __init__(self, first: _Found, question: str, answer: str) -> None:
+        self._first, self._answer = first, answer
         self._words = {*terms(question), *terms(answer)}
+        self._settled = first.quote.answers and answer.strip(" .").casefold() not in _JUDGEMENTS
+        self._row = self._settled and TABLE_BAR in first.text
+
+    def __call__(self, found: _Found) -> bool:
+        text = found.text
+        share = found.offered.score / self._first.offered.score if self._first.offered.score else 1.0
+        if self._settled and found.quote.answers:
+            return share >= _HOLDING
+        if self._row and TABLE_BAR in text:
+            return False
+        if not self._settled and bears_out(text, self._answer):
+            return share >= _HOLDING
+        return share >= (_AS_NEAR if self._settled else _NEAR) and not self._words.isdisjoint(terms(text))
+
+
+_JUDGEMENTS = frozenset(("yes", "no", "true", "false", "ja", "nein", "oui", "non", "si", "s\u00ed"))
+"""Answers that no sentence holds: that one has the word says nothing."""
+
+
+class _Apropos:
+    """Tells of quotes, best first, whether each has to do with a question that has no answer yet."""
+
+    def __init__(self, question: str) -> None:
+        self._words = set(terms(question))
         self._best: float | None = None
 
     def __call__(self, found: _Found) -> bool:
@@ -169,7 +218,7 @@ def _citation(found: _Found) -> Citation:
         page_label=page.label,
         char_start=start,
         char_end=end,
-        quote=fold(document.document.printed(start, end)),
+        quote=fold(document.document.headed(start, end)),
         section=section.title if section else "",
         score=found.offered.score,
         chunk=node.chunk,

@@ -54,7 +54,7 @@ def place_of(
         place=place_in_words(document, start, end),
         char_start=start,
         char_end=end,
-        quote=fold(document.printed(start, end)),
+        quote=fold(document.headed(start, end)),
         section=section.title if section else "",
         boxes=boxes_of(place, info.key, start, end),
     )
