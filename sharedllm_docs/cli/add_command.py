@@ -85,7 +85,13 @@ def add(
                 raise ConfigError(f"--estimate adds nothing: {flags(adding)} cannot apply.", remedy="Leave it out.")
             options = reading.read_options()
             with backend.index_for_estimates(location.index, screen.report, model, profile) as index:
-                _estimate_all(screen, index, _only_files(files, folders), options=options, **keeping(keep_source))
+                _estimate_all(
+                    screen,
+                    index,
+                    _only_files(files, folders, options.max_bytes),
+                    options=options,
+                    **keeping(keep_source),
+                )
             return
         if cluster.ray or cluster.ray_address is not None:
             from sharedllm_docs.cli.ray_adding import add_with_ray
@@ -112,13 +118,13 @@ def _several(files: list[str]) -> str:
     return f"{len(files)} were" if len(files) > 1 else "a folder was"
 
 
-def _only_files(files: list[str], folders: FolderOptions) -> list[str]:
+def _only_files(files: list[str], folders: FolderOptions, max_bytes: int) -> list[str]:
     """The paths of the files to be read; members of archives have none."""
     from sharedllm_docs.documents.readers.collected import Found
     from sharedllm_docs.index.folders import found_files
 
     found: list[str] = []
-    for one in found_files(files, recursive=folders.recursive, ignored=folders.no_gitignore):
+    for one in found_files(files, recursive=folders.recursive, ignored=folders.no_gitignore, max_bytes=max_bytes):
         if isinstance(one, tuple):
             raise one[1]
         if isinstance(one, Found) and not isinstance(one.source, bytes):
@@ -177,7 +183,8 @@ def _add_all(screen: Screen, index: Index, files: list[str], folders: FolderOpti
 
     report = _Report(screen, index)
     alone = len(files) == 1
-    for found in found_files(files, recursive=folders.recursive, ignored=folders.no_gitignore):
+    limit = settings["options"].max_bytes
+    for found in found_files(files, recursive=folders.recursive, ignored=folders.no_gitignore, max_bytes=limit):
         if isinstance(found, Skipped):
             report.skip(found.name, found.reason)
             continue

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import io
 import os
+import stat
 import tempfile
 import unicodedata
 from collections.abc import Iterator
@@ -74,7 +75,7 @@ def open_source(source: SourceLike, *, name: str | None, max_bytes: int) -> Iter
         DocumentNotFoundError: when there is no such file, or it is a folder.
         DocumentTooLargeError: when it has more than ``max_bytes`` bytes.
         DamagedDocumentError: when a local file changed while it was open here.
-        DocumentError: when it cannot be opened or fetched for another reason.
+        DocumentError: when it is a pipe, socket or device, or cannot be opened or fetched for another reason.
     """
     if isinstance(source, bytes):
         yield _from_bytes(source, name or "document", max_bytes)
@@ -131,13 +132,17 @@ def _from_file(path: Path, name: str, max_bytes: int) -> Source:
             f"{path} is a folder, not a file.", remedy="Name the files in it, or add the folder with `add`."
         )
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        _check_regular(path, status.st_mode)  # opening a pipe waits for a writer, a device may never end
+        size = status.st_size
         _check_size(name, size, max_bytes)
-        digest, head = hashlib.sha256(), b""
+        digest, head, done = hashlib.sha256(), b"", 0
         with path.open("rb") as file:
             while block := file.read(_BLOCK):
                 head = head or block[:HEAD_BYTES]
                 digest.update(block)
+                done += len(block)
+                _check_size(name, done, max_bytes)  # what a system makes up as it is read has no size before
     except FileNotFoundError as error:
         raise DocumentNotFoundError(f"There is no file {path}.", remedy="Check the path.") from error
     except OSError as error:
@@ -145,6 +150,20 @@ def _from_file(path: Path, name: str, max_bytes: int) -> Source:
             f"{path} cannot be opened: {error.strerror or error}.", remedy="Check its permissions."
         ) from error
     return Source(_composed(name), size, digest.hexdigest(), head, path=path)
+
+
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def _check_regular(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+        raise DocumentError(f"{path} is {kind}, not a file.", remedy="Save what it gives as a file, and name that.")
 
 
 def _composed(name: str) -> str:
@@ -200,5 +219,5 @@ def _last_part(url: str) -> str:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_mtime_ns, stat.st_size
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
