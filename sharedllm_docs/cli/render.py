@@ -12,6 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sharedllm_docs.cli.keywords import as_typed
 from sharedllm_docs.cli.screen import one_line
 from sharedllm_docs.cli.units import count_text, pages_text, seconds_text
 from sharedllm_docs.documents.document import PLACING_READERS
@@ -203,7 +204,7 @@ def title_lines(info: DocumentInfo) -> Iterator[str]:
         yield "metadata: " + ", ".join(f"{key}={value}" for key, value in info.metadata.items())
     for issue in info.issues:
         where = f" (page {issue.page})" if issue.page is not None else ""
-        yield f"warning: {issue.code}{where}: {issue.message}"
+        yield f"warning: {issue.code}{where}: {as_typed(issue.message)}"
 
 
 # -- trees ------------------------------------------------------------------------------------------------------------
