@@ -214,7 +214,7 @@ def test_warnings_about_documents_are_one_line_each_and_other_warnings_none(worl
         warnings.warn("a library has something to say", stacklevel=1)
 
     world.on["add"] = warn
-    assert good("add", "a.pdf").stderr == "Warning: page-failed: page 9 of a.pdf [31mcould not be read\n"
+    assert good("add", "a.pdf").stderr == "Warning: page-failed: page 9 of a.pdf could not be read\n"
     assert good("add", "a.pdf", "--quiet").stderr == ""
 
 

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from sharedllm_docs.cli.failures import Failure
 from sharedllm_docs.cli.keywords import as_typed
 from sharedllm_docs.cli.options import OutputOptions
+from sharedllm_docs.documents.escapes import without_escapes
 from sharedllm_docs.errors import DocumentWarning, UnstoredRowsWarning
 
 if TYPE_CHECKING:
@@ -35,8 +36,8 @@ _OWN_WARNINGS = (DocumentWarning, UnstoredRowsWarning)
 
 
 def clean(text: str) -> str:
-    """``text`` without control characters other than line break and tab."""
-    return text.translate(_CONTROLS)
+    """``text`` without escape sequences, and without control characters other than line break and tab."""
+    return without_escapes(text).translate(_CONTROLS)
 
 
 def one_line(text: str) -> str:
