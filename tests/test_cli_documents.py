@@ -140,8 +140,8 @@ def test_the_profile_is_a_name_or_changed_settings(world, options, profile, monk
     ("options", "message"),
     [
         (("--layers", "6:25"), "--layers='6:25' is not a range of layers."),
-        (("--layers", "9-2"), "layers=(9, 2) must be (first, last)"),
-        (("--store-dtype", "int3"), "store_dtype='int3' is not one of"),
+        (("--layers", "9-2"), "--layers 9-2 must be (first, last)"),
+        (("--store-dtype", "int3"), "--store-dtype int3 is not one of"),
         (("--profile", "magic", "--layers", "1-2"), "Profile 'magic' is unknown"),
         (("--max-disk", "much"), "--max-disk='much' is not a size."),
         (("--max-bytes", "0"), "--max-bytes='0' is not a size."),

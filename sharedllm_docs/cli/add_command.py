@@ -28,6 +28,7 @@ from sharedllm_docs.cli.options import (
 from sharedllm_docs.cli.progress import bars
 from sharedllm_docs.cli.records import added_record, estimate_record
 from sharedllm_docs.cli.screen import Screen, one_line, opened
+from sharedllm_docs.documents.names import shown_name
 from sharedllm_docs.errors import ConfigError, DocumentError, SharedLLMError
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class _Report:
     def _tell_skipped(self) -> None:
         self.screen.note(f"Skipped {len(self.skipped):,}:")
         for name, reason in self.skipped[:_SHOWN]:
-            self.screen.note(f"  {name}: {reason}")
+            self.screen.note(f"  {shown_name(name)}: {reason}")
         if len(self.skipped) > _SHOWN:
             self.screen.note(f"  and {len(self.skipped) - _SHOWN:,} more; --json lists all.")
 
@@ -237,7 +238,9 @@ def watch(
                 if added.new or added.renamed_from:
                     _say(screen, index, added.document.name, added)
             for name in gone:
-                screen.emit({"removed": name}) if screen.json else screen.print(one_line(f"Removed {name}."))
+                screen.emit({"removed": name}) if screen.json else screen.print(
+                    one_line(f"Removed {shown_name(name)}.")
+                )
             for name, error in files.failed:
                 screen.emit({"source": name, **Failure.of(error).to_dict()}) if screen.json else screen.fail(error)
 

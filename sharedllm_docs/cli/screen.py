@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -20,6 +21,7 @@ from sharedllm_docs.cli.failures import Failure
 from sharedllm_docs.cli.keywords import as_typed
 from sharedllm_docs.cli.options import OutputOptions
 from sharedllm_docs.documents.escapes import without_escapes
+from sharedllm_docs.documents.names import shown_name
 from sharedllm_docs.errors import DocumentWarning, UnstoredRowsWarning
 
 if TYPE_CHECKING:
@@ -32,12 +34,14 @@ _CONTROLS = {code: None for code in (*range(32), *range(0x7F, 0xA0)) if chr(code
 
 _TAKE_KEYWORDS = ("evaluate", "train", "train-tiny", "data")
 """Commands whose users write keywords themselves, in files of settings or behind the name of a system."""
+_HALF = re.compile("[\ud800-\udfff]")  # bytes of files' names that are no text, which no stream can write
+
 _OWN_WARNINGS = (DocumentWarning, UnstoredRowsWarning)
 
 
 def clean(text: str) -> str:
     """``text`` without escape sequences, and without control characters other than line break and tab."""
-    return without_escapes(text).translate(_CONTROLS)
+    return without_escapes(_HALF.sub(lambda one: shown_name(one[0]), text)).translate(_CONTROLS)
 
 
 def one_line(text: str) -> str:

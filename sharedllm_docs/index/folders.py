@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from sharedllm_docs.documents.names import document_name
 from sharedllm_docs.documents.readers.collect import collect, names_of
 from sharedllm_docs.documents.readers.collected import Found, Skipped
 from sharedllm_docs.documents.readers.embedded import embedded_files
@@ -243,7 +243,7 @@ def _changes(folders: Sequence[str | Path], recursive: bool, stop: Any) -> Itera
 def _names(folders: Sequence[str | Path], recursive: bool, ignored: bool) -> set[str]:
     """Names of the documents that the folders may hold."""
     found = found_files(folders, recursive=recursive, ignored=ignored)
-    return {unicodedata.normalize("NFC", one.name) for one in found if isinstance(one, Found)}
+    return {document_name(one.name) for one in found if isinstance(one, Found)}
 
 
 def _take_out(index: Holder, name: str) -> bool:
