@@ -81,7 +81,8 @@ def flags(group: Any) -> str:
 
 def long_name(declared: Any) -> str:
     """The first name of two dashes that ``option`` was given: typer keeps the very first as the default."""
-    return next(name for name in (declared.default, *declared.param_decls) if name.startswith("--"))
+    names: list[str] = [declared.default, *declared.param_decls]
+    return next(name for name in names if name.startswith("--"))
 
 
 def refuse_without(options: Any, missing: str, *, why: str) -> None:
