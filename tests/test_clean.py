@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sharedllm_docs.cli import screen
 from sharedllm_docs.documents.cleaning import (
     clean_characters,
     clean_layout,
@@ -394,3 +395,20 @@ def test_unpaged_text_keeps_its_hyphens_and_dots() -> None:
 def test_plain_text_pages_keep_their_tables() -> None:
     page = "name    value\n.....   . . . . 3"
     assert clean_pages([page], layout=False) == [page]
+
+
+@pytest.mark.parametrize(
+    ("raw", "clean"),
+    [
+        ("\x1b[31mred\x1b[0m and \x1b[1;38;5;208mbold\x1b[m", "red and bold"),
+        ("\x1b[2J\x1b[?25l\x1b[10;4Hhere\x1b[K", "here"),
+        ("\x9b31mred\x9b0m", "red"),
+        ("\x1b]8;;https://a.b/\x1b\\link\x1b]8;;\x07 \x1b]0;title\x07end", "link end"),
+        ("\x1bP1$r0m\x1b\\text\x1b(B\x1b7\x1b8\x1b=\x1bc.", "text."),
+        ("\x1bHello [31m]", "Hello [31m]"),
+        ("\x1b]no end\nnext line", "]no end\nnext line"),
+    ],
+)  # fmt: skip
+def test_escape_sequences_go_as_a_whole(raw, clean):
+    assert clean_characters(raw) == clean
+    assert screen.clean(raw) == clean

@@ -228,11 +228,11 @@ def test_what_is_no_filter_is_refused_in_one_line(world, command, pair):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--budget", "0"), "budget=0 must be at least 1 row."),
-        (("--floor", "2"), "relevance_floor=2.0 must lie in 0..1."),
-        (("--selector", "luck"), "selector='luck' is not one of 'embedding', 'hidden-state', 'right-half'."),
-        (("--temperature", "-1"), "temperature=-1.0 must not be negative."),
-        (("--top-p", "0"), "top_p=0.0 must lie in (0, 1]."),
+        (("--budget", "0"), "--budget 0 must be at least 1 row."),
+        (("--floor", "2"), "--floor 2.0 must lie in 0..1."),
+        (("--selector", "luck"), "--selector luck is not one of 'embedding', 'hidden-state', 'right-half'."),
+        (("--temperature", "-1"), "--temperature -1.0 must not be negative."),
+        (("--top-p", "0"), "--top-p 0.0 must lie in (0, 1]."),
         (("--stop", ""), "stop strings must not be empty."),
         (("--budget", "many"), "Invalid value for '--budget'"),
     ],

@@ -417,6 +417,20 @@ def test_a_question_that_fails_is_told_before_and_within_a_stream(client: TestCl
     assert long.status_code == 413
 
 
+@pytest.mark.parametrize("asked", ["contract-a.txt", "one/contract-a.txt", "Contract-A", "two/contrct-a.txt"])
+def test_a_document_that_is_not_there_is_answered_with_the_nearest_names(client, index, asked) -> None:
+    index.add(b"The Client pays 900 euros per month.", name="two/contract-a.txt")
+    question = {"question": "Who pays?", "documents": [asked]}
+    told = "Did you mean 'two/contract-a.txt'?"
+    answer = client.post("/api/ask", json=question)
+    assert answer.status_code == 404
+    assert told in answer.json()["error"]["remedy"]
+    assert told in answer.json()["error"]["message"]
+    ((name, data),) = events_of(client.post("/api/ask", json={**question, "stream": True}).text)
+    assert name == "error"
+    assert told in data["error"]["message"]
+
+
 def test_earlier_turns_are_heeded(client: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     added(client)
     seen = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import io
+import warnings
 import zipfile
 from collections.abc import Callable
 from typing import Any
@@ -555,6 +556,28 @@ def test_what_a_table_repeats_is_known_in_every_format(name: str) -> None:
     assert document.printed(place, place + 28) == "Tern | 1932 | 3"
     for section in document.sections:
         assert document.text[section.char :].startswith(section.title)
+
+
+@pytest.mark.parametrize(
+    ("lines", "told"),
+    [
+        (['"Heron,5', "Tern,3", "Gull,2"], ["row 2 has a quote that is not closed: lines 2 to 4 are read as one row"]),
+        (["Tern,3", 'Heron,"5', "Gull,2"], ["row 3 has a quote that is not closed: lines 3 to 4 are read as one row"]),
+        (["Tern,3", 'Heron,"5'], ["row 3 has a quote that is not closed: line 3 is read as one row"]),
+        (['"Heron,5', "Tern,3", '"Gull",2', "Auk,1"],
+         ["row 2 has a quote that is not closed: lines 2 to 4 are read as one row"]),
+        (['"Heron\nof 1911",5', '"T",3', '"Gull ""x""",2'], []),
+        (['Heron "of" 1911,5', '"Tern" x,3', '12",4'], []),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("end", ["", "\n"])
+@pytest.mark.parametrize(("suffix", "delimiter"), [("csv", ","), ("csv", ";"), ("tsv", "\t")])
+def test_a_quote_that_is_not_closed_is_told_with_its_row(lines, told, end, suffix, delimiter) -> None:
+    data = ("\n".join(["Boat,Crew", *lines]) + end).replace(",", delimiter).encode()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        document = read(data, f"a.{suffix}")
+    assert [one.message for one in document.issues if one.code == "unclosed-quote"] == told
 
 
 def test_a_row_without_a_label_takes_the_words_further_on() -> None:

@@ -217,6 +217,54 @@ def test_little_words_name_no_source_and_numbers_must_be_there(tmp_path, sentenc
     assert [one.quote for one in marker.citations] == ([passage] if passage else [])
 
 
+CONTRACT = (
+    "Services\n1. Scope\nThe Contractor maintains the servers of the Client.\n2. Fees\nThe Client pays 900 euros per "
+    "month.\n3. Term\nThis agreement runs for two years.\n"
+)
+
+
+@pytest.fixture(scope="module")
+def contract(tmp_path_factory):
+    made = Index.create(tmp_path_factory.mktemp("contract"), tiny_llm())
+    made.add(Document.from_text(CONTRACT, name="contract"))
+    return made.select("What does the contract say?", retrieval=RetrievalConfig(relevance_floor=0, budget=256))
+
+
+LABELS = ["1.", "2.", "12)", "(3)", "-", "*", "•", "- 2.", "**3.**", "## 2.", "2.1.", "iv.", "a)", "> 1."]
+
+
+@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize("size", [1, 4, 1000])
+def test_labels_of_list_items_are_no_sentences(contract, label, size):
+    written = (
+        f"It says this:\n{label} The Contractor maintains the servers\n{label} The Client pays 900 euros per month.\n"
+        f"{label} The agreement runs for two years.\n\n{label}\n\nNothing else whatsoever is known."
+    )
+    marker = Marker(contract, 3)
+    told = "".join(marker.add(written[at : at + size]) for at in range(0, len(written), size)) + marker.finish()
+    assert told == marker.text
+    quotes = ["The Contractor maintains the servers of the Client.", "The Client pays 900 euros per month.",
+              "This agreement runs for two years."]  # fmt: skip
+    assert [one.quote for one in marker.citations] == quotes
+    bare = told
+    for start, end, _number in reversed(marker.marks):
+        assert bare[:start].rstrip()[-1] in "s.", "marks stand behind sentences"
+        assert bare[:start].rstrip().split()[-1] != label
+        bare = bare[: start - 1] + bare[end:]
+    assert bare == written, "nothing but marks is added"
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    ["There are 2 contractors.", "2 dogs bark.", "Section 3 of the law is old.", "1", "2.", "Nobody paid 900 dollars."],
+)
+def test_a_heading_or_passage_that_only_shares_a_number_is_no_source(contract, sentence):
+    marker = Marker(contract, 9)
+    marker.add(sentence)
+    marker.finish()
+    assert (marker.citations, marker.text) == ([], sentence)
+
+
 def test_a_declined_answer_has_no_marks_without_citations(index, monkeypatch):
     def say(decoder, ids, *_rest):
         yield engine.Piece(0, "It waits for fish.")

@@ -28,6 +28,7 @@ from sharedllm_docs.cli.options import (
 from sharedllm_docs.cli.progress import bars
 from sharedllm_docs.cli.records import added_record, estimate_record
 from sharedllm_docs.cli.screen import Screen, one_line, opened
+from sharedllm_docs.documents.names import shown_name
 from sharedllm_docs.errors import ConfigError, DocumentError, SharedLLMError
 
 if TYPE_CHECKING:
@@ -85,7 +86,13 @@ def add(
                 raise ConfigError(f"--estimate adds nothing: {flags(adding)} cannot apply.", remedy="Leave it out.")
             options = reading.read_options()
             with backend.index_for_estimates(location.index, screen.report, model, profile) as index:
-                _estimate_all(screen, index, _only_files(files, folders), options=options, **keeping(keep_source))
+                _estimate_all(
+                    screen,
+                    index,
+                    _only_files(files, folders, options.max_bytes),
+                    options=options,
+                    **keeping(keep_source),
+                )
             return
         if cluster.ray or cluster.ray_address is not None:
             from sharedllm_docs.cli.ray_adding import add_with_ray
@@ -112,13 +119,13 @@ def _several(files: list[str]) -> str:
     return f"{len(files)} were" if len(files) > 1 else "a folder was"
 
 
-def _only_files(files: list[str], folders: FolderOptions) -> list[str]:
+def _only_files(files: list[str], folders: FolderOptions, max_bytes: int) -> list[str]:
     """The paths of the files to be read; members of archives have none."""
     from sharedllm_docs.documents.readers.collected import Found
     from sharedllm_docs.index.folders import found_files
 
     found: list[str] = []
-    for one in found_files(files, recursive=folders.recursive, ignored=folders.no_gitignore):
+    for one in found_files(files, recursive=folders.recursive, ignored=folders.no_gitignore, max_bytes=max_bytes):
         if isinstance(one, tuple):
             raise one[1]
         if isinstance(one, Found) and not isinstance(one.source, bytes):
@@ -166,7 +173,7 @@ class _Report:
     def _tell_skipped(self) -> None:
         self.screen.note(f"Skipped {len(self.skipped):,}:")
         for name, reason in self.skipped[:_SHOWN]:
-            self.screen.note(f"  {name}: {reason}")
+            self.screen.note(f"  {shown_name(name)}: {reason}")
         if len(self.skipped) > _SHOWN:
             self.screen.note(f"  and {len(self.skipped) - _SHOWN:,} more; --json lists all.")
 
@@ -177,7 +184,8 @@ def _add_all(screen: Screen, index: Index, files: list[str], folders: FolderOpti
 
     report = _Report(screen, index)
     alone = len(files) == 1
-    for found in found_files(files, recursive=folders.recursive, ignored=folders.no_gitignore):
+    limit = settings["options"].max_bytes
+    for found in found_files(files, recursive=folders.recursive, ignored=folders.no_gitignore, max_bytes=limit):
         if isinstance(found, Skipped):
             report.skip(found.name, found.reason)
             continue
@@ -230,7 +238,9 @@ def watch(
                 if added.new or added.renamed_from:
                     _say(screen, index, added.document.name, added)
             for name in gone:
-                screen.emit({"removed": name}) if screen.json else screen.print(one_line(f"Removed {name}."))
+                screen.emit({"removed": name}) if screen.json else screen.print(
+                    one_line(f"Removed {shown_name(name)}.")
+                )
             for name, error in files.failed:
                 screen.emit({"source": name, **Failure.of(error).to_dict()}) if screen.json else screen.fail(error)
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import typer
 
-from sharedllm_docs.errors import InterruptedIngestion, SharedLLMError
+from sharedllm_docs.cli.keywords import as_typed
+from sharedllm_docs.errors import InterruptedIngestion, SharedLLMError, StoreError
 
 EXIT_USAGE = 2
 EXIT_UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
@@ -69,10 +70,18 @@ class Failure:
     exit_code: int
 
     @classmethod
-    def of(cls, error: BaseException) -> Failure:
-        """Make one of any exception; one that nobody foresaw says how to get its traceback."""
+    def of(cls, error: BaseException, *, typed: bool = True) -> Failure:
+        """Make one of any exception; one that nobody foresaw says how to get its traceback.
+
+        Args:
+            error: what went wrong.
+            typed: whether options are named in place of Python's keywords (``cli.keywords``).
+        """
         if isinstance(error, SharedLLMError):
-            return cls(type(error).__name__, error.message, error.remedy, error.exit_code)
+            message, remedy = error.message, error.remedy
+            if typed:
+                message, remedy = (as_typed(text, store=isinstance(error, StoreError)) for text in (message, remedy))
+            return cls(type(error).__name__, message, remedy, error.exit_code)
         if isinstance(error, (KeyboardInterrupt, typer.Abort)):
             return cls.of(InterruptedCommandError("Interrupted."))
         if hasattr(error, "format_message"):  # what typer raises for wrong arguments; its base class has moved

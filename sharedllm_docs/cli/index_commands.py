@@ -21,6 +21,7 @@ from sharedllm_docs.cli.progress import bars
 from sharedllm_docs.cli.records import document_record, tree_record
 from sharedllm_docs.cli.screen import Screen, one_line, opened
 from sharedllm_docs.cli.units import count_text, parse_duration
+from sharedllm_docs.documents.names import shown_name
 from sharedllm_docs.errors import ConfigError, DamagedIndexError
 from sharedllm_docs.retrieval.query import fits
 from sharedllm_docs.sizes import size_text
@@ -183,7 +184,9 @@ def remove(
         for info in removed:
             # a document has a chunk at least: without one, its manifest could not be read
             held = f" ({count_text(info.pages, 'page')}, {size_text(info.bytes)})" if info.chunks else ""
-            screen.print(one_line(f"Removed {info.name or info.key[:12]}{held or ', whose manifest was damaged'}."))
+            screen.print(
+                one_line(f"Removed {shown_name(info.name) or info.key[:12]}{held or ', whose manifest was damaged'}.")
+            )
         screen.note("`sharedllm-docs prune` frees what no other document uses.")
 
 

@@ -76,8 +76,13 @@ def flags(group: Any) -> str:
     """The options of a group that the user set, as they are written: ``--max-pages, --pages``."""
     hints = get_type_hints(type(group), include_extras=True)
     declared = (hints[name].__metadata__[0] for name in given(group))
-    # of an annotation typer keeps the first name as the default
-    return ", ".join(sorted(next(n for n in (d.default, *d.param_decls) if n.startswith("--")) for d in declared))
+    return ", ".join(sorted(map(long_name, declared)))
+
+
+def long_name(declared: Any) -> str:
+    """The first name of two dashes that ``option`` was given: typer keeps the very first as the default."""
+    names: list[str] = [declared.default, *declared.param_decls]
+    return next(name for name in names if name.startswith("--"))
 
 
 def refuse_without(options: Any, missing: str, *, why: str) -> None:

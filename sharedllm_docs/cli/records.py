@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from sharedllm_docs.cli.keywords import as_typed
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -36,7 +38,7 @@ def _pick(source: object, names: tuple[str, ...]) -> dict[str, Any]:
 
 def document_record(info: DocumentInfo) -> dict[str, Any]:
     """A document of the index."""
-    issues = [asdict(issue) for issue in info.issues]
+    issues = [{**asdict(issue), "message": as_typed(issue.message)} for issue in info.issues]
     return {**_pick(info, _DOCUMENT + _PLACED), "metadata": dict(info.metadata), "issues": issues}
 
 

@@ -12,9 +12,11 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from sharedllm_docs.cli.keywords import as_typed
 from sharedllm_docs.cli.screen import one_line
 from sharedllm_docs.cli.units import count_text, pages_text, seconds_text
 from sharedllm_docs.documents.document import PLACING_READERS
+from sharedllm_docs.documents.names import shown_name
 from sharedllm_docs.sizes import size_text
 
 if TYPE_CHECKING:
@@ -43,14 +45,14 @@ def place(citation: Citation) -> str:
     details = [f"printed {label}" if label and citation.page_word == "page" else ""]
     details += [citation.section] if citation.page_word else []  # else the place is the section
     inside = one_line("; ".join(detail for detail in details if detail))
-    return one_line(f"{citation.document}, {citation.place}") + (f" ({inside})" if inside else "")
+    return one_line(f"{shown_name(citation.document)}, {citation.place}") + (f" ({inside})" if inside else "")
 
 
 def source_line(citations: Sequence[Citation]) -> str:
     """All pages in one line: ``R-intro.pdf, page 7, page 12; R-data.pdf, page 3``."""
     places: dict[str, list[str]] = {}
     for citation in citations:
-        known = places.setdefault(citation.document, [])
+        known = places.setdefault(shown_name(citation.document), [])
         place = f"{citation.page_word} {citation.page}" if citation.page_word == "page" else citation.place
         if place not in known:
             known.append(place)
@@ -122,7 +124,7 @@ def added_line(added: AddedDocument, *, index_bytes: int) -> str:
     """What ``add`` did, in one line."""
     info = added.document
     held = f"{count_text(info.pages, 'page')}, {count_text(info.tokens, 'token')} in {count_text(info.chunks, 'chunk')}"
-    head = f"{'Added' if added.new else 'Already there:'} {info.name}: {held}, {size_text(info.bytes)}"
+    head = f"{'Added' if added.new else 'Already there:'} {shown_name(info.name)}: {held}, {size_text(info.bytes)}"
     if added.renamed_from:
         head += f"; it was {added.renamed_from} before"
     if added.replaced:
@@ -144,7 +146,7 @@ def unread_text(info: DocumentInfo) -> str:
 
 def read_line(info: DocumentInfo) -> str:
     """How far a document is, in one line."""
-    return f"{info.name}: {unread_text(info)}, {size_text(info.bytes)}."
+    return f"{shown_name(info.name)}: {unread_text(info)}, {size_text(info.bytes)}."
 
 
 def estimate_line(source: str, estimate: SizeEstimate) -> str:
@@ -164,7 +166,7 @@ def document_list(documents: Sequence[DocumentInfo], width: int) -> RenderableTy
 def _narrow_lines(info: DocumentInfo) -> tuple[str, str]:
     held = [count_text(info.pages, "page"), count_text(info.tokens, "token"), size_text(info.bytes)]
     held += [unread_text(info)] if info.unread_chunks else []
-    return one_line(info.name), f"  {info.key[:KEY_LENGTH]}: {', '.join(held)}"
+    return one_line(shown_name(info.name)), f"  {info.key[:KEY_LENGTH]}: {', '.join(held)}"
 
 
 def _document_table(documents: Sequence[DocumentInfo]) -> Table:
@@ -174,7 +176,7 @@ def _document_table(documents: Sequence[DocumentInfo]) -> Table:
         table.add_column(title, justify="left" if title in ("Key", "Added") else "right", no_wrap=True)
     for info in documents:
         table.add_row(
-            one_line(info.name),
+            one_line(shown_name(info.name)),
             info.key[:KEY_LENGTH],
             f"{info.pages:,}",
             f"{info.tokens:,}",
@@ -188,7 +190,7 @@ def _document_table(documents: Sequence[DocumentInfo]) -> Table:
 
 def title_lines(info: DocumentInfo) -> Iterator[str]:
     """What is known about a document, line by line; printed above its tree."""
-    yield f"{info.name}" + (f" - {info.title}" if info.title and info.title != info.name else "")
+    yield shown_name(info.name) + (f" - {info.title}" if info.title and info.title != info.name else "")
     yield f"key {info.key}"
     held = (count_text(info.pages, "page"), count_text(info.tokens, "token"), count_text(info.chunks, "chunk"))
     yield ", ".join((*held, size_text(info.bytes)))
@@ -203,7 +205,7 @@ def title_lines(info: DocumentInfo) -> Iterator[str]:
         yield "metadata: " + ", ".join(f"{key}={value}" for key, value in info.metadata.items())
     for issue in info.issues:
         where = f" (page {issue.page})" if issue.page is not None else ""
-        yield f"warning: {issue.code}{where}: {issue.message}"
+        yield f"warning: {issue.code}{where}: {as_typed(issue.message)}"
 
 
 # -- trees ------------------------------------------------------------------------------------------------------------
@@ -225,7 +227,9 @@ def draw(view: TreeView, *, opened: Collection[int] = ()) -> Tree:
     """The tree; chunks that are selected, or whose index is in ``opened``, show their nodes, others are one line."""
     from rich.tree import Tree
 
-    tree = Tree(_label(Text(one_line(view.question or view.document.name), style="bold")), guide_style="dim")
+    tree = Tree(
+        _label(Text(one_line(view.question or shown_name(view.document.name)), style="bold")), guide_style="dim"
+    )
     widths = _widths(view.chunks)
     for chunk in view.chunks:
         branch = tree.add(_label(_chunk_text(chunk, widths)))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -17,7 +18,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TextIO
 
 from sharedllm_docs.cli.failures import Failure
+from sharedllm_docs.cli.keywords import as_typed
 from sharedllm_docs.cli.options import OutputOptions
+from sharedllm_docs.documents.escapes import without_escapes
+from sharedllm_docs.documents.names import shown_name
 from sharedllm_docs.errors import DocumentWarning, UnstoredRowsWarning
 
 if TYPE_CHECKING:
@@ -28,12 +32,16 @@ _UNWRAPPED = 100_000
 # control characters, ESC first of all, would let a document drive the terminal
 _CONTROLS = {code: None for code in (*range(32), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
+_TAKE_KEYWORDS = ("evaluate", "train", "train-tiny", "data")
+"""Commands whose users write keywords themselves, in files of settings or behind the name of a system."""
+_HALF = re.compile("[\ud800-\udfff]")  # bytes of files' names that are no text, which no stream can write
+
 _OWN_WARNINGS = (DocumentWarning, UnstoredRowsWarning)
 
 
 def clean(text: str) -> str:
-    """``text`` without control characters other than line break and tab."""
-    return text.translate(_CONTROLS)
+    """``text`` without escape sequences, and without control characters other than line break and tab."""
+    return without_escapes(_HALF.sub(lambda one: shown_name(one[0]), text)).translate(_CONTROLS)
 
 
 def one_line(text: str) -> str:
@@ -55,16 +63,19 @@ class Screen:
         json: whether results and errors are JSON.
         quiet: whether progress, notes and warnings are left out.
         debug: whether tracebacks are shown.
+        typed: whether errors name options in place of Python's keywords.
     """
 
-    def __init__(self, options: OutputOptions) -> None:
+    def __init__(self, options: OutputOptions, *, typed: bool = True) -> None:
+        self.typed = typed
         self.json, self.quiet, self.debug = options.json, options.quiet, options.debug
 
     @classmethod
     def of_arguments(cls, arguments: list[str]) -> Screen:
         """A screen for errors that occur before the arguments are parsed."""
         words = arguments[: arguments.index("--")] if "--" in arguments else arguments
-        return cls(OutputOptions(json="--json" in words, debug="--debug" in words))
+        typed = next(iter(words), "") not in _TAKE_KEYWORDS
+        return cls(OutputOptions(json="--json" in words, debug="--debug" in words), typed=typed)
 
     @cached_property
     def out(self) -> Console:
@@ -122,7 +133,7 @@ class Screen:
 
     def fail(self, error: BaseException) -> Failure:
         """Show an error; the program may go on."""
-        failure = Failure.of(error)
+        failure = Failure.of(error, typed=self.typed)
         if self.debug:
             traceback.print_exception(error)
         if self.json:
@@ -155,7 +166,7 @@ class Screen:
                 line: str | None = None,
             ) -> None:
                 if issubclass(category, _OWN_WARNINGS):
-                    self.note(f"Warning: {message}")
+                    self.note(f"Warning: {as_typed(str(message))}")
                 else:
                     show(message, category, filename, lineno, file, line)
 

@@ -138,6 +138,46 @@ def _ends_line(line: str, rest: str, longest: int) -> bool:
     return short and _OPENS.match(rest) is not None and not line.endswith((",", "-"))
 
 
+_LABEL = re.compile(
+    r"[ \t]*(?=\S)(?:(?:[-\u2010-\u2015•▪➢✓*·◦‣▶○●■□>+]|#{1,6})(?:[ \t]+|(?=\n)|\Z))*"
+    r"(?:[*_]{0,2}\(?(?:\d{1,3}(?:\.\d{1,3})*|[ivxlc]{1,6}|[^\W\d_])[.)][*_]{0,2}(?:\s+|\Z))?"
+)
+"""The bullet and number before an item of a list or a heading: ``1.``, ``- ``, ``(a)``, ``## 2.1.``."""
+
+
+def without_label(text: str) -> str:
+    """A sentence, item or heading without the bullet or number that stands before it; "" of a label alone."""
+    found = _LABEL.match(text)
+    return text[found.end() :] if found else text
+
+
+def item_spans(text: str) -> list[tuple[int, int]]:
+    """``sentence_spans`` of a written text: list items, full stop or not, are sentences, and their numbers none."""
+    spans: list[tuple[int, int]] = []
+    carried: int | None = None
+    found = [one for span in sentence_spans(text) for one in _items(text, *span)]
+    for (start, end), following in zip(found, [*found[1:], None], strict=True):
+        start, carried = (start if carried is None else carried), None
+        if following and "\n" not in text[end : following[0]] and not without_label(text[start:end]):
+            carried = start  # the number was taken for a sentence, and stands on the line of its item
+        else:
+            spans.append((start, end))
+    return spans
+
+
+def _items(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The span of a sentence, cut before each line that begins with a bullet or number and white space."""
+    for place in [start + line.end() for line in re.finditer(r"\n", text[start:end])]:
+        label = _LABEL.match(text, place)
+        after = label.end() if label else place
+        if after > place and text[after - 1 : after + 1].strip() != text[after - 1 : after + 1]:
+            before = text[start : place - 1].rstrip()
+            if before:
+                yield start, start + len(before)
+            start = place + len(text[place:]) - len(text[place:].lstrip())
+    yield start, end
+
+
 def goes_on(before: str, after: str) -> bool:
     """Whether a sentence runs over the page break between two texts.
 

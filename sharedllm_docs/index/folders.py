@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
+from sharedllm_docs.documents.names import document_name
 from sharedllm_docs.documents.readers.collect import collect, names_of
 from sharedllm_docs.documents.readers.collected import Found, Skipped
 from sharedllm_docs.documents.readers.embedded import embedded_files
@@ -61,7 +61,8 @@ def add_all(
         raise ConfigError("name= fits one document, add_all adds several.", remedy="Use add.")
     keywords = {key: value for key, value in options.items() if key != "name"}
     added, skipped, failed = list[AddedDocument](), list[tuple[str, str]](), list[tuple[str, SharedLLMError]]()
-    for found in found_files(sources, recursive=recursive, ignored=ignored):
+    limit = (keywords.get("options") or ReadOptions()).max_bytes
+    for found in found_files(sources, recursive=recursive, ignored=ignored, max_bytes=limit):
         if isinstance(found, Skipped):
             skipped.append((found.name, found.reason))
             continue
@@ -84,10 +85,13 @@ def add_all(
 
 
 def found_files(
-    sources: Sequence[Any], *, recursive: bool, ignored: bool
+    sources: Sequence[Any], *, recursive: bool, ignored: bool, max_bytes: int | None = None
 ) -> Iterator[Found | Skipped | tuple[str, DocumentError]]:
-    """The files of all sources one by one; an error beside the name of a source that cannot be searched."""
-    names, copies = names_of(sources), _Copies()
+    """The files of all sources one by one; an error beside the name of a source that cannot be searched.
+
+    Files of more than ``max_bytes`` bytes (None: no limit) are not compared with others: reading refuses them.
+    """
+    names, copies = names_of(sources), _Copies(max_bytes)
     for source in sources:
         try:
             for found in collect([source], recursive=recursive, ignored=ignored):
@@ -109,25 +113,30 @@ _EMPTY = hashlib.sha256().hexdigest()
 class _Copies:
     """Knows files by their bytes: an index holds the same bytes once, under one name."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_bytes: int | None = None) -> None:
+        self._max_bytes = max_bytes
         self._names: dict[str, str] = {}
 
     def first(self, found: Found) -> str:
         """The name under which these bytes were found before; "" for the first time, and where only reading tells."""
-        digest = _digest(found.source)
+        digest = _digest(found.source, self._max_bytes)
         if digest == _EMPTY:  # empty files are no copies of each other: each is told to be empty
             return ""
         name = self._names.setdefault(digest, found.name) if digest else found.name
         return "" if name == found.name else name
 
 
-def _digest(source: str | Path | bytes) -> str:
+def _digest(source: str | Path | bytes, max_bytes: int | None) -> str:
+    """SHA-256 of a file; "" for what is none, is larger than ``max_bytes`` or cannot be opened."""
     if isinstance(source, bytes):
         return hashlib.sha256(source).hexdigest()
     if isinstance(source, str) and "://" in source:
         return ""
+    path = find_path(source)
     try:
-        with find_path(source).open("rb") as file:
+        if not path.is_file() or (max_bytes is not None and path.stat().st_size > max_bytes):
+            return ""
+        with path.open("rb") as file:
             digest = hashlib.sha256()
             while block := file.read(1 << 20):
                 digest.update(block)
@@ -234,7 +243,7 @@ def _changes(folders: Sequence[str | Path], recursive: bool, stop: Any) -> Itera
 def _names(folders: Sequence[str | Path], recursive: bool, ignored: bool) -> set[str]:
     """Names of the documents that the folders may hold."""
     found = found_files(folders, recursive=recursive, ignored=ignored)
-    return {unicodedata.normalize("NFC", one.name) for one in found if isinstance(one, Found)}
+    return {document_name(one.name) for one in found if isinstance(one, Found)}
 
 
 def _take_out(index: Holder, name: str) -> bool:

@@ -71,7 +71,7 @@ class Library:
         which = "The document does not fit" if len(records) == 1 else f"None of the {len(records)} documents fits"
         raise DocumentNotFoundError(
             f"{which} {asked} (metadata keys there: {', '.join(keys) or 'none'}).",
-            remedy="Correct the filter, or add documents with such metadata (metadata={...}, --metadata KEY=VALUE).",
+            remedy="Correct the filter, or add documents with such metadata (metadata={...}).",
         )
 
     def searcher(self, records: Sequence[DocumentRecord], profile: Profile) -> Searcher:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice, takewhile
 
 from sharedllm_docs.documents.document import TABLE_BAR, Document
-from sharedllm_docs.documents.sentences import goes_on, quotable_spans
+from sharedllm_docs.documents.sentences import goes_on, quotable_spans, without_label
 from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.retrieval.answer import Citation, Quote, best_quote, fold
 from sharedllm_docs.retrieval.searcher import InjectedLeaf, Selection
@@ -61,11 +61,14 @@ def cite(selection: Selection, question: str, answer: str, limit: int) -> tuple[
 def support(selection: Selection, sentence: str) -> Citation | None:
     """The passage that a sentence of an answer stands on: the one with most of its content words, at least half.
 
+    The title of a section says nothing of its own, and bears nothing out.
+
     Args:
         selection: the injected nodes.
         sentence: in the model's words.
     """
-    found = list(_quotes(_offered(selection), "", sentence))
+    quotes = _quotes(_offered(selection), "", sentence)
+    found = [one for one in quotes if not _is_title(one.offered.document.document, one.quote.start, one.quote.end)]
     best = max(found, key=lambda one: (_borne(one.text, sentence), one.quote.overlap), default=None)
     return _citation(best) if best is not None and bears_out(best.text, sentence) else None
 
@@ -76,10 +79,15 @@ def bears_out(passage: str, sentence: str) -> bool:
 
 
 def _borne(passage: str, sentence: str) -> float:
-    """Share of a sentence's content words that a passage holds, numbers counted twice; 0 without any."""
+    """Share of a sentence's content words that a passage holds, numbers counted twice; 0 without any.
+
+    A number alone bears out no sentence that has words, and the number of a heading or list item is none of its words.
+    """
     wanted = {word: 2 if any(map(str.isdigit, word)) else 1 for word in terms(sentence)}
-    held = set(terms(passage)) if wanted else set()
-    return sum(weight for word, weight in wanted.items() if word in held) / sum(wanted.values()) if wanted else 0.0
+    held = wanted.keys() & set(terms(without_label(passage))) if wanted else set()
+    if not held or (all(wanted[word] == 2 for word in held) and 1 in wanted.values()):
+        return 0.0
+    return sum(wanted[word] for word in held) / sum(wanted.values())
 
 
 def _bearing(every: Iterator[_Found], question: str, answer: str, limit: int) -> Iterator[_Found]:

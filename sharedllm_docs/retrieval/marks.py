@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from sharedllm_docs.documents.sentences import sentence_spans
+from sharedllm_docs.documents.sentences import item_spans, without_label
 from sharedllm_docs.retrieval.cite import bears_out, support
 from sharedllm_docs.retrieval.editing import Editor
 from sharedllm_docs.retrieval.searcher import Selection
@@ -20,7 +20,7 @@ class Marker(Editor):
 
     The model is not asked to write them, as small ones number at random: each sentence is compared with the injected
     passages, and marks of the model's own at the ends of sentences are left out. A sentence that no passage bears out
-    has no mark.
+    has no mark, nor has the number or bullet of a list item, which is no sentence.
 
     Args:
         selection: the injected nodes.
@@ -42,7 +42,7 @@ class Marker(Editor):
     def add(self, piece: str) -> str:
         """Take a piece; returns the sentences that are complete, with their marks."""
         self._held = _BEHIND.sub("", self._held + piece)
-        spans = sentence_spans(self._held)
+        spans = item_spans(self._held)
         if len(spans) < 2:
             return ""
         cut = spans[-1][0]
@@ -56,7 +56,7 @@ class Marker(Editor):
 
     def _marked(self, text: str) -> str:
         before, position = len(self.text), 0
-        for start, end in sentence_spans(text):
+        for start, end in item_spans(f"{text}\n"):
             self._gap = self._gap or text[position:start]
             position = end
             sentence = self._own_marks_left_out(text[start:end])
@@ -86,6 +86,7 @@ class Marker(Editor):
 
     def _number(self, sentence: str) -> int:
         """Number of the passage that bears out a sentence, 0 for none; no new one beyond the limit."""
+        sentence = without_label(sentence)
         passage = support(self._selection, sentence)
         if passage is None:
             return 0

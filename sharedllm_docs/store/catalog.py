@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import partial
 from typing import Any
 
+from sharedllm_docs.documents.names import document_name, shown_name
 from sharedllm_docs.errors import DamagedIndexError, DocumentNotFoundError, IndexNotFoundError, StoreError
 from sharedllm_docs.store.canonical import seal, sha256_hex, strict_json, unseal
 from sharedllm_docs.store.files import Files
@@ -321,6 +323,8 @@ class Catalog:
         names = {record.key: record.name for record in records}
         names |= {damage.document: self.name_of(damage.document) for damage in damages}
         found = [key for key, name in names.items() if name == reference]
+        shown = document_name(reference)  # as it is shown, and as the file is called that it was read from
+        found = found or [key for key, name in names.items() if document_name(name) == shown]
         found = found or [key for key in names if _is_prefix(reference, key)]
         if len(found) > 1:
             listed = ", ".join(f"{names[key] or 'damaged'} ({key[:12]})" for key in found)
@@ -329,7 +333,7 @@ class Catalog:
             )
         if not found:
             raise_damages(damages)
-            raise _not_found(reference)
+            raise _not_found(reference, [name for name in names.values() if name])
         return found[0], intact.get(found[0])
 
     def name_of(self, key: str) -> str:
@@ -424,7 +428,33 @@ def _is_prefix(reference: str, key: str) -> bool:
     return len(reference) >= MIN_PREFIX and key.startswith(reference)
 
 
-def _not_found(reference: str) -> DocumentNotFoundError:
+def _not_found(reference: str, names: Sequence[str] = ()) -> DocumentNotFoundError:
+    near = " or ".join(repr(shown_name(name)) for name in _nearest(reference, names))
+    remedy = "List the documents to see what it holds, or add it."
     return DocumentNotFoundError(
-        f"The index holds no document {reference!r}.", remedy="List the documents to see what it holds, or add it."
+        f"The index holds no document {reference!r}.", remedy=f"Did you mean {near}? {remedy}" if near else remedy
     )
+
+
+_SUGGESTED = 3
+_COMPARED = 10_000
+"""Names among which similar ones are looked for; among more, only those that end alike."""
+
+
+def _nearest(reference: str, names: Sequence[str]) -> list[str]:
+    """The names most like one that is not there: in another folder, in other case, without its ending, mistyped."""
+    asked = reference.casefold()
+    last = asked.rstrip("/").rpartition("/")[2]
+    if not last:
+        return []
+    lasts: dict[str, list[str]] = {}
+    for name in sorted(set(names)):
+        own = name.casefold().rpartition("/")[2]
+        lasts.setdefault(own, []).append(name)
+        lasts.setdefault(own.rpartition(".")[0] or own, []).append(name)
+    found = [*lasts.get(last, ()), *lasts.get(last.rpartition(".")[0] or last, ())]
+    if len(names) <= _COMPARED:
+        whole = {name.casefold(): name for name in names}
+        found += [whole[one] for one in get_close_matches(asked, whole, n=_SUGGESTED, cutoff=0.75)]
+        found += [name for one in get_close_matches(last, lasts, n=_SUGGESTED, cutoff=0.75) for name in lasts[one]]
+    return list(dict.fromkeys(found))[:_SUGGESTED]

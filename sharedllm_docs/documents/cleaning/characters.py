@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 
+from sharedllm_docs.documents.escapes import ESCAPE_SEQUENCE
 from sharedllm_docs.documents.traced import composed, substitute, translated
 
 # Typographic ligatures only: U+FB00 to U+FB06.
@@ -71,6 +72,8 @@ def restore_soft_breaks(text: str) -> str:
 def clean_characters(text: str) -> str:
     """NFC text with ligatures expanded, unusual spaces made plain, control and invisible characters removed.
 
+    Escape sequences of terminals go as a whole, not their ESC alone.
+
     Idempotent. Tabs and line breaks stay.
     """
-    return composed(translated(normalise_line_breaks(text), _TABLE))
+    return composed(translated(substitute(ESCAPE_SEQUENCE, "", normalise_line_breaks(text)), _TABLE))

@@ -5,6 +5,7 @@ Folders honour ``.gitignore``; links are followed once, so that a loop ends. Eve
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
 import re
@@ -71,11 +72,10 @@ def _last(text: str) -> str:
 
 def _file(path: Path, name: str, max_bytes: int, *, named: bool, text: str = "") -> Iterator[Found | Skipped]:
     """The file (by ``text`` as the user named it), or the members of an archive."""
-    try:
-        with path.open("rb") as file:
+    head = b""
+    if path.is_file():  # reading it tells why, where it cannot be opened; a pipe must not be waited for
+        with contextlib.suppress(OSError), path.open("rb") as file:
             head = file.read(4)
-    except OSError:
-        head = b""  # reading it tells why
     if is_archive(path.name, head):
         yield from members(path, name, max_bytes=max_bytes)
     else:
@@ -94,6 +94,9 @@ def _matching(
         if path.is_dir():
             if recursive and not pattern.endswith("**"):
                 yield from _Folder(path, recursive, ignored, max_bytes).files()
+            continue
+        if path.exists() and not path.is_file():
+            yield Skipped(_below(path, fixed), "it is no file")
             continue
         yield from _file(path, _below(path, fixed), max_bytes, named=False)
     if not found:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import deque
 from collections.abc import Iterator
 
-from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.document import Document, Issue
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
 from sharedllm_docs.documents.readers.decode import decode, looks_like_text
 from sharedllm_docs.documents.readers.flow import Flow
@@ -44,19 +45,24 @@ class CsvReader:
         text, issues = decode(source.read(), source.name, options.encoding)
         choose_pages(source.name, 1, options)
         flow = Flow(options.clean)
-        add_sheet(flow, _rows(text, source.name))
+        add_sheet(flow, _rows(text, source.name, issues))
         pages, sections = flow.pages()
         if progress is not None:
             progress(1, 1)
         return make_document(self, source, options, pages=pages, page_count=1, sections=sections, issues=issues)
 
 
-def _rows(text: str, name: str) -> Iterator[list[str]]:
+def _rows(text: str, name: str, issues: list[Issue]) -> Iterator[list[str]]:
+    """The rows; ``issues`` gets those that a quote which is not closed has made of several lines."""
     csv.field_size_limit(_LONGEST_FIELD)
     delimiter = _delimiter(text[:_SAMPLE], name)
     left = MAX_CELLS
     try:
-        for row in csv.reader(io.StringIO(text), delimiter=delimiter):
+        lines = _Lines(text)
+        for number, row in enumerate(csv.reader(lines, delimiter=delimiter), start=1):
+            first, raw = lines.taken()
+            if '"' in raw and not _is_closed(raw, delimiter):
+                issues.append(_unclosed(number, first, raw))
             left -= len(row)
             if left < 0:
                 raise DocumentTooLargeError(f"{name} has more than {MAX_CELLS:,} values.", remedy="Split it.")
@@ -65,6 +71,49 @@ def _rows(text: str, name: str) -> Iterator[list[str]]:
         raise DamagedDocumentError(
             f"{name} cannot be read as CSV: {reason_of(error)}.", remedy="Export it again."
         ) from error
+
+
+class _Lines:
+    """The lines of a text one by one, and those that have been taken since one last asked."""
+
+    def __init__(self, text: str) -> None:
+        self._lines = io.StringIO(text)
+        self._number = 0
+        self._taken = list[str]()
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        line = next(self._lines)
+        self._number += 1
+        self._taken.append(line)
+        return line
+
+    def taken(self) -> tuple[int, str]:
+        """The number of the first line, from 1, and the text of all."""
+        first, raw = self._number - len(self._taken) + 1, "".join(self._taken)
+        self._taken.clear()
+        return first, raw
+
+
+def _is_closed(raw: str, delimiter: str) -> bool:
+    """Whether the quotes of a row end where they should.
+
+    In a row of several lines, one that ends in front of more text was none: it opens a value further down, and the
+    quote before swallowed the lines between. In a single line that is a quote which was not doubled, and does no harm.
+    """
+    try:
+        deque(csv.reader(io.StringIO(raw), delimiter=delimiter, strict=True), maxlen=0)
+    except csv.Error as error:
+        return "\n" not in raw.rstrip("\n") and "end of data" not in str(error)
+    return True
+
+
+def _unclosed(row: int, line: int, raw: str) -> Issue:
+    last = line + raw.rstrip("\n").count("\n")
+    lines = f"line {line} is" if last == line else f"lines {line} to {last} are"
+    return Issue("unclosed-quote", f"row {row} has a quote that is not closed: {lines} read as one row")
 
 
 def _delimiter(sample: str, name: str) -> str:

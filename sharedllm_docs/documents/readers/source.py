@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import io
 import os
+import stat
 import tempfile
 import unicodedata
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from sharedllm_docs.documents.names import document_name, shown_name
 from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.errors import (
     ConfigError,
@@ -74,7 +76,7 @@ def open_source(source: SourceLike, *, name: str | None, max_bytes: int) -> Iter
         DocumentNotFoundError: when there is no such file, or it is a folder.
         DocumentTooLargeError: when it has more than ``max_bytes`` bytes.
         DamagedDocumentError: when a local file changed while it was open here.
-        DocumentError: when it cannot be opened or fetched for another reason.
+        DocumentError: when it is a pipe, socket or device, or cannot be opened or fetched for another reason.
     """
     if isinstance(source, bytes):
         yield _from_bytes(source, name or "document", max_bytes)
@@ -88,7 +90,9 @@ def open_source(source: SourceLike, *, name: str | None, max_bytes: int) -> Iter
             before = _stamp(path)
             yield found
             if _stamp(path) != before:
-                raise DamagedDocumentError(f"{path} changed while it was read.", remedy="Read it again.")
+                raise DamagedDocumentError(
+                    f"{shown_name(str(path))} changed while it was read.", remedy="Read it again."
+                )
     else:
         if not callable(getattr(source, "read", None)):
             raise ConfigError(
@@ -122,40 +126,57 @@ def find_path(source: str | Path) -> Path:
 
 def _from_bytes(data: bytes, name: str, max_bytes: int) -> Source:
     _check_size(name, len(data), max_bytes)
-    return Source(_composed(name), len(data), hashlib.sha256(data).hexdigest(), data[:HEAD_BYTES], data=data)
+    return Source(document_name(name), len(data), hashlib.sha256(data).hexdigest(), data[:HEAD_BYTES], data=data)
 
 
 def _from_file(path: Path, name: str, max_bytes: int) -> Source:
     if path.is_dir():
         raise DocumentNotFoundError(
-            f"{path} is a folder, not a file.", remedy="Name the files in it, or add the folder with `add`."
+            f"{shown_name(str(path))} is a folder, not a file.",
+            remedy="Name the files in it, or add the folder with `add`.",
         )
     try:
-        size = path.stat().st_size
+        status = path.stat()
+        _check_regular(path, status.st_mode)  # opening a pipe waits for a writer, a device may never end
+        size = status.st_size
         _check_size(name, size, max_bytes)
-        digest, head = hashlib.sha256(), b""
+        digest, head, done = hashlib.sha256(), b"", 0
         with path.open("rb") as file:
             while block := file.read(_BLOCK):
                 head = head or block[:HEAD_BYTES]
                 digest.update(block)
+                done += len(block)
+                _check_size(name, done, max_bytes)  # what a system makes up as it is read has no size before
     except FileNotFoundError as error:
-        raise DocumentNotFoundError(f"There is no file {path}.", remedy="Check the path.") from error
+        raise DocumentNotFoundError(f"There is no file {shown_name(str(path))}.", remedy="Check the path.") from error
     except OSError as error:
         raise DocumentError(
-            f"{path} cannot be opened: {error.strerror or error}.", remedy="Check its permissions."
+            f"{shown_name(str(path))} cannot be opened: {error.strerror or error}.", remedy="Check its permissions."
         ) from error
-    return Source(_composed(name), size, digest.hexdigest(), head, path=path)
+    return Source(document_name(name), size, digest.hexdigest(), head, path=path)
 
 
-def _composed(name: str) -> str:
-    """The name in composed Unicode (NFC), as people type it."""
-    return unicodedata.normalize("NFC", name)
+_KINDS = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+
+
+def _check_regular(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "something else")
+        raise DocumentError(
+            f"{shown_name(str(path))} is {kind}, not a file.", remedy="Save what it gives as a file, and name that."
+        )
 
 
 def _check_size(name: str, size: int, max_bytes: int) -> None:
     if size > max_bytes:
         raise DocumentTooLargeError(
-            f"{name} has {size:,} bytes or more, the limit is {max_bytes:,}.", remedy="Raise max_bytes to read it."
+            f"{shown_name(name)} has {size:,} bytes or more, the limit is {max_bytes:,}.",
+            remedy="Raise max_bytes to read it.",
         )
 
 
@@ -200,5 +221,5 @@ def _last_part(url: str) -> str:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    stat = path.stat()
-    return stat.st_mtime_ns, stat.st_size
+    status = path.stat()
+    return status.st_mtime_ns, status.st_size
