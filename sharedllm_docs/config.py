@@ -28,6 +28,8 @@ SelectorName = Literal["embedding", "hidden-state", "right-half"]
 AnswerStyle = Literal["short", "sentence", "full"]
 PromptStart = Literal["neutral", "instructed"]
 MAX_DEPTH = 16
+SALT_VARIABLE = "SHAREDLLM_DOCS_SALT"
+"""Environment variable with a tenant's salt, where none is given in a call: for commands, servers and workers."""
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from uuid import uuid4
 import pytest
 
 from sharedllm_docs import Index, SharedLLM, delete_tenant, set_quotas, tenant_names
+from sharedllm_docs.config import SALT_VARIABLE
 from sharedllm_docs.distributed import commit_document, encode_chunks
 from sharedllm_docs.errors import (
     ConfigError,
@@ -31,7 +32,7 @@ from sharedllm_docs.store import IndexStore
 from sharedllm_docs.store.catalog import INDEX_FILE
 from sharedllm_docs.store.files import LocalFiles
 from sharedllm_docs.store.opening import open_files
-from sharedllm_docs.store.tenants import SALT_VARIABLE, Tenant, tenant_url
+from sharedllm_docs.store.tenants import Tenant, tenant_url
 from tests.s3_server import BUCKET, KEYS, S3Server, need_s3
 from tests.store_helpers import fingerprint_of, flip, tiny_profile
 from tests.tiny_text import PAGES

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sharedllm_docs.cli.options import DEFAULT_MODEL, LoadingOptions, ProfileOptions, given
 from sharedllm_docs.cli.staying import Stay, stayed
-from sharedllm_docs.config import Profile
+from sharedllm_docs.config import SALT_VARIABLE, Profile
 from sharedllm_docs.errors import ConfigError, IndexNotFoundError
 
 if TYPE_CHECKING:
@@ -68,8 +68,6 @@ def index_for_questions(
     Raises:
         IndexNotFoundError: there is none.
     """
-    from sharedllm_docs.store.tenants import SALT_VARIABLE
-
     options = _options(model, profile, url)
 
     def alone() -> Index:

@@ -14,11 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sharedllm_docs.config import SALT_VARIABLE
 from sharedllm_docs.errors import ConfigError, TenantError
 from sharedllm_docs.store.opening import open_files
 
-SALT_VARIABLE = "SHAREDLLM_DOCS_SALT"
-"""Environment variable with the salt, where none is given in a call: for commands, servers and workers."""
 MIN_SALT = 16
 """Minimum number of bytes of a salt: shorter ones can be guessed."""
 FOLDER = "tenants"
