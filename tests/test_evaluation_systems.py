@@ -363,6 +363,8 @@ def inherited_calls(searcher):
             for found in searcher._candidates(scores, "embedding", None, frozenset({"zebra"}))
         ],
         "spread": lambda: searcher.spread(Query(QUESTION), 16).nodes,
+        "near": lambda: searcher.near(QUESTION, vector, 2) is searcher,
+        "reach": lambda: [searcher.reach(query) for query in (Query(QUESTION), spending)],
     }
 
 

@@ -106,7 +106,8 @@ def plain(text):
             for name in ("timings", "created"):
                 values.pop(name, None)
             for one in values.get("documents", ()):
-                one.pop("created", None)
+                if isinstance(one, dict):  # of a list; an answer has their names
+                    one.pop("created", None)
         lines.append(json.dumps(values))
     return "\n".join(lines)
 

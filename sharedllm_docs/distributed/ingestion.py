@@ -163,6 +163,8 @@ def ingest(
     """
     begun, given = time.perf_counter(), _checked(paths)
     chosen = reading_options(options, reading)
+    limit = None if workers is None else _whole_number("workers", workers, 1)
+    split_chunks = _whole_number("split_chunks", split_chunks, 0)
     # raises here, once, rather than in all workers
     opened = Index.open(_shared_url(index), storage_options=storage_options, tenant=tenant, salt=salt)
     settings = Settings(
@@ -172,11 +174,10 @@ def ingest(
         chosen,
         dict(metadata or {}),
         keep_source,
-        _whole_number("split_chunks", split_chunks, 0),
+        split_chunks,
         threads=max(int(cpus), 1),
         salt=opened._store.reopening.get("salt"),
     )
-    limit = None if workers is None else _whole_number("workers", workers, 1)
     with ExitStack() as stack:
         write = stack.enter_context(_lines(report))
         run, tasks = _tasks(given, recursive, set(opened._store.keys()), write, progress)
