@@ -18,7 +18,9 @@ _BEFORE = rf"(?:(?:\b[A-Z]{{1,3}})?{SIGN}\s?|\b(?:{CODE})\s)"
 _BEHIND = rf"\s?{SIGN}|\s(?:{CODE})\b|\s(?i:{WORDS})\b|\s?(?:{SYMBOLS})(?![\w/])"
 _ANSWER = re.compile(rf"(?P<number>\d(?:[\d.,]*\d)?)(?P<scale>\s(?i:{SCALE}))?(?P<end>\.?)")
 _HELD = 24
-"""Characters of an answer that begins with a digit which are held back until it is known to be no bare number."""
+"""Characters of an answer that are held back at most while it may still be a bare number."""
+_BEGUN = re.compile(r"\d[\d.,]*(?:\s[^\W\d_]*\.?)?")
+"""What a bare number, with its scale or without, begins with."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Amount(Editor):
         """Take a piece; returns it, but for the beginning of what may be a bare number."""
         self._held += piece
         begun = self._held.lstrip()
-        self._passes |= bool(begun) and (not begun[0].isdecimal() or len(begun) > _HELD)
+        self._passes |= bool(begun) and (_BEGUN.fullmatch(begun) is None or len(begun) > _HELD)
         return self._shown(self._held) if self._passes else ""
 
     def finish(self) -> str:

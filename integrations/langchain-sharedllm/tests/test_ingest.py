@@ -58,7 +58,7 @@ def test_a_loaders_documents_are_stored_as_by_add_documents(tmp_path, llm, one_w
     many = SharedLLMIndex(tmp_path / "many", llm=llm)
     assert many.ids == ["birds.pdf", "metals.txt"]
     found = many.as_retriever(k=1).invoke("copper")[0]
-    assert (found.metadata["source"], found.metadata["year"]) == ("metals.txt", 24)
+    assert (found.metadata["source"], found.metadata["year"]) == ("metals.txt", 2024)
     again = ingest(core_documents(Loader().load()), tmp_path / "many")
     assert again.count("known") == 2
 
