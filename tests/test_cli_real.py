@@ -94,7 +94,7 @@ def test_an_index_of_other_settings_names_them(here):
     good("add", _file(here), *_model(here))
     error = json_of(*ASK, "--store-dtype", "float16", exit_code=5)["error"]
     assert error["type"] == "FingerprintMismatchError"
-    assert "store_dtype is 'int8' in the index, 'float16' now" in error["message"]
+    assert "--store-dtype is 'int8' in the index, 'float16' now" in error["message"]
 
 
 def test_the_disk_budget_holds(here):

@@ -405,9 +405,10 @@ def test_documents_that_another_process_adds_or_removes_are_seen_at_once(tmp_pat
         other(tmp_path / "index").remove("a.txt")
         assert named(desk) == ["b.txt"]
         last = await desk.search("docs", "What is written?")
-        return [{one.document for one in found} for found in (first.citations, both.citations, last)]
+        searched = [first.counts.documents, both.counts.documents]
+        return searched, [{one.document for one in found} for found in (first.citations, last)]
 
-    assert serving(index)(work) == [{"a.txt"}, {"a.txt", "b.txt"}, {"b.txt"}]
+    assert serving(index)(work) == ([1, 2], [{"a.txt"}, {"b.txt"}])
 
 
 def test_an_index_that_was_made_anew_is_opened_anew_with_the_model_in_memory(tmp_path):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from sharedllm_docs import Adapter, Document, GenerationConfig, Index, Message, RetrievalConfig
 from sharedllm_docs.documents.document import Page, Section
+from sharedllm_docs.documents.sentences import item_spans
 from sharedllm_docs.documents.tree import ContextTree
 from sharedllm_docs.errors import ConfigError, DocumentNotFoundError, FingerprintMismatchError, QuestionError
 from sharedllm_docs.index import engine
@@ -481,3 +482,8 @@ def test_an_adapter_keeps_the_wording_it_was_trained_with(tmp_path):
     llm = tiny_llm(adapter=replace(own, prompt_start="instructed"))
     assert llm.template.wording == "instructed"
     assert tiny_llm(adapter=own).template.wording == "neutral"
+
+
+@pytest.mark.parametrize("text", ["", " ", "\n", "\n \n"])
+def test_a_text_of_nothing_has_no_items(text):
+    assert item_spans(text) == []

@@ -156,7 +156,7 @@ def item_spans(text: str) -> list[tuple[int, int]]:
     spans: list[tuple[int, int]] = []
     carried: int | None = None
     found = [one for span in sentence_spans(text) for one in _items(text, *span)]
-    for (start, end), following in zip(found, [*found[1:], None], strict=True):
+    for (start, end), following in zip(found, [*found[1:], None][: len(found)], strict=True):
         start, carried = (start if carried is None else carried), None
         if following and "\n" not in text[end : following[0]] and not without_label(text[start:end]):
             carried = start  # the number was taken for a sentence, and stands on the line of its item
