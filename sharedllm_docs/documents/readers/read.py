@@ -9,6 +9,7 @@ from itertools import groupby
 from sharedllm_docs.documents.cleaning import RunningLine
 from sharedllm_docs.documents.document import Document, Issue
 from sharedllm_docs.documents.readers.base import (
+    Divisible,
     Progress,
     Reader,
     check_options,
@@ -73,7 +74,13 @@ def _read(reader: Reader, source: Source, options: ReadOptions, progress: Progre
         return read_here(reader, source, options, progress)
     lines, words = listening()
     document, removed, recognised = document_apart(
-        reader.name, source, options, progress or (lambda done, total: None), lines=lines, words=words
+        reader.name,
+        source,
+        options,
+        progress or (lambda done, total: None),
+        lines=lines,
+        words=words,
+        divisible=isinstance(reader, Divisible),
     )
     tell_lines(removed)
     for page, found in recognised.items():
