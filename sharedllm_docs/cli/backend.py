@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sharedllm_docs.cli.options import DEFAULT_MODEL, LoadingOptions, ProfileOptions, given
-from sharedllm_docs.cli.staying import Stay, stayed
+from sharedllm_docs.cli.staying import Soon, Stay, may_be_there, stayed
 from sharedllm_docs.config import SALT_VARIABLE, Profile
 from sharedllm_docs.errors import ConfigError, IndexNotFoundError
 
@@ -53,7 +53,12 @@ def open_or_create(
 
 
 def index_for_questions(
-    url: str, screen: Screen, model: LoadingOptions, profile: ProfileOptions, stay: Stay | None, *, create: bool = False
+    url: str,
+    screen: Screen,
+    model: LoadingOptions,
+    profile: ProfileOptions,
+    stay: Stay | None,
+    soon: Soon | None = None,
 ) -> Index:
     """An index to ask, in a process that stays where there is one or one is to be started.
 
@@ -63,7 +68,7 @@ def index_for_questions(
         model: options of the model.
         profile: options of the profile.
         stay: what to do about a process that stays.
-        create: make the index where there is none.
+        soon: the file that will be added next; the index is made where there is none.
 
     Raises:
         IndexNotFoundError: there is none.
@@ -71,12 +76,17 @@ def index_for_questions(
     options = _options(model, profile, url)
 
     def alone() -> Index:
-        opening = index_class().open_or_create if create else index_class().open
-        return opening(url, report=screen.report, **options)
+        if soon is None:
+            return index_class().open(url, report=screen.report, **options)
+        if not may_be_there(url):  # making it loads the model first
+            from sharedllm_docs.documents.readers.ahead import begin
+
+            begin(soon.file, soon.options)
+        return index_class().open_or_create(url, report=screen.report, **options)
 
     if os.environ.get(SALT_VARIABLE):  # another process has not this one's salt, or has it from an earlier command
         return alone()
-    return stayed(url, options, alone, screen.report, screen.note, stay, create=create)
+    return stayed(url, options, alone, screen.report, screen.note, stay, soon)
 
 
 @contextmanager

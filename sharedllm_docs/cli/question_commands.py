@@ -87,8 +87,9 @@ def ask(
             keys = []
         else:
             settings = {"options": reading.read_options(), **keeping(keep_source)}
+            soon = backend.Soon(file[0], settings["options"])
             with resumable_encoding(location.index):
-                index = backend.index_for_questions(location.index, screen, model, profile, staying, create=True)
+                index = backend.index_for_questions(location.index, screen, model, profile, staying, soon)
                 keys = _added_keys(screen, index, file, settings)
             keywords["documents"] = [*keywords.get("documents", ()), *keys]
         answer(screen, index, sys.stdin.read() if question == "-" else question, keywords, stream=stream)
