@@ -29,7 +29,7 @@ from sharedllm_docs.cli.options import (
     refuse_without,
 )
 from sharedllm_docs.cli.screen import Screen, clean, one_line, opened
-from sharedllm_docs.cli.staying import stay_of
+from sharedllm_docs.cli.staying import Soon, stay_of
 from sharedllm_docs.cli.units import count_text
 from sharedllm_docs.errors import ConfigError, InterruptedIngestion, QuestionError
 from sharedllm_docs.retrieval.query import Query
@@ -86,8 +86,9 @@ def ask(
             index = backend.index_for_questions(location.index, screen, model, profile, staying)
             keys = []
         else:
-            settings = {"options": reading.read_options(), **keeping(keep_source)}
-            soon = backend.Soon(file[0], settings["options"])
+            options = reading.read_options()
+            settings = {"options": options, **keeping(keep_source)}
+            soon = Soon(file[0], options)
             with resumable_encoding(location.index):
                 index = backend.index_for_questions(location.index, screen, model, profile, staying, soon)
                 keys = _added_keys(screen, index, file, settings)
@@ -108,7 +109,7 @@ def _added_keys(screen: Screen, index: Index, files: Sequence[str], settings: Ma
     """Add the files, encoding nothing yet; returns the keys of their documents, attachments too, each once."""
     from sharedllm_docs.cli.add_command import add_file
 
-    added = [add_file(screen, index, name, encode="when-asked", **settings) for name in files]
+    added = [add_file(screen, index, name, encode="when-asked", embed="when-asked", **settings) for name in files]
     return list(dict.fromkeys(one.document.key for main in added for one in (main, *main.attachments)))
 
 
@@ -123,6 +124,8 @@ def _read_rest(screen: Screen, index: Index, keys: Sequence[str], url: str) -> N
                 left = f"{info.unread_chunks:,} of {count_text(info.chunks, 'chunk')} of {info.name}"
                 screen.report(f"Reading the rest for later questions: {left}. Ctrl-C stops it, --no-read-on omits it")
                 read_on(screen, index, key)
+            else:
+                index.read(key)  # the vectors of its passages, where the answer needed few of them
     except (KeyboardInterrupt, InterruptedIngestion):
         names = ", ".join(info.name for info in map(index.document, keys) if info.unread_chunks)
         screen.note(

@@ -187,7 +187,7 @@ class StayedIndex:
     ) -> None:
         self.url = url.partition("://")[2] if is_local(url) and "://" in url else url
         self._connect, self._open_alone, self._report = connect, alone, report
-        self._opening = {"create": create, "keep_seconds": keep_seconds}
+        self._opening: dict[str, Any] = {"create": create, "keep_seconds": keep_seconds}
         if ahead is not None:
             self._opening["ahead"] = {"source": _place(ahead[0]), "reading": asdict(ahead[1])}
         self._names = {absolute_url(url): self.url} if is_local(url) else {}
