@@ -16,7 +16,7 @@ from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.source import find_path, open_source
 from sharedllm_docs.errors import ConfigError, DocumentError, SourceMissingError
 from sharedllm_docs.store import IndexStore
-from sharedllm_docs.store.index import KEEP_SOURCE
+from sharedllm_docs.store.contents import KEEP_SOURCE
 from sharedllm_docs.store.records import DocumentRecord
 
 if TYPE_CHECKING:

@@ -11,7 +11,8 @@ from sharedllm_docs.index.caches import forget_cache
 from sharedllm_docs.store import IndexStore
 from sharedllm_docs.store.catalog import INDEX_FILE
 from sharedllm_docs.store.files import LOCK_NAME, Files
-from sharedllm_docs.store.index import LOCK_TIMEOUT, Url
+from sharedllm_docs.store.index import Url
+from sharedllm_docs.store.opened import LOCK_TIMEOUT
 from sharedllm_docs.store.opening import open_files
 from sharedllm_docs.store.tenants import Tenant, tenant_names, tenant_url
 
