@@ -1,8 +1,7 @@
-"""Amounts whole: an answer that is a bare number gets the currency sign or unit that stands beside it in the text.
+"""Completes amounts: an answer that is a bare number gets the currency sign or unit that is beside it in the text.
 
-Small models now and then answer "0.42" where the text has "£0.42". Nothing is made up: what is added stands beside the
-number in the sentence that is cited, wherever the number stands in it, or in the heads of its cell of a table
-(``heads``).
+Small models sometimes answer "0.42" where the text says "£0.42". Nothing is invented: what is added is beside the
+number at every place in the cited sentence, or in the header of its table cell (``table_units``).
 """
 
 from __future__ import annotations
@@ -71,7 +70,7 @@ class Amount(Editor):
 
     Args:
         question: in words.
-        source: tells what an answer is taken from; called only for bare numbers.
+        source: returns what an answer is taken from; called only for bare numbers.
     """
 
     def __init__(self, question: str, source: Callable[[str], Source]) -> None:

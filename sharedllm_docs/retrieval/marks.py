@@ -1,4 +1,4 @@
-"""Marks in an answer of several sentences: behind each sentence the number of the passage that it stands on."""
+"""Marks in an answer of several sentences: after each sentence, the number of the passage that supports it."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""The search index of many documents in pieces that never change: vectors and words of their leaves as plain arrays.
+"""The search index of many documents, in segments that never change: vectors and words of their leaves as plain arrays.
 
-A segment holds some documents. Segments are merged without looking at the documents again, and searched together with
-the scores that ``candidates.LeafIndex`` gives for the same leaves: whatever depends on all leaves (how rare a word is,
-how long a leaf is on average) is worked out for each question's choice of documents. bm25s, which computes finished
-scores, would have to see all leaves again whenever one is added. Pure: arrays come from anywhere, files too.
+A segment contains some documents. Segments are merged without reading the documents again. Searched together, they give
+the same scores as ``candidates.LeafIndex`` for the same leaves: everything that depends on all leaves (how rare a word
+is, how long a leaf is on average) is computed for each question's choice of documents. bm25s, which stores finished
+scores, would have to process all leaves again whenever one is added. Pure: the arrays may come from anywhere.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class Segment:
     """Some documents' leaves, document after document.
 
     Attributes:
-        documents: what each document is named by; two of one name have the same leaves.
+        documents: the identifier of each document; two with the same identifier have the same leaves.
         first: [D + 1] number of each document's first leaf, and at the end that of all leaves, L.
         vectors: [L, E] unit vectors.
         lengths: [L] number of words of each leaf.
         names: [L] digest of each leaf's title and text, by which repeated ones are found.
         words: [T] digests of all words, sorted.
-        starts: [T + 1] where each word's entries begin in ``leaves`` and ``counts``.
-        leaves: [P] the leaves that hold a word, in order.
+        starts: [T + 1] where the entries of each word begin in ``leaves`` and ``counts``.
+        leaves: [P] the leaves that contain a word, in order.
         counts: [P] how often.
 
     Raises:
@@ -94,7 +94,7 @@ class Segment:
         return cls(tuple(documents), **{**arrays, **wide})
 
     def entries(self, word: int) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
-        """The leaves that hold a word, and how often each does."""
+        """The leaves that contain a word, and how often."""
         place = int(np.searchsorted(self.words, np.uint64(word)))
         if place == len(self.words) or int(self.words[place]) != word:
             return self.leaves[:0], self.counts[:0]
@@ -119,7 +119,8 @@ def _rises(edges: NDArray[np.int32], end: int) -> bool:
 
 
 def word_number(word: str) -> int:
-    """The digest of a word: 64 bits, so that among ten million words two are alike once in a hundred thousand times."""
+    """The digest of a word: 64 bits, so that a collision among ten million words has a probability of one in
+    100,000."""
     return int.from_bytes(hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
@@ -145,7 +146,7 @@ def build(documents: Sequence[Leaves], known: dict[str, int] | None = None) -> S
 
     Args:
         documents: in any order.
-        known: digests of words met before, to be used and added to.
+        known: digests of words from earlier calls; new ones are added.
     """
     vocabulary, found, sizes, names = Vocabulary(), list[int](), list[int](), list[int]()
     for document in documents:
@@ -177,7 +178,7 @@ def merge(parts: Sequence[tuple[Segment, Sequence[bool]]]) -> Segment:
     """One segment of the documents of several.
 
     Args:
-        parts: segments, each with which of its documents are kept.
+        parts: segments, each with a mask of the documents that are kept.
     """
     moved = [_kept(segment, np.asarray(kept, dtype=np.bool_)) for segment, kept in parts]
     offsets = np.cumsum([0, *(len(leaves) for leaves, *_rest in moved)])
@@ -217,7 +218,7 @@ def merge(parts: Sequence[tuple[Segment, Sequence[bool]]]) -> Segment:
 
 
 def _taken(parts: Sequence[tuple[NDArray[np.float32], NDArray[Any]]]) -> NDArray[np.float32]:
-    """The chosen rows of several arrays, one after another: the largest arrays here are copied once."""
+    """The chosen rows of several arrays, concatenated; the largest arrays here are copied only once."""
     found = np.empty((sum(len(rows) for _array, rows in parts), parts[0][0].shape[1]), dtype=np.float32)
     begin = 0
     for array, rows in parts:
@@ -230,7 +231,7 @@ _Moved = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 def _kept(segment: Segment, kept: NDArray[np.bool_]) -> _Moved:
-    """Of the kept documents: their leaves, each leaf's new number, entries a word, and which entries stay."""
+    """For the kept documents: their leaves, the new number of each leaf, entries per word, and which entries stay."""
     stays = np.repeat(kept, np.diff(segment.first))
     leaves = np.flatnonzero(stays)
     numbers = np.cumsum(stays, dtype=np.int32) - 1
@@ -240,7 +241,7 @@ def _kept(segment: Segment, kept: NDArray[np.bool_]) -> _Moved:
 
 
 def _spread(begins: NDArray[Any], sizes: NDArray[Any]) -> NDArray[np.int64]:
-    """The numbers from each beginning on, as many as its size, one after another."""
+    """Consecutive numbers from each beginning, as many as its size, concatenated."""
     firsts = np.repeat(begins - np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64), sizes)
     return np.asarray(firsts + np.arange(len(firsts), dtype=np.int64))
 
@@ -275,7 +276,7 @@ class SegmentedIndex:
 
     @cached_property
     def _lengths(self) -> NDArray[np.float64]:
-        """How much the length of each leaf weighs down the words in it, by BM25."""
+        """The length normalisation of each leaf in BM25."""
         lengths = self._scattered(lambda segment: segment.lengths, np.float64)
         mean = float(lengths.mean()) if self.total else 1.0
         return np.asarray(K1 * ((1 - B) + B * lengths / mean))
@@ -288,7 +289,7 @@ class SegmentedIndex:
         return repeats
 
     def _scattered(self, values: Callable[[Segment], NDArray[Any]], dtype: Any) -> NDArray[Any]:
-        """What each leaf has, leaf after leaf of the choice."""
+        """A value for each leaf of the choice, leaf after leaf."""
         found = np.zeros(self.total, dtype=dtype)
         for segment, numbers in self._parts:
             inside = numbers >= 0
@@ -329,14 +330,15 @@ class SegmentedIndex:
         return found
 
     def _lexical(self, asked: Sequence[str]) -> tuple[NDArray[np.float32], dict[str, int]]:
-        """BM25 of all leaves, and for each term the number of leaves that hold it."""
+        """BM25 of all leaves, and for each term the number of leaves that contain it."""
         scores = np.zeros(self.total, dtype=np.float32)
         holders = {}
         for term in asked:
             found = list(self._holding(word_number(term)))
             holders[term] = sum(len(leaves) for leaves, _counts in found)
             weight = float(np.float32(self._weight(holders[term])))
-            for leaves, counts in found:  # with the precision that bm25s has at each step: ranks depend on the last bit
+            # with the same precision as bm25s at each step, because ranks depend on the last bit
+            for leaves, counts in found:
                 scores[leaves] += (weight * (counts / (self._lengths[leaves] + counts))).astype(np.float32)
         return scores, holders
 
@@ -348,5 +350,5 @@ class SegmentedIndex:
             yield chosen[inside], counts[inside].astype(np.float64)
 
     def _weight(self, holders: int) -> float:
-        """Inverse document frequency, as BM25 has it."""
+        """Inverse document frequency, as in BM25."""
         return math.log(1 + (self.total - holders + 0.5) / (holders + 0.5))
