@@ -23,7 +23,6 @@ from sharedllm_docs.retrieval.answer import NOT_SAID, Answer, Citation, Counts, 
 from sharedllm_docs.retrieval.cite import cite
 from sharedllm_docs.retrieval.editing import Editor
 from sharedllm_docs.retrieval.evidence import Quoted, evidence_text, quoted, quoted_row
-from sharedllm_docs.retrieval.heads import Row
 from sharedllm_docs.retrieval.marks import Marker
 from sharedllm_docs.retrieval.origin import origin
 from sharedllm_docs.retrieval.prepared import PreparedDocument
@@ -37,13 +36,14 @@ from sharedllm_docs.retrieval.signs import (
     PROBE,
     Likelihoods,
     best_texts,
+    can_come_from,
     injected_texts,
     late_match,
     signs_after,
     signs_before,
-    stands_in,
 )
 from sharedllm_docs.retrieval.spending import check_grains
+from sharedllm_docs.retrieval.table_units import Row
 from sharedllm_docs.streams import Stream
 
 MAX_BATCH = 8
@@ -263,7 +263,7 @@ class Engine:
         if self.all_signs or one.query.style == "full" or one.query.instructions or not one.selection.nodes:
             return True
         said = " ".join((one.query.question, one.query.conversation))
-        return stands_in(said, text.strip(), one.selection)
+        return can_come_from(said, text.strip(), one.selection)
 
     def _declines(self, one: Asked, confidence: float | None) -> bool:
         wanted = one.query.retrieval.min_confidence

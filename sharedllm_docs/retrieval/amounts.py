@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sharedllm_docs.retrieval.editing import Editor
-from sharedllm_docs.retrieval.heads import CODE, SCALE, SIGN, SYMBOLS, WORDS, Row, amount_in
+from sharedllm_docs.retrieval.table_units import CODE, SCALE, SIGN, SYMBOLS, WORDS, Row, amount_with_unit
 
 _BEFORE = rf"(?:(?:\b[A-Z]{{1,3}})?{SIGN}\s?|\b(?:{CODE})\s)"
 _BEHIND = rf"\s?{SIGN}|\s(?:{CODE})\b|\s(?i:{WORDS})\b|\s?(?:{SYMBOLS})(?![\w/])"
@@ -47,7 +47,7 @@ def whole_amount(answer: str, sentence: str, question: str, row: Row | None = No
     found = _ANSWER.fullmatch(answer.strip())
     if found is None:
         return answer
-    if row is not None and (headed := amount_in(row, found["number"], found["scale"] or "")):
+    if row is not None and (headed := amount_with_unit(row, found["number"], found["scale"] or "")):
         return _without(headed, question) + found["end"]
     number, scale = re.escape(found["number"]), found["scale"]
     # a model that leaves out the sign may leave out the million as well

@@ -54,7 +54,7 @@ def cite(selection: Selection, question: str, answer: str, limit: int) -> tuple[
             first = max(holding, key=lambda found: found.quote.overlap)
             best = [first, *(found for found in best if found is not first)]
     every = chain(best, quotes)
-    kept = _bearing(every, question, answer, limit) if answer.strip() else filter(_Apropos(question), every)
+    kept = _supporting(every, question, answer, limit) if answer.strip() else filter(_ConcernsQuestion(question), every)
     return tuple(_citation(found) for found in islice(kept, limit))
 
 
@@ -69,16 +69,16 @@ def support(selection: Selection, sentence: str) -> Citation | None:
     """
     quotes = _quotes(_offered(selection), "", sentence)
     found = [one for one in quotes if not _is_title(one.offered.document.document, one.quote.start, one.quote.end)]
-    best = max(found, key=lambda one: (_borne(one.text, sentence), one.quote.overlap), default=None)
-    return _citation(best) if best is not None and bears_out(best.text, sentence) else None
+    best = max(found, key=lambda one: (_supported_share(one.text, sentence), one.quote.overlap), default=None)
+    return _citation(best) if best is not None and supports(best.text, sentence) else None
 
 
-def bears_out(passage: str, sentence: str) -> bool:
+def supports(passage: str, sentence: str) -> bool:
     """Whether a passage contains enough of a sentence's content words to be cited as its source."""
-    return _borne(passage, sentence) >= _SUPPORTED
+    return _supported_share(passage, sentence) >= _SUPPORTED
 
 
-def _borne(passage: str, sentence: str) -> float:
+def _supported_share(passage: str, sentence: str) -> float:
     """Share of a sentence's content words that a passage contains, with numbers counted twice; 0 without any.
 
     A number alone does not support a sentence that has words, and the number of a heading or list item does not count.
@@ -90,7 +90,7 @@ def _borne(passage: str, sentence: str) -> float:
     return sum(wanted[word] for word in held) / sum(wanted.values())
 
 
-def _bearing(every: Iterator[_Found], question: str, answer: str, limit: int) -> Iterator[_Found]:
+def _supporting(every: Iterator[_Found], question: str, answer: str, limit: int) -> Iterator[_Found]:
     """The first passage, and those of the others that support the answer."""
     first = next(every, None)
     if first is None:
@@ -99,10 +99,10 @@ def _bearing(every: Iterator[_Found], question: str, answer: str, limit: int) ->
     least = _HOLDING * first.offered.score
     # a budget of thousands of rows means hundreds of leaves, and few of them are relevant
     near = takewhile(lambda found: found.offered.score >= least, islice(every, max(_LOOK, limit) - 1))
-    yield from filter(_Bearing(first, question, answer), near)
+    yield from filter(_SupportsAnswer(first, question, answer), near)
 
 
-class _Bearing:
+class _SupportsAnswer:
     """Decides for a passage after the first one whether it supports the answer.
 
     It does if it contains the answer and is not much less relevant than the first passage, or if it is nearly as
@@ -123,7 +123,7 @@ class _Bearing:
             return share >= _HOLDING
         if self._row and TABLE_BAR in text:
             return False
-        if not self._settled and bears_out(text, self._answer):
+        if not self._settled and supports(text, self._answer):
             return share >= _HOLDING
         return share >= (_AS_NEAR if self._settled else _NEAR) and not self._words.isdisjoint(terms(text))
 
@@ -132,7 +132,7 @@ _JUDGEMENTS = frozenset(("yes", "no", "true", "false", "ja", "nein", "oui", "non
 """Answers that sentences do not contain: a sentence that happens to contain the word says nothing."""
 
 
-class _Apropos:
+class _ConcernsQuestion:
     """Decides for quotes, best first, whether each is relevant to a question that has no answer yet."""
 
     def __init__(self, question: str) -> None:

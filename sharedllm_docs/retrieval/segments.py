@@ -1,9 +1,9 @@
-"""The search index of many documents, in segments that never change: vectors and words of their leaves as plain arrays.
+"""The search index of many documents in pieces that never change: vectors and words of their leaves as plain arrays.
 
-A segment contains some documents. Segments are merged without reading the documents again. Searched together, they give
-the same scores as ``candidates.LeafIndex`` for the same leaves: everything that depends on all leaves (how rare a word
-is, how long a leaf is on average) is computed for each question's choice of documents. bm25s, which stores finished
-scores, would have to process all leaves again whenever one is added. Pure: the arrays may come from anywhere.
+A segment holds some documents. Segments are merged without looking at the documents again, and searched together with
+the scores that ``candidates.LeafIndex`` gives for the same leaves: whatever depends on all leaves (how rare a word is,
+how long a leaf is on average) is worked out for each question's choice of documents. bm25s, which computes finished
+scores, would have to see all leaves again whenever one is added. Pure: arrays come from anywhere, files too.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class Segment:
     """Some documents' leaves, document after document.
 
     Attributes:
-        documents: the identifier of each document; two with the same identifier have the same leaves.
+        documents: what each document is named by; two of one name have the same leaves.
         first: [D + 1] number of each document's first leaf, and at the end that of all leaves, L.
         vectors: [L, E] unit vectors.
         lengths: [L] number of words of each leaf.
         names: [L] digest of each leaf's title and text, by which repeated ones are found.
         words: [T] digests of all words, sorted.
-        starts: [T + 1] where the entries of each word begin in ``leaves`` and ``counts``.
-        leaves: [P] the leaves that contain a word, in order.
+        starts: [T + 1] where each word's entries begin in ``leaves`` and ``counts``.
+        leaves: [P] the leaves that hold a word, in order.
         counts: [P] how often.
 
     Raises:
@@ -94,7 +94,7 @@ class Segment:
         return cls(tuple(documents), **{**arrays, **wide})
 
     def entries(self, word: int) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
-        """The leaves that contain a word, and how often."""
+        """The leaves that hold a word, and how often each does."""
         place = int(np.searchsorted(self.words, np.uint64(word)))
         if place == len(self.words) or int(self.words[place]) != word:
             return self.leaves[:0], self.counts[:0]
@@ -119,8 +119,7 @@ def _rises(edges: NDArray[np.int32], end: int) -> bool:
 
 
 def word_number(word: str) -> int:
-    """The digest of a word: 64 bits, so that a collision among ten million words has a probability of one in
-    100,000."""
+    """The digest of a word: 64 bits, so that among ten million words two are alike once in a hundred thousand times."""
     return int.from_bytes(hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
@@ -146,7 +145,7 @@ def build(documents: Sequence[Leaves], known: dict[str, int] | None = None) -> S
 
     Args:
         documents: in any order.
-        known: digests of words from earlier calls; new ones are added.
+        known: digests of words met before, to be used and added to.
     """
     vocabulary, found, sizes, names = Vocabulary(), list[int](), list[int](), list[int]()
     for document in documents:
@@ -178,7 +177,7 @@ def merge(parts: Sequence[tuple[Segment, Sequence[bool]]]) -> Segment:
     """One segment of the documents of several.
 
     Args:
-        parts: segments, each with a mask of the documents that are kept.
+        parts: segments, each with which of its documents are kept.
     """
     moved = [_kept(segment, np.asarray(kept, dtype=np.bool_)) for segment, kept in parts]
     offsets = np.cumsum([0, *(len(leaves) for leaves, *_rest in moved)])
@@ -218,7 +217,7 @@ def merge(parts: Sequence[tuple[Segment, Sequence[bool]]]) -> Segment:
 
 
 def _taken(parts: Sequence[tuple[NDArray[np.float32], NDArray[Any]]]) -> NDArray[np.float32]:
-    """The chosen rows of several arrays, concatenated; the largest arrays here are copied only once."""
+    """The chosen rows of several arrays, one after another: the largest arrays here are copied once."""
     found = np.empty((sum(len(rows) for _array, rows in parts), parts[0][0].shape[1]), dtype=np.float32)
     begin = 0
     for array, rows in parts:
@@ -231,7 +230,7 @@ _Moved = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
 
 
 def _kept(segment: Segment, kept: NDArray[np.bool_]) -> _Moved:
-    """For the kept documents: their leaves, the new number of each leaf, entries per word, and which entries stay."""
+    """Of the kept documents: their leaves, each leaf's new number, entries a word, and which entries stay."""
     stays = np.repeat(kept, np.diff(segment.first))
     leaves = np.flatnonzero(stays)
     numbers = np.cumsum(stays, dtype=np.int32) - 1
@@ -241,7 +240,7 @@ def _kept(segment: Segment, kept: NDArray[np.bool_]) -> _Moved:
 
 
 def _spread(begins: NDArray[Any], sizes: NDArray[Any]) -> NDArray[np.int64]:
-    """Consecutive numbers from each beginning, as many as its size, concatenated."""
+    """The numbers from each beginning on, as many as its size, one after another."""
     firsts = np.repeat(begins - np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64), sizes)
     return np.asarray(firsts + np.arange(len(firsts), dtype=np.int64))
 
@@ -276,7 +275,7 @@ class SegmentedIndex:
 
     @cached_property
     def _lengths(self) -> NDArray[np.float64]:
-        """The length normalisation of each leaf in BM25."""
+        """How much the length of each leaf weighs down the words in it, by BM25."""
         lengths = self._scattered(lambda segment: segment.lengths, np.float64)
         mean = float(lengths.mean()) if self.total else 1.0
         return np.asarray(K1 * ((1 - B) + B * lengths / mean))
@@ -289,7 +288,7 @@ class SegmentedIndex:
         return repeats
 
     def _scattered(self, values: Callable[[Segment], NDArray[Any]], dtype: Any) -> NDArray[Any]:
-        """A value for each leaf of the choice, leaf after leaf."""
+        """What each leaf has, leaf after leaf of the choice."""
         found = np.zeros(self.total, dtype=dtype)
         for segment, numbers in self._parts:
             inside = numbers >= 0
@@ -330,15 +329,14 @@ class SegmentedIndex:
         return found
 
     def _lexical(self, asked: Sequence[str]) -> tuple[NDArray[np.float32], dict[str, int]]:
-        """BM25 of all leaves, and for each term the number of leaves that contain it."""
+        """BM25 of all leaves, and for each term the number of leaves that hold it."""
         scores = np.zeros(self.total, dtype=np.float32)
         holders = {}
         for term in asked:
             found = list(self._holding(word_number(term)))
             holders[term] = sum(len(leaves) for leaves, _counts in found)
             weight = float(np.float32(self._weight(holders[term])))
-            # with the same precision as bm25s at each step, because ranks depend on the last bit
-            for leaves, counts in found:
+            for leaves, counts in found:  # with the precision that bm25s has at each step: ranks depend on the last bit
                 scores[leaves] += (weight * (counts / (self._lengths[leaves] + counts))).astype(np.float32)
         return scores, holders
 
@@ -350,5 +348,5 @@ class SegmentedIndex:
             yield chosen[inside], counts[inside].astype(np.float64)
 
     def _weight(self, holders: int) -> float:
-        """Inverse document frequency, as in BM25."""
+        """Inverse document frequency, as BM25 has it."""
         return math.log(1 + (self.total - holders + 0.5) / (holders + 0.5))

@@ -181,7 +181,7 @@ def injected_texts(selection: Selection) -> list[str]:
     return [fold_forms(leaf.text()) for leaf in selection.leaves()]
 
 
-def stands_in(question: str, answer: str, selection: Selection) -> bool:
+def can_come_from(question: str, answer: str, selection: Selection) -> bool:
     """Whether an answer can come from the injected text at all; if not, it is declined whatever its likelihood.
 
     It cannot in these cases: it contains a number that is neither in the text nor in the question; it contains no

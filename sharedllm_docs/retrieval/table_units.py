@@ -98,7 +98,7 @@ class Row:
     title: str = ""
 
 
-def amount_in(row: Row, number: str, scale: str) -> str:
+def amount_with_unit(row: Row, number: str, scale: str) -> str:
     """A number of a row with the unit that the table gives it, or "".
 
     The result is "" unless exactly one cell contains the number, and nothing else except a currency sign.
