@@ -88,7 +88,7 @@ class StoredDocuments(OpenStore):
         return self._decoded(record, "vectors", decode_vectors)
 
     def _decoded(self, record: DocumentRecord, role: FileRole, decode: Callable[[bytes], T]) -> T:
-        """A file beside the manifest, decoded. Its checksum fits, but an index may come from anybody."""
+        """A file beside the manifest, decoded. Its checksum is right, but an index may come from anyone."""
         data = self._side_file(record, role)
         try:
             return decode(data)
@@ -96,7 +96,7 @@ class StoredDocuments(OpenStore):
             raise damaged(record.file_path(role), f"it is not what was written ({error})") from error
 
     def _side_file(self, record: DocumentRecord, role: FileRole) -> bytes:
-        """A file beside the manifest, checked; of a remote index from the cache where it is there."""
+        """A file beside the manifest, checked; for a remote index from the cache if it is there."""
         sha256 = record.files[role].sha256
         data = None if self._cache is None else self._cache.get(sha256)
         if data is not None and sha256_hex(data) == sha256:
@@ -107,9 +107,9 @@ class StoredDocuments(OpenStore):
         return data
 
     def prefetch(self, records: Sequence[DocumentRecord]) -> None:
-        """Bring what questions to these documents need besides rows into the cache, side by side.
+        """Fetch what questions to these documents need besides rows into the cache, in parallel.
 
-        Does nothing without a cache. What cannot be fetched is left to whoever reads it, and its errors.
+        Does nothing without a cache. If a file cannot be fetched, the error is raised when the file is read.
         """
         if self._cache is None:
             return
@@ -121,7 +121,7 @@ class StoredDocuments(OpenStore):
                     self._cache.put(files[path].sha256, data)
 
     def places(self, record: DocumentRecord) -> Places | None:
-        """Where the text stands; None if that was not kept. Raises DamagedIndexError, DocumentNotFoundError."""
+        """Where the text is printed; None if that was not stored. Raises DamagedIndexError, DocumentNotFoundError."""
         if "boxes" not in record.files:
             return None
         try:
@@ -130,7 +130,7 @@ class StoredDocuments(OpenStore):
             raise damaged(record.file_path("boxes"), str(error)) from error
 
     def has_source(self, record: DocumentRecord) -> bool:
-        """Whether the index keeps the source file of a document, and it is as long as it must be and not damaged."""
+        """Whether the index has an intact copy of the source file of a document."""
         if not record.source_bytes:
             return False
         try:
@@ -140,7 +140,7 @@ class StoredDocuments(OpenStore):
         return True
 
     def source(self, record: DocumentRecord) -> BinaryIO:
-        """The source file that the index keeps, checked whole; the caller closes it.
+        """The source file that the index keeps, completely checked; the caller closes it.
 
         Raises:
             SourceMissingError: none is kept.

@@ -20,10 +20,10 @@ class UnreadChunks(OpenStore):
     """Finds, holds and writes the rows of chunks that a question has encoded."""
 
     def settled(self, chunk: ChunkRecord) -> ChunkRecord | None:
-        """The record of a chunk whose rows are there to be read, None if they must be encoded.
+        """The record of a chunk whose rows can be read, None if they must be encoded.
 
-        Of a chunk that the manifest calls unread, the rows may be held in memory, or another process may have left a
-        shard that no manifest names yet; such a shard is checked whole.
+        The rows of a chunk that the manifest calls unread may be held in memory, or in a shard by another process that
+        no manifest names yet; such a shard is checked completely.
         """
         if not chunk.unread:
             return chunk
@@ -53,7 +53,7 @@ class UnreadChunks(OpenStore):
         return ChunkRecord.of_encoded(shard, start=chunk.start, end=chunk.end)
 
     def trim_held(self) -> None:
-        """Forget the oldest of the shards that are held and cannot be written, beyond what memory should hold."""
+        """Drop the oldest of the shards that are held and cannot be written, beyond the memory limit."""
         self._held.trim()
 
     def keep(
@@ -65,9 +65,9 @@ class UnreadChunks(OpenStore):
         timeout: float = LOCK_TIMEOUT,
         max_bytes: int | None = None,
     ) -> DocumentRecord:
-        """Write the shards held for these chunks, and note in the document's manifest that they are read.
+        """Write the shards held for these chunks, and record in the document's manifest that they are read.
 
-        Chunks that another process wrote meanwhile are taken as they are.
+        Chunks that another process wrote meanwhile are used as they are.
 
         Args:
             document: its key.
