@@ -48,21 +48,22 @@ from sharedllm_docs.streams import Stream
 
 MAX_BATCH = 8
 ROW_TOKENS = 96
-"""Room for a row of a table beside the injected rows: most are shorter (documents/readers/pdf/layout/written)."""
+"""Maximum number of tokens of a table row quoted beside the injected rows; most are shorter
+(documents/readers/pdf/layout/written)."""
 NEXT_QUESTION = "\nQuestion:"
 MATCHED = 4
 """Number of the best leaves whose token vectors are compared with the question's."""
 
 
 class RowSource(Protocol):
-    """Gives stored rows of a selection."""
+    """Provides stored rows of a selection."""
 
     def encode(self, selection: Selection) -> int:
         """Encode the chunks of a selection that are not read yet; returns their number."""
         ...
 
     def add_node_vectors(self, documents: Sequence[PreparedDocument]) -> None:
-        """Give documents the vectors that selection by hidden states needs, where they lack them."""
+        """Give documents the vectors that selection by hidden states needs, if they lack them."""
         ...
 
     def rows(self, selection: Selection) -> tuple[torch.Tensor, torch.Tensor, int]:
@@ -72,7 +73,7 @@ class RowSource(Protocol):
 
 @dataclass
 class Asked:
-    """A question on its way to its answer.
+    """A question while it is being answered.
 
     Attributes:
         query: the question as asked, with its settings.
@@ -88,7 +89,7 @@ class Asked:
         texts: the text of each injected leaf.
         before: signs of whether the documents answer the question (``retrieval/signs``).
         likelihoods: of the answer, once it is written.
-        states: [W, E] hidden states at the question's last token, after the layers that the decision wants; or None.
+        states: [W, E] hidden states at the question's last token, after the layers that the decision uses; or None.
     """
 
     query: Query
@@ -129,8 +130,8 @@ class Engine:
         """An answer with all signs of whether the documents answer the question, for ``fit-confidence``.
 
         Returns:
-            the answer, its signs without that of the probe, and the hidden states [W, E] of ``watched_layers``, None
-            if the model was not asked.
+            the answer, its signs without that of the probe, and the hidden states [W, E] of ``watched_layers``, None if
+            the model was not run.
         """
         self.all_signs = True
         one = self.prepare(query)
@@ -157,7 +158,7 @@ class Engine:
             editor = self.editor(one)
             return self.answer(one, (yield from editor.through(written))[0], editor)
 
-        # finding quotes takes as long as loading rows, and the first piece does not wait for what few readers want
+        # finding quotes takes as long as loading rows; the first piece does not wait for what few callers use
         return Stream(pieces(), lambda: self.sources(one))
 
     def sources(self, one: Asked) -> tuple[Citation, ...]:
@@ -167,7 +168,7 @@ class Engine:
         return cite(one.selection, one.query.question, "", one.query.retrieval.max_citations)
 
     def select(self, query: Query) -> Selection:
-        """The nodes that would be injected for a question; earlier turns only take room in the window."""
+        """The nodes that would be injected for a question; earlier turns only take up space in the window."""
         return self._select(query, len(self._question_ids(query)))
 
     def prepare(self, query: Query) -> Asked:
@@ -196,14 +197,15 @@ class Engine:
         return not query.spread and query.retrieval.min_confidence != 0
 
     def _floor(self, query: Query) -> float:
-        """The relevance that the best leaf must have: as asked, or as the model's decision makes it needless."""
+        """The relevance that the best leaf must have: as given, or 0 if the model's decision makes it unnecessary."""
         asked = query.retrieval.relevance_floor
         if asked is not None:
             return asked
         return 0.0 if self._decides(query) and self.reader(query).confidence.fitted else RELEVANCE_FLOOR
 
     def _hopeless(self, one: Asked) -> bool:
-        """Whether the documents say so little of the question that the model need not be asked."""
+        """Whether question and selection alone show that the documents do not answer, so that the model need not be
+        run."""
         judge = self.reader(one.query).confidence
         return self._decides(one.query) and judge.before(one.before) < judge.early
 
@@ -228,12 +230,12 @@ class Engine:
         return {} if found is None else {MATCH: late_match(found[0], found[1:])}
 
     def _probed(self, one: Asked) -> dict[str, float]:
-        """What the probe reads in the model's hidden states, if the decision has one."""
+        """The output of the probe on the model's hidden states, if the decision has one."""
         probe = self.reader(one.query).confidence.probe
         return {} if probe is None or one.states is None or self.all_signs else {PROBE: probe(one.states)}
 
     def _watched(self, query: Query) -> tuple[int, ...]:
-        """Layers whose hidden states are noted."""
+        """Layers whose hidden states are recorded."""
         llm = self.reader(query)
         if self.all_signs:
             return watched_layers(llm.upper.num_layers)
@@ -241,11 +243,11 @@ class Engine:
         return probe.layers if probe is not None and not query.spread else ()
 
     def _wants(self, query: Query, sign: str) -> bool:
-        every = self.all_signs and sign != GAIN  # dear, and it told nothing that the others do not (docs/log.md)
+        every = self.all_signs and sign != GAIN  # expensive, and it added nothing to the others (docs/log.md)
         return every or (self._decides(query) and self.reader(query).confidence.uses(sign))
 
     def _confidence(self, one: Asked, result: Generated | None) -> float | None:
-        if one.query.spread:  # a summary's passages answer to no question
+        if one.query.spread:  # there is no question that the passages of a summary answer
             return None
         judge, signs = self.reader(one.query).confidence, self._signs(one, result)
         if result is None:
@@ -256,7 +258,7 @@ class Engine:
     def _grounded(self, one: Asked, text: str) -> bool:
         """Whether an answer can come from what was injected.
 
-        Longer ones, those of other rules, and those of models without a decision of their own are not judged.
+        Long answers, other styles, and models without a fitted decision are not checked: the result is True.
         """
         if not self.reader(one.query).confidence.fitted:
             return True
