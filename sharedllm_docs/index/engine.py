@@ -107,6 +107,32 @@ class Asked:
     likelihoods: Likelihoods = field(default_factory=Likelihoods)
     states: NDArray[np.float32] | None = None
 
+    def timings(self, result: Generated | None) -> Timings:
+        """How long each step took, up to now; ``result`` is None if the model was not run."""
+        before = self.select_seconds + self.encode_seconds + self.load_seconds
+        return Timings(
+            self.select_seconds,
+            self.load_seconds,
+            before + result.first_token_seconds if result else before,
+            time.perf_counter() - self.begun,
+            self.encode_seconds,
+        )
+
+    def counts(self, result: Generated | None) -> Counts:
+        """Amounts of work; ``result`` is None if the model was not run."""
+        selection = self.selection
+        return Counts(
+            documents=selection.searched or len(selection.documents),
+            chunks=len(selection.candidates),
+            nodes=len(selection.nodes) if result else 0,
+            rows=self.injection.num_rows if self.injection else 0,
+            bytes_read=self.bytes_read,
+            question_tokens=len(self.ids) if result else 0,
+            answer_tokens=len(result.ids) if result else 0,
+            chunks_encoded=self.chunks_encoded,
+            grains=selection.rows_by_grain() if self.injection else {},
+        )
+
 
 class Engine:
     """Answers questions over a choice of documents of one index.
@@ -460,7 +486,6 @@ class Engine:
         marked = tuple(editor.citations) if editor and said else ()
         passages = marked or cite(selection, question, text if said else "", one.query.retrieval.max_citations)
         documents, alike = origin(selection, passages, text, every=bool(marked)) if said else ((), ())
-        before = one.select_seconds + one.encode_seconds + one.load_seconds
         return Answer(
             question=question,
             text=text if said or not says else NOT_SAID,
@@ -474,24 +499,8 @@ class Engine:
             confidence=confidence,
             relevance=selection.relevance,
             finish_reason=result.finish_reason if result else "not-found",
-            timings=Timings(
-                one.select_seconds,
-                one.load_seconds,
-                before + result.first_token_seconds if result else before,
-                time.perf_counter() - one.begun,
-                one.encode_seconds,
-            ),
-            counts=Counts(
-                documents=selection.searched or len(selection.documents),
-                chunks=len(selection.candidates),
-                nodes=len(selection.nodes) if result else 0,
-                rows=one.injection.num_rows if one.injection else 0,
-                bytes_read=one.bytes_read,
-                question_tokens=len(one.ids) if result else 0,
-                answer_tokens=len(result.ids) if result else 0,
-                chunks_encoded=one.chunks_encoded,
-                grains=selection.rows_by_grain() if one.injection else {},
-            ),
+            timings=one.timings(result),
+            counts=one.counts(result),
         )
 
 
