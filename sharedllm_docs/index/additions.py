@@ -105,7 +105,7 @@ class Addition:
         """
         read_seconds = time.perf_counter() - begun
         present = self.present(document)
-        if present is not None and not self.force and self._says_the_same(present, document):
+        if present is not None and not self.force and self._has_the_same_text(present, document):
             return self._found(present, document.name, read_seconds, report, kept, document.places)
         ingestion = Ingestion(self.llm(), document, report, kept, self.store.fingerprint)
         with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
@@ -129,7 +129,7 @@ class Addition:
             StoreError: see ``run``.
         """
         present = self.present(ingestion.document)
-        if present is not None and not self.force and self._says_the_same(present, ingestion.document):
+        if present is not None and not self.force and self._has_the_same_text(present, ingestion.document):
             spent = time.perf_counter() - begun
             name, places = ingestion.document.name, ingestion.document.places
             return self._found(present, name, spent, ingestion.report, ingestion.kept, places)
@@ -229,7 +229,7 @@ class Addition:
         renamed = present.name != name
         record, outdated = replace(present, name=name), not self.metadata.items() <= present.metadata.items()
         # older ones exist if an earlier replacement was interrupted, or under the new name of the document
-        added = self._lacking(present, kept, places)
+        added = self._to_be_added(present, kept, places)
         if outdated or renamed or added or self._older(_named(record, record.key)):
             with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
                 if renamed:
@@ -257,7 +257,7 @@ class Addition:
             renamed_from=present.name if renamed else "",
         )
 
-    def _says_the_same(self, present: DocumentRecord, document: Document) -> bool:
+    def _has_the_same_text(self, present: DocumentRecord, document: Document) -> bool:
         """Whether a document that is to get boxes has exactly the text that they were measured for.
 
         An earlier version of the same reader may have left out letters that are read now; then it is added again.
@@ -267,7 +267,7 @@ class Addition:
         stored = self.store.document(present)
         return stored.text == document.text and [page.repeats for page in stored] == [p.repeats for p in document]
 
-    def _lacking(self, present: DocumentRecord, kept: Kept, places: Places | None) -> dict[str, Any]:
+    def _to_be_added(self, present: DocumentRecord, kept: Kept, places: Places | None) -> dict[str, Any]:
         """What ``IndexWriter.supplement`` is to add to an existing document."""
         lacking: dict[str, Any] = {}
         if places is not None and "boxes" not in present.files:

@@ -209,7 +209,7 @@ class Engine:
         one = Asked(query, begun, selection, ids, time.perf_counter() - begun)
         one.texts = tuple(injected_texts(selection))
         one.before = signs_before(query.question, selection, one.texts)
-        if selection.relevance >= self._floor(query) and not self._hopeless(one):
+        if selection.relevance >= self._floor(query) and not self._cannot_be_answered(one):
             one.chunks_encoded = self.source.encode(selection)
             one.encode_seconds = time.perf_counter() - begun - one.select_seconds
             one.injection, one.bytes_read = self._load(selection)
@@ -229,7 +229,7 @@ class Engine:
             return asked
         return 0.0 if self._decides(query) and self.reader(query).confidence.fitted else RELEVANCE_FLOOR
 
-    def _hopeless(self, one: Asked) -> bool:
+    def _cannot_be_answered(self, one: Asked) -> bool:
         """Whether question and selection alone show that the documents do not answer, so that the model need not be
         run."""
         judge = self.reader(one.query).confidence
@@ -243,7 +243,7 @@ class Engine:
         weights = scores.weights if scores else {}
         return {
             **one.before,
-            **signs_after(one.query.question, text, not _says(text), weights, one.texts, one.likelihoods),
+            **signs_after(one.query.question, text, not _is_an_answer(text), weights, one.texts, one.likelihoods),
             **self._matched(one),
             **self._probed(one),
         }
@@ -279,9 +279,9 @@ class Engine:
         if result is None:
             return round(judge.before(signs), 4)
         found = judge.after(signs)
-        return round(found if self._grounded(one, result.text) else min(found, judge.threshold / 2), 4)
+        return round(found if self._comes_from_the_text(one, result.text) else min(found, judge.threshold / 2), 4)
 
-    def _grounded(self, one: Asked, text: str) -> bool:
+    def _comes_from_the_text(self, one: Asked, text: str) -> bool:
         """Whether an answer can come from what was injected.
 
         Long answers, other styles, and models without a fitted decision are not checked: the result is True.
@@ -481,7 +481,7 @@ class Engine:
         selection, question = one.selection, one.query.question
         text = (editor.text if editor else result.text).strip() if result else NOT_SAID
         confidence = self._confidence(one, result)
-        says = result is not None and _says(text)
+        says = result is not None and _is_an_answer(text)
         said = says and not self._declines(one, confidence)
         marked = tuple(editor.citations) if editor and said else ()
         passages = marked or cite(selection, question, text if said else "", one.query.retrieval.max_citations)
@@ -510,6 +510,6 @@ def _marks(editor: Editor) -> tuple[tuple[int, int, int], ...]:
     return tuple((start - before, end - before, number) for start, end, number in editor.marks)
 
 
-def _says(text: str) -> bool:
+def _is_an_answer(text: str) -> bool:
     """Whether the model's words are an answer, and not that the document does not say."""
     return not text.strip().lower().startswith(NOT_SAID.lower().rstrip("."))

@@ -345,14 +345,14 @@ class Reading:
     def _work(self) -> None:
         works: dict[str, _Unfinished] = {}
         try:
-            while not self._stopped() and self._take_up(works):
+            while not self._stopped() and self._begin_queued(works):
                 if not works:
                     continue
                 work = works[self._next_document(works)]
                 if len(work.unnoted) <= WAITING:  # otherwise another process is writing: it is waited for
                     self._step(work, lambda: self._llm().lock.background(self._stopped))
                 if work.wants_note:
-                    self._note_patiently(work)
+                    self._note_if_free(work)
                 if not work.todo and not work.unnoted and self._finished(work):
                     del works[work.record.key]
         except BaseException as error:  # raised by ``wait``
@@ -366,7 +366,7 @@ class Reading:
                     self._queue.clear()
                     self._running = False
 
-    def _take_up(self, works: dict[str, _Unfinished]) -> bool:
+    def _begin_queued(self, works: dict[str, _Unfinished]) -> bool:
         """Begin documents that were queued since; False if there is nothing left to do."""
         with self._state:
             queued, self._queue = self._queue, {}
@@ -384,7 +384,7 @@ class Reading:
             asked = [key for key in self._asked if key in works]
         return asked[-1] if asked else next(iter(works))
 
-    def _note_patiently(self, work: _Unfinished) -> None:
+    def _note_if_free(self, work: _Unfinished) -> None:
         """``_note``; if another writer has the index, it is tried again after the next chunk."""
         try:
             self._note(work, timeout=QUESTION_PATIENCE)

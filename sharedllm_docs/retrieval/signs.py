@@ -104,7 +104,7 @@ def signs_before(question: str, selection: Selection, texts: Sequence[str]) -> d
     return {
         "cover": sum(weights[term] for term in weights.keys() & everywhere) / total,
         "best_leaf": max(shares),
-        "strange": _strange(question, scores.unknown, texts),
+        "strange": _share_of_unknown_names(question, scores.unknown, texts),
         "nearest": float(np.clip(scores.dense[int(scores.fused.argmax())], 0.0, 1.0)),
         "lead": _lead(scores.fused),
         "ahead": _lead(scores.lexical),
@@ -131,7 +131,7 @@ def signs_after(
     held = [set(terms(text)) for text in texts]
     everywhere = set[str]().union(*held)
     words = " ".join(_WORD.findall(fold_forms(answer).lower()))
-    holding = [one for one, text in zip(held, texts, strict=True) if _stands(words, text) or (own and set(own) <= one)]
+    holding = [one for one, text in zip(held, texts, strict=True) if _occurs(words, text) or (own and set(own) <= one)]
     total = sum(weights.values()) or 1.0
     shares = [sum(weights[term] for term in weights.keys() & one) / total for one in holding]
     logs = [max(_UNLIKELY, one) for one in said.answer] or [0.0]
@@ -139,17 +139,17 @@ def signs_after(
     return {
         "declined": 0.0,
         "in_text": sum(term in everywhere for term in own) / len(own) if own else 0.0,
-        "verbatim": float(any(_stands(words, text) for text in texts)),
+        "verbatim": float(any(_occurs(words, text) for text in texts)),
         "beside": max(shares, default=0.0),
         "likely": mean,
         "least": min(logs),
-        "kind": _of_its_kind(question, answer),
+        "kind": _has_the_asked_kind(question, answer),
         **({NOT_SAID_SIGN: max(_UNLIKELY, said.not_said) - mean} if said.not_said is not None else {}),
         **({GAIN: mean - max(_UNLIKELY, said.without)} if said.without is not None else {}),
     }
 
 
-def _of_its_kind(question: str, answer: str) -> float:
+def _has_the_asked_kind(question: str, answer: str) -> float:
     """Whether an English question for a number, or for yes or no, got such an answer: 1 or 0; 0.5 for other
     questions."""
     if _ASKS_YES_OR_NO.search(question):
@@ -206,10 +206,10 @@ def can_come_from(question: str, answer: str, selection: Selection) -> bool:
     numbers = _digits(answer, alone=True)
     if _ASKS_A_YEAR.search(question) and numbers and not _COULD_BE_A_YEAR.search(answer):
         return False
-    if numbers and _of_other_years(question, answer, numbers, selection):
+    if numbers and _only_for_other_years(question, answer, numbers, selection):
         return False
     given = _digits(text) | _digits(question)
-    if not all(number in given or _may_be_said(number, text) for number in numbers):
+    if not all(number in given or _counted_or_spelled_out(number, text) for number in numbers):
         return False
     if _DIGITS.search(answer) or _YES_OR_NO.match(answer):
         return True
@@ -218,7 +218,7 @@ def can_come_from(question: str, answer: str, selection: Selection) -> bool:
     return not own or not {*own}.isdisjoint(terms(text))
 
 
-def _of_other_years(question: str, answer: str, numbers: Set[str], selection: Selection) -> bool:
+def _only_for_other_years(question: str, answer: str, numbers: Set[str], selection: Selection) -> bool:
     """Whether these numbers occur only in table rows that name years other than the question's."""
     asked = {*_YEAR.findall(question)}
     if len(asked) != 1 or _YEAR.search(answer):
@@ -245,7 +245,7 @@ def _whole_lines(leaf: InjectedLeaf) -> str:
     return text[start : end if end >= 0 else len(text)]
 
 
-def _may_be_said(number: str, text: str) -> bool:
+def _counted_or_spelled_out(number: str, text: str) -> bool:
     """Whether a number that is not in the text in digits may result from counting, or be in the text in words."""
     if len(number) < 3 and (int(number) <= _SMALL or " the " not in text):  # number words are known for English only
         return True
@@ -275,7 +275,7 @@ def names_of(question: str) -> list[str]:
     return found
 
 
-def _strange(question: str, unknown: frozenset[str], texts: Sequence[str]) -> float:
+def _share_of_unknown_names(question: str, unknown: frozenset[str], texts: Sequence[str]) -> float:
     """Share of the question's names that the documents do not contain, neither as written nor spelled out."""
     names = names_of(question)
     strange = [name for name in names if not unknown.isdisjoint(terms(name)) and not _spelled_out(name, texts)]
@@ -297,6 +297,6 @@ def _lead(scores: NDArray[np.float32]) -> float:
     return float(scores.max() - np.partition(scores, len(scores) - 1 - fifth)[len(scores) - 1 - fifth])
 
 
-def _stands(words: str, text: str) -> bool:
+def _occurs(words: str, text: str) -> bool:
     """Whether words occur next to each other in a text, whatever the case and punctuation."""
     return bool(words) and f" {words} " in f" {' '.join(_WORD.findall(fold_forms(text).lower()))} "

@@ -269,7 +269,7 @@ class Batches:
         """Process the prompt of a question, and add it to the batch unless one token was enough."""
         writing = job.writing
         assert writing is not None
-        if not self._goes_on(job):
+        if not self._is_still_wanted(job):
             return
         try:
             self._send(job, writing.begin())
@@ -288,7 +288,7 @@ class Batches:
     def _step_lane(self, lane: _Lane) -> None:
         """One token of each question of a lane."""
         for number in reversed(range(len(lane.jobs))):
-            if not self._goes_on(lane.jobs[number]):
+            if not self._is_still_wanted(lane.jobs[number]):
                 self._drop(lane, number)
         if not lane.jobs:
             return
@@ -329,7 +329,7 @@ class Batches:
 
     # -- ends ---------------------------------------------------------------------------------------------------------
 
-    def _goes_on(self, job: Job) -> bool:
+    def _is_still_wanted(self, job: Job) -> bool:
         """Whether somebody still waits for a question in the batch; otherwise it leaves."""
         verdict = job.verdict
         if verdict is None:

@@ -88,7 +88,7 @@ class IndexWriter:
         try:
             self._running.close()
             if self._replaced:
-                self._mend_manifests()
+                self._update_manifests()
         except Exception:
             # the error that is being raised already says what went wrong; a shard that is lost with it is encoded again
             if error is None:
@@ -183,7 +183,7 @@ class IndexWriter:
         """
         record = self._put(chunk, key, keys, values, blocks, ranks)
         self._running.flush()
-        self._mend_manifests()
+        self._update_manifests()
         return record
 
     def put_shard(self, shard: EncodedShard) -> ChunkRecord:
@@ -285,7 +285,7 @@ class IndexWriter:
         self._files.write(record.path, [manifest])
         self._catalog.remember(record, manifest)
         if self._replaced:  # a damaged shard that was encoded again may belong to other documents too
-            self._mend_manifests()
+            self._update_manifests()
 
     def supplement(
         self, key: str, places: Places | None = None, source: Buffer | None = None, source_path: str = ""
@@ -427,7 +427,7 @@ class IndexWriter:
         stored = decode_document(existing, self._catalog.side_file(existing, "text"))
         return stored.text == document.text
 
-    def _mend_manifests(self) -> None:
+    def _update_manifests(self) -> None:
         """Update the chunk records of all manifests to the shards of this writer."""
         records, _damages = self._catalog.scan()
         for record in records:

@@ -126,7 +126,7 @@ def decode(data: bytes, name: str, encoding: str | None, declared: Sequence[str]
     if encoding:
         text, issues = _strict(data, name, encoding), list[Issue]()
     else:
-        text, issues = _find_out(data, name, declared)
+        text, issues = _detected(data, name, declared)
     text = text.removeprefix("\ufeff")
     _refuse_controls(text, name)
     # Form feeds separate pages, so they outlive this step.
@@ -152,7 +152,7 @@ def _strict(data: bytes, name: str, encoding: str) -> str:
         raise DamagedDocumentError(f"{name} is not in {encoding}: {reason_of(error)}.", remedy=_REMEDY) from error
 
 
-def _find_out(data: bytes, name: str, declared: Sequence[str]) -> tuple[str, list[Issue]]:
+def _detected(data: bytes, name: str, declared: Sequence[str]) -> tuple[str, list[Issue]]:
     """Tries the byte order mark, the declared encoding, UTF-8, UTF-16 by its zero bytes, UTF-8 with errors, then a
     guess."""
     marked, bare = _marked(data), _bare_utf16(data[:HEAD_BYTES])
@@ -162,13 +162,13 @@ def _find_out(data: bytes, name: str, declared: Sequence[str]) -> tuple[str, lis
             text, issues = decoded
             return text, [*issues, *([_guessed(encoding)] if encoding == bare else [])]
     for encoding in [marked] if marked else [*declared, "utf-8"]:
-        flawed = _flawed(data, encoding)
+        flawed = _with_bad_bytes_replaced(data, encoding)
         if flawed is not None:
             return flawed
     return _guess(data, name)
 
 
-def _flawed(data: bytes, encoding: str) -> tuple[str, list[Issue]] | None:
+def _with_bad_bytes_replaced(data: bytes, encoding: str) -> tuple[str, list[Issue]] | None:
     """The text with U+FFFD for bytes that do not fit, or None when too many do not for it to be this encoding.
 
     Bytes of another encoding hardly ever form characters of UTF-8 by chance: a few bad bytes among good characters

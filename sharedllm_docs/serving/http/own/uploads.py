@@ -220,7 +220,7 @@ class Uploads:
                 )
             self._added(upload, added)
         except _Cancelled:
-            upload.error, upload.state = _taken_back(upload), "failed"
+            upload.error, upload.state = _is_cancelled(upload), "failed"
         except SharedLLMError as error:
             upload.error, upload.state = error, "failed"
         except Exception as error:
@@ -259,5 +259,5 @@ class Uploads:
         return report
 
 
-def _taken_back(upload: Upload) -> SharedLLMError:
+def _is_cancelled(upload: Upload) -> SharedLLMError:
     return ServingError(f"{upload.name} was taken back before it was read.", remedy="Send it again if it is wanted.")

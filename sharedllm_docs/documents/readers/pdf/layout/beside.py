@@ -77,7 +77,7 @@ def stand_beside(lines: Sequence[Line], x: float) -> bool:
     """
     left = _Side(tuple(tuple(one for one in line.segments if one.centre < x) for line in lines))
     right = _Side(tuple(tuple(one for one in line.segments if one.centre >= x) for line in lines))
-    if _says_heads_again(left, right):
+    if _repeats_all_heads(left, right):
         return True
     if not (left.is_table and right.is_table and left.is_labelled and right.is_labelled):
         return False
@@ -89,11 +89,11 @@ def stand_beside(lines: Sequence[Line], x: float) -> bool:
         gap >= max(_WIDER * max(left.widest, right.widest), _WIDE * size)
         or (gap >= _TITLED * max(left.widest, right.widest) and _is_titled(left, right))
         or _has_captions(left, right)
-        or _are_uneven(left, right)
+        or _rows_differ_in_height(left, right)
         or _have_same_labels(left, right)
         or _have_same_heads(left, right)
         or _opens_with_rows(left, right)
-        or _is_drawn_in_turn(left, right)
+        or _is_drawn_one_after_the_other(left, right)
     )
 
 
@@ -105,14 +105,14 @@ def _texts(line: Sequence[Segment]) -> list[str]:
     return [" ".join(one.text.casefold().split()) for one in line]
 
 
-def _says_heads_again(left: _Side, right: _Side) -> bool:
+def _repeats_all_heads(left: _Side, right: _Side) -> bool:
     """Whether both sides have the same headers, once or several times, one above each column, and rows below."""
     for number, (one, other) in enumerate(zip(left.lines, right.lines, strict=True)):
         if not _repeats(_texts(one), _texts(other)):
             continue
         below = [[line for line in side.lines[number + 1 :] if len(line) > 1] for side in (left, right)]
         if max(map(len, below)) >= _MIN_ROWS and all(
-            lines and round(statistics.median(map(len, lines))) == len(heads) and _stands_over(heads, lines)
+            lines and round(statistics.median(map(len, lines))) == len(heads) and _is_above_first_column(heads, lines)
             for heads, lines in zip((one, other), below, strict=True)
         ):
             return True
@@ -128,7 +128,7 @@ def _repeats(one: Sequence[str], other: Sequence[str]) -> bool:
     return False
 
 
-def _stands_over(heads: Sequence[Segment], lines: Sequence[tuple[Segment, ...]]) -> bool:
+def _is_above_first_column(heads: Sequence[Segment], lines: Sequence[tuple[Segment, ...]]) -> bool:
     """Whether the first header is above the first column, unlike in a table whose labels have no header."""
     firsts = [line[0] for line in lines]
     near = sum(one.left < heads[0].right + one.size and heads[0].left < one.right + one.size for one in firsts)
@@ -154,7 +154,7 @@ def _has_captions(left: _Side, right: _Side) -> bool:
     return all(any(line and _CAPTION.match(line[0].text) for line in _heads(side)) for side in (left, right))
 
 
-def _are_uneven(left: _Side, right: _Side) -> bool:
+def _rows_differ_in_height(left: _Side, right: _Side) -> bool:
     """Whether rows of the two sides are at different heights, where both sides have rows."""
     top, end = max(left.rows[0], right.rows[0]), min(left.rows[-1], right.rows[-1]) + 1
     both = [n for n in sorted({*left.rows, *right.rows}) if top <= n < end]
@@ -185,7 +185,7 @@ def _opens_with_rows(left: _Side, right: _Side) -> bool:
     return any(len(first.lines[n]) >= 2 for n in beside)
 
 
-def _is_drawn_in_turn(left: _Side, right: _Side) -> bool:
+def _is_drawn_one_after_the_other(left: _Side, right: _Side) -> bool:
     """Whether the file draws one table and then the other, and each of them row by row."""
     places = [sorted(word.start for line in side.lines for one in line for word in one.words) for side in (left, right)]
     if not (places[0][-1] < places[1][0] or places[1][-1] < places[0][0]):

@@ -114,7 +114,7 @@ def open_table(items: Sequence[Line | Table], headed: Headed, sheet: Sheet) -> O
         if headed.goes_on
         else _is_bold(table, range(headed.heads), range(headed.heads, table.rows), sheet),
         running=tuple(
-            _skeleton(line.text) for line in items[:place] if isinstance(line, Line) and _in_head(line, sheet)
+            _without_digits(line.text) for line in items[:place] if isinstance(line, Line) and _in_head(line, sheet)
         ),
     )
 
@@ -162,7 +162,7 @@ def with_loose_rows(items: Sequence[Line | Table], before: OpenTable | None, she
     found = list(items)
     if before is None or before.worded or sheet.height <= 0:
         return found
-    first = next((n for n, item in enumerate(items) if not _is_furniture(item, before, sheet)), len(items))
+    first = next((n for n, item in enumerate(items) if not _is_running_or_note(item, before, sheet)), len(items))
     rows: list[Line] = []
     for item in items[first : first + _MOST_LOOSE]:
         if not isinstance(item, Line) or _slots(item, before) is None:
@@ -201,13 +201,13 @@ def _slot(one: Segment, before: OpenTable) -> int | None:
     return over[0] if len(over) == 1 else None
 
 
-def _is_furniture(item: Line | Table, before: OpenTable, sheet: Sheet) -> bool:
+def _is_running_or_note(item: Line | Table, before: OpenTable, sheet: Sheet) -> bool:
     """Whether a line at the top of a page is not a row: a running header, or a note that the table continues."""
     if not isinstance(item, Line):
         return False
     if _CONTINUED.search(item.text) or item.base < EDGE * sheet.height:
         return True
-    return _in_head(item, sheet) and (_skeleton(item.text) in before.running or is_number(item.text))
+    return _in_head(item, sheet) and (_without_digits(item.text) in before.running or is_number(item.text))
 
 
 def _may_stand_above(above: Sequence[Line], before: OpenTable, sheet: Sheet) -> bool:
@@ -218,7 +218,7 @@ def _may_stand_above(above: Sequence[Line], before: OpenTable, sheet: Sheet) -> 
             continue
         if not _in_head(line, sheet) or _CAPTION.match(text):
             return False
-        if before.worded and _skeleton(text) not in before.running and not is_number(text):
+        if before.worded and _without_digits(text) not in before.running and not is_number(text):
             return False
     return True
 
@@ -232,7 +232,7 @@ def _in_head(item: Line | Table, sheet: Sheet) -> bool:
     return isinstance(item, Line) and item.base <= _MARGIN * sheet.height
 
 
-def _skeleton(text: str) -> str:
+def _without_digits(text: str) -> str:
     return " ".join(_DIGITS.sub("", text).split())
 
 
