@@ -1,4 +1,4 @@
-"""What is in an index: documents are added, read on, listed, removed, checked and repaired.
+"""The documents of an index: adding, reading the rest, listing, removing, checking and repairing.
 
 Listing and checking load neither torch nor a model.
 """
@@ -63,7 +63,7 @@ class Contents(OpenIndex):
         keep_source: bool | None = None,
         **reading: Unpack[ReadKeywords],
     ) -> AddedDocument:
-        """Read, encode and store a document; returns at once if it is there already and completely read.
+        """Read, encode and store a document; returns at once if it exists already and is completely read.
 
         Args:
             source: path, fsspec URL, bytes, open binary file, or a ``Document``.
@@ -100,9 +100,9 @@ class Contents(OpenIndex):
             DocumentError: the file cannot be read; says why.
             StoreError: ``replace=True``, and the same content is there under another name.
             DiskBudgetError: it would exceed the budget; nothing is encoded.
-            DiskFullError: the disk is full; what was there stays.
-            IndexLockedError: another process goes on writing.
-            InterruptedIngestion: Ctrl-C; adding again goes on from there.
+            DiskFullError: the disk is full; existing data stay.
+            IndexLockedError: another process keeps writing.
+            InterruptedIngestion: Ctrl-C; adding again continues from there.
         """
         from sharedllm_docs.documents.document import Document, check_metadata
         from sharedllm_docs.index.additions import Addition
@@ -174,7 +174,7 @@ class Contents(OpenIndex):
         return add_all(self, sources, recursive=recursive, ignored=ignored, each=each, options=options)
 
     async def aadd(self, source: Source, **options: Unpack[AddOptions]) -> AddedDocument:
-        """``add`` in a thread, so that the event loop goes on."""
+        """``add`` in a thread, so that the event loop continues."""
         return await to_thread(lambda: self.add(source, **options))
 
     def read(
@@ -268,7 +268,7 @@ class Contents(OpenIndex):
         A document whose manifest is damaged can be removed too, by its key, or by its name if that can still be read.
 
         Returns:
-            The document as it was. Of one with a damaged manifest only the key is sure, and perhaps the name; the
+            The document as it was. If its manifest is damaged, only the key is certain, and possibly the name; the
             counts are 0 and the texts empty.
 
         Raises:
@@ -313,7 +313,7 @@ class Contents(OpenIndex):
         """Encode damaged chunks again, of one document or of all; returns their number.
 
         Raises:
-            DamagedIndexError: a manifest, text or vectors file is damaged, which encoding cannot mend; names it.
+            DamagedIndexError: a manifest, text or vectors file is damaged, which encoding cannot repair; names it.
         """
         from sharedllm_docs.index.ingest import repair
 
@@ -328,11 +328,11 @@ class Contents(OpenIndex):
 
 
 def _is_file(source: Source, name: str | None) -> bool:
-    """Whether a source stands for one file, of which an older version may be there: not so bytes without a name."""
+    """Whether a source is one file, of which an older version may exist; bytes without a name are not."""
     from sharedllm_docs.documents.document import Document
 
     return not isinstance(source, Document) and (name is not None or not isinstance(source, bytes))
 
 
 def _ignore(_progress: Progress) -> None:
-    """Take a report and do nothing."""
+    """Ignore a report."""

@@ -1,7 +1,7 @@
 """Ingestion: a file becomes a document of the index. Read, tokenise, encode chunk by chunk, embed leaves, commit.
 
-Every chunk is stored as soon as it is encoded and found again by its content, so an interrupted ingestion goes on
-where it stopped and an edited document encodes only the chunks whose tokens changed.
+Every chunk is stored as soon as it is encoded and found again by its content, so an interrupted ingestion
+continues where it stopped, and of an edited document only the chunks whose tokens changed are encoded.
 """
 
 from __future__ import annotations
@@ -104,9 +104,9 @@ class Ingestion:
     Args:
         llm: the model; its lock is held while a batch is encoded.
         document: as read.
-        report: told of progress.
-        kept: what is to become of the file that it was read from.
-        fingerprint: of the index, which knows the tenant; None for the model's own.
+        report: called with progress.
+        kept: whether and how the file that it was read from is kept.
+        fingerprint: of the index, which includes the tenant; None for the model's own.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Ingestion:
         )
 
     def missing_bytes(self, writer: IndexWriter, *, shards: bool = True) -> int:
-        """Bytes still to be written: the estimate less the shards that are there, or without any shards."""
+        """Bytes still to be written: the estimate minus the existing shards, or without any shards."""
         estimate = self.estimate()
         if not shards:
             return estimate.total - sum(estimate.chunk_bytes)
@@ -169,13 +169,13 @@ class Ingestion:
         return ids
 
     def run(self, writer: IndexWriter, *, encode: bool = True, embed: bool = True) -> Ingested:
-        """Encode what is not there yet and commit.
+        """Encode the missing chunks and commit.
 
         Args:
             writer: of the index.
-            encode: False leaves the chunks that are not there to be read later; the document can be asked all the same.
-            embed: False leaves the vectors of leaves, too, where there are more than a question waits for, and chunks
-                are left.
+            encode: False leaves missing chunks to be read later; questions can be asked all the same.
+            embed: False leaves the vectors of leaves for later as well, if chunks are left and there are more leaves
+                than a question waits for.
 
         Raises:
             InterruptedIngestion: Ctrl-C; what was encoded is kept.
@@ -214,12 +214,12 @@ class Ingestion:
         )
 
     def prepare(self) -> None:
-        """Do before the lock is taken what needs no store; nothing here, since encoding needs it on the way."""
+        """Work that needs no lock, done before it is taken; nothing here, because encoding stores chunks as it goes."""
 
     # -- steps ------------------------------------------------------------------------------------------------------
 
     def _find_chunks(self, writer: IndexWriter, records: dict[int, ChunkRecord]) -> NDArray[np.float32] | None:
-        """Fill ``records`` without encoding; returns the node vectors only if all chunks are there."""
+        """Fill ``records`` without encoding; returns the node vectors only if all chunks exist."""
         for chunk, key in zip(self.chunks, self.keys, strict=True):
             rows = RowLayout(ContextTree(self.llm.profile, len(chunk))).num_rows
             found = writer.find_chunk(chunk, key)
@@ -302,7 +302,7 @@ def leaf_vectors(
 def repair(
     llm: SharedLLM, prepared: PreparedDocument, damaged: Sequence[int], writer: IndexWriter, report: Report
 ) -> int:
-    """Encode the chunks with these indices again and put their shards in place of the damaged ones.
+    """Encode the chunks with these indices again and replace their damaged shards.
 
     Returns:
         The number of chunks encoded.

@@ -1,4 +1,4 @@
-"""Documents of a store, chosen and made ready for questions, and kept ready between them."""
+"""Documents of a store: chosen for a question, prepared for it, and kept in memory for the next one."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 READY = 256
-"""Documents that are kept ready of very many."""
+"""Number of documents that are kept in memory, of an index with very many."""
 SEARCHERS = 8
-"""Choices of documents whose search stays ready: several users ask different ones in turn."""
+"""Number of sets of documents whose searcher is kept: several users may ask about different sets in turn."""
 
 
 class Library:
-    """What questions share: prepared documents, and the searcher over those that the last question searched.
+    """What questions share: prepared documents, and the searchers over the documents of the last questions.
 
     Args:
         store: the store of the index.
@@ -77,7 +77,7 @@ class Library:
         )
 
     def searcher(self, records: Sequence[DocumentRecord], profile: Profile) -> Searcher:
-        """What searches these documents; kept for the next question over the same ones, as are a few others."""
+        """The searcher over these documents; kept for the next question about the same ones, as are a few others."""
         from sharedllm_docs.retrieval.searcher import Searcher
 
         if is_large(records):
@@ -85,7 +85,7 @@ class Library:
         self._store.prefetch([record for record in records if record.key not in self._prepared])
         prepared = [self.prepared(record) for record in records]
         same = tuple(map(id, prepared))
-        found = self._searchers.pop(same, None)  # it holds its documents, so no other has their ids
+        found = self._searchers.pop(same, None)  # it keeps its documents alive, so no other objects have their ids
         if found is None:
             partly = any(len(document.missing) for document in prepared)
             found = Searcher(prepared, profile, embed=self._embed if partly else None)
@@ -99,7 +99,7 @@ class Library:
             kept.popitem(last=False)
 
     def _large(self, records: Sequence[DocumentRecord], profile: Profile) -> Searcher:
-        """What searches very many documents, of which only those are made ready that a question needs."""
+        """The searcher over very many documents, which prepares only those that a question needs."""
         from sharedllm_docs.retrieval.large import LargeSearcher
         from sharedllm_docs.retrieval.segments import SegmentedIndex
 
@@ -125,7 +125,7 @@ class Library:
         return LargeSearcher(len(records), index, prepare, profile, self._embed)
 
     def _few(self, key: str) -> None:
-        """Keep the documents that were asked for last; the others are made ready again when they are needed."""
+        """Keep the documents that were used last; the others are prepared again when they are needed."""
         last = self._prepared.pop(key, None)
         if last is not None:
             self._prepared[key] = last
@@ -175,7 +175,7 @@ class Library:
         return made
 
     def by_key(self, key: str) -> PreparedDocument:
-        """A document by its whole key, from memory where it is prepared already (it may be removed meanwhile)."""
+        """A document by its whole key, from memory if it is already prepared (it may have been removed meanwhile)."""
         return self._prepared.get(key) or self.prepared(self._store.get(key))
 
     def forget(self, key: str) -> None:
@@ -204,7 +204,7 @@ class Library:
 
 
 def boxes_missing(record: DocumentRecord) -> BoxesMissingError:
-    """The error for a document whose text has no places on pages."""
+    """The error for a document without boxes."""
     if record.reader in PLACING_READERS:
         return BoxesMissingError(
             f"It is not known where the text of {record.name} stands on its pages: an earlier version read it.",

@@ -28,14 +28,14 @@ Measured: docs/log.md (vectors when they are needed)."""
 DENSE_WEIGHT = 0.7
 """Weight of the dense score in the fused one. Measured: docs/log.md (candidates)."""
 OTHER_DENSE_WEIGHT = 0.2
-"""The same for questions that are not in English, which the default embedder alone knows. Measured: docs/log.md
-(languages)."""
+"""The same for questions in other languages than English, the only one that the default embedder knows. Measured:
+docs/log.md (languages)."""
 STANDS_OUT = 1.3
 """A leaf whose BM25 score is this many times that of any other ranks second at least: unlike its vector, its words
-are not diluted by the rest of its text. Measured: docs/log.md (words that stand out)."""
+are not diluted by the rest of its text. Measured: docs/log.md (leaves that stand out by BM25)."""
 NAMED_RELEVANCE = 0.5
-"""Minimum relevance if such a leaf holds all words of the question: a cosine below the floor does not outweigh that.
-Measured: docs/log.md (words that stand out and the floor)."""
+"""Minimum relevance if such a leaf contains all words of the question: then a cosine below the floor does not matter.
+Measured: docs/log.md (leaves that stand out by BM25, and the relevance floor)."""
 
 
 def passage(text: str, title: str) -> str:
@@ -51,10 +51,10 @@ class LeafScores:
         fused: [leaves], the score to rank by; higher is more relevant.
         dense: [leaves], cosine of question and leaf.
         lexical: [leaves], BM25.
-        named: True if the words of one leaf stand out and it holds all words of the question.
-        weights: how much each term of the question tells, by the share of leaves that hold it (inverse document
-            frequency); a term that no leaf holds tells most.
-        unknown: terms of the question that no leaf holds.
+        named: True if one leaf stands out by BM25 and contains all words of the question.
+        weights: inverse document frequency of each term of the question among the leaves; highest for a term that no
+            leaf contains.
+        unknown: terms of the question that no leaf contains.
     """
 
     fused: NDArray[np.float32]
@@ -101,7 +101,7 @@ class LeafIndex:
     def _bm25(self) -> Any:
         import bm25s
 
-        # the title counts twice: it names the subject, which the passage itself often does not repeat
+        # the title counts twice: it names the subject, which the passage itself often does not mention again
         vocabulary = Vocabulary()
         nothing = [vocabulary.setdefault(_NO_TERM, 0)]
         pairs = zip(self.texts, self.titles, strict=True)
@@ -153,7 +153,7 @@ class LeafIndex:
                 self._missing[wanted] = False
 
     def _weights(self, question: str) -> tuple[dict[str, float], frozenset[str]]:
-        """Inverse document frequency of the question's terms, as BM25 has it, and the terms that no leaf holds."""
+        """Inverse document frequency of the question's terms, as in BM25, and the terms that no leaf contains."""
         known: Mapping[str, int] = self._bm25.vocab_dict
         holders = {term: self._holders[known[term]] if term in known else 0 for term in terms(question)}
         total = len(self.texts)
@@ -170,12 +170,12 @@ class LeafIndex:
 def fused_scores(
     dense: NDArray[np.float32], lexical: NDArray[np.float32], repeats: NDArray[np.bool_], english: bool
 ) -> tuple[NDArray[np.float32], int | None]:
-    """The scores to rank by, and the leaf whose words stand out, if there is one.
+    """The scores to rank by, and the leaf that stands out by BM25, if there is one.
 
     Args:
         dense: [leaves], cosine of question and leaf.
         lexical: [leaves], BM25.
-        repeats: [leaves], whether an earlier leaf says the same.
+        repeats: [leaves], whether an earlier leaf has the same text.
         english: whether the question is in English.
     """
     weight = DENSE_WEIGHT if english or not lexical.any() else OTHER_DENSE_WEIGHT
@@ -188,7 +188,7 @@ def fused_scores(
 
 
 def _outstanding(lexical: NDArray[np.float32], repeats: NDArray[np.bool_]) -> int | None:
-    """The leaf whose words stand out (``STANDS_OUT``), repeated leaves aside; None if there is none."""
+    """The leaf that stands out by BM25 (``STANDS_OUT``), apart from repeated leaves; None if there is none."""
     own = np.where(repeats, 0.0, lexical)
     if not len(own):
         return None
