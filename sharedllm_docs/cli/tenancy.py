@@ -36,8 +36,9 @@ SaltFileOption = Annotated[
     str | None,
     option("--salt-file", "FILE", "File with the tenant's salt; - asks for it.", f"{SALT_VARIABLE}, else asked for"),
 ]
-BareSaltOption = Annotated[str | None, typer.Option("--salt", metavar="TEXT", hidden=True)]
-"""There only to say what to use in its place."""
+BareSaltOption = Annotated[
+    str | None, typer.Option("--salt", metavar="TEXT", hidden=True, help="Refused: use --salt-file in its place.")
+]
 
 
 @dataclass(frozen=True)
@@ -99,6 +100,8 @@ def salt_of(tenant: str | None, file: str | None, bare: str | None = None, *, as
             "--salt would show the secret to everyone who lists the processes, and keep it in the shell's history.",
             remedy=f"Use --salt-file FILE (- asks for the salt), or set {SALT_VARIABLE}.",
         )
+    if tenant is None and file is None:
+        return None
     from sharedllm_docs.store.tenants import checked_name, checked_salt, salt_in_file
 
     name = checked_name(tenant) if tenant is not None else ""
