@@ -162,7 +162,9 @@ def lines(folder: Path) -> int:
     return len(report.read_text(encoding="utf-8").splitlines()) if report.exists() else 0
 
 
-def check(folder: Path, options: dict[str, Any], told: dict[str, Any], documents: int) -> tuple[dict[str, Any], list[str]]:
+def check(
+    folder: Path, options: dict[str, Any], told: dict[str, Any], documents: int
+) -> tuple[dict[str, Any], list[str]]:
     """What came of it, and what is not as it should be."""
     from sharedllm_docs import Index
     from tests.ray_poison import POISON
@@ -208,7 +210,14 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     seconds = time.monotonic() - begun
     found, wrong = check(folder, options, told, given.documents)
     deaths = {"workers killed": hunt.worker_deaths, "drivers killed": hunt.driver_deaths}
-    return {"files": given.documents + given.copies + 1, **deaths, "seconds": round(seconds), **found, **told, "wrong": wrong}
+    return {
+        "files": given.documents + given.copies + 1,
+        **deaths,
+        "seconds": round(seconds),
+        **found,
+        **told,
+        "wrong": wrong,
+    }
 
 
 def main() -> int:
