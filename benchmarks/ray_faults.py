@@ -18,6 +18,7 @@ import random
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from pathlib import Path
@@ -62,22 +63,22 @@ def options_of(folder: Path) -> dict[str, Any]:
     return {**model, "profile": tiny_profile()}
 
 
-def drive(folder: Path, workers: int) -> None:
+def drive(folder: Path, given: argparse.Namespace) -> None:
     """The driver: reads all files with Ray, and prints what became of them."""
     import ray
 
     from sharedllm_docs.distributed import ingest, ingestion
     from tests import ray_poison
 
-    ingestion.BATCH_BYTES = BATCH_BYTES
+    ingestion.BATCH_BYTES, ingestion.RETRIES, ingestion.PASSES = BATCH_BYTES, given.retries, given.passes
     os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 (Ray spells it so)
     ray.init(
-        num_cpus=workers,
+        num_cpus=given.workers,
         include_dashboard=False,
         log_to_driver=False,
         object_store_memory=100 << 20,
         _node_ip_address="127.0.0.1",
-        _temp_dir=str(folder / "ray"),
+        _temp_dir=given.ray_folder,
         runtime_env={"worker_process_setup_hook": ray_poison.setup, "env_vars": {"OMP_NUM_THREADS": "1"}},
     )
     report = ingest([folder / "in"], folder / "index", split_chunks=16, report=folder / "report.jsonl")
@@ -90,16 +91,15 @@ def drive(folder: Path, workers: int) -> None:
 class Hunt:
     """A driver, its descendants, and what kills them."""
 
-    def __init__(self, folder: Path, workers: int, chance: random.Random) -> None:
-        self.folder, self.workers, self.chance = folder, workers, chance
+    def __init__(self, folder: Path, options: list[str], chance: random.Random) -> None:
+        self.folder, self.options, self.chance = folder, options, chance
         self.worker_deaths = self.driver_deaths = 0
 
     def drive(self, worker_kills: int, *, to_the_end: bool, pause: float) -> dict[str, Any] | None:
         """Start a driver and kill its workers; what it told, or None if it was killed too."""
         import psutil
 
-        command = [sys.executable, "-m", "benchmarks.ray_faults", "drive", "--folder", str(self.folder)]
-        command += ["--workers", str(self.workers)]
+        command = [sys.executable, "-m", "benchmarks.ray_faults", "drive", "--folder", str(self.folder), *self.options]
         with (self.folder / "driver.log").open("a", encoding="utf-8") as log:
             driver = subprocess.Popen(
                 command, cwd=ROOT, stdout=subprocess.PIPE, stderr=log, text=True, start_new_session=True
@@ -107,7 +107,7 @@ class Hunt:
         family: dict[int, Any] = {}
         before, killed = lines(self.folder), 0
         # the driver dies when it has read some files, but not all
-        last = before + self.chance.randrange(20, 20 + max(self.left() // 2, 1))
+        last = before + self.chance.randrange(5, 6 + max(self.left() // 2, 1))
         try:
             while driver.poll() is None:
                 time.sleep(self.chance.uniform(0.5, 1.5) * pause)
@@ -199,13 +199,18 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     folder = Path(given.folder).resolve()
     options = make(folder, given.documents, given.copies)
     Index.open_or_create(folder / "index", **options)
-    hunt, begun = Hunt(folder, given.workers, random.Random(given.seed)), time.monotonic()
+    begun = time.monotonic()
     each = -(-given.worker_kills // (given.driver_kills + 1))
     told = None
-    for number in range(given.driver_kills + 1):
-        told = hunt.drive(each, to_the_end=number == given.driver_kills, pause=given.pause)
-        if told is not None:
-            break
+    with tempfile.TemporaryDirectory(
+        prefix="ray-", ignore_cleanup_errors=True
+    ) as temporary:  # sockets need short names
+        own = {"workers": given.workers, "retries": given.retries, "passes": given.passes, "ray-folder": temporary}
+        hunt = Hunt(folder, [f"--{name}={value}" for name, value in own.items()], random.Random(given.seed))
+        for number in range(given.driver_kills + 1):
+            told = hunt.drive(each, to_the_end=number == given.driver_kills, pause=given.pause)
+            if told is not None:
+                break
     assert told is not None
     seconds = time.monotonic() - begun
     found, wrong = check(folder, options, told, given.documents)
@@ -230,12 +235,15 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--worker-kills", type=int, default=20)
     parser.add_argument("--driver-kills", type=int, default=3)
+    parser.add_argument("--retries", type=int, default=3, help="of a batch whose worker died")
+    parser.add_argument("--passes", type=int, default=2, help="of a file alone, after that")
+    parser.add_argument("--ray-folder", help="of the driver")
     parser.add_argument("--pause", type=float, default=6.0, help="seconds between two kills, about")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     os.environ["SHAREDLLM_DOCS_PROCESS"] = "own"
     if given.command == "drive":
-        drive(Path(given.folder), given.workers)
+        drive(Path(given.folder), given)
         return 0
     found = run(given)
     print(json.dumps(found, indent=2))
