@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import socket
 
     from sharedllm_docs.cli.screen import Screen
+    from sharedllm_docs.cli.tenancy import Place
     from sharedllm_docs.documents.readers.options import ReadOptions
     from sharedllm_docs.index.index import Index
 
@@ -46,14 +47,14 @@ class Stay(NamedTuple):
     seconds: float | None
 
 
-def stay_of(options: StayOptions, screen: Screen) -> Stay | None:
+def stay_of(options: StayOptions, screen: Screen, place: Place) -> Stay | None:
     """What a command does about a process that stays; None where it has nothing to do with one.
 
     On a terminal it uses one and starts one. Elsewhere it uses one that runs. ``--debug`` shows tracebacks, which are
     those of this process.
 
     Raises:
-        ConfigError: a time that is none, or both options at once.
+        ConfigError: a time that is none, both options at once, or a tenant for whom a process should stay.
     """
     if options.no_stay:
         if options.stay is not None:
@@ -63,6 +64,9 @@ def stay_of(options: StayOptions, screen: Screen) -> Stay | None:
         ("--stay", options.stay) if options.stay is not None else (STAY_VARIABLE, os.environ.get(STAY_VARIABLE))
     )
     seconds = parse_duration(text, name) if text else None
+    if options.stay is not None and seconds and place.tenant is not None:
+        why = "no process keeps a tenant's salt"
+        raise ConfigError(f"--stay cannot apply with --tenant: {why}.", remedy="Leave it out.")
     if seconds == 0 or screen.debug:
         return None
     return Stay(start=seconds is not None or sys.stdout.isatty(), seconds=seconds)
