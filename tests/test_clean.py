@@ -129,7 +129,7 @@ def test_join_keeps_the_line_count_and_punctuation() -> None:
     "text",
     [
         *("a -\nb", "x <- y --\nz", "rule -----\nbelow", "end-\n\nnew", "- item-\n- item", "word--\nnext"),
-        *("Balance 1.204,50-\nCarried over", "was 1.1-\n3. Share", "Result | 2024: 12-\n2. Other income"),  # minus signs
+        *("Balance 1.204,50-\nCarried over", "was 1.1-\n3. Share", "Result | 2024: 12-\n2. Other income"),
     ],
 )
 def test_what_is_no_broken_word(text: str) -> None:

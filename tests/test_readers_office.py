@@ -743,3 +743,61 @@ def test_a_missing_package_is_named_with_the_remedy(name: str, package: str, mon
     monkeypatch.setitem(__import__("sys").modules, package, None)
     with pytest.raises(MissingExtraError, match=r"pip install 'sharedllm-docs\[office\]'"):
         read(data, name)
+
+
+STATEMENT_ROWS = [
+    *(["", "2024", "2023"], ["Revenue", "", ""], ["Ships", "1,204", "1,100"], ["Ports", "(88)", "-"]),
+    *(["Expenses", "", ""], ["Ships", "(700)", "(650)"], ["Total", "416", "450"]),
+]
+
+
+def test_docx_and_pptx_rows_bring_the_heading_that_holds_for_them() -> None:
+    package = docx.Document()
+    table = package.add_table(len(STATEMENT_ROWS), 3)
+    deck = pptx.Presentation()
+    frame = deck.slides.add_slide(deck.slide_layouts[6]).shapes.add_table(
+        len(STATEMENT_ROWS), 3, 0, 0, 4000000, 2000000
+    )
+    for grid in (table, frame.table):
+        for row, cells in enumerate(STATEMENT_ROWS):
+            for column, text in enumerate(cells):
+                grid.cell(row, column).text = text
+    for name, made in (("a.docx", package), ("a.pptx", deck)):
+        held = io.BytesIO()
+        made.save(held)
+        text = read_document(held.getvalue(), name=name).text
+        assert "Revenue: Ships | 2024: 1,204 | 2023: 1,100\nRevenue: Ports | 2024: (88) | 2023: -" in text
+        assert "Expenses: Ships | 2024: (700) | 2023: (650)\nTotal | 2024: 416" in text
+
+
+def test_xlsx_lists_side_by_side_are_lists_of_their_own() -> None:
+    book = openpyxl.Workbook()
+    for row in ([*"ab", None, *"cd"], ["Apple", 3, None, "Heron", 5], ["Pear", 4, None, "Tern", 6]):
+        book.active.append(row)
+    words = book.create_sheet("words")
+    for row in (
+        ["Alice", "Oslo", None, "Bob", "Bergen"],
+        ["Carl", "Moss", None, "Dora", "Voss"],
+        ["Eve", "Alta", None, "Finn", "Bodo"],
+    ):
+        words.append(row)
+    form = book.create_sheet("form")
+    for row in (["Invoice", "4711"], ["Date", "6 May"], ["Customer", "Northwind"]):
+        form.append(row)
+    held = io.BytesIO()
+    book.save(held)
+    document = read_document(held.getvalue(), name="lists.xlsx")
+    assert "Apple | b: 3\nPear | b: 4" in document.pages[0].text
+    assert "Heron | d: 5\nTern | d: 6" in document.pages[0].text
+    assert "Carl | Moss" in document.pages[1].text
+    assert "Bob | Bergen\nDora | Voss\nFinn | Bodo" in document.pages[1].text
+    assert "Customer | Northwind" in document.pages[2].text
+
+
+def test_xlsx_columns_of_figures_set_apart_stay_in_their_row() -> None:
+    book = openpyxl.Workbook()
+    for row in (["", "2024", None, "2023"], ["Ships", 36, None, 35], ["Staff", 12, None, 11]):
+        book.active.append(row)
+    held = io.BytesIO()
+    book.save(held)
+    assert "Staff | 2024: 12 | 2023: 11" in read_document(held.getvalue(), name="a.xlsx").text

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sharedllm_docs.documents.cleaning import clean_characters, limit_blank_lines, lower, raised_behind, roman
 from sharedllm_docs.documents.document import Section
 from sharedllm_docs.documents.readers.html_tables import table_lines
-from sharedllm_docs.documents.tables import without_marks
+from sharedllm_docs.documents.tables import title_above, without_marks
 
 if TYPE_CHECKING:
     from bs4 import Tag
@@ -147,13 +147,24 @@ class _Builder:
             pictures.extend(one for one in blocks if one.text.startswith("Picture: "))
             return " ".join(one.text for one in blocks if not one.text.startswith("Picture: "))
 
-        lines = table_lines(tag, text_of, _is_left_out)
+        self.flush()
+        lines = table_lines(tag, text_of, _is_left_out, title_above(self._above()))
         if lines is None:
             return False
-        self.flush()
         self.blocks += [Block(line, 0, f"table-{id(tag)}") for line in lines]
         self.blocks += pictures
         return True
+
+    def _above(self) -> list[str]:
+        """The paragraphs in front of what follows, from the last heading on."""
+        found: list[str] = []
+        for block in reversed(self.blocks[-4:]):
+            if block.group:
+                break
+            found.insert(0, block.text)
+            if block.level:
+                break
+        return found
 
     def close(self, tag: Tag) -> None:
         name = tag.name

@@ -23,7 +23,7 @@ from sharedllm_docs.documents.readers.packed import missing_extra, opened_archiv
 from sharedllm_docs.documents.readers.pictures import Pictures
 from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import Source
-from sharedllm_docs.documents.tables import head_rows, join_heads, split_header, table_rows
+from sharedllm_docs.documents.tables import head_rows, join_heads, outer_labels, split_header, table_rows
 from sharedllm_docs.errors import DamagedDocumentError
 
 _SHORT_PAGE = 2400  # characters up to which text between two breaks surely fits a page
@@ -408,7 +408,7 @@ class _Story:
         if not 0 < heads < len(grid) and grid[0] != spread[0]:  # a cell over several columns names each of them
             heads = head_rows(spread)
         header, rows = (join_heads(spread[:heads]), grid[heads:]) if 0 < heads < len(grid) else split_header(grid)
-        self.flow.add_lines(table_rows(header, rows))
+        self.flow.add_lines(table_rows(header, rows, self.flow.title_above(), outer_labels(rows)))
 
     def _cells(self, row: Any, above: dict[int, str], depth: int) -> tuple[list[str], list[str]]:
         """The cells of a row, those over several columns in the first of them; and in each of them."""

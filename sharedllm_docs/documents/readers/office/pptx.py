@@ -17,7 +17,7 @@ from sharedllm_docs.documents.readers.packed import missing_extra, opened_archiv
 from sharedllm_docs.documents.readers.pictures import Pictures
 from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import Source
-from sharedllm_docs.documents.tables import split_header, table_rows
+from sharedllm_docs.documents.tables import outer_labels, split_header, table_rows
 from sharedllm_docs.errors import DamagedDocumentError
 
 _MAX_DEPTH = 30
@@ -182,7 +182,7 @@ class _Slide:
                     cells.append(_text(cell.text_frame))
             grid.append(cells)
         header, rows = (grid[0], grid[1:]) if table.first_row and len(grid) > 1 else split_header(grid)
-        self.flow.add_lines(table_rows(header, rows))
+        self.flow.add_lines(table_rows(header, rows, self.flow.title_above(), outer_labels(rows)))
 
     def _chart(self, chart: Any) -> None:
         """A chart's title, and its values as a table."""

@@ -168,7 +168,7 @@ class _Sheet:
         self.shape = self._look()
         name = _name(self.sheet, self.number)
         self.flow.add(name, level=1)
-        add_sheet(self.flow, self._rows(), name)
+        add_sheet(self.flow, self._rows(), name, laid_out=True)
         for text in (*self._notes(), *self._drawings()):
             self.flow.add(text)
         issues = []
