@@ -801,3 +801,81 @@ def test_xlsx_columns_of_figures_set_apart_stay_in_their_row() -> None:
     held = io.BytesIO()
     book.save(held)
     assert "Staff | 2024: 12 | 2023: 11" in read_document(held.getvalue(), name="a.xlsx").text
+
+
+WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+
+
+def _form_run(data: str) -> str:
+    field = '<w:r><w:fldChar w:fldCharType="begin">{}</w:fldChar></w:r>'
+    return field.format(f"<w:ffData>{data}</w:ffData>") + '<w:r><w:fldChar w:fldCharType="end"/></w:r>'
+
+
+@pytest.mark.parametrize(
+    ("runs", "shown"),
+    [
+        (_form_run('<w:checkBox><w:default w:val="0"/><w:checked/></w:checkBox>'), "[x]"),
+        (_form_run('<w:checkBox><w:default w:val="1"/><w:checked w:val="0"/></w:checkBox>'), "[ ]"),
+        (_form_run('<w:checkBox><w:default w:val="1"/></w:checkBox>'), "[x]"),
+        (_form_run('<w:ddList><w:result w:val="1"/><w:listEntry w:val="A"/><w:listEntry w:val="B"/></w:ddList>'), "B"),
+        (_form_run('<w:ddList><w:listEntry w:val="One"/><w:listEntry w:val="Two"/></w:ddList>'), "One"),
+        ("<w:r><w:ruby><w:rt><w:r><w:t>kan</w:t></w:r></w:rt><w:rubyBase><w:r><w:t>漢</w:t></w:r></w:rubyBase></w:ruby></w:r>",
+         "漢 (kan)"),
+    ],
+)  # fmt: skip
+def test_docx_fields_of_forms_and_readings_are_read(runs: str, shown: str) -> None:
+    package = docx.Document()
+    from docx.oxml import parse_xml
+
+    package.add_paragraph("Pets:")._p.append(parse_xml(f'<w:hyperlink xmlns:w="{WORD}">{runs}</w:hyperlink>'))
+    held = io.BytesIO()
+    package.save(held)
+    assert read_document(held.getvalue(), name="form.docx").text == f"Pets:{shown}"
+
+
+def test_docx_text_hidden_by_a_style_is_left_out_and_told() -> None:
+    from docx.oxml import OxmlElement
+
+    package = docx.Document()
+    for name, kind, base in (("Ghost", 1, None), ("Later", 1, "Ghost"), ("Faint", 2, None)):
+        style = package.styles.add_style(name, kind)
+        if base:
+            style.base_style = package.styles[base]
+        else:
+            style.element.get_or_add_rPr().append(OxmlElement("w:vanish"))
+    package.add_paragraph("hidden one", style="Ghost")
+    package.add_paragraph("hidden two", style="Later")
+    package.add_paragraph("Seen").add_run(" hidden three", style="Faint")
+    held = io.BytesIO()
+    package.save(held)
+    with pytest.warns(DocumentWarning, match="3 run"):
+        assert read_document(held.getvalue(), name="a.docx").text == "Seen"
+
+
+def test_pptx_text_of_layouts_and_masters_is_read_once() -> None:
+    deck = pptx.Presentation()
+    blank = deck.slide_layouts[6]
+    for shapes, text in ((blank.shapes, "Strictly confidential"), (deck.slide_masters[0].shapes, "Grey Heron Ferries")):
+        box = deck.slides.add_slide(deck.slide_layouts[5]).shapes.add_textbox(0, 0, 900000, 900000)
+        box.text_frame.text = text
+        shapes._spTree.append(box._element)
+    bare = deck.slides.add_slide(blank)
+    bare.element.set("showMasterSp", "0")
+    deck.slides.add_slide(blank)
+    held = io.BytesIO()
+    deck.save(held)
+    pages = [page.text for page in read_document(held.getvalue(), name="a.pptx").pages]
+    assert pages == ["Grey Heron Ferries", "", "", "Strictly confidential"]
+
+
+def test_xlsx_headers_and_footers_of_printed_pages_are_read() -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "Dues"
+    sheet.append(["Berth", 7])
+    sheet.oddHeader.left.text, sheet.oddHeader.center.text = "Grey & Sons", "&A, unaudited"
+    sheet.oddFooter.center.text, sheet.oddFooter.right.text = "Page &P of &N", "EUR thousand"
+    held = io.BytesIO()
+    book.save(held)
+    text = read_document(held.getvalue(), name="a.xlsx").text
+    assert text.endswith("Page header: Grey & Sons | Dues, unaudited\n\nPage footer: EUR thousand")

@@ -49,7 +49,7 @@ class RtfReader:
     """Rich Text Format of Word and its kin."""
 
     name = "rtf"
-    version = "3"
+    version = "4"
     suffixes = (".rtf",)
     takes = frozenset({"encoding", "ocr"})
 
