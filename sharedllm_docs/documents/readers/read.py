@@ -29,7 +29,7 @@ from sharedllm_docs.documents.readers.source import Source, SourceLike, open_sou
 from sharedllm_docs.errors import DamagedDocumentError, DocumentWarning, EmptyDocumentError, SharedLLMError
 
 # Worth keeping with the document, not worth a warning.
-QUIET_CODES = frozenset({"blank-page", "outline-entry-lost", "pictures", "running-lines", "text-recognised"})
+QUIET_CODES = frozenset({"blank-page", "frames", "outline-entry-lost", "pictures", "running-lines", "text-recognised"})
 
 _DEFAULTS = ReadOptions()
 

@@ -27,7 +27,7 @@ class PdfReader:
     def version(self) -> str:
         """Own rules, cleaning rules and both libraries: any of them may change the text."""
         libraries = "+".join(f"{name}-{installed_version(name)}" for name in ("pypdfium2", "pypdf"))
-        return f"5+clean{CLEANING_VERSION}+{libraries}"
+        return f"6+clean{CLEANING_VERSION}+{libraries}"
 
     def sniff(self, head: bytes, name: str) -> bool:
         """The header may stand behind some junk, as PDF viewers allow."""
