@@ -124,8 +124,6 @@ def _read_rest(screen: Screen, index: Index, keys: Sequence[str], url: str) -> N
                 left = f"{info.unread_chunks:,} of {count_text(info.chunks, 'chunk')} of {info.name}"
                 screen.report(f"Reading the rest for later questions: {left}. Ctrl-C stops it, --no-read-on omits it")
                 read_on(screen, index, key)
-            else:
-                index.read(key)  # the vectors of its passages, where the answer needed few of them
     except (KeyboardInterrupt, InterruptedIngestion):
         names = ", ".join(info.name for info in map(index.document, keys) if info.unread_chunks)
         screen.note(
