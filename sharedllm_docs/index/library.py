@@ -135,12 +135,11 @@ class Library:
     def prepared(self, record: DocumentRecord) -> PreparedDocument:
         """A document with its leaves, trees and vectors, from memory unless its name or metadata changed since."""
         known = self._prepared.get(record.key)
-        if (
-            known is not None
-            and (known.document.metadata, known.document.name) == (record.metadata, record.name)
-            and (record.files["vectors"].sha256 == known.vectors_digest or not len(known.missing))
-        ):
-            return known
+        if known is not None and (known.document.metadata, known.document.name) == (record.metadata, record.name):
+            digest = record.files["vectors"].sha256
+            if digest == known.vectors_digest or not len(known.missing):
+                known.vectors_digest = digest  # what was added since is not needed here
+                return known
         made = self._made(record)
         self._prepared[record.key] = made
         return made

@@ -255,7 +255,8 @@ class Reading:
             told = report or (lambda _progress: None)
             work.embeddings = np.empty_like(stored)
             work.embedding = leaf_vectors(self._library.prepared(record), self._llm().embedder.encode, told)
-        work.tell()
+        else:
+            work.tell()
         return work
 
     def _embed(self, work: _Unfinished, lock: Callable[[], AbstractContextManager[Any]]) -> None:
@@ -266,6 +267,7 @@ class Reading:
             made = next(work.embedding, None)
             if made is None:
                 work.embedding = None
+                work.tell()
             else:
                 numbers, vectors = made
                 work.embeddings[numbers] = vectors
