@@ -152,7 +152,7 @@ def with_attachments(
     """Add the files inside a document, each under the document's name and its own.
 
     Args:
-        index: that holds the document.
+        index: that contains the document.
         source: path, URL or bytes of the document.
         added: the result of adding it.
         options: of reading; pages and passwords are the document's own.
@@ -242,7 +242,7 @@ def _changes(folders: Sequence[str | Path], recursive: bool, stop: Any) -> Itera
 
 
 def _names(folders: Sequence[str | Path], recursive: bool, ignored: bool) -> set[str]:
-    """Names of the documents that the folders may hold."""
+    """Names of the documents that the folders may contain."""
     found = found_files(folders, recursive=recursive, ignored=ignored)
     return {document_name(one.name) for one in found if isinstance(one, Found)}
 

@@ -50,7 +50,7 @@ class IndexHead:
         fingerprint: what the rows depend on.
         settings: JSON of the caller, used to open the index again with the same model.
         max_bytes: disk budget of the whole index, None without one.
-        max_documents: number of documents that it may hold, None without a bound.
+        max_documents: number of documents that it may contain, None without a bound.
         tenant: name of the tenant that it belongs to, None without one.
     """
 

@@ -199,7 +199,7 @@ class ObjectiveSettings:
         fill: tokens to which a group's chunks are filled with contexts (0 = ``chunk_tokens``).
         max_fed: maximum tokens of a group's question and answer together (0 = any): a batch is as wide as its longest.
         leaves: maximum leaves injected for a group's question, as selection takes the nearest ones.
-        fewest_leaves: minimum of them, where the chunks hold so many.
+        fewest_leaves: minimum of them, where the chunks contain so many.
         kinds: weight with which each kind of question is drawn in groups; empty: all questions alike.
         full_chunks: share of questions whose chunks are filled up with contexts of other documents.
         evidence: share of questions that quote the best leaf in the prompt.

@@ -118,7 +118,8 @@ class Trainee(nn.Module):
             profile,
             lower=self._halves["lower"],
             upper=self._halves["upper"],
-            blocks={layer: self.blocks[str(layer)] for layer in profile.injection_layers} if self.blocks else {},  # type: ignore[misc]
+            # type: ignore[misc]
+            blocks={layer: self.blocks[str(layer)] for layer in profile.injection_layers} if self.blocks else {},
             start_ids=self.start_ids,
             front_ids=self.front_ids,
             train_lower=bool(self.lower_lora),
@@ -188,7 +189,7 @@ class Trainee(nn.Module):
 
     @torch.no_grad()
     def start_from(self, adapter: Adapter) -> None:
-        """Begin with an adapter's weights; what it does not hold stays as it is.
+        """Begin with an adapter's weights; what it does not contain stays as it is.
 
         Raises:
             AdapterError: its low-rank changes have other ranks or places.
@@ -225,7 +226,7 @@ class Trainee(nn.Module):
             yield "lower", self.config.trained.lower_rank
 
     def _pairs(self, half: Half) -> Iterator[tuple[str, tuple[torch.Tensor, torch.Tensor]]]:
-        """Base weight name -> (A, B) as peft holds them."""
+        """Base weight name -> (A, B) as peft stores them."""
         for path, module in self._halves[half].model.named_modules():
             if hasattr(module, "lora_A"):
                 yield f"{path}.weight", (module.lora_A["default"].weight, module.lora_B["default"].weight)
@@ -266,7 +267,8 @@ def _new_block(base: Architecture, layer: int, gate: float) -> CrossAttention:
         "layernorm.weight": own.input_layernorm.weight,  # type: ignore[union-attr]
         "gate": torch.tensor(gate),
     }
-    block.load_state_dict({name: tensor.detach() for name, tensor in weights.items()})  # type: ignore[union-attr,operator]
+    # type: ignore[union-attr,operator]
+    block.load_state_dict({name: tensor.detach() for name, tensor in weights.items()})
     return block.to(base.device, torch.promote_types(base.dtype, torch.float32))
 
 

@@ -159,7 +159,7 @@ class ChatMessage(BaseModel):
         """The message as the model takes it.
 
         Raises:
-            UnsupportedParameterError: it holds something other than text.
+            UnsupportedParameterError: it contains something other than text.
         """
         where = f"messages.{position}"
         if self.role in ("tool", "function"):
