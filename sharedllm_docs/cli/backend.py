@@ -108,7 +108,9 @@ def _profile(options: ProfileOptions, model: Mapping[str, Any], url: str) -> Pro
     """The profile asked for: a name if no setting of it is changed, None if nothing was asked for."""
     changes = options.changes()
     if options.grain is not None and options.grain < 1:
-        raise ConfigError(f"--grain {options.grain} is no number of tokens a row.", remedy="Use --grain 1 or more.")
+        raise ConfigError(
+            f"--grain {options.grain} is not a number of tokens per row.", remedy="Use --grain 1 or more."
+        )
     if not changes and options.grain is None:
         return options.profile
     recorded = _recorded_profile(url)

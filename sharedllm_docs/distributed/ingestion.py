@@ -469,7 +469,7 @@ def _lines(path: str | os.PathLike[str] | None) -> Iterator[Callable[[FileReport
 def _checked(paths: Any) -> list[str | os.PathLike[str] | Document]:
     """What is to be read, as a list. Raises ConfigError for what is none, naming the first that cannot be read."""
     if isinstance(paths, (str, os.PathLike, Document)) or not isinstance(paths, Iterable):
-        raise ConfigError(f"paths={reprlib.repr(paths)} is no list.", remedy="Give a list, also of one.")
+        raise ConfigError(f"paths={reprlib.repr(paths)} is not a list.", remedy="Give a list, also of one.")
     found = list(paths)
     for place, one in enumerate(found):
         if not isinstance(one, (str, os.PathLike, Document)):

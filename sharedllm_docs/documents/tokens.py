@@ -90,6 +90,6 @@ def tokenize(
         if progress is not None:
             progress(index + 1, len(document.pages))
     if not document.text.strip() or not any(map(len, ids)):
-        raise EmptyDocumentError(f"{document.name} holds no text.", remedy="Give a document with words in it.")
+        raise EmptyDocumentError(f"{document.name} contains no text.", remedy="Give a document with words in it.")
     places = np.concatenate(spans)
     return DocumentTokens(np.concatenate(ids), places[:, 0].copy(), places[:, 1].copy())

@@ -213,7 +213,7 @@ def watch(
     """
     for folder in folders:
         if not Path(folder).is_dir():
-            raise ConfigError(f"{folder} is no folder.", remedy="Name a folder to watch.")
+            raise ConfigError(f"{folder} is not a folder.", remedy="Name a folder to watch.")
     changes = _changes(folders, recursive, stop)
     known = _names(folders, recursive, ignored)
     told(add_all(index, folders, recursive=recursive, ignored=ignored, each=None, options=options), ())

@@ -398,7 +398,7 @@ def decode_vectors(data: bytes) -> dict[str, NDArray[Any]]:
     arrays = decode_tensors(data)
     for name, array in arrays.items():
         if array.dtype not in (np.float32, np.float16) or array.ndim != 2 or not np.isfinite(array).all():
-            raise ValueError(f"the vectors {name!r} are no finite numbers")
+            raise ValueError(f"the vectors {name!r} are not all finite numbers")
     return arrays
 
 

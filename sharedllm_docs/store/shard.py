@@ -279,7 +279,9 @@ def check_block(block: Block, spec: TensorSpec, data: Buffer) -> None:
     if sha256_hex(data) != block.sha256.get(spec.name):
         raise ValueError(f"rows {block.start}..{block.end - 1} of {spec.name!r} do not match their checksum")
     if not all_finite(spec, data):
-        raise ValueError(f"rows {block.start}..{block.end - 1} of {spec.name!r} hold what is no finite number")
+        raise ValueError(
+            f"rows {block.start}..{block.end - 1} of {spec.name!r} contain a value that is not a finite number"
+        )
 
 
 def check_fixed(head: ShardHead, data: Buffer) -> None:
@@ -287,11 +289,11 @@ def check_fixed(head: ShardHead, data: Buffer) -> None:
     for spec in head.fixed_specs:
         start = head.starts[spec.name]
         if not all_finite(spec, data[start : start + spec.num_bytes]):
-            raise ValueError(f"{spec.name!r} holds what is no finite number")
+            raise ValueError(f"{spec.name!r} contains a value that is not a finite number")
         if spec.name == RANKS:
             stored = np.frombuffer(data[start : start + spec.num_bytes], spec.numpy_dtype)
             if not _is_order(stored[: head.ranked]) or (stored[head.ranked :] != -1).any():
-                raise ValueError(f"{RANKS!r} is no order of {head.ranked} tokens")
+                raise ValueError(f"{RANKS!r} is not an order of {head.ranked} tokens")
 
 
 def _is_order(ranks: NDArray[Any]) -> bool:
