@@ -6,6 +6,7 @@ Citations, boxes, streaming, progress and addresses are real. Skipped where Play
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 pytest.importorskip("playwright", reason="needs Playwright, of the extra dev")
 
 import pypdfium2
+from PIL import Image
 
 from sharedllm_docs import SharedLLM
 from sharedllm_docs.serving.http.keys import hashed
@@ -29,6 +31,7 @@ from tests.page_browser import CHROMIUM, Browser
 from tests.page_server import PageServer, with_options
 from tests.serving_helpers import Gate
 from tests.tiny_text import tiny_llm, tiny_profile
+from tools.page_screenshots import DeadPageError, check_alive
 
 pytestmark = [
     pytest.mark.slow,
@@ -346,8 +349,6 @@ def test_an_answer_is_copied_and_a_conversation_exported_with_its_citations(
 
 def pixels(page: Page, number: int) -> NDArray[np.int16]:
     """The page of a document as it is seen, [height, width, 3], with nothing lit but the citation that was clicked."""
-    from PIL import Image
-
     page.evaluate(
         """() => {
           const only = new CSSStyleSheet();
@@ -471,20 +472,55 @@ def test_a_citation_over_a_page_break_is_lit_on_both_pages(server: PageServer, t
 
 
 def test_several_citations_have_several_colours(server: PageServer, tab: Callable[..., Page]) -> None:
-    page = tab(server.url)
-    add(page, "one.pdf", make_pdf([list(LINES) * 1]))
-    ask(page, "What do the lighthouse keeper, the heron, copper and a sonnet have?")
+    # three passages that are as relevant as each other: each bears the answer, whatever a random model says
+    keepers = [KEEPER.replace("The", f"The {which}", 1) for which in ("old", "new", "odd")]
+    page = tab(server.url, viewport=TALL)
+    add(page, "keepers.pdf", make_pdf([[line for keeper in keepers for line in (keeper, LINES[1], LINES[3])]]))
+    ask(page)
     cited(page)
-    colours = page.locator(".sheet .mark").evaluate_all("all => all.map(one => getComputedStyle(one).backgroundColor)")
-    numbers = page.locator(".sheet .mark").evaluate_all("all => all.map(one => one.dataset.number)")
-    if len(set(numbers)) < 2:
-        pytest.skip("one passage bears the answer of the random model: there is nothing to tell apart")
-    assert len(set(zip(numbers, colours, strict=True))) == len(set(numbers)) == len(set(colours))
+    assert page.locator(".citation").count() == 3
+    marks = page.locator(".sheet .mark")
+    numbers = marks.evaluate_all("all => all.map(one => one.dataset.number)")
+    colours = marks.evaluate_all("all => all.map(one => getComputedStyle(one).backgroundColor)")
+    assert set(numbers) == {"1", "2", "3"}
+    assert len(set(zip(numbers, colours, strict=True))) == len(set(colours)) == 3
+    # and to the eye: the light over each line has a hue of its own
+    seen = {number: _colour_under(page, marks.nth(at)) for at, number in enumerate(numbers)}
+    pairs = itertools.combinations(seen.values(), 2)
+    assert all(np.abs(one - other).max() > 15 for one, other in pairs), seen
     before = page.locator("#quoted").inner_text()
     page.press("#paper", "]")
     comes(page, "before => document.getElementById('quoted').innerText !== before", arg=before)
     page.click("#before")
     comes(page, "before => document.getElementById('quoted').innerText === before", arg=before)
+
+
+def _colour_under(page: Page, mark: Any) -> NDArray[np.float64]:
+    """The colour of most pixels of a lit line, as a screenshot shows it: letters cover fewer than the light does."""
+    box = mark.bounding_box()
+    held = Image.open(io.BytesIO(page.screenshot(clip=box))).convert("RGB")
+    colours = held.getcolors(held.width * held.height) or []
+    return np.array(max(colours)[1], dtype=float)
+
+
+def test_a_picture_for_the_docs_never_shows_a_dead_page(server: PageServer, tab: Callable[..., Page]) -> None:
+    page = tab(server.url)
+    with pytest.raises(DeadPageError, match=r"no answer; no citation; no line is lit\.$"):
+        check_alive(page)
+    add(page)
+    ask(page)
+    cited(page)
+    check_alive(page)
+    with pytest.raises(DeadPageError, match="a script failed: no such thing"):
+        check_alive(page, ["no such thing"])
+    page.evaluate("() => document.querySelectorAll('.sheet canvas').forEach(one => { one.width = one.width })")
+    with pytest.raises(DeadPageError, match="colours, so it is not drawn"):
+        check_alive(page)
+    server.stop()
+    comes(page, "() => document.getElementById('trouble').innerText !== ''")
+    with pytest.raises(DeadPageError, match="The server does not answer"):
+        check_alive(page)
+    server.start()
 
 
 # -- documents ------------------------------------------------------------------------------------------------------
@@ -746,8 +782,6 @@ def test_the_strip_and_the_tree_show_what_was_injected(server: PageServer, tab: 
 
 
 def brightness(page: Page) -> float:
-    from PIL import Image
-
     return float(np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("L")).mean())
 
 

@@ -59,6 +59,7 @@ class Addition:
         reading: continues reading documents that are not completely read.
         strict: whether a name belongs to one document only: then all others of the name are removed, and content that
             exists under another name is an error. Otherwise it is given the new name.
+        embed: whether the vectors of its leaves are made before it is committed.
     """
 
     store: IndexStore
@@ -72,6 +73,7 @@ class Addition:
     encode: Encode
     reading: Reading
     strict: bool = False
+    embed: bool = True
 
     def read(
         self,
@@ -112,7 +114,7 @@ class Addition:
             self.admit(document)
             needed = ingestion.missing_bytes(writer, shards=self.encode != "when-asked")
             self.store.check_room(needed, max_bytes=self.max_bytes)
-            done = ingestion.run(writer, encode=self.encode == "all")
+            done = ingestion.run(writer, encode=self.encode == "all", embed=self.embed)
             replaced = self._retire(writer, done.record)
         if self.encode == "background":
             self.reading.start([done.record.key], report)

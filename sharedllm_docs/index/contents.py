@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from sharedllm_docs.documents.readers.options import ReadKeywords, ReadOptions, reading_options
 from sharedllm_docs.errors import ConfigError, DamagedIndexError
 from sharedllm_docs.index.opening import OpenIndex
-from sharedllm_docs.index.reading import Encode
+from sharedllm_docs.index.reading import Embed, Encode
 from sharedllm_docs.index.views import AddedDocument, AddedFiles, DocumentInfo
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class AddOptions(ReadKeywords, total=False):
     force: bool
     replace: bool | None
     encode: Encode
+    embed: Embed | None
     keep_source: bool | None
 
 
@@ -58,6 +59,7 @@ class Contents(OpenIndex):
         force: bool = False,
         replace: bool | None = None,
         encode: Encode = "all",
+        embed: Embed | None = None,
         keep_source: bool | None = None,
         **reading: Unpack[ReadKeywords],
     ) -> AddedDocument:
@@ -82,6 +84,10 @@ class Contents(OpenIndex):
                 ``read``. The document can be asked in any case, with the same answers: if a question needs chunks that
                 are not encoded yet, these are encoded first. If the document is there already, its remaining chunks
                 are treated in the same way.
+            embed: when the vectors are made by which passages are searched. ``"all"``: before this returns.
+                ``"when-asked"``: of a document with more than 128 passages, each question first has those 128 embedded
+                that share most words with it, until the document is read on. None is ``"when-asked"`` with
+                ``encode="background"``, else ``"all"``.
             keep_source: whether the file is kept in the index, so that its pages can be drawn (``page_image``). None
                 keeps only PDF files. A file that is not kept is looked for where it was. If the document is there
                 already without its source or its boxes, these are added; nothing is encoded again.
@@ -89,8 +95,8 @@ class Contents(OpenIndex):
                 disk budget here.
 
         Raises:
-            ConfigError: an unknown option or ``encode``, a value out of its bounds, metadata that are not strings, or
-                ``keep_source=True`` for a ``Document``, which has no file.
+            ConfigError: an unknown option, ``encode`` or ``embed``, a value out of its bounds, metadata that are not
+                strings, or ``keep_source=True`` for a ``Document``, which has no file.
             DocumentError: the file cannot be read; says why.
             StoreError: ``replace=True``, and the same content is there under another name.
             DiskBudgetError: it would exceed the budget; nothing is encoded.
@@ -108,7 +114,10 @@ class Contents(OpenIndex):
         check_metadata(metadata or {})
         if encode not in get_args(Encode):
             raise ConfigError(f"encode={encode!r} is not one of {', '.join(get_args(Encode))}.")
+        if embed is not None and embed not in get_args(Embed):
+            raise ConfigError(f"embed={embed!r} is not one of {', '.join(get_args(Embed))}.")
         check_keeping(source, keep_source)
+        later = embed == "when-asked" or (embed is None and encode == "background")
         addition = Addition(
             self._store,
             self._library,
@@ -121,6 +130,7 @@ class Contents(OpenIndex):
             encode,
             self._reading,
             replace is True,
+            embed=not later,
         )
         local = local_path(source)
         # a stream or a URL is read more than once: for itself, to be kept, and for what it holds
@@ -129,7 +139,8 @@ class Contents(OpenIndex):
             if not options.attachments or isinstance(source, Document):
                 return added
             same: dict[str, Any] = {"metadata": metadata, "progress": told, "timeout": timeout, "force": force}
-            return with_attachments(self, source, added, options, encode=encode, keep_source=keep_source, **same)
+            same |= {"encode": encode, "embed": embed, "keep_source": keep_source}
+            return with_attachments(self, source, added, options, **same)
 
     def add_all(
         self,
@@ -184,7 +195,9 @@ class Contents(OpenIndex):
             InterruptedIngestion: Ctrl-C; reading continues there the next time.
         """
         records = self._store.documents() if reference is None else [self._store.get(reference)]
-        return self._reading.read([record.key for record in records if record.unread], progress, timeout=timeout)
+        # one that was named is looked at more closely: questions may have read all chunks, and made no vectors
+        keys = [record.key for record in records if record.unread or reference is not None]
+        return self._reading.read(keys, progress, timeout=timeout)
 
     def read_in_background(self, reference: str | None = None, *, progress: Report | None = None) -> None:
         """``read`` in a thread, which lets questions go first; ``wait`` waits for it.

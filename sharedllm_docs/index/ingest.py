@@ -7,7 +7,7 @@ continues where it stopped, and of an edited document only the chunks whose toke
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from itertools import accumulate
@@ -27,7 +27,7 @@ from sharedllm_docs.errors import InterruptedIngestion
 from sharedllm_docs.index.sources import NOT_KEPT, Kept
 from sharedllm_docs.injection.encoder import EncodedChunk
 from sharedllm_docs.model.shared_llm import SharedLLM
-from sharedllm_docs.retrieval.candidates import passage
+from sharedllm_docs.retrieval.candidates import EMBEDDED_FIRST, Embed
 from sharedllm_docs.retrieval.prepared import EMBEDDINGS, NODE_VECTORS, PreparedDocument
 from sharedllm_docs.store.estimate import SizeEstimate, VectorSize, estimate_bytes
 from sharedllm_docs.store.fingerprint import Fingerprint
@@ -168,12 +168,14 @@ class Ingestion:
         ids: list[int] = self.tokens.ids[chunk.start : chunk.end].tolist()
         return ids
 
-    def run(self, writer: IndexWriter, *, encode: bool = True) -> Ingested:
+    def run(self, writer: IndexWriter, *, encode: bool = True, embed: bool = True) -> Ingested:
         """Encode the missing chunks and commit.
 
         Args:
             writer: of the index.
             encode: False leaves missing chunks to be read later; questions can be asked all the same.
+            embed: False leaves the vectors of leaves for later as well, if chunks are left and there are more leaves
+                than a question waits for.
 
         Raises:
             InterruptedIngestion: Ctrl-C; what was encoded is kept.
@@ -182,7 +184,8 @@ class Ingestion:
         records: dict[int, ChunkRecord] = {}
         try:
             vectors = self._store_chunks(writer, records) if encode else self._find_chunks(writer, records)
-            embeddings = self._embed()
+            later = not embed and any(chunk.unread for chunk in records.values())
+            embeddings = self._no_embeddings() if later else self._embed()
             self.report(Progress("commit", 0, 1, "files"))
             begun = time.perf_counter()
             record = writer.commit(
@@ -263,18 +266,37 @@ class Ingestion:
         with self.llm.lock:
             return _float32(self.llm.encoder.node_vectors(self.ids(chunk)))
 
+    def _no_embeddings(self) -> NDArray[np.float32]:
+        """Zeros in place of vectors; those of a document that a question would embed whole are made at once."""
+        leaves = len(self.prepared.leaves)
+        if leaves <= EMBEDDED_FIRST:
+            return self._embed()
+        return np.zeros((leaves, self.llm.embedder.size), dtype=np.float32)
+
     def _embed(self) -> NDArray[np.float32]:
-        leaves, texts = self.prepared.leaves, self.prepared.leaf_texts
-        passages = [passage(text, leaf.title) for text, leaf in zip(texts, leaves, strict=True)]
         begun = time.perf_counter()
-        # longest first over the whole document: texts of one length in a batch need no padding (docs/log.md, embedding)
-        order = sorted(range(len(passages)), key=lambda number: -len(passages[number]))
-        embeddings = np.empty((len(passages), self.llm.embedder.size), dtype=np.float32)
-        for batch in _batches(order, EMBED_BATCH):
-            embeddings[list(batch)] = self.llm.embedder.encode([passages[number] for number in batch])
-            self.report(Progress("embed", order.index(batch[-1]) + 1, len(passages), "passages"))
+        embeddings = np.empty((len(self.prepared.leaves), self.llm.embedder.size), dtype=np.float32)
+        for numbers, vectors in leaf_vectors(self.prepared, self.llm.embedder.encode, self.report):
+            embeddings[numbers] = vectors
         self._spent("embed", begun)
         return embeddings
+
+
+def leaf_vectors(
+    prepared: PreparedDocument, embed: Embed, report: Report
+) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+    """The vectors of all leaves of a document, batch by batch: numbers of the leaves, and their vectors.
+
+    In the same batches whoever asks for them, so that the last bits are the same as well.
+    """
+    passages = prepared.passages(range(len(prepared.leaves)))
+    # longest first over the whole document: texts of one length in a batch need no padding (docs/log.md, embedding)
+    order = sorted(range(len(passages)), key=lambda number: -len(passages[number]))
+    done = 0
+    for batch in _batches(order, EMBED_BATCH):
+        yield list(batch), embed([passages[number] for number in batch])
+        done += len(batch)
+        report(Progress("embed", done, len(passages), "passages"))
 
 
 def repair(

@@ -21,6 +21,7 @@ from sharedllm_docs.store.records import DocumentRecord
 from sharedllm_docs.store.segment_files import REBUILD
 
 if TYPE_CHECKING:
+    from sharedllm_docs.retrieval.candidates import Embed
     from sharedllm_docs.retrieval.prepared import PreparedDocument
     from sharedllm_docs.retrieval.searcher import Searcher
     from sharedllm_docs.retrieval.segments import SegmentedIndex
@@ -37,14 +38,15 @@ class Library:
 
     Args:
         store: the store of the index.
+        embed: makes vectors of passages, for documents that have none yet.
     """
 
-    def __init__(self, store: IndexStore) -> None:
-        self._store = store
+    def __init__(self, store: IndexStore, embed: Embed | None = None) -> None:
+        self._store, self._embed = store, embed
         self._prepared: dict[str, PreparedDocument] = {}
         self._searchers: OrderedDict[tuple[int, ...], Searcher] = OrderedDict()
         self._indexes: OrderedDict[tuple[str, ...], SegmentedIndex] = OrderedDict()
-        self._segments = Segments(store, self._made)
+        self._segments = Segments(store, self._complete)
 
     def records(self, references: Sequence[str] | None, where: Where | None = None) -> list[DocumentRecord]:
         """The documents to search. Reads manifests and nothing else.
@@ -87,7 +89,8 @@ class Library:
         same = tuple(map(id, prepared))
         found = self._searchers.pop(same, None)  # it keeps its documents alive, so no other objects have their ids
         if found is None:
-            found = Searcher(prepared, profile)
+            partly = any(len(document.missing) for document in prepared)
+            found = Searcher(prepared, profile, embed=self._embed if partly else None)
         self._keep(self._searchers, same, found)
         return found
 
@@ -121,7 +124,7 @@ class Library:
                 raise damaged("search", f"it has {leaves} leaves of {found.document.name}", remedy=REBUILD)
             return found
 
-        return LargeSearcher(len(records), index, prepare, profile)
+        return LargeSearcher(len(records), index, prepare, profile, self._embed)
 
     def _few(self, key: str) -> None:
         """Keep the documents that were used last; the others are prepared again when they are needed."""
@@ -134,7 +137,11 @@ class Library:
     def prepared(self, record: DocumentRecord) -> PreparedDocument:
         """A document with its leaves, trees and vectors, from memory unless its name or metadata changed since."""
         known = self._prepared.get(record.key)
-        if known is not None and (known.document.metadata, known.document.name) == (record.metadata, record.name):
+        if (
+            known is not None
+            and (known.document.metadata, known.document.name) == (record.metadata, record.name)
+            and (record.files["vectors"].sha256 == known.vectors_digest or not len(known.missing))
+        ):
             return known
         made = self._made(record)
         self._prepared[record.key] = made
@@ -157,8 +164,16 @@ class Library:
             vectors,
             lambda: self._store.places(record),
         )
+        made.vectors_digest = record.files["vectors"].sha256
         rows = [tree.layout.num_rows for tree in made.trees]
         check_leaves(record, made.first_leaf[-1], rows, vectors, EMBEDDINGS)
+        return made
+
+    def _complete(self, record: DocumentRecord) -> PreparedDocument:
+        """A document with the vectors of all its leaves, for a search index that is kept."""
+        made = self._made(record)
+        if self._embed is not None:
+            made.embed_missing(self._embed)
         return made
 
     def by_key(self, key: str) -> PreparedDocument:

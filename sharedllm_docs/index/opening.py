@@ -47,7 +47,7 @@ class OpenIndex:
         self._options = dict(options or {})
         self._report = report
         self._loading = threading.RLock()
-        self._library = Library(store)
+        self._library = Library(store, lambda passages: self.llm.embedder.encode(passages))
         self.url = store.url
         self._llm = self._bind(llm) if llm is not None else None
         self._reading = Reading(store, self._library, lambda: self.llm)

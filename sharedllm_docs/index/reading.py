@@ -44,6 +44,8 @@ if TYPE_CHECKING:
 Encode = Literal["all", "background", "when-asked"]
 """When the chunks of a new document are encoded: before it can be asked, in the background, or when a question needs
 them."""
+Embed = Literal["all", "when-asked"]
+"""When the vectors of a new document's passages are made: before it can be asked, or as questions need them."""
 
 QUESTION_PATIENCE = 0.5
 """Seconds that a question waits for another writer before it leaves its rows in memory."""
@@ -63,12 +65,16 @@ class _Unfinished:
         report: called with progress.
         todo: numbers of the chunks that are neither encoded nor found.
         unnoted: keys of chunks that are encoded or found, but not yet recorded in the manifest.
+        embedding: makes the vectors of its leaves, batch by batch, where they are missing; None once all are made.
+        embeddings: those vectors [leaves, E], until they are stored; None where none are missing.
     """
 
     record: DocumentRecord
     report: Report | None
     todo: set[int] = field(default_factory=set)
     unnoted: set[str] = field(default_factory=set)
+    embedding: Iterator[tuple[list[int], NDArray[np.float32]]] | None = None
+    embeddings: NDArray[np.float32] | None = None
 
     def tell(self) -> None:
         """Report the number of tokens whose rows exist."""
@@ -221,6 +227,9 @@ class Reading:
         for key in keys:
             work = self._begin(self._store.get(key), report)
             try:
+                while work.embedding is not None:
+                    self._embed(work, lambda: self._llm().lock)
+                self._note_embeddings(work, timeout=timeout)
                 while work.todo or work.unnoted:
                     encoded += self._step(work, lambda: self._llm().lock)
                     if work.wants_note:
@@ -239,8 +248,34 @@ class Reading:
         found = {number for number in record.unread if self._store.settled(record.chunks[number]) is not None}
         work = _Unfinished(record, report, set(record.unread) - found)
         work.unnoted = {record.chunks[number].key for number in found}
+        stored = self._store.vectors(record)[EMBEDDINGS]
+        if not stored.any(axis=1).all():
+            from sharedllm_docs.index.ingest import leaf_vectors
+
+            told = report or (lambda _progress: None)
+            work.embeddings = np.empty_like(stored)
+            work.embedding = leaf_vectors(self._library.prepared(record), self._llm().embedder.encode, told)
         work.tell()
         return work
+
+    def _embed(self, work: _Unfinished, lock: Callable[[], AbstractContextManager[Any]]) -> None:
+        """Make the vectors of the next leaves of a document."""
+        with lock() as held:
+            if held is False or work.embedding is None or work.embeddings is None:
+                return
+            made = next(work.embedding, None)
+            if made is None:
+                work.embedding = None
+            else:
+                numbers, vectors = made
+                work.embeddings[numbers] = vectors
+
+    def _note_embeddings(self, work: _Unfinished, *, timeout: float) -> None:
+        """Store the vectors of all leaves of a document, once they are made."""
+        if work.embedding is None and work.embeddings is not None:
+            stored = self._store.vectors(self._store.get(work.record.key))
+            self._store.keep(work.record.key, vectors={**stored, EMBEDDINGS: work.embeddings}, timeout=timeout)
+            work.embeddings = None
 
     def _step(self, work: _Unfinished, lock: Callable[[], AbstractContextManager[Any]]) -> int:
         """Encode the next chunk of a document, or as many as the model takes at once; returns their number."""
@@ -271,6 +306,7 @@ class Reading:
 
     def _finish(self, work: _Unfinished, *, timeout: float) -> None:
         """Store the vectors that branch selection by hidden states needs, once all chunks of a document are read."""
+        self._note_embeddings(work, timeout=timeout)
         record = self._store.get(work.record.key)
         stored = self._store.vectors(record)
         if record.unread or NODE_VECTORS in stored:
@@ -297,6 +333,7 @@ class Reading:
     def _save(self, work: _Unfinished) -> int:
         """Store the held shards before stopping; returns the number of chunks that are read."""
         with suppress(SharedLLMError):  # what is lost is encoded again when reading continues
+            self._note_embeddings(work, timeout=QUESTION_PATIENCE)
             self._note(work, timeout=QUESTION_PATIENCE)
         return len(work.record.chunks) - len(work.todo)
 
@@ -349,6 +386,9 @@ class Reading:
                 if not works:
                     continue
                 work = works[self._next_document(works)]
+                if work.embedding is not None:
+                    self._embed(work, lambda: self._llm().lock.background(self._stopped))
+                    continue
                 if len(work.unnoted) <= WAITING:  # otherwise another process is writing: it is waited for
                     self._step(work, lambda: self._llm().lock.background(self._stopped))
                 if work.wants_note:
@@ -387,6 +427,7 @@ class Reading:
     def _note_if_free(self, work: _Unfinished) -> None:
         """``_note``; if another writer has the index, it is tried again after the next chunk."""
         try:
+            self._note_embeddings(work, timeout=QUESTION_PATIENCE)
             self._note(work, timeout=QUESTION_PATIENCE)
         except IndexLockedError:
             return

@@ -7,8 +7,9 @@ Vectors are given; no model is called here.
 from __future__ import annotations
 
 import math
+import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -18,7 +19,12 @@ from numpy.typing import NDArray
 
 from sharedllm_docs.documents.terms import Vocabulary, is_english, terms
 
+Embed = Callable[[list[str]], NDArray[np.float32]]
+"""Makes the unit vectors [N, E] of N passages."""
 _NO_TERM = "\u2400"
+EMBEDDED_FIRST = 128
+"""Number of leaves, nearest to a question by words, whose vectors it waits for in a document that has none yet.
+Measured: docs/log.md (vectors when they are needed)."""
 DENSE_WEIGHT = 0.7
 """Weight of the dense score in the fused one. Measured: docs/log.md (candidates)."""
 OTHER_DENSE_WEIGHT = 0.2
@@ -71,13 +77,25 @@ class LeafIndex:
     Args:
         texts: the text of each leaf.
         titles: the title of each leaf's section, or "".
-        vectors: [leaves, E] unit vectors of each leaf's ``passage``.
+        vectors: [leaves, E] unit vectors of each leaf's ``passage``; zeros for one that is not made yet.
+        embed: makes vectors [N, E] of N passages where they are missing; None takes zeros for vectors.
     """
 
-    def __init__(self, texts: Sequence[str], titles: Sequence[str], vectors: NDArray[np.float32]) -> None:
+    def __init__(
+        self,
+        texts: Sequence[str],
+        titles: Sequence[str],
+        vectors: NDArray[np.float32],
+        embed: Embed | None = None,
+    ) -> None:
         self.texts = list(texts)
         self.titles = list(titles)
         self.vectors = vectors
+        self._embed = embed
+        self._missing: NDArray[np.bool_] = np.zeros(len(vectors), dtype=np.bool_)
+        if embed is not None:
+            self._missing = np.logical_not(vectors.any(axis=1))
+        self._filling = threading.Lock()
 
     @cached_property
     def _bm25(self) -> Any:
@@ -112,13 +130,27 @@ class LeafIndex:
         """
         # einsum instead of @: BLAS threads, started for a long index, keep spinning after the product on the cores that
         # torch needs next (docs/log.md, one document of 512,000 tokens)
-        dense = np.einsum("ij,j->i", self.vectors, vector)
         lexical = self._lexical(question)
+        if self._missing.any():
+            self._fill(lexical)
+        dense = np.einsum("ij,j->i", self.vectors, vector)
+        if self._missing.any():  # those that share fewest words with the question are nearest to nothing
+            dense[self._missing] = dense[~self._missing].min(initial=0.0)
         fused, best = fused_scores(dense, lexical, self._repeats, is_english(question))
         named = best is not None and set(terms(question)) <= set(terms(f"{self.titles[best]} {self.texts[best]}"))
         weights, unknown = self._weights(question)
         ranked, near, worded = (one.astype(np.float32) for one in (fused, dense, lexical))
         return LeafScores(ranked, near, worded, named, weights, unknown)
+
+    def _fill(self, lexical: NDArray[np.float32]) -> None:
+        """Make the missing vectors among the ``EMBEDDED_FIRST`` leaves nearest by words; all where no word is known."""
+        with self._filling:
+            nearest = np.argsort(-lexical, kind="stable")[: EMBEDDED_FIRST if lexical.any() else None]
+            wanted = nearest[self._missing[nearest]]
+            if self._embed is not None and len(wanted):
+                passages = [passage(self.texts[number], self.titles[number]) for number in wanted.tolist()]
+                self.vectors[wanted] = self._embed(passages)
+                self._missing[wanted] = False
 
     def _weights(self, question: str) -> tuple[dict[str, float], frozenset[str]]:
         """Inverse document frequency of the question's terms, as in BM25, and the terms that no leaf contains."""

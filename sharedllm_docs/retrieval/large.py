@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharedllm_docs.config import Profile
-from sharedllm_docs.retrieval.candidates import LeafScores
+from sharedllm_docs.retrieval.candidates import Embed, LeafScores
 from sharedllm_docs.retrieval.prepared import PreparedDocument
 from sharedllm_docs.retrieval.query import Query
 from sharedllm_docs.retrieval.searcher import Searcher, Selection
@@ -32,12 +32,18 @@ class LargeSearcher(Searcher):
         index: of all their leaves.
         prepare: loads the document at a place.
         profile: the index's profile, resolved.
+        embed: makes vectors of passages where a document has none yet.
     """
 
     def __init__(
-        self, count: int, index: SegmentedIndex, prepare: Callable[[int], PreparedDocument], profile: Profile
+        self,
+        count: int,
+        index: SegmentedIndex,
+        prepare: Callable[[int], PreparedDocument],
+        profile: Profile,
+        embed: Embed | None = None,
     ) -> None:
-        super().__init__((), profile, _Known(NOTHING))
+        super().__init__((), profile, _Known(NOTHING), embed)
         self._count, self._index, self.prepare = count, index, prepare
 
     def scores(self, question: str, vector: NDArray[np.float32]) -> LeafScores:
@@ -85,7 +91,8 @@ class LargeSearcher(Searcher):
 
     def spread(self, query: Query, budget: int) -> Selection:
         """See ``Searcher.spread``; every document is loaded."""
-        return Searcher([self.prepare(place) for place in range(self._count)], self.profile).spread(query, budget)
+        documents = [self.prepare(place) for place in range(self._count)]
+        return Searcher(documents, self.profile, _Known(NOTHING), self.embed).spread(query, budget)
 
 
 class _Known:

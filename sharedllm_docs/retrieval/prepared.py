@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,6 +16,7 @@ from sharedllm_docs.documents.chunks import Chunk
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.tokens import DocumentTokens
 from sharedllm_docs.documents.tree import ContextTree, Node, RowLayout
+from sharedllm_docs.retrieval.candidates import Embed, passage
 
 EMBEDDINGS = "leaf_embeddings"
 NODE_VECTORS = "node_vectors"
@@ -67,13 +68,17 @@ class Tree:
 class PreparedDocument:
     """A document with its leaves, trees and vectors.
 
+    Attributes:
+        vectors_digest: of the file that the vectors were read from, or "".
+
     Args:
         key: the document's key in the store.
         document: as read.
         tokens: the document's tokens.
         chunks: the chunks of these tokens.
         profile: resolved.
-        vectors: ``leaf_embeddings`` [leaves, E] and ``node_vectors`` [nodes of all chunks, H], as stored.
+        vectors: ``leaf_embeddings`` [leaves, E] and ``node_vectors`` [nodes of all chunks, H], as stored;
+            see ``missing``.
         load_places: loads the places of the text on the pages when they are first needed.
     """
 
@@ -93,6 +98,7 @@ class PreparedDocument:
         self.profile = profile
         self.trees = tuple(Tree(profile, chunk) for chunk in chunks)
         self.vectors = vectors or {}
+        self.vectors_digest = ""
         self._load_places = load_places
 
     @cached_property
@@ -156,6 +162,23 @@ class PreparedDocument:
         else:
             start, end = self.chars(chunk, node)
         return self.document.page_at(start).number, self.document.page_at(max(start, end - 1)).number
+
+    @property
+    def missing(self) -> NDArray[np.intp]:
+        """Numbers of the leaves whose vectors are not made yet: zeros stand for them, which no unit vector is."""
+        return np.flatnonzero(~self.vectors[EMBEDDINGS].any(axis=1))
+
+    def passages(self, leaves: Sequence[int]) -> list[str]:
+        """The texts that are embedded for these leaves."""
+        return [passage(self.leaf_texts[number], self.leaves[number].title) for number in leaves]
+
+    def embed_missing(self, embed: Embed) -> None:
+        """Make the vectors that are missing, and keep them with this object."""
+        missing = self.missing
+        if len(missing):
+            made = self.vectors[EMBEDDINGS].copy()
+            made[missing] = embed(self.passages(missing.tolist()))
+            self.vectors = {**self.vectors, EMBEDDINGS: made}
 
     def node_vector(self, chunk: int, node: Node) -> NDArray[np.float32]:
         """The node's vector [H] for the ``hidden-state`` selector."""

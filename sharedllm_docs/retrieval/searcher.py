@@ -16,7 +16,7 @@ from sharedllm_docs.documents.sentences import cut_by
 from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.documents.tree import ContextTree, Node, RowPlace
 from sharedllm_docs.errors import ConfigError
-from sharedllm_docs.retrieval.candidates import LeafIndex, LeafScores
+from sharedllm_docs.retrieval.candidates import Embed, LeafIndex, LeafScores
 from sharedllm_docs.retrieval.prepared import EMBEDDINGS, Leaf, PreparedDocument
 from sharedllm_docs.retrieval.query import Query
 from sharedllm_docs.retrieval.selection import (
@@ -172,14 +172,20 @@ class Searcher:
         documents: the documents to search.
         profile: the index's profile, resolved.
         leaf_index: index of these documents' leaves, if another searcher has made it already.
+        embed: makes vectors of passages where a document has none yet; None where all have theirs.
     """
 
     def __init__(
-        self, documents: Sequence[PreparedDocument], profile: Profile, leaf_index: Searches | None = None
+        self,
+        documents: Sequence[PreparedDocument],
+        profile: Profile,
+        leaf_index: Searches | None = None,
+        embed: Embed | None = None,
     ) -> None:
         self.documents = tuple(documents)
         self.profile = profile
-        self.leaf_index: Searches = leaf_index or _leaf_index(self.documents)
+        self.embed = embed
+        self.leaf_index: Searches = leaf_index or _leaf_index(self.documents, embed)
 
     def near(self, question: str, vector: NDArray[np.float32], chunks: int) -> Searcher:
         """The search among the documents that can be relevant to a question: here all of them.
@@ -263,6 +269,9 @@ class Searcher:
         sections = [section_span(document.document, query.section) for document in self.documents]
         if not any(sections):
             raise unknown_section(query.section or "", [one.document for one in self.documents])
+        if self.embed is not None:
+            for document in self.documents:
+                document.embed_missing(self.embed)
         candidates, offered = [], []
         for number, (document, span) in enumerate(zip(self.documents, sections, strict=True)):
             central = centrality(document.vectors[EMBEDDINGS])
@@ -301,10 +310,10 @@ class Searcher:
         return found
 
 
-def _leaf_index(documents: Sequence[PreparedDocument]) -> LeafIndex:
+def _leaf_index(documents: Sequence[PreparedDocument], embed: Embed | None) -> LeafIndex:
     texts = [text for document in documents for text in document.leaf_texts]
     titles = [leaf.title for document in documents for leaf in document.leaves]
-    return LeafIndex(texts, titles, np.concatenate([document.vectors[EMBEDDINGS] for document in documents]))
+    return LeafIndex(texts, titles, np.concatenate([document.vectors[EMBEDDINGS] for document in documents]), embed)
 
 
 def _leans_back(document: PreparedDocument, first: int, wanted: frozenset[str]) -> LeansBack:

@@ -60,7 +60,7 @@ def check_documents(catalog: Catalog, key: str, leaving: Collection[str], bound:
             "with this one it would hold more.",
             value=after,
             bound=bound,
-            remedy="Remove documents, or have the quota raised (set_quotas).",
+            remedy="Remove documents, or have the quota raised (set_quotas, or `sharedllm-docs tenants limit`).",
         )
 
 

@@ -318,7 +318,7 @@ class IndexStore(StoredDocuments, UnreadChunks):
 
 def _tenant(name: str | None, salt: str | bytes | None) -> Tenant | None:
     if name is None and salt is not None:
-        raise ConfigError("A salt is given, and no tenant.", remedy="Name the tenant too: tenant=..., salt=....")
+        raise ConfigError("A salt is given, and no tenant.", remedy="Name the tenant too (tenant=...).")
     return None if name is None else Tenant.of(name, salt)
 
 
@@ -331,7 +331,7 @@ def _head_of(files: Files, url: Url, tenant: str | None) -> IndexHead:
             raise
         raise IndexNotFoundError(
             f"There is no tenant {tenant!r} at {os.fspath(url)}.",
-            remedy="Make its index with Index.create(url, llm, tenant=..., salt=...), or correct the name.",
+            remedy="Make its index (Index.create, or `sharedllm-docs tenants create`), or correct the name.",
         ) from error
 
 

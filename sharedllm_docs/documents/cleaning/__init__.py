@@ -25,7 +25,7 @@ from sharedllm_docs.documents.cleaning.running import (
 )
 
 # Part of every reader's version: raise it when a rule changes what comes out.
-CLEANING_VERSION = "3"
+CLEANING_VERSION = "4"
 
 __all__ = [
     "CLEANING_VERSION",

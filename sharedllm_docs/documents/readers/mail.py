@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from sharedllm_docs.documents.document import Document, Issue
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
+from sharedllm_docs.documents.readers.calendar import events
 from sharedllm_docs.documents.readers.decode import looks_like_text
 from sharedllm_docs.documents.readers.flow import Flow
 from sharedllm_docs.documents.readers.html_blocks import See, html_blocks, marked_text, picture_name, picture_source
@@ -30,7 +31,7 @@ _OPENS = re.compile(rb"\A(?:From [^\n]*\n)?(?:[!-9;-~]+:[^\n]*\r?\n(?:[ \t][^\n]
 _KNOWN = re.compile(rb"^(?:From|To|Date|Subject|Message-ID|Received|MIME-Version):", re.IGNORECASE | re.MULTILINE)
 _REFERENCE = re.compile(r"\bcid:([^\"'>\s)]+)", re.IGNORECASE)
 _MAX_DEPTH = 8
-_TEXTS = ("text/plain", "text/html", "text/rfc822-headers", "text/x-amp-html", "text/watch-html")
+_TEXTS = ("text/plain", "text/html", "text/calendar", "text/rfc822-headers", "text/x-amp-html", "text/watch-html")
 """Types of parts that are shown as text, or are alternatives of the text."""
 
 
@@ -56,7 +57,7 @@ class MailReader:
     """Single e-mails as mail programs save them."""
 
     name = "mail"
-    version = "4"
+    version = "5"
     suffixes = (".eml",)
     takes = frozenset({"attachments", "ocr"})
 
@@ -175,6 +176,19 @@ def _delivery_lines(message: EmailMessage) -> Iterator[str]:
                     yield from (f"{name}: {' '.join(str(value).split())}" for name, value in block.items())
 
 
+def _invitations(message: EmailMessage) -> Iterator[list[str]]:
+    """The lines of each event that an e-mail invites to, as mail programs show them."""
+    seen: list[list[str]] = []
+    for part in message.walk():
+        mine = isinstance(part, MIMEPart) and (part is message or _is_own(message, part))
+        if part.get_content_type() != "text/calendar" or not mine:
+            continue
+        for lines in events(_content(part)):
+            if lines not in seen:  # the same again as an attached file
+                seen.append(lines)
+                yield lines
+
+
 def _add_message(flow: Flow, message: EmailMessage, clean: bool, pictures: Pictures, depth: int) -> int:
     """Header and text of an e-mail and of those forwarded in it; returns how many are too deep and left out."""
     subject = _header(message, "Subject")
@@ -183,6 +197,8 @@ def _add_message(flow: Flow, message: EmailMessage, clean: bool, pictures: Pictu
     flow.add_lines(lines, "header")
     _add_body(flow, message, clean, pictures)
     flow.add_lines(list(_delivery_lines(message)), "delivery")
+    for lines in _invitations(message):
+        flow.add_lines(lines, "invitation")
     left_out = 0
     for part in message.walk():
         if part.get_content_type() == "message/rfc822":
