@@ -145,7 +145,7 @@ def limit(
     max_disk: MaxDiskOption = None,
     max_documents: MaxDocumentsOption = None,
 ) -> None:
-    """Give a tenant other quotas; one that is not named stays. What is there already stays too."""
+    """Change the quotas of a tenant; those that are not given stay. Existing data stay too."""
     with opened(output) as screen:
         bounds = _bounds(max_disk, max_documents)
         if not bounds:
