@@ -95,7 +95,7 @@ def index_for_questions(
 def index_for_estimates(
     place: Place, report: Report, model: LoadingOptions, profile: ProfileOptions
 ) -> Iterator[Index]:
-    """The index; where there is none, a temporary one, since an estimate leaves nothing behind."""
+    """The index; if there is none, a temporary one, because an estimate leaves nothing behind."""
     try:
         index = open_index(place, report, model, profile)
     except IndexNotFoundError:
@@ -246,7 +246,8 @@ def default_models() -> list[str]:
 
 
 def fetch_model(model: EmbeddedModel, report: Report, listen: Listener | None = None) -> Path:
-    """The model's folder; the model is fetched if it is not there, and ``listen`` told how many bytes have arrived.
+    """The model's folder; the model is fetched if it is missing, and ``listen`` called with the number of bytes that
+    have arrived.
 
     Raises:
         ModelUnavailableError: the model cannot be fetched.

@@ -329,7 +329,7 @@ def _close(run: _Run, outcome: Outcome) -> None:
     run.add(outcome.number, outcome.tokens, outcome.seconds)
     status, fresh = outcome.status, outcome.key not in run.before
     if status == "known" and fresh and not any(file.key == outcome.key for file in run.done.values()):
-        status = "done"  # by a worker that died before it could say so, or for a copy that is still to be told
+        status = "done"  # by a worker that died before it could report it, or for a copy that is still to be reported
     fields = {"name": outcome.name, "key": outcome.key, "chunks": outcome.chunks, "reason": outcome.reason}
     run.close(outcome.number, status, **fields)
 

@@ -100,7 +100,7 @@ def quotable_spans(text: str) -> list[tuple[int, int]]:
     """Spans (start, end) of what can be quoted of ``text``: sentences, and lines that do not run on.
 
     A line ends for good where the next one is an item of a list, or opens like a sentence (no lower-case letter)
-    behind a line that is too short to have been broken by a typesetter.
+    after a line that is too short to have been broken by a typesetter.
     """
     spans: list[tuple[int, int]] = []
     longest = max(map(len, text.split("\n")))

@@ -44,7 +44,7 @@ class RunSettings:
         probe_every: steps between two measurements of right against wrong chunks (0 = never).
         probe_examples: examples per measurement.
         precision: ``bf16`` computes in bfloat16 where that is safe; ``auto`` does so on CUDA.
-        packing: if a sixteenth or more of a batch's tokens is padding, put its sequences one behind another in a row
+        packing: if a sixteenth or more of a batch's tokens is padding, put its sequences one after another in a row
             instead. Losses and gradients are the same but for rounding. Needs the ``sdpa`` attention.
         compile: run norms and MLPs, which work on each token alone, through ``torch.compile``; ``auto``: on CUDA. If
             compiling fails, the run says so and continues without.

@@ -111,7 +111,7 @@ class Grouped:
     # -- where they stand -----------------------------------------------------------------------------------------
 
     def _layout(self, rng: random.Random, profile: Profile) -> tuple[list[Ids], list[Placed]]:
-        """Contexts one behind another in chunks, until the group is full."""
+        """Contexts one after another in chunks, until the group is full."""
         size = min(self.settings.fill or profile.chunk_tokens, profile.chunk_tokens)
         chunks: list[Ids] = [()]
         placed: list[Placed] = []

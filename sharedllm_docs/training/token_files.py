@@ -65,7 +65,7 @@ class Frames:
     Attributes:
         excerpt: tokens before evidence.
         repeat: tokens before the beginning of a passage that is to be continued from its rows.
-        repeat_end: tokens behind that beginning.
+        repeat_end: tokens after that beginning.
     """
 
     excerpt: Ids
@@ -139,7 +139,7 @@ def write_token_file(
         max_tokens: stop after about this many tokens.
         max_context: leave out (and count) questions whose contexts have more tokens than this.
         include_non_commercial: also take rows whose licence allows no commercial use.
-        say: called with one line that tells the result.
+        say: called with one line that states the result.
 
     Raises:
         DataError: there was no row, or none that may be taken.

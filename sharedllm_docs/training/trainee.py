@@ -258,7 +258,7 @@ def _lora_parameters(arch: Architecture) -> nn.ParameterDict:
 
 
 def _new_block(base: Architecture, layer: int, gate: float) -> CrossAttention:
-    """A block that begins as the layer's own self-attention: its q_proj, o_proj and input norm, behind a gate."""
+    """A block that begins as the layer's own self-attention: its q_proj, o_proj and input norm, scaled by a gate."""
     block = CrossAttention(base, gated=True)
     own = base.layers[layer]
     weights = {
