@@ -118,8 +118,7 @@ class Trainee(nn.Module):
             profile,
             lower=self._halves["lower"],
             upper=self._halves["upper"],
-            # type: ignore[misc]
-            blocks={layer: self.blocks[str(layer)] for layer in profile.injection_layers} if self.blocks else {},
+            blocks={layer: self.blocks[str(layer)] for layer in profile.injection_layers} if self.blocks else {},  # type: ignore[misc]
             start_ids=self.start_ids,
             front_ids=self.front_ids,
             train_lower=bool(self.lower_lora),
@@ -267,8 +266,7 @@ def _new_block(base: Architecture, layer: int, gate: float) -> CrossAttention:
         "layernorm.weight": own.input_layernorm.weight,  # type: ignore[union-attr]
         "gate": torch.tensor(gate),
     }
-    # type: ignore[union-attr,operator]
-    block.load_state_dict({name: tensor.detach() for name, tensor in weights.items()})
+    block.load_state_dict({name: tensor.detach() for name, tensor in weights.items()})  # type: ignore[union-attr,operator]
     return block.to(base.device, torch.promote_types(base.dtype, torch.float32))
 
 
