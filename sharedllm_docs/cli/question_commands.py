@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _WAITING = "Finding and injecting the passages ..."
 _HELP = (
     "/docs     list the documents of the index",
-    "/sources  show the passages that the last answer stands on",
+    "/sources  show the passages that the last answer is based on",
     "/help     show this list",
     "/quit     leave (so does the end of the input)",
 )
@@ -375,10 +375,10 @@ class Talk:
             nearest = self.last.nearest if self.last else ()
             self.screen.emit({"citations": list(map(asdict, citations)), "nearest": list(map(asdict, nearest))})
         elif self.last is None or not (citations or self.last.nearest):
-            self.screen.print("No answer yet." if self.last is None else "The last answer stands on no passage.")
+            self.screen.print("No answer yet." if self.last is None else "The last answer is based on no passage.")
         else:
             if not citations:
-                self.screen.print("The last answer stands on no passage. Nearest to the question:")
+                self.screen.print("The last answer is based on no passage. Nearest to the question:")
             _print_citations(self.screen, self.last)
 
     def _help(self) -> None:

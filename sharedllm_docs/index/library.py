@@ -61,7 +61,9 @@ class Library:
         """
         records = self._store.documents() if references is None else self._store.get_all(references)
         if not records:
-            raise DocumentNotFoundError(f"The index at {self._store.url} holds no document.", remedy="Add one first.")
+            raise DocumentNotFoundError(
+                f"The index at {self._store.url} contains no documents.", remedy="Add one first."
+            )
         return records if where is None else self._fitting(records, where)
 
     def _fitting(self, records: Sequence[DocumentRecord], where: Where) -> list[DocumentRecord]:
@@ -207,7 +209,7 @@ def boxes_missing(record: DocumentRecord) -> BoxesMissingError:
     if record.reader in PLACING_READERS:
         return BoxesMissingError(
             f"It is not known where the text of {record.name} stands on its pages: an earlier version read it.",
-            remedy="Add the same file again: nothing is encoded anew.",
+            remedy="Add the same file again: nothing is encoded again.",
         )
     return BoxesMissingError(
         f"The text of {record.name} has no places on pages: its format is {record.reader!r}.",
