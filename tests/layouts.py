@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from .documents import put
 
 _NARROW = {",": 0.278, ".": 0.278, " ": 0.278, "(": 0.333, ")": 0.333, "-": 0.333, "%": 0.889}
+_NARROW |= dict.fromkeys("ijl", 0.222) | dict.fromkeys("ftI", 0.278) | {"r": 0.333, "m": 0.833, "w": 0.722}
+_NARROW |= dict.fromkeys("ckJsvxyz", 0.5) | dict.fromkeys("FTZ", 0.611) | dict.fromkeys("ABEKPSVXY", 0.667)
+_NARROW |= dict.fromkeys("CDHNRU", 0.722) | dict.fromkeys("GOQ", 0.778) | {"M": 0.833, "W": 0.944}
 
 
 def width(text: str, size: float = 9) -> float:
-    """Of digits and signs in Helvetica, in points."""
+    """Of letters, digits and signs in Helvetica, in points."""
     return sum(_NARROW.get(character, 0.556) for character in text) * size
 
 

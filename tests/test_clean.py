@@ -126,7 +126,11 @@ def test_join_keeps_the_line_count_and_punctuation() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["a -\nb", "x <- y --\nz", "rule -----\nbelow", "end-\n\nnew", "- item-\n- item", "word--\nnext"]
+    "text",
+    [
+        *("a -\nb", "x <- y --\nz", "rule -----\nbelow", "end-\n\nnew", "- item-\n- item", "word--\nnext"),
+        *("Balance 1.204,50-\nCarried over", "was 1.1-\n3. Share", "Result | 2024: 12-\n2. Other income"),
+    ],
 )
 def test_what_is_no_broken_word(text: str) -> None:
     assert join_hyphens(text, frozenset()) == text

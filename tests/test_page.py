@@ -6,6 +6,7 @@ Citations, boxes, streaming, progress and addresses are real. Skipped where Play
 from __future__ import annotations
 
 import io
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ pytest.importorskip("fastapi", reason="needs the extra serve")
 pytest.importorskip("playwright", reason="needs Playwright, of the extra dev")
 
 import pypdfium2
+from PIL import Image
 
 from sharedllm_docs import SharedLLM
 from sharedllm_docs.serving.http.keys import hashed
@@ -29,6 +31,7 @@ from tests.page_browser import CHROMIUM, Browser
 from tests.page_server import PageServer, with_options
 from tests.serving_helpers import Gate
 from tests.tiny_text import tiny_llm, tiny_profile
+from tools.page_screenshots import DeadPageError, check_alive
 
 pytestmark = [
     pytest.mark.slow,
@@ -165,7 +168,7 @@ def test_upload_ask_click_reload_and_a_shared_link(server: PageServer, tab: Call
     other = tab(page.url)
     other.locator(".mark.now").first.wait_for()
     assert view(other) == seen
-    assert "came with a link" in other.locator(".note").inner_text()
+    assert "was opened from a link" in other.locator(".note").inner_text()
     page.go_back()
     page.locator("#nothing").wait_for()
 
@@ -216,7 +219,7 @@ def test_a_link_to_a_deleted_document_says_so(server: PageServer, tab: Callable[
     link = page.url
     server.index.remove("birds.pdf")
     other = tab(link)
-    other.get_by_text("a document that is no longer here").first.wait_for()
+    other.get_by_text("a document that is no longer in the index").first.wait_for()
     assert other.locator("#viewer").is_hidden()
 
 
@@ -308,14 +311,14 @@ def test_some_of_several_documents_are_asked(server: PageServer, tab: Callable[.
     assert "birds.pdf" in places
     assert "metals.txt" in places
     page.get_by_label("Ask birds.pdf").uncheck()
-    page.get_by_text("1 of 2 documents are asked.").wait_for()
+    page.get_by_text("1 of 2 documents are searched.").wait_for()
     ask(page, "Which metal melts at a higher temperature?")
     assert all("metals.txt" in text for text in page.locator(".turn").nth(1).locator(".place").all_inner_texts())
     page.wait_for_timeout(300)
     page.reload()
-    page.get_by_text("1 of 2 documents are asked.").wait_for()
+    page.get_by_text("1 of 2 documents are searched.").wait_for()
     page.click("#all")
-    page.get_by_text("All documents are asked.").wait_for()
+    page.get_by_text("All documents are searched.").wait_for()
 
 
 def test_an_answer_is_copied_and_a_conversation_exported_with_its_citations(
@@ -346,8 +349,6 @@ def test_an_answer_is_copied_and_a_conversation_exported_with_its_citations(
 
 def pixels(page: Page, number: int) -> NDArray[np.int16]:
     """The page of a document as it is seen, [height, width, 3], with nothing lit but the citation that was clicked."""
-    from PIL import Image
-
     page.evaluate(
         """() => {
           const only = new CSSStyleSheet();
@@ -471,20 +472,55 @@ def test_a_citation_over_a_page_break_is_lit_on_both_pages(server: PageServer, t
 
 
 def test_several_citations_have_several_colours(server: PageServer, tab: Callable[..., Page]) -> None:
-    page = tab(server.url)
-    add(page, "one.pdf", make_pdf([list(LINES) * 1]))
-    ask(page, "What do the lighthouse keeper, the heron, copper and a sonnet have?")
+    # three passages that are as relevant as each other: each bears the answer, whatever a random model says
+    keepers = [KEEPER.replace("The", f"The {which}", 1) for which in ("old", "new", "odd")]
+    page = tab(server.url, viewport=TALL)
+    add(page, "keepers.pdf", make_pdf([[line for keeper in keepers for line in (keeper, LINES[1], LINES[3])]]))
+    ask(page)
     cited(page)
-    colours = page.locator(".sheet .mark").evaluate_all("all => all.map(one => getComputedStyle(one).backgroundColor)")
-    numbers = page.locator(".sheet .mark").evaluate_all("all => all.map(one => one.dataset.number)")
-    if len(set(numbers)) < 2:
-        pytest.skip("one passage bears the answer of the random model: there is nothing to tell apart")
-    assert len(set(zip(numbers, colours, strict=True))) == len(set(numbers)) == len(set(colours))
+    assert page.locator(".citation").count() == 3
+    marks = page.locator(".sheet .mark")
+    numbers = marks.evaluate_all("all => all.map(one => one.dataset.number)")
+    colours = marks.evaluate_all("all => all.map(one => getComputedStyle(one).backgroundColor)")
+    assert set(numbers) == {"1", "2", "3"}
+    assert len(set(zip(numbers, colours, strict=True))) == len(set(colours)) == 3
+    # and to the eye: the light over each line has a hue of its own
+    seen = {number: _colour_under(page, marks.nth(at)) for at, number in enumerate(numbers)}
+    pairs = itertools.combinations(seen.values(), 2)
+    assert all(np.abs(one - other).max() > 15 for one, other in pairs), seen
     before = page.locator("#quoted").inner_text()
     page.press("#paper", "]")
     comes(page, "before => document.getElementById('quoted').innerText !== before", arg=before)
     page.click("#before")
     comes(page, "before => document.getElementById('quoted').innerText === before", arg=before)
+
+
+def _colour_under(page: Page, mark: Any) -> NDArray[np.float64]:
+    """The colour of most pixels of a lit line, as a screenshot shows it: letters cover fewer than the light does."""
+    box = mark.bounding_box()
+    held = Image.open(io.BytesIO(page.screenshot(clip=box))).convert("RGB")
+    colours = held.getcolors(held.width * held.height) or []
+    return np.array(max(colours)[1], dtype=float)
+
+
+def test_a_picture_for_the_docs_never_shows_a_dead_page(server: PageServer, tab: Callable[..., Page]) -> None:
+    page = tab(server.url)
+    with pytest.raises(DeadPageError, match=r"no answer; no citation; no line is lit\.$"):
+        check_alive(page)
+    add(page)
+    ask(page)
+    cited(page)
+    check_alive(page)
+    with pytest.raises(DeadPageError, match="a script failed: no such thing"):
+        check_alive(page, ["no such thing"])
+    page.evaluate("() => document.querySelectorAll('.sheet canvas').forEach(one => { one.width = one.width })")
+    with pytest.raises(DeadPageError, match="colours, so it is not drawn"):
+        check_alive(page)
+    server.stop()
+    comes(page, "() => document.getElementById('trouble').innerText !== ''")
+    with pytest.raises(DeadPageError, match="The server does not answer"):
+        check_alive(page)
+    server.start()
 
 
 # -- documents ------------------------------------------------------------------------------------------------------
@@ -498,7 +534,7 @@ def test_eight_hundred_pages_can_be_asked_before_they_are_read(
     monkeypatch.setattr(server.index._reading, "start", lambda *_keys: None)  # reading on comes later
     page = tab(server.url)
     add(page, "villages.pdf", make_pdf(pages))
-    page.get_by_text("read 0 of 800 pages; can be asked now").wait_for()
+    page.get_by_text("read 0 of 800 pages; ready for questions").wait_for()
     ask(page, "Where is the treasure of the pirates buried?")
     number = next(at for at, text in enumerate(page.locator(".quote").all_inner_texts()) if "treasure" in text)
     cited(page, number)
@@ -523,7 +559,7 @@ def test_progress_is_told_in_pages_with_the_time_left(
     monkeypatch.setattr(Uploads, "seconds_left", lambda _self, _info: 130.0)
     page = tab(server.url)
     add(page, "villages.pdf", make_pdf([[f"Page number {n} tells of a village."] for n in range(100)]))
-    page.get_by_text("read 34 of 100 pages, about 2 min left; can be asked now").wait_for()
+    page.get_by_text("read 34 of 100 pages, about 2 min left; ready for questions").wait_for()
     assert page.locator("#list progress").evaluate("one => one.value") == pytest.approx(0.34)
 
 
@@ -533,7 +569,7 @@ def test_an_encrypted_file_asks_for_its_password(server: PageServer, tab: Callab
     page.get_by_role("dialog").get_by_text("secret.pdf needs a password").wait_for()
     page.get_by_label("Password").fill("wrong")
     page.get_by_role("button", name="Read it").click()
-    page.get_by_role("dialog").get_by_text("That was not it. secret.pdf needs").wait_for()
+    page.get_by_role("dialog").get_by_text("Wrong password. secret.pdf needs").wait_for()
     page.get_by_label("Password").fill("open sesame")
     page.keyboard.press("Enter")
     page.locator("#list > li", has_text="secret.pdf").wait_for()
@@ -553,8 +589,8 @@ def test_an_encrypted_file_asks_for_its_password(server: PageServer, tab: Callab
         ("odd.exe", b"MZ", "odd.exe: files ending in .exe are not taken"),
         ("large.txt", b"word " * 50_000, "large.txt has 250 KB; this server takes 100 KB at most"),
         ("long.pdf", make_pdf([["word"]] * 30), "30 pages to read, the limit is 20. Split it"),
-        ("none.txt", b"", "none.txt holds no words"),
-        ("blank.txt", b" \n", "blank.txt holds no words"),
+        ("none.txt", b"", "none.txt contains no text"),
+        ("blank.txt", b" \n", "blank.txt contains no text"),
     ],
 )
 def test_what_cannot_be_read_is_said_in_a_sentence(
@@ -746,8 +782,6 @@ def test_the_strip_and_the_tree_show_what_was_injected(server: PageServer, tab: 
 
 
 def brightness(page: Page) -> float:
-    from PIL import Image
-
     return float(np.asarray(Image.open(io.BytesIO(page.screenshot())).convert("L")).mean())
 
 

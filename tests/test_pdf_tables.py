@@ -9,13 +9,13 @@ import pytest
 
 from sharedllm_docs.documents.document import Document, Page
 from sharedllm_docs.documents.readers import ReadOptions, read_document
-from sharedllm_docs.documents.readers.pdf import glyphs
 from sharedllm_docs.documents.readers.pdf.tables import tables_of
+from sharedllm_docs.documents.readers.pdf.text import page as page_text
 from sharedllm_docs.documents.sentences import quotable_spans
 from sharedllm_docs.retrieval.answer import best_quote
 
 from .documents import drawn_pdf
-from .layouts import centred, grid, income_statement, left, right, rule
+from .layouts import centred, grid, income_statement, left, right, rule, width
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "benchmarks"))
 
@@ -54,6 +54,83 @@ def test_a_statement_without_rules_keeps_each_figure_with_its_heads_and_its_labe
     assert "Total net sales | Three Months Ended 2025: 85,431" in text
     assert "Six Months Ended 2024: 167,417" in text
     assert "Earnings per share | Three Months Ended 2025: $ 1.40" in text
+
+
+def _rows(top: float, places: list[float], rows: list[list[str]]) -> str:
+    """Rows of labels and figures that end at ``places``, without rules."""
+    lines = []
+    for number, (label, *figures) in enumerate(rows):
+        y = top - 13 * number
+        lines.append((left(label, 60, y) if label else "") + "".join(map(right, figures, places, [y] * len(figures))))
+    return "".join(lines)
+
+
+def test_days_head_columns_as_years_do() -> None:
+    rows = [
+        ["Fixed assets", "5", "12.345,6", "11.998,0"],
+        ["Stocks", "6", "88,0", "-"],
+        ["Cash", "7", "2.010,4", "1.877,9"],
+    ]
+    for days in (["30.09.2024", "31.12.2023"], ["9/30/2024", "12/31/2023"], ["2024-09-30", "2023-12-31"]):
+        text = read(_rows(700, [260, 380, 480], [["", "Notes", *days], *rows])).text
+        assert f"Fixed assets | Notes: 5 | {days[0]}: 12.345,6 | {days[1]}: 11.998,0" in text
+        assert f"Cash | Notes: 7 | {days[0]}: 2.010,4" in text
+
+
+def test_years_beside_words_are_heads() -> None:
+    rows = [
+        ["", "2024", "2023", "Change", "%"],
+        ["Vessels", "36", "35", "1", "2.9"],
+        ["Staff", "1,204", "1,187", "17", "1.4"],
+    ]
+    text = read(_rows(700, [260, 330, 400, 470], [*rows, ["Berths", "12", "13", "-1", "-7.7"]])).text
+    assert "Vessels | 2024: 36 | 2023: 35 | Change: 1 | %: 2.9" in text
+    assert "Berths | 2024: 12 | 2023: 13 | Change: -1 | %: -7.7" in text
+
+
+def test_columns_no_further_apart_than_words_are_columns() -> None:
+    rows = [["Ships", "812", "790", "1,204", "1,187"], ["Revenue", "88.1", "85.0", "69.2", "65.9"]]
+    rows += [["Costs", "(0.4)", "-", "nil", "n/a"], ["Share of all", "22.4%", "n.m.", "17.6%", "17.9%"]]
+    content = right("North Sea", 248 + width("North Sea") / 2, 713) + right("Baltic", 316, 713)
+    content += _rows(700, [245, 273, 301, 329], [["Year ended 31 December", "2024", "2023", "2024", "2023"], *rows])
+    text = read(content).text
+    assert "Ships | North Sea 2024: 812 | North Sea 2023: 790 | Baltic 2024: 1,204 | Baltic 2023: 1,187" in text
+    assert "Costs | North Sea 2024: (0.4) | North Sea 2023: - | Baltic 2024: nil | Baltic 2023: n/a" in text
+    assert "Share of all | North Sea 2024: 22.4% | North Sea 2023: n.m. | Baltic 2024: 17.6%" in text
+
+
+def test_a_space_inside_numbers_parts_no_columns() -> None:
+    rows = [
+        ["", "2024", "2023"],
+        ["Ships", "1 204", "1 187"],
+        ["Staff", "12 812", "11 790"],
+        ["Berths", "3 100", "3 000"],
+    ]
+    assert "Staff | 2024: 12 812 | 2023: 11 790" in read(_rows(700, [260, 400], rows)).text
+
+
+@pytest.mark.parametrize("place", ["middle", "right"])
+def test_heads_share_out_the_periods_below_them(place: str) -> None:
+    periods = ["Jun-24", "Mar-24", "Jun-23", "Mar-24", "Mar-23"]
+    places = [240.0, 310.0, 380.0, 450.0, 520.0]
+    spans = [("Quarter ended", 170, 380), ("Year ended", 380, 520)]
+    head = [
+        right(text, end, 713) if place == "right" else right(text, (begin + end + width(text)) / 2, 713)
+        for text, begin, end in spans
+    ]
+    rows = [
+        ["Income", "4,512.3", "4,398.0", "4,021.7", "16,900.2", "15,221.9"],
+        ["Loss", "(12.5)", "33.1", "1.1-", "88.4", "-"],
+    ]
+    text = read(
+        "".join(head) + _rows(700, places, [["", *periods], *rows, ["Share", "3.4", "3.2", "2.9", "12.8", "11.4"]])
+    ).text
+    assert (
+        "Income | Quarter ended Jun-24: 4,512.3 | Quarter ended Mar-24: 4,398.0 | Quarter ended Jun-23: 4,021.7" in text
+    )
+    assert "Quarter ended Jun-23: 1.1- | " in text
+    assert "Year ended Mar-24: 88.4" in text
+    assert "Year ended Mar-23: 11.4" in text
 
 
 def test_a_label_over_two_lines_is_one_and_a_negative_keeps_its_brackets() -> None:
@@ -217,7 +294,7 @@ def test_marks_of_the_reader_in_a_file_do_no_harm() -> None:
 def test_a_page_of_a_hundred_thousand_characters_is_left_in_the_order_of_the_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(glyphs, "lay_out", None)  # calling it would raise
+    monkeypatch.setattr(page_text, "lay_out", None)  # calling it would raise
     content = "".join(left("1.2 " * 250, 20, 830 - 8 * number, 1) for number in range(100))
     assert len(read(content).text) > 90_000
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import warnings
 import zipfile
 from email.message import EmailMessage
 
@@ -328,3 +329,49 @@ def test_epub_pages_that_are_drawings_are_read_and_other_chapters_told() -> None
     assert document.text == "Text.\n\nPicture: Harbour plan"
     assert [one.code for one in document.issues] == ["chapter-missing"] * 2
     assert "video/mp4" in document.issues[0].message
+
+
+INVITATION = """BEGIN:VCALENDAR
+BEGIN:VTIMEZONE
+TZID:Europe/Oslo
+END:VTIMEZONE
+BEGIN:VEVENT
+SUMMARY:Berth review
+DTSTART;TZID=Europe/Oslo:20240312T140000
+DTEND:20240312T143000Z
+RRULE:FREQ=WEEKLY;BYDAY=TU;COUNT=4
+LOCATION:Room 4\\, Harbour House
+DESCRIPTION:Agenda:\\n1. Fees of the
+  north quay
+ORGANIZER;CN="Grey, Ann":mailto:ann@example.org
+ATTENDEE;PARTSTAT=NEEDS-ACTION:mailto:bob@example.org
+BEGIN:VALARM
+DESCRIPTION:REMINDER
+END:VALARM
+END:VEVENT
+END:VCALENDAR
+"""
+
+
+@pytest.mark.parametrize("kind", ["alternative", "attached", "whole"])
+def test_an_invitation_says_what_when_and_where(kind: str) -> None:
+    message = EmailMessage()
+    message["From"], message["Subject"] = "Ann <ann@example.org>", "Invitation"
+    if kind == "whole":
+        message.set_content(INVITATION, subtype="calendar")
+    else:
+        message.set_content("Please come.")
+        message.add_alternative("<p>Please come.", subtype="html")
+        message.add_alternative(INVITATION, subtype="calendar")
+    if kind == "attached":  # as well, as many programs do
+        message.make_mixed()
+        message.add_attachment(INVITATION.encode(), "text", "calendar", filename="invite.ics")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        text = read_document(message.as_bytes(), name="a.eml").text
+    assert text.count("Event: Berth review") == 1
+    assert "Starts: 2024-03-12 14:00 (Europe/Oslo)\nEnds: 2024-03-12 14:30 UTC" in text
+    assert "Repeats: weekly, on TU, 4 times\nPlace: Room 4, Harbour House" in text
+    assert "Organizer: Grey, Ann <ann@example.org>\nAttendee: bob@example.org" in text
+    assert "Description: Agenda:\n1. Fees of the north quay" in text
+    assert "REMINDER" not in text

@@ -110,3 +110,56 @@ def test_what_is_typed_and_chosen_is_read_and_what_is_not_shown_is_not() -> None
         "<p><ruby>漢<rp>(</rp><rt>kan</rt><rp>)</rp></ruby> said <q>yes</q>"
     ).text
     assert text == "Name Grey Heron\n\nDock West\n\nShore power.\n\n漢 (kan) said “yes”"
+
+
+def statement(heading: str, label: str) -> str:
+    """A table as quarterly reports have it: no marked heads, dollar signs and brackets in cells of their own."""
+
+    def row(look: str, name: str, *cells: str) -> str:
+        return f"<tr><td {look}>{name}</td>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+    spans = "<td colspan=4><b>Three Months Ended</b></td><td colspan=4><b>Nine Months Ended</b></td>"
+    years = "".join(f"<td colspan=2>{year}</td>" for year in (2024, 2023, 2024, 2023))
+    rows = [
+        row(heading, "Revenue:"),
+        row(label, "Fares", "3", "$", "41,208", "$", "38,114", "$", "120,877", "$", "99"),
+        row(label, "Freight", "", "", "(12,090", ")", "7", "", "36", "", "9"),
+        row(heading, "Operating expenses:"),
+        row(label, "Fuel", "", "", "18,004", "", "17,220", "", "55,098", "", "50"),
+        row(heading, "Income before taxes", "", "", "14,877", "", "13,293", "", "41", "", "40"),
+    ]
+    heads = f"<tr><td></td><td></td>{spans}</tr><tr><td></td><td>Notes</td>{years}</tr>"
+    return f"<p><b>STATEMENTS OF INCOME</b><br>(In thousands)</p><table>{heads}{''.join(rows)}</table>"
+
+
+@pytest.mark.parametrize(
+    ("heading", "label"),
+    [
+        ('style="padding-left:0pt"', 'style="padding-left:12pt"'),
+        ("class=h", "class=indented"),
+        ("", 'style="text-indent:1em"'),
+    ],
+)
+def test_statements_bring_heads_headings_title_and_unit(heading: str, label: str) -> None:
+    text = read(statement(heading, label)).text
+    assert "STATEMENTS OF INCOME (In thousands)\nNotes | Three Months Ended 2024 | Three Months Ended 2023" in text
+    assert "Revenue: Fares | Notes: 3 | Three Months Ended 2024: $41,208 | Three Months Ended 2023: $38,114" in text
+    assert "Revenue: Freight | Three Months Ended 2024: (12,090)" in text
+    assert "Operating expenses: Fuel | Three Months Ended 2024: 18,004" in text
+    assert "\nIncome before taxes | Three Months Ended 2024: 14,877" in text  # no expense
+
+
+def test_days_words_and_signs_head_columns() -> None:
+    days = "<tr><td>TEUR<td>30.09.2024<td>31.12.2023<tr><td>Stocks<td>88,0<td>90,1<tr><td>Cash<td>2,0<td>1,9"
+    assert "Cash | 30.09.2024: 2,0 | 31.12.2023: 1,9" in read(f"<table>{days}</table>").text
+    signs = (
+        "<table><tr><td><td>2024<td>Change<td>%<tr><td>Ships<td>36<td>1<td>2.9<tr><td>Staff<td>9<td>2<td>3.1</table>"
+    )
+    assert "Staff | 2024: 9 | Change: 2 | %: 3.1" in read(signs).text
+    ranges = "<tr><td>Metric<td>Q4<td>Year<tr><td>Margin<td>20% to 22%<td>about 21%<tr><td>Cost<td>$4 million<td>5"
+    assert "Margin | Q4: 20% to 22% | Year: about 21%" in read(f"<table>{ranges}</table>").text
+
+
+def test_records_with_days_have_no_heads() -> None:
+    rows = "<table><tr><td>A<td>2024-01-05<td>45<tr><td>B<td>2024-01-06<td>12<tr><td>C<td>2024-01-07<td>3</table>"
+    assert "B | 2024-01-06 | 12" in read(rows).text

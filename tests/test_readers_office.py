@@ -743,3 +743,139 @@ def test_a_missing_package_is_named_with_the_remedy(name: str, package: str, mon
     monkeypatch.setitem(__import__("sys").modules, package, None)
     with pytest.raises(MissingExtraError, match=r"pip install 'sharedllm-docs\[office\]'"):
         read(data, name)
+
+
+STATEMENT_ROWS = [
+    *(["", "2024", "2023"], ["Revenue", "", ""], ["Ships", "1,204", "1,100"], ["Ports", "(88)", "-"]),
+    *(["Expenses", "", ""], ["Ships", "(700)", "(650)"], ["Total", "416", "450"]),
+]
+
+
+def test_docx_and_pptx_rows_bring_the_heading_that_holds_for_them() -> None:
+    package = docx.Document()
+    table = package.add_table(len(STATEMENT_ROWS), 3)
+    deck = pptx.Presentation()
+    frame = deck.slides.add_slide(deck.slide_layouts[6]).shapes.add_table(
+        len(STATEMENT_ROWS), 3, 0, 0, 4000000, 2000000
+    )
+    for grid in (table, frame.table):
+        for row, cells in enumerate(STATEMENT_ROWS):
+            for column, text in enumerate(cells):
+                grid.cell(row, column).text = text
+    for name, made in (("a.docx", package), ("a.pptx", deck)):
+        held = io.BytesIO()
+        made.save(held)
+        text = read_document(held.getvalue(), name=name).text
+        assert "Revenue: Ships | 2024: 1,204 | 2023: 1,100\nRevenue: Ports | 2024: (88) | 2023: -" in text
+        assert "Expenses: Ships | 2024: (700) | 2023: (650)\nTotal | 2024: 416" in text
+
+
+def test_xlsx_lists_side_by_side_are_lists_of_their_own() -> None:
+    book = openpyxl.Workbook()
+    for row in ([*"ab", None, *"cd"], ["Apple", 3, None, "Heron", 5], ["Pear", 4, None, "Tern", 6]):
+        book.active.append(row)
+    words = book.create_sheet("words")
+    for row in (
+        ["Alice", "Oslo", None, "Bob", "Bergen"],
+        ["Carl", "Moss", None, "Dora", "Voss"],
+        ["Eve", "Alta", None, "Finn", "Bodo"],
+    ):
+        words.append(row)
+    form = book.create_sheet("form")
+    for row in (["Invoice", "4711"], ["Date", "6 May"], ["Customer", "Northwind"]):
+        form.append(row)
+    held = io.BytesIO()
+    book.save(held)
+    document = read_document(held.getvalue(), name="lists.xlsx")
+    assert "Apple | b: 3\nPear | b: 4" in document.pages[0].text
+    assert "Heron | d: 5\nTern | d: 6" in document.pages[0].text
+    assert "Carl | Moss" in document.pages[1].text
+    assert "Bob | Bergen\nDora | Voss\nFinn | Bodo" in document.pages[1].text
+    assert "Customer | Northwind" in document.pages[2].text
+
+
+def test_xlsx_columns_of_figures_set_apart_stay_in_their_row() -> None:
+    book = openpyxl.Workbook()
+    for row in (["", "2024", None, "2023"], ["Ships", 36, None, 35], ["Staff", 12, None, 11]):
+        book.active.append(row)
+    held = io.BytesIO()
+    book.save(held)
+    assert "Staff | 2024: 12 | 2023: 11" in read_document(held.getvalue(), name="a.xlsx").text
+
+
+WORD = "http://schemas.openxmlformats.org/wordprocessingml/2006/main"
+
+
+def _form_run(data: str) -> str:
+    field = '<w:r><w:fldChar w:fldCharType="begin">{}</w:fldChar></w:r>'
+    return field.format(f"<w:ffData>{data}</w:ffData>") + '<w:r><w:fldChar w:fldCharType="end"/></w:r>'
+
+
+@pytest.mark.parametrize(
+    ("runs", "shown"),
+    [
+        (_form_run('<w:checkBox><w:default w:val="0"/><w:checked/></w:checkBox>'), "[x]"),
+        (_form_run('<w:checkBox><w:default w:val="1"/><w:checked w:val="0"/></w:checkBox>'), "[ ]"),
+        (_form_run('<w:checkBox><w:default w:val="1"/></w:checkBox>'), "[x]"),
+        (_form_run('<w:ddList><w:result w:val="1"/><w:listEntry w:val="A"/><w:listEntry w:val="B"/></w:ddList>'), "B"),
+        (_form_run('<w:ddList><w:listEntry w:val="One"/><w:listEntry w:val="Two"/></w:ddList>'), "One"),
+        ("<w:r><w:ruby><w:rt><w:r><w:t>kan</w:t></w:r></w:rt><w:rubyBase><w:r><w:t>漢</w:t></w:r></w:rubyBase></w:ruby></w:r>",
+         "漢 (kan)"),
+    ],
+)  # fmt: skip
+def test_docx_fields_of_forms_and_readings_are_read(runs: str, shown: str) -> None:
+    package = docx.Document()
+    from docx.oxml import parse_xml
+
+    package.add_paragraph("Pets:")._p.append(parse_xml(f'<w:hyperlink xmlns:w="{WORD}">{runs}</w:hyperlink>'))
+    held = io.BytesIO()
+    package.save(held)
+    assert read_document(held.getvalue(), name="form.docx").text == f"Pets:{shown}"
+
+
+def test_docx_text_hidden_by_a_style_is_left_out_and_told() -> None:
+    from docx.oxml import OxmlElement
+
+    package = docx.Document()
+    for name, kind, base in (("Ghost", 1, None), ("Later", 1, "Ghost"), ("Faint", 2, None)):
+        style = package.styles.add_style(name, kind)
+        if base:
+            style.base_style = package.styles[base]
+        else:
+            style.element.get_or_add_rPr().append(OxmlElement("w:vanish"))
+    package.add_paragraph("hidden one", style="Ghost")
+    package.add_paragraph("hidden two", style="Later")
+    package.add_paragraph("Seen").add_run(" hidden three", style="Faint")
+    held = io.BytesIO()
+    package.save(held)
+    with pytest.warns(DocumentWarning, match="3 run"):
+        assert read_document(held.getvalue(), name="a.docx").text == "Seen"
+
+
+def test_pptx_text_of_layouts_and_masters_is_read_once() -> None:
+    deck = pptx.Presentation()
+    blank = deck.slide_layouts[6]
+    for shapes, text in ((blank.shapes, "Strictly confidential"), (deck.slide_masters[0].shapes, "Grey Heron Ferries")):
+        box = deck.slides.add_slide(deck.slide_layouts[5]).shapes.add_textbox(0, 0, 900000, 900000)
+        box.text_frame.text = text
+        shapes._spTree.append(box._element)
+    bare = deck.slides.add_slide(blank)
+    bare.element.set("showMasterSp", "0")
+    deck.slides.add_slide(blank)
+    held = io.BytesIO()
+    deck.save(held)
+    pages = [page.text for page in read_document(held.getvalue(), name="a.pptx").pages]
+    assert pages == ["Grey Heron Ferries", "", "", "Strictly confidential"]
+
+
+def test_xlsx_headers_and_footers_of_printed_pages_are_read() -> None:
+    book = openpyxl.Workbook()
+    sheet = book.active
+    sheet.title = "Dues"
+    sheet.append(["Berth", 7])
+    sheet.oddHeader.left.text, sheet.oddHeader.center.text = "Grey & Sons", "&A, unaudited"
+    sheet.oddFooter.center.text, sheet.oddFooter.right.text = "Page &P of &N", "EUR thousand"
+    held = io.BytesIO()
+    book.save(held)
+    text = read_document(held.getvalue(), name="a.xlsx").text
+    assert text.endswith("Page header: Grey & Sons | Dues, unaudited\n\nPage footer: EUR thousand")

@@ -470,6 +470,80 @@ def test_visible_parts_of_html_are_read(shown: str) -> None:
     assert "7004" in read(f"<p>a</p>{shown}", name="a.html").text
 
 
+STYLES = "<style>.gone, #gone {display: none} .dim {visibility:hidden} @media print {.screen {display:none}}"
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "<div class='a gone'>7004</div>",
+        "<p id=gone>7004</p>",
+        "<span class=dim>7004</span>",
+        "<div class=gone><p>70<b>04</b></div>",
+        "<style>p.x {display:block} div p.x {display:none}</style><div><p class=x>7004</div>",
+        "<style>.y {display:none !important} p.y {display:block}</style><p class=y>7004</p>",
+    ],
+)
+def test_what_the_style_sheet_of_a_page_hides_is_not_read(hidden: str) -> None:
+    with pytest.warns(DocumentWarning, match="style sheet hides"):
+        document = read(f"{STYLES}</style>{hidden}<p>27,994", name="a.html")
+    assert document.text == "27,994"
+    assert [issue.code for issue in document.issues] == ["hidden-text"]
+
+
+@pytest.mark.parametrize("hidden", ["<template><p>7004</template>", "<video>7004</video>", "<progress>7004</progress>"])
+def test_what_no_browser_shows_is_not_read(hidden: str) -> None:
+    assert read(f"<p>{hidden}27,994", name="a.html").text == "27,994"
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "<p class=screen>7004</p>",
+        "<p class=gone style='display:block'>7004</p>",
+        "<style>p.gone {display:block}</style><p class=gone>7004</p>",
+        "<style>.open .gone {display:block}</style><p class=gone>7004</p>",  # there is a state in which it is shown
+        "<style>input:checked + .gone {display:block}</style><input type=checkbox><p class=gone>7004</p>",
+        "<a href='#gone'>More</a><p id=gone>7004</p>",
+        "<button onclick=\"toggle('gone')\">More</button><p class=gone>7004</p>",
+        "<script>for (const one of document.querySelectorAll('.gone')) listen(one)</script><p class=gone>7004</p>",
+        "<script src=menu.js></script><p class=gone>7004</p>",
+        "<style>p:frobnicate( {display:none} }} @media screen {</style><p>7004</p>",
+    ],
+)
+def test_what_a_page_can_open_is_read(shown: str) -> None:
+    assert "7004" in read(f"{STYLES}</style>{shown}<p>27,994", name="a.html").text
+
+
+def test_frames_and_shadow_trees_of_a_page_are_read() -> None:
+    document = read(
+        "<p>Before<iframe srcdoc='&lt;style&gt;i{display:none}&lt;/style&gt;&lt;p&gt;Fee 45&lt;i&gt;7'></iframe>"
+        "<iframe src=b.html>no frames?</iframe>"
+        "<my-card><template shadowrootmode=open><h2><slot name=t>Untitled</slot></h2><slot>none</slot> end</template>"
+        "<b slot=t>Tolls</b>light</my-card>",
+        name="a.html",
+    )
+    assert document.text == "Before\n\nFee 45\n\nTolls\n\nlight end"
+    assert [issue.code for issue in document.issues] == ["frames"]
+
+
+@pytest.mark.parametrize(
+    ("markup", "text"),
+    [
+        ("<span style='display:block'>Fee</span><span style='display:block'>45</span>", "Fee\n45"),
+        ("<div style='display: flex'><span>Fee</span><b>45</b></div>", "Fee 45"),
+        ("<style>.row{display:grid}</style><div class=row><i>Fee</i><i>45</i></div>", "Fee 45"),
+        ("<style>.l{display:block}</style>a<i class=l>b</i>c", "a\nb\nc"),
+        ("<input type=checkbox checked>Insured <input type=checkbox> Towed", "[x] Insured [ ] Towed"),
+        ("<input type=radio> Petrol <input type=radio checked> Diesel", "( ) Petrol (x) Diesel"),
+        ("Map:<img src=a.png alt='Berth seven, north'><img src=b.png alt=Logo>", "Map:\n\nPicture: Berth seven, north"),
+        ("<object data=a.swf>Fee 45</object>", "Fee 45"),
+    ],
+)  # fmt: skip
+def test_what_stands_apart_or_is_ticked_is_read_so(markup: str, text: str) -> None:
+    assert read(markup, name="a.html").text == text
+
+
 def test_questions_in_buttons_are_headings() -> None:
     document = read("<h2><button>How long?</button></h2><div>45 days.</div><button>Send</button>", name="a.html")
     assert document.text == "How long?\n\n45 days."

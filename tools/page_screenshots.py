@@ -1,6 +1,7 @@
 """Pictures of the page for the documentation: ``python -m tools.page_screenshots [FOLDER]`` writes ``page*.png``.
 
-With the default model and the example, read anew in a temporary folder. Needs the extra ``dev`` and Chromium.
+With the default model and the example, read anew in a temporary folder. Needs the extra ``dev`` and Chromium. Each
+picture is looked at before it is saved: one of a page that does not work is an error (``DeadPageError``).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import os
 import shutil
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +25,41 @@ ROOT = Path(__file__).parent.parent
 EXAMPLE = ROOT / "examples" / "R-intro.pdf"
 QUESTIONS = ("Which function draws a histogram?", "Who wrote the novel Moby Dick?")
 PATIENCE = 600_000  # milliseconds: the model may have to read what is asked for
+
+
+_FEWEST_COLOURS = 30  # of a drawn page: letters have soft edges
+
+
+class DeadPageError(RuntimeError):
+    """What the picture would show does not work; the message says what."""
+
+
+def check_alive(page: Any, failures: Sequence[str] = ()) -> None:
+    """Check that a page shows an answer, its citations, and the lit lines on a page that is drawn.
+
+    Args:
+        page: of Playwright, with a citation open.
+        failures: of its scripts, as they were collected.
+
+    Raises:
+        DeadPageError: it does not.
+    """
+    dead = [f"a script failed: {text}" for text in failures]
+    dead += [f"it says {text!r}" for text in page.locator("#trouble, .failed").all_inner_texts() if text.strip()]
+    dead += [] if any(text.strip() for text in page.locator(".answer").all_inner_texts()) else ["no answer"]
+    dead += [] if page.locator(".citation").count() else ["no citation"]
+    mark = page.locator(".mark.now")
+    if not mark.count() or not mark.first.is_visible():
+        dead.append("no line is lit")
+    else:
+        sheet = mark.first.locator("xpath=ancestor::*[contains(@class, 'sheet')]")
+        image = Image.open(io.BytesIO(sheet.screenshot())).convert("RGB")
+        colours = len(image.getcolors(image.width * image.height) or [])
+        dead += (
+            [f"the page of the document has {colours} colours, so it is not drawn"] if colours < _FEWEST_COLOURS else []
+        )
+    if dead:
+        raise DeadPageError("The page is not fit for a picture: " + "; ".join(dead) + ".")
 
 
 def main(folder: Path) -> None:
@@ -43,6 +80,8 @@ def main(folder: Path) -> None:
 def _pictures(browser: Any, url: str, folder: Path) -> None:
     page = browser.new_page(viewport={"width": 1360, "height": 860}, color_scheme="light")
     page.set_default_timeout(PATIENCE)
+    failures = list[str]()
+    page.on("pageerror", lambda error: failures.append(str(error)))
     page.goto(url)
     page.set_input_files("#files", EXAMPLE)
     page.locator("#list > li").wait_for()
@@ -56,6 +95,7 @@ def _pictures(browser: Any, url: str, folder: Path) -> None:
     page.locator(".chunk.taken").first.wait_for()
     page.locator(".turn").first.scroll_into_view_if_needed()
     page.wait_for_timeout(1000)
+    check_alive(page, failures)
     _save(page, folder / "page.png")
     link = page.url
     page.close()
@@ -67,9 +107,11 @@ def _pictures(browser: Any, url: str, folder: Path) -> None:
         device_scale_factor=1.5,
     )
     phone.set_default_timeout(PATIENCE)
+    phone.on("pageerror", lambda error: failures.append(str(error)))
     phone.goto(link)
     phone.locator(".mark.now").first.wait_for()
     phone.wait_for_timeout(1000)
+    check_alive(phone, failures)
     _save(phone, folder / "page-phone.png")
 
 

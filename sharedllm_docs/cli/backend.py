@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sharedllm_docs.cli.options import DEFAULT_MODEL, LoadingOptions, ProfileOptions, given
-from sharedllm_docs.cli.staying import Stay, stayed
+from sharedllm_docs.cli.staying import Soon, Stay, may_be_there, stayed
 from sharedllm_docs.cli.tenancy import Place
 from sharedllm_docs.config import Profile
 from sharedllm_docs.errors import ConfigError, IndexNotFoundError, StoreError
@@ -60,8 +60,7 @@ def index_for_questions(
     model: LoadingOptions,
     profile: ProfileOptions,
     stay: Stay | None,
-    *,
-    create: bool = False,
+    soon: Soon | None = None,
 ) -> Index:
     """An index to ask, in a process that stays where there is one or one is to be started.
 
@@ -71,7 +70,7 @@ def index_for_questions(
         model: options of the model.
         profile: options of the profile.
         stay: what to do about a process that stays.
-        create: make the index where there is none.
+        soon: the file that will be added next; the index is made where there is none.
 
     Raises:
         IndexNotFoundError: there is none.
@@ -79,12 +78,17 @@ def index_for_questions(
     options = _opening(place, model, profile)
 
     def alone() -> Index:
-        opening = index_class().open_or_create if create else index_class().open
-        return opening(place.index, report=screen.report, **options)
+        if soon is None:
+            return index_class().open(place.index, report=screen.report, **options)
+        if not may_be_there(place.url):  # creating it loads the model first
+            from sharedllm_docs.documents.readers.ahead import begin
+
+            begin(soon.file, soon.options)
+        return index_class().open_or_create(place.index, report=screen.report, **options)
 
     if place.is_private:
         return alone()
-    return stayed(place.index, options, alone, screen.report, screen.note, stay, create=create)
+    return stayed(place.index, options, alone, screen.report, screen.note, stay, soon)
 
 
 @contextmanager

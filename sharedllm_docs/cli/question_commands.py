@@ -28,7 +28,7 @@ from sharedllm_docs.cli.options import (
     refuse_without,
 )
 from sharedllm_docs.cli.screen import Screen, clean, one_line, opened
-from sharedllm_docs.cli.staying import stay_of
+from sharedllm_docs.cli.staying import Soon, stay_of
 from sharedllm_docs.cli.tenancy import Place
 from sharedllm_docs.cli.units import count_text
 from sharedllm_docs.errors import ConfigError, InterruptedIngestion, QuestionError
@@ -86,9 +86,11 @@ def ask(
             index = backend.index_for_questions(location, screen, model, profile, staying)
             keys = []
         else:
-            settings = {"options": reading.read_options(), **keeping(keep_source)}
+            options = reading.read_options()
+            settings = {"options": options, **keeping(keep_source)}
+            soon = Soon(file[0], options)
             with resumable_encoding(location.url):
-                index = backend.index_for_questions(location, screen, model, profile, staying, create=True)
+                index = backend.index_for_questions(location, screen, model, profile, staying, soon)
                 keys = _added_keys(screen, index, file, settings)
             keywords["documents"] = [*keywords.get("documents", ()), *keys]
         answer(screen, index, sys.stdin.read() if question == "-" else question, keywords, stream=stream)
@@ -107,7 +109,7 @@ def _added_keys(screen: Screen, index: Index, files: Sequence[str], settings: Ma
     """Add the files, encoding nothing yet; returns the keys of their documents, attachments too, each once."""
     from sharedllm_docs.cli.add_command import add_file
 
-    added = [add_file(screen, index, name, encode="when-asked", **settings) for name in files]
+    added = [add_file(screen, index, name, encode="when-asked", embed="when-asked", **settings) for name in files]
     return list(dict.fromkeys(one.document.key for main in added for one in (main, *main.attachments)))
 
 

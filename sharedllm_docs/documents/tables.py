@@ -24,10 +24,22 @@ _MAX_HEAD_ROWS = 3
 _NUMBER = re.compile(
     r"[-+\u2212(]?\s?(?:[A-Z]{3}\s|[$\u20ac\u00a3\u00a5])?\s?\d[\d\s.,:/'\u2009\u202f-]*\s?(?:[%\u2030)]|[A-Z]{3}|[$\u20ac\u00a3\u00a5])*"
 )
-_YEAR = re.compile(r"(?:FY\s?)?(?:19|20)\d\d(?:[/-]\d{2,4})?")
+_YEAR = re.compile(
+    r"(?:FY\s?)?(?:19|20)\d\d(?:[/-]\d{2,4})?"
+    r"|\d{1,2}[./-]\d{1,2}[./-](?:(?:19|20)\d\d|\d\d)|(?:19|20)\d\d-\d\d-\d\d"  # and days, as of balance sheets
+)
+_TOTAL = re.compile(
+    r"(?:sub|grand )?total\b|net\b|sum\b|(?:zwischen|gesamt)?summe\b|gesamt\b|insgesamt\b|saldo\b", re.I
+)
+_LONGEST_TITLE = 140  # characters
+_LONGEST_TITLE_LINE = 100
+_MOST_TITLE_LINES = 4
+_NO_TITLE = re.compile(r"source|notes?\b|see\b|\*|\(\d\)|- |\d+\. ", re.I)
 
 
-def table_rows(header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> list[str]:
+def table_rows(
+    header: Sequence[str], rows: Sequence[Sequence[str]], title: str = "", outer: Sequence[str] = ()
+) -> list[str]:
     """The lines of a table.
 
     Args:
@@ -35,6 +47,7 @@ def table_rows(header: Sequence[str], rows: Sequence[Sequence[str]], title: str 
         rows: cells of each row, left to right; a cell that spans columns stands in the first of them, and the others
             are "".
         title: of the table; it is repeated in a long one, not written at the top.
+        outer: the heading between rows that holds for each row, "" for none (``outer_labels``).
 
     Returns:
         the line of the heads, if there are any, then one or more lines a row; what is repeated in them is marked.
@@ -43,14 +56,14 @@ def table_rows(header: Sequence[str], rows: Sequence[Sequence[str]], title: str 
     lines = [BAR.join(filter(None, heads))] if any(heads) else []
     since = 0
     title = _one_line(title)
-    for row in rows:
+    for number, row in enumerate(rows):
         cells = [_one_line(cell) for cell in row]
         if not any(cells):
             continue
         if title and since > _GROUP:
             lines.append(repeated(title))
             since = 0
-        for line in _row(heads, cells):
+        for line in _row(heads, cells, outer[number] if number < len(outer) else ""):
             lines.append(line)
             since += len(line)
     if title and sum(map(len, lines)) > _GROUP:
@@ -82,12 +95,12 @@ def without_marks(text: str) -> tuple[str, tuple[tuple[int, int], ...]]:
     return joined("", parts), tuple(spans)
 
 
-def _row(heads: Sequence[str], cells: Sequence[str]) -> list[str]:
-    """The lines of a row: its label, then each value behind its head."""
+def _row(heads: Sequence[str], cells: Sequence[str], outer: str = "") -> list[str]:
+    """The lines of a row: its label behind the heading that holds for it, then each value behind its head."""
     place = next((number for number, cell in enumerate(cells) if cell), 0)
     if is_number(cells[place]) or sum(map(bool, cells)) < 2:
         place = 0  # else a row without a label of its own has one further on: Subtotal
-    label = cells[place]
+    label = f"{repeated(f'{outer}: ') if outer else ''}{cells[place]}"
     values = []
     for number, cell in enumerate(cells[place + 1 :], start=place + 1):
         if cell:
@@ -100,6 +113,69 @@ def _row(heads: Sequence[str], cells: Sequence[str]) -> list[str]:
             line = label
         line = f"{line}{BAR}{value}" if line else value
     return [*lines, line] if line else lines
+
+
+def outer_labels(rows: Sequence[Sequence[str]], indents: Sequence[float] = (), *, words: bool = False) -> list[str]:
+    """The heading between rows that holds for each row, "" for none: ``Revenue:`` above ``Passenger`` and ``Freight``.
+
+    A row with nothing but its label is a heading if rows below are indented, or it ends with a colon, or there are
+    several. It holds for the rows that stand further in; without indents up to the total that closes them.
+
+    Args:
+        rows: cells of each row below the heads.
+        indents: how far each label is indented, in any unit; empty where that is not known.
+        words: whether it may be so in a table of words as well, where a row with one cell may be a record with gaps.
+    """
+    texts = [[_one_line(cell) for cell in row] for row in rows]
+    alone = [bool(row and row[0]) and not any(row[1:]) and not is_number(row[0]) for row in texts]
+    lefts = {round(one) for one, row in zip(indents, texts, strict=False) if row and row[0]}
+    indented = len(indents) == len(rows) and len(lefts) > 1
+    values = [cell for row in texts for cell in row[1:] if cell]
+    if not any(alone) or not (words or sum(map(is_number, values)) >= 0.5 * len(values)):
+        return [""] * len(rows)
+    labels = [row[0] if row else "" for row in texts]
+    several = sum(alone) > 1
+    found, heading, left = list[str](), "", 0.0
+    for number, row in enumerate(texts):
+        indent = indents[number] if indented else 0.0
+        if alone[number]:
+            heading = labels[number].rstrip(": ") if several or indented or labels[number].endswith(":") else ""
+            left = indent
+            found.append("")
+            continue
+        closes = not indented and bool(_TOTAL.match(labels[number]))
+        own = not closes or labels.count(labels[number]) > 1 or any(map(labels[number].lower().count, _words(heading)))
+        if indented and indent <= left and row[0]:
+            heading = ""
+        found.append(heading if own and len(heading) <= _LONGEST_HEAD else "")
+        heading = "" if closes else heading
+    return found
+
+
+def _words(text: str) -> list[str]:
+    return [word for word in text.lower().split() if len(word) > 3]
+
+
+def title_above(texts: Sequence[str]) -> str:
+    """The title of a table with its unit: the short lines that stand above it.
+
+    Args:
+        texts: the paragraphs in front of the table, the nearest last.
+    """
+    chosen: list[str] = []
+    for text in reversed(texts):
+        lines = [_one_line(line) for line in without_marks(text)[0].split("\n") if line.strip()]
+        if any(not _may_name(line) for line in lines) or len(chosen) + len(lines) > _MOST_TITLE_LINES:
+            break
+        chosen = [*lines, *chosen]
+    title = " ".join(chosen)
+    return title if len(title) <= _LONGEST_TITLE else title[:_LONGEST_TITLE].rpartition(" ")[0]
+
+
+def _may_name(line: str) -> bool:
+    if len(line) > _LONGEST_TITLE_LINE or line.endswith((".", ";", ",")) or line[:1].islower() or BAR in line:
+        return False
+    return not _NO_TITLE.match(line) and any(map(str.isalpha, line))
 
 
 def split_header(rows: Sequence[Sequence[str]]) -> tuple[list[str], list[Sequence[str]]]:
@@ -143,11 +219,15 @@ def filled(row: Sequence[str]) -> int:
 
 def head_rows(rows: Sequence[Sequence[str]]) -> int:
     """How many rows at the top of a table without marked heads name the columns."""
-    if len(rows) < 2 or max(map(len, rows)) < 2 or not _is_head(rows[0]):
+    if len(rows) < 2 or max(map(len, rows)) < 2 or not _is_head(rows[0]) or _are_days_all_the_way(rows):
         return 0
+    return more_head_rows(rows, 1)
+
+
+def more_head_rows(rows: Sequence[Sequence[str]], count: int) -> int:
+    """How many rows name the columns, given that the first ``count`` do."""
     body = rows[1:]
     numeric = sum(any(is_number(cell) for cell in row if cell.strip()) for row in body)
-    count = 1
     # further head rows only where the rows below hold numbers, and the first row left columns open (a merged head)
     while (
         count < min(_MAX_HEAD_ROWS, len(rows) - 1)
@@ -167,13 +247,23 @@ def _says_twice(row: Sequence[str]) -> bool:
 
 def _is_head(row: Sequence[str]) -> bool:
     filled = [cell for cell in row if cell.strip()]
-    # years and quarters head columns as well
-    worded = [cell for cell in filled if not is_number(cell) or (cell.isdecimal() and len(cell) == 4)]
+    # years, days and quarters head columns as well
+    worded = [cell for cell in filled if not is_number(cell) or _YEAR.fullmatch(cell.strip())]
     if len(filled) < 2 or len(worded) < len(filled):
         return False
     if not row[0].strip() and all(_YEAR.fullmatch(cell.strip()) for cell in filled):
         return True
     return any(not cell.strip().isdecimal() for cell in filled)
+
+
+def _are_days_all_the_way(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether a first row is a record like those below: its days stand above days."""
+    for column, cell in enumerate(rows[0]):
+        if is_number(cell) and _YEAR.fullmatch(cell.strip()):
+            below = [row[column].strip() for row in rows[1:] if column < len(row) and row[column].strip()]
+            if below and sum(bool(_YEAR.fullmatch(one)) for one in below) > 0.5 * len(below):
+                return True
+    return False
 
 
 def _one_line(cell: str) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from sharedllm_docs.documents.traced import Traced, aligned, joined, marks_of, substitute
 
+_BAR = " | "  # between the cells of a row
 _LETTERS = r"[^\W\d_]"
 _BROKEN = re.compile(r"(?P<left>(?<![\w-])-{0,2}\w+(?:-\w+)*)-\n[ \t]*(?P<right>\w+(?:-\w+)*)(?P<tail>\S*[ ]?)")
 _WORD = re.compile(rf"{_LETTERS}+(?:-{_LETTERS}+)*")
@@ -77,6 +78,8 @@ def join_hyphens(text: str, words: frozenset[str]) -> str:
     """
 
     def replace(match: re.Match[str]) -> str:
+        if _is_minus(match):
+            return match[0]
         word = join_word(match["left"], match["right"], words) + match["tail"]
         # The break moves after the word, unless that would make a new broken word.
         return word[:-1] + "\n" if word.endswith(" ") and not word.endswith("- ") else word
@@ -85,6 +88,17 @@ def join_hyphens(text: str, words: frozenset[str]) -> str:
     while previous != text:  # a word broken twice needs a second pass
         previous, text = text, substitute(_BROKEN, replace, text)
     return text
+
+
+def _is_minus(match: re.Match[str]) -> bool:
+    """Whether the hyphen ends a row of a table, or is the minus behind an amount (``1.204,50-``)."""
+    text, left = match.string, match["left"]
+    if not left[-1].isdigit():
+        return False
+    if _BAR in text[text.rfind("\n", 0, match.start()) + 1 : match.start()]:
+        return True
+    grouped = re.search(r"\d[.,'\u2019]\Z", text[max(0, match.start() - 2) : match.start()])
+    return left.isdigit() and grouped is not None and not match["right"][0].islower()
 
 
 _PAGE_END = re.compile(r"(?P<left>(?<![\w-])\w+(?:-\w+)*)-\s*\Z")

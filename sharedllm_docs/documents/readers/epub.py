@@ -37,7 +37,7 @@ class EpubReader:
     """Electronic books without copy protection."""
 
     name = "epub"
-    version = "3"
+    version = "4"
     suffixes = (".epub",)
     takes = frozenset({"ocr"})
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from sharedllm_docs.documents.cleaning import clean_characters, limit_blank_lines
 from sharedllm_docs.documents.document import PAGE_SEPARATOR, Page, Section
 from sharedllm_docs.documents.readers.html_blocks import Block, join_blocks
+from sharedllm_docs.documents.tables import title_above
 
 
 @dataclass
@@ -34,6 +35,17 @@ class Flow:
         """Lines that belong together, such as the rows of a table."""
         for number, line in enumerate(lines):
             self.add(line, group=f"{group}-{id(lines)}" if number or len(lines) > 1 else "")
+
+    def title_above(self) -> str:
+        """What names a table that follows: short lines in front of it, from the last heading on."""
+        found: list[str] = []
+        for block in reversed(self._pages[-1][-4:]):
+            if block.group:
+                break
+            found.insert(0, block.text)
+            if block.level:
+                break
+        return title_above(found)
 
     def new_page(self, label: str = "") -> None:
         """What follows stands on the next page."""

@@ -52,7 +52,7 @@ class HtmlReader:
     @property
     def version(self) -> str:
         libraries = "+".join(f"{name}-{installed_version(name)}" for name in ("beautifulsoup4", "html5lib"))
-        return f"4+clean{CLEANING_VERSION}+{libraries}"
+        return f"5+clean{CLEANING_VERSION}+{libraries}"
 
     def sniff(self, head: bytes, name: str) -> bool:
         """Text of an HTML name, or any text that opens like an HTML page."""

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING
 
 from sharedllm_docs.documents.cleaning import clean_characters, limit_blank_lines, lower, raised_behind, roman
 from sharedllm_docs.documents.document import Section
+from sharedllm_docs.documents.readers.html_shown import BREAK
 from sharedllm_docs.documents.readers.html_tables import table_lines
-from sharedllm_docs.documents.tables import without_marks
+from sharedllm_docs.documents.tables import title_above, without_marks
 
 if TYPE_CHECKING:
     from bs4 import Tag
 
 _DROPPED_TAGS = (
     "script style nav template noscript iframe canvas head annotation annotation-xml rp "
-    "title desc defs metadata symbol"  # the last five of drawings
+    "video audio progress meter "  # what stands in these is for browsers that do not know them
+    "title desc defs metadata symbol"  # these five of drawings
 )
 _DROPPED = frozenset(_DROPPED_TAGS.split())
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
@@ -40,6 +42,9 @@ _AROUND = {
 }
 """What is shown around a text; fields of a form stand apart from their neighbours."""
 _TYPED = frozenset(("text", "number", "email", "tel", "date", "time", "url", "month", "week", "datetime-local"))
+_TICKED = {"checkbox": "[x]", "radio": "(x)"}  # boxes and circles of a form, as plain text has them
+_UNTICKED = {"checkbox": "[ ]", "radio": "( )"}
+_DESCRIBES = 3  # words from which the text in place of a picture says what is to be seen
 _PICTURES = frozenset(("img", "image", "object", "embed"))  # the second in drawings
 _CLOSED = frozenset(("object", "embed"))  # what stands in them is shown where they are not
 _PICTURE_FILE = re.compile(r"(?i)^data:image/|\.(?:svgz?|png|jpe?g|gif|webp|bmp|tiff?|avif|emf|wmf)(?:[?#]|$)")
@@ -90,13 +95,14 @@ class _Builder:
 
     def open(self, tag: Tag) -> None:
         name = tag.name
+        self._set_apart(tag)
         self._open_formula(tag)
         if name in _AROUND:
             self.parts.append(_AROUND[name][0])
         elif name == "input":
-            self.text(f" {tag.get('value') or ''} " if str(tag.get("type") or "text").lower() in _TYPED else "")
+            self.text(_field(tag))
         if name in _PICTURES or (name == "input" and str(tag.get("type")).lower() == "image"):
-            self.seen += filter(None, [self.see(tag)] if self.see is not None and _is_picture(tag) else ())
+            self._picture(tag)
         elif name == "tspan":
             self._part_of_drawing(tag)
         elif name == "br":
@@ -116,6 +122,19 @@ class _Builder:
             self.raised.append(len(self.parts))
         if _is_struck(tag):
             self.parts.append(_STRUCK_OPEN)
+
+    def _set_apart(self, tag: Tag) -> None:
+        if tag.has_attr(BREAK):
+            self.parts.append(str(tag[BREAK]))
+
+    def _picture(self, tag: Tag) -> None:
+        """Take what stands in a picture, or what the page says in its place where it is in another file."""
+        if self.see is None or not _is_picture(tag):
+            return
+        said = " ".join(str(tag.get("alt") or "").split())
+        seen = self.see(tag)
+        outside = picture_source(tag)[:5].lower() not in ("data:", "cid:") and len(said.split()) >= _DESCRIBES
+        self.seen += filter(None, [seen or (said if outside else "")])
 
     def _part_of_drawing(self, tag: Tag) -> None:
         """Keep the parts of a drawing's text apart that stand below or beside each other."""
@@ -147,13 +166,24 @@ class _Builder:
             pictures.extend(one for one in blocks if one.text.startswith("Picture: "))
             return " ".join(one.text for one in blocks if not one.text.startswith("Picture: "))
 
-        lines = table_lines(tag, text_of, _is_left_out)
+        self.flush()
+        lines = table_lines(tag, text_of, _is_left_out, title_above(self._above()))
         if lines is None:
             return False
-        self.flush()
         self.blocks += [Block(line, 0, f"table-{id(tag)}") for line in lines]
         self.blocks += pictures
         return True
+
+    def _above(self) -> list[str]:
+        """The paragraphs in front of what follows, from the last heading on."""
+        found: list[str] = []
+        for block in reversed(self.blocks[-4:]):
+            if block.group:
+                break
+            found.insert(0, block.text)
+            if block.level:
+                break
+        return found
 
     def close(self, tag: Tag) -> None:
         name = tag.name
@@ -161,6 +191,7 @@ class _Builder:
             self.parts.append(_AROUND[name][1])
         if _is_term(tag):
             self.parts.append(")")
+        self._set_apart(tag)
         if _is_struck(tag):
             self._close_struck()
         if name in _BLOCKS:
@@ -266,6 +297,14 @@ def _length(value: object) -> float:
     return float(match[0]) if match else 0.0
 
 
+def _field(tag: Tag) -> str:
+    """What is typed into a field of a form, or whether it is ticked."""
+    kind = str(tag.get("type") or "text").lower()
+    if kind in _TICKED:
+        return f" {(_TICKED if tag.has_attr('checked') else _UNTICKED)[kind]} "
+    return f" {tag.get('value') or ''} " if kind in _TYPED else ""
+
+
 def _is_picture(tag: Tag) -> bool:
     """Whether a tag that may show a picture shows one: objects also show films and programs."""
     if tag.name not in _CLOSED:
@@ -348,7 +387,8 @@ def _walk(root: Tag) -> Iterator[tuple[str, Tag | str]]:
         elif isinstance(child, Tag):
             if not _is_left_out(child):
                 yield "open", child
-                stack.append((child, iter(() if child.name in _CLOSED else child.children)))
+                closed = child.name in _CLOSED and _is_picture(child)
+                stack.append((child, iter(() if closed else child.children)))
         elif isinstance(child, NavigableString) and not isinstance(child, PreformattedString):
             yield "text", str(child)
 

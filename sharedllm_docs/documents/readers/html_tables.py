@@ -8,9 +8,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from sharedllm_docs.documents.tables import head_rows, is_number, join_heads, table_rows
+from sharedllm_docs.documents.tables import (
+    head_rows,
+    is_number,
+    join_heads,
+    more_head_rows,
+    outer_labels,
+    table_rows,
+)
 
 if TYPE_CHECKING:
     from bs4 import Tag
@@ -20,17 +27,26 @@ _MOST_CELLS = 200_000
 _MOST_SPANNED = 100
 _MOST_REPEATED = 4  # columns for each of which a value that spans them is said
 _ARRANGING = ["table", "h1", "h2", "h3", "h4", "h5", "h6", "form", "article", "section", "nav", "pre"]
+_INDENT = re.compile(
+    r"(?:^|[;\s])(?:padding-left|margin-left|text-indent)\s*:\s*(-?\d{1,4}(?:\.\d+)?)(px|pt|r?em|in|cm|mm|%)?", re.I
+)
+_POINTS = {"px": 0.75, "em": 12.0, "rem": 12.0, "in": 72.0, "cm": 28.0, "mm": 2.8}
+_DEEP = 4  # elements around the text of a cell
+_FAR = 200.0  # points
 _OPENING = re.compile(r"[($\u20ac\u00a3\u00a5]{1,2}|US\$|EUR|USD|GBP|CHF")
 _CLOSING = re.compile(r"[)%]{1,2}")
 
 
-def table_lines(table: Tag, text_of: Callable[[Tag], str], is_hidden: Callable[[Tag], bool]) -> list[str] | None:
+def table_lines(
+    table: Tag, text_of: Callable[[Tag], str], is_hidden: Callable[[Tag], bool], above: str = ""
+) -> list[str] | None:
     """The lines of a table of data, its caption first; None for one that arranges a page.
 
     Args:
         table: the element.
         text_of: what a cell says.
         is_hidden: whether a reader of the page does not see an element.
+        above: what names a table without a caption.
     """
     if table.get("role") in ("presentation", "none") or table.find(_ARRANGING) is not None:
         return None
@@ -42,11 +58,41 @@ def table_lines(table: Tag, text_of: Callable[[Tag], str], is_hidden: Callable[[
     caption = table.find("caption")
     title = " ".join(text_of(caption).split()) if caption is not None else ""
     heads = _marked_heads(rows)
+    indents = [_indent(_cells(row)[0]) for row in rows]
     grid = _tidy(_grid(rows, heads, text_of))
-    if not heads and not any(_cells(row)[0].name == "th" for row in rows) and _may_have_heads(rows, grid):
+    if heads:
+        heads = more_head_rows(grid, heads)
+    elif not any(_cells(row)[0].name == "th" for row in rows) and _may_have_heads(rows, grid):
         heads = head_rows(grid)
     header, body = (join_heads(grid[:heads]), grid[heads:]) if heads < len(grid) else ([], grid)
-    return [*filter(None, [title]), *table_rows(header, body, title)]
+    begin = len(grid) - len(body)
+    outer = outer_labels(body, _steps(rows[begin:], body, indents[begin:]), words=True)
+    return [*filter(None, [title]), *table_rows(header, body, title or above, outer)]
+
+
+def _steps(rows: list[Tag], body: list[list[str]], indents: list[float]) -> list[float]:
+    """The indents, or 0 and 1 where classes tell headings and labels below them apart, as style sheets indent them."""
+    if len(set(indents)) > 1:
+        return indents
+    looks = [_look(_cells(row)[0]) for row in rows]
+    alone = [bool(row[0]) and not any(row[1:]) for row in body]
+    headings = {look for look, one in zip(looks, alone, strict=True) if one}
+    below = {look for look, one, other in zip(looks[1:], alone, alone[1:], strict=False) if one and not other}
+    return [float(look not in headings) for look in looks] if not headings & below else indents
+
+
+def _indent(cell: Tag) -> float:
+    """How far the text of a cell is indented: by its style, that of the elements around it, or spaces that stay."""
+    far, element = 0.0, cell
+    for _ in range(_DEEP):
+        for value, unit in _INDENT.findall(str(element.get("style") or "")):
+            far += min(float(value) * _POINTS.get(unit.lower(), 1.0), _FAR)
+        inner = [one for one in element.children if getattr(one, "name", None) or str(one).strip()]
+        if len(inner) != 1 or not getattr(inner[0], "name", None):
+            break
+        element = cast("Tag", inner[0])
+    text = cell.get_text().lstrip("\r\n\t ")
+    return far + 4.0 * (len(text) - len(text.lstrip("\u00a0\u2003\u2002")))
 
 
 def _is_of_cells(rows: list[Tag]) -> bool:
@@ -85,12 +131,16 @@ def _may_have_heads(rows: list[Tag], grid: list[list[str]]) -> bool:
     values = [cell for row in grid[1:] for cell in row[1:] if cell]
     if sum(map(is_number, values)) >= 0.3 * len(values):
         return True
-    first = _cells(rows[0])
-    plain = {str(one.get("bgcolor") or one.get("style") or "") for row in rows[1:] for one in _cells(row)}
-    return all(
-        one.find(["b", "strong"]) is not None or str(one.get("bgcolor") or one.get("style") or "") not in plain
-        for one in first
-    )
+    if len(grid[0]) > 2 and sum(any(map(str.isdigit, one)) for one in values) >= 0.5 * len(values):
+        return True  # amounts with words: "20% to 22%", "approx. 4 million"
+    first = [one for one in _cells(rows[0]) if one.get_text(strip=True)]
+    plain = {_look(one) for row in rows[1:] for one in _cells(row)}
+    return all(one.find(["b", "strong"]) is not None or _look(one) not in plain for one in first)
+
+
+def _look(cell: Tag) -> str:
+    """What sets a cell apart from others for the eye."""
+    return str(cell.get("bgcolor") or cell.get("style") or " ".join(cell.get("class") or ()) or "")
 
 
 def _span(cell: Tag, name: str) -> int:
@@ -136,7 +186,7 @@ def _tidy(grid: list[list[str]]) -> list[list[str]]:
             if _OPENING.fullmatch(row[at]) and row[at + 1] and at:
                 row[at], row[at + 1] = "", f"{row[at]}{row[at + 1]}"
         for at in range(len(row) - 1, 0, -1):
-            if _CLOSING.fullmatch(row[at]) and row[at - 1]:
+            if _CLOSING.fullmatch(row[at]) and any(map(str.isdigit, row[at - 1])):
                 row[at], row[at - 1] = "", f"{row[at - 1]}{row[at]}"
     figures = [n for n in range(len(grid[0])) if any(row[n] for row in grid)]
     return _united([[row[n] for n in figures] for row in grid])

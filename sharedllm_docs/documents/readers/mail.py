@@ -16,6 +16,7 @@ from urllib.parse import unquote
 
 from sharedllm_docs.documents.document import Document, Issue
 from sharedllm_docs.documents.readers.base import Progress, choose_pages, make_document
+from sharedllm_docs.documents.readers.calendar import events
 from sharedllm_docs.documents.readers.decode import looks_like_text
 from sharedllm_docs.documents.readers.flow import Flow
 from sharedllm_docs.documents.readers.html_blocks import See, html_blocks, marked_text, picture_name, picture_source
@@ -30,14 +31,14 @@ _OPENS = re.compile(rb"\A(?:From [^\n]*\n)?(?:[!-9;-~]+:[^\n]*\r?\n(?:[ \t][^\n]
 _KNOWN = re.compile(rb"^(?:From|To|Date|Subject|Message-ID|Received|MIME-Version):", re.IGNORECASE | re.MULTILINE)
 _REFERENCE = re.compile(r"\bcid:([^\"'>\s)]+)", re.IGNORECASE)
 _MAX_DEPTH = 8
-_TEXTS = ("text/plain", "text/html", "text/rfc822-headers", "text/x-amp-html", "text/watch-html")
-"""What is shown as text, or says the same for programs of a kind."""
+_TEXTS = ("text/plain", "text/html", "text/calendar", "text/rfc822-headers", "text/x-amp-html", "text/watch-html")
+"""Types of parts that are shown as text, or are alternatives of the text."""
 
 
 class _Policy(email.policy.EmailPolicy):
-    """Today's rules; a header that the standard library trips over stands for the plainest of its kind.
+    """The present e-mail rules; a header that the standard library fails on is replaced by an empty one of its kind.
 
-    Its parser of headers raises errors of every kind for malformed ones, wherever they are looked at.
+    Its parser raises errors of many kinds for malformed headers, whenever they are accessed.
     """
 
     _PLAINEST: ClassVar = {"content-type": "text/plain", "content-disposition": "attachment"}
@@ -56,7 +57,7 @@ class MailReader:
     """Single e-mails as mail programs save them."""
 
     name = "mail"
-    version = "4"
+    version = "5"
     suffixes = (".eml",)
     takes = frozenset({"attachments", "ocr"})
 
@@ -101,7 +102,7 @@ class MailReader:
 
 
 def attachments_message(names: list[str]) -> str:
-    """What to say of files that come along unread."""
+    """The message about attached files that are not read."""
     listed = ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     return f"it holds the file(s) {listed}; attachments=True (--attachments) reads each as a document of its own"
 
@@ -161,7 +162,7 @@ def _shown(message: EmailMessage) -> set[str]:
 def _header(message: EmailMessage, name: str) -> str:
     try:
         value = message.get(name)
-    except Exception:  # headers can be malformed in ways the library trips over: one must not cost the whole e-mail
+    except Exception:  # a malformed header makes the library fail; one must not cost the whole e-mail
         return ""
     return " ".join(str(value).split()) if value else ""
 
@@ -175,6 +176,19 @@ def _delivery_lines(message: EmailMessage) -> Iterator[str]:
                     yield from (f"{name}: {' '.join(str(value).split())}" for name, value in block.items())
 
 
+def _invitations(message: EmailMessage) -> Iterator[list[str]]:
+    """The lines of each event that an e-mail invites to, as mail programs show them."""
+    seen: list[list[str]] = []
+    for part in message.walk():
+        mine = isinstance(part, MIMEPart) and (part is message or _is_own(message, part))
+        if part.get_content_type() != "text/calendar" or not mine:
+            continue
+        for lines in events(_content(part)):
+            if lines not in seen:  # the same again as an attached file
+                seen.append(lines)
+                yield lines
+
+
 def _add_message(flow: Flow, message: EmailMessage, clean: bool, pictures: Pictures, depth: int) -> int:
     """Header and text of an e-mail and of those forwarded in it; returns how many are too deep and left out."""
     subject = _header(message, "Subject")
@@ -183,6 +197,8 @@ def _add_message(flow: Flow, message: EmailMessage, clean: bool, pictures: Pictu
     flow.add_lines(lines, "header")
     _add_body(flow, message, clean, pictures)
     flow.add_lines(list(_delivery_lines(message)), "delivery")
+    for lines in _invitations(message):
+        flow.add_lines(lines, "invitation")
     left_out = 0
     for part in message.walk():
         if part.get_content_type() == "message/rfc822":
@@ -212,7 +228,7 @@ def _is_own(message: EmailMessage, part: object) -> bool:
 
 
 def _add_body(flow: Flow, message: EmailMessage, clean: bool, pictures: Pictures) -> None:
-    """The text as it is shown: HTML where there is some with words, else plain; then pictures that stand beside it."""
+    """The text as it is shown: HTML if it contains words, else plain text; then pictures that are shown beside it."""
     shown = _pictures_of(message)
     seen: set[str] = set()
     _add_text(flow, message, clean, lambda tag: _see(tag, shown, pictures, seen))
@@ -254,10 +270,10 @@ def _see(tag: Any, shown: Mapping[str, tuple[str, bytes]], pictures: Pictures, s
 
 
 def _add_text(flow: Flow, message: EmailMessage, clean: bool, see: See) -> None:
-    """The parts that mail programs show one below the other, such as text before and behind an attached file."""
+    """The parts that mail programs show one below the other, such as text before and after an attached file."""
     for number, body in enumerate(_bodies(message)):
         if number and body.get_filename():
-            continue  # an attached file, and told as one
+            continue  # an attached file, which is reported as one
         text = _content(body)
         if body.get_content_subtype() == "html":
             for block in html_blocks(parse_html(text)[0], clean, see):

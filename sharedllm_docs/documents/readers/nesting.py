@@ -1,6 +1,7 @@
-"""HTML that nests without end, made shallow before it is parsed: the parser's time grows with the square of the depth.
+"""Flattens HTML that is nested extremely deep before it is parsed: the parser's time grows with the square of the
+depth.
 
-Browsers do the same from 512 elements on. Text is kept; only where it stands is lost, and that is told.
+Browsers do the same from 512 elements on. Text is kept; only its nesting is lost, and that is reported.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ import re
 from typing import Any
 
 from sharedllm_docs.documents.document import Issue
+from sharedllm_docs.documents.readers.html_shown import as_shown, without_templates
 
 MAX_DEPTH = 1000
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9]*)[^<>]*>?")
@@ -21,7 +23,7 @@ _FLAT = frozenset(_NAMES.split())
 
 
 def parse_html(markup: str) -> tuple[Any, list[Issue]]:
-    """The tree of a page, no deeper than ``MAX_DEPTH`` elements or so, and an issue where it was deeper."""
+    """The tree of a page as it is shown, no deeper than ``MAX_DEPTH`` elements or so, and what is left out of it."""
     from bs4 import BeautifulSoup
 
     shallow = _shallow(markup)
@@ -29,8 +31,13 @@ def parse_html(markup: str) -> tuple[Any, list[Issue]]:
     if shallow is not markup:
         message = f"elements are nested more than {MAX_DEPTH:,} deep; the text of deeper ones is read without them"
         issues.append(Issue("nested-too-deep", message))
-    # The comment keeps Beautiful Soup from warning about text without a single tag.
-    return BeautifulSoup(shallow + "<!---->", "html5lib"), issues
+
+    def parse(text: str) -> Any:
+        # The comment keeps Beautiful Soup from warning about text without a single tag.
+        return BeautifulSoup(without_templates(_shallow(text)) + "<!---->", "html5lib")
+
+    tree = parse(shallow)
+    return tree, issues + as_shown(tree, parse)
 
 
 def _shallow(markup: str) -> str:

@@ -16,7 +16,7 @@ from sharedllm_docs.documents.readers.packed import missing_extra
 from sharedllm_docs.documents.readers.pictures import Pictures
 from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import Source
-from sharedllm_docs.documents.tables import split_header, table_rows
+from sharedllm_docs.documents.tables import outer_labels, split_header, table_rows
 from sharedllm_docs.errors import DamagedDocumentError
 
 _TOKEN = re.compile(
@@ -49,7 +49,7 @@ class RtfReader:
     """Rich Text Format of Word and its kin."""
 
     name = "rtf"
-    version = "3"
+    version = "4"
     suffixes = (".rtf",)
     takes = frozenset({"encoding", "ocr"})
 
@@ -288,7 +288,7 @@ def _fill(flow: Flow, text: str, picture: Callable[[int], str]) -> None:
             continue
         if table:
             header, rows = split_header(table)
-            flow.add_lines(table_rows(header, rows))
+            flow.add_lines(table_rows(header, rows, flow.title_above(), outer_labels(rows)))
             table = []
         found = _HEADING_LINE.search(line)
         flow.add(_HEADING_LINE.sub("", line), int(found[1]) if found else 0)

@@ -23,7 +23,7 @@ from sharedllm_docs.documents.readers.packed import missing_extra, opened_archiv
 from sharedllm_docs.documents.readers.pictures import Pictures
 from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import Source
-from sharedllm_docs.documents.tables import head_rows, join_heads, split_header, table_rows
+from sharedllm_docs.documents.tables import head_rows, join_heads, outer_labels, split_header, table_rows
 from sharedllm_docs.errors import DamagedDocumentError
 
 _SHORT_PAGE = 2400  # characters up to which text between two breaks surely fits a page
@@ -37,7 +37,7 @@ class DocxReader:
     """Word documents since 2007, macros and templates included."""
 
     name = "docx"
-    version = "3"
+    version = "4"
     suffixes = (".docx", ".docm", ".dotx", ".dotm")
     takes = frozenset({"password", "ocr"})
 
@@ -147,6 +147,7 @@ class _Story:
         self.numbering = Numbering(package)
         self.styles = {style.style_id: style for style in package.styles}
         self.seen = _Seen()
+        self.ghosts = _hidden_styles(package)
         self.notes = {kind: _notes_of(package, kind) for kind in ("footnote", "endnote", "comment")}
         self.marks: dict[str, str] = {}
         self.paged = self._breaks_are_known()
@@ -309,7 +310,7 @@ class _Story:
 
     def _run(self, run: Any, found: _Paragraph, breaks: bool, depth: int) -> None:
         properties = run.find(f"{W}rPr")
-        if properties is not None and _is_on(properties, "vanish"):
+        if self._is_hidden(run, properties):
             self.seen.hidden += any(element.text for element in run.iter(f"{W}t"))
             return
         raised = value_of(properties, "vertAlign") if properties is not None else None
@@ -322,6 +323,17 @@ class _Story:
             found.parts[start:] = [f"[deleted: {text}]"]
         elif raised == "superscript" and text.strip().isdecimal():
             found.parts[start:] = [raised_behind("".join(found.parts[:start])[-4:], text.strip())]
+
+    def _is_hidden(self, run: Any, properties: Any) -> bool:
+        """Whether a run is hidden: by itself, by its own style, or by that of its paragraph."""
+        if properties is not None and properties.find(f"{W}vanish") is not None:
+            return _is_on(properties, "vanish")
+        own = value_of(properties, "rStyle") if properties is not None else None
+        if own in self.ghosts or not self.ghosts:
+            return own in self.ghosts
+        paragraph = next(run.iterancestors(f"{W}p"), None)
+        around = paragraph.find(f"{W}pPr") if paragraph is not None else None
+        return around is not None and value_of(around, "pStyle") in self.ghosts
 
     def _piece(self, child: Any, found: _Paragraph, breaks: bool, depth: int) -> None:
         name = local(child)
@@ -337,6 +349,10 @@ class _Story:
             found.parts.append("\f" if breaks and self.paged == "forced" else "\n")
         elif name == "lastRenderedPageBreak" and breaks:
             found.parts.append("\f")
+        elif name == "fldChar":
+            found.parts.append(_form_field(child))
+        elif name == "ruby":
+            found.parts.append(_with_reading(child))
         elif name == "sym":
             found.parts.append(_SYMBOLS.get(child.get(f"{W}char", "").lower(), ""))
         elif name in ("footnoteReference", "endnoteReference", "commentReference"):
@@ -408,7 +424,7 @@ class _Story:
         if not 0 < heads < len(grid) and grid[0] != spread[0]:  # a cell over several columns names each of them
             heads = head_rows(spread)
         header, rows = (join_heads(spread[:heads]), grid[heads:]) if 0 < heads < len(grid) else split_header(grid)
-        self.flow.add_lines(table_rows(header, rows))
+        self.flow.add_lines(table_rows(header, rows, self.flow.title_above(), outer_labels(rows)))
 
     def _cells(self, row: Any, above: dict[int, str], depth: int) -> tuple[list[str], list[str]]:
         """The cells of a row, those over several columns in the first of them; and in each of them."""
@@ -449,6 +465,45 @@ class _Story:
 def _is_on(properties: Any, name: str) -> bool:
     element = properties.find(f"{W}{name}")
     return element is not None and element.get(f"{W}val") not in ("0", "false", "off", "none")
+
+
+def _hidden_styles(package: Any) -> set[str]:
+    """Identities of the styles whose text is hidden, those that are based on them included."""
+    hidden: set[str] = set()
+    for style in package.styles:
+        at, visited = style, 0
+        while at is not None and visited < 20:
+            properties = at.element.find(f"{W}rPr")
+            if properties is not None and properties.find(f"{W}vanish") is not None:
+                if _is_on(properties, "vanish"):
+                    hidden.add(style.style_id)
+                break
+            at, visited = getattr(at, "base_style", None), visited + 1
+    return hidden
+
+
+def _form_field(begin: Any) -> str:
+    """What a field of a form shows that has no text of its own: a box that is ticked or not, a chosen entry."""
+    data = begin.find(f"{W}ffData")
+    box = data.find(f"{W}checkBox") if data is not None else None
+    if box is not None:
+        said = "checked" if box.find(f"{W}checked") is not None else "default"
+        return "[x]" if _is_on(box, said) else "[ ]"
+    choice = data.find(f"{W}ddList") if data is not None else None
+    if choice is None:
+        return ""
+    entries = [one.get(f"{W}val", "") for one in choice.iterchildren(f"{W}listEntry")]
+    chosen = value_of(choice, "result") or value_of(choice, "default") or "0"
+    return entries[int(chosen)] if chosen.isdecimal() and int(chosen) < len(entries) else ""
+
+
+def _with_reading(ruby: Any) -> str:
+    """A word with the reading that stands above it in brackets."""
+    base, reading = (
+        "".join(one.text or "" for part in ruby.iterchildren(f"{W}{name}") for one in part.iter(f"{W}t"))
+        for name in ("rubyBase", "rt")
+    )
+    return f"{base} ({reading})" if reading.strip() else base
 
 
 def _counts_pages(paragraph: Any) -> bool:

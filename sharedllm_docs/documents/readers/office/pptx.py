@@ -17,7 +17,7 @@ from sharedllm_docs.documents.readers.packed import missing_extra, opened_archiv
 from sharedllm_docs.documents.readers.pictures import Pictures
 from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import Source
-from sharedllm_docs.documents.tables import split_header, table_rows
+from sharedllm_docs.documents.tables import outer_labels, split_header, table_rows
 from sharedllm_docs.errors import DamagedDocumentError
 
 _MAX_DEPTH = 30
@@ -28,7 +28,7 @@ class PptxReader:
     """PowerPoint files since 2007."""
 
     name = "pptx"
-    version = "3"
+    version = "4"
     suffixes = (".pptx", ".pptm", ".ppsx", ".potx")
     takes = frozenset({"password", "ocr"})
 
@@ -48,11 +48,12 @@ class PptxReader:
         slides = list(package.slides)
         numbers = choose_pages(source.name, len(slides), options)
         flow, issues, pictures = Flow(options.clean), list[Issue](), Pictures(options)
+        said: set[str] = set()  # by layouts and masters of the slides before
         for number, slide in enumerate(slides, start=1):
             if number > 1:
                 flow.new_page()
             if number in set(numbers):
-                issues += _Slide(package, slide, number, flow, pictures).read()
+                issues += _Slide(package, slide, number, flow, pictures, said).read()
                 if progress is not None:
                     progress(numbers.index(number) + 1, len(numbers))
         issues += pictures.issues()
@@ -86,8 +87,9 @@ def _opened(source: Source, options: ReadOptions) -> Any:
 
 
 class _Slide:
-    def __init__(self, package: Any, slide: Any, number: int, flow: Flow, pictures: Pictures) -> None:
+    def __init__(self, package: Any, slide: Any, number: int, flow: Flow, pictures: Pictures, said: set[str]) -> None:
         self.package, self.slide, self.number, self.flow, self.pictures = package, slide, number, flow, pictures
+        self.said = said
         self.left_out = self.charts = self.damaged = 0
 
     def read(self) -> list[Issue]:
@@ -102,6 +104,7 @@ class _Slide:
         for shape in self._ordered(self.slide.shapes, 0):
             if title is None or shape.shape_id != title.shape_id:
                 self._shape(shape)
+        self._behind()
         self._notes()
         comments, damaged = comments_of(self.slide.part.rels)
         for text in comments:
@@ -160,6 +163,22 @@ class _Slide:
         for picture in shape.element.iter(*SHOWS):  # also those that fill a shape or a cell, or stand for an object
             self._picture(picture, " ".join(str(shape.name).split())[:60])
 
+    def _behind(self) -> None:
+        """Text that a layout or master puts on its slides, on the first of them: not what it keeps places for."""
+        try:
+            layout = self.slide.slide_layout
+            behind = [(self.slide, layout), (layout, layout.slide_master)]
+        except (KeyError, AttributeError, ValueError):  # a layout that is missing or damaged costs its own text
+            return
+        for above, below in behind:
+            if above.element.get("showMasterSp") in ("0", "false"):
+                return
+            for shape in self._ordered(below.shapes, 0):
+                text = _text(shape.text_frame) if shape.has_text_frame and not shape.is_placeholder else ""
+                if text.strip() and text not in self.said:
+                    self.said.add(text)
+                    self.flow.add(text)
+
     def _background(self) -> Iterator[Any]:
         """Pictures that lie behind the slide, as programs make slides of scanned pages."""
         for background in self.slide.element.iter("{*}bg"):
@@ -182,7 +201,7 @@ class _Slide:
                     cells.append(_text(cell.text_frame))
             grid.append(cells)
         header, rows = (grid[0], grid[1:]) if table.first_row and len(grid) > 1 else split_header(grid)
-        self.flow.add_lines(table_rows(header, rows))
+        self.flow.add_lines(table_rows(header, rows, self.flow.title_above(), outer_labels(rows)))
 
     def _chart(self, chart: Any) -> None:
         """A chart's title, and its values as a table."""

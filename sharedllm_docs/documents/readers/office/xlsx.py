@@ -9,6 +9,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from html import unescape
 from typing import Any
 
 from sharedllm_docs.documents.document import Document, Issue
@@ -36,6 +37,9 @@ _UNCOMPUTED = re.compile(
     rb"</(?:\w+:)?c>"
 )
 _HIDDEN = re.compile(rb'\bhidden="(?:1|true)"')
+_EDGE = re.compile(rb"<(?:\w+:)?(?:odd|even|first)(Header|Footer)>([^<]*)</")
+_EDGE_CODE = re.compile(r'&(?:"[^"]*"|\d{1,3}|K[0-9A-F]{6}|[BIUSXYEOHLCRPNDTZFG])')
+_COUNTS = re.compile(r"(?i)(?:\w+\.? )?&P(?: ?(?:/|\w+) ?&N)?|&N")
 _NUMBER = re.compile(rb'\b(r|min|max)="(\d+)"')
 _CELL = re.compile(rb'\br="([A-Z]+)(\d+)"')
 _OVERLAP = 4096
@@ -51,12 +55,14 @@ class _Shape:
         columns: (first, last) of hidden columns.
         merged: (first row, first column, last row, last column) of merged cells.
         formulas: (row, column) -> formula without a kept value.
+        edges: ("Header" or "Footer", its code) of printed pages.
     """
 
     rows: set[int] = field(default_factory=set)
     columns: list[tuple[int, int]] = field(default_factory=list)
     merged: list[tuple[int, int, int, int]] = field(default_factory=list)
     formulas: dict[tuple[int, int], str] = field(default_factory=dict)
+    edges: list[tuple[str, str]] = field(default_factory=list)
 
     def hides(self, column: int) -> bool:
         return any(first <= column <= last for first, last in self.columns)
@@ -66,7 +72,7 @@ class XlsxReader:
     """Excel workbooks since 2007."""
 
     name = "xlsx"
-    version = "3"
+    version = "4"
     suffixes = (".xlsx", ".xlsm", ".xltx", ".xltm")
     takes = frozenset({"password", "ocr"})
 
@@ -168,8 +174,8 @@ class _Sheet:
         self.shape = self._look()
         name = _name(self.sheet, self.number)
         self.flow.add(name, level=1)
-        add_sheet(self.flow, self._rows(), name)
-        for text in (*self._notes(), *self._drawings()):
+        add_sheet(self.flow, self._rows(), name, laid_out=True)
+        for text in (*self._notes(), *self._drawings(), *self._edges()):
             self.flow.add(text)
         issues = []
         if self.hidden_cells:
@@ -206,6 +212,9 @@ class _Sheet:
                     if match.end() > cut and place and len(shape.formulas) < 100_000:
                         formula = match[2].decode("utf-8", "replace")
                         shape.formulas[int(place[2]), _letters(place[1])] = f"={formula}"
+                for match in _EDGE.finditer(data):
+                    if match.end() > cut and len(shape.edges) < 6:
+                        shape.edges.append((match[1].decode(), unescape(match[2].decode("utf-8", "replace"))))
                 tail = data[-_OVERLAP:]
         return shape
 
@@ -269,6 +278,11 @@ class _Sheet:
                 if text:
                     yield f"Comment ({comment.get('ref', '')}): {text}"
 
+    def _edges(self) -> Iterator[str]:
+        """What stands above and below the sheet where it is printed, each once; numbers of pages and dates aside."""
+        texts = dict.fromkeys((kind, _edge_text(code, str(self.sheet.title))) for kind, code in self.shape.edges)
+        yield from (f"Page {kind.lower()}: {text}" for kind, text in texts if any(map(str.isalnum, text)))
+
     def _drawings(self) -> Iterator[str]:
         """Text boxes and pictures of the sheet, top to bottom; charts by their titles, their values stand in cells."""
         for _, part in self._related(self.sheet._worksheet_path, "/drawing"):
@@ -317,6 +331,14 @@ class _Sheet:
             part = target.lstrip("/") if target.startswith("/") else _joined(folder, target)
             if str(relation.get("Type", "")).endswith(kind) and part in names:
                 yield str(relation.get("Id", "")), part
+
+
+def _edge_text(code: str, sheet: str) -> str:
+    """The text of a header or footer, its left, middle and right part one after the other."""
+    parts = re.split(r"&[LCR]", code.replace("&&", "\0"))
+    plain = (_EDGE_CODE.sub("", _COUNTS.sub("", part).replace("&A", sheet)) for part in parts)
+    shown = (" ".join(part.split()).strip(" ,;|/-") for part in plain)
+    return " | ".join(filter(None, shown)).replace("\0", "&")
 
 
 def _paragraphs(element: Any) -> list[str]:

@@ -27,7 +27,7 @@ class PdfReader:
     def version(self) -> str:
         """Own rules, cleaning rules and both libraries: any of them may change the text."""
         libraries = "+".join(f"{name}-{installed_version(name)}" for name in ("pypdfium2", "pypdf"))
-        return f"5+clean{CLEANING_VERSION}+{libraries}"
+        return f"6+clean{CLEANING_VERSION}+{libraries}"
 
     def sniff(self, head: bytes, name: str) -> bool:
         """The header may stand behind some junk, as PDF viewers allow."""
@@ -46,3 +46,15 @@ class PdfReader:
         from sharedllm_docs.documents.readers.pdf.read import read_pdf
 
         return read_pdf(self, source, options, progress)
+
+    def count_pages(self, source: Source, options: ReadOptions) -> int:
+        """See ``Divisible``."""
+        from sharedllm_docs.documents.readers.pdf.read import count_pages
+
+        return count_pages(source, options)
+
+    def read_part(self, source: Source, options: ReadOptions, part: int, parts: int, progress: Progress | None) -> None:
+        """See ``Divisible``."""
+        from sharedllm_docs.documents.readers.pdf.read import read_part
+
+        read_part(source, options, part, parts, progress)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 from sharedllm_docs.documents.readers.pdf.layout.lines import Line
 
 _FEW = 0.1  # share of lines that may cross a gutter: spanning heads and notes
 _MIN = 0.5  # of the font size: the narrowest gutter
+_CROWDED = 0.2  # of it: the narrowest between two columns of figures
 
 
 def free_strips(spans: Sequence[Sequence[tuple[float, float]]], crossing: int = 0) -> list[tuple[float, float]]:
@@ -54,4 +56,19 @@ def gutters(lines: Sequence[Line], *, wide: float = _MIN, sure: bool = False) ->
     few = int(_FEW * len(body)) if len(body) >= 6 else 0
     strips = free_strips([[(s.left, s.right) for s in line.segments] for line in body], few)
     # where few lines may cross, a strip may lie at the edge of what all others hold
-    return [(left + right) / 2 for left, right in strips if right - left >= wide * size]
+    return [
+        (left + right) / 2
+        for left, right in strips
+        if right - left >= (_CROWDED if wide <= _MIN and _parts_figures(body, left, right) else wide) * size
+    ]
+
+
+def _parts_figures(lines: Sequence[Line], left: float, right: float) -> bool:
+    """Whether figures stand on both sides of a strip in every line that holds something on both, and in two of them."""
+    pairs = [
+        (before.is_number, after.is_number)
+        for line in lines
+        for before, after in pairwise(line.segments)
+        if before.right <= left + 0.01 and after.left >= right - 0.01
+    ]
+    return len(pairs) > 1 and all(a and b for a, b in pairs)

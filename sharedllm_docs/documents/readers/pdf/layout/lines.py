@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Box, Word, around
 
@@ -18,12 +19,15 @@ _DATE = re.compile(
     re.IGNORECASE,
 )
 _NOTHING = re.compile(
-    r"[-\u2010-\u2015\u2212.…:*·•\u2024]{1,5}|n\.?/?a\.?|nil|none|\([A-Z]\)|[xXyYnN✓✔✗]", re.IGNORECASE
+    r"[-\u2010-\u2015\u2212.…:*·•\u2024]{1,5}|n\.?/?[am]\.?|nil|none|\([A-Z]\)|[xXyYnN✓✔✗]", re.IGNORECASE
 )
 _CURRENCY = re.compile(r"[(]?(?:[A-Z]{1,3})?[$€£¥][(]?\Z")
 _CLOSES = re.compile(r"[%)\]]{1,3}\*?\Z|(?:bps|pts?|pp)\Z")
 _LEADER = re.compile(r"[.\u2024\u2026·_]{2,}\Z|\.\Z")
 _THOUSANDS = re.compile(r"\d{3}(?:[.,]\d+)?[)%]?\Z")
+_LEADS = re.compile(r"[(\-+\u2212$€£¥]*\d{1,3}\Z")  # may be the first or a middle part of a number with spaces
+_GROUPED = re.compile(r"\d[.,]\d{3}(?!\d)")
+_FEW_FIGURES = 3  # of a line, from which a space parts them
 _WORD_SPACE = 0.45  # of the font size: no gap of a table is narrower, leaders aside
 _GAP, _TIGHT_GAP = 0.82, 0.5  # of the font size: between segments; between two numbers
 
@@ -128,14 +132,39 @@ def line_of(row: Sequence[Word]) -> Line:
 
 
 def _segments(row: Sequence[Word]) -> Iterable[Segment]:
-    group: list[Word] = []
+    groups: list[list[Word]] = []
     for word in row:
-        if group and _parted(group[-1], word):
-            yield segment(group)
-            group = []
-        group.append(word)
-    if group:
+        if not groups or _parted(groups[-1][-1], word):
+            groups.append([])
+        groups[-1].append(word)
+    for group in groups if not _is_crowded(groups) else _one_by_one(groups):
         yield segment(group)
+
+
+def _is_crowded(groups: Sequence[Sequence[Word]]) -> bool:
+    """Whether figures of several columns stand no further apart than words: ``812 790 1,204 1,187``.
+
+    A space inside a number (``1 204 1 187``) looks the same, so lines in which it may be one are left alone.
+    """
+    figures = [group for group in groups if _are_figures(group)]
+    words = [word for group in figures for word in group]
+    if len(words) < _FEW_FIGURES or len(words) == len(figures):
+        return False
+    pairs = [pair for group in figures for pair in pairwise(group)]
+    spaced = any(_THOUSANDS.match(word.text) and _LEADS.match(before.text) for before, word in pairs)
+    return not spaced or any(_GROUPED.search(word.text) for word in words)
+
+
+def _are_figures(group: Sequence[Word]) -> bool:
+    return all(is_number(word.text) and word.text[-1] not in ",;:" for word in group)
+
+
+def _one_by_one(groups: Sequence[Sequence[Word]]) -> Iterable[Sequence[Word]]:
+    for group in groups:
+        if _are_figures(group):
+            yield from ([word] for word in group)
+        else:
+            yield group
 
 
 def _parted(before: Word, word: Word) -> bool:

@@ -27,7 +27,15 @@ _UNIT = re.compile(
     r"[(\[]\s*(?:in|amounts?|rs\.?|us|usd|eur|dollars?|millions?|thousands?|billions?|crores?|per ?cent|%|[`$€£¥])",
     re.IGNORECASE,
 )
-_HEAD_NUMBER = re.compile(r"(?:FY|CY)?(?:19|20)\d\d[a-zA-Z*†]?(?:\s?[-/\u2013]\s?\d{2,4})?|\(\d{1,2}\)")
+_HEAD_NUMBER = re.compile(
+    r"(?:FY|CY)?(?:19|20)\d\d[a-zA-Z*†]?(?:\s?[-/\u2013]\s?\d{2,4})?|\(\d{1,2}\)"
+    r"|\d{1,2}[./-]\d{1,2}[./-](?:(?:19|20)\d\d|\d\d)[a-zA-Z*†]?|(?:19|20)\d\d-\d\d-\d\d"
+)
+_PERIOD = re.compile(
+    r"\b(?:years?|months?|quarters?|weeks?|period|ended|ending|as (?:of|at)|stand|jahr|exercice|at (?=\d)|"
+    r"(?:jan|feb|m[aä]r|apr|ma[iy]|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-zäé]*\.?)(?!\w)",
+    re.IGNORECASE,
+)
 _MATHS = re.compile(r"(?:^|\s)[=≤≥≈]|=\s|=$|[∑∏∫√\u2211\u220f]")
 _FEW_WORDED = 6  # lines of a table without figures and rules
 _FEW = 4  # lines of a table that nothing but its figures shows
@@ -107,7 +115,9 @@ def _run_from(lines: Sequence[Line], first: int, rules: Sequence[Rule]) -> tuple
             kept = _intersection(shared, line)
             if not kept:
                 break
-            if _is_data(line) or not any(map(_is_data, run)):
+            if _is_data(line) and not any(map(_is_data, run)):
+                shared = _gaps(line)  # heads above, which may span columns, say less of them
+            elif _is_data(line) or not any(map(_is_data, run)):
                 shared = kept if _is_data(line) or not _heads_follow(lines, index) else shared
             run += [*waiting, line]
             waiting = []
@@ -384,10 +394,14 @@ class _Built:
         """Whether a line of numbers is a head: years, or numbers of columns."""
         segments = self.run[number].segments
         numbers = [one.text for one in segments if one.is_number]
-        if len(numbers) < len(segments) - 1 or not numbers or number >= _MOST_HEADS:
+        if not numbers or number >= _MOST_HEADS or not all(_HEAD_NUMBER.fullmatch(text) for text in numbers):
             return False
-        named = self._column(segments[0].centre) > 0 or not has_digits(segments[0].text)
-        return named and all(_HEAD_NUMBER.fullmatch(text) for text in numbers)
+        labelled = self._column(segments[0].centre) == 0
+        label = segments[0].text
+        named = not labelled or not has_digits(label) or _PERIOD.search(label) is not None
+        # years beside words such as Change: where no label stands, or where they are most of it
+        words = len(segments) - len(numbers)
+        return named and (words <= 1 or (len(numbers) > 1 and (not labelled or words <= len(numbers))))
 
     def cells(self) -> list[Cell]:
         heads = self._heads()
@@ -466,7 +480,7 @@ class _Built:
                 under = [n for n, middle in enumerate(middles) if rule.start - 3 <= middle <= rule.end + 3]
                 if under and len(under) < self.count:
                     return min(first, under[0]), max(last, under[-1])
-        shared = self._even_share(first, one, number)
+        shared = self._even_share(first, one, number) or self._share_of_periods(first, one, number)
         if shared is not None:
             return shared
         if first == 0 or not self._may_span(first, last, one, number):
@@ -508,6 +522,42 @@ class _Built:
             return None
         a, b = below[place * share][0], below[(place + 1) * share - 1][1]
         return (a, b) if self.hulls[a][0] - 2 <= one.centre <= self.hulls[b][1] + 2 else None
+
+    def _share_of_periods(self, first: int, one: Segment, number: int) -> tuple[int, int] | None:
+        """The columns of a head where the line below names periods, and all heads of its line share them out.
+
+        Each stands in the middle, at the left or at the right of its own; None where they do not.
+        """
+        own = [entry[2] for entry in self.entries[number] if entry[0] > 0]
+        below = [entry for entry in self.entries[number + 1] if entry[0] > 0] if number + 1 < len(self.run) else []
+        if (
+            first == 0
+            or len(own) < 2
+            or len(below) <= len(own)
+            or not all(has_digits(entry[2].text) for entry in below)
+        ):
+            return None
+        slack = 0.5 * one.size
+        shares: list[tuple[int, int]] = []
+        begin = 0
+        for place, head in enumerate(own):
+            most = len(below) - (len(own) - place - 1)
+            ends = range(begin, most) if place < len(own) - 1 else range(most - 1, most)
+            fits = [end for end in ends if self._stands_over(head, below[begin][0], below[end][1], slack)]
+            if not fits:
+                return None
+            shares.append((below[begin][0], below[fits[-1]][1]))
+            begin = fits[-1] + 1
+        return shares[next(place for place, head in enumerate(own) if head is one)]
+
+    def _stands_over(self, head: Segment, first: int, last: int, slack: float) -> bool:
+        """Whether a head is centred over columns, by their figures or by their cells, or ends or begins with them."""
+        left, right = self.hulls[first][0], self.hulls[last][1]
+        after = self.hulls[first + 1][1] if first + 1 < self.count else right
+        before = self.hulls[first - 1][1] if first > 1 else 2 * self.hulls[first][1] - after
+        middles = ((left + right) / 2, (before + right) / 2)
+        near = min(abs(head.centre - middle) for middle in middles) <= 2 * slack
+        return near or abs(head.right - right) <= slack or abs(head.left - left) <= slack
 
     def _may_span(self, first: int, last: int, one: Segment, number: int) -> bool:
         """Whether a head may reach beyond the columns that it stands over: it hangs between two, or is one of several

@@ -23,7 +23,7 @@ _LONGEST_LINE = 150  # characters, from which a row goes on in a new line
 _LONGEST_HEAD = 80
 _GROUP = 330  # characters after which the title is repeated
 _TRAILING_LEADER = re.compile(r"(?:\s*[.\u2024\u2026·_]){3,}\s*\Z|(?<=\w)[.\u2024](?:\s[.\u2024])+\s*\Z")
-_YEAR = re.compile(r"(?:19|20)\d\d(?!\d)")
+_YEAR = re.compile(r"(?:19|20)\d\d(?!\d)|\d{1,2}[./-]\d{1,2}[./-](?:19|20)?\d\d(?!\d)")
 _MOST_HEADS = 6  # rows that name columns
 
 
