@@ -133,6 +133,13 @@ def test_heads_share_out_the_periods_below_them(place: str) -> None:
     assert "Year ended Mar-23: 11.4" in text
 
 
+def test_the_sum_of_a_table_stands_under_none_of_its_headings() -> None:
+    rows = [["", "2024", "2023"], ["Fixed"], ["Ships", "12", "11"], ["Total fixed", "12", "11"], ["Current"]]
+    text = read(_rows(700, [260, 400], [*rows, ["Stocks", "8", "9"], ["Cash", "2", "1"], ["Total", "22", "21"]])).text
+    assert "Fixed: Ships | 2024: 12 | 2023: 11\nFixed: Total fixed | 2024: 12" in text
+    assert "Current: Cash | 2024: 2 | 2023: 1\nTotal | 2024: 22 | 2023: 21" in text
+
+
 def test_a_label_over_two_lines_is_one_and_a_negative_keeps_its_brackets() -> None:
     line = row_with(read(income_statement()).text, "Loss on investments", "2025: (1,204)")
     assert line.startswith("Loss on investments, net of hedging and of foreign exchange | ")

@@ -45,9 +45,7 @@ def check_alive(page: Any, failures: Sequence[str] = ()) -> None:
         DeadPageError: it does not.
     """
     dead = [f"a script failed: {text}" for text in failures]
-    dead += [
-        f"it says {text!r}" for text in page.locator("#trouble, .failed").all_inner_texts() if text.strip()
-    ]
+    dead += [f"it says {text!r}" for text in page.locator("#trouble, .failed").all_inner_texts() if text.strip()]
     dead += [] if any(text.strip() for text in page.locator(".answer").all_inner_texts()) else ["no answer"]
     dead += [] if page.locator(".citation").count() else ["no citation"]
     mark = page.locator(".mark.now")
