@@ -28,6 +28,7 @@ from sharedllm_docs.documents.readers.pdf.layout.continued import OpenTable, She
 from sharedllm_docs.documents.readers.pdf.layout.page import LaidOut, lay_out
 from sharedllm_docs.documents.readers.pdf.layout.written import Part
 from sharedllm_docs.documents.readers.pdf.measure import MAX_CHARACTERS, Extents, Measured, clipped
+from sharedllm_docs.documents.readers.pdf.right_to_left import IS_RIGHT_TO_LEFT, in_order
 from sharedllm_docs.documents.readers.placing import Spots
 from sharedllm_docs.documents.traced import NOWHERE, Traced, aligned, joined, marked, marks_of, substitute, traced
 
@@ -95,11 +96,14 @@ class Glyphs:
 
     def __init__(self, page: Any, textpage: Any) -> None:
         self._page, self._handle = page, textpage.raw
-        text, self._numbers = _characters(textpage)
-        self.text = traced(text)
+        self._numbers: Sequence[int | None] | None
+        self.text, self._numbers = _characters(textpage)
         # buffers for PDFium's answers, made once: a page has thousands of characters
         self._x, self._y = ctypes.c_double(), ctypes.c_double()
         self._colour = tuple(ctypes.c_uint() for _ in range(4))
+        if IS_RIGHT_TO_LEFT.search(self.text) and len(self.text) <= MAX_CHARACTERS:
+            self.text, self._numbers = in_order(self.text, self._index, self._box)
+        self.text = traced(self.text)
 
     def page_text(self, fields: Sequence[Field] = (), before: OpenTable | None = None) -> PageText:
         """Text as a reader of the page sees it, with what is known of its layout.
