@@ -61,7 +61,7 @@ def test_numbers_follow_their_characters_and_line_ends_stay() -> None:
         text, lambda at: None if text[at] in "\r\n" else at, lambda number: (number, number + 0.9)
     )
     assert ordered_text == "\u05d0\u05d1\r\nabc"
-    assert numbers == [1, 0, None, None, 4, 5, 6]
+    assert numbers == [1, 0, -1, -1, 4, 5, 6]
 
 
 @pytest.mark.parametrize(

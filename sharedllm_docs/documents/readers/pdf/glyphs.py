@@ -96,7 +96,6 @@ class Glyphs:
 
     def __init__(self, page: Any, textpage: Any) -> None:
         self._page, self._handle = page, textpage.raw
-        self._numbers: Sequence[int | None] | None
         self.text, self._numbers = _characters(textpage)
         # buffers for PDFium's answers, made once: a page has thousands of characters
         self._x, self._y = ctypes.c_double(), ctypes.c_double()
@@ -245,7 +244,7 @@ class Glyphs:
         if not 0 <= position < len(self.text):
             return None
         if self._numbers is not None:
-            return self._numbers[position]
+            return self._numbers[position] if self._numbers[position] >= 0 else None
         index = int(pdfium_c.FPDFText_GetCharIndexFromTextIndex(self._handle, self._units[position]))
         if index < 0:
             return None

@@ -46,15 +46,15 @@ class Seen:
 
 def in_order(
     text: str, number_of: Callable[[int], int | None], box_of: Callable[[int], tuple[float, float]]
-) -> tuple[str, list[int | None]]:
-    """The text of a page with its lines in reading order, and the number of each character.
+) -> tuple[str, list[int]]:
+    """The text of a page with its lines in reading order, and the number of each character, -1 where there is none.
 
     Args:
         text: as it is given out.
         number_of: number of the character at a position, None where there is none.
         box_of: left and right edge of the character with a number.
     """
-    parts, numbers = list[str](), list[int | None]()
+    parts, numbers = list[str](), list[int]()
     letters = Counter(_CLASSES.get(unicodedata.bidirectional(one)) for one in text)
     from_right = letters["R"] >= letters["L"]
     for match in _LINE.finditer(text):
@@ -67,7 +67,8 @@ def in_order(
         if known and len(seen) <= _LONGEST and IS_RIGHT_TO_LEFT.search(match[0]):
             seen = ordered(seen, from_right=from_right)
         parts += [one.text for one in seen]
-        numbers += [own[one.position - match.start()] for one in seen]
+        held = (own[one.position - match.start()] for one in seen)
+        numbers += [-1 if number is None else number for number in held]
     return "".join(parts), numbers
 
 
