@@ -27,6 +27,7 @@ from sharedllm_docs.documents.readers.pdf.layout.boxes import Word
 from sharedllm_docs.documents.readers.pdf.layout.continued import OpenTable, Sheet
 from sharedllm_docs.documents.readers.pdf.layout.page import LaidOut, lay_out
 from sharedllm_docs.documents.readers.pdf.layout.written import Part
+from sharedllm_docs.documents.readers.pdf.lone_marks import lone_marks
 from sharedllm_docs.documents.readers.pdf.measure import MAX_CHARACTERS, Extents, Measured, clipped
 from sharedllm_docs.documents.readers.pdf.right_to_left import IS_RIGHT_TO_LEFT, in_order
 from sharedllm_docs.documents.readers.placing import Spots
@@ -116,10 +117,13 @@ class Glyphs:
         hidden = self._hidden_words()
         visible = sum(end - start for start, end in _gaps(hidden, len(self.text)))
         lines = [line for line in self._lines() if not _inside(hidden, line.start, line.start + len(line.text))]
+        lone = list(lone_marks(self.text, self._measure, self._edges))
+        alone = sorted((start, end) for start, end, written in lone if written.strip())
         edits = [
             *(_Edit(start, end, "") for start, end in hidden),
             *(edit for edit in self._indentation(lines)),
-            *(edit for edit in self._marks() if not _inside(hidden, edit.start, edit.end)),
+            *(edit for edit in self._marks() if not _inside([*hidden, *alone], edit.start, edit.end)),
+            *(_Edit(*one) for one in lone),
         ]
         filled, unlabelled = self._fill([line for line in lines if line.text.strip()], fields)
         laid_out = self._laid_out(hidden, lines, before)
@@ -541,6 +545,11 @@ class Glyphs:
             return None
         x, y = self._origin(index)
         return y, self._size(index), x
+
+    def _edges(self, place: int) -> tuple[float, float] | None:
+        """Left and right edge of a character."""
+        index = self._index(place)
+        return None if index is None else self._box(index)
 
     def _neighbour(self, place: int, step: int) -> tuple[float, float, float] | None:
         """The next character on the same line, over one space."""

@@ -40,6 +40,8 @@ _MATHS = re.compile(r"(?:^|\s)[=≤≥≈]|=\s|=$|[∑∏∫√\u2211\u220f]")
 _FEW_WORDED = 6  # lines of a table without figures and rules
 _FEW = 4  # lines of a table that nothing but its figures shows
 _HEAD_SLACK = 0.6  # of the font size: how far a head reaches over the gutter of its column
+_FEW_SPACES = 3  # of a justified line
+_EVEN = 0.2  # of the font size: how far its spaces differ
 _FILLED = 0.45  # share of the cells of a table that hold something
 _MOST_HEADS = 9  # lines of a head
 _MAX_LINES = 600
@@ -67,13 +69,22 @@ def text_tables(lines: Sequence[Line], rules: Sequence[Rule], *, sure: bool = Fa
 def _cells_of(line: Line) -> tuple[Segment, ...]:
     """Segments, the marker of a list item aside; none of a line of code."""
     segments = line.segments
-    if len(segments) > 1 and line.is_code:
+    if len(segments) > 1 and (line.is_code or _is_justified(line)):
         return segments[:1]
     return (
         segments[1:]
         if len(segments) > 1 and _MARKER.match(segments[0].text) and len(segments[0].text) < 5
         else segments
     )
+
+
+def _is_justified(line: Line) -> bool:
+    """Whether a line is running text with wide spaces, all the same, as they fill narrow columns."""
+    segments = line.segments
+    gaps = [b.left - a.right for a, b in itertools.pairwise(segments)]
+    if len(gaps) < _FEW_SPACES or max(gaps) - min(gaps) > _EVEN * line.size or line.numbers:
+        return False
+    return sum(one.text[:1].islower() for one in segments) >= 0.5 * len(segments)
 
 
 def _gaps(line: Line) -> list[tuple[float, float]]:
