@@ -2,7 +2,8 @@
 
 Each side is a new process that loads the models, reads the file and answers, up to the first piece of the answer:
 
-- `when-asked`: this project, encoding the chunks that the question needs;
+- `when-asked`: this project as `ask --file` does it: the file is read while the model is loaded, and the vectors and
+  chunks that the question needs are made;
 - `all`: this project, encoding the whole file first;
 - `rag`: LlamaIndex's defaults with the same model and embedder, over the same text.
 
@@ -40,9 +41,13 @@ def child(side: str, file: str, model: str, folder: str) -> None:
         _rag(file, model, folder)
         return
     from sharedllm_docs import Index, SharedLLM
+    from sharedllm_docs.documents.readers import ReadOptions
+    from sharedllm_docs.documents.readers.ahead import begin
 
+    if side == "when-asked":
+        begin(file, ReadOptions())
     index = Index.create(Path(folder) / "index", SharedLLM.from_pretrained(model or None))
-    added = index.add(file, encode=side)  # type: ignore[arg-type]
+    added = index.add(file, encode=side, embed=side)  # type: ignore[arg-type]
     stream = index.stream(QUESTIONS[0], max_new_tokens=NEW_TOKENS, relevance_floor=0)
     next(stream)
     print("first", flush=True)

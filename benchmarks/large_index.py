@@ -3,15 +3,18 @@
     python benchmarks/large_index.py make --folder /tmp/large --documents 10000
     python benchmarks/large_index.py measure --folder /tmp/large
     python benchmarks/large_index.py compare --folder /tmp/large --other /tmp/small --rounds 5
-    python benchmarks/large_index.py recall --folder /tmp/large
+    python benchmarks/large_index.py parts --folder /tmp/large
+    python benchmarks/large_index.py recall --documents 10000
 
 ``make`` writes an index of synthetic documents of 5,000 tokens each: words drawn as rarely as those of a language, with
 words of their own for each of 500 topics; vectors near their topic's; rows of one layer, the same random numbers in
 every shard. The decoder is a real model, whose answers mean nothing then; its times are those of any other index with
 as many rows a question. ``measure`` does each step in a process of its own and prints its CPU seconds (user and system)
 and its memory (peak of what is resident, files mapped into memory included). ``compare`` asks two indexes in turn, in
-one process, so that both see the same machine. ``recall`` compares the exact search of the vectors with an approximate
-one by FAISS (``pip install faiss-cpu``), which this project does not use.
+one process, so that both see the same machine. ``parts`` tells what a search among all leaves spends where. ``recall``
+compares the exact search of the vectors with an approximate one by FAISS (``pip install faiss-cpu``), which this
+project does not use: of made-up vectors, or with ``--texts FILE ...`` of passages of 100 words, asked for by the first
+ten words of other passages.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -255,34 +259,107 @@ def compare(given: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+CELLS = (4, 16, 64, 256)
+BEST = 24
+
+
 def recall(given: argparse.Namespace) -> dict[str, Any]:
-    """CPU seconds of an exact search and of one that looks into few of many cells, and what the latter finds."""
+    """CPU time of an exact search and of one that looks into few of many cells, and what the latter finds."""
     try:
         import faiss
     except ImportError as error:
         raise SystemExit(f"FAISS is not installed ({error}). pip install faiss-cpu") from error
     faiss.omp_set_num_threads(1)
-    maker, count = Maker(384, given.words), given.documents * 40
-    vectors = np.concatenate([maker.vectors(number, 40) for number in range(given.documents)])
-    asked = np.stack([vector for _question, vector in questions(maker, 64)])
-    quantiser = faiss.IndexFlatIP(384)
-    index = faiss.IndexIVFFlat(quantiser, 384, 1024, faiss.METRIC_INNER_PRODUCT)
-    chosen = np.random.default_rng(0).permutation(count)[:40_000]
+    vectors, asked, more = of_texts(given) if given.texts else made_up(given)
+    count, size = vectors.shape
+    cells = max(int(4 * count**0.5) // 256 * 256, 256)
+    index = faiss.IndexIVFFlat(faiss.IndexFlatIP(size), size, cells, faiss.METRIC_INNER_PRODUCT)
+    chosen = np.random.default_rng(0).permutation(count)[: 40 * cells]
     made = cpu_seconds(lambda: (index.train(vectors[chosen]), index.add(vectors)))
-    exact = statistics.median(cpu_seconds(lambda one=one: np.einsum("ij,j->i", vectors, one)) for one in asked)  # type: ignore[misc]
-    wanted = [set(np.argsort(-(vectors @ one))[:24].tolist()) for one in asked]
-    found: dict[str, Any] = {"leaves": count, "made, CPU s": round(made, 1), "exact, CPU ms": round(1000 * exact, 2)}
-    for cells in (4, 16, 64):
-        index.nprobe = cells
-        spent = statistics.median(cpu_seconds(lambda one=one: index.search(one[None], 24)) for one in asked)  # type: ignore[misc]
+    kept_up = cpu_seconds(lambda: index.add(more))
+    exact = each(lambda one: np.einsum("ij,j->i", vectors, one), asked)
+    wanted = [set(np.argsort(-(vectors @ one))[:BEST].tolist()) for one in asked]
+    found: dict[str, Any] = {
+        "leaves": count,
+        "cells": cells,
+        "made, CPU s": round(made, 1),
+        "a document added, CPU ms": round(1000 * kept_up, 2),
+        "exact, CPU ms": exact,
+    }
+    for looked in CELLS:
+        index.nprobe = looked
         hits = [
-            len(set(index.search(one[None], 24)[1][0].tolist()) & want) for one, want in zip(asked, wanted, strict=True)
+            len(set(index.search(one[None], BEST)[1][0].tolist()) & want)
+            for one, want in zip(asked, wanted, strict=True)
         ]
-        found[f"{cells} cells"] = {
-            "CPU ms": round(1000 * spent, 2),
-            "recall at 24": round(float(np.mean(hits)) / 24, 3),
+        found[f"{looked} cells looked into"] = {
+            "CPU ms": each(lambda one: index.search(one[None], BEST), asked),
+            f"recall at {BEST}": round(float(np.mean(hits)) / BEST, 3),
         }
     return found
+
+
+Searched = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+"""Vectors of leaves, of questions, and of the leaves of one more document."""
+
+
+def made_up(given: argparse.Namespace) -> Searched:
+    """Vectors around those of topics, which are far apart: cells part them better than they part texts."""
+    maker, leaves, size = Maker(384, given.words), 40, 384
+    vectors = np.empty((given.documents * leaves, size), dtype=np.float32)
+    for number in range(given.documents):
+        vectors[number * leaves : (number + 1) * leaves] = maker.vectors(number, leaves)
+    asked = np.stack([vector for _question, vector in questions(maker, 32)])
+    return vectors, asked, maker.vectors(given.documents, leaves)
+
+
+def of_texts(given: argparse.Namespace) -> Searched:
+    """Vectors of passages of files, by the embedder; every fiftieth passage is asked for, and not searched."""
+    passages, asked = list[str](), list[str]()
+    for name in given.texts:
+        words = Path(name).read_text(encoding="utf-8", errors="replace").split()
+        cut = [words[start : start + 100] for start in range(0, len(words), 100)]
+        asked += [" ".join(one[:10]) for one in cut[::50]]
+        passages += [" ".join(one) for place, one in enumerate(cut) if place % 50]
+    embedder = model(given).embedder
+    vectors = np.concatenate([embedder.encode(passages[start : start + 64]) for start in range(0, len(passages), 64)])
+    return vectors[:-40], embedder.encode(asked[:64]), vectors[-40:]
+
+
+def each(work: Callable[[NDArray[np.float32]], Any], asked: NDArray[np.float32]) -> float:
+    """CPU milliseconds of a question, at the median."""
+    return round(1000 * statistics.median(cpu_seconds(lambda one=one: work(one)) for one in asked), 2)  # type: ignore[misc]
+
+
+def parts(given: argparse.Namespace) -> dict[str, Any]:
+    """CPU milliseconds of the parts of a search among all leaves, at the median; the documents are not made ready."""
+    from sharedllm_docs.documents.terms import terms
+    from sharedllm_docs.retrieval import segments
+
+    llm = model(given)
+    asked = questions(Maker(llm.embedder.size, given.words), given.rounds + 1)
+    one = Asking(llm, given.folder, asked)
+    for question, _vector in asked[:2]:
+        one.index.search(question)
+    index = one.index
+    kept: list[Any] = []
+    scores = segments.SegmentedIndex.scores
+
+    def noted(self: Any, *arguments: Any) -> Any:
+        kept[:] = [self]
+        return scores(self, *arguments)
+
+    segments.SegmentedIndex.scores = noted  # type: ignore[method-assign]
+    whole, spent = [], {"vectors": list[float](), "words": list[float](), "manifests": list[float]()}
+    for question, vector in asked[1:]:
+        whole.append(cpu_seconds(lambda question=question: index.search(question)))  # type: ignore[misc]
+        found = kept[0]
+        spent["vectors"].append(cpu_seconds(lambda found=found, vector=vector: found._dense(vector)))  # type: ignore[misc]
+        words = list(dict.fromkeys(terms(question)))
+        spent["words"].append(cpu_seconds(lambda found=found, words=words: found._lexical(words)))  # type: ignore[misc]
+        spent["manifests"].append(cpu_seconds(index._store.documents))
+    medians = {name: round(1000 * statistics.median(values), 1) for name, values in spent.items()}
+    return {"search, CPU ms": round(1000 * statistics.median(whole), 1), **medians}
 
 
 COMMANDS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
@@ -291,6 +368,7 @@ COMMANDS: dict[str, Callable[[argparse.Namespace], dict[str, Any]]] = {
     "measure": measure,
     "compare": compare,
     "recall": recall,
+    "parts": parts,
 }
 
 
@@ -303,6 +381,7 @@ def main() -> None:
     parser.add_argument("--model", default="smollm2-135m-instruct")
     parser.add_argument("--documents", type=int, default=10_000)
     parser.add_argument("--words", type=int, default=2_460, help="of a document; a word is about two tokens")
+    parser.add_argument("--texts", nargs="*", help="of recall")
     parser.add_argument("--step", default="open")
     parser.add_argument("--steps", default="open,list,folder,metadata,all")
     parser.add_argument("--rounds", type=int, default=9)

@@ -1,7 +1,7 @@
 """Every error and warning that a user can meet. Leaf module: imports nothing of the project.
 
-A message holds the value, the bound and the remedy. The command line prints it in one line and exits with the class's
-``exit_code``; in Python it is an ordinary exception.
+A message contains the value, the bound and the remedy. The command line prints it in one line and exits with the
+class's ``exit_code``; in Python it is an ordinary exception.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ class SharedLLMError(Exception):
 
     Args:
         message: what happened, with the offending value and the bound it broke.
-        remedy: one sentence that says what the user can do about it.
+        remedy: one sentence that says what the user can do.
     """
 
     exit_code = 1

@@ -45,7 +45,9 @@ def json_of(*arguments: str, exit_code: int = 0, **options: Any) -> Any:
     return json.loads(result.stdout)
 
 
-def process(*command: str, env: dict[str, str] | None = None, **options: Any) -> subprocess.CompletedProcess[str]:
+def process(
+    *command: str, env: dict[str, str] | None = None, timeout: float = 120, **options: Any
+) -> subprocess.CompletedProcess[str]:
     """Run Python with these arguments in a process of its own."""
     return subprocess.run(
         [sys.executable, *command],
@@ -53,7 +55,7 @@ def process(*command: str, env: dict[str, str] | None = None, **options: Any) ->
         env={**os.environ, **(env or {})},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout,
         check=False,
         **options,
     )

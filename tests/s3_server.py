@@ -1,24 +1,35 @@
 """An S3 server on the loopback for tests: moto's, with faults and delays put in front of it.
 
-Where moto, boto3 or s3fs is missing, tests that use it are skipped by name.
+``SHAREDLLM_DOCS_TEST_S3=http://KEY:SECRET@HOST:PORT`` puts another S3 server in moto's place, behind the same faults
+and counts; its bucket ``documents`` is made if it is not there, and what the tests leave there stays. Where moto, boto3
+or s3fs is missing, tests that use it are skipped by name.
 """
 
 from __future__ import annotations
 
+import http.client
 import logging
+import os
 import random
 import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 PACKAGES = ("moto", "flask", "flask_cors", "boto3", "s3fs", "tenacity")
-KEYS = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": "us-east-1"}
+OTHER = urlsplit(os.environ.get("SHAREDLLM_DOCS_TEST_S3", ""))
+"""The server in moto's place, if one is named."""
+KEYS = {
+    "AWS_ACCESS_KEY_ID": OTHER.username or "key",
+    "AWS_SECRET_ACCESS_KEY": OTHER.password or "secret",
+    "AWS_DEFAULT_REGION": "us-east-1",
+}
 BUCKET = "documents"
 
 Fault = str | None
@@ -62,7 +73,6 @@ class S3Server:
 
     def __init__(self) -> None:
         import boto3
-        from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
         from werkzeug.serving import make_server
 
         _forget_file_systems()
@@ -72,18 +82,19 @@ class S3Server:
         self.plan: Plan = lambda _method, _path, _number: None
         self.requests: list[tuple[str, str]] = []
         self._lock, self._one_by_one = threading.Lock(), threading.Lock()
-        self._app = DomainDispatcherApplication(create_backend_app)
+        self._app = None if OTHER.hostname else _moto()
         self._server = make_server("127.0.0.1", 0, self, threaded=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
         self.client = boto3.client(
             "s3",
             endpoint_url=self.url,
-            aws_access_key_id="key",
-            aws_secret_access_key="secret",
-            region_name="us-east-1",
+            aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+            aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+            region_name=KEYS["AWS_DEFAULT_REGION"],
         )
-        self.client.create_bucket(Bucket=BUCKET)
+        with suppress(self.client.exceptions.BucketAlreadyOwnedByYou):  # of an earlier run
+            self.client.create_bucket(Bucket=BUCKET)
         self.requests.clear()
 
     def close(self) -> None:
@@ -131,7 +142,9 @@ class S3Server:
         return [body]
 
     def _answer(self, environ: dict[str, Any]) -> tuple[str, list[Any], bytes]:
-        """What moto answers. One request at a time: a real server looks and writes in one step, moto in two."""
+        """What the server answers; moto one request at a time: others look and write in one step, moto in two."""
+        if self._app is None:
+            return _asked_elsewhere(environ)
         told: list[Any] = []
 
         def begin(status: str, headers: list[Any], _failure: Any = None) -> None:
@@ -140,6 +153,33 @@ class S3Server:
         with self._one_by_one:
             body = b"".join(self._app(environ, begin))
         return told[0], told[1], body
+
+
+def _moto() -> Any:
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+
+    return DomainDispatcherApplication(create_backend_app)
+
+
+def _asked_elsewhere(environ: dict[str, Any]) -> tuple[str, list[Any], bytes]:
+    """What the other server answers to a request, which it gets as it is, host and signature included."""
+    headers = {name[5:].replace("_", "-"): value for name, value in environ.items() if name.startswith("HTTP_")}
+    headers |= {
+        name.replace("_", "-"): environ[name] for name in ("CONTENT_TYPE", "CONTENT_LENGTH") if environ.get(name)
+    }
+    body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    kind = http.client.HTTPSConnection if OTHER.scheme == "https" else http.client.HTTPConnection
+    connection = kind(OTHER.hostname or "", OTHER.port, timeout=60)
+    try:
+        connection.request(environ["REQUEST_METHOD"], environ["RAW_URI"], body, headers)
+        reply = connection.getresponse()
+        kept = [(name, value) for name, value in reply.getheaders() if name.lower() not in _HOPS]
+        return f"{reply.status} {reply.reason}", kept, reply.read()
+    finally:
+        connection.close()
+
+
+_HOPS = ("connection", "keep-alive", "transfer-encoding", "date", "server")
 
 
 def _refused(fault: str, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:

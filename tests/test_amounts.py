@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from sharedllm_docs.documents.readers import read_document
 from sharedllm_docs.retrieval.amounts import Amount, Source, whole_amount
 from sharedllm_docs.retrieval.editing import Editor
-from sharedllm_docs.retrieval.heads import Row, Unit, unit_in
+from sharedllm_docs.retrieval.table_units import Row, Unit, unit_in
 
 WHOLE = [
     ("0.42", "The dividend is \u00a30.42 per share.", "\u00a30.42"),

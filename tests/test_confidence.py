@@ -30,12 +30,12 @@ from sharedllm_docs.retrieval.signs import (
     PROBE,
     Likelihoods,
     best_texts,
+    can_come_from,
     injected_texts,
     late_match,
     names_of,
     signs_after,
     signs_before,
-    stands_in,
 )
 from tests.tiny_text import tiny_document, tiny_llm, tiny_sharedllm_profile
 
@@ -113,7 +113,7 @@ def test_an_answer_of_what_stands_nowhere_is_none(tmp_path, question, answer, st
     index = Index.create(tmp_path / "index", tiny_llm())
     index.add(tiny_document(SHOP, name="shop.txt"))
     chosen = selected(index, question)
-    assert stands_in(question, answer, chosen) is stands
+    assert can_come_from(question, answer, chosen) is stands
 
 
 QUARTERS = """Figures
@@ -149,7 +149,7 @@ def test_a_cell_of_another_year_and_a_number_for_a_year_are_no_answers(tmp_path,
     index = Index.create(tmp_path / "index", tiny_llm())
     index.add(tiny_document(QUARTERS, name="figures.txt"))
     chosen = index.select(question, budget=2000)
-    assert stands_in(question, answer, chosen) is stands
+    assert can_come_from(question, answer, chosen) is stands
 
 
 @pytest.mark.parametrize("shift", [0xFF10 - 0x30, 0x1D7CE - 0x30], ids=["full width", "bold"])
@@ -161,17 +161,21 @@ def test_letters_and_digits_of_another_form_stand_for_the_plain_ones_that_the_mo
     question = "What is the rent of Ms Krug's shop?"
     chosen = selected(index, question)
     answers = ("1,212.50 marks", "1,213.50 marks", "Ms Krug", "Papierhaus Berlin")
-    assert [stands_in(question, said, chosen) for said in answers] == [True, False, True, False]
+    assert [can_come_from(question, said, chosen) for said in answers] == [True, False, True, False]
     found = signs_after(question, "1,212.50 marks", False, {}, [text], Likelihoods())
     assert (found["in_text"], found["verbatim"]) == (1.0, 1.0)
-    assert stands_in("What was it in 2026?".translate(digits), "$4.2m".translate(digits), chosen)
+    assert can_come_from("What was it in 2026?".translate(digits), "$4.2m".translate(digits), chosen)
 
 
 def test_small_numbers_of_other_languages_may_be_words(tmp_path):
     index = Index.create(tmp_path / "index", tiny_llm())
     index.add(tiny_document("Der Laden hat f\u00fcnfzehn Zimmer und kostet 1.250 Mark.", name="laden.txt"))
     chosen = selected(index, "Wie viele Zimmer hat er?")
-    assert [stands_in("Wie viele?", said, chosen) for said in ("15", "1250 Mark", "1350 Mark")] == [True, True, False]
+    assert [can_come_from("Wie viele?", said, chosen) for said in ("15", "1250 Mark", "1350 Mark")] == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_numbers_on_the_border_of_a_leaf_are_whole(tmp_path):
@@ -191,7 +195,7 @@ def test_numbers_on_the_border_of_a_leaf_are_whole(tmp_path):
         if any(leaf.char_start < one.end() and one.start() < leaf.char_end for leaf in leaves)
     ]
     assert len(held) > 5
-    assert all(stands_in("word?", number, chosen) for number in held)
+    assert all(can_come_from("word?", number, chosen) for number in held)
 
 
 @pytest.mark.parametrize(

@@ -18,6 +18,7 @@ from sharedllm_docs.distributed import IngestReport, ingest, ingestion
 from sharedllm_docs.distributed.ingestion import BATCH_BYTES, _batches, _Pool
 from sharedllm_docs.distributed.worker import Batch, Outcome, Task, Worker
 from sharedllm_docs.errors import ConfigError, IndexNotFoundError, ModelError
+from tests.cli_run import process
 from tests.ray_poison import POISON
 from tests.test_units import content
 from tests.tiny_text import PAGES, tiny_document, tiny_profile
@@ -285,3 +286,19 @@ def test_on_ray_with_workers_killed_every_document_is_there_once(
     assert many.verify().ok
     assert len(many.documents()) == 191
     assert ingest([folder / "000.txt"], tmp_path / "many").count("known") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1200)
+def test_on_ray_a_driver_goes_on_where_the_one_before_was_killed(tmp_path: Path) -> None:
+    """The benchmark behind docs/scale.md, with few documents: deaths of drivers and workers, copies, a deadly file."""
+    pytest.importorskip("ray", reason="ray is not installed (extra ray)")
+    pytest.importorskip("pyarrow", reason="pyarrow is not installed (extra ray)")
+    few = {"documents": 40, "copies": 4, "worker-kills": 2, "driver-kills": 1, "retries": 1, "passes": 1, "pause": 3}
+    options = [f"--{name}={value}" for name, value in few.items()]
+    ran = process("-m", "benchmarks.ray_faults", "--folder", str(tmp_path / "ray"), *options, timeout=1100)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+    told = json.loads(ran.stdout)
+    assert not told["wrong"]
+    assert told["workers killed"] > 0
+    assert (told["files"], told["documents"], told["drivers killed"]) == (45, 40, 1)

@@ -231,6 +231,21 @@ def test_small_pieces_are_merged_and_answers_stay(index: Index, llm: SharedLLM, 
     assert sum(built) == 20
 
 
+def test_merging_with_what_holds_nothing_any_more_takes_nothing_away(
+    index: Index, llm: SharedLLM, many: None, built: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = index.search(QUESTIONS[0])
+    fill(index, range(9, 10))
+    index.search(QUESTIONS[0])
+    assert len(segments_of(index)) == 2
+    index.remove("d9.txt")
+    monkeypatch.setattr(segments, "MOST_SEGMENTS", 1)  # the larger one merged with an empty one has its own name again
+    for _ in range(2):
+        assert Index.open(index.url, llm).search(QUESTIONS[0]) == found
+        assert len(segments_of(index)) == 1
+    assert built == [9, 1]
+
+
 def test_a_process_goes_on_when_another_has_merged_or_pruned_what_it_searches(
     index: Index, llm: SharedLLM, many: None
 ) -> None:

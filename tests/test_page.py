@@ -168,7 +168,7 @@ def test_upload_ask_click_reload_and_a_shared_link(server: PageServer, tab: Call
     other = tab(page.url)
     other.locator(".mark.now").first.wait_for()
     assert view(other) == seen
-    assert "came with a link" in other.locator(".note").inner_text()
+    assert "was opened from a link" in other.locator(".note").inner_text()
     page.go_back()
     page.locator("#nothing").wait_for()
 
@@ -219,7 +219,7 @@ def test_a_link_to_a_deleted_document_says_so(server: PageServer, tab: Callable[
     link = page.url
     server.index.remove("birds.pdf")
     other = tab(link)
-    other.get_by_text("a document that is no longer here").first.wait_for()
+    other.get_by_text("a document that is no longer in the index").first.wait_for()
     assert other.locator("#viewer").is_hidden()
 
 
@@ -311,14 +311,14 @@ def test_some_of_several_documents_are_asked(server: PageServer, tab: Callable[.
     assert "birds.pdf" in places
     assert "metals.txt" in places
     page.get_by_label("Ask birds.pdf").uncheck()
-    page.get_by_text("1 of 2 documents are asked.").wait_for()
+    page.get_by_text("1 of 2 documents are searched.").wait_for()
     ask(page, "Which metal melts at a higher temperature?")
     assert all("metals.txt" in text for text in page.locator(".turn").nth(1).locator(".place").all_inner_texts())
     page.wait_for_timeout(300)
     page.reload()
-    page.get_by_text("1 of 2 documents are asked.").wait_for()
+    page.get_by_text("1 of 2 documents are searched.").wait_for()
     page.click("#all")
-    page.get_by_text("All documents are asked.").wait_for()
+    page.get_by_text("All documents are searched.").wait_for()
 
 
 def test_an_answer_is_copied_and_a_conversation_exported_with_its_citations(
@@ -534,7 +534,7 @@ def test_eight_hundred_pages_can_be_asked_before_they_are_read(
     monkeypatch.setattr(server.index._reading, "start", lambda *_keys: None)  # reading on comes later
     page = tab(server.url)
     add(page, "villages.pdf", make_pdf(pages))
-    page.get_by_text("read 0 of 800 pages; can be asked now").wait_for()
+    page.get_by_text("read 0 of 800 pages; ready for questions").wait_for()
     ask(page, "Where is the treasure of the pirates buried?")
     number = next(at for at, text in enumerate(page.locator(".quote").all_inner_texts()) if "treasure" in text)
     cited(page, number)
@@ -559,7 +559,7 @@ def test_progress_is_told_in_pages_with_the_time_left(
     monkeypatch.setattr(Uploads, "seconds_left", lambda _self, _info: 130.0)
     page = tab(server.url)
     add(page, "villages.pdf", make_pdf([[f"Page number {n} tells of a village."] for n in range(100)]))
-    page.get_by_text("read 34 of 100 pages, about 2 min left; can be asked now").wait_for()
+    page.get_by_text("read 34 of 100 pages, about 2 min left; ready for questions").wait_for()
     assert page.locator("#list progress").evaluate("one => one.value") == pytest.approx(0.34)
 
 
@@ -569,7 +569,7 @@ def test_an_encrypted_file_asks_for_its_password(server: PageServer, tab: Callab
     page.get_by_role("dialog").get_by_text("secret.pdf needs a password").wait_for()
     page.get_by_label("Password").fill("wrong")
     page.get_by_role("button", name="Read it").click()
-    page.get_by_role("dialog").get_by_text("That was not it. secret.pdf needs").wait_for()
+    page.get_by_role("dialog").get_by_text("Wrong password. secret.pdf needs").wait_for()
     page.get_by_label("Password").fill("open sesame")
     page.keyboard.press("Enter")
     page.locator("#list > li", has_text="secret.pdf").wait_for()
@@ -589,8 +589,8 @@ def test_an_encrypted_file_asks_for_its_password(server: PageServer, tab: Callab
         ("odd.exe", b"MZ", "odd.exe: files ending in .exe are not taken. The box above lists what is."),
         ("large.txt", b"word " * 50_000, "large.txt has 250 KB; this server takes 100 KB at most"),
         ("long.pdf", make_pdf([["word"]] * 30), "30 pages to read, the limit is 20. Split it"),
-        ("none.txt", b"", "none.txt holds no words"),
-        ("blank.txt", b" \n", "blank.txt holds no words"),
+        ("none.txt", b"", "none.txt contains no text"),
+        ("blank.txt", b" \n", "blank.txt contains no text"),
     ],
 )
 def test_what_cannot_be_read_is_said_in_a_sentence(

@@ -14,9 +14,9 @@ import pytest
 
 from sharedllm_docs.documents.boxes import LEVEL
 from sharedllm_docs.documents.readers import ReadOptions, read_document
-from sharedllm_docs.documents.readers.pdf.glyphs import Glyphs
 from sharedllm_docs.documents.readers.pdf.layout.boxes import Word
 from sharedllm_docs.documents.readers.pdf.layout.page import lay_out
+from sharedllm_docs.documents.readers.pdf.text.page import PdfiumPage
 from sharedllm_docs.documents.traced import marks_of
 
 from .documents import drawn_pdf, make_pdf, prose
@@ -165,8 +165,7 @@ def test_each_character_leads_to_its_glyph(content: str) -> None:
     document = pypdfium2.PdfDocument(drawn_pdf([content]))
     page = document[0]
     textpage = page.get_textpage()
-    glyphs = Glyphs(page, textpage)
-    found = glyphs.page_text()
+    found = PdfiumPage(page, textpage).page_text()
     covered = 0
     left, bottom, right, top = page.get_bbox()
     for character, mark in zip(found.text, marks_of(found.text), strict=True):

@@ -9,8 +9,8 @@ import pytest
 
 from sharedllm_docs.documents.document import Document, Page
 from sharedllm_docs.documents.readers import ReadOptions, read_document
-from sharedllm_docs.documents.readers.pdf import glyphs
 from sharedllm_docs.documents.readers.pdf.tables import tables_of
+from sharedllm_docs.documents.readers.pdf.text import page as page_text
 from sharedllm_docs.documents.sentences import quotable_spans
 from sharedllm_docs.retrieval.answer import best_quote
 
@@ -309,7 +309,7 @@ def test_marks_of_the_reader_in_a_file_do_no_harm() -> None:
 def test_a_page_of_a_hundred_thousand_characters_is_left_in_the_order_of_the_file(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(glyphs, "lay_out", None)  # calling it would raise
+    monkeypatch.setattr(page_text, "lay_out", None)  # calling it would raise
     content = "".join(left("1.2 " * 250, 20, 830 - 8 * number, 1) for number in range(100))
     assert len(read(content).text) > 90_000
 

@@ -11,6 +11,7 @@ import signal
 import pytest
 
 from sharedllm_docs import Index
+from sharedllm_docs.index import ingest
 from tests.fault_worker import ALWAYS, QUESTION, SHORT, document, read_lazily
 from tests.tiny_text import tiny_llm
 
@@ -21,10 +22,11 @@ def ask(index, question=QUESTION):
     return index.ask(question, retrieval=ALWAYS, generation=SHORT).text
 
 
-@pytest.fixture
-def fresh(tmp_path):
-    """A folder with an index that has one document, not read at all."""
-    Index.create(tmp_path / "fresh", tiny_llm()).add(document(0), encode="when-asked")
+@pytest.fixture(params=["all", "when-asked"], ids=["embedded", "without vectors"])
+def fresh(tmp_path, request, monkeypatch):
+    """A folder with an index that has one document, not read at all, its passages embedded or not."""
+    monkeypatch.setattr(ingest, "EMBEDDED_FIRST", 0)
+    Index.create(tmp_path / "fresh", tiny_llm()).add(document(0), encode="when-asked", embed=request.param)
     return tmp_path / "fresh"
 
 

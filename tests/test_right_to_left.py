@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from sharedllm_docs.documents.readers import read_document
-from sharedllm_docs.documents.readers.pdf.right_to_left import Seen, in_order, ordered
+from sharedllm_docs.documents.readers.pdf.text.right_to_left import Seen, in_order, ordered
 
 DATA = Path(__file__).parent / "data"
 

@@ -11,8 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sharedllm_docs.retrieval import segments as segments_module
 from sharedllm_docs.retrieval.candidates import LeafIndex, LeafScores
-from sharedllm_docs.retrieval.segments import Leaves, Segment, SegmentedIndex, build, merge
+from sharedllm_docs.retrieval.segments import InPieces, Leaves, Segment, SegmentedIndex, build, merge, merged
+from sharedllm_docs.store import segment_files
+from sharedllm_docs.store.files import LocalFiles
+from sharedllm_docs.store.segment_files import SegmentFiles
 
 WORDS = [
     *("heron", "river", "fish", "copper", "tin", "sonnet", "line", "read.table", "lighthouse", "keeper", "weather"),
@@ -111,6 +115,44 @@ def test_merging_gives_what_building_together_gives() -> None:
     for name, array in one.to_arrays().items():
         np.testing.assert_array_equal(array, other.to_arrays()[name], err_msg=name)
     assert one.documents == other.documents
+
+
+@given(st.integers(0, 10**6), st.integers(1, 12), st.integers(1, 200), st.data())
+def test_pieces_of_any_size_are_together_what_building_together_gives(
+    seed: int, count: int, piece: int, data: Any
+) -> None:
+    documents = made(seed, count)
+    kept = data.draw(st.lists(st.booleans(), min_size=count, max_size=count).filter(any))
+    edges = sorted({0, count, *data.draw(st.lists(st.integers(0, count), max_size=3))})
+    parts = [(build(documents[begin:end]), kept[begin:end]) for begin, end in itertools.pairwise(edges)]
+    whole = build([one for one, stays in zip(documents, kept, strict=True) if stays]).to_arrays()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(segments_module, "PIECE", piece)
+        names, arrays = merged(parts)
+        assert names == tuple(one.document for one, stays in zip(documents, kept, strict=True) if stays)
+        assert set(arrays) == set(whole)
+        for name, array in arrays.items():
+            pieces = list(array.pieces()) if isinstance(array, InPieces) else [array]
+            assert (array.dtype, array.shape) == (whole[name].dtype, whole[name].shape), name
+            np.testing.assert_array_equal(np.concatenate(pieces), whole[name], err_msg=name)
+            if isinstance(array, InPieces) and name == "vectors":
+                assert all(one.nbytes <= max(piece, 4 * array.shape[1]) for one in pieces)
+
+
+def test_a_merged_segment_is_the_same_file_in_pieces_and_whole(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    documents = made(5, 9)
+    parts = [(build(documents[:4]), [True] * 4), (build(documents[4:]), [True] * 5)]
+    whole, found = build(documents), list[tuple[str, bytes]]()
+    monkeypatch.setattr(segments_module, "PIECE", 64)
+    monkeypatch.setattr(segment_files, "_STEP", 100)
+    both: list[tuple[tuple[str, ...], Any]] = [(whole.documents, whole.to_arrays()), merged(parts)]
+    for place, (names, arrays) in enumerate(both):
+        files = SegmentFiles(LocalFiles(tmp_path / str(place)), None, None)
+        name = files.save(names, arrays)
+        assert name is not None
+        check_alike(documents, [Segment.from_arrays(*files.load(name))])
+        found.append((name, (tmp_path / str(place) / "search" / f"{name}.segment").read_bytes()))
+    assert found[0] == found[1]
 
 
 def test_leaves_of_ten_thousand_of_a_word_are_counted_up_to_what_fits() -> None:

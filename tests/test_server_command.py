@@ -89,7 +89,7 @@ async def lifespan(app):
 
 from fastapi import FastAPI
 app = FastAPI(lifespan=lifespan)
-server.create_app = lambda settings: app
+server.create_app = lambda settings, salt: app
 server.LEAVING.update(dict.fromkeys(server.LEAVING, SECONDS))
 server.serve(Settings.load(indexes={"a": "b"}, port=0), print)
 """

@@ -297,7 +297,7 @@ def test_a_step_that_is_worth_little_is_taken_where_nothing_else_fits(grains):
 def test_the_grain_and_keep_of_the_command_line_count_together(monkeypatch, recorded):
     """Whatever the index has recorded: what was not given is in no message."""
     held = None if recorded is None else Profile.prefix().at_grain(recorded)
-    monkeypatch.setattr(backend, "_recorded_profile", lambda _url: held)
+    monkeypatch.setattr(backend, "_recorded_profile", lambda _url, _salt: held)
 
     def profile(**options):
         return backend._profile(ProfileOptions(profile="prefix", **options), {}, "index")

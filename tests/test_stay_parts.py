@@ -21,6 +21,7 @@ from sharedllm_docs import errors
 from sharedllm_docs.cli.options import OutputOptions, StayOptions
 from sharedllm_docs.cli.screen import Screen
 from sharedllm_docs.cli.staying import Stay, most_memory, stay_of
+from sharedllm_docs.cli.tenancy import Place
 from sharedllm_docs.cli.units import parse_duration
 from sharedllm_docs.documents.box import Box
 from sharedllm_docs.documents.document import Issue
@@ -422,7 +423,7 @@ def chosen(monkeypatch, *, stay=None, no_stay=False, debug=False, variable=None,
     if variable is not None:
         monkeypatch.setenv("SHAREDLLM_DOCS_STAY", variable)
     monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
-    return stay_of(StayOptions(stay, no_stay), Screen(OutputOptions(debug=debug)))
+    return stay_of(StayOptions(stay, no_stay), Screen(OutputOptions(debug=debug)), Place())
 
 
 def test_whether_a_process_is_used_and_started(monkeypatch):

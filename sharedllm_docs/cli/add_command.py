@@ -13,7 +13,6 @@ from sharedllm_docs.cli.options import (
     AddingOptions,
     ClusterOptions,
     FolderOptions,
-    IndexOption,
     KeepOption,
     LoadingOptions,
     OutputOptions,
@@ -28,6 +27,7 @@ from sharedllm_docs.cli.options import (
 from sharedllm_docs.cli.progress import bars
 from sharedllm_docs.cli.records import added_record, estimate_record
 from sharedllm_docs.cli.screen import Screen, one_line, opened
+from sharedllm_docs.cli.tenancy import Place
 from sharedllm_docs.documents.names import shown_name
 from sharedllm_docs.errors import ConfigError, DocumentError, SharedLLMError
 
@@ -47,7 +47,7 @@ _FILES_HELP = (
 @flattened
 def add(
     files: Annotated[list[str], typer.Argument(metavar="FILE", help=_FILES_HELP)],
-    location: IndexOption,
+    location: Place,
     adding: AddingOptions,
     folders: FolderOptions,
     reading: ReadingOptions,
@@ -85,7 +85,7 @@ def add(
             if given(adding):
                 raise ConfigError(f"--estimate adds nothing: {flags(adding)} cannot apply.", remedy="Leave it out.")
             options = reading.read_options()
-            with backend.index_for_estimates(location.index, screen.report, model, profile) as index:
+            with backend.index_for_estimates(location, screen.report, model, profile) as index:
                 _estimate_all(
                     screen,
                     index,
@@ -97,21 +97,21 @@ def add(
         if cluster.ray or cluster.ray_address is not None:
             from sharedllm_docs.cli.ray_adding import add_with_ray
 
-            index = backend.open_or_create(location.index, screen.report, model, profile)
-            loaded = backend.model_options(location.index, model, profile)
+            index = backend.open_or_create(location, screen.report, model, profile)
+            loaded = backend.model_options(location, model, profile)
             options = reading.read_options()
-            keep = keeping(keep_source)
+            others = {**keeping(keep_source), **({"salt": location.salt} if location.salt else {})}
             add_with_ray(
-                screen, index.url, files, folders, adding, cluster, model_options=loaded, options=options, **keep
+                screen, index.url, files, folders, adding, cluster, model_options=loaded, options=options, **others
             )
             return
         refuse_without(cluster, "--ray", why="is for Ray's workers")
         if adding.name is not None and (len(files) > 1 or os.path.isdir(files[0])):
             raise ConfigError(f"--name fits one file, {_several(files)} given.", remedy="Add them one by one.")
         settings = {"options": reading.read_options(), **adding.keywords(), **keeping(keep_source)}
-        with resumable_encoding(location.index):
+        with resumable_encoding(location.url):
             limit = settings.get("max_bytes")  # kept with a new index, and holds for this call in any
-            index = backend.open_or_create(location.index, screen.report, model, profile, max_bytes=limit)
+            index = backend.open_or_create(location, screen.report, model, profile, max_bytes=limit)
             _add_all(screen, index, files, folders, settings)
 
 
@@ -215,7 +215,7 @@ def _add_all(screen: Screen, index: Index, files: list[str], folders: FolderOpti
 @flattened
 def watch(
     folders: Annotated[list[str], typer.Argument(metavar="FOLDER", help="Folders to follow.")],
-    location: IndexOption,
+    location: Place,
     choice: FolderOptions,
     reading: ReadingOptions,
     model: LoadingOptions,
@@ -231,7 +231,7 @@ def watch(
     from sharedllm_docs.index.folders import watch as keep_up
 
     with opened(output) as screen:
-        index = backend.open_or_create(location.index, screen.report, model, profile, max_bytes=None)
+        index = backend.open_or_create(location, screen.report, model, profile, max_bytes=None)
 
         def told(files: Any, gone: tuple[str, ...]) -> None:
             for added in files.added:

@@ -8,6 +8,7 @@ from sharedllm_docs.cli import (
     model_commands,
     question_commands,
     stay_commands,
+    tenant_commands,
     train_command,
 )
 from sharedllm_docs.cli.add_command import add, watch
@@ -38,6 +39,7 @@ for _name, _function in (
     ("api-key", api_key),
 ):
     app.command(_name, cls=PanelCommand)(_function)
+app.add_typer(tenant_commands.tenants_app, name="tenants")
 app.add_typer(model_commands.models_app, name="models")
 app.command("convert", cls=PanelCommand)(model_commands.convert)
 app.command("calibrate", cls=PanelCommand)(model_commands.calibrate)

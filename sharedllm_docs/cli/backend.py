@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -10,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sharedllm_docs.cli.options import DEFAULT_MODEL, LoadingOptions, ProfileOptions, given
-from sharedllm_docs.cli.staying import Stay, stayed
-from sharedllm_docs.config import SALT_VARIABLE, Profile
-from sharedllm_docs.errors import ConfigError, IndexNotFoundError
+from sharedllm_docs.cli.staying import Soon, Stay, may_be_there, stayed
+from sharedllm_docs.cli.tenancy import Place
+from sharedllm_docs.config import Profile
+from sharedllm_docs.errors import ConfigError, IndexNotFoundError, StoreError
 
 if TYPE_CHECKING:
     from sharedllm_docs.cli.screen import Screen
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from sharedllm_docs.index.index import Index
     from sharedllm_docs.model.wheels import Listener
     from sharedllm_docs.model.zoo import EmbeddedModel
+    from sharedllm_docs.store import IndexStore
 
 Report = Callable[[str], None]
 
@@ -32,7 +33,7 @@ def index_class() -> type[Index]:
 
 
 def open_index(
-    url: str,
+    place: Place,
     report: Report,
     model: LoadingOptions | None = None,
     profile: ProfileOptions | None = None,
@@ -42,76 +43,144 @@ def open_index(
     Raises:
         IndexNotFoundError: there is none.
     """
-    return index_class().open(url, report=report, **_options(model, profile, url))
+    return index_class().open(place.index, report=report, **_opening(place, model, profile))
 
 
 def open_or_create(
-    url: str, report: Report, model: LoadingOptions, profile: ProfileOptions, *, max_bytes: int | None = None
+    place: Place, report: Report, model: LoadingOptions, profile: ProfileOptions, *, max_bytes: int | None = None
 ) -> Index:
     """An index to add documents to."""
-    return index_class().open_or_create(url, report=report, max_bytes=max_bytes, **_options(model, profile, url))
+    options = _opening(place, model, profile)
+    return index_class().open_or_create(place.index, report=report, max_bytes=max_bytes, **options)
 
 
 def index_for_questions(
-    url: str, screen: Screen, model: LoadingOptions, profile: ProfileOptions, stay: Stay | None, *, create: bool = False
+    place: Place,
+    screen: Screen,
+    model: LoadingOptions,
+    profile: ProfileOptions,
+    stay: Stay | None,
+    soon: Soon | None = None,
 ) -> Index:
     """An index to ask, in a process that stays where there is one or one is to be started.
 
     Args:
-        url: where it is.
+        place: where it is.
         screen: the command's output.
         model: options of the model.
         profile: options of the profile.
         stay: what to do about a process that stays.
-        create: make the index where there is none.
+        soon: the file that will be added next; the index is made where there is none.
 
     Raises:
         IndexNotFoundError: there is none.
     """
-    options = _options(model, profile, url)
+    options = _opening(place, model, profile)
 
     def alone() -> Index:
-        opening = index_class().open_or_create if create else index_class().open
-        return opening(url, report=screen.report, **options)
+        if soon is None:
+            return index_class().open(place.index, report=screen.report, **options)
+        if not may_be_there(place.url):  # creating it loads the model first
+            from sharedllm_docs.documents.readers.ahead import begin
 
-    if os.environ.get(SALT_VARIABLE):  # another process has not this one's salt, or has it from an earlier command
+            begin(soon.file, soon.options)
+        return index_class().open_or_create(place.index, report=screen.report, **options)
+
+    if place.is_private:
         return alone()
-    return stayed(url, options, alone, screen.report, screen.note, stay, create=create)
+    return stayed(place.index, options, alone, screen.report, screen.note, stay, soon)
 
 
 @contextmanager
-def index_for_estimates(url: str, report: Report, model: LoadingOptions, profile: ProfileOptions) -> Iterator[Index]:
+def index_for_estimates(
+    place: Place, report: Report, model: LoadingOptions, profile: ProfileOptions
+) -> Iterator[Index]:
     """The index; where there is none, a temporary one, since an estimate leaves nothing behind."""
     try:
-        index = open_index(url, report, model, profile)
+        index = open_index(place, report, model, profile)
     except IndexNotFoundError:
         import tempfile
 
         with tempfile.TemporaryDirectory(prefix="sharedllm-docs-") as folder:
-            yield open_or_create(str(Path(folder) / "index"), report, model, profile)
+            yield open_or_create(Place(str(Path(folder) / "index")), report, model, profile)
     else:
         yield index
 
 
-def model_options(url: str, model: LoadingOptions, profile: ProfileOptions) -> dict[str, Any]:
+def open_store(place: Place) -> IndexStore:
+    """The store of a tenant's index, without its model.
+
+    Raises:
+        IndexNotFoundError: there is no such tenant.
+        TenantError: the salt is another.
+    """
+    from sharedllm_docs.store import IndexStore
+
+    return IndexStore.open(place.index, **place.keywords)
+
+
+def refuse_present(url: str, tenant: str) -> None:
+    """Raise StoreError where a tenant has an index already, or what is left of one."""
+    from sharedllm_docs.store import IndexStore
+
+    if IndexStore.exists(url, tenant=tenant):
+        raise StoreError(
+            f"There is a tenant {tenant!r} at {url} already.", remedy="Choose another name, or delete that one."
+        )
+
+
+def create_tenant(
+    place: Place,
+    report: Report,
+    model: LoadingOptions,
+    profile: ProfileOptions,
+    *,
+    max_bytes: int | None = None,
+    max_documents: int | None = None,
+) -> Index:
+    """Make the index of a new tenant.
+
+    Raises:
+        StoreError: it is there already.
+        ModelUnavailableError: the model cannot be loaded.
+    """
+    from sharedllm_docs.model.shared_llm import SharedLLM
+    from sharedllm_docs.store.tenants import Tenant
+
+    owner = place.keywords
+    Tenant.of(owner["tenant"], owner.get("salt"))  # before the model is loaded
+    llm = SharedLLM.from_pretrained(report=report, **_options(model, profile, place.url))
+    return index_class().create(place.index, llm, max_bytes=max_bytes, max_documents=max_documents, **owner)
+
+
+def model_options(place: Place, model: LoadingOptions, profile: ProfileOptions) -> dict[str, Any]:
     """What was asked for of the model, as ``Index.open`` takes it in another process."""
-    return _options(model, profile, url)
+    return _options(model, profile, place.url, place.salt)
 
 
-def _options(model: LoadingOptions | None, profile: ProfileOptions | None, url: str) -> dict[str, Any]:
+def _opening(place: Place, model: LoadingOptions | None, profile: ProfileOptions | None) -> dict[str, Any]:
+    """Keywords of ``Index.open``: whose index, and what was asked for of the model."""
+    return {**place.keywords, **_options(model, profile, place.url, place.salt)}
+
+
+def _options(
+    model: LoadingOptions | None, profile: ProfileOptions | None, url: str, salt: bytes | None = None
+) -> dict[str, Any]:
     options = given(model) if model else {}
-    chosen = _profile(profile, options, url) if profile else None
+    chosen = _profile(profile, options, url, salt) if profile else None
     return options if chosen is None else {**options, "profile": chosen}
 
 
-def _profile(options: ProfileOptions, model: Mapping[str, Any], url: str) -> Profile | str | None:
+def _profile(
+    options: ProfileOptions, model: Mapping[str, Any], url: str, salt: bytes | None = None
+) -> Profile | str | None:
     """The profile asked for: a name if no setting of it is changed, None if nothing was asked for."""
     changes = options.changes()
     if options.grain is not None and options.grain < 1:
         raise ConfigError(f"--grain {options.grain} is no number of tokens a row.", remedy="Use --grain 1 or more.")
     if not changes and options.grain is None:
         return options.profile
-    recorded = _recorded_profile(url)
+    recorded = _recorded_profile(url, salt)
     if recorded is not None and options.profile in (None, recorded.name) and "adapter" not in model:
         chosen = recorded
     else:
@@ -121,11 +190,11 @@ def _profile(options: ProfileOptions, model: Mapping[str, Any], url: str) -> Pro
     return replace(chosen, **changes)
 
 
-def _recorded_profile(url: str) -> Profile | None:
+def _recorded_profile(url: str, salt: bytes | None) -> Profile | None:
     """The profile of the index at ``url``; None where there is no index."""
     from sharedllm_docs.store import IndexStore
 
-    return Profile.from_dict(IndexStore.open(url).settings["profile"]) if IndexStore.exists(url) else None
+    return Profile.from_dict(IndexStore.open(url, salt=salt).settings["profile"]) if IndexStore.exists(url) else None
 
 
 def _adapter_folder(model: Mapping[str, Any]) -> str | Path | None:

@@ -14,7 +14,7 @@ from sharedllm_docs.errors import InterruptedIngestion, SharedLLMError, StoreErr
 
 EXIT_USAGE = 2
 EXIT_UNEXPECTED = 70  # EX_SOFTWARE of sysexits.h
-EXIT_UNFINISHED = 75  # EX_TEMPFAIL: the same command goes on from there
+EXIT_UNFINISHED = 75  # EX_TEMPFAIL: the same command continues from there
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE
 
@@ -71,7 +71,7 @@ class Failure:
 
     @classmethod
     def of(cls, error: BaseException, *, typed: bool = True) -> Failure:
-        """Make one of any exception; one that nobody foresaw says how to get its traceback.
+        """Make one of any exception; for an unexpected one, the remedy says how to get its traceback.
 
         Args:
             error: what went wrong.

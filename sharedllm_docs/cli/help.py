@@ -140,7 +140,7 @@ def _cell(text: str) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Write the page, or with ``--check`` tell whether it is up to date (0) or not (1)."""
+    """Write the page, or with ``--check`` return whether it is up to date (0) or not (1)."""
     check = "--check" in arguments
     target = next((Path(word) for word in arguments if not word.startswith("-")), PAGE)
     if not check:

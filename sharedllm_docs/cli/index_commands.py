@@ -9,7 +9,6 @@ import typer
 from sharedllm_docs.cli import backend
 from sharedllm_docs.cli.failures import resumable_encoding
 from sharedllm_docs.cli.options import (
-    IndexOption,
     LoadingOptions,
     OutputOptions,
     SelectionOptions,
@@ -20,6 +19,7 @@ from sharedllm_docs.cli.options import (
 from sharedllm_docs.cli.progress import bars
 from sharedllm_docs.cli.records import document_record, tree_record
 from sharedllm_docs.cli.screen import Screen, one_line, opened
+from sharedllm_docs.cli.tenancy import Place
 from sharedllm_docs.cli.units import count_text, parse_duration
 from sharedllm_docs.documents.names import shown_name
 from sharedllm_docs.errors import ConfigError, DamagedIndexError
@@ -39,14 +39,14 @@ Document = Annotated[str, typer.Argument(metavar="DOC", help="Name, key or the s
 
 
 @flattened
-def list_documents(location: IndexOption, chosen: WhereOption, output: OutputOptions) -> None:
+def list_documents(location: Place, chosen: WhereOption, output: OutputOptions) -> None:
     """List the documents of the index.
 
     With --where, only the documents that `ask` would search with the same option; `show` prints the metadata of one.
     """
     where = chosen.keywords().get("where")
     with opened(output) as screen:
-        print_documents(screen, backend.open_index(location.index, screen.report), where)
+        print_documents(screen, backend.open_index(location, screen.report), where)
 
 
 def print_documents(screen: Screen, index: Index, where: Where | None = None) -> None:
@@ -76,7 +76,7 @@ def print_documents(screen: Screen, index: Index, where: Where | None = None) ->
 @flattened
 def show(
     document: Document,
-    location: IndexOption,
+    location: Place,
     asked: SelectionOptions,
     model: LoadingOptions,
     output: OutputOptions,
@@ -96,7 +96,7 @@ def show(
     with opened(output) as screen:
         if question is None:
             refuse_without(asked, "--question", why="tells how a question is answered")
-        index = backend.open_index(location.index, screen.report, model)
+        index = backend.open_index(location, screen.report, model)
         view = index.tree(document, question, **asked.keywords())
         indices = _opened_chunks(view, chunk or [], every=every)
         if screen.json:
@@ -130,7 +130,7 @@ def _print_tree(screen: Screen, view: TreeView, indices: set[int]) -> None:
 
 @flattened
 def read(
-    location: IndexOption,
+    location: Place,
     model: LoadingOptions,
     output: OutputOptions,
     documents: Annotated[
@@ -143,9 +143,9 @@ def read(
     they need; this command encodes all. Ctrl-C keeps what was encoded: the same command resumes there.
     """
     with opened(output) as screen:
-        index = backend.open_index(location.index, screen.report, model)
+        index = backend.open_index(location, screen.report, model)
         every = [index.document(name).key for name in documents or ()] or [info.key for info in index.documents()]
-        with resumable_encoding(location.index):
+        with resumable_encoding(location.url):
             encoded = {key: read_on(screen, index, key) for key in dict.fromkeys(every)}
         infos = [index.document(key) for key in encoded]
         if screen.json:
@@ -170,12 +170,12 @@ def read_on(screen: Screen, index: Index, key: str) -> int:
 @flattened
 def remove(
     documents: Annotated[list[str], typer.Argument(metavar="DOC", help="Name, key or the start of a key.")],
-    location: IndexOption,
+    location: Place,
     output: OutputOptions,
 ) -> None:
     """Remove documents from the index."""
     with opened(output) as screen:
-        index = backend.open_index(location.index, screen.report)
+        index = backend.open_index(location, screen.report)
         keys = [index.find_key(document) for document in documents]  # all are known before the first goes
         removed = [index.remove(key) for key in dict.fromkeys(keys)]
         if screen.json:
@@ -192,7 +192,7 @@ def remove(
 
 @flattened
 def verify(
-    location: IndexOption,
+    location: Place,
     model: LoadingOptions,
     output: OutputOptions,
     document: Annotated[
@@ -205,15 +205,15 @@ def verify(
     Exit code 5 when something is damaged and was not repaired.
     """
     with opened(output) as screen:
-        index = backend.open_index(location.index, screen.report, model)
+        index = backend.open_index(location, screen.report, model)
         report = _check(screen, index, document)
         repaired = None
         if repair and not report.ok:
             _print_damage(screen, report)
-            with resumable_encoding(location.index), bars(screen) as progress:
+            with resumable_encoding(location.url), bars(screen) as progress:
                 repaired = index.repair(document, progress=progress)
             report = _check(screen, index, document)
-        _tell(screen, report, repaired, location.index)
+        _tell(screen, report, repaired, location.url)
 
 
 def _check(screen: Screen, index: Index, document: str | None) -> VerifyReport:
@@ -252,7 +252,7 @@ def _tell(screen: Screen, report: VerifyReport, repaired: int | None, url: str) 
 
 @flattened
 def prune(
-    location: IndexOption,
+    location: Place,
     output: OutputOptions,
     grace: Annotated[
         str | None,
@@ -271,7 +271,7 @@ def prune(
     """
     with opened(output) as screen:
         kept = None if grace is None else parse_duration(grace, "--grace")
-        index = backend.open_index(location.index, screen.report)
+        index = backend.open_index(location, screen.report)
         freed = index.prune(grace=kept)
         if screen.json:
             screen.emit({"index": index.url, "freed_bytes": freed, "bytes": index.size()})

@@ -24,6 +24,7 @@ from sharedllm_docs.cli.options import (
     ScopeOption,
     long_name,
 )
+from sharedllm_docs.cli.tenancy import Place
 
 GROUPS = (
     AddingOptions,
@@ -34,6 +35,7 @@ GROUPS = (
     QuestionOptions,
     AnswerOptions,
     ReadingOptions,
+    Place,
 )
 OTHER_NAMES = {
     "clean": "--raw",
@@ -41,6 +43,7 @@ OTHER_NAMES = {
     "ignored": "--no-gitignore",
     "max_tokens": "--max-tokens",
     "replace": "--keep-both",
+    "salt": "--salt-file",
 }
 """Keywords whose option has another name in its group."""
 SWITCHED = {"clean": False, "encode": "when-asked", "replace": False}
@@ -59,7 +62,7 @@ def options_by_keyword() -> dict[str, tuple[str, str]]:
     return table
 
 
-_VALUE = r"""'[^']*'|"[^"]*"|\{[^{}]*\}|\[[^\[\]]*\]|\([^()]*\)|[^\s,;:()'"]*[^\s.,;:()'"]"""
+_VALUE = r"""\.\.\.|'[^']*'|"[^"]*"|\{[^{}]*\}|\[[^\[\]]*\]|\([^()]*\)|[^\s,;:()'"]*[^\s.,;:()'"]"""
 
 
 @functools.cache
@@ -103,7 +106,7 @@ def _with_value(name: str, option: str, metavar: str, written: str | None) -> st
         value: Any = ast.literal_eval(written)
     except (ValueError, SyntaxError):
         return f"{option} {written}"
-    if isinstance(value, (set, list)) and list(value) == [...]:
+    if value is ... or (isinstance(value, (set, list)) and list(value) == [...]):
         return f"{option} {metavar}".rstrip()
     if (name in SWITCHED and value == SWITCHED[name]) or value is True:
         return option

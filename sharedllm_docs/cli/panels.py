@@ -26,8 +26,9 @@ def headed(parameters: list[Any]) -> dict[str, list[tuple[str, str]]]:
 
 
 def own_parameters(command: Any) -> list[Any]:
-    """The parameters that the project declares, without those that typer adds."""
-    return [parameter for parameter in command.params if not set(parameter.opts) & set(_FROM_TYPER)]
+    """The parameters that the project declares and shows, without those that typer adds."""
+    shown = (parameter for parameter in command.params if not getattr(parameter, "hidden", False))
+    return [parameter for parameter in shown if not set(parameter.opts) & set(_FROM_TYPER)]
 
 
 def _is_argument(parameter: Any) -> bool:

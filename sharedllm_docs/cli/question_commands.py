@@ -13,7 +13,6 @@ from sharedllm_docs.cli import backend
 from sharedllm_docs.cli.failures import resumable_encoding
 from sharedllm_docs.cli.options import (
     AnswerOptions,
-    IndexOption,
     KeepOption,
     LoadingOptions,
     OutputOptions,
@@ -29,7 +28,8 @@ from sharedllm_docs.cli.options import (
     refuse_without,
 )
 from sharedllm_docs.cli.screen import Screen, clean, one_line, opened
-from sharedllm_docs.cli.staying import stay_of
+from sharedllm_docs.cli.staying import Soon, stay_of
+from sharedllm_docs.cli.tenancy import Place
 from sharedllm_docs.cli.units import count_text
 from sharedllm_docs.errors import ConfigError, InterruptedIngestion, QuestionError
 from sharedllm_docs.retrieval.query import Query
@@ -52,7 +52,7 @@ _PROMPT = "> "
 @flattened
 def ask(
     question: Annotated[str, typer.Argument(metavar="QUESTION", help="In quotes; - reads it from stdin.")],
-    location: IndexOption,
+    location: Place,
     scope: ScopeOption,
     asked: QuestionOptions,
     answering: AnswerOptions,
@@ -80,20 +80,22 @@ def ask(
     """
     keywords = _ask_keywords(scope, asked, answering)
     with opened(output) as screen:
-        staying = stay_of(stay, screen)
+        staying = stay_of(stay, screen, location)
         if not file:
             _refuse_file_options(reading, keep_source)
-            index = backend.index_for_questions(location.index, screen, model, profile, staying)
+            index = backend.index_for_questions(location, screen, model, profile, staying)
             keys = []
         else:
-            settings = {"options": reading.read_options(), **keeping(keep_source)}
-            with resumable_encoding(location.index):
-                index = backend.index_for_questions(location.index, screen, model, profile, staying, create=True)
+            options = reading.read_options()
+            settings = {"options": options, **keeping(keep_source)}
+            soon = Soon(file[0], options)
+            with resumable_encoding(location.url):
+                index = backend.index_for_questions(location, screen, model, profile, staying, soon)
                 keys = _added_keys(screen, index, file, settings)
             keywords["documents"] = [*keywords.get("documents", ()), *keys]
         answer(screen, index, sys.stdin.read() if question == "-" else question, keywords, stream=stream)
         if read_rest:
-            _read_rest(screen, index, keys, location.index)
+            _read_rest(screen, index, keys, location.url)
 
 
 def _refuse_file_options(reading: ReadingOptions, keep_source: bool | None) -> None:
@@ -107,7 +109,7 @@ def _added_keys(screen: Screen, index: Index, files: Sequence[str], settings: Ma
     """Add the files, encoding nothing yet; returns the keys of their documents, attachments too, each once."""
     from sharedllm_docs.cli.add_command import add_file
 
-    added = [add_file(screen, index, name, encode="when-asked", **settings) for name in files]
+    added = [add_file(screen, index, name, encode="when-asked", embed="when-asked", **settings) for name in files]
     return list(dict.fromkeys(one.document.key for main in added for one in (main, *main.attachments)))
 
 
@@ -133,7 +135,7 @@ def _read_rest(screen: Screen, index: Index, keys: Sequence[str], url: str) -> N
 @flattened
 def summarise(
     document: Annotated[str, typer.Argument(metavar="DOC", help="Document of the index, by name or key.")],
-    location: IndexOption,
+    location: Place,
     asked: SummaryOptions,
     answering: AnswerOptions,
     model: LoadingOptions,
@@ -152,7 +154,7 @@ def summarise(
     """Summarise a document of the index, or one of its sections, from passages spread over it."""
     chosen = {"section": section, "about": about, **asked.keywords(), **answering.keywords()}
     with opened(output) as screen:
-        index = backend.index_for_questions(location.index, screen, model, profile, stay_of(stay, screen))
+        index = backend.index_for_questions(location, screen, model, profile, stay_of(stay, screen, location))
         print_answer(
             screen,
             lambda: index.stream_summary(document, **chosen),
@@ -163,7 +165,7 @@ def summarise(
 
 @flattened
 def chat(
-    location: IndexOption,
+    location: Place,
     scope: ScopeOption,
     asked: QuestionOptions,
     answering: AnswerOptions,
@@ -183,7 +185,7 @@ def chat(
     """
     keywords = _ask_keywords(scope, asked, answering)
     with opened(output) as screen:
-        index = backend.index_for_questions(location.index, screen, model, profile, stay_of(stay, screen))
+        index = backend.index_for_questions(location, screen, model, profile, stay_of(stay, screen, location))
         index.documents()  # a damaged index or one of another model is reported before the first question
         talk = Talk(screen, index, keywords, stream=stream)
         if talk.prompted:

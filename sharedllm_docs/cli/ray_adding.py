@@ -37,7 +37,7 @@ def add_with_ray(
         folders: how folders are searched.
         adding: how documents enter the index; only metadata apply.
         cluster: which workers.
-        settings: of ``distributed.ingest``: ``model_options``, ``options``, ``keep_source``.
+        settings: of ``distributed.ingest``: ``model_options``, ``options``, ``keep_source``, ``salt``.
 
     Raises:
         ConfigError: options that workers cannot heed.

@@ -61,7 +61,8 @@ def source_line(citations: Sequence[Citation]) -> str:
 
 
 def origin_line(answer: Answer) -> str:
-    """Which of several documents an answer stands on, and which others fit the question as well; "" of a single one."""
+    """Which of several documents an answer is based on, and which others fit the question as well; "" if there is only
+    one."""
     if not answer.documents or answer.counts.documents < 2:
         return ""
     stands = f"From {_several(answer.documents)}."
@@ -81,7 +82,7 @@ def _several(names: Sequence[str]) -> str:
 
 
 def _sure(answer: Answer, behind: str = ", ") -> str:
-    """The confidence and what parts it from the rest; "" for a summary, which has none."""
+    """The confidence with its separator; "" for a summary, which has none."""
     return "" if answer.confidence is None else f"confidence {answer.confidence:.2f}{behind}"
 
 
@@ -140,7 +141,7 @@ def added_line(added: AddedDocument, *, index_bytes: int) -> str:
 
 
 def unread_text(info: DocumentInfo) -> str:
-    """How far a document is that is not wholly read: ``12 of 59 chunks read``."""
+    """How far a document is read, if not completely: ``12 of 59 chunks read``."""
     return f"{info.chunks - info.unread_chunks:,} of {count_text(info.chunks, 'chunk')} read"
 
 
@@ -234,7 +235,7 @@ def draw(view: TreeView, *, opened: Collection[int] = ()) -> Tree:
     for chunk in view.chunks:
         branch = tree.add(_label(_chunk_text(chunk, widths)))
         if chunk.selected or chunk.index in opened:
-            # without a question nothing is left behind: all of the chunk is shown
+            # without a question nothing is left out: all of the chunk is shown
             _add_nodes(branch, chunk.nodes, everything=view.question is None or not chunk.selected)
     return tree
 

@@ -1,4 +1,4 @@
-"""Output: results go to stdout, everything else to stderr, and control characters of documents nowhere.
+"""Output: results go to stdout, everything else to stderr; control characters in documents are never printed.
 
 rich is imported when something is printed, so that ``--help`` does not wait for it.
 """
@@ -33,7 +33,7 @@ _UNWRAPPED = 100_000
 _CONTROLS = {code: None for code in (*range(32), *range(0x7F, 0xA0)) if chr(code) not in "\n\t"}
 
 _TAKE_KEYWORDS = ("evaluate", "train", "train-tiny", "data")
-"""Commands whose users write keywords themselves, in files of settings or behind the name of a system."""
+"""Commands whose users write keywords themselves, in settings files or after the name of a system."""
 _HALF = re.compile("[\ud800-\udfff]")  # bytes of files' names that are no text, which no stream can write
 
 _OWN_WARNINGS = (DocumentWarning, UnstoredRowsWarning)
@@ -89,7 +89,7 @@ class Screen:
 
     @property
     def to_terminal(self) -> bool:
-        """Whether results go to a terminal; tells without rich where nothing asks for more than a look."""
+        """Whether results go to a terminal; decided without loading rich, if nothing in the environment requires it."""
         return self.out.is_terminal if _rich_decides() else sys.stdout.isatty()
 
     @property
@@ -127,7 +127,7 @@ class Screen:
             self.err.print(one_line(text), style="dim", soft_wrap=True)
 
     def report(self, sentence: str) -> None:
-        """Tell what is being done, before a slow step."""
+        """Print what is being done, before a slow step."""
         if not self.json:
             self.note(f"{sentence.rstrip('.')} ...")
 
@@ -184,7 +184,7 @@ class Screen:
 
 
 def _rich_decides() -> bool:
-    """Whether the environment tells rich what a terminal is, beside the stream itself."""
+    """Whether environment variables tell rich what counts as a terminal."""
     return any(name.startswith(("FORCE_", "TTY_", "JUPYTER")) for name in os.environ)
 
 

@@ -10,7 +10,8 @@ import typer
 
 from sharedllm_docs.cli.options import DEFAULT_INDEX, INDEX_VARIABLE, OutputOptions, flattened
 from sharedllm_docs.cli.screen import opened
-from sharedllm_docs.errors import MissingExtraError
+from sharedllm_docs.cli.tenancy import ASKED, BareSaltOption, SaltFileOption, TenantOption, salt_of
+from sharedllm_docs.errors import ConfigError, MissingExtraError
 
 _NEEDED = ("fastapi", "uvicorn", "pydantic_settings", "sse_starlette", "prometheus_client", "multipart", "mcp")
 
@@ -54,6 +55,9 @@ def serve(
         ),
     ] = None,
     insecure: Annotated[bool, typer.Option("--insecure", help="Let everyone in, on any address.")] = False,
+    tenant: TenantOption = None,
+    salt_file: SaltFileOption = None,
+    bare_salt: BareSaltOption = None,
     create: Annotated[bool, typer.Option("--create", help="Make an index that is not there yet.")] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     config: ConfigOption = None,
@@ -67,9 +71,9 @@ def serve(
         check_extra()
         from sharedllm_docs.serving.http.server import serve as run
 
-        settings = settings_of(
-            index, config, host=host, port=port, api_keys=api_key, insecure=insecure or None, create=create or None
-        )
+        own = {"host": host, "port": port, "api_keys": api_key, "insecure": insecure or None, "create": create or None}
+        settings = settings_of(index, config, tenant=tenant, salt_file=salt_file, **own)
+        salt = salt_of(settings.tenant, settings.salt_file, bare_salt)
 
         def tell(address: str) -> None:
             if screen.json:
@@ -81,7 +85,7 @@ def serve(
 
                 webbrowser.open(address)
 
-        run(settings, tell)
+        run(settings, tell, salt)
 
 
 @flattened
@@ -109,6 +113,9 @@ def mcp(
         Path | None,
         typer.Option("--files", metavar="DIR", help="Allow documents in this folder to be added, by their path in it."),
     ] = None,
+    tenant: TenantOption = None,
+    salt_file: SaltFileOption = None,
+    bare_salt: BareSaltOption = None,
     config: ConfigOption = None,
 ) -> None:
     """Answer programs on this machine through the Model Context Protocol, over stdin and stdout.
@@ -124,10 +131,13 @@ def mcp(
         from sharedllm_docs.serving.http.tools import mcp_server
 
         log_to_stderr()
-        settings = settings_of(index, config)
+        settings = settings_of(index, config, tenant=tenant, salt_file=salt_file)
+        if settings.salt_file == ASKED:
+            raise ConfigError("MCP uses stdin itself: no salt can be typed there.", remedy="Name a file: --salt-file.")
+        salt = salt_of(settings.tenant, settings.salt_file, bare_salt, ask=False)
 
         async def run() -> None:
-            desk = open_desk(settings)
+            desk = open_desk(settings, salt)
             try:
                 await mcp_server(desk, settings, files).run_stdio_async()
             finally:

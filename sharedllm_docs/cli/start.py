@@ -1,4 +1,4 @@
-"""The console script. The commands of every day are there without importing the others."""
+"""The console script. The most frequent commands start without importing the others."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import os
 import sys
 
 QUICK = ("ask", "chat", "summarise")
-"""Commands that are imported alone: with a process that stays, little else stands before the first word."""
+"""Commands that are imported alone: with a process that stays, imports are most of the time to the first word."""
 SPINS = "3000"
 """Turns that a thread of libgomp, torch's on Linux, spins for at the end of a piece of work before it sleeps."""
 
 
 def spin_little() -> None:
-    """Let torch's threads sleep early where they wait, unless the user has said how long; before torch is imported.
+    """Let torch's threads sleep early while they wait, unless the user has set this; must run before torch is imported.
 
     By default they spin for a hundred times as long. Where other programs use the processors, they spin while the one
     that is waited for does not run: a question took 29 s in place of 2. On a quiet machine the waits are shorter than
-    this, and nothing is lost (docs/log.md, threads that wait for one another).
+    this, and nothing is lost (docs/log.md, threads that spin while they wait for one another).
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", SPINS)

@@ -15,10 +15,24 @@ if TYPE_CHECKING:
     import socket
 
     from sharedllm_docs.cli.screen import Screen
+    from sharedllm_docs.cli.tenancy import Place
+    from sharedllm_docs.documents.readers.options import ReadOptions
     from sharedllm_docs.index.index import Index
 
 MEMORY_VARIABLE = "SHAREDLLM_DOCS_STAY_MEMORY"
 """Name of the variable with the bound of a process's memory; without it, half of the machine's."""
+
+
+class Soon(NamedTuple):
+    """A file that will be added to an index as soon as that is open: reading it may begin meanwhile.
+
+    Attributes:
+        file: its path.
+        options: how it is to be read.
+    """
+
+    file: str
+    options: ReadOptions
 
 
 class Stay(NamedTuple):
@@ -33,14 +47,14 @@ class Stay(NamedTuple):
     seconds: float | None
 
 
-def stay_of(options: StayOptions, screen: Screen) -> Stay | None:
+def stay_of(options: StayOptions, screen: Screen, place: Place) -> Stay | None:
     """What a command does about a process that stays; None where it has nothing to do with one.
 
     On a terminal it uses one and starts one. Elsewhere it uses one that runs. ``--debug`` shows tracebacks, which are
     those of this process.
 
     Raises:
-        ConfigError: a time that is none, or both options at once.
+        ConfigError: a time that is none, both options at once, or a tenant for whom a process should stay.
     """
     if options.no_stay:
         if options.stay is not None:
@@ -50,6 +64,9 @@ def stay_of(options: StayOptions, screen: Screen) -> Stay | None:
         ("--stay", options.stay) if options.stay is not None else (STAY_VARIABLE, os.environ.get(STAY_VARIABLE))
     )
     seconds = parse_duration(text, name) if text else None
+    if options.stay is not None and seconds and place.tenant is not None:
+        why = "no process keeps a tenant's salt"
+        raise ConfigError(f"--stay cannot apply with --tenant: {why}.", remedy="Leave it out.")
     if seconds == 0 or screen.debug:
         return None
     return Stay(start=seconds is not None or sys.stdout.isatty(), seconds=seconds)
@@ -62,8 +79,7 @@ def stayed(
     report: Callable[[str], None],
     note: Callable[[str], None],
     stay: Stay | None,
-    *,
-    create: bool,
+    soon: Soon | None,
 ) -> Index:
     """The index in a process that stays, or opened here.
 
@@ -74,23 +90,19 @@ def stayed(
         report: called with a sentence before each slow step.
         note: tells why no process stays, where one should.
         stay: what to do about a process.
-        create: make the index where there is none.
+        soon: the file that will be added next; the index is made where there is none.
     """
     if stay is None:
         return alone()
     from sharedllm_docs.serving.stay.client import StayedIndex, find, start
-    from sharedllm_docs.serving.stay.settings import Settings, absolute_url, is_local
+    from sharedllm_docs.serving.stay.settings import Settings
 
     settings = Settings.of(url, options)
 
-    def there() -> bool:
-        """Whether there is something to open: an index that is missing is told without starting anything."""
-        return create or not is_local(url) or os.path.exists(os.path.join(absolute_url(url), "index.json"))
-
     def connect() -> socket.socket | None:
         connection = find(settings)
-        if connection is not None or not stay.start or not there():
-            return connection
+        if connection is not None or not stay.start or (soon is None and not may_be_there(url)):
+            return connection  # an index that is missing is told without starting anything
         keep = parse_duration(DEFAULT_STAY, "--stay") if stay.seconds is None else stay.seconds
         from sharedllm_docs.errors import SharedLLMError
 
@@ -104,12 +116,20 @@ def stayed(
         url,
         connect,
         alone,
-        create=create,
+        create=soon is not None,
+        ahead=None if soon is None or may_be_there(url) else soon,
         keep_seconds=stay.seconds,
         report=report,
         meanwhile=_get_ready_to_print,
     )
     return cast("Index", made)
+
+
+def may_be_there(url: str) -> bool:
+    """Whether there is an index to open; True where it takes a connection to find out."""
+    from sharedllm_docs.serving.stay.settings import absolute_url, is_local
+
+    return not is_local(url) or os.path.exists(os.path.join(absolute_url(url), "index.json"))
 
 
 def _get_ready_to_print() -> None:

@@ -1,7 +1,7 @@
-"""Where text stands: rectangles on pages, kept for each run of characters beside the text of a document.
+"""Where text is printed: rectangles on pages for each run of characters, stored beside the text of a document.
 
-In come runs (a word, or one character of a script without spaces) with their rectangles, out come the rectangles of any
-span of characters, one a line. Knows neither readers nor files.
+Input: runs (a word, or one character of a script without spaces) with their rectangles. Output: the rectangles of any
+span of characters, one per line. Knows neither readers nor files.
 
 Units are PDF points in the page's own coordinates: x to the right, y upwards, before the page is rotated for display,
 and not shifted by its crop box. A page that does not begin at (0, 0) has boxes that do not either.
@@ -41,7 +41,7 @@ class Run:
     Attributes:
         start: first character in the document's canonical text.
         end: one past the last.
-        box: where they stand.
+        box: their rectangle.
         direction: ``LEVEL`` where the line runs along x, ``UPRIGHT`` along y.
     """
 
@@ -103,7 +103,7 @@ class Places:
         return np.repeat(np.arange(len(self._columns["runs"])), self._columns["runs"])
 
     def runs(self, start: int, end: int) -> list[Run]:
-        """The runs that share a character with ``[start, end)``."""
+        """The runs that overlap ``[start, end)``."""
         first = int(np.searchsorted(self._ends, start, side="right"))
         last = int(np.searchsorted(self._starts, end, side="left"))
         return [self._run(number) for number in range(first, last)] if start < end else []
@@ -117,9 +117,9 @@ class Places:
         return Run(int(self._starts[number]), int(self._ends[number]), box, direction)
 
     def boxes(self, start: int, end: int) -> tuple[Box, ...]:
-        """The rectangles of a span of characters, in its order: one a line, or a piece of a line that gaps part.
+        """The rectangles of a span of characters, in order: one per line, or several if wide gaps divide a line.
 
-        A run of which only some characters are in the span counts whole.
+        A run counts completely even if only some of its characters are in the span.
         """
         return merged(self.runs(start, end))
 
@@ -136,13 +136,13 @@ class RunColumns:
         self._line: tuple[int, ...] | None = None
 
     def add(self, start: int, page: int, sides: tuple[float, float, float, float, int], *, apart: bool) -> None:
-        """Add the character at ``start``, to the run before it if it stands close to that on its line.
+        """Add the character at ``start``; to the run before it, if it is close to that on the same line.
 
         Args:
             start: its place in the document.
             page: its page.
             sides: lower and upper edge across the line, first and last along it, direction.
-            apart: whether it begins a run in any case.
+            apart: whether it always begins a new run.
         """
         last = self._sides
         if last is not None and not apart and page == self._page and start == self._end and _is_close(last, sides):
@@ -193,7 +193,7 @@ def _is_close(one: tuple[float, float, float, float, int], other: tuple[float, f
 
 
 def merged(runs: Iterable[Run]) -> tuple[Box, ...]:
-    """The rectangles of runs, those that follow each other on one line joined."""
+    """The rectangles of runs, with consecutive runs on one line joined."""
     found: list[Run] = []
     for run in runs:
         if found and _goes_on(found[-1], run):
@@ -204,7 +204,7 @@ def merged(runs: Iterable[Run]) -> tuple[Box, ...]:
 
 
 def _goes_on(before: Run, after: Run) -> bool:
-    """Whether two runs stand beside each other on one line."""
+    """Whether two runs are next to each other on one line."""
     if (before.box.page, before.direction) != (after.box.page, after.direction):
         return False
     (low, high, first, last), (low2, high2, first2, last2) = _sides(before), _sides(after)
@@ -215,7 +215,7 @@ def _goes_on(before: Run, after: Run) -> bool:
 
 
 def _overlap(low: float, high: float, low2: float, high2: float, share: float) -> bool:
-    """Whether two boxes are of a kind in their height, and lie beside each other with a share of the lower one's."""
+    """Whether two boxes have similar heights and overlap vertically by a share of the lower one's height."""
     one, other = sorted((high - low, high2 - low2))
     return one > 0 and one >= _ALIKE * other and min(high, high2) - max(low, low2) >= share * one
 
@@ -239,7 +239,7 @@ def _sides(run: Run) -> tuple[float, float, float, float]:
 
 
 def _down(value: float) -> int:
-    """The step at or below a place; what comes from a file as a multiple of a step stays there."""
+    """The step at or below a coordinate; a multiple of a step, as it comes from a file, stays the same."""
     return math.floor(round(value * STEPS, 3))
 
 

@@ -1,7 +1,7 @@
 """A document as a reader delivers it: pages of cleaned text, sections and issues. Knows nothing of tokens or models.
 
 The canonical text of a document is its page texts joined by ``PAGE_SEPARATOR``; every character position used
-anywhere in the project (token spans, citations) counts in that text.
+anywhere in the project (token spans, citations) is an offset into that text.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 PAGE_SEPARATOR = "\n"
 UNPAGED_READERS = frozenset({"docx", "epub", "rtf", "mail", "csv", "html", "markdown"})
-"""Readers of formats that need not know pages: one page of theirs is the whole text, not a printed page."""
+"""Readers of formats without pages: if such a document has one page, it is the whole text, not a printed page."""
 PAGE_WORDS = {"pptx": "slide", "xlsx": "sheet"}
 """What the pages of a format are called; others are pages."""
 PLACING_READERS = frozenset({"pdf"})
-"""Readers that tell where the text stands on its pages."""
+"""Readers that record where the text is printed on its pages."""
 TABLE_BAR = " | "
-"""What stands between the cells of a table's row, in every format."""
+"""Separator of the cells of a table row, in every format."""
 _LONGEST_HEADING = 60  # characters of a line between the rows of a table that has one cell only
 MEMORY_READER, MEMORY_READER_VERSION = "text-in-memory", "1"
 
@@ -40,8 +40,8 @@ class Page:
         number: 1-based number in the source (the number a PDF viewer shows as "page N of M").
         text: cleaned text, may be empty.
         label: printed page label where the source has one (``iv``, ``12``), else "".
-        repeats: (start, end) of what is said again in ``text`` and not printed at that place: the heads of a table
-            before each of its values, its title before each group of rows. Ascending; quotes leave it out.
+        repeats: (start, end) of text that is repeated and not printed at that place: the headers of a table before each
+            of its values, its title before each group of rows. Ascending; quotes leave it out.
     """
 
     number: int
@@ -69,7 +69,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Issue:
-    """Something lost or guessed while reading: stored with the document and shown by ``show``.
+    """Something that was lost or guessed while reading; stored with the document and shown by ``show``.
 
     Attributes:
         code: stable short name (``page-failed``, ``encoding-guessed`` and so on).
@@ -97,8 +97,8 @@ class Document:
         sections: in order of ``char``.
         issues: what was lost or guessed.
         metadata: free strings (title, author), of the source or of the caller.
-        places: where the characters of ``text`` stand on the pages; None where the format has no pages, or where that
-            is kept elsewhere (a document out of an index).
+        places: where the characters of ``text`` are printed on the pages; None if the format has no pages, or if that
+            is stored elsewhere (a document from an index).
     """
 
     name: str
@@ -171,7 +171,7 @@ class Document:
         return self.pages[max(index, 0)]
 
     def printed(self, start: int, end: int) -> str:
-        """``text[start:end]`` as it is printed: without what the rows of a table repeat."""
+        """``text[start:end]`` as it is printed: without the text that table rows repeat."""
         if start >= end:
             return ""
         parts = []
@@ -187,9 +187,9 @@ class Document:
         return "".join([*parts, self.text[start:end]])
 
     def headed(self, start: int, end: int) -> str:
-        """``text[start:end]`` as it can be checked: values of a table behind their heads, no titles said again.
+        """``text[start:end]`` in a form that can be checked: table values after their headers, without repeated titles.
 
-        A head that the span cuts, or whose value it leaves out, is not shown.
+        A header that the span cuts, or whose value is outside the span, is left out.
         """
         for low, high in self._repeats(start, end):
             start = high if low < start < high else start
@@ -203,7 +203,7 @@ class Document:
         return "".join(shown)
 
     def _repeats(self, start: int, end: int) -> Iterator[tuple[int, int]]:
-        """Places in ``text`` of what is said again and shares a character with ``[start, end)``."""
+        """Positions in ``text`` of repeated text that overlaps ``[start, end)``."""
         first = max(0, bisect.bisect_right(self.page_starts, start) - 1)
         for page, begins in zip(self.pages[first:], self.page_starts[first:], strict=True):
             if begins >= end:
@@ -213,9 +213,9 @@ class Document:
                     yield begins + low, begins + high
 
     def row_at(self, start: int, end: int) -> tuple[tuple[str, str], ...]:
-        """The cells of the row of a table that a span lies in, as (head, value); () if it is no row, or of several.
+        """The cells of the table row that contains a span, as (header, value); () if there is no such row.
 
-        The head is "" where none is repeated before the value.
+        The header is "" if none is repeated before the value.
         """
         low = self.text.rfind("\n", 0, start) + 1
         high = self.text.find("\n", end)
@@ -231,7 +231,7 @@ class Document:
         return tuple(cells)
 
     def table_title(self, char: int) -> str:
-        """The title of the table in whose rows a character stands, as far as it is repeated above them; else ""."""
+        """The title of the table whose rows contain a character, if it is repeated above them; else ""."""
         index = max(0, bisect.bisect_right(self.page_starts, char) - 1)
         page, place = self.pages[index], char - self.page_starts[index]
         titles = {
@@ -270,7 +270,7 @@ class Document:
 
     @property
     def page_word(self) -> str:
-        """What its pages are called: ``page``, ``slide`` or ``sheet``; "" where the format has told none."""
+        """What its pages are called: ``page``, ``slide`` or ``sheet``; "" if the format has no pages."""
         if len(self.pages) == 1 and self.sections and self.reader in UNPAGED_READERS:
             return ""
         return PAGE_WORDS.get(self.reader, "page")

@@ -1,7 +1,8 @@
-"""Letters as they are searched for and read: styled, full-width and joined forms become the letters that they show.
+"""Folds letters for search and for the model: styled, full-width and joined forms become plain letters.
 
-The printed text stays as it is; a folded copy serves matching and the model, with a map back to the printed places.
-Raised and lowered digits, fractions and numbers in circles keep their form: ``250³`` must not become 2503. Pure.
+The printed text stays as it is; a folded copy is used for matching and for the model, with a map back to the printed
+positions. Superscript and subscript digits, fractions and circled numbers keep their form: ``250³`` must not become
+2503. Pure.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ _LIGATURE = re.compile(
 
 @lru_cache(maxsize=1 << 16)
 def _shown(character: str) -> str:
-    """What a character shows, where that is a form of plain letters or digits; else the character."""
+    """The plain letters or digits that a character shows, if it is a variant of such; else the character."""
     decomposition = unicodedata.decomposition(character)
     if not decomposition.startswith(_FOLDED) or _KEPT.match(character):
         return character
@@ -64,5 +65,6 @@ def _unjoined(text: str) -> str:
 
 
 def _is_ligature(letter: str, text: str) -> bool:
-    """Whether a capital inside a word is joined letters: a text in an alphabet that has it has the small one too."""
+    """Whether a capital inside a word is really a ligature: a text in that alphabet would contain the small letter
+    too."""
     return _SMALL[letter] not in text

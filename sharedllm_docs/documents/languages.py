@@ -1,7 +1,7 @@
-"""Languages as far as searching needs them: which one a text is in, its small words, the stems of its words.
+"""Languages, as far as search needs them: the language of a text, its stop words, and the stems of its words.
 
-A text is taken for the language most of whose small words it holds; scripts of one language are known by themselves.
-Stems are Snowball's. English is not here: its words are handled in ``terms``. Pure.
+The language of a text is the one with most stop words in it; a script that belongs to one language identifies it. Stems
+are Snowball's. English is not here: its words are handled in ``terms``. Pure.
 """
 
 from __future__ import annotations
@@ -56,21 +56,21 @@ _SMALL_WORDS = {
         уже чего чем что чтобы эта эти это этот сколько зачем почему куда откуда каким какими каких""",
 }
 UNSTEMMED = frozenset({"german"})
-"""Languages whose words are found better without their stems. Measured: docs/log.md (languages)."""
+"""Languages for which search works better without stems. Measured: docs/log.md (languages)."""
 _LATIN = tuple(name for name in _SMALL_WORDS if name != "russian")
-_CLEAR = 1.3  # times as many small words as of English, from which a text is taken for another language
+_CLEAR = 1.3  # times as many stop words as of English, from which a text counts as another language
 
 
 @cache
 def small_words(language: str) -> frozenset[str]:
-    """The words of a language that say too little to be searched for."""
+    """The stop words of a language, which are too frequent to be searched for."""
     return frozenset(_SMALL_WORDS.get(language, "").split())
 
 
 def language_of(words: Iterable[str]) -> str:
     """The language (in Latin script, other than English) of a text's lower-case words; "" for English or none.
 
-    A small word that two languages share counts for both.
+    A stop word that two languages share counts for both.
     """
     counts = dict.fromkeys(_LATIN, 0)
     for word in set(words):  # a letter or a column's "no" said often is no sign of a language

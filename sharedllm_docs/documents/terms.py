@@ -1,8 +1,8 @@
-"""Words of a text as they are searched for, in every script. Pure.
+"""Search terms of a text, in every script. Pure.
 
-Words of Latin script count by themselves and, in most languages but English, by their stem as well; Cyrillic,
-Arabic and Hebrew ones by their stem or without what is written together with them. Scripts without spaces (Chinese,
-Japanese, Thai and others) and Korean count by pairs of neighbouring characters.
+Words in Latin script are terms themselves and, in most languages other than English, have their stem as a second term.
+Cyrillic, Arabic and Hebrew words have their stem, or the word without attached prefixes. Scripts without spaces
+(Chinese, Japanese, Thai and others) and Korean are divided into pairs of neighbouring characters.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ def is_english(text: str) -> bool:
 
 
 class Vocabulary(dict[str, int]):
-    """Numbers of terms, given as they are met; a document's words are taken apart once each."""
+    """Numbers of terms, in order of first occurrence; each word of a document is analysed only once."""
 
     def __init__(self) -> None:
         super().__init__()
         self._words: dict[tuple[str, str], tuple[int, ...]] = {}
 
     def numbers(self, text: str) -> list[int]:
-        """What ``terms`` says of a text, as numbers."""
+        """The ``terms`` of a text as numbers."""
         found: list[int] = []
         words, language = _words(text)
         for word in words:
@@ -81,7 +81,7 @@ def _words(text: str) -> tuple[list[str], str]:
 
 
 def _unmixed(word: str) -> Iterator[str]:
-    """A run of letters, parted where a script without spaces begins or ends."""
+    """A run of letters, divided where a script without spaces begins or ends."""
     if not _HAS_UNSPACED.search(word):
         yield word
         return
@@ -90,7 +90,7 @@ def _unmixed(word: str) -> Iterator[str]:
 
 
 def word_pieces(word: str) -> tuple[str, ...]:
-    """A word, or of one in a script without spaces the pairs of its neighbouring characters."""
+    """A word, or the pairs of neighbouring characters of a word in a script without spaces."""
     if word.isascii() or not _HAS_UNSPACED.search(word):
         return (word,)
     return tuple(piece for run in _RUN.findall(word) for piece in _pairs(run))
@@ -104,7 +104,7 @@ def _pairs(run: str) -> tuple[str, ...]:
 
 @lru_cache(maxsize=1 << 16)
 def _terms_of(word: str, language: str) -> tuple[str, ...]:
-    """Remembered, since documents repeat their words."""
+    """Cached, because documents repeat their words."""
     if word.isascii() and not language:
         return _english(word)
     if _HAS_UNSPACED.match(word):
@@ -128,7 +128,7 @@ def _terms_of(word: str, language: str) -> tuple[str, ...]:
 
 
 def _arabic(word: str) -> str:
-    """Without the article, joined little words and endings; letters that are written either way as one."""
+    """Without the article, attached particles and endings; letters with several spellings are unified."""
     plain = word.translate(_ARABIC)
     bare = _ARABIC_BEFORE.sub("", plain)
     bare = bare if len(bare) >= 2 else plain

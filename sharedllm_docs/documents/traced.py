@@ -1,9 +1,9 @@
-"""Text whose characters know where they come from, through everything that is done to it.
+"""Text whose characters keep a mark of their origin, through all of cleaning.
 
-A reader makes ``Traced`` text of what a page says; cleaning cuts, joins and replaces it with the functions here, and
-what comes out still knows the mark of each character. The same functions take plain text, of formats without pages, and
-give plain text back. Whatever else is done to a ``Traced`` (formatting it into a string, ``str.join``) gives plain
-text without marks, which is what text that is not printed anywhere should have.
+A reader makes ``Traced`` text from a page. Cleaning cuts, joins and replaces it with the functions of this module, and
+each character of the result still has its mark. The same functions accept plain text, from formats without pages, and
+return plain text. All other operations on ``Traced`` text (formatting it into a string, ``str.join``) return plain text
+without marks, which is right for text that is not printed anywhere.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, SupportsIndex
 
 NOWHERE = -1
-"""The mark of a character that stands nowhere."""
+"""The mark of a character that is not printed anywhere."""
 _UNIT = "i"
 _WORD = re.compile(r"\S+")
 
@@ -105,11 +105,11 @@ def joined(separator: str, parts: Iterable[str]) -> str:
 def substitute(pattern: re.Pattern[str], replacement: str | Callable[[re.Match[str]], str], text: str) -> str:
     """``pattern.sub(replacement, text)``; characters that a replacement keeps, in their order, keep their marks.
 
-    A letter that it writes anew (the letters of a ligature) has the mark of what stood there.
+    A new letter (such as the letters of a ligature) has the mark of the text that it replaces.
 
     Args:
         pattern: compiled.
-        replacement: a function of the match, or text that stands for itself (no group references).
+        replacement: a function of the match, or literal text (no group references).
         text: plain or traced.
     """
     give = replacement if callable(replacement) else lambda _match: replacement
@@ -130,10 +130,10 @@ def substitute(pattern: re.Pattern[str], replacement: str | Callable[[re.Match[s
 
 
 def aligned(before: str, marks: array[int], after: str) -> array[int]:
-    """Marks for ``after``, which was written in place of ``before``.
+    """Marks for ``after``, which replaces ``before``.
 
-    Characters that both have in one order keep their marks; white space that is new has none; any other character has
-    the mark of what stood in its place.
+    Characters that both have in the same order keep their marks; new white space has none; any other character has the
+    mark of the text that it replaces.
     """
     found, place = array(_UNIT), 0
     for character in after:
@@ -152,7 +152,7 @@ def aligned(before: str, marks: array[int], after: str) -> array[int]:
 
 
 def translated(text: str, table: Mapping[int, Any]) -> str:
-    """``text.translate(table)`` with marks: what one character becomes has its mark."""
+    """``text.translate(table)`` with marks: everything that a character becomes has its mark."""
     plain = str.translate(text, table)
     if not isinstance(text, Traced) or plain == text:
         return text if isinstance(text, Traced) else plain

@@ -1,7 +1,7 @@
 """The context tree of a chunk (paper, section 3.2): spans of nodes and which rows they keep. Pure, no torch.
 
-A chunk of ``chunk_tokens`` is halved ``depth`` times. Nodes lie on the full chunk's grid and are clipped to the
-tokens that exist, so a short last chunk has the same left part of the tree and loses nothing.
+A chunk of ``chunk_tokens`` is halved ``depth`` times. Node boundaries are those of a full chunk, clipped to
+the tokens that exist, so a short last chunk has the left part of the same tree.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Node:
 
 @dataclass(frozen=True)
 class RowPlace:
-    """Where one injected row stands: what its rotary position is computed from.
+    """Place of an injected row, from which its rotary position is computed.
 
     Attributes:
         chunk: index of its chunk among the injected chunks.
@@ -76,9 +76,8 @@ class ContextTree:
     Attributes:
         profile: how it is halved, and which rows its nodes keep.
         num_tokens: number of the chunk's tokens, at most ``profile.chunk_tokens``.
-        ranks: of each token, 0 for the one kept longest, for profiles whose rows are chosen by attention
-            (``profile.ranked``). They are known once the chunk is encoded; before, the tree knows how many rows a node
-            keeps, and not which.
+        ranks: of each token, 0 for the best, for profiles whose rows are chosen by attention (``profile.ranked``). They
+            are known once the chunk is encoded; before, the tree knows how many rows a node keeps, but not which.
     """
 
     profile: Profile
@@ -132,8 +131,8 @@ class ContextTree:
     def kept(self, node: Node, grain: int | None = None) -> range | tuple[int, ...]:
         """Offsets inside the chunk of the tokens whose rows the node keeps (at its level's grain by default).
 
-        With ranks they are the best ranked of the stored ones in the node, in token order. So the rows of a coarser
-        grain are among those of every finer one, as they are in the strided views of ``last`` and ``first``.
+        With ranks, they are the best ranked of the node's stored rows, in token order. So the rows of a coarser grain
+        are always among those of every finer one, as they are with ``last`` and ``first``.
 
         Raises:
             ValueError: rows are chosen by ranks, and the chunk is not encoded yet.
@@ -199,7 +198,7 @@ class RowLayout:
 
     @cached_property
     def offsets(self) -> tuple[int, ...]:
-        """Offset inside the chunk of the token behind each stored row."""
+        """Offset inside the chunk of the token of each stored row."""
         return tuple(offset for node in self.block_nodes for offset in self.tree.kept(node))
 
     def rows_of(self, node: Node, grain: int | None = None) -> tuple[int, ...]:

@@ -1,7 +1,7 @@
 """A run: systems measured on the examples of a task, then a table and plots.
 
 ``start`` loads what is asked for by name, ``evaluate`` measures. A run writes ``TASK.jsonl`` (one result per system and
-example), ``TASK.md``, ``TASK.json`` and PNG files into a folder. Stopped at any time, it goes on where it was.
+example), ``TASK.md``, ``TASK.json`` and PNG files into a folder. Stopped at any time, it continues where it was.
 """
 
 from __future__ import annotations
@@ -181,7 +181,7 @@ def start(
     adapter = load_adapter(model.adapter, embedded.name if embedded else "", None)
     usual = OWN_SYSTEMS if request.own else DEFAULT_SYSTEMS + (WITH_ADAPTER if adapter else "")
     specs, lengths = parse_systems(request.systems or usual), parse_lengths(request.lengths)
-    # a bad row is told before a model is loaded
+    # a bad row is reported before a model is loaded
     own = OwnQuestions(Path(request.task), request.files, report) if request.own else None
     llm = SharedLLM.from_pretrained(model.name, profile="prefix", device=model.device, dtype=model.dtype, report=report)
     if request.ablation:

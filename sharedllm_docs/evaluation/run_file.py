@@ -1,6 +1,6 @@
 """The file of a run: JSON lines, first a header, then a result for every (system, example) measured.
 
-A result is written and flushed at once, so a run that was stopped goes on where it was; a last line that was cut off is
+A result is written and flushed at once, so a stopped run continues where it was; a last line that was cut off is
 dropped. Results of another header (other task options, seed or model) are never mixed with new ones.
 """
 
@@ -91,7 +91,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
         try:
             values.append(json_of(line))
         except ValueError as error:
-            if number == len(lines):  # no line feed behind it
+            if number == len(lines):  # no line feed after it
                 break
             raise EvaluationError(
                 f"{path} line {number} is damaged: {error}.", remedy="Remove the line; it will be measured again."

@@ -29,7 +29,7 @@ from sharedllm_docs.store.writer import IndexWriter
 
 @dataclass(frozen=True)
 class _Named:
-    """What tells which other documents a document takes the place of."""
+    """The fields that decide which other documents a document replaces."""
 
     key: str
     name: str
@@ -47,18 +47,19 @@ class Addition:
 
     Attributes:
         store: the store that they go into.
-        library: is told which documents were taken out.
+        library: is notified of documents that were removed.
         llm: returns the model; called only when something must be encoded.
-        metadata: given by the caller; set also where the document is there already.
+        metadata: given by the caller; also set if the document exists already.
         timeout: seconds to wait for another writer.
         max_bytes: disk budget instead of the index's.
-        force: commit again even if the document is there.
-        replace: take out other versions of the same name, once the new one is committed: those of other bytes, and
-            those of the same bytes read in the same way by an earlier version of a reader.
+        force: commit again even if the document exists.
+        replace: remove other versions of the same name once the new one is committed: those of other bytes, and those
+            of the same bytes read in the same way by an earlier version of a reader.
         encode: when its chunks are encoded.
-        reading: reads on in documents that are not wholly read.
-        strict: whether a name stands for one document: others of the name go whatever they are, and content that is
-            there under another name is an error. Else it is given the name.
+        reading: continues reading documents that are not completely read.
+        strict: whether a name belongs to one document only: then all others of the name are removed, and content that
+            exists under another name is an error. Otherwise it is given the new name.
+        embed: whether the vectors of its leaves are made before it is committed.
     """
 
     store: IndexStore
@@ -72,6 +73,7 @@ class Addition:
     encode: Encode
     reading: Reading
     strict: bool = False
+    embed: bool = True
 
     def read(
         self,
@@ -98,21 +100,21 @@ class Addition:
             document: as read, the caller's metadata included.
             report: called with each step.
             begun: time of the performance counter at which reading began.
-            kept: what is to become of the file that it was read from.
+            kept: whether and how the file that it was read from is kept.
 
         Raises:
-            StoreError: ``strict`` is set, and the same content is there under another name.
+            StoreError: ``strict`` is set, and the same content exists under another name.
         """
         read_seconds = time.perf_counter() - begun
         present = self.present(document)
-        if present is not None and not self.force and self._says_the_same(present, document):
+        if present is not None and not self.force and self._has_the_same_text(present, document):
             return self._found(present, document.name, read_seconds, report, kept, document.places)
         ingestion = Ingestion(self.llm(), document, report, kept, self.store.fingerprint)
         with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
             self.admit(document)
             needed = ingestion.missing_bytes(writer, shards=self.encode != "when-asked")
             self.store.check_room(needed, max_bytes=self.max_bytes)
-            done = ingestion.run(writer, encode=self.encode == "all")
+            done = ingestion.run(writer, encode=self.encode == "all", embed=self.embed)
             replaced = self._retire(writer, done.record)
         if self.encode == "background":
             self.reading.start([done.record.key], report)
@@ -129,7 +131,7 @@ class Addition:
             StoreError: see ``run``.
         """
         present = self.present(ingestion.document)
-        if present is not None and not self.force and self._says_the_same(present, ingestion.document):
+        if present is not None and not self.force and self._has_the_same_text(present, ingestion.document):
             spent = time.perf_counter() - begun
             name, places = ingestion.document.name, ingestion.document.places
             return self._found(present, name, spent, ingestion.report, ingestion.kept, places)
@@ -144,7 +146,7 @@ class Addition:
     def _added(
         self, ingestion: Ingestion, done: Ingested, read_seconds: float, begun: float, replaced: tuple[str, ...]
     ) -> AddedDocument:
-        """What the caller of ``add`` is told of a document that is new."""
+        """The result of ``add`` for a new document."""
         seconds = time.perf_counter() - begun
         later = {done.record.chunks[number].start for number in done.record.unread}
         pairs = zip(ingestion.chunks, ingestion.reused, strict=True)
@@ -163,18 +165,18 @@ class Addition:
     def known(
         self, identity: Identity, max_pages: int, begun: float, report: Report, kept: Kept = NOT_KEPT
     ) -> AddedDocument | None:
-        """What ``run`` would return for a document that is there already, found without reading its text.
+        """What ``run`` would return for an existing document, found without reading its text.
 
         Args:
             identity: identity of the document.
             max_pages: maximum number of pages that may be read.
             begun: time of the performance counter at which the work began.
             report: called with each step.
-            kept: what is to become of the file that it is read from.
+            kept: whether and how the file that it is read from is kept.
 
         Returns:
-            None if the document must be read: it is not there, or its boxes are not, or it has more pages than may be
-            read, of which reading tells.
+            None if the document must be read: it does not exist, or has no boxes, or has more pages than may be read,
+            which is reported when it is read.
         """
         present = None if self.force else self._read_before(identity)
         if present is None or present.pages > max_pages:
@@ -185,7 +187,7 @@ class Addition:
         return self._found(present, identity.name, time.perf_counter() - begun, report, kept)
 
     def _read_before(self, identity: Identity) -> DocumentRecord | None:
-        """The document as it would be read now: with recognised text where some of it can be recognised."""
+        """The document as it would be read now, with recognised text if some of it can be recognised."""
         present = self.present(identity)
         if identity.recognised_options is None:
             return present
@@ -224,12 +226,12 @@ class Addition:
         kept: Kept,
         places: Places | None = None,
     ) -> AddedDocument:
-        """The document that is there already, with the name, the metadata and what it lacked of boxes and source."""
+        """The existing document, with the new name and metadata, and with boxes and source if it lacked them."""
         replaced: tuple[str, ...] = ()
         renamed = present.name != name
         record, outdated = replace(present, name=name), not self.metadata.items() <= present.metadata.items()
-        # older ones are there if an earlier replacement was cut short, or under the name that the document is given
-        added = self._lacking(present, kept, places)
+        # older ones exist if an earlier replacement was interrupted, or under the new name of the document
+        added = self._to_be_added(present, kept, places)
         if outdated or renamed or added or self._older(_named(record, record.key)):
             with self.store.writer(timeout=self.timeout, max_bytes=self.max_bytes) as writer:
                 if renamed:
@@ -257,18 +259,18 @@ class Addition:
             renamed_from=present.name if renamed else "",
         )
 
-    def _says_the_same(self, present: DocumentRecord, document: Document) -> bool:
-        """Whether a document that is to be given boxes has the very text that they were measured for.
+    def _has_the_same_text(self, present: DocumentRecord, document: Document) -> bool:
+        """Whether a document that is to get boxes has exactly the text that they were measured for.
 
-        An earlier version of the same reader may have left letters out that are read now; then it is added anew.
+        An earlier version of the same reader may have left out letters that are read now; then it is added again.
         """
         if document.places is None or "boxes" in present.files:
             return True
         stored = self.store.document(present)
         return stored.text == document.text and [page.repeats for page in stored] == [p.repeats for p in document]
 
-    def _lacking(self, present: DocumentRecord, kept: Kept, places: Places | None) -> dict[str, Any]:
-        """What ``IndexWriter.supplement`` is to add to a document that is there already."""
+    def _to_be_added(self, present: DocumentRecord, kept: Kept, places: Places | None) -> dict[str, Any]:
+        """What ``IndexWriter.supplement`` is to add to an existing document."""
         lacking: dict[str, Any] = {}
         if places is not None and "boxes" not in present.files:
             lacking["places"] = places
@@ -279,7 +281,7 @@ class Addition:
         return lacking
 
     def _read_on(self, record: DocumentRecord, report: Report) -> int:
-        """Read what is left of a document that is there already; returns the number of chunks encoded at once."""
+        """Read the rest of an existing document; returns the number of chunks encoded immediately."""
         if not record.unread or self.encode == "when-asked":
             return 0
         if self.encode == "background":
@@ -288,7 +290,7 @@ class Addition:
         return self.reading.read([record.key], report, timeout=self.timeout, max_bytes=self.max_bytes)
 
     def admit(self, document: Document) -> None:
-        """Raise QuotaError where the index may hold no further document, before anything is encoded for it."""
+        """Raise QuotaError if the index may not contain a further document, before anything is encoded for it."""
         if self.store.max_documents is not None:
             key = self._key(document)
             self.store.check_documents(key, self._older(_named(document, key)))
@@ -318,5 +320,5 @@ class Addition:
 
 
 def _read_alike(one: Mapping[str, str], other: Mapping[str, str]) -> bool:
-    """Whether two readings of the same bytes were asked for alike: the versions of what recognised text may differ."""
+    """Whether two readings of the same bytes had the same options; only the versions of the OCR engine may differ."""
     return all(one.get(name) == other.get(name) for name in (one.keys() | other.keys()) - {"ocr"})

@@ -1,4 +1,4 @@
-"""Where what is fetched from remote indexes is kept on this machine: a folder for all, and one for each tenant."""
+"""Where data from remote indexes is cached on this machine: one folder for all, and one for each tenant."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def cache_for(url: str | os.PathLike[str]) -> Callable[[str | None], ByteCache | None] | None:
-    """What gives the cache for blocks of a remote index, for the digest of its tenant's salt; None for a local one."""
+    """Returns the cache for blocks of a remote index, for the digest of its tenant's salt; None for a local one."""
     text = os.fspath(url)
     return None if "://" not in text or text.startswith(("file://", "memory://")) else _cache
 
@@ -30,8 +30,8 @@ def _cache(salt: str | None) -> ByteCache:
 def cache_folder(salt: str | None) -> Path:
     """The folder of a tenant's cache.
 
-    Blocks are found in a cache by the digest of their bytes: a tenant that shared one with another would be answered
-    sooner where the other has read the same text.
+    Blocks are found in a cache by the digest of their bytes: a tenant that shared one with another would get faster
+    answers if the other has read the same text.
     """
     return _folder(salt) / "rows"
 
@@ -46,5 +46,5 @@ def _folder(salt: str | None) -> Path:
 
 
 def forget_cache(salt: str) -> None:
-    """Delete all that is kept of a tenant on this machine."""
+    """Delete everything that is cached of a tenant on this machine."""
     shutil.rmtree(_folder(salt), ignore_errors=True)

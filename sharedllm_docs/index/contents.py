@@ -1,4 +1,4 @@
-"""What is in an index: documents are added, read on, listed, removed, checked and repaired.
+"""The documents of an index: adding, reading the rest, listing, removing, checking and repairing.
 
 Listing and checking load neither torch nor a model.
 """
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from sharedllm_docs.documents.readers.options import ReadKeywords, ReadOptions, reading_options
 from sharedllm_docs.errors import ConfigError, DamagedIndexError
 from sharedllm_docs.index.opening import OpenIndex
-from sharedllm_docs.index.reading import Encode
+from sharedllm_docs.index.reading import Embed, Encode
 from sharedllm_docs.index.views import AddedDocument, AddedFiles, DocumentInfo
 
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ class AddOptions(ReadKeywords, total=False):
     force: bool
     replace: bool | None
     encode: Encode
+    embed: Embed | None
     keep_source: bool | None
 
 
@@ -58,10 +59,11 @@ class Contents(OpenIndex):
         force: bool = False,
         replace: bool | None = None,
         encode: Encode = "all",
+        embed: Embed | None = None,
         keep_source: bool | None = None,
         **reading: Unpack[ReadKeywords],
     ) -> AddedDocument:
-        """Read, encode and store a document; returns at once if it is there already and completely read.
+        """Read, encode and store a document; returns at once if it exists already and is completely read.
 
         Args:
             source: path, fsspec URL, bytes, open binary file, or a ``Document``.
@@ -82,6 +84,10 @@ class Contents(OpenIndex):
                 ``read``. The document can be asked in any case, with the same answers: if a question needs chunks that
                 are not encoded yet, these are encoded first. If the document is there already, its remaining chunks
                 are treated in the same way.
+            embed: when the vectors are made by which passages are searched. ``"all"``: before this returns.
+                ``"when-asked"``: of a document with more than 128 passages, each question first has those 128 embedded
+                that share most words with it, until the document is read on. None is ``"when-asked"`` with
+                ``encode="background"``, else ``"all"``.
             keep_source: whether the file is kept in the index, so that its pages can be drawn (``page_image``). None
                 keeps only PDF files. A file that is not kept is looked for where it was. If the document is there
                 already without its source or its boxes, these are added; nothing is encoded again.
@@ -89,14 +95,14 @@ class Contents(OpenIndex):
                 disk budget here.
 
         Raises:
-            ConfigError: an unknown option or ``encode``, a value out of its bounds, metadata that are not strings, or
-                ``keep_source=True`` for a ``Document``, which has no file.
+            ConfigError: an unknown option, ``encode`` or ``embed``, a value out of its bounds, metadata that are not
+                strings, or ``keep_source=True`` for a ``Document``, which has no file.
             DocumentError: the file cannot be read; says why.
             StoreError: ``replace=True``, and the same content is there under another name.
             DiskBudgetError: it would exceed the budget; nothing is encoded.
-            DiskFullError: the disk is full; what was there stays.
-            IndexLockedError: another process goes on writing.
-            InterruptedIngestion: Ctrl-C; adding again goes on from there.
+            DiskFullError: the disk is full; existing data stay.
+            IndexLockedError: another process keeps writing.
+            InterruptedIngestion: Ctrl-C; adding again continues from there.
         """
         from sharedllm_docs.documents.document import Document, check_metadata
         from sharedllm_docs.index.additions import Addition
@@ -108,7 +114,10 @@ class Contents(OpenIndex):
         check_metadata(metadata or {})
         if encode not in get_args(Encode):
             raise ConfigError(f"encode={encode!r} is not one of {', '.join(get_args(Encode))}.")
+        if embed is not None and embed not in get_args(Embed):
+            raise ConfigError(f"embed={embed!r} is not one of {', '.join(get_args(Embed))}.")
         check_keeping(source, keep_source)
+        later = embed == "when-asked" or (embed is None and encode == "background")
         addition = Addition(
             self._store,
             self._library,
@@ -121,6 +130,7 @@ class Contents(OpenIndex):
             encode,
             self._reading,
             replace is True,
+            embed=not later,
         )
         local = local_path(source)
         # a stream or a URL is read more than once: for itself, to be kept, and for what it holds
@@ -129,7 +139,8 @@ class Contents(OpenIndex):
             if not options.attachments or isinstance(source, Document):
                 return added
             same: dict[str, Any] = {"metadata": metadata, "progress": told, "timeout": timeout, "force": force}
-            return with_attachments(self, source, added, options, encode=encode, keep_source=keep_source, **same)
+            same |= {"encode": encode, "embed": embed, "keep_source": keep_source}
+            return with_attachments(self, source, added, options, **same)
 
     def add_all(
         self,
@@ -163,7 +174,7 @@ class Contents(OpenIndex):
         return add_all(self, sources, recursive=recursive, ignored=ignored, each=each, options=options)
 
     async def aadd(self, source: Source, **options: Unpack[AddOptions]) -> AddedDocument:
-        """``add`` in a thread, so that the event loop goes on."""
+        """``add`` in a thread, so that the event loop continues."""
         return await to_thread(lambda: self.add(source, **options))
 
     def read(
@@ -184,7 +195,9 @@ class Contents(OpenIndex):
             InterruptedIngestion: Ctrl-C; reading continues there the next time.
         """
         records = self._store.documents() if reference is None else [self._store.get(reference)]
-        return self._reading.read([record.key for record in records if record.unread], progress, timeout=timeout)
+        # one that was named is looked at more closely: questions may have read all chunks, and made no vectors
+        keys = [record.key for record in records if record.unread or reference is not None]
+        return self._reading.read(keys, progress, timeout=timeout)
 
     def read_in_background(self, reference: str | None = None, *, progress: Report | None = None) -> None:
         """``read`` in a thread, which lets questions go first; ``wait`` waits for it.
@@ -255,7 +268,7 @@ class Contents(OpenIndex):
         A document whose manifest is damaged can be removed too, by its key, or by its name if that can still be read.
 
         Returns:
-            The document as it was. Of one with a damaged manifest only the key is sure, and perhaps the name; the
+            The document as it was. If its manifest is damaged, only the key is certain, and possibly the name; the
             counts are 0 and the texts empty.
 
         Raises:
@@ -300,7 +313,7 @@ class Contents(OpenIndex):
         """Encode damaged chunks again, of one document or of all; returns their number.
 
         Raises:
-            DamagedIndexError: a manifest, text or vectors file is damaged, which encoding cannot mend; names it.
+            DamagedIndexError: a manifest, text or vectors file is damaged, which encoding cannot repair; names it.
         """
         from sharedllm_docs.index.ingest import repair
 
@@ -315,11 +328,11 @@ class Contents(OpenIndex):
 
 
 def _is_file(source: Source, name: str | None) -> bool:
-    """Whether a source stands for one file, of which an older version may be there: not so bytes without a name."""
+    """Whether a source is one file, of which an older version may exist; bytes without a name are not."""
     from sharedllm_docs.documents.document import Document
 
     return not isinstance(source, Document) and (name is not None or not isinstance(source, bytes))
 
 
 def _ignore(_progress: Progress) -> None:
-    """Take a report and do nothing."""
+    """Ignore a report."""

@@ -23,7 +23,6 @@ from sharedllm_docs.retrieval.answer import NOT_SAID, Answer, Citation, Counts, 
 from sharedllm_docs.retrieval.cite import cite
 from sharedllm_docs.retrieval.editing import Editor
 from sharedllm_docs.retrieval.evidence import Quoted, evidence_text, quoted, quoted_row
-from sharedllm_docs.retrieval.heads import Row
 from sharedllm_docs.retrieval.marks import Marker
 from sharedllm_docs.retrieval.origin import origin
 from sharedllm_docs.retrieval.prepared import PreparedDocument
@@ -37,32 +36,34 @@ from sharedllm_docs.retrieval.signs import (
     PROBE,
     Likelihoods,
     best_texts,
+    can_come_from,
     injected_texts,
     late_match,
     signs_after,
     signs_before,
-    stands_in,
 )
 from sharedllm_docs.retrieval.spending import check_grains
+from sharedllm_docs.retrieval.table_units import Row
 from sharedllm_docs.streams import Stream
 
 MAX_BATCH = 8
 ROW_TOKENS = 96
-"""Room for a row of a table beside the injected rows: most are shorter (documents/readers/pdf/layout/written)."""
+"""Maximum number of tokens of a table row quoted beside the injected rows; most are shorter
+(documents/readers/pdf/layout/written)."""
 NEXT_QUESTION = "\nQuestion:"
 MATCHED = 4
 """Number of the best leaves whose token vectors are compared with the question's."""
 
 
 class RowSource(Protocol):
-    """Gives stored rows of a selection."""
+    """Provides stored rows of a selection."""
 
     def encode(self, selection: Selection) -> int:
         """Encode the chunks of a selection that are not read yet; returns their number."""
         ...
 
     def add_node_vectors(self, documents: Sequence[PreparedDocument]) -> None:
-        """Give documents the vectors that selection by hidden states needs, where they lack them."""
+        """Give documents the vectors that selection by hidden states needs, if they lack them."""
         ...
 
     def rows(self, selection: Selection) -> tuple[torch.Tensor, torch.Tensor, int]:
@@ -72,7 +73,7 @@ class RowSource(Protocol):
 
 @dataclass
 class Asked:
-    """A question on its way to its answer.
+    """A question while it is being answered.
 
     Attributes:
         query: the question as asked, with its settings.
@@ -88,7 +89,7 @@ class Asked:
         texts: the text of each injected leaf.
         before: signs of whether the documents answer the question (``retrieval/signs``).
         likelihoods: of the answer, once it is written.
-        states: [W, E] hidden states at the question's last token, after the layers that the decision wants; or None.
+        states: [W, E] hidden states at the question's last token, after the layers that the decision uses; or None.
     """
 
     query: Query
@@ -105,6 +106,32 @@ class Asked:
     before: Mapping[str, float] = field(default_factory=dict)
     likelihoods: Likelihoods = field(default_factory=Likelihoods)
     states: NDArray[np.float32] | None = None
+
+    def timings(self, result: Generated | None) -> Timings:
+        """How long each step took, up to now; ``result`` is None if the model was not run."""
+        before = self.select_seconds + self.encode_seconds + self.load_seconds
+        return Timings(
+            self.select_seconds,
+            self.load_seconds,
+            before + result.first_token_seconds if result else before,
+            time.perf_counter() - self.begun,
+            self.encode_seconds,
+        )
+
+    def counts(self, result: Generated | None) -> Counts:
+        """Amounts of work; ``result`` is None if the model was not run."""
+        selection = self.selection
+        return Counts(
+            documents=selection.searched or len(selection.documents),
+            chunks=len(selection.candidates),
+            nodes=len(selection.nodes) if result else 0,
+            rows=self.injection.num_rows if self.injection else 0,
+            bytes_read=self.bytes_read,
+            question_tokens=len(self.ids) if result else 0,
+            answer_tokens=len(result.ids) if result else 0,
+            chunks_encoded=self.chunks_encoded,
+            grains=selection.rows_by_grain() if self.injection else {},
+        )
 
 
 class Engine:
@@ -129,8 +156,8 @@ class Engine:
         """An answer with all signs of whether the documents answer the question, for ``fit-confidence``.
 
         Returns:
-            the answer, its signs without that of the probe, and the hidden states [W, E] of ``watched_layers``, None
-            if the model was not asked.
+            the answer, its signs without that of the probe, and the hidden states [W, E] of ``watched_layers``, None if
+            the model was not run.
         """
         self.all_signs = True
         one = self.prepare(query)
@@ -157,7 +184,7 @@ class Engine:
             editor = self.editor(one)
             return self.answer(one, (yield from editor.through(written))[0], editor)
 
-        # finding quotes takes as long as loading rows, and the first piece does not wait for what few readers want
+        # finding quotes takes as long as loading rows; the first piece does not wait for what few callers use
         return Stream(pieces(), lambda: self.sources(one))
 
     def sources(self, one: Asked) -> tuple[Citation, ...]:
@@ -167,7 +194,7 @@ class Engine:
         return cite(one.selection, one.query.question, "", one.query.retrieval.max_citations)
 
     def select(self, query: Query) -> Selection:
-        """The nodes that would be injected for a question; earlier turns only take room in the window."""
+        """The nodes that would be injected for a question; earlier turns only take up space in the window."""
         return self._select(query, len(self._question_ids(query)))
 
     def prepare(self, query: Query) -> Asked:
@@ -182,7 +209,7 @@ class Engine:
         one = Asked(query, begun, selection, ids, time.perf_counter() - begun)
         one.texts = tuple(injected_texts(selection))
         one.before = signs_before(query.question, selection, one.texts)
-        if selection.relevance >= self._floor(query) and not self._hopeless(one):
+        if selection.relevance >= self._floor(query) and not self._cannot_be_answered(one):
             one.chunks_encoded = self.source.encode(selection)
             one.encode_seconds = time.perf_counter() - begun - one.select_seconds
             one.injection, one.bytes_read = self._load(selection)
@@ -196,14 +223,15 @@ class Engine:
         return not query.spread and query.retrieval.min_confidence != 0
 
     def _floor(self, query: Query) -> float:
-        """The relevance that the best leaf must have: as asked, or as the model's decision makes it needless."""
+        """The relevance that the best leaf must have: as given, or 0 if the model's decision makes it unnecessary."""
         asked = query.retrieval.relevance_floor
         if asked is not None:
             return asked
         return 0.0 if self._decides(query) and self.reader(query).confidence.fitted else RELEVANCE_FLOOR
 
-    def _hopeless(self, one: Asked) -> bool:
-        """Whether the documents say so little of the question that the model need not be asked."""
+    def _cannot_be_answered(self, one: Asked) -> bool:
+        """Whether question and selection alone show that the documents do not answer, so that the model need not be
+        run."""
         judge = self.reader(one.query).confidence
         return self._decides(one.query) and judge.before(one.before) < judge.early
 
@@ -215,7 +243,7 @@ class Engine:
         weights = scores.weights if scores else {}
         return {
             **one.before,
-            **signs_after(one.query.question, text, not _says(text), weights, one.texts, one.likelihoods),
+            **signs_after(one.query.question, text, not _is_an_answer(text), weights, one.texts, one.likelihoods),
             **self._matched(one),
             **self._probed(one),
         }
@@ -228,12 +256,12 @@ class Engine:
         return {} if found is None else {MATCH: late_match(found[0], found[1:])}
 
     def _probed(self, one: Asked) -> dict[str, float]:
-        """What the probe reads in the model's hidden states, if the decision has one."""
+        """The output of the probe on the model's hidden states, if the decision has one."""
         probe = self.reader(one.query).confidence.probe
         return {} if probe is None or one.states is None or self.all_signs else {PROBE: probe(one.states)}
 
     def _watched(self, query: Query) -> tuple[int, ...]:
-        """Layers whose hidden states are noted."""
+        """Layers whose hidden states are recorded."""
         llm = self.reader(query)
         if self.all_signs:
             return watched_layers(llm.upper.num_layers)
@@ -241,29 +269,29 @@ class Engine:
         return probe.layers if probe is not None and not query.spread else ()
 
     def _wants(self, query: Query, sign: str) -> bool:
-        every = self.all_signs and sign != GAIN  # dear, and it told nothing that the others do not (docs/log.md)
+        every = self.all_signs and sign != GAIN  # expensive, and it added nothing to the others (docs/log.md)
         return every or (self._decides(query) and self.reader(query).confidence.uses(sign))
 
     def _confidence(self, one: Asked, result: Generated | None) -> float | None:
-        if one.query.spread:  # a summary's passages answer to no question
+        if one.query.spread:  # there is no question that the passages of a summary answer
             return None
         judge, signs = self.reader(one.query).confidence, self._signs(one, result)
         if result is None:
             return round(judge.before(signs), 4)
         found = judge.after(signs)
-        return round(found if self._grounded(one, result.text) else min(found, judge.threshold / 2), 4)
+        return round(found if self._comes_from_the_text(one, result.text) else min(found, judge.threshold / 2), 4)
 
-    def _grounded(self, one: Asked, text: str) -> bool:
+    def _comes_from_the_text(self, one: Asked, text: str) -> bool:
         """Whether an answer can come from what was injected.
 
-        Longer ones, those of other rules, and those of models without a decision of their own are not judged.
+        Long answers, other styles, and models without a fitted decision are not checked: the result is True.
         """
         if not self.reader(one.query).confidence.fitted:
             return True
         if self.all_signs or one.query.style == "full" or one.query.instructions or not one.selection.nodes:
             return True
         said = " ".join((one.query.question, one.query.conversation))
-        return stands_in(said, text.strip(), one.selection)
+        return can_come_from(said, text.strip(), one.selection)
 
     def _declines(self, one: Asked, confidence: float | None) -> bool:
         wanted = one.query.retrieval.min_confidence
@@ -453,12 +481,11 @@ class Engine:
         selection, question = one.selection, one.query.question
         text = (editor.text if editor else result.text).strip() if result else NOT_SAID
         confidence = self._confidence(one, result)
-        says = result is not None and _says(text)
+        says = result is not None and _is_an_answer(text)
         said = says and not self._declines(one, confidence)
         marked = tuple(editor.citations) if editor and said else ()
         passages = marked or cite(selection, question, text if said else "", one.query.retrieval.max_citations)
         documents, alike = origin(selection, passages, text, every=bool(marked)) if said else ((), ())
-        before = one.select_seconds + one.encode_seconds + one.load_seconds
         return Answer(
             question=question,
             text=text if said or not says else NOT_SAID,
@@ -472,24 +499,8 @@ class Engine:
             confidence=confidence,
             relevance=selection.relevance,
             finish_reason=result.finish_reason if result else "not-found",
-            timings=Timings(
-                one.select_seconds,
-                one.load_seconds,
-                before + result.first_token_seconds if result else before,
-                time.perf_counter() - one.begun,
-                one.encode_seconds,
-            ),
-            counts=Counts(
-                documents=selection.searched or len(selection.documents),
-                chunks=len(selection.candidates),
-                nodes=len(selection.nodes) if result else 0,
-                rows=one.injection.num_rows if one.injection else 0,
-                bytes_read=one.bytes_read,
-                question_tokens=len(one.ids) if result else 0,
-                answer_tokens=len(result.ids) if result else 0,
-                chunks_encoded=one.chunks_encoded,
-                grains=selection.rows_by_grain() if one.injection else {},
-            ),
+            timings=one.timings(result),
+            counts=one.counts(result),
         )
 
 
@@ -499,6 +510,6 @@ def _marks(editor: Editor) -> tuple[tuple[int, int, int], ...]:
     return tuple((start - before, end - before, number) for start, end, number in editor.marks)
 
 
-def _says(text: str) -> bool:
+def _is_an_answer(text: str) -> bool:
     """Whether the model's words are an answer, and not that the document does not say."""
     return not text.strip().lower().startswith(NOT_SAID.lower().rstrip("."))

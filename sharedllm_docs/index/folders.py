@@ -31,11 +31,11 @@ from sharedllm_docs.index.views import AddedDocument, AddedFiles, DocumentInfo
 _MAX_DEPTH = 3  # of files inside files
 
 NO_DOCUMENTS = (UnknownFormatError, EmptyDocumentError)
-"""Errors that tell of a file in a folder that it is no document, rather than a bad one."""
+"""Errors which mean that a file in a folder is not a document, rather than a bad document."""
 
 
 class Holder(Protocol):
-    """What is filled here: an ``Index``."""
+    """What files are added to: an ``Index``."""
 
     @property
     def add(self) -> Callable[..., AddedDocument]: ...
@@ -111,23 +111,24 @@ _EMPTY = hashlib.sha256().hexdigest()
 
 
 class _Copies:
-    """Knows files by their bytes: an index holds the same bytes once, under one name."""
+    """Recognises files by their bytes: an index contains the same bytes only once, under one name."""
 
     def __init__(self, max_bytes: int | None = None) -> None:
         self._max_bytes = max_bytes
         self._names: dict[str, str] = {}
 
     def first(self, found: Found) -> str:
-        """The name under which these bytes were found before; "" for the first time, and where only reading tells."""
+        """The name under which these bytes were found before; "" the first time, and if the file must be read to
+        know."""
         digest = _digest(found.source, self._max_bytes)
-        if digest == _EMPTY:  # empty files are no copies of each other: each is told to be empty
+        if digest == _EMPTY:  # empty files are not copies of each other: each is reported as empty
             return ""
         name = self._names.setdefault(digest, found.name) if digest else found.name
         return "" if name == found.name else name
 
 
 def _digest(source: str | Path | bytes, max_bytes: int | None) -> str:
-    """SHA-256 of a file; "" for what is none, is larger than ``max_bytes`` or cannot be opened."""
+    """SHA-256 of a file; "" if it is not a file, larger than ``max_bytes`` or cannot be opened."""
     if isinstance(source, bytes):
         return hashlib.sha256(source).hexdigest()
     if isinstance(source, str) and "://" in source:
@@ -153,7 +154,7 @@ def with_attachments(
     Args:
         index: that holds the document.
         source: path, URL or bytes of the document.
-        added: what adding it gave.
+        added: the result of adding it.
         options: of reading; pages and passwords are the document's own.
         depth: of files inside files.
         keywords: of ``Index.add``.
@@ -194,20 +195,20 @@ def watch(
 ) -> None:
     """Keep the index up to date with folders, until ``stop`` is set or Ctrl-C.
 
-    First everything in them is added, then each change as it happens: a new or changed file is read, a document whose
-    file is gone is taken out. Documents from elsewhere stay.
+    First everything in them is added, then each change as it happens: a new or changed file is read, and a document
+    whose file is gone is removed. Documents from elsewhere stay.
 
     Args:
         index: to keep up to date.
         folders: to watch.
         recursive: whether folders inside them are watched.
         ignored: whether files that a ``.gitignore`` names are read.
-        told: called with what was added and the names that were taken out, after each change.
+        told: called after each change with what was added and the names of removed documents.
         stop: an event that ends the watch.
         options: of ``Index.add``.
 
     Raises:
-        ConfigError: a folder that is none.
+        ConfigError: not a folder.
         MissingExtraError: watchfiles is not installed.
     """
     for folder in folders:

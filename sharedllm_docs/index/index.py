@@ -53,7 +53,7 @@ class Index(Contents, Questions):
             asked: dict[str, Any] = {"documents": [record.key], **options}
             query = Query.of(question, asked)
             searched = {one.key for one in self._library.records(query.documents, query.where)}
-            # of very many documents only those near the question are made ready: another one has no branch taken
+            # of very many documents only those near the question are prepared: no branch of another one is taken
             others = [prepared] if record.key in searched else []
             selection = self.engine(query).select(query).of_document(record.key, others)
         return tree_view(self._library.info(record), prepared, question, selection, record.unread)
@@ -68,10 +68,10 @@ class Index(Contents, Questions):
         return self._library.prepared(self._store.get(reference)).document
 
     def boxes(self, reference: str, start: int, end: int) -> tuple[Box, ...]:
-        """Where characters of a document stand on its pages: rectangles in their order, one a line.
+        """Where characters of a document are printed on its pages: rectangles in order, one per line.
 
-        A wide gap parts a line (cells of a table); words of which only some characters are asked for count whole.
-        What is not printed there (the repeated heads of a table) has no rectangle.
+        A wide gap divides a line (cells of a table); words count completely even if only some of their characters are
+        asked for. Text that is not printed there (repeated table headers) has no rectangle.
 
         Args:
             reference: name or key of the document.
@@ -80,7 +80,7 @@ class Index(Contents, Questions):
 
         Raises:
             ConfigError: the characters are not in the document.
-            BoxesMissingError: the document's format has no places on pages, or an earlier version read it.
+            BoxesMissingError: the document's format has no boxes, or it was read by an earlier version.
             DocumentNotFoundError, DamagedIndexError: there is no such document, or its boxes are damaged.
         """
         record = self._store.get(reference)
@@ -108,7 +108,8 @@ class Index(Contents, Questions):
     ) -> PageImage:
         """A page of a PDF as viewers show it, drawn from the source file; ``PageImage.pixels`` places boxes on it.
 
-        It is drawn in a process of its own, as documents are read, which may crash, hang or grow without harm.
+        It is drawn in a separate process, as documents are read, which may crash, hang or use too much memory without
+        harm.
 
         Args:
             reference: name or key of the document.
@@ -121,7 +122,7 @@ class Index(Contents, Questions):
 
         Raises:
             SourceMissingError: the file is neither kept in the index nor found where it was.
-            ConfigError: a picture of no pixel, or of more than 50 million, or a limit that is none.
+            ConfigError: a picture without pixels or with more than 50 million, or an invalid limit.
             PageRangeError: there is no such page.
             DocumentError: the format's pages cannot be drawn, or others take too long just now
                 (EncryptedDocumentError: without the password; DamagedDocumentError: the page is damaged, or makes
@@ -136,7 +137,7 @@ class Index(Contents, Questions):
     def open_source(self, reference: str) -> BinaryIO:
         """The file that a document was read from, as an open binary file; the caller closes it.
 
-        Its digest is checked first. ``DocumentInfo.source`` tells whether it is kept in the index.
+        Its digest is checked first. ``DocumentInfo.source`` says whether it is kept in the index.
 
         Raises:
             SourceMissingError: it is neither kept in the index nor found where it was.

@@ -1,13 +1,13 @@
 """Ingestion: a file becomes a document of the index. Read, tokenise, encode chunk by chunk, embed leaves, commit.
 
-Every chunk is stored as soon as it is encoded and found again by its content, so an interrupted ingestion goes on
-where it stopped and an edited document encodes only the chunks whose tokens changed.
+Every chunk is stored as soon as it is encoded and found again by its content, so an interrupted ingestion
+continues where it stopped, and of an edited document only the chunks whose tokens changed are encoded.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from itertools import accumulate
@@ -27,7 +27,7 @@ from sharedllm_docs.errors import InterruptedIngestion
 from sharedllm_docs.index.sources import NOT_KEPT, Kept
 from sharedllm_docs.injection.encoder import EncodedChunk
 from sharedllm_docs.model.shared_llm import SharedLLM
-from sharedllm_docs.retrieval.candidates import passage
+from sharedllm_docs.retrieval.candidates import EMBEDDED_FIRST, Embed
 from sharedllm_docs.retrieval.prepared import EMBEDDINGS, NODE_VECTORS, PreparedDocument
 from sharedllm_docs.store.estimate import SizeEstimate, VectorSize, estimate_bytes
 from sharedllm_docs.store.fingerprint import Fingerprint
@@ -104,9 +104,9 @@ class Ingestion:
     Args:
         llm: the model; its lock is held while a batch is encoded.
         document: as read.
-        report: told of progress.
-        kept: what is to become of the file that it was read from.
-        fingerprint: of the index, which knows the tenant; None for the model's own.
+        report: called with progress.
+        kept: whether and how the file that it was read from is kept.
+        fingerprint: of the index, which includes the tenant; None for the model's own.
     """
 
     def __init__(
@@ -156,7 +156,7 @@ class Ingestion:
         )
 
     def missing_bytes(self, writer: IndexWriter, *, shards: bool = True) -> int:
-        """Bytes still to be written: the estimate less the shards that are there, or without any shards."""
+        """Bytes still to be written: the estimate minus the existing shards, or without any shards."""
         estimate = self.estimate()
         if not shards:
             return estimate.total - sum(estimate.chunk_bytes)
@@ -168,12 +168,14 @@ class Ingestion:
         ids: list[int] = self.tokens.ids[chunk.start : chunk.end].tolist()
         return ids
 
-    def run(self, writer: IndexWriter, *, encode: bool = True) -> Ingested:
-        """Encode what is not there yet and commit.
+    def run(self, writer: IndexWriter, *, encode: bool = True, embed: bool = True) -> Ingested:
+        """Encode the missing chunks and commit.
 
         Args:
             writer: of the index.
-            encode: False leaves the chunks that are not there to be read later; the document can be asked all the same.
+            encode: False leaves missing chunks to be read later; questions can be asked all the same.
+            embed: False leaves the vectors of leaves for later as well, if chunks are left and there are more leaves
+                than a question waits for.
 
         Raises:
             InterruptedIngestion: Ctrl-C; what was encoded is kept.
@@ -182,7 +184,8 @@ class Ingestion:
         records: dict[int, ChunkRecord] = {}
         try:
             vectors = self._store_chunks(writer, records) if encode else self._find_chunks(writer, records)
-            embeddings = self._embed()
+            later = not embed and any(chunk.unread for chunk in records.values())
+            embeddings = self._no_embeddings() if later else self._embed()
             self.report(Progress("commit", 0, 1, "files"))
             begun = time.perf_counter()
             record = writer.commit(
@@ -211,12 +214,12 @@ class Ingestion:
         )
 
     def prepare(self) -> None:
-        """Do before the lock is taken what needs no store; nothing here, since encoding needs it on the way."""
+        """Work that needs no lock, done before it is taken; nothing here, because encoding stores chunks as it goes."""
 
     # -- steps ------------------------------------------------------------------------------------------------------
 
     def _find_chunks(self, writer: IndexWriter, records: dict[int, ChunkRecord]) -> NDArray[np.float32] | None:
-        """Fill ``records`` without encoding; returns the node vectors only if all chunks are there."""
+        """Fill ``records`` without encoding; returns the node vectors only if all chunks exist."""
         for chunk, key in zip(self.chunks, self.keys, strict=True):
             rows = RowLayout(ContextTree(self.llm.profile, len(chunk))).num_rows
             found = writer.find_chunk(chunk, key)
@@ -263,24 +266,43 @@ class Ingestion:
         with self.llm.lock:
             return _float32(self.llm.encoder.node_vectors(self.ids(chunk)))
 
+    def _no_embeddings(self) -> NDArray[np.float32]:
+        """Zeros in place of vectors; those of a document that a question would embed whole are made at once."""
+        leaves = len(self.prepared.leaves)
+        if leaves <= EMBEDDED_FIRST:
+            return self._embed()
+        return np.zeros((leaves, self.llm.embedder.size), dtype=np.float32)
+
     def _embed(self) -> NDArray[np.float32]:
-        leaves, texts = self.prepared.leaves, self.prepared.leaf_texts
-        passages = [passage(text, leaf.title) for text, leaf in zip(texts, leaves, strict=True)]
         begun = time.perf_counter()
-        # longest first over the whole document: texts of one length in a batch need no padding (docs/log.md, embedding)
-        order = sorted(range(len(passages)), key=lambda number: -len(passages[number]))
-        embeddings = np.empty((len(passages), self.llm.embedder.size), dtype=np.float32)
-        for batch in _batches(order, EMBED_BATCH):
-            embeddings[list(batch)] = self.llm.embedder.encode([passages[number] for number in batch])
-            self.report(Progress("embed", order.index(batch[-1]) + 1, len(passages), "passages"))
+        embeddings = np.empty((len(self.prepared.leaves), self.llm.embedder.size), dtype=np.float32)
+        for numbers, vectors in leaf_vectors(self.prepared, self.llm.embedder.encode, self.report):
+            embeddings[numbers] = vectors
         self._spent("embed", begun)
         return embeddings
+
+
+def leaf_vectors(
+    prepared: PreparedDocument, embed: Embed, report: Report
+) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+    """The vectors of all leaves of a document, batch by batch: numbers of the leaves, and their vectors.
+
+    In the same batches whoever asks for them, so that the last bits are the same as well.
+    """
+    passages = prepared.passages(range(len(prepared.leaves)))
+    # longest first over the whole document: texts of one length in a batch need no padding (docs/log.md, embedding)
+    order = sorted(range(len(passages)), key=lambda number: -len(passages[number]))
+    done = 0
+    for batch in _batches(order, EMBED_BATCH):
+        yield list(batch), embed([passages[number] for number in batch])
+        done += len(batch)
+        report(Progress("embed", done, len(passages), "passages"))
 
 
 def repair(
     llm: SharedLLM, prepared: PreparedDocument, damaged: Sequence[int], writer: IndexWriter, report: Report
 ) -> int:
-    """Encode the chunks with these indices again and put their shards in place of the damaged ones.
+    """Encode the chunks with these indices again and replace their damaged shards.
 
     Returns:
         The number of chunks encoded.

@@ -1,4 +1,4 @@
-"""Documents of a store, chosen and made ready for questions, and kept ready between them."""
+"""Documents of a store: chosen for a question, prepared for it, and kept in memory for the next one."""
 
 from __future__ import annotations
 
@@ -21,30 +21,32 @@ from sharedllm_docs.store.records import DocumentRecord
 from sharedllm_docs.store.segment_files import REBUILD
 
 if TYPE_CHECKING:
+    from sharedllm_docs.retrieval.candidates import Embed
     from sharedllm_docs.retrieval.prepared import PreparedDocument
     from sharedllm_docs.retrieval.searcher import Searcher
     from sharedllm_docs.retrieval.segments import SegmentedIndex
 
 T = TypeVar("T")
 READY = 256
-"""Documents that are kept ready of very many."""
+"""Number of documents that are kept in memory, of an index with very many."""
 SEARCHERS = 8
-"""Choices of documents whose search stays ready: several users ask different ones in turn."""
+"""Number of sets of documents whose searcher is kept: several users may ask about different sets in turn."""
 
 
 class Library:
-    """What questions share: prepared documents, and the searcher over those that the last question searched.
+    """What questions share: prepared documents, and the searchers over the documents of the last questions.
 
     Args:
         store: the store of the index.
+        embed: makes vectors of passages, for documents that have none yet.
     """
 
-    def __init__(self, store: IndexStore) -> None:
-        self._store = store
+    def __init__(self, store: IndexStore, embed: Embed | None = None) -> None:
+        self._store, self._embed = store, embed
         self._prepared: dict[str, PreparedDocument] = {}
         self._searchers: OrderedDict[tuple[int, ...], Searcher] = OrderedDict()
         self._indexes: OrderedDict[tuple[str, ...], SegmentedIndex] = OrderedDict()
-        self._segments = Segments(store, self._made)
+        self._segments = Segments(store, self._complete)
 
     def records(self, references: Sequence[str] | None, where: Where | None = None) -> list[DocumentRecord]:
         """The documents to search. Reads manifests and nothing else.
@@ -75,7 +77,7 @@ class Library:
         )
 
     def searcher(self, records: Sequence[DocumentRecord], profile: Profile) -> Searcher:
-        """What searches these documents; kept for the next question over the same ones, as are a few others."""
+        """The searcher over these documents; kept for the next question about the same ones, as are a few others."""
         from sharedllm_docs.retrieval.searcher import Searcher
 
         if is_large(records):
@@ -83,9 +85,10 @@ class Library:
         self._store.prefetch([record for record in records if record.key not in self._prepared])
         prepared = [self.prepared(record) for record in records]
         same = tuple(map(id, prepared))
-        found = self._searchers.pop(same, None)  # it holds its documents, so no other has their ids
+        found = self._searchers.pop(same, None)  # it keeps its documents alive, so no other objects have their ids
         if found is None:
-            found = Searcher(prepared, profile)
+            partly = any(len(document.missing) for document in prepared)
+            found = Searcher(prepared, profile, embed=self._embed if partly else None)
         self._keep(self._searchers, same, found)
         return found
 
@@ -96,7 +99,7 @@ class Library:
             kept.popitem(last=False)
 
     def _large(self, records: Sequence[DocumentRecord], profile: Profile) -> Searcher:
-        """What searches very many documents, of which only those are made ready that a question needs."""
+        """The searcher over very many documents, which prepares only those that a question needs."""
         from sharedllm_docs.retrieval.large import LargeSearcher
         from sharedllm_docs.retrieval.segments import SegmentedIndex
 
@@ -119,10 +122,10 @@ class Library:
                 raise damaged("search", f"it has {leaves} leaves of {found.document.name}", remedy=REBUILD)
             return found
 
-        return LargeSearcher(len(records), index, prepare, profile)
+        return LargeSearcher(len(records), index, prepare, profile, self._embed)
 
     def _few(self, key: str) -> None:
-        """Keep the documents that were asked for last; the others are made ready again when they are needed."""
+        """Keep the documents that were used last; the others are prepared again when they are needed."""
         last = self._prepared.pop(key, None)
         if last is not None:
             self._prepared[key] = last
@@ -132,7 +135,11 @@ class Library:
     def prepared(self, record: DocumentRecord) -> PreparedDocument:
         """A document with its leaves, trees and vectors, from memory unless its name or metadata changed since."""
         known = self._prepared.get(record.key)
-        if known is not None and (known.document.metadata, known.document.name) == (record.metadata, record.name):
+        if (
+            known is not None
+            and (known.document.metadata, known.document.name) == (record.metadata, record.name)
+            and (record.files["vectors"].sha256 == known.vectors_digest or not len(known.missing))
+        ):
             return known
         made = self._made(record)
         self._prepared[record.key] = made
@@ -155,12 +162,20 @@ class Library:
             vectors,
             lambda: self._store.places(record),
         )
+        made.vectors_digest = record.files["vectors"].sha256
         rows = [tree.layout.num_rows for tree in made.trees]
         check_leaves(record, made.first_leaf[-1], rows, vectors, EMBEDDINGS)
         return made
 
+    def _complete(self, record: DocumentRecord) -> PreparedDocument:
+        """A document with the vectors of all its leaves, for a search index that is kept."""
+        made = self._made(record)
+        if self._embed is not None:
+            made.embed_missing(self._embed)
+        return made
+
     def by_key(self, key: str) -> PreparedDocument:
-        """A document by its whole key, from memory where it is prepared already (it may be removed meanwhile)."""
+        """A document by its whole key, from memory if it is already prepared (it may have been removed meanwhile)."""
         return self._prepared.get(key) or self.prepared(self._store.get(key))
 
     def forget(self, key: str) -> None:
@@ -189,7 +204,7 @@ class Library:
 
 
 def boxes_missing(record: DocumentRecord) -> BoxesMissingError:
-    """The error for a document whose text has no places on pages."""
+    """The error for a document without boxes."""
     if record.reader in PLACING_READERS:
         return BoxesMissingError(
             f"It is not known where the text of {record.name} stands on its pages: an earlier version read it.",

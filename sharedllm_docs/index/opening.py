@@ -1,4 +1,4 @@
-"""An index that is opened or made anew: where it is, what it was made with, and its model, loaded when it is needed.
+"""Opening and creating an index: its place, its settings, and its model, which is loaded when it is needed.
 
 Loads neither torch nor a model until then.
 """
@@ -47,7 +47,7 @@ class OpenIndex:
         self._options = dict(options or {})
         self._report = report
         self._loading = threading.RLock()
-        self._library = Library(store)
+        self._library = Library(store, lambda passages: self.llm.embedder.encode(passages))
         self.url = store.url
         self._llm = self._bind(llm) if llm is not None else None
         self._reading = Reading(store, self._library, lambda: self.llm)
@@ -109,9 +109,9 @@ class OpenIndex:
             max_bytes: disk budget of the whole index.
             storage_options: of a remote file system.
             tenant: name of the tenant that it is for; its index lies below ``url``, and shares nothing with others.
-            salt: the tenant's secret, 16 bytes or more, from which the names of what is stored follow; None takes
+            salt: the tenant's secret, 16 bytes or more, on which all stored names depend; None takes
                 ``SHAREDLLM_DOCS_SALT``.
-            max_documents: number of documents that it may hold.
+            max_documents: maximum number of documents.
 
         Raises:
             StoreError: there is an index already.
@@ -175,7 +175,7 @@ class OpenIndex:
             ModelUnavailableError: it cannot be loaded.
             FingerprintMismatchError: it is not the one that the index was made with.
         """
-        with self._loading:  # two questions at once would load it twice
+        with self._loading:  # otherwise two questions at the same time would load it twice
             if self._llm is None:
                 from sharedllm_docs.model.shared_llm import SharedLLM
 
@@ -196,14 +196,14 @@ class OpenIndex:
         return False
 
     def is_current(self) -> bool:
-        """Whether opening it again would give the same: the index is still there, and no file of the model has changed.
+        """Whether opening it again would give the same: the index still exists, and no file of the model has changed.
 
-        For processes that keep an index open for long. It need not be reopened for documents that are added or removed.
+        For processes that keep an index open for a long time. Added or removed documents are noticed without reopening.
         """
         return self._store.is_current() and (self._llm is None or self._llm.files_unchanged())
 
     def reopened(self) -> Self:
-        """The index that is at this place now, with the model that is in memory if that is still the right one.
+        """The index that is at this place now, with the model in memory if that is still the right one.
 
         Raises:
             IndexNotFoundError, ...: as ``open``.
@@ -243,9 +243,9 @@ class OpenIndex:
         return llm
 
     def warn_again(self) -> None:
-        """Warn of rows that cannot be stored with the next question, though one was warned of them before.
+        """Warn again, with the next question, about rows that cannot be stored.
 
-        For processes that answer to several people in turn.
+        For processes that serve several users in turn.
         """
         self._reading.warn_again()
 

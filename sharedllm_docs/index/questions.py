@@ -1,4 +1,4 @@
-"""What an index is asked: questions, one or several, whole or streamed, summaries, and searches for passages."""
+"""Questions to an index: one or several, whole or streamed; summaries; searches for passages."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Questions(OpenIndex):
 
         Args:
             question: in words.
-            conversation: earlier turns; they are put before the question as text and take room in the window, but
-                passages are chosen by the question alone. System messages count as instructions.
+            conversation: earlier turns; they are put before the question as text and take up space in the model's
+                window, but passages are chosen by the question alone. System messages count as instructions.
             options: any of
 
                 - ``documents``: names or keys to search; None searches all;
@@ -39,8 +39,8 @@ class Questions(OpenIndex):
                   or a function of the metadata;
                 - ``style``: ``short`` (a phrase from the text, the default), ``sentence``, or ``full``: several
                   sentences from three times the rows, each marked with the number of its citation, as ``[1]``;
-                - ``instructions``: what else the model is to heed, in words; system messages of ``conversation`` are
-                  added to them;
+                - ``instructions``: further instructions for the answer, in words; system messages of ``conversation``
+                  are added to them;
                 - the fields of ``RetrievalConfig``: ``budget``, ``selector``, ``candidates``, ``evidence_tokens``,
                   ``relevance_floor``, ``min_confidence``, ``max_citations``, ``grains``; or ``retrieval``, a whole one;
                 - the fields of ``GenerationConfig``: ``max_new_tokens``, ``temperature``, ``top_p``, ``top_k``,
@@ -79,7 +79,7 @@ class Questions(OpenIndex):
 
         Args:
             reference: name or key of the document.
-            section: title of a section (a part of it is enough where only one has it); None for the whole document.
+            section: title of a section (a part is enough if only one section has it); None for the whole document.
             about: what the summary should be about, in words; None for the main points.
             options: as for ``ask``, without those that choose documents or rank passages. The default ``style`` is
                 ``full``.
@@ -113,7 +113,7 @@ class Questions(OpenIndex):
     async def aask(
         self, question: str, *, conversation: Sequence[Message] = (), **options: Unpack[AskOptions]
     ) -> Answer:
-        """``ask`` in a thread, so that the event loop goes on."""
+        """``ask`` in a thread, so that the event loop continues."""
         return await to_thread(lambda: self.ask(question, conversation=conversation, **options))
 
     async def aask_many(self, questions: Sequence[str], **options: Unpack[AskOptions]) -> list[Answer]:
@@ -123,7 +123,7 @@ class Questions(OpenIndex):
     def astream(
         self, question: str, *, conversation: Sequence[Message] = (), **options: Unpack[AskOptions]
     ) -> AsyncStream[Answer]:
-        """``stream`` for ``async for``; ``.result`` is there afterwards."""
+        """``stream`` for ``async for``; ``.result`` is available afterwards."""
         return AsyncStream(lambda: self.stream(question, conversation=conversation, **options))
 
     def select(self, question: str, **options: Unpack[AskOptions]) -> Selection:
@@ -173,7 +173,7 @@ class Questions(OpenIndex):
         return cited_passages({key: self._library.by_key(key) for key in keys}, citations)
 
     def engine(self, query: Query) -> Engine:
-        """What answers a query: for measurements that look at single steps; ``ask`` is the ordinary way."""
+        """The engine for a query, for measurements of single steps; ``ask`` is the ordinary way."""
         from sharedllm_docs.index.engine import Engine
 
         records = self._library.records(query.documents, query.where)
@@ -195,6 +195,6 @@ def _instructed(options: Mapping[str, Any], conversation: Sequence[Message]) -> 
     check_messages(conversation)
     said = [message.content for message in conversation if message.role == "system" and message.content.strip()]
     own = options.get("instructions", "")
-    if not said or not isinstance(own, str):  # anything else is refused by name where the query is made
+    if not said or not isinstance(own, str):  # anything else is refused by name when the query is made
         return dict(options)
     return {**options, "instructions": "\n".join(part for part in (own, *said) if part)}

@@ -1,6 +1,7 @@
-"""Reads chunks that are not read yet: those that a question needs at once, the others in the background or on request.
+"""Reads chunks that are not read yet: those that a question needs immediately, the others in the background or on
+request.
 
-A chunk's rows depend on its tokens alone, so it makes no difference when it is encoded, or by which process.
+A chunk's rows depend only on its tokens, so it makes no difference when or by which process it is encoded.
 """
 
 from __future__ import annotations
@@ -43,12 +44,14 @@ if TYPE_CHECKING:
 Encode = Literal["all", "background", "when-asked"]
 """When the chunks of a new document are encoded: before it can be asked, in the background, or when a question needs
 them."""
+Embed = Literal["all", "when-asked"]
+"""When the vectors of a new document's passages are made: before it can be asked, or as questions need them."""
 
 QUESTION_PATIENCE = 0.5
 """Seconds that a question waits for another writer before it leaves its rows in memory."""
 NOTES = 64
-"""Number of times that a document's manifest is written while the document is read, unless that leaves more than
-``WAITING`` chunks in memory."""
+"""How often a document's manifest is written while the document is read; more often if more than ``WAITING`` chunks
+would wait in memory."""
 WAITING = 16
 """Number of chunks that wait in memory to be stored, while no other process writes."""
 
@@ -59,18 +62,22 @@ class _Unfinished:
 
     Attributes:
         record: of the document, as the reading began.
-        report: told of progress.
+        report: called with progress.
         todo: numbers of the chunks that are neither encoded nor found.
-        unnoted: keys of chunks that are encoded or found, and not noted in the manifest.
+        unnoted: keys of chunks that are encoded or found, but not yet recorded in the manifest.
+        embedding: makes the vectors of its leaves, batch by batch, where they are missing; None once all are made.
+        embeddings: those vectors [leaves, E], until they are stored; None where none are missing.
     """
 
     record: DocumentRecord
     report: Report | None
     todo: set[int] = field(default_factory=set)
     unnoted: set[str] = field(default_factory=set)
+    embedding: Iterator[tuple[list[int], NDArray[np.float32]]] | None = None
+    embeddings: NDArray[np.float32] | None = None
 
     def tell(self) -> None:
-        """Report the number of tokens whose rows are there."""
+        """Report the number of tokens whose rows exist."""
         if self.report is None:
             return
         from sharedllm_docs.index.ingest import Progress
@@ -85,7 +92,8 @@ class _Unfinished:
 
 
 def next_chunk(todo: Collection[int], asked: Sequence[int]) -> int:
-    """The chunk to read next: one that was asked for or a neighbour, the latest first, otherwise the foremost.
+    """The chunk to read next: one that a question needed, or its neighbour, latest first; otherwise the first unread
+    one.
 
     Args:
         todo: numbers of the chunks to be read, at least one.
@@ -96,11 +104,11 @@ def next_chunk(todo: Collection[int], asked: Sequence[int]) -> int:
 
 
 class Reading:
-    """Reads on in the documents of one open index. Safe to use from several threads.
+    """Reads the rest of documents of one open index. Safe to use from several threads.
 
     Args:
         store: the store of the index.
-        library: gives the documents' tokens.
+        library: provides the documents' tokens.
         llm: returns the model; called only when something must be encoded.
     """
 
@@ -123,12 +131,12 @@ class Reading:
         """Encode those of these chunks that are not read yet, and store them if the index can be written to.
 
         Returns:
-            The chunks' records, whose rows are there to be read, by number; and how many of them were encoded now.
+            The records of the chunks, whose rows can be read now, by number; and how many were encoded now.
         """
         wanted = list(dict.fromkeys(numbers))
         self._store.trim_held()
         with self._state:
-            before = self._asked.pop(record.key, [])  # put in again, as the document asked last
+            before = self._asked.pop(record.key, [])  # moved to the end: the latest document
             self._asked[record.key] = [number for number in before if number not in wanted] + wanted
         unread = [number for number in wanted if record.chunks[number].unread]
         settled = {number: record.chunks[number] for number in wanted}
@@ -141,7 +149,7 @@ class Reading:
                 with self._llm().lock:
                     encoded += self._encode(record, batch)
         except BaseException:
-            if encoded:  # nobody waits for the rest any more; what is there is stored
+            if encoded:  # nobody waits for the rest any more; what was encoded is stored
                 held = [record.chunks[number] for number in unread]
                 self._keep_if_possible(record, {one.key for one in held if self._store.settled(one) is not None})
             raise
@@ -152,7 +160,7 @@ class Reading:
         return settled, encoded
 
     def _encode(self, record: DocumentRecord, numbers: Sequence[int]) -> int:
-        """Hold the rows of those of these chunks that are not there; the model's lock is held. Returns their number."""
+        """Encode and hold the rows of those chunks that have none, under the model's lock. Returns their number."""
         todo = [number for number in numbers if self._store.settled(record.chunks[number]) is None]
         if not todo:
             return 0
@@ -166,7 +174,7 @@ class Reading:
         return len(todo)
 
     def _ids(self, record: DocumentRecord, prepared: PreparedDocument, tree: Tree) -> list[int]:
-        """The token ids of a chunk, all of them such as the model knows. Raises DamagedIndexError."""
+        """The token ids of a chunk, checked to be in the model's vocabulary. Raises DamagedIndexError."""
         ids: list[int] = prepared.tokens.ids[tree.chunk.start : tree.chunk.end].tolist()
         known = len(self._llm().tokenizer)
         if max(ids) >= known:
@@ -174,7 +182,7 @@ class Reading:
         return ids
 
     def _keep_if_possible(self, record: DocumentRecord, keys: set[str]) -> DocumentRecord | None:
-        """Store held rows for a question, which is answered all the same where that is not possible."""
+        """Store held rows for a question; if that is not possible, the question is answered all the same."""
         with self._state:
             keys = self._unnoted.setdefault(record.key, set()) | keys
             self._unnoted[record.key] = keys
@@ -183,7 +191,7 @@ class Reading:
         except IndexLockedError:
             return None  # tried again with the next rows of this document
         except (DocumentNotFoundError, DamagedIndexError):
-            return None  # the question itself says what is wrong
+            return None  # the question itself reports what is wrong
         except StoreError as error:
             self._warn(record, error)
             return None
@@ -192,7 +200,7 @@ class Reading:
         return noted
 
     def warn_again(self) -> None:
-        """Warn of rows that cannot be stored once more."""
+        """Warn again about rows that cannot be stored."""
         self._warned = False
 
     def _warn(self, record: DocumentRecord, error: StoreError) -> None:
@@ -209,7 +217,7 @@ class Reading:
     # -- on request -------------------------------------------------------------------------------------------------
 
     def read(self, keys: Sequence[str], report: Report | None, *, timeout: float, max_bytes: int | None = None) -> int:
-        """Read what is left of these documents; returns the number of chunks encoded.
+        """Read the rest of these documents; returns the number of chunks encoded.
 
         Raises:
             InterruptedIngestion: Ctrl-C; what was encoded is kept.
@@ -219,6 +227,9 @@ class Reading:
         for key in keys:
             work = self._begin(self._store.get(key), report)
             try:
+                while work.embedding is not None:
+                    self._embed(work, lambda: self._llm().lock)
+                self._note_embeddings(work, timeout=timeout)
                 while work.todo or work.unnoted:
                     encoded += self._step(work, lambda: self._llm().lock)
                     if work.wants_note:
@@ -233,12 +244,38 @@ class Reading:
         return encoded
 
     def _begin(self, record: DocumentRecord, report: Report | None) -> _Unfinished:
-        """Look which chunks are there already, though the manifest does not know: a process may have died."""
+        """Find chunks that are already stored although the manifest does not say so: a process may have died."""
         found = {number for number in record.unread if self._store.settled(record.chunks[number]) is not None}
         work = _Unfinished(record, report, set(record.unread) - found)
         work.unnoted = {record.chunks[number].key for number in found}
+        stored = self._store.vectors(record)[EMBEDDINGS]
+        if not stored.any(axis=1).all():
+            from sharedllm_docs.index.ingest import leaf_vectors
+
+            told = report or (lambda _progress: None)
+            work.embeddings = np.empty_like(stored)
+            work.embedding = leaf_vectors(self._library.prepared(record), self._llm().embedder.encode, told)
         work.tell()
         return work
+
+    def _embed(self, work: _Unfinished, lock: Callable[[], AbstractContextManager[Any]]) -> None:
+        """Make the vectors of the next leaves of a document."""
+        with lock() as held:
+            if held is False or work.embedding is None or work.embeddings is None:
+                return
+            made = next(work.embedding, None)
+            if made is None:
+                work.embedding = None
+            else:
+                numbers, vectors = made
+                work.embeddings[numbers] = vectors
+
+    def _note_embeddings(self, work: _Unfinished, *, timeout: float) -> None:
+        """Store the vectors of all leaves of a document, once they are made."""
+        if work.embedding is None and work.embeddings is not None:
+            stored = self._store.vectors(self._store.get(work.record.key))
+            self._store.keep(work.record.key, vectors={**stored, EMBEDDINGS: work.embeddings}, timeout=timeout)
+            work.embeddings = None
 
     def _step(self, work: _Unfinished, lock: Callable[[], AbstractContextManager[Any]]) -> int:
         """Encode the next chunk of a document, or as many as the model takes at once; returns their number."""
@@ -260,15 +297,16 @@ class Reading:
         return encoded
 
     def _note(self, work: _Unfinished, *, timeout: float, max_bytes: int | None = None) -> None:
-        """Write what is held, and the manifest."""
+        """Write the held shards, and the manifest."""
         if work.unnoted:
             noted = self._store.keep(work.record.key, work.unnoted, timeout=timeout, max_bytes=max_bytes)
-            # what had to wait too long is no longer in memory
+            # shards that had to wait too long are no longer in memory
             work.todo |= {number for number in noted.unread if work.record.chunks[number].key in work.unnoted}
             work.unnoted.clear()
 
     def _finish(self, work: _Unfinished, *, timeout: float) -> None:
         """Store the vectors that branch selection by hidden states needs, once all chunks of a document are read."""
+        self._note_embeddings(work, timeout=timeout)
         record = self._store.get(work.record.key)
         stored = self._store.vectors(record)
         if record.unread or NODE_VECTORS in stored:
@@ -279,7 +317,8 @@ class Reading:
             self._node_vectors.pop(chunk.key, None)
 
     def node_vectors(self, record: DocumentRecord) -> NDArray[np.float32]:
-        """The vectors [nodes, H] of all chunks of a document, from the model's first layer where none are at hand."""
+        """The vectors [nodes, H] of all chunks of a document; missing ones are computed with the model's first
+        layer."""
         prepared = self._library.prepared(record)
         made = []
         for chunk, tree in zip(record.chunks, prepared.trees, strict=True):
@@ -292,8 +331,9 @@ class Reading:
         return np.concatenate(made)
 
     def _save(self, work: _Unfinished) -> int:
-        """Store what is held before the work is left; returns the number of chunks that are read."""
-        with suppress(SharedLLMError):  # what is lost is encoded again by whoever reads on
+        """Store the held shards before stopping; returns the number of chunks that are read."""
+        with suppress(SharedLLMError):  # what is lost is encoded again when reading continues
+            self._note_embeddings(work, timeout=QUESTION_PATIENCE)
             self._note(work, timeout=QUESTION_PATIENCE)
         return len(work.record.chunks) - len(work.todo)
 
@@ -303,13 +343,13 @@ class Reading:
         """Read these documents in a thread, after those that it is reading already."""
         if not keys:
             return
-        self._llm()  # loaded here: a question asked at once would load it a second time
+        self._llm()  # loaded here; otherwise a question at the same moment would load it a second time
         with self._state:
             self._queue |= dict.fromkeys(keys, report)
             if not self._running:
                 self._running, self._failure = True, None
                 self._stop.clear()
-                # no daemon: at the interpreter's end the chunk in hand is finished, and no model is cut off
+                # not a daemon: when the interpreter ends, the current chunk is finished first
                 self._thread = threading.Thread(target=self._work, name="sharedllm-docs-reading")
                 self._thread.start()
 
@@ -330,7 +370,7 @@ class Reading:
         return True
 
     def stop(self) -> None:
-        """End the reading in the background after the chunk in hand; what was encoded is stored."""
+        """End the reading in the background after the current chunk; what was encoded is stored."""
         self._stop.set()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
@@ -342,14 +382,17 @@ class Reading:
     def _work(self) -> None:
         works: dict[str, _Unfinished] = {}
         try:
-            while not self._stopped() and self._take_up(works):
+            while not self._stopped() and self._begin_queued(works):
                 if not works:
                     continue
                 work = works[self._next_document(works)]
+                if work.embedding is not None:
+                    self._embed(work, lambda: self._llm().lock.background(self._stopped))
+                    continue
                 if len(work.unnoted) <= WAITING:  # otherwise another process is writing: it is waited for
                     self._step(work, lambda: self._llm().lock.background(self._stopped))
                 if work.wants_note:
-                    self._note_patiently(work)
+                    self._note_if_free(work)
                 if not work.todo and not work.unnoted and self._finished(work):
                     del works[work.record.key]
         except BaseException as error:  # raised by ``wait``
@@ -363,7 +406,7 @@ class Reading:
                     self._queue.clear()
                     self._running = False
 
-    def _take_up(self, works: dict[str, _Unfinished]) -> bool:
+    def _begin_queued(self, works: dict[str, _Unfinished]) -> bool:
         """Begin documents that were queued since; False if there is nothing left to do."""
         with self._state:
             queued, self._queue = self._queue, {}
@@ -381,9 +424,10 @@ class Reading:
             asked = [key for key in self._asked if key in works]
         return asked[-1] if asked else next(iter(works))
 
-    def _note_patiently(self, work: _Unfinished) -> None:
-        """``_note``; where another writer has the index, it is tried again after the next chunk."""
+    def _note_if_free(self, work: _Unfinished) -> None:
+        """``_note``; if another writer has the index, it is tried again after the next chunk."""
         try:
+            self._note_embeddings(work, timeout=QUESTION_PATIENCE)
             self._note(work, timeout=QUESTION_PATIENCE)
         except IndexLockedError:
             return
@@ -392,7 +436,7 @@ class Reading:
             work.unnoted.clear()
 
     def _finished(self, work: _Unfinished) -> bool:
-        """``_finish``; False where another writer has the index, so that it is tried again."""
+        """``_finish``; False if another writer has the index, so that it is tried again."""
         try:
             self._finish(work, timeout=QUESTION_PATIENCE)
         except IndexLockedError:

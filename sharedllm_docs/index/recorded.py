@@ -1,4 +1,4 @@
-"""What an index recorded of the model that made it, checked: an index folder may come from anybody."""
+"""What an index recorded about the model that made it, validated, because an index folder may come from anyone."""
 
 from __future__ import annotations
 

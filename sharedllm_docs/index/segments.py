@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from sharedllm_docs.errors import DamagedIndexError
@@ -75,15 +74,13 @@ class Segments:
 
     def _open_new(self) -> None:
         """Open what other processes have written; what is damaged is made again, like what is missing."""
-        from sharedllm_docs.retrieval.segments import Segment
 
         present = self._files.names()
         for name in set(self._open) - set(present):
             del self._open[name]  # merged by another process
         for name in present:
             if name not in self._open:
-                with suppress(FileNotFoundError, DamagedIndexError, ValueError):
-                    self._open[name] = Segment.from_arrays(*self._files.load(name))
+                self._map(name)
 
     def _build(self, records: Sequence[DocumentRecord]) -> None:
         from sharedllm_docs.retrieval.segments import build
@@ -93,20 +90,13 @@ class Segments:
 
     def _keep(self, segment: Segment) -> None:
         """Write a segment and use it from its file, which memory need not hold; else hold it."""
-        from sharedllm_docs.retrieval.segments import Segment
-
         name = self._files.save(segment.documents, segment.to_arrays())
-        if name is None:
-            self._unkept.append(segment)
-            return
-        try:
-            self._open[name] = Segment.from_arrays(*self._files.load(name))
-        except (FileNotFoundError, DamagedIndexError, ValueError):  # taken away since, or a disk that forgets
+        if name is None or not self._map(name):
             self._unkept.append(segment)
 
     def _merge(self, wanted: set[str]) -> None:
         """Merge small segments: each time those that are together larger than the next larger one."""
-        from sharedllm_docs.retrieval.segments import merge
+        from sharedllm_docs.retrieval.segments import merged
 
         by_size = sorted(self._open.items(), key=lambda one: len(one[1].vectors))
         small, leaves = [by_size[0]], len(by_size[0][1].vectors)
@@ -121,15 +111,27 @@ class Segments:
             kept = [name in wanted and name not in seen for name in segment.documents]
             seen.update(segment.documents)
             parts.append((segment, kept))
-        before = len(self._unkept)
+        kept_name = ""
         if any(any(kept) for _segment, kept in parts):
-            self._keep(merge(parts))
-        if len(self._unkept) > before:  # it cannot be written: the pieces do as well
-            self._unkept.pop()
-            return
+            documents, arrays = merged(parts)
+            found = self._files.save(documents, arrays)
+            if found is None or not self._map(found):  # it cannot be written: the pieces do as well
+                return
+            kept_name = found
         for name, _segment in small:
-            del self._open[name]
-            self._files.remove(name)
+            if name != kept_name:
+                del self._open[name]
+                self._files.remove(name)
+
+    def _map(self, name: str) -> bool:
+        """Use a segment from its file; False where that cannot be read: taken away since, or a disk that forgets."""
+        from sharedllm_docs.retrieval.segments import Segment
+
+        try:
+            self._open[name] = Segment.from_arrays(*self._files.load(name))
+        except (FileNotFoundError, DamagedIndexError, ValueError):
+            return False
+        return True
 
 
 def _owned(segments: Sequence[Segment], names: Sequence[str]) -> list[tuple[Segment, NDArray[np.int32]]]:

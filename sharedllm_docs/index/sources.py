@@ -16,7 +16,7 @@ from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.source import find_path, open_source
 from sharedllm_docs.errors import ConfigError, DocumentError, SourceMissingError
 from sharedllm_docs.store import IndexStore
-from sharedllm_docs.store.index import KEEP_SOURCE
+from sharedllm_docs.store.contents import KEEP_SOURCE
 from sharedllm_docs.store.records import DocumentRecord
 
 if TYPE_CHECKING:
@@ -43,12 +43,12 @@ def held_source(source: Any, name: str | None, max_bytes: int) -> Iterator[tuple
 
 @dataclass(frozen=True)
 class Kept:
-    """What is to become of the file that a document is read from.
+    """Whether and how the file that a document is read from is kept.
 
     Attributes:
         source: a path, bytes or a ``Document``.
         keep: as the caller said; None decides by the format.
-        path: where the caller's file is, absolute; "" if it is none on this machine.
+        path: absolute path of the caller's file; "" if it is not a file on this machine.
     """
 
     source: Any = None
@@ -61,7 +61,7 @@ class Kept:
         return has_file and (reader in KEPT_READERS if self.keep is None else self.keep)
 
     def data(self) -> bytes:
-        """All its bytes."""
+        """Its bytes."""
         return self.source if isinstance(self.source, bytes) else find_path(self.source).read_bytes()
 
     def size(self) -> int:
@@ -73,14 +73,14 @@ NOT_KEPT = Kept()
 
 
 def local_path(source: Any) -> str:
-    """Where a file on this machine is, absolute; "" for a URL and for what is no file."""
+    """The absolute path of a file on this machine; "" for a URL and for what is not a file."""
     if not isinstance(source, (str, Path)) or "://" in str(source):
         return ""
     return os.path.abspath(find_path(source))
 
 
 def check_keeping(source: Any, keep_source: Any) -> None:
-    """Raise ConfigError for a ``keep_source`` that is none, or that a document in memory cannot obey."""
+    """Raise ConfigError for an invalid ``keep_source``, or for True with a document in memory, which has no file."""
     if keep_source not in (None, True, False):
         raise ConfigError(f"keep_source={keep_source!r} is not True, False or None.")
     if keep_source and isinstance(source, Document):
@@ -94,8 +94,8 @@ def open_source_file(store: IndexStore, record: DocumentRecord) -> BinaryIO:
     """The file that a document was read from, checked against its digest; the caller closes it.
 
     Raises:
-        SourceMissingError: it is not kept, and not where it was, or another file is there now.
-        DamagedIndexError: the one that is kept is damaged.
+        SourceMissingError: it is not kept, and not at its original path, or another file is there now.
+        DamagedIndexError: the kept file is damaged.
     """
     if record.source_bytes:
         return store.source(record)

@@ -1,4 +1,4 @@
-"""What whoever runs a place with tenants does: name them, bound them, delete them. Loads no model."""
+"""Administration of tenants: list them, set their quotas, delete them. Loads no model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from sharedllm_docs.index.caches import forget_cache
 from sharedllm_docs.store import IndexStore
 from sharedllm_docs.store.catalog import INDEX_FILE
 from sharedllm_docs.store.files import LOCK_NAME, Files
-from sharedllm_docs.store.index import LOCK_TIMEOUT, Url
+from sharedllm_docs.store.index import Url
+from sharedllm_docs.store.opened import LOCK_TIMEOUT
 from sharedllm_docs.store.opening import open_files
 from sharedllm_docs.store.tenants import Tenant, tenant_names, tenant_url
 
@@ -20,7 +21,7 @@ __all__ = ["DeletedTenant", "delete_tenant", "set_quotas", "tenant_names"]
 
 @dataclass(frozen=True)
 class DeletedTenant:
-    """What was deleted of a tenant. Afterwards the store was listed again, and nothing of the tenant was there.
+    """What was deleted of a tenant. A listing of the store afterwards showed nothing of the tenant.
 
     Attributes:
         tenant: name.
@@ -72,11 +73,11 @@ def delete_tenant(
     timeout: float = LOCK_TIMEOUT,
     storage_options: Mapping[str, Any] | None = None,
 ) -> DeletedTenant:
-    """Delete everything of a tenant, and look whether anything is left: documents, rows, sources, names, the cache.
+    """Delete everything of a tenant (documents, rows, sources, names, the cache), and check that nothing is left.
 
-    In a bucket older versions and unfinished uploads are deleted too. Copies elsewhere are not: caches of other
-    machines (the folder ``tenants`` in their cache), backups and replicas. A deletion that was cut short goes on when
-    it is called again.
+    In a bucket, older versions and unfinished uploads are deleted too. Copies elsewhere are not: caches of other
+    machines (the folder ``tenants`` in their cache), backups and replicas. If a deletion was interrupted, calling it
+    again continues it.
 
     Args:
         url: the place that tenants share.
@@ -96,7 +97,7 @@ def delete_tenant(
     try:
         IndexStore.open(url, storage_options=storage_options, tenant=tenant, salt=owner.salt)
     except IndexNotFoundError:
-        if not files.everything():  # else a deletion was cut short
+        if not files.everything():  # else a deletion was interrupted
             raise
     try:
         found = _erase(files, timeout)
@@ -112,8 +113,8 @@ def delete_tenant(
 
 
 def _erase(files: Files, timeout: float) -> dict[str, int]:
-    """Delete all; path -> bytes of what was there. The index's head goes last: as long as it is there, so is the salt
-    that a deletion is checked against."""
+    """Delete everything; returns path -> bytes. ``index.json`` is deleted last: it contains the digest that the salt of
+    a deletion is checked against."""
     with files.lock().held(timeout):
         found = files.everything()
         for keep in ({LOCK_NAME, INDEX_FILE}, {LOCK_NAME}):

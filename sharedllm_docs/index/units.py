@@ -1,7 +1,8 @@
 """The unit of work of an ingestion that many workers share: encode some chunks of a document; commit a document.
 
-Encoding needs no lock and may be done by anyone, anywhere, any number of times: what is there is found and nothing is
-written twice. Only committing takes the writer's lock, once a document, for as long as it takes to write four files.
+Encoding needs no lock and may be done by any worker, anywhere, any number of times: existing shards are found, and
+nothing is written twice. Only committing takes the writer's lock, once per document, for as long as it takes to write
+four files.
 """
 
 from __future__ import annotations
@@ -47,8 +48,8 @@ class EncodedChunks:
         total: number of chunks of the whole document.
         tokens: number of tokens of the chunks encoded now.
         records: of the chunks, in order, as a manifest names them.
-        encoded: number of chunks that the model encoded; the others were there.
-        replaced: number of them that took the place of damaged shards.
+        encoded: number of chunks that the model encoded; the others existed already.
+        replaced: number of them that replaced damaged shards.
     """
 
     source_sha256: str
@@ -71,8 +72,8 @@ class Work:
     Args:
         index: that it is for.
         document: as read.
-        kept: what is to become of the file that it was read from.
-        report: told of progress.
+        kept: whether and how the file that it was read from is kept.
+        report: called with progress.
     """
 
     def __init__(self, index: Index, document: Document, kept: Kept = NOT_KEPT, report: Report | None = None) -> None:
@@ -92,7 +93,7 @@ class Work:
         return len(self._ingestion.tokens)
 
     def known(self) -> DocumentRecord | None:
-        """The record of the document if the index holds it by now, wholly read; its name may be another."""
+        """The record of the document if the index contains it by now, completely read; its name may be different."""
         record = _addition(self.index).present(self.document)
         return None if record is None or record.unread else record
 
@@ -108,7 +109,7 @@ class Work:
         return EncodedChunks(sha256, first, self.chunks, tokens, records, encoded, replaced)
 
     def _check_room(self, first: int, end: int) -> None:
-        """Raise DiskBudgetError, DiskFullError or QuotaError where what is not there would not fit."""
+        """Raise DiskBudgetError, DiskFullError or QuotaError if what is missing would not fit."""
         _addition(self.index).admit(self.document)
         keys, sizes = self._ingestion.keys[first:end], self._ingestion.estimate().chunk_bytes[first:end]
         there = self._shards.present(keys)
@@ -129,12 +130,12 @@ class Work:
         """See ``commit_document``; ``options``: ``metadata``, ``timeout``, ``max_bytes``, ``replace``."""
         begun = time.perf_counter()
         self._ingestion.take(encoded)
-        # a document whose damaged shards were replaced is written again: its manifest names the shards as they were
+        # a document whose damaged shards were replaced is written again, because its manifest names the old shards
         return _addition(self.index, force=self._ingestion.mended, **options).commit(self._ingestion, begun)
 
 
 class _Encoding:
-    """Encodes chunks that are not there, in the batches that one process would make of the whole document."""
+    """Encodes missing chunks, in the same batches as a single process would for the whole document."""
 
     def __init__(self, ingestion: Ingestion, shards: ShardWriter, report: Report) -> None:
         self._ingestion, self._shards, self._report = ingestion, shards, report
@@ -172,10 +173,10 @@ class _Commit(Ingestion):
     _vectors: NDArray[np.float32]
     _embeddings: NDArray[np.float32]
     mended = False
-    """Whether a worker put a shard in the place of a damaged one."""
+    """Whether a worker replaced a damaged shard."""
 
     def take(self, encoded: Iterable[EncodedChunks]) -> None:
-        """Take the workers' results, in any order; those that are missing are looked for in the store.
+        """Take the workers' results, in any order; missing ones are looked for in the store.
 
         Raises:
             ConfigError: one is of another document, or none of a worker's results.
@@ -204,7 +205,7 @@ class _Commit(Ingestion):
         return self._embeddings
 
     def _store_chunks(self, writer: IndexWriter, records: dict[int, ChunkRecord]) -> NDArray[np.float32]:
-        """Fill ``records``; every shard must be there now, with the lock held, so that none is taken away any more."""
+        """Fill ``records``; every shard must exist now that the lock is held, so that none can be deleted any more."""
         writer.take_chunks(list(self._taken.values()), mend=self.mended)
         for chunk, key in zip(self.chunks, self.keys, strict=True):
             found = writer.find_chunk(chunk, key)
@@ -257,7 +258,7 @@ def known_or_work(
     keep_source: bool | None = None,
     options: ReadOptions | None = None,
 ) -> Iterator[DocumentRecord | Work]:
-    """The record of a document that is there, wholly read, which is told without reading it; else as ``opened_work``.
+    """The record of an existing, completely read document, found without reading the file; else as ``opened_work``.
 
     Raises:
         DocumentError, ConfigError: as ``encode_chunks``.
@@ -318,15 +319,16 @@ def encode_chunks(
 ) -> EncodedChunks:
     """Encode chunks of a document, and write those that are not there yet. Takes no lock.
 
-    What is written follows from the source, the settings of the index and the model alone, under names that follow from
-    them too: it can be run again, by several workers at once, on any machines, and a second run writes nothing. The
-    document becomes part of the index by ``commit_document``.
+    What is written, and under which names, depends only on the source, the settings of the index and the model. So it
+    can be run again, by several workers at once, on any machines, and a second run writes nothing. The document becomes
+    part of the index by ``commit_document``.
 
     Args:
         source: as for ``Index.add``; a ``Document`` that was read already is not read again.
         index: open, with the model.
-        chunks: first and one past the last, from 0; None for all. ``count_chunks`` tells how many there are. On a GPU
-            chunks are encoded in batches of 8: bytes are those of one process where ranges begin at multiples of 8.
+        chunks: first and one past the last, from 0; None for all. ``count_chunks`` returns their number. On a GPU,
+            chunks are
+            encoded in batches of 8: the bytes are those of a single process if ranges begin at multiples of 8.
         name: display name (default: the file's).
         progress: called after each batch.
         options: how the file is read, as a whole ``ReadOptions``.
@@ -336,7 +338,7 @@ def encode_chunks(
         What was done, to be given to ``commit_document``.
 
     Raises:
-        ConfigError: a range that is none.
+        ConfigError: an invalid range.
         DocumentError: the file cannot be read; says why.
         DiskBudgetError: what is missing would exceed the index's disk budget; nothing is encoded.
         DiskFullError, StoreError: it cannot be written; what was written before stays and is found again.
@@ -381,7 +383,7 @@ def commit_document(
         name: display name (default: the file's).
         metadata: strings kept with the document.
         keep_source: whether the file is kept in the index; see ``Index.add``.
-        replace: whether older versions of the same name are taken out; see ``Index.add``.
+        replace: whether older versions of the same name are removed; see ``Index.add``.
         timeout: seconds to wait for another process that commits.
         max_bytes: disk budget for this call instead of the index's.
         progress: called with each step.
@@ -425,4 +427,4 @@ def _addition(
 
 
 def _ignore(_progress: Progress) -> None:
-    """Take a report and do nothing."""
+    """Ignore a report."""

@@ -1,4 +1,4 @@
-"""Likelihoods that tell an answer read in the rows from an invented one, and the layers that a probe may read.
+"""Likelihoods that distinguish an answer read from the rows from an invented one, and the layers for a probe.
 
 After an answer, the decoder is fed "The document does not say." in its place, and the answer once more without rows.
 """
@@ -15,11 +15,11 @@ from sharedllm_docs.model.shared_llm import SharedLLM
 from sharedllm_docs.retrieval.answer import NOT_SAID
 
 _WATCHED = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-"""Depths at which hidden states are collected for a probe; which of them it reads is fitted."""
+"""Depths at which hidden states are collected for a probe; the fit chooses which one it uses."""
 
 
 def watched_layers(layers: int) -> tuple[int, ...]:
-    """Layers, counted from 0, whose hidden states may tell whether a question is answered.
+    """Layers, counted from 0, whose hidden states may show whether a question is answered.
 
     Args:
         layers: number of layers of the model.
@@ -53,7 +53,7 @@ def without_rows(
 
     Args:
         llm: the model that answers.
-        injections: the rows that were injected, which say where rows would stand.
+        injections: the rows that were injected, which give the positions.
         fed: the token ids of each question, without evidence.
         results: the answers.
     """
@@ -84,5 +84,5 @@ def _means(logits: torch.Tensor, ids: Sequence[Sequence[int]]) -> list[float]:
 
 
 def _spaced(llm: SharedLLM) -> bool:
-    """Whether an answer begins with a blank, as after a plain prompt that ends in "Answer:"."""
+    """Whether an answer begins with a space, as after a plain prompt that ends in "Answer:"."""
     return llm.template.add_bos

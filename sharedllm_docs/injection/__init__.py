@@ -9,7 +9,7 @@ Shapes of tensors are written with these letters everywhere:
 B       batch (questions answered together, or chunks encoded together)
 S       tokens of a sequence
 Q       tokens of a question (with the end of the prompt)
-F       tokens of the front (what stands before every chunk and before the injected rows)
+F       tokens of the front (they precede every chunk, and the injected rows)
 R       rows injected for a question
 G       rows kept (stored) of a chunk
 N       chunks, of a document or among the injected ones
@@ -20,6 +20,6 @@ D       dimensions per head
 E       hidden size
 ======  ====================================================================================
 
-A name says whether keys are rotated: ``keys`` are as the projection (and norm) left them, ``rotated_keys`` carry a
+Names show whether keys are rotated: ``keys`` are the output of the projection (and norm), ``rotated_keys`` have a
 rotary position.
 """

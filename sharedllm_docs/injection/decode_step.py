@@ -1,8 +1,8 @@
 """The models that read a question and decode its answer on a CPU: twins of the decoder over the same weights.
 
-Their attention takes the heads that share keys together (``grouped_heads``). A step of one token is limited by memory
-reads, so in bfloat16 the linear layers of its model multiply by weights in eight bits. The decoder itself stays as it
-is, and encoding uses it.
+Their attention processes heads that share keys together (``grouped_heads``). A step of one token is limited by memory
+bandwidth, so in bfloat16 the linear layers multiply by 8-bit weights. The decoder itself is not changed, and encoding
+uses it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Attention in which the heads that share keys are laid out as if they were tokens, for models of grouped heads.
 
-transformers copies keys and values once per head of a group. Here they are read in place; each query's sum is the same,
-over the same rows in the same order, and in bfloat16 so are the bits (``tests/test_steps.py``).
+transformers copies keys and values once per head of a group. Here they are read in place. Each query sums over the same
+rows in the same order, and in bfloat16 the result is bit-identical (``tests/test_steps.py``).
 """
 
 from __future__ import annotations

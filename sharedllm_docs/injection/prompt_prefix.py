@@ -1,4 +1,4 @@
-"""The start of the prompt, run once: its keys and values are kept in front of every question."""
+"""The start of the prompt, run once: its keys and values are cached and precede every question."""
 
 from __future__ import annotations
 

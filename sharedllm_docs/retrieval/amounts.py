@@ -1,8 +1,7 @@
-"""Amounts whole: an answer that is a bare number gets the currency sign or unit that stands beside it in the text.
+"""Completes amounts: an answer that is a bare number gets the currency sign or unit that is beside it in the text.
 
-Small models now and then answer "0.42" where the text has "£0.42". Nothing is made up: what is added stands beside the
-number in the sentence that is cited, wherever the number stands in it, or in the heads of its cell of a table
-(``heads``).
+Small models sometimes answer "0.42" where the text says "£0.42". Nothing is invented: what is added is beside the
+number at every place in the cited sentence, or in the header of its table cell (``table_units``).
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from sharedllm_docs.retrieval.editing import Editor
-from sharedllm_docs.retrieval.heads import CODE, SCALE, SIGN, SYMBOLS, WORDS, Row, amount_in
+from sharedllm_docs.retrieval.table_units import CODE, SCALE, SIGN, SYMBOLS, WORDS, Row, amount_with_unit
 
 _BEFORE = rf"(?:(?:\b[A-Z]{{1,3}})?{SIGN}\s?|\b(?:{CODE})\s)"
 _BEHIND = rf"\s?{SIGN}|\s(?:{CODE})\b|\s(?i:{WORDS})\b|\s?(?:{SYMBOLS})(?![\w/])"
@@ -48,7 +47,7 @@ def whole_amount(answer: str, sentence: str, question: str, row: Row | None = No
     found = _ANSWER.fullmatch(answer.strip())
     if found is None:
         return answer
-    if row is not None and (headed := amount_in(row, found["number"], found["scale"] or "")):
+    if row is not None and (headed := amount_with_unit(row, found["number"], found["scale"] or "")):
         return _without(headed, question) + found["end"]
     number, scale = re.escape(found["number"]), found["scale"]
     # a model that leaves out the sign may leave out the million as well
@@ -71,7 +70,7 @@ class Amount(Editor):
 
     Args:
         question: in words.
-        source: tells what an answer is taken from; called only for bare numbers.
+        source: returns what an answer is taken from; called only for bare numbers.
     """
 
     def __init__(self, question: str, source: Callable[[str], Source]) -> None:

@@ -25,8 +25,8 @@ class Citation:
         page_label: printed label of that page, or "".
         char_start: first character of the quote in the document's canonical text.
         char_end: one past its last character.
-        quote: the quoted text with white space folded; in a row of a table each value behind its head, as the text has
-            it, though the page prints the head once only.
+        quote: the quoted text with white space folded; in a table row each value after its header, as in the text,
+            although the page prints the header only once.
         section: title of its section, or "".
         score: relevance of the passage to the question, 0 to 1.
         chunk: index of its chunk in the document.
@@ -78,7 +78,7 @@ class Timings:
         load: reading, checking and rotating the stored rows.
         first_token: until the first token of the answer was known.
         total: until the answer was complete.
-        encode: encoding and storing chunks that were not read yet; 0 in a document that is wholly read.
+        encode: encoding and storing chunks that were not read yet; 0 for a document that is completely read.
     """
 
     select: float = 0.0
@@ -198,8 +198,9 @@ class Quote:
     Attributes:
         start: its first character.
         end: one past its last character.
-        overlap: share of the words of question and answer that it holds, words of the answer counting twice; 0 to 1.
-        answers: whether it holds every word of the answer.
+        overlap: share of the words of question and answer that it contains, with words of the answer counted twice; 0
+            to 1.
+        answers: whether it contains every word of the answer.
     """
 
     start: int
@@ -211,13 +212,13 @@ class Quote:
 def best_quote(
     text: str, question: str, answer: str, *, spans: Sequence[tuple[int, int]] | None = None, limit: int = 240
 ) -> Quote:
-    """The part of ``text`` to quote: the shortest whole sentence or line that holds the words of the answer.
+    """The part of ``text`` to quote: the shortest complete sentence or line that contains the words of the answer.
 
-    Of several, the one that shares the most words with the question. Where no single one holds the whole answer, up
-    to ``_TOGETHER`` neighbours that do, and else the one that shares the most words with question and answer.
+    Of several, the one that shares most words with the question. If no single one contains the whole answer: up to
+    ``_TOGETHER`` neighbours that do, or else the one that shares most words with question and answer.
 
     Args:
-        text: that was injected, with what stands around it.
+        text: that was injected, with the text around it.
         question: in words.
         answer: the generated text.
         spans: (start, end) of the parts to choose from, in order; by default the quotable parts of the whole text.
@@ -250,7 +251,7 @@ def best_quote(
 def _together(
     spans: Sequence[tuple[int, int]], found: Sequence[set[str]], best: int, said: set[str], limit: int
 ) -> tuple[int, int]:
-    """The shortest run of neighbours around ``best`` that holds the whole answer, or ``best`` alone."""
+    """The shortest run of neighbours around ``best`` that contains the whole answer, or ``best`` alone."""
     runs = [
         (spans[first][0], spans[last][1])
         for first in range(max(0, best - _TOGETHER + 1), best + 1)
@@ -262,13 +263,13 @@ def _together(
 
 
 def holds_answer(quote: str, answer: str) -> bool:
-    """Whether a quote holds every word of an answer that counts."""
+    """Whether a quote contains every significant word of an answer."""
     said = _answer_words(answer)
     return bool(said) and said <= words(quote)
 
 
 def _answer_words(answer: str) -> set[str]:
-    """The words that a quote must hold to bear the answer out; little words only where there are no others."""
+    """The words that a quote must contain to support the answer; stop words only if there are no others."""
     said = words(answer)
     return {word for word in said if len(word) > 2 or any(map(str.isdigit, word))} or said
 

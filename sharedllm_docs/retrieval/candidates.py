@@ -7,8 +7,9 @@ Vectors are given; no model is called here.
 from __future__ import annotations
 
 import math
+import threading
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -18,18 +19,23 @@ from numpy.typing import NDArray
 
 from sharedllm_docs.documents.terms import Vocabulary, is_english, terms
 
+Embed = Callable[[list[str]], NDArray[np.float32]]
+"""Makes the unit vectors [N, E] of N passages."""
 _NO_TERM = "\u2400"
+EMBEDDED_FIRST = 128
+"""Number of leaves, nearest to a question by words, whose vectors it waits for in a document that has none yet.
+Measured: docs/log.md (vectors when they are needed)."""
 DENSE_WEIGHT = 0.7
 """Weight of the dense score in the fused one. Measured: docs/log.md (candidates)."""
 OTHER_DENSE_WEIGHT = 0.2
-"""The same for questions that are not in English, which the default embedder alone knows. Measured: docs/log.md
-(languages)."""
+"""The same for questions in other languages than English, the only one that the default embedder knows. Measured:
+docs/log.md (languages)."""
 STANDS_OUT = 1.3
 """A leaf whose BM25 score is this many times that of any other ranks second at least: unlike its vector, its words
-are not diluted by the rest of its text. Measured: docs/log.md (words that stand out)."""
+are not diluted by the rest of its text. Measured: docs/log.md (leaves that stand out by BM25)."""
 NAMED_RELEVANCE = 0.5
-"""Minimum relevance if such a leaf holds all words of the question: a cosine below the floor does not outweigh that.
-Measured: docs/log.md (words that stand out and the floor)."""
+"""Minimum relevance if such a leaf contains all words of the question: then a cosine below the floor does not matter.
+Measured: docs/log.md (leaves that stand out by BM25, and the relevance floor)."""
 
 
 def passage(text: str, title: str) -> str:
@@ -45,10 +51,10 @@ class LeafScores:
         fused: [leaves], the score to rank by; higher is more relevant.
         dense: [leaves], cosine of question and leaf.
         lexical: [leaves], BM25.
-        named: True if the words of one leaf stand out and it holds all words of the question.
-        weights: how much each term of the question tells, by the share of leaves that hold it (inverse document
-            frequency); a term that no leaf holds tells most.
-        unknown: terms of the question that no leaf holds.
+        named: True if one leaf stands out by BM25 and contains all words of the question.
+        weights: inverse document frequency of each term of the question among the leaves; highest for a term that no
+            leaf contains.
+        unknown: terms of the question that no leaf contains.
     """
 
     fused: NDArray[np.float32]
@@ -71,19 +77,31 @@ class LeafIndex:
     Args:
         texts: the text of each leaf.
         titles: the title of each leaf's section, or "".
-        vectors: [leaves, E] unit vectors of each leaf's ``passage``.
+        vectors: [leaves, E] unit vectors of each leaf's ``passage``; zeros for one that is not made yet.
+        embed: makes vectors [N, E] of N passages where they are missing; None takes zeros for vectors.
     """
 
-    def __init__(self, texts: Sequence[str], titles: Sequence[str], vectors: NDArray[np.float32]) -> None:
+    def __init__(
+        self,
+        texts: Sequence[str],
+        titles: Sequence[str],
+        vectors: NDArray[np.float32],
+        embed: Embed | None = None,
+    ) -> None:
         self.texts = list(texts)
         self.titles = list(titles)
         self.vectors = vectors
+        self._embed = embed
+        self._missing: NDArray[np.bool_] = np.zeros(len(vectors), dtype=np.bool_)
+        if embed is not None:
+            self._missing = np.logical_not(vectors.any(axis=1))
+        self._filling = threading.Lock()
 
     @cached_property
     def _bm25(self) -> Any:
         import bm25s
 
-        # the title counts twice: it names the subject, which the passage itself often does not repeat
+        # the title counts twice: it names the subject, which the passage itself often does not mention again
         vocabulary = Vocabulary()
         nothing = [vocabulary.setdefault(_NO_TERM, 0)]
         pairs = zip(self.texts, self.titles, strict=True)
@@ -112,16 +130,30 @@ class LeafIndex:
         """
         # einsum instead of @: BLAS threads, started for a long index, keep spinning after the product on the cores that
         # torch needs next (docs/log.md, one document of 512,000 tokens)
-        dense = np.einsum("ij,j->i", self.vectors, vector)
         lexical = self._lexical(question)
+        if self._missing.any():
+            self._fill(lexical)
+        dense = np.einsum("ij,j->i", self.vectors, vector)
+        if self._missing.any():  # those that share fewest words with the question are nearest to nothing
+            dense[self._missing] = dense[~self._missing].min(initial=0.0)
         fused, best = fused_scores(dense, lexical, self._repeats, is_english(question))
         named = best is not None and set(terms(question)) <= set(terms(f"{self.titles[best]} {self.texts[best]}"))
         weights, unknown = self._weights(question)
         ranked, near, worded = (one.astype(np.float32) for one in (fused, dense, lexical))
         return LeafScores(ranked, near, worded, named, weights, unknown)
 
+    def _fill(self, lexical: NDArray[np.float32]) -> None:
+        """Make the missing vectors among the ``EMBEDDED_FIRST`` leaves nearest by words; all where no word is known."""
+        with self._filling:
+            nearest = np.argsort(-lexical, kind="stable")[: EMBEDDED_FIRST if lexical.any() else None]
+            wanted = nearest[self._missing[nearest]]
+            if self._embed is not None and len(wanted):
+                passages = [passage(self.texts[number], self.titles[number]) for number in wanted.tolist()]
+                self.vectors[wanted] = self._embed(passages)
+                self._missing[wanted] = False
+
     def _weights(self, question: str) -> tuple[dict[str, float], frozenset[str]]:
-        """Inverse document frequency of the question's terms, as BM25 has it, and the terms that no leaf holds."""
+        """Inverse document frequency of the question's terms, as in BM25, and the terms that no leaf contains."""
         known: Mapping[str, int] = self._bm25.vocab_dict
         holders = {term: self._holders[known[term]] if term in known else 0 for term in terms(question)}
         total = len(self.texts)
@@ -138,12 +170,12 @@ class LeafIndex:
 def fused_scores(
     dense: NDArray[np.float32], lexical: NDArray[np.float32], repeats: NDArray[np.bool_], english: bool
 ) -> tuple[NDArray[np.float32], int | None]:
-    """The scores to rank by, and the leaf whose words stand out, if there is one.
+    """The scores to rank by, and the leaf that stands out by BM25, if there is one.
 
     Args:
         dense: [leaves], cosine of question and leaf.
         lexical: [leaves], BM25.
-        repeats: [leaves], whether an earlier leaf says the same.
+        repeats: [leaves], whether an earlier leaf has the same text.
         english: whether the question is in English.
     """
     weight = DENSE_WEIGHT if english or not lexical.any() else OTHER_DENSE_WEIGHT
@@ -156,7 +188,7 @@ def fused_scores(
 
 
 def _outstanding(lexical: NDArray[np.float32], repeats: NDArray[np.bool_]) -> int | None:
-    """The leaf whose words stand out (``STANDS_OUT``), repeated leaves aside; None if there is none."""
+    """The leaf that stands out by BM25 (``STANDS_OUT``), apart from repeated leaves; None if there is none."""
     own = np.where(repeats, 0.0, lexical)
     if not len(own):
         return None

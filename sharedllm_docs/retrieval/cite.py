@@ -14,29 +14,29 @@ from sharedllm_docs.retrieval.answer import Citation, Quote, best_quote, fold
 from sharedllm_docs.retrieval.searcher import InjectedLeaf, Selection
 
 _LOOK = 16
-"""Leaves, best first, in which the answer is looked for when the best one does not hold it."""
+"""Number of leaves, best first, that are searched for the answer if the best one does not contain it."""
 _SUPPORTED = 0.5
-"""Share of a sentence's content words that a passage must hold to be named as its source; numbers count twice."""
+"""Share of a sentence's content words that a passage must contain to be cited as its source; numbers count twice."""
 _LOW = 0.5
-"""Score, as a share of the first one's, below which a passage is left out that shares no content word, where there is
-no answer yet."""
+"""If there is no answer yet: a passage that shares no content word with the question is left out if its score is below
+this share of the first one's."""
 _HOLDING = 0.6
-"""The same below which a passage that holds the answer is left out: its words may speak of another thing."""
+"""The same for passages that contain the answer: if less relevant, its words may be about something else."""
 _NEAR, _AS_NEAR = 0.8, 0.9
-"""The same below which a passage that does not hold the answer is left out; the second where the first one holds it."""
+"""The same for passages that do not contain the answer; the second applies if the first passage contains it."""
 _AROUND = 600
-"""Characters on either side of a leaf in which the sentences that it cuts begin and end."""
+"""Characters on either side of a leaf that are searched for the beginning and end of sentences that it cuts."""
 
 
 def cite(selection: Selection, question: str, answer: str, limit: int) -> tuple[Citation, ...]:
-    """The passages that the answer stands on, best first.
+    """The passages that the answer is based on, best first.
 
-    Of each injected leaf the sentence or line is quoted that holds the answer, whole, even where the leaf ends inside
-    it. Leaves are ranked by their relevance to the question, as selection used it (docs/log.md, citations: adding the
-    overlap found fewer of the right pages), equal ones by document and place; only if the first quote does not hold
-    the answer and another of the best leaves does, that one goes first. A leaf without text is not cited, no quote
-    twice. The first is always cited, others only if they have to do with the answer (``_Bearing``) or, where there is
-    none yet, with the question.
+    From each injected leaf, the complete sentence or line that contains the answer is quoted, even if the leaf ends
+    inside it. Leaves are ranked by the relevance that selection used (docs/log.md, citations: adding the overlap found
+    fewer of the right pages), equal ones by document and place. Only if the first quote does not contain the answer and
+    another of the best leaves does, that one is moved to the front. A leaf without text is not cited, and no quote is
+    cited twice. The first is always cited, others only if they are relevant to the answer (``_SupportsAnswer``) or, if
+    there is no answer yet, to the question.
 
     Args:
         selection: the injected nodes.
@@ -44,7 +44,7 @@ def cite(selection: Selection, question: str, answer: str, limit: int) -> tuple[
         answer: the generated text.
         limit: maximum number of citations.
     """
-    # only the best leaves are searched for quotes: a budget of thousands of rows holds hundreds of leaves
+    # only the best leaves are searched for quotes: a budget of thousands of rows means hundreds of leaves
     quotes = _quotes(_offered(selection), question, answer)
     best = list(islice(quotes, 1))
     if best and not best[0].quote.answers:
@@ -54,14 +54,14 @@ def cite(selection: Selection, question: str, answer: str, limit: int) -> tuple[
             first = max(holding, key=lambda found: found.quote.overlap)
             best = [first, *(found for found in best if found is not first)]
     every = chain(best, quotes)
-    kept = _bearing(every, question, answer, limit) if answer.strip() else filter(_Apropos(question), every)
+    kept = _supporting(every, question, answer, limit) if answer.strip() else filter(_ConcernsQuestion(question), every)
     return tuple(_citation(found) for found in islice(kept, limit))
 
 
 def support(selection: Selection, sentence: str) -> Citation | None:
-    """The passage that a sentence of an answer stands on: the one with most of its content words, at least half.
+    """The passage that supports a sentence of an answer: the one with most of its content words, at least half.
 
-    The title of a section says nothing of its own, and bears nothing out.
+    The title of a section makes no statement, so it supports nothing.
 
     Args:
         selection: the injected nodes.
@@ -69,19 +69,19 @@ def support(selection: Selection, sentence: str) -> Citation | None:
     """
     quotes = _quotes(_offered(selection), "", sentence)
     found = [one for one in quotes if not _is_title(one.offered.document.document, one.quote.start, one.quote.end)]
-    best = max(found, key=lambda one: (_borne(one.text, sentence), one.quote.overlap), default=None)
-    return _citation(best) if best is not None and bears_out(best.text, sentence) else None
+    best = max(found, key=lambda one: (_supported_share(one.text, sentence), one.quote.overlap), default=None)
+    return _citation(best) if best is not None and supports(best.text, sentence) else None
 
 
-def bears_out(passage: str, sentence: str) -> bool:
-    """Whether a passage holds enough of a sentence's content words to be named as its source."""
-    return _borne(passage, sentence) >= _SUPPORTED
+def supports(passage: str, sentence: str) -> bool:
+    """Whether a passage contains enough of a sentence's content words to be cited as its source."""
+    return _supported_share(passage, sentence) >= _SUPPORTED
 
 
-def _borne(passage: str, sentence: str) -> float:
-    """Share of a sentence's content words that a passage holds, numbers counted twice; 0 without any.
+def _supported_share(passage: str, sentence: str) -> float:
+    """Share of a sentence's content words that a passage contains, with numbers counted twice; 0 without any.
 
-    A number alone bears out no sentence that has words, and the number of a heading or list item is none of its words.
+    A number alone does not support a sentence that has words, and the number of a heading or list item does not count.
     """
     wanted = {word: 2 if any(map(str.isdigit, word)) else 1 for word in terms(sentence)}
     held = wanted.keys() & set(terms(without_label(passage))) if wanted else set()
@@ -90,24 +90,24 @@ def _borne(passage: str, sentence: str) -> float:
     return sum(wanted[word] for word in held) / sum(wanted.values())
 
 
-def _bearing(every: Iterator[_Found], question: str, answer: str, limit: int) -> Iterator[_Found]:
-    """The first passage, and those of the others that bear the answer."""
+def _supporting(every: Iterator[_Found], question: str, answer: str, limit: int) -> Iterator[_Found]:
+    """The first passage, and those of the others that support the answer."""
     first = next(every, None)
     if first is None:
         return
     yield first
     least = _HOLDING * first.offered.score
-    # a budget of thousands of rows holds hundreds of leaves, and few of them are near
+    # a budget of thousands of rows means hundreds of leaves, and few of them are relevant
     near = takewhile(lambda found: found.offered.score >= least, islice(every, max(_LOOK, limit) - 1))
-    yield from filter(_Bearing(first, question, answer), near)
+    yield from filter(_SupportsAnswer(first, question, answer), near)
 
 
-class _Bearing:
-    """Tells of a passage behind the first one whether it bears the answer.
+class _SupportsAnswer:
+    """Decides for a passage after the first one whether it supports the answer.
 
-    It holds the answer and is not far less relevant than the first; or it is nearly as relevant, and shares a content
-    word with question or answer. Where the first is a row of a table that holds the answer, rows that do not are of
-    other things, however relevant they seem: rows of one table are all alike.
+    It does if it contains the answer and is not much less relevant than the first passage, or if it is nearly as
+    relevant and shares a content word with question or answer. If the first passage is a table row that contains the
+    answer, rows that do not are about other things, however relevant they seem: all rows of a table are similar.
     """
 
     def __init__(self, first: _Found, question: str, answer: str) -> None:
@@ -123,17 +123,17 @@ class _Bearing:
             return share >= _HOLDING
         if self._row and TABLE_BAR in text:
             return False
-        if not self._settled and bears_out(text, self._answer):
+        if not self._settled and supports(text, self._answer):
             return share >= _HOLDING
         return share >= (_AS_NEAR if self._settled else _NEAR) and not self._words.isdisjoint(terms(text))
 
 
 _JUDGEMENTS = frozenset(("yes", "no", "true", "false", "ja", "nein", "oui", "non", "si", "s\u00ed"))
-"""Answers that no sentence holds: that one has the word says nothing."""
+"""Answers that sentences do not contain: a sentence that happens to contain the word says nothing."""
 
 
-class _Apropos:
-    """Tells of quotes, best first, whether each has to do with a question that has no answer yet."""
+class _ConcernsQuestion:
+    """Decides for quotes, best first, whether each is relevant to a question that has no answer yet."""
 
     def __init__(self, question: str) -> None:
         self._words = set(terms(question))
@@ -154,7 +154,7 @@ def _offered(selection: Selection) -> list[InjectedLeaf]:
 
 @dataclass(frozen=True)
 class _Found:
-    """A leaf and its quote, whose places count in the document's text."""
+    """A leaf and its quote; positions are offsets into the document's text."""
 
     offered: InjectedLeaf
     quote: Quote
@@ -166,7 +166,7 @@ class _Found:
 
 
 def _quotes(offered: Iterable[InjectedLeaf], question: str, answer: str) -> Iterator[_Found]:
-    """A quote of each leaf that has any text, each quote once."""
+    """One quote of each leaf that has any text, without duplicates."""
     seen = set()
     for one in offered:
         document, leaf = one.document.document, one.leaf
@@ -175,7 +175,7 @@ def _quotes(offered: Iterable[InjectedLeaf], question: str, answer: str) -> Iter
         spans = _spans(document, leaf.char_start, leaf.char_end)
         quote = best_quote(document.text, question, answer, spans=spans)
         if not quote.answers and _is_title(document, quote.start, quote.end):
-            # a title shares words with the question, and says nothing of its own
+            # a title shares words with the question, but makes no statement
             below = [span for span in spans if not _is_title(document, *span)]
             quote = best_quote(document.text, question, answer, spans=below) if below else quote
         place = (one.document.key, quote.start, quote.end)
@@ -192,7 +192,7 @@ def _is_title(document: Document, start: int, end: int) -> bool:
 
 
 def _spans(document: Document, start: int, end: int) -> list[tuple[int, int]]:
-    """The sentences and lines that share a character with ``[start, end)``; a page break ends all that do not go on."""
+    """The sentences and lines that overlap ``[start, end)``; a page break ends those that do not continue after it."""
     spans: list[tuple[int, int]] = []
     first, last = (bisect.bisect_right(document.page_starts, place) - 1 for place in (start, end - 1))
     for index in range(max(0, first - 1), min(len(document.pages), last + 2)):

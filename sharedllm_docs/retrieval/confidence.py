@@ -1,9 +1,10 @@
-"""How sure it is that the documents answer a question: signs, weighed by logistic regression, and one threshold.
+"""Confidence that the documents answer a question: signs, weighed by logistic regression, and one threshold.
 
 One of the signs may come from the model itself: a linear probe on its hidden states at the question's last token.
 
-The weights are fitted by ``sharedllm-docs fit-confidence`` and lie beside this module as JSON, one file a model, with
-what they were fitted on. A model without a file of its own has the generic one. Pure: no torch, no models.
+The weights are fitted by ``sharedllm-docs fit-confidence`` and stored in ``calibrated/`` as JSON, one file per model,
+with a record of the data they were fitted on. A model without a file of its own uses the generic one. Pure: no torch,
+no models.
 """
 
 from __future__ import annotations
@@ -179,7 +180,7 @@ class Confidence:
 
 
 _KNOWN = {"before": BEFORE, "after": (*BEFORE, *AFTER, NOT_SAID_SIGN, GAIN, MATCH, PROBE)}
-"""The signs that each part may weigh; a sign that is never there would count as usual, and weigh nothing."""
+"""The signs that each part may weigh; one that is never computed would count as average, and have no effect."""
 
 
 def _logistic(values: Any, part: str, known: Sequence[str]) -> Logistic:
@@ -200,7 +201,7 @@ def _logistic(values: Any, part: str, known: Sequence[str]) -> Logistic:
 
 
 def _object(values: Any, what: str, fields: Sequence[str] = ()) -> dict[str, Any]:
-    """A JSON object with these fields. Raises ValueError, which names what is wrong, as do the next ones."""
+    """A JSON object with these fields. Raises ValueError that names what is wrong, as do the next functions."""
     if not isinstance(values, dict):
         raise ValueError(f"{what} is {_shown(values)}, not an object")
     for name in fields:

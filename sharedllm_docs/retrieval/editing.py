@@ -1,4 +1,4 @@
-"""What is done to an answer between the model and the reader, piece by piece as it is written."""
+"""Edits an answer between the model and the user, piece by piece while it is generated."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ T = TypeVar("T")
 
 
 class Editor:
-    """Takes an answer piece by piece and gives it back as it is shown; what it gave back does not change any more.
+    """Takes an answer piece by piece and returns what is to be shown; what it has returned never changes afterwards.
 
-    This one changes nothing.
+    This class changes nothing.
 
     Attributes:
         text: the answer so far.
-        citations: the passages that marks in ``text`` name.
+        citations: the passages that the marks in ``text`` refer to.
         marks: (start, end, n) of each mark in ``text``, which stands for ``citations[n - 1]``.
     """
 

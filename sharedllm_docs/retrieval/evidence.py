@@ -1,8 +1,8 @@
 """Evidence: text of the best injected leaves, quoted in the prompt.
 
-Leaves are cut at fixed numbers of tokens. Where a leaf cuts the sentence that holds the question's words, the quoted
-span is moved so that the sentence is whole. Rows of tables are found one by one: a leaf holds several, of which a
-question wants one, and all of them share the words of its heads.
+Leaves end after a fixed number of tokens. If a leaf cuts the sentence that contains the question's words, the quoted
+span is moved so that the sentence is complete. Table rows are found one by one: a leaf contains several, of which a
+question needs one, and all of them share the words of the headers.
 """
 
 from __future__ import annotations
@@ -44,8 +44,8 @@ class Quoted:
 def quoted(selection: Selection, question: str, tokens: int) -> list[Quoted]:
     """Spans of the selected nodes to quote, best first, up to ``tokens`` tokens in all.
 
-    The row of a table that holds most of the question's words comes first, if any does. The span of the best node is
-    moved to whole sentences, by at most half its length; no token is quoted twice.
+    The table row that contains most of the question's words comes first, if there is one. The span of the best node is
+    moved to complete sentences, by at most half its length; no token is quoted twice.
     """
     if tokens < 1:
         return []
@@ -69,10 +69,10 @@ def quoted(selection: Selection, question: str, tokens: int) -> list[Quoted]:
 
 
 def quoted_row(selection: Selection, question: str, tokens: int) -> list[Quoted]:
-    """The row of a table that answers best to the question's words, if any does, at most so many tokens of it.
+    """The table row that fits the question's words best, if any does; at most so many tokens of it.
 
-    Figures of a table are all alike to a reader of keys and values; beside the row's text it finds the right one
-    (docs/log.md, questions about cells).
+    To a model that reads keys and values, the numbers of a table look alike; with the text of the row it finds the
+    right one (docs/log.md, questions about cells).
     """
     row = _best_row(selection, frozenset(terms(question)), tokens)
     return [row] if row is not None else []
@@ -87,13 +87,13 @@ def evidence_text(selection: Selection, quotes: Sequence[Quoted]) -> str:
 
 
 _HELD = 0.5
-"""Share of the question's words, by their rarity, that a row must hold to be quoted by itself."""
+"""Share of the question's words, weighted by rarity, that a row must contain to be quoted by itself."""
 
 
 def _best_row(selection: Selection, wanted: frozenset[str], tokens: int) -> Quoted | None:
-    """The row of a table in the selected nodes that answers best to the question's words, one of them in its label.
+    """The table row in the selected nodes that fits the question's words best, with at least one of them in its label.
 
-    Words count by their rarity among the lines of the nodes: the heads of a table stand in every row.
+    Words are weighted by their rarity among the lines of the nodes, because the headers of a table are in every row.
     """
     lines = [(node, start, end) for node in selection.nodes for start, end in _lines_of(selection, node)]
     held = [wanted & set(terms(_titled(selection, node, start, end))) for node, start, end in lines]
@@ -112,7 +112,7 @@ def _best_row(selection: Selection, wanted: frozenset[str], tokens: int) -> Quot
 
 
 def _lines_of(selection: Selection, node: SelectedNode) -> Iterator[tuple[int, int]]:
-    """Spans of the whole lines that a node holds or cuts."""
+    """Spans of the complete lines that overlap a node."""
     document = selection.documents[node.document]
     start, end = document.chars(node.chunk, node.node)
     text = document.document.text
@@ -126,7 +126,7 @@ def _lines_of(selection: Selection, node: SelectedNode) -> Iterator[tuple[int, i
 
 
 def _titled(selection: Selection, node: SelectedNode, start: int, end: int) -> str:
-    """A line behind the title of its table."""
+    """A line after the title of its table."""
     document = selection.documents[node.document].document
     return f"{document.table_title(start)}\n{document.text[start:end]}"
 

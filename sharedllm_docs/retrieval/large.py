@@ -1,7 +1,7 @@
-"""Search over more documents than are held in memory: all leaves are scored, and few documents are made ready.
+"""Search over more documents than fit in memory: all leaves are scored, and only a few documents are loaded.
 
-What is chosen for a question lies in the documents of its best leaves. They alone are made ready, and branch selection
-goes on among them as among all; the scores that the decision weighs are those of all leaves.
+The nodes for a question come from the documents with its best leaves. Only these are loaded, and branch selection works
+among them as it would among all; the decision about declining still uses the scores of all leaves.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sharedllm_docs.config import Profile
-from sharedllm_docs.retrieval.candidates import LeafScores
+from sharedllm_docs.retrieval.candidates import Embed, LeafScores
 from sharedllm_docs.retrieval.prepared import PreparedDocument
 from sharedllm_docs.retrieval.query import Query
 from sharedllm_docs.retrieval.searcher import Searcher, Selection
@@ -30,14 +30,20 @@ class LargeSearcher(Searcher):
     Args:
         count: number of documents.
         index: of all their leaves.
-        prepare: makes the document at a place ready.
+        prepare: loads the document at a place.
         profile: the index's profile, resolved.
+        embed: makes vectors of passages where a document has none yet.
     """
 
     def __init__(
-        self, count: int, index: SegmentedIndex, prepare: Callable[[int], PreparedDocument], profile: Profile
+        self,
+        count: int,
+        index: SegmentedIndex,
+        prepare: Callable[[int], PreparedDocument],
+        profile: Profile,
+        embed: Embed | None = None,
     ) -> None:
-        super().__init__((), profile, _Known(NOTHING))
+        super().__init__((), profile, _Known(NOTHING), embed)
         self._count, self._index, self.prepare = count, index, prepare
 
     def scores(self, question: str, vector: NDArray[np.float32]) -> LeafScores:
@@ -84,8 +90,9 @@ class LargeSearcher(Searcher):
         return self.near(query.question, vector, self.reach(query)).select(query, vector, budget, hidden)
 
     def spread(self, query: Query, budget: int) -> Selection:
-        """See ``Searcher.spread``; every document is made ready."""
-        return Searcher([self.prepare(place) for place in range(self._count)], self.profile).spread(query, budget)
+        """See ``Searcher.spread``; every document is loaded."""
+        documents = [self.prepare(place) for place in range(self._count)]
+        return Searcher(documents, self.profile, _Known(NOTHING), self.embed).spread(query, budget)
 
 
 class _Known:
@@ -95,7 +102,7 @@ class _Known:
         self._scores = scores
 
     def search(self, question: str, vector: NDArray[np.float32]) -> LeafScores:
-        """Those scores, of the one question that this is for."""
+        """The known scores of the one question that this object is for."""
         return self._scores
 
 

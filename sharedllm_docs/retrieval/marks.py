@@ -1,11 +1,11 @@
-"""Marks in an answer of several sentences: behind each sentence the number of the passage that it stands on."""
+"""Marks in an answer of several sentences: after each sentence, the number of the passage that supports it."""
 
 from __future__ import annotations
 
 import re
 
 from sharedllm_docs.documents.sentences import item_spans, without_label
-from sharedllm_docs.retrieval.cite import bears_out, support
+from sharedllm_docs.retrieval.cite import support, supports
 from sharedllm_docs.retrieval.editing import Editor
 from sharedllm_docs.retrieval.searcher import Selection
 
@@ -97,4 +97,4 @@ class Marker(Editor):
         if len(places) < self._limit:
             self.citations.append(passage)
             return len(self.citations)
-        return next((n for n, one in enumerate(self.citations, start=1) if bears_out(one.quote, sentence)), 0)
+        return next((n for n, one in enumerate(self.citations, start=1) if supports(one.quote, sentence)), 0)

@@ -1,4 +1,4 @@
-"""Which of several documents an answer stands on, and which others fit the question as well."""
+"""Which of several documents an answer is based on, and which others fit the question as well."""
 
 from __future__ import annotations
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -16,6 +16,7 @@ from sharedllm_docs.documents.chunks import Chunk
 from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.tokens import DocumentTokens
 from sharedllm_docs.documents.tree import ContextTree, Node, RowLayout
+from sharedllm_docs.retrieval.candidates import Embed, passage
 
 EMBEDDINGS = "leaf_embeddings"
 NODE_VECTORS = "node_vectors"
@@ -30,7 +31,7 @@ class Leaf:
         index: index of the leaf in the chunk's tree.
         char_start: first character in the document's canonical text.
         char_end: one past its last character.
-        title: titles of the section and of the table that hold the middle of the leaf, a line each, or "".
+        title: titles of the section and of the table that contain the middle of the leaf, one per line, or "".
     """
 
     chunk: int
@@ -41,12 +42,12 @@ class Leaf:
 
 
 class Tree:
-    """One chunk's tree with its row layout, kept since building them costs more than using them.
+    """One chunk's tree with its row layout; kept because building them takes longer than using them.
 
     Attributes:
         chunk: its place in the document.
-        layout: its rows; which of them a node keeps may not be known yet (``ContextTree.ranks``).
-        ranked_by: digest of the shard that the ranks come from, or "".
+        layout: its rows; which of them represent a node may not be known yet (``ContextTree.ranks``).
+        ranked_by: digest of the shard from which the ranks were read, or "".
     """
 
     def __init__(self, profile: Profile, chunk: Chunk) -> None:
@@ -59,7 +60,7 @@ class Tree:
         return self.layout.tree
 
     def learn(self, ranks: tuple[int, ...], shard: str) -> None:
-        """Take over the ranks of the chunk's tokens, which stand in the shard of this digest."""
+        """Take over the ranks of the chunk's tokens, read from the shard of this digest."""
         self.layout = RowLayout(replace(self.tree, ranks=ranks))
         self.ranked_by = shard
 
@@ -67,14 +68,18 @@ class Tree:
 class PreparedDocument:
     """A document with its leaves, trees and vectors.
 
+    Attributes:
+        vectors_digest: of the file that the vectors were read from, or "".
+
     Args:
         key: the document's key in the store.
         document: as read.
         tokens: the document's tokens.
         chunks: the chunks of these tokens.
         profile: resolved.
-        vectors: ``leaf_embeddings`` [leaves, E] and ``node_vectors`` [nodes of all chunks, H], as stored.
-        load_places: gives the places of the text on the pages when they are first needed.
+        vectors: ``leaf_embeddings`` [leaves, E] and ``node_vectors`` [nodes of all chunks, H], as stored;
+            see ``missing``.
+        load_places: loads the places of the text on the pages when they are first needed.
     """
 
     def __init__(
@@ -93,17 +98,18 @@ class PreparedDocument:
         self.profile = profile
         self.trees = tuple(Tree(profile, chunk) for chunk in chunks)
         self.vectors = vectors or {}
+        self.vectors_digest = ""
         self._load_places = load_places
 
     @cached_property
     def places(self) -> Places | None:
-        """Where the text stands on the pages; None where that is not known."""
+        """Where the text is printed on the pages; None if that is not known."""
         if self._load_places is None or self.document.places is not None:
             return self.document.places
         return self._load_places()
 
     def boxes(self, start: int, end: int) -> tuple[Box, ...]:
-        """The rectangles of characters of the canonical text, one a line; none where they are not known."""
+        """The rectangles of characters of the canonical text, one per line; empty if they are not known."""
         return () if self.places is None else self.places.boxes(start, end)
 
     @cached_property
@@ -117,7 +123,7 @@ class PreparedDocument:
         return tuple(found)
 
     def _title(self, start: int, end: int) -> str:
-        """Titles of the section and of the table that hold the middle of a span."""
+        """Titles of the section and of the table that contain the middle of a span."""
         middle = (start + end) // 2
         section, table = self.document.section_at(middle), self.document.table_title(middle)
         return "\n".join(dict.fromkeys(filter(None, (section.title if section else "", table))))
@@ -156,6 +162,23 @@ class PreparedDocument:
         else:
             start, end = self.chars(chunk, node)
         return self.document.page_at(start).number, self.document.page_at(max(start, end - 1)).number
+
+    @property
+    def missing(self) -> NDArray[np.intp]:
+        """Numbers of the leaves whose vectors are not made yet: zeros stand for them, which no unit vector is."""
+        return np.flatnonzero(~self.vectors[EMBEDDINGS].any(axis=1))
+
+    def passages(self, leaves: Sequence[int]) -> list[str]:
+        """The texts that are embedded for these leaves."""
+        return [passage(self.leaf_texts[number], self.leaves[number].title) for number in leaves]
+
+    def embed_missing(self, embed: Embed) -> None:
+        """Make the vectors that are missing, and keep them with this object."""
+        missing = self.missing
+        if len(missing):
+            made = self.vectors[EMBEDDINGS].copy()
+            made[missing] = embed(self.passages(missing.tolist()))
+            self.vectors = {**self.vectors, EMBEDDINGS: made}
 
     def node_vector(self, chunk: int, node: Node) -> NDArray[np.float32]:
         """The node's vector [H] for the ``hidden-state`` selector."""

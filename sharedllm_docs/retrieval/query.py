@@ -1,4 +1,4 @@
-"""A question with everything that was asked for along with it."""
+"""A question together with all of its settings."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FULL_BUDGET = 3
 
 
 class ScopeOptions(RetrievalOptions, total=False):
-    """Keywords that say what is searched, and how.
+    """Keywords that choose what is searched, and how.
 
     Attributes:
         documents: names or keys; None searches all.
@@ -46,8 +46,8 @@ class AskOptions(ScopeOptions, GenerationOptions, total=False):
 
     Attributes:
         style: ``short`` (a phrase from the text), ``sentence``, or ``full`` (several sentences, each marked with the
-            number of the citation it stands on). None for ``short``, unless there are instructions.
-        instructions: what else the model is to heed in its answer, in words.
+            number of the citation that supports it). None for ``short``, unless there are instructions.
+        instructions: further instructions for the model's answer, in words.
     """
 
     style: AnswerStyle | None
@@ -66,7 +66,7 @@ class SummaryOptions(GenerationOptions, total=False):
 
 
 DOCUMENT_OPTIONS = frozenset(AskOptions.__annotations__) - frozenset(GenerationOptions.__annotations__)
-"""Keywords that have a meaning only where documents are searched."""
+"""Keywords that have a meaning only if documents are searched."""
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Query:
 
     Raises:
         EmptyQuestionError: the question has no words.
-        QuestionError: it holds something that is not a valid character.
+        QuestionError: it contains something that is not a valid character.
         ConfigError: ``documents`` is a string instead of a list of strings, or an unknown style.
     """
 
@@ -109,7 +109,7 @@ class Query:
         if not self.question.strip():
             raise EmptyQuestionError(f"The question {self.question!r} is empty.", remedy="Ask something.")
         check_text(self.question, "question")
-        if isinstance(self.documents, str):  # it would be read letter by letter
+        if isinstance(self.documents, str):  # a string would be taken as a list of letters
             raise ConfigError(f"documents={self.documents!r} is one string.", remedy=f"Give [{self.documents!r}].")
         if self.documents is not None and not all(isinstance(one, str) for one in self.documents):
             raise ConfigError(f"documents={self.documents!r} holds no names.", remedy="Give names or keys as strings.")
@@ -170,7 +170,7 @@ class Query:
 
 
 def _full_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings of the style ``full`` for the configs that are not given whole."""
+    """Settings of the style ``full`` for the configs that are not given as objects."""
     whole = {name: "generation" if name == "max_new_tokens" else "retrieval" for name in FULL}
     return {name: value for name, value in FULL.items() if options.get(whole[name]) is None}
 
@@ -196,7 +196,7 @@ def fits(metadata: Mapping[str, str], where: Where) -> bool:
             collection of strings.
     """
     if callable(where):
-        return bool(where(dict(metadata)))  # a copy: what the function does to it changes no document
+        return bool(where(dict(metadata)))  # a copy, so that the function cannot change a document
     if not isinstance(where, Mapping):
         raise ConfigError(
             f"where={where!r} is neither a mapping nor a function.", remedy="Give a dictionary, as in {'year': '2024'}."
@@ -241,7 +241,7 @@ def ask_options(given: Mapping[str, Any], *, where: Callable[[Any], Where | None
 
 
 def with_defaults(own: Mapping[str, Any], call: Mapping[str, Any]) -> dict[str, Any]:
-    """Keywords of one call over those of the object that is called; a keyword or a whole config of the call wins.
+    """Keywords of one call, added to those of the object that is called; a keyword or a config object of the call wins.
 
     Raises:
         ConfigError: a value is invalid.

@@ -16,7 +16,7 @@ from sharedllm_docs.documents.sentences import cut_by
 from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.documents.tree import ContextTree, Node, RowPlace
 from sharedllm_docs.errors import ConfigError
-from sharedllm_docs.retrieval.candidates import LeafIndex, LeafScores
+from sharedllm_docs.retrieval.candidates import Embed, LeafIndex, LeafScores
 from sharedllm_docs.retrieval.prepared import EMBEDDINGS, Leaf, PreparedDocument
 from sharedllm_docs.retrieval.query import Query
 from sharedllm_docs.retrieval.selection import (
@@ -32,7 +32,7 @@ from sharedllm_docs.retrieval.spending import Section, spend
 from sharedllm_docs.retrieval.spread import centrality, section_span, spread_leaves, unknown_section
 
 UNBOUNDED = 8
-"""Where the choice among many documents is not bounded by ``candidates``, it is by so many times as many chunks."""
+"""Where ``candidates`` does not limit the choice among many documents, the limit is this many times as many chunks."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class InjectedLeaf:
     score: float
 
     def text(self, around: int = 0) -> str:
-        """Its text behind the title of its section, with so many characters more on either side."""
+        """Its text after the title of its section, with this many more characters on either side."""
         start, end = max(0, self.leaf.char_start - around), self.leaf.char_end + around
         return f"{self.leaf.title}\n{self.document.document.text[start:end]}"
 
@@ -66,10 +66,10 @@ class Selection:
         nodes: the chosen nodes, in document order.
         candidates: all chunks with their scores.
         relevance: relevance of the best leaf, 0 to 1.
-        scores: of all leaves, document after document; None where no question was searched for.
-        grains: among which the budget was to be spent; None for the profile's own.
-        searched: number of documents that were searched, where ``documents`` are only those nearest to the question; 0
-            where they are all.
+        scores: of all leaves, document after document; None if there was no question (a summary).
+        grains: among which the budget was divided; None for the profile's own.
+        searched: number of documents that were searched, if ``documents`` are only those nearest to the question; 0 if
+            they are all.
     """
 
     documents: tuple[PreparedDocument, ...]
@@ -93,11 +93,11 @@ class Selection:
         return dict(sorted(rows.items()))
 
     def of_document(self, key: str, others: Sequence[PreparedDocument] = ()) -> Selection:
-        """What was chosen of one document, as if it were the only one; ``relevance`` stays that of all.
+        """The part of the selection that belongs to one document; ``relevance`` stays that of all documents.
 
         Args:
             key: of the document.
-            others: documents that were searched as well, but of which nothing was chosen.
+            others: further documents that were searched, but from which nothing was selected.
 
         Raises:
             ConfigError: the document was not searched.
@@ -166,35 +166,42 @@ class Searches(Protocol):
 
 
 class Searcher:
-    """Search over a fixed choice of documents; keeps what questions share (BM25, stacked vectors).
+    """Search over a fixed set of documents; keeps what all questions share (BM25, stacked vectors).
 
     Args:
         documents: the documents to search.
         profile: the index's profile, resolved.
         leaf_index: index of these documents' leaves, if another searcher has made it already.
+        embed: makes vectors of passages where a document has none yet; None where all have theirs.
     """
 
     def __init__(
-        self, documents: Sequence[PreparedDocument], profile: Profile, leaf_index: Searches | None = None
+        self,
+        documents: Sequence[PreparedDocument],
+        profile: Profile,
+        leaf_index: Searches | None = None,
+        embed: Embed | None = None,
     ) -> None:
         self.documents = tuple(documents)
         self.profile = profile
-        self.leaf_index: Searches = leaf_index or _leaf_index(self.documents)
+        self.embed = embed
+        self.leaf_index: Searches = leaf_index or _leaf_index(self.documents, embed)
 
     def near(self, question: str, vector: NDArray[np.float32], chunks: int) -> Searcher:
-        """The search among the documents that can matter to a question: here all of them.
+        """The search among the documents that can be relevant to a question: here all of them.
 
         Args:
             question: in words.
             vector: [E] embedding of the question.
-            chunks: number of the best chunks whose documents must be there.
+            chunks: number of the best chunks whose documents must be included.
         """
         return self
 
     def reach(self, query: Query) -> int:
-        """Number of the best chunks that the nodes for a question are chosen from, as far as it is bounded.
+        """Maximum number of the best chunks from which the nodes for a question are chosen.
 
-        By grain, and by the paper's branches, what is left of the budget goes to ever more chunks.
+        If the budget is divided by grain, or by the paper's branches, the rest of the budget goes to more and more
+        chunks.
         """
         bounded = query.retrieval.grains is None and not any(self.profile.grains[:-1])
         return query.retrieval.candidates * (1 if bounded else UNBOUNDED)
@@ -249,9 +256,10 @@ class Searcher:
     def spread(self, query: Query, budget: int) -> Selection:
         """Choose leaves spread over the documents, or over one section of each, for a summary.
 
-        The text is cut into as many parts as leaves fit the budget; of each part the leaf is taken whose vector is
-        nearest to the mean of its part and of the whole, and of the first part the first, which holds title and
-        abstract. With ``grains`` all leaves have the same grain: the finest at which everything fits, else the
+        The text is divided into as many parts as leaves fit the budget. From each part, the leaf is taken whose vector
+        is nearest to the mean of its part and of the whole; from the first part the first leaf, which contains title
+        and
+        abstract. With ``grains``, all leaves have the same grain: the finest at which everything fits, else the
         coarsest.
 
         Raises:
@@ -261,6 +269,9 @@ class Searcher:
         sections = [section_span(document.document, query.section) for document in self.documents]
         if not any(sections):
             raise unknown_section(query.section or "", [one.document for one in self.documents])
+        if self.embed is not None:
+            for document in self.documents:
+                document.embed_missing(self.embed)
         candidates, offered = [], []
         for number, (document, span) in enumerate(zip(self.documents, sections, strict=True)):
             central = centrality(document.vectors[EMBEDDINGS])
@@ -299,10 +310,10 @@ class Searcher:
         return found
 
 
-def _leaf_index(documents: Sequence[PreparedDocument]) -> LeafIndex:
+def _leaf_index(documents: Sequence[PreparedDocument], embed: Embed | None) -> LeafIndex:
     texts = [text for document in documents for text in document.leaf_texts]
     titles = [leaf.title for document in documents for leaf in document.leaves]
-    return LeafIndex(texts, titles, np.concatenate([document.vectors[EMBEDDINGS] for document in documents]))
+    return LeafIndex(texts, titles, np.concatenate([document.vectors[EMBEDDINGS] for document in documents]), embed)
 
 
 def _leans_back(document: PreparedDocument, first: int, wanted: frozenset[str]) -> LeansBack:

@@ -12,7 +12,7 @@ import hashlib
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -174,69 +174,148 @@ def build(documents: Sequence[Leaves], known: dict[str, int] | None = None) -> S
 
 
 def merge(parts: Sequence[tuple[Segment, Sequence[bool]]]) -> Segment:
-    """One segment of the documents of several.
+    """One segment of the documents of several, in memory; see ``merged``."""
+    documents, arrays = merged(parts)
+    return Segment.from_arrays(documents, {name: _whole(array) for name, array in arrays.items()})
+
+
+def _whole(array: NDArray[Any] | InPieces) -> NDArray[Any]:
+    if not isinstance(array, InPieces):
+        return array
+    return np.concatenate([np.empty((0, *array.shape[1:]), array.dtype), *array.pieces()])
+
+
+PIECE = 1 << 24
+"""Bytes, about, of a piece of a merged array: what merging needs in memory beside what it merges."""
+
+
+@dataclass(frozen=True)
+class InPieces:
+    """An array that is never there as a whole: one segment of many documents is larger than memory may be.
+
+    Attributes:
+        dtype: of the array.
+        shape: of the array.
+        pieces: makes its rows, piece after piece; may be called again.
+    """
+
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    pieces: Callable[[], Iterator[NDArray[Any]]]
+
+
+def merged(
+    parts: Sequence[tuple[Segment, Sequence[bool]]],
+) -> tuple[tuple[str, ...], dict[str, NDArray[Any] | InPieces]]:
+    """One segment of the documents of several: their names, and the arrays of ``Segment.to_arrays``.
+
+    The largest arrays (vectors, leaves and counts) come in pieces, so merging takes little memory whatever the size.
 
     Args:
         parts: segments, each with which of its documents are kept.
     """
-    moved = [_kept(segment, np.asarray(kept, dtype=np.bool_)) for segment, kept in parts]
-    offsets = np.cumsum([0, *(len(leaves) for leaves, *_rest in moved)])
-    words = np.unique(np.concatenate([segment.words for segment, _kept_ones in parts]))
-    places = [np.searchsorted(words, segment.words) for segment, _kept_ones in parts]
-    sizes = np.zeros((len(parts), len(words)), dtype=np.int64)
-    for row, place, (_leaves, _map, per_word, _take) in zip(sizes, places, moved, strict=True):
-        row[place] = per_word
-    starts = _edges(sizes.sum(axis=0))
-    leaves, counts = np.empty(starts[-1], dtype=np.int32), np.empty(starts[-1], dtype=np.int16)
-    before = starts[:-1].astype(np.int64)
-    for number, (segment, _kept_ones) in enumerate(parts):
-        _own, numbers, per_word, take = moved[number]
-        target = _spread(before[places[number]], per_word)
-        leaves[target] = numbers[segment.leaves[take]] + offsets[number]
-        counts[target] = segment.counts[take]
-        before = before + sizes[number]
-    used = np.diff(starts) > 0
-    own = [(segment, found[0]) for (segment, _kept_ones), found in zip(parts, moved, strict=True)]
-    pieces = [(segment, np.asarray(kept, dtype=np.bool_)) for segment, kept in parts]
-    return Segment(
-        documents=tuple(
-            name
-            for segment, kept in pieces
-            for name, keep in zip(segment.documents, kept.tolist(), strict=True)
-            if keep
-        ),
-        first=_edges(np.concatenate([np.diff(segment.first)[kept] for segment, kept in pieces])),
-        vectors=_taken([(segment.vectors, found) for segment, found in own]),
-        lengths=np.concatenate([segment.lengths[found] for segment, found in own]),
-        names=np.concatenate([segment.names[found] for segment, found in own]),
-        words=words[used],
-        starts=np.concatenate([starts[:-1][used], starts[-1:]]),
-        leaves=leaves,
-        counts=counts,
+    kept = [np.asarray(keep, dtype=np.bool_) for _segment, keep in parts]
+    segments = [segment for segment, _keep in parts]
+    words = np.unique(np.concatenate([segment.words for segment in segments]))
+    moves, offset = list[_Move](), 0
+    for segment, keep in zip(segments, kept, strict=True):
+        moves.append(_Move.of(segment, keep, words, offset))
+        offset += len(moves[-1].rows)
+    sizes = np.zeros(len(words), dtype=np.int64)
+    for move in moves:
+        sizes[move.places] += move.entries()
+    starts, used = _edges(sizes), sizes > 0
+    documents = tuple(
+        name
+        for segment, keep in zip(segments, kept, strict=True)
+        for name, stays in zip(segment.documents, keep.tolist(), strict=True)
+        if stays
     )
+    names, words = (
+        np.ascontiguousarray(one).view(np.int32).reshape(-1, 2)
+        for one in (np.concatenate([move.segment.names[move.rows] for move in moves]), words[used])
+    )
+    width, total = segments[0].vectors.shape[1], int(starts[-1])
+    return documents, {
+        "first": _edges(np.concatenate([np.diff(one.first)[keep] for one, keep in zip(segments, kept, strict=True)])),
+        "vectors": InPieces(np.dtype(np.float32), (offset, width), partial(_vector_pieces, moves)),
+        "lengths": np.concatenate([move.segment.lengths[move.rows] for move in moves]),
+        "names": names,
+        "words": words,
+        "starts": np.concatenate([starts[:-1][used], starts[-1:]]),
+        "leaves": InPieces(np.dtype(np.int32), (total,), partial(_entry_pieces, moves, starts, 0)),
+        "counts": InPieces(np.dtype(np.int16), (total,), partial(_entry_pieces, moves, starts, 1)),
+    }
 
 
-def _taken(parts: Sequence[tuple[NDArray[np.float32], NDArray[Any]]]) -> NDArray[np.float32]:
-    """The chosen rows of several arrays, one after another: the largest arrays here are copied once."""
-    found = np.empty((sum(len(rows) for _array, rows in parts), parts[0][0].shape[1]), dtype=np.float32)
-    begin = 0
-    for array, rows in parts:
-        np.take(array, rows, axis=0, out=found[begin : begin + len(rows)], mode="clip")  # any other is buffered
-        begin += len(rows)
-    return found
+@dataclass(frozen=True)
+class _Move:
+    """How what is kept of a segment goes into a merged one.
+
+    Attributes:
+        segment: as it is.
+        rows: its leaves that are kept.
+        numbers: [L] the new number of each leaf; -1 for one that is not kept.
+        places: [T] the place of each of its words among those of all.
+    """
+
+    segment: Segment
+    rows: NDArray[Any]
+    numbers: NDArray[np.int32]
+    places: NDArray[Any]
+
+    @classmethod
+    def of(cls, segment: Segment, kept: NDArray[np.bool_], words: NDArray[np.uint64], offset: int) -> _Move:
+        stays = np.repeat(kept, np.diff(segment.first))
+        numbers = np.where(stays, np.cumsum(stays, dtype=np.int32) - 1 + offset, -1).astype(np.int32)
+        return cls(segment, np.flatnonzero(stays), numbers, np.searchsorted(words, segment.words))
+
+    def entries(self) -> NDArray[np.int64]:
+        """[T] number of entries of each of its words that are kept."""
+        sizes = np.diff(self.segment.starts).astype(np.int64)
+        if len(self.rows) == len(self.numbers):
+            return sizes
+        for begin, end in _ranges(self.segment.starts):
+            sizes[begin:end] = self.taken(begin, end)[1]
+        return sizes
+
+    def taken(self, begin: int, end: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Of a range of its words: which entries are kept, and how many of each word."""
+        edges = self.segment.starts[begin : end + 1]
+        take = np.flatnonzero(self.numbers[self.segment.leaves[edges[0] : edges[-1]]] >= 0) + int(edges[0])
+        return take, np.diff(np.searchsorted(take, edges)).astype(np.int64)
 
 
-_Moved = tuple[NDArray[Any], NDArray[Any], NDArray[Any], NDArray[Any]]
+def _vector_pieces(moves: Sequence[_Move]) -> Iterator[NDArray[np.float32]]:
+    for move in moves:
+        step = max(PIECE // (move.segment.vectors.itemsize * move.segment.vectors.shape[1]), 1)
+        for begin in range(0, len(move.rows), step):
+            yield move.segment.vectors[move.rows[begin : begin + step]]
 
 
-def _kept(segment: Segment, kept: NDArray[np.bool_]) -> _Moved:
-    """Of the kept documents: their leaves, each leaf's new number, entries a word, and which entries stay."""
-    stays = np.repeat(kept, np.diff(segment.first))
-    leaves = np.flatnonzero(stays)
-    numbers = np.cumsum(stays, dtype=np.int32) - 1
-    take = np.flatnonzero(stays[segment.leaves])
-    ends = np.searchsorted(take, segment.starts)
-    return leaves, numbers, np.diff(ends), take
+def _entry_pieces(moves: Sequence[_Move], starts: NDArray[np.int32], which: int) -> Iterator[NDArray[Any]]:
+    """Leaves (0) or counts (1) of range after range of the words of all."""
+    for begin, end in _ranges(starts):
+        before = starts[begin:end].astype(np.int64) - int(starts[begin])
+        found = np.empty(int(starts[end]) - int(starts[begin]), dtype=(np.int32, np.int16)[which])
+        for move in moves:
+            first, last = np.searchsorted(move.places, [begin, end]).tolist()
+            take, per_word = move.taken(first, last)
+            inside = move.places[first:last] - begin
+            target = _spread(before[inside], per_word)
+            found[target] = move.segment.counts[take] if which else move.numbers[move.segment.leaves[take]]
+            before[inside] += per_word
+        yield found
+
+
+def _ranges(starts: NDArray[np.int32]) -> Iterator[tuple[int, int]]:
+    """Ranges of words with entries of about a piece together; of a single word there may be more."""
+    most, begin, words = max(PIECE // 8, 1), 0, len(starts) - 1  # entries are moved by numbers of 64 bits
+    while begin < words:
+        end = int(np.searchsorted(starts, int(starts[begin]) + most, side="right")) - 1
+        end = min(max(end, begin + 1), words)
+        yield begin, end
+        begin = end
 
 
 def _spread(begins: NDArray[Any], sizes: NDArray[Any]) -> NDArray[np.int64]:

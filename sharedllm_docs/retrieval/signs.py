@@ -1,4 +1,4 @@
-"""Signs of whether the documents answer a question: numbers about question, injected text and answer.
+"""Signs: features of question, injected text and answer that show whether the documents answer the question.
 
 ``retrieval/confidence`` weighs them. Pure: no torch, no files, no models; likelihoods are given.
 """
@@ -17,20 +17,20 @@ from sharedllm_docs.documents.terms import terms
 from sharedllm_docs.retrieval.searcher import InjectedLeaf, Selection
 
 BEFORE = ("cover", "best_leaf", "strange", "nearest", "lead", "ahead")
-"""Signs that are there before the model is asked."""
+"""Signs that are known before the model is run."""
 AFTER = ("declined", "in_text", "verbatim", "beside", "likely", "least", "kind")
 """Signs that an answer adds, from its words and their likelihoods."""
 NOT_SAID_SIGN, GAIN, MATCH = "not_said", "gain", "match"
-"""Signs that cost something: a short pass through the model each, and one through the embedder."""
+"""Signs that need extra work: the first two a short pass through the model each, the third one through the embedder."""
 PROBE = "probe"
-"""What a linear probe reads in the model's hidden states: free, but for one model only."""
+"""The output of a linear probe of the model's hidden states: free, but only valid for one model."""
 _WORD = re.compile(r"\w+")
 _CALLED = re.compile(r"[^\s,;:?!()\[\]{}\"'\u2018-\u201f\u00ab\u00bb]+")
 _NAME = re.compile(r"\d|[a-z][A-Z]|\w[._]\w|[A-Z]{2}")
 _OPENING = ".?!:"
 _INITIALS = re.compile(r"[A-Z]{3,6}")
 _BETWEEN = r"[\s-]+(?:(?:of|for|and|the|in|on|to)\s+)*"
-"""What stands between words that are abbreviated by their initials."""
+"""What may be between words that are abbreviated by their initials."""
 _COUNTED = re.compile(
     r"\bhow (many|much|long|often|old|far|high|large|big|deep|heavy|wide|tall|fast|loud|warm)\b"
     r"|\b(what|which)( is| was| are| were)?( the)? (number|amount|share|percentage|percent|year|date|rate|price|age)\b"
@@ -53,9 +53,9 @@ _YEAR = re.compile(r"\b(?:19|20)\d\d\b")
 _ASKS_A_YEAR = re.compile(r"\b(?:which|what) year\b", re.IGNORECASE)
 _COULD_BE_A_YEAR = re.compile(r"\b[12]\d{3}\b|\b\d0s\b|['\u2019]\d\d\b")
 _CELLS = " | "
-"""What stands between the cells of a table row in the text of a document."""
+"""The separator of the cells of a table row in the text of a document."""
 _SMALL = 10
-"""Numbers up to this one may have been counted, and need not stand in the text."""
+"""Numbers up to this one may be the result of counting, and need not occur in the text."""
 _TEENS = ["eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _ONES = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
@@ -65,9 +65,9 @@ _SPELLED = {str(number): word for number, word in enumerate(_TEENS, start=11)} |
     for one in range(10)
 }
 _MARGIN = 24
-"""Characters on either side of a leaf, whose borders may cut a number in two."""
+"""Characters on either side of a leaf that are included, because its borders may cut a number in two."""
 _UNLIKELY = -12.0
-"""Log-likelihoods below this say no more."""
+"""Log-likelihoods are cut off here: lower ones carry no further information."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +86,12 @@ class Likelihoods:
 
 
 def signs_before(question: str, selection: Selection, texts: Sequence[str]) -> dict[str, float]:
-    """Signs from question and selection alone.
+    """Signs of question and selection.
 
     Args:
         question: in words.
         selection: the injected nodes, with the scores of all leaves.
-        texts: the text of each injected leaf, its section's title before it.
+        texts: the text of each injected leaf, after the title of its section.
     """
     scores = selection.scores
     if scores is None or not texts:
@@ -104,7 +104,7 @@ def signs_before(question: str, selection: Selection, texts: Sequence[str]) -> d
     return {
         "cover": sum(weights[term] for term in weights.keys() & everywhere) / total,
         "best_leaf": max(shares),
-        "strange": _strange(question, scores.unknown, texts),
+        "strange": _share_of_unknown_names(question, scores.unknown, texts),
         "nearest": float(np.clip(scores.dense[int(scores.fused.argmax())], 0.0, 1.0)),
         "lead": _lead(scores.fused),
         "ahead": _lead(scores.lexical),
@@ -119,8 +119,8 @@ def signs_after(
     Args:
         question: in words.
         answer: what the model wrote.
-        declined: whether that says that the document does not say.
-        weights: how much each term of the question tells.
+        declined: whether this text says that the document does not say.
+        weights: how informative each term of the question is.
         texts: as in ``signs_before``.
         said: likelihoods of the answer.
     """
@@ -131,7 +131,7 @@ def signs_after(
     held = [set(terms(text)) for text in texts]
     everywhere = set[str]().union(*held)
     words = " ".join(_WORD.findall(fold_forms(answer).lower()))
-    holding = [one for one, text in zip(held, texts, strict=True) if _stands(words, text) or (own and set(own) <= one)]
+    holding = [one for one, text in zip(held, texts, strict=True) if _occurs(words, text) or (own and set(own) <= one)]
     total = sum(weights.values()) or 1.0
     shares = [sum(weights[term] for term in weights.keys() & one) / total for one in holding]
     logs = [max(_UNLIKELY, one) for one in said.answer] or [0.0]
@@ -139,18 +139,19 @@ def signs_after(
     return {
         "declined": 0.0,
         "in_text": sum(term in everywhere for term in own) / len(own) if own else 0.0,
-        "verbatim": float(any(_stands(words, text) for text in texts)),
+        "verbatim": float(any(_occurs(words, text) for text in texts)),
         "beside": max(shares, default=0.0),
         "likely": mean,
         "least": min(logs),
-        "kind": _of_its_kind(question, answer),
+        "kind": _has_the_asked_kind(question, answer),
         **({NOT_SAID_SIGN: max(_UNLIKELY, said.not_said) - mean} if said.not_said is not None else {}),
         **({GAIN: mean - max(_UNLIKELY, said.without)} if said.without is not None else {}),
     }
 
 
-def _of_its_kind(question: str, answer: str) -> float:
-    """Whether an English question for a number, or for yes or no, got one: 1 or 0; 0.5 for any other question."""
+def _has_the_asked_kind(question: str, answer: str) -> float:
+    """Whether an English question for a number, or for yes or no, got such an answer: 1 or 0; 0.5 for other
+    questions."""
     if _ASKS_YES_OR_NO.search(question):
         return float(bool(_YES_OR_NO.search(answer.strip())))
     if _COUNTED.search(question):
@@ -170,25 +171,26 @@ def late_match(question: NDArray[np.float32], passages: Sequence[NDArray[np.floa
 
 
 def best_texts(selection: Selection, count: int) -> list[str]:
-    """The texts of the injected leaves that the search found best, behind the titles of their sections."""
+    """The texts of the injected leaves with the best scores, each after the title of its section."""
     best = sorted(selection.leaves(), key=lambda leaf: -leaf.score)[:count]
     return [leaf.text() for leaf in best]
 
 
 def injected_texts(selection: Selection) -> list[str]:
-    """The text of each injected leaf, behind the title of its section; as the model reads it, in plain letters."""
+    """The text of each injected leaf, after the title of its section, in plain letters as the model reads it."""
     return [fold_forms(leaf.text()) for leaf in selection.leaves()]
 
 
-def stands_in(question: str, answer: str, selection: Selection) -> bool:
-    """Whether an answer can come from the injected text at all; if not, no likelihood can make it one.
+def can_come_from(question: str, answer: str, selection: Selection) -> bool:
+    """Whether an answer can come from the injected text at all; if not, it is declined whatever its likelihood.
 
-    It cannot if it has a number that stands neither in the text nor in the question, if it has none and none of its own
-    words stands there, if the question is about a year that the documents nowhere name, or asks for a year and gets
-    another number, or if a number stands in table rows of other years alone than the one that the question names.
+    It cannot in these cases: it contains a number that is neither in the text nor in the question; it contains no
+    number and none of its own words is in the text; the question is about a year that the documents never mention; the
+    question asks for a year and the answer is another number; or its number occurs only in table rows of other years
+    than the question's.
 
     Args:
-        question: in words, with what was said before it.
+        question: in words, with the conversation before it.
         answer: a short one, or a sentence.
         selection: the injected nodes, with the scores of all leaves.
     """
@@ -196,7 +198,7 @@ def stands_in(question: str, answer: str, selection: Selection) -> bool:
     text = fold_forms("\n".join(leaf.text(_MARGIN) for leaf in selection.leaves())).lower()
     unknown = selection.scores.unknown if selection.scores is not None else frozenset[str]()
     for year in _YEAR.findall(question):
-        # leaves may cut a word in two, so what they do not know may still be there
+        # leaves may cut a word in two, so the document may contain a word that no leaf does
         if not unknown.isdisjoint(terms(year)) and all(
             year not in fold_forms(one.document.text) for one in selection.documents
         ):
@@ -204,10 +206,10 @@ def stands_in(question: str, answer: str, selection: Selection) -> bool:
     numbers = _digits(answer, alone=True)
     if _ASKS_A_YEAR.search(question) and numbers and not _COULD_BE_A_YEAR.search(answer):
         return False
-    if numbers and _of_other_years(question, answer, numbers, selection):
+    if numbers and _only_for_other_years(question, answer, numbers, selection):
         return False
     given = _digits(text) | _digits(question)
-    if not all(number in given or _may_be_said(number, text) for number in numbers):
+    if not all(number in given or _counted_or_spelled_out(number, text) for number in numbers):
         return False
     if _DIGITS.search(answer) or _YES_OR_NO.match(answer):
         return True
@@ -216,8 +218,8 @@ def stands_in(question: str, answer: str, selection: Selection) -> bool:
     return not own or not {*own}.isdisjoint(terms(text))
 
 
-def _of_other_years(question: str, answer: str, numbers: Set[str], selection: Selection) -> bool:
-    """Whether these numbers stand in table rows alone, each of which names a year, but not the question's one."""
+def _only_for_other_years(question: str, answer: str, numbers: Set[str], selection: Selection) -> bool:
+    """Whether these numbers occur only in table rows that name years other than the question's."""
     asked = {*_YEAR.findall(question)}
     if len(asked) != 1 or _YEAR.search(answer):
         return False
@@ -237,21 +239,21 @@ def _of_other_years(question: str, answer: str, numbers: Set[str], selection: Se
 
 
 def _whole_lines(leaf: InjectedLeaf) -> str:
-    """The lines of the document of which the leaf holds a part."""
+    """The lines of the document that overlap the leaf."""
     text = leaf.document.document.text
     start, end = text.rfind("\n", 0, leaf.leaf.char_start) + 1, text.find("\n", leaf.leaf.char_end)
     return text[start : end if end >= 0 else len(text)]
 
 
-def _may_be_said(number: str, text: str) -> bool:
-    """Whether a number that a text does not have in digits may be counted, or be there in words."""
-    if len(number) < 3 and (int(number) <= _SMALL or " the " not in text):  # the words of English alone are known
+def _counted_or_spelled_out(number: str, text: str) -> bool:
+    """Whether a number that is not in the text in digits may result from counting, or be in the text in words."""
+    if len(number) < 3 and (int(number) <= _SMALL or " the " not in text):  # number words are known for English only
         return True
     return number in _SPELLED and _SPELLED[number] in text
 
 
 def _digits(text: str, *, alone: bool = False) -> set[str]:
-    """The numbers of a text, without points and commas.
+    """The numbers of a text, without their points and commas.
 
     Args:
         text: any.
@@ -262,7 +264,8 @@ def _digits(text: str, *, alone: bool = False) -> set[str]:
 
 
 def names_of(question: str) -> list[str]:
-    """Words of a question that name something: with a digit or a dot inside, or capitals that no sentence begins."""
+    """Words of a question that name something: with a digit or dot inside, or with a capital not at the start of a
+    sentence."""
     found = []
     for match in _CALLED.finditer(question):
         word, before = match.group().strip(".-"), question[: match.start()].rstrip()
@@ -272,8 +275,8 @@ def names_of(question: str) -> list[str]:
     return found
 
 
-def _strange(question: str, unknown: frozenset[str], texts: Sequence[str]) -> float:
-    """Share of the question's names that the documents do not know, neither as they are nor spelled out."""
+def _share_of_unknown_names(question: str, unknown: frozenset[str], texts: Sequence[str]) -> float:
+    """Share of the question's names that the documents do not contain, neither as written nor spelled out."""
     names = names_of(question)
     strange = [name for name in names if not unknown.isdisjoint(terms(name)) and not _spelled_out(name, texts)]
     return len(strange) / len(names) if names else 0.0
@@ -294,6 +297,6 @@ def _lead(scores: NDArray[np.float32]) -> float:
     return float(scores.max() - np.partition(scores, len(scores) - 1 - fifth)[len(scores) - 1 - fifth])
 
 
-def _stands(words: str, text: str) -> bool:
-    """Whether words stand side by side in a text, whatever the case and punctuation."""
+def _occurs(words: str, text: str) -> bool:
+    """Whether words occur next to each other in a text, whatever the case and punctuation."""
     return bool(words) and f" {words} " in f" {' '.join(_WORD.findall(fold_forms(text).lower()))} "

@@ -1,9 +1,10 @@
-"""A budget of rows spent by grain: much on the leaves that the question points at, a little on many around them. Pure.
+"""Divides a budget of rows among grains: many rows for the most relevant leaves, a few for many around them. Pure.
 
-Every leaf may be injected at one of several grains. A coarser grain costs fewer rows and is worth less: ``WORTH`` says
-what share of the answer's gain is left. The leaves' chances to hold what is asked for come from their scores. Then the
-choice is a knapsack with one choice a leaf, and since each further row of a leaf is worth less than the one before,
-taking the best worth a row first solves it, but for what no longer fits at the end.
+Every leaf may be injected at one of several grains. A coarser grain costs fewer rows and has less value: ``WORTH``
+gives the share of the benefit that remains. The probability that a leaf contains the answer comes from its score. The
+choice is then a knapsack problem with at most one grain per leaf. Each further row of a leaf has less value than the
+one before, so taking the step with the highest expected value per row first solves it, except for what no longer fits
+at the end.
 """
 
 from __future__ import annotations
@@ -21,12 +22,13 @@ from sharedllm_docs.errors import ConfigError
 from sharedllm_docs.retrieval.selection import CandidateChunk, SelectedNode, best_fitting, in_document_order
 
 WORTH: Mapping[int, float] = {1: 1.0, 2: 0.92, 4: 0.8, 8: 0.62, 16: 0.36}
-"""What a leaf is worth at a grain: the share of what its rows gain in the loss of answers (docs/results.md)."""
+"""Value of a leaf at a grain: the share of the improvement in answer loss that its rows still give
+(docs/results.md)."""
 SHARPNESS = 0.07
-"""Difference of scores that makes one leaf e times as likely to hold the answer as another. Fitted, as are the next two
-(docs/log.md, chances of leaves)."""
+"""Difference of scores that makes one leaf e times as likely to contain the answer as another. Fitted, as are the next
+two (docs/log.md, probabilities of leaves)."""
 TO_NEIGHBOURS, TO_SECTION = 0.1, 0.1
-"""Shares of a leaf's chance that go to the leaves beside it, and to all leaves of its section."""
+"""Shares of a leaf's probability that are given to its neighbours, and to all leaves of its section."""
 
 Section = tuple[int, int]
 """Document and number of a section, or -1."""
@@ -49,15 +51,15 @@ def check_grains(profile: Profile, grains: Sequence[int]) -> None:
 
 
 def worth(grain: int) -> float:
-    """What a leaf is worth at a grain, 0 to 1; between the measured grains along a line in the logarithm."""
+    """Value of a leaf at a grain, 0 to 1; interpolated between the measured grains in the logarithm."""
     known = sorted(WORTH)
-    if grain > known[-1]:  # as many rows fewer, as much less
+    if grain > known[-1]:  # in proportion to the number of rows
         return WORTH[known[-1]] * known[-1] / grain
     return float(np.interp(np.log2(grain), np.log2(known), [WORTH[one] for one in known]))
 
 
 def chances(scores: Sequence[float], sections: Sequence[Section]) -> NDArray[np.float64]:
-    """The chance of each leaf to hold what is asked for; together 1.
+    """The probability of each leaf to contain the answer; the sum is 1.
 
     Args:
         scores: of all leaves, document after document, in order.
@@ -70,7 +72,7 @@ def chances(scores: Sequence[float], sections: Sequence[Section]) -> NDArray[np.
     together = np.bincount(place, own)[place] / np.bincount(place)[place]
     documents = np.array([document for document, _number in sections])
     same = np.concatenate(([False], documents[1:] == documents[:-1], [False]))
-    # at the ends of a document the half that has no neighbour stays with the leaf
+    # at the ends of a document the half without a neighbour stays with the leaf
     beside = (np.where(same[:-1], np.roll(own, 1), own) + np.where(same[1:], np.roll(own, -1), own)) / 2
     mixed = (1 - TO_NEIGHBOURS - TO_SECTION) * own + TO_NEIGHBOURS * beside + TO_SECTION * together
     likely: NDArray[np.float64] = mixed / mixed.sum()
@@ -80,13 +82,13 @@ def chances(scores: Sequence[float], sections: Sequence[Section]) -> NDArray[np.
 def spend(
     candidates: Sequence[CandidateChunk], sections: Sequence[Section], budget: int, grains: Sequence[int]
 ) -> list[SelectedNode]:
-    """Choose leaves and the grain of each, so that the chances of what is injected, times its worth, are highest.
+    """Choose leaves and a grain for each, so that the sum of probability times value is highest.
 
     Args:
         candidates: all chunks of the chosen documents, in order.
         sections: of each of their leaves, in order.
         budget: maximum number of rows.
-        grains: that a leaf may have, any order.
+        grains: that a leaf may have, in any order.
 
     Returns:
         nodes in document order.
@@ -107,20 +109,20 @@ def spend(
         taken[number] = step + 1
         if step + 2 < len(steps[number]):
             heapq.heappush(waiting, (-likely[number] * _gain(steps[number], step + 1), number, step + 1))
-    if not taken:  # a step that is worth less a row than the next is left out, but may be all that fits
+    if not taken:  # steps with less value per row than the next were dropped, but one of them may be all that fits
         best = sorted(range(len(leaves)), key=lambda number: -likely[number])
         return best_fitting((leaves[number] for number in best), budget, max(grains))
     return in_document_order(_selected(*leaves[number], steps[number][step][2]) for number, step in taken.items())
 
 
 Step = tuple[int, float, int]
-"""Rows, worth and grain of a leaf; the first step is none of it."""
+"""Rows, value and grain of a leaf; the first step injects nothing of it."""
 
 
 def _steps(candidate: CandidateChunk, leaf: Node, grains: Sequence[int]) -> list[Step]:
-    """What a leaf may be injected as, from nothing to most: only steps that are worth more a row than those after."""
+    """The steps at which a leaf may be injected, from nothing to most, with decreasing value per row."""
     options: dict[int, Step] = {}
-    for grain in sorted(set(grains)):  # of grains with equally many rows the finest
+    for grain in sorted(set(grains)):  # of several grains with the same number of rows, the finest
         rows = candidate.tree.num_kept(leaf, grain)
         options.setdefault(rows, (rows, worth(grain), grain))
     hull: list[Step] = [(0, 0.0, 0)]
@@ -136,7 +138,7 @@ def _slope(before: Step, after: Step) -> float:
 
 
 def _gain(steps: Sequence[Step], step: int) -> float:
-    """What the next step of a leaf is worth a row."""
+    """Value per row of the next step of a leaf."""
     return _slope(steps[step], steps[step + 1])
 
 

@@ -1,4 +1,5 @@
-"""Leaves spread over a text, for a summary: no question says which matter, so each part of the text sends one. Pure."""
+"""Leaves spread over a text, for a summary: no question ranks them, so one is chosen from each part of the text.
+Pure."""
 
 from __future__ import annotations
 
@@ -25,7 +26,7 @@ def spread_leaves(
     Args:
         offered: leaves in document order.
         budget: maximum number of rows.
-        grains: at one of which all leaves are injected: the finest that lets everything fit, else the coarsest. None
+        grains: all leaves are injected at one of these: the finest at which everything fits, else the coarsest. None
             for the profile's own.
 
     Returns:
@@ -71,8 +72,8 @@ def centrality(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
 def section_span(document: Document, title: str | None) -> tuple[int, int] | None:
     """(first character, one past the last) of the section of this title with its subsections; None if there is none.
 
-    Without a title the whole text. Case and white space do not count; a part of a title is enough where only one
-    section has it.
+    Without a title, the whole text. Case and white space are ignored; a part of a title is enough if only one section
+    has it.
     """
     if title is None:
         return 0, len(document.text)
@@ -88,7 +89,7 @@ def section_span(document: Document, title: str | None) -> tuple[int, int] | Non
 
 
 def unknown_section(title: str, documents: Sequence[Document]) -> DocumentNotFoundError:
-    """The error for a title that no section has, or several have a part of."""
+    """The error for a title that no section has, or that fits several sections."""
     titles = list(dict.fromkeys(section.title for document in documents for section in document.sections))
     near = [one for one in titles if _folded(title) in _folded(one)] or titles
     known = ", ".join(map(repr, near[:_SHOWN_TITLES])) + (", ..." if len(near) > _SHOWN_TITLES else "")

@@ -1,7 +1,8 @@
-"""The questions of all users, decoded together: they join the running batch as they come, and leave it when answered.
+"""The questions of all users, decoded together: each joins the running batch when it arrives, and leaves it when
+answered.
 
-Two threads select nodes and load rows, ahead of one that runs the model's steps. Between two steps at most one
-question is begun, so that answers under way go on.
+Two threads select nodes and load rows in advance; a third one runs the model's steps. Between two steps, at most one
+question is started, so that answers in progress continue.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ from sharedllm_docs.serving.writings import Writing
 
 PREPARERS = 2
 AHEAD = 2
-"""Questions whose rows are loaded before there is room for them in the batch: more would only take memory."""
+"""Number of questions whose rows are loaded before there is room in the batch; more would only take memory."""
 _SWEEP = 0.5
-"""Seconds after which those who wait are looked at again, for the one whose time is up."""
+"""Seconds between two checks of the waiting questions for expired deadlines."""
 
 
 class Reader(Protocol):
-    """Whoever waits for an answer. Called from other threads."""
+    """The receiver of an answer. Called from other threads."""
 
     def begin(self, sources: tuple[Citation, ...]) -> None: ...
     def piece(self, text: str) -> None: ...
@@ -38,16 +39,16 @@ class Reader(Protocol):
 
 @dataclass(eq=False)
 class Job:
-    """A question on its way.
+    """A question that waits or is being answered.
 
     Attributes:
-        make: selects nodes and loads rows; calls its argument now and then, which raises where it is to be given up.
+        make: selects nodes and loads rows; regularly calls its argument, which raises if the question is to be dropped.
         reader: gets the answer.
         caller: whose question it is.
-        deadline: time of the monotonic clock at which it is given up.
-        cancelled: nobody waits for it any more.
-        writing: once it is made.
-        asked: time of the monotonic clock at which it came.
+        deadline: time of the monotonic clock after which it is dropped.
+        cancelled: whether nobody waits for it any more.
+        writing: the answer in progress, once ``make`` has returned it.
+        asked: time of the monotonic clock at which it arrived.
     """
 
     make: Callable[[Callable[[], None]], Writing[Any]]
@@ -60,7 +61,7 @@ class Job:
 
     @property
     def verdict(self) -> ServingError | None:
-        """Why it is to be given up, or None."""
+        """Why it is to be dropped, or None."""
         if self.cancelled:
             return QuestionCancelledError("It was cancelled.")
         if time.monotonic() > self.deadline:
@@ -69,7 +70,7 @@ class Job:
         return None
 
     def check(self) -> None:
-        """Raise why it is to be given up, if it is."""
+        """Raise the reason if it is to be dropped."""
         if (verdict := self.verdict) is not None:
             raise verdict
 
@@ -84,16 +85,16 @@ class _Lane:
 
 @dataclass
 class Tally:
-    """What was done, since the start.
+    """Counts since the start.
 
     Attributes:
         asked: questions taken.
         answered: questions answered.
         failed: questions that ended in an error.
-        cancelled: questions that were given up: nobody waited for them any more, or not for so long.
-        refused: questions that found no room in the line.
+        cancelled: questions that were dropped: cancelled, or after their deadline.
+        refused: questions for which there was no room in the queue.
         steps: steps of the model.
-        stepped: tokens drawn in these steps.
+        stepped: tokens generated in these steps.
     """
 
     asked: int = 0
@@ -106,7 +107,7 @@ class Tally:
 
 
 class Batches:
-    """Takes questions and answers them, in threads of its own.
+    """Accepts questions and answers them in its own threads.
 
     Args:
         max_waiting: number of questions that may wait.
@@ -152,7 +153,7 @@ class Batches:
             self._state.notify_all()
 
     def cancel(self, job: Job) -> None:
-        """Give a question up: it leaves the line at once, or the batch before the next step."""
+        """Drop a question: it leaves the queue at once, or the batch before the next step."""
         with self._state:
             job.cancelled = True
             waited = self._line.remove(job)
@@ -172,7 +173,7 @@ class Batches:
         return self._running
 
     def close(self) -> None:
-        """End all questions after the step in hand, and the threads."""
+        """End all questions after the current step, and the threads."""
         with self._state:
             self._closed = True
             left = [*self._line.things(), *self._ready]
@@ -187,7 +188,7 @@ class Batches:
         self._threads.clear()
 
     def _wait_seconds(self) -> int:
-        """Seconds until there is likely to be room in the line."""
+        """Estimated seconds until there is room in the queue."""
         return min(60, max(1, math.ceil(self._seconds_each * len(self._line) / self._max_running)))
 
     def _start_threads(self) -> None:
@@ -219,7 +220,7 @@ class Batches:
                 self._give_up(job, verdict or QuestionCancelledError("The server is being stopped."))
 
     def _next(self) -> Job | None:
-        """The next question in line, as soon as its rows are wanted; None at the end."""
+        """The next question in the queue, as soon as its rows are needed; None at the end."""
         with self._state:
             while not self._closed:
                 ahead = self._preparing + len(self._ready) + self._running
@@ -245,7 +246,7 @@ class Batches:
         self._lanes.clear()
 
     def _turn(self) -> Job | Literal[False] | None:
-        """A question to begin, or None for a step of those under way; False at the end."""
+        """A question to start, or None for a step of those in progress; False at the end."""
         expired: list[Job] = []
         try:
             with self._state:
@@ -265,10 +266,10 @@ class Batches:
                 self._give_up(job, job.verdict)
 
     def _begin(self, job: Job) -> None:
-        """Feed a question, and let it join the batch unless one token was enough."""
+        """Process the prompt of a question, and add it to the batch unless one token was enough."""
         writing = job.writing
         assert writing is not None
-        if not self._goes_on(job):
+        if not self._is_still_wanted(job):
             return
         try:
             self._send(job, writing.begin())
@@ -287,13 +288,13 @@ class Batches:
     def _step_lane(self, lane: _Lane) -> None:
         """One token of each question of a lane."""
         for number in reversed(range(len(lane.jobs))):
-            if not self._goes_on(lane.jobs[number]):
+            if not self._is_still_wanted(lane.jobs[number]):
                 self._drop(lane, number)
         if not lane.jobs:
             return
         try:
             logits = lane.batch.feed([job.writing.last_token for job in lane.jobs if job.writing])
-        except BaseException as error:  # the batch's memory is in no known state: all of it is given up
+        except BaseException as error:  # the batch's memory is in an unknown state, so all of it is dropped
             for job in lane.jobs:
                 self._leave(job)
                 self._fail(job, error)
@@ -320,7 +321,7 @@ class Batches:
 
     @staticmethod
     def _drop(lane: _Lane, number: int) -> None:
-        """Take a question out of a batch, which gives its number to the last one."""
+        """Remove a question from a batch; the last question takes its number."""
         lane.batch.leave(number)
         last = lane.jobs.pop()
         if number < len(lane.jobs):
@@ -328,7 +329,7 @@ class Batches:
 
     # -- ends ---------------------------------------------------------------------------------------------------------
 
-    def _goes_on(self, job: Job) -> bool:
+    def _is_still_wanted(self, job: Job) -> bool:
         """Whether somebody still waits for a question in the batch; otherwise it leaves."""
         verdict = job.verdict
         if verdict is None:

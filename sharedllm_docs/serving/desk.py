@@ -1,6 +1,6 @@
-"""The desk: the one place through which all questions of a server go, whoever asks and in whichever dialect.
+"""The desk: all questions of a server pass through it, whatever the client and the API.
 
-In come the name of an index and a question, out come pieces of text and the ``Answer``. Knows nothing of HTTP.
+Input: the name of an index and a question. Output: pieces of text and the ``Answer``. Knows nothing of HTTP.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 LONG = 2
-"""Threads for what takes long and is not decoded: embeddings, searches, the loading of models."""
+"""Number of threads for long work other than decoding: embeddings, searches, loading of models."""
 Observe = Callable[[str, "Answer | Completion"], None]
 """Called with the name of an index ("" for none) and each result; from other threads."""
 Renewed = Callable[[str], None]
-"""Called with the name of an index that was opened anew, since another one had taken its place; from any thread."""
+"""Called with the name of an index that was reopened because another one replaced it; from any thread."""
 
 
 class Desk:
@@ -47,11 +47,11 @@ class Desk:
         max_waiting: number of questions that may wait.
         max_waiting_each: number of them that may be of one caller.
         max_running: number of questions decoded together.
-        answer_seconds: after which a question is given up.
+        answer_seconds: after which a question is dropped.
 
     Attributes:
-        observers: told of each result.
-        renewals: told of each index that was opened anew.
+        observers: called with each result.
+        renewals: called with each index that was reopened.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Desk:
 
     @property
     def models(self) -> set[str]:
-        """What the models of the indexes are loaded by: names, and folders."""
+        """Names and folders from which the models of the indexes are loaded."""
         found = set()
         for index in self._indexes.values():
             made = index.settings
@@ -92,13 +92,13 @@ class Desk:
         return found
 
     def index(self, name: str) -> Index:
-        """The index of this name, as it is on disk now: opened anew where another has taken its place.
+        """The index of this name, as it is on disk now; reopened if another one has replaced it.
 
-        Reads a small file; away from this machine that takes a while.
+        Reads a small file, which takes some time for a remote index.
 
         Raises:
             UnknownIndexError: there is none; names those there are.
-            IndexNotFoundError: it was moved or removed since, or something else lies there.
+            IndexNotFoundError: it has been moved or removed, or something else is in its place.
         """
         self.check_name(name)
         try:
@@ -106,7 +106,7 @@ class Desk:
         except StoreError as error:
             if type(error) is not StoreError:
                 raise
-            # what lies there now is no index, as a file: for those who ask it is away
+            # what is there now is not an index, for example a file: for clients it is missing
             raise IndexNotFoundError(error.message, remedy=error.remedy) from error
         with self._renewing:
             renewed, self._indexes[name] = found is not self._indexes[name], found
@@ -116,12 +116,12 @@ class Desk:
         return found
 
     def check_present(self) -> None:
-        """Raise StoreError where an index is away, or cannot be opened as it is now; see ``index``."""
+        """Raise StoreError if an index is missing, or cannot be opened as it is now; see ``index``."""
         for name in self.names:
             self.index(name)
 
     def check_name(self, name: str) -> None:
-        """Raise UnknownIndexError where no index has this name; names those there are."""
+        """Raise UnknownIndexError if no index has this name; lists the existing names."""
         if name not in self._indexes:
             raise UnknownIndexError(
                 f"There is no index {name!r} (there are: {', '.join(map(repr, self._indexes))}).",
@@ -142,7 +142,8 @@ class Desk:
             await self.aside(partial(self._warm, name, loaded))
 
     def _warm(self, name: str, loaded: list[SharedLLM]) -> None:
-        """Load a model and what it makes at first use, unless it is in memory for another index."""
+        """Load a model and everything that it computes at first use, unless it is already in memory for another
+        index."""
         index = self.index(name)
         if not any(index.adopt(llm) for llm in loaded):
             loaded.append(index.llm)
@@ -185,8 +186,8 @@ class Desk:
         Raises:
             UnknownIndexError: there is no such index.
             BusyError: too many questions wait.
-            ConfigError, QuestionError: the question cannot be taken so. What is only found when its rows are selected
-                is raised where the pieces are read.
+            ConfigError, QuestionError: the question is not accepted. Errors that occur when its rows are selected are
+                raised where the pieces are read.
         """
         self.check_name(index_name)
         query = Index.query(question, options or {}, conversation)
@@ -233,7 +234,7 @@ class Desk:
         return await self.aside(lambda: self.index(index_name).search(question, **options))
 
     async def aside(self, work: Callable[[], T]) -> T:
-        """Run something that takes long in a thread that nothing short waits for."""
+        """Run long work in a thread where it delays nothing short."""
         return await asyncio.get_running_loop().run_in_executor(self._long, work)
 
     def _plain(self) -> SharedLLM:
@@ -282,7 +283,7 @@ class Desk:
         return self._made.running if self._made else 0
 
     async def close(self) -> None:
-        """End everything, after the step in hand."""
+        """End everything after the current step."""
         if self._made is not None:
             await to_thread(self._made.close)
             self._made = None
@@ -291,9 +292,10 @@ class Desk:
 
 
 class Answering(Generic[T]):
-    """A text on its way: ``async for`` gives its pieces, then ``result`` is the whole; ``cancel`` stops the model.
+    """A text that is being generated: ``async for`` yields its pieces, then ``result`` is the whole; ``cancel`` stops
+    it.
 
-    Made in the event loop that reads it.
+    Created in the event loop that reads it.
 
     Attributes:
         sources: citations of the nodes that are injected, known before the first piece.
@@ -309,7 +311,7 @@ class Answering(Generic[T]):
 
     @property
     def result(self) -> T:
-        """The whole.
+        """The whole result.
 
         Raises:
             RuntimeError: it was not read to its end.
@@ -324,7 +326,7 @@ class Answering(Generic[T]):
         return bool(self._result) or self._failure is not None
 
     async def whole(self) -> T:
-        """The whole, once it is there. If waiting for it is cancelled, the model stops."""
+        """Wait for the whole result. If waiting is cancelled, the model stops."""
         try:
             async for _piece in self:
                 pass
@@ -333,7 +335,7 @@ class Answering(Generic[T]):
         return self.result
 
     def cancel(self) -> None:
-        """Stop: the model computes nothing more for it. Without effect once it is complete."""
+        """Stop: the model computes nothing more for it. No effect once it is complete."""
         if not self.complete:
             self._cancel()
 
@@ -344,7 +346,7 @@ class Answering(Generic[T]):
             raise self._failure
 
     def started_by(self, batches: Batches, job: Job) -> None:
-        """Note what ``cancel`` cancels."""
+        """Set what ``cancel`` cancels."""
         self._cancel = lambda: batches.cancel(job)
 
     def put(self, piece: str | None, *, result: Sequence[T] = (), failure: BaseException | None = None) -> None:
@@ -355,7 +357,7 @@ class Answering(Generic[T]):
 
 
 class _LoopReader(Generic[T]):
-    """Brings what other threads write to the event loop of an ``Answering``."""
+    """Passes what other threads produce to the event loop of an ``Answering``."""
 
     def __init__(self, answering: Answering[T], observe: Callable[[T], None]) -> None:
         self._answering, self._observe = answering, observe
@@ -366,7 +368,7 @@ class _LoopReader(Generic[T]):
         self._answering.sources = sources
 
     def piece(self, text: str) -> None:
-        """A piece is certain."""
+        """A piece is final."""
         self._call(lambda: self._answering.put(text))
 
     def finish(self, result: T) -> None:

@@ -1,4 +1,4 @@
-"""How much memory a process has to itself. Leaf of the room: imports nothing of the project."""
+"""How much memory belongs to this process alone. Imports nothing of the project."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def own_memory() -> int:
 
 
 def _peak_memory() -> int:
-    """The most that this process ever held: what systems without /proc tell."""
+    """Peak memory of this process, for systems without /proc."""
     try:
         import resource
     except ImportError:  # Windows

@@ -1,7 +1,7 @@
 """``Resident``: one open index with its model, kept for many questions. Knows neither sockets nor HTTP.
 
-A face (``stay/``, ``http/``) takes ``index`` to ask, holds ``work`` around each request and ``turn`` around each
-question, and asks ``reason_to_leave`` now and then.
+An interface (``stay/``, ``http/``) uses ``index`` to ask questions, holds ``work`` during each request and ``turn``
+during each question, and checks ``reason_to_leave`` regularly.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from sharedllm_docs.index.index import Index
 
 _POLL = 0.1
-"""Seconds after which a question that waits for its turn looks whether anyone still wants the answer."""
+"""Seconds between checks, by a question that waits for its turn, whether anyone still wants the answer."""
 
 
 class LeavingError(SharedLLMError):
-    """The process takes no more work: it was told to leave, or what it holds is no longer what lies on disk."""
+    """The process accepts no more work: it was asked to end, or what it has in memory is no longer what is on disk."""
 
 
 @dataclass
@@ -33,7 +33,7 @@ class Counters:
 
     Attributes:
         requests: number of requests begun.
-        questions: number of questions that had their turn and were answered.
+        questions: number of questions that were answered.
         failures: number of requests that ended in an error.
         waiting: number of questions that wait for their turn now.
     """
@@ -45,16 +45,16 @@ class Counters:
 
 
 class Resident:
-    """One open index and its model, a turn for questions, counters, and what tells that it should leave.
+    """One open index and its model, turns for questions, counters, and the conditions under which it should end.
 
-    Questions take turns in the order in which they come: a processor that answers one after the other gives the first
-    answer sooner, and the last one no later. Other requests (listing, adding, reading on) wait for nobody.
+    Questions are answered one after another in the order in which they arrive: the first answer then comes sooner, and
+    the last one no later. Other requests (listing, adding, reading) do not wait.
 
     Args:
-        opened: opens the index; with ``create=True`` it makes one where there is none.
-        index: the index, where it is open already.
-        keep_seconds: seconds without work after which it should leave; None for ever.
-        max_memory: bytes of memory of its own above which it should leave; None for no bound.
+        opened: opens the index; with ``create=True`` it creates one if there is none.
+        index: the index, if it is already open.
+        keep_seconds: seconds without work after which it should end; None for never.
+        max_memory: bytes of its own memory above which it should end; None for no limit.
         clock: seconds, for tests.
         memory: bytes of memory of its own, for tests.
 
@@ -89,10 +89,10 @@ class Resident:
     # -- the index --------------------------------------------------------------------------------------------------
 
     def index(self, *, create: bool = False) -> Index:
-        """The index, opened at first use and kept; opened anew where another index has taken its place since.
+        """The index, opened at first use and kept; reopened if another index has replaced it.
 
         Args:
-            create: make one where there is none.
+            create: create one if there is none.
 
         Raises:
             IndexNotFoundError, DamagedIndexError, ...: as ``Index.open``.
@@ -109,10 +109,10 @@ class Resident:
 
     @contextmanager
     def work(self) -> Iterator[Counters]:
-        """Hold this around a request: meanwhile the resident is not idle.
+        """Held during a request: meanwhile the resident is not idle.
 
         Raises:
-            LeavingError: it is about to leave and takes no more.
+            LeavingError: it is about to end and accepts no more requests.
         """
         with self._state:
             if self._leaving:
@@ -132,10 +132,10 @@ class Resident:
 
     @contextmanager
     def turn(self, unwanted: Callable[[], bool] = lambda: False) -> Iterator[bool]:
-        """Hold this around a question; gives False at once, without a turn, when nobody wants the answer any more.
+        """Held during a question; yields False at once, without a turn, if nobody wants the answer any more.
 
         Args:
-            unwanted: whether whoever asked has gone.
+            unwanted: returns whether the client has gone.
         """
         with self._state:
             self._tickets += 1
@@ -168,23 +168,23 @@ class Resident:
     # -- leaving ----------------------------------------------------------------------------------------------------
 
     def leave(self, reason: str) -> None:
-        """Take no more work; what is in hand goes on."""
+        """Accept no more work; current work continues."""
         with self._state:
             self._leaving = self._leaving or reason
             self._state.notify_all()
 
     @property
     def leaving(self) -> str:
-        """Why it takes no more work; "" while it does."""
+        """Why it accepts no more work; "" while it does."""
         return self._leaving
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is in hand."""
+        """Whether there is no current work."""
         return not self._in_hand
 
     def reason_to_leave(self) -> str:
-        """Why it should leave now, or ""; never while something is in hand."""
+        """Why it should end now, or ""; never during current work."""
         with self._state:
             if self._in_hand:
                 return ""
@@ -197,18 +197,18 @@ class Resident:
         return ""
 
     def wait_until_idle(self, seconds: float) -> bool:
-        """Wait until nothing is in hand; False if that takes longer."""
+        """Wait until there is no current work; False if that takes longer."""
         with self._state:
             return self._state.wait_for(lambda: not self._in_hand, timeout=seconds)
 
     def close(self) -> None:
-        """End reading in the background, after the chunk in hand, and forget open files."""
+        """End reading in the background, after the current chunk, and close files."""
         with self._opening:
             if self._index is not None:
                 self._index.close()
 
     def status(self) -> Mapping[str, Any]:
-        """What there is to tell about it, as JSON-ready values."""
+        """Its state, as JSON-ready values."""
         now = self._clock()
         with self._state:
             idle = 0.0 if self._in_hand else now - self._since

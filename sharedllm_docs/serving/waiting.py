@@ -1,4 +1,4 @@
-"""The line of those who wait: bounded, and fair to callers, who take turns."""
+"""The queue of waiting questions: bounded, and fair to callers, who take turns."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ T = TypeVar("T")
 
 
 class FairLine(Generic[T]):
-    """Things that wait, first come first served for each caller; the callers take turns. Not safe for threads.
+    """A queue that serves each caller in order of arrival; the callers take turns. Not thread-safe.
 
     Args:
-        most: number of things that may wait.
-        most_each: number of them that may be of one caller.
+        most: maximum number of entries.
+        most_each: maximum number of entries of one caller.
     """
 
     def __init__(self, most: int, most_each: int) -> None:
@@ -26,10 +26,10 @@ class FairLine(Generic[T]):
         return sum(map(len, self._lines.values()))
 
     def append(self, caller: str, thing: T, *, retry_after: int) -> None:
-        """Let a thing wait.
+        """Add an entry.
 
         Raises:
-            BusyError: too many wait already.
+            BusyError: the queue is full.
         """
         own = len(self._lines.get(caller, ()))
         if len(self) >= self._most or own >= self._most_each:
@@ -42,16 +42,16 @@ class FairLine(Generic[T]):
         self._lines.setdefault(caller, deque()).append(thing)
 
     def pop(self) -> T:
-        """The next thing, of the caller whose turn it is."""
+        """The next entry, of the caller whose turn it is."""
         caller, line = next(iter(self._lines.items()))
         thing = line.popleft()
         del self._lines[caller]
         if line:
-            self._lines[caller] = line  # behind all others
+            self._lines[caller] = line  # after all others
         return thing
 
     def remove(self, thing: T) -> bool:
-        """Take a thing out; whether it was there."""
+        """Remove an entry; returns whether it was there."""
         for caller, line in self._lines.items():
             if thing in line:
                 line.remove(thing)
@@ -61,5 +61,5 @@ class FairLine(Generic[T]):
         return False
 
     def things(self) -> list[T]:
-        """All that wait."""
+        """All entries."""
         return [thing for line in self._lines.values() for thing in line]

@@ -1,6 +1,7 @@
-"""Questions answered step by step, so that others can be answered in the same steps (``batches``).
+"""Answers generated step by step, so that several can share the model's steps (``batches``).
 
-``Engine.stream``, ``SharedLLM.stream_chat`` and ``stream_complete`` do the same for one alone; tests compare them.
+``Engine.stream``, ``SharedLLM.stream_chat`` and ``stream_complete`` do the same for a single question; tests compare
+them.
 """
 
 from __future__ import annotations
@@ -26,12 +27,12 @@ T = TypeVar("T")
 
 
 class Writing(ABC, Generic[T]):
-    """A text that is begun, stepped through and ended.
+    """A text in progress: it is begun, continued step by step and ended.
 
     Attributes:
-        llm: the model that writes.
+        llm: the model that generates it.
         sources: citations of the injected rows.
-        decoder: holds the question and its rows; None before it is begun.
+        decoder: contains the question and its rows; None before it is begun.
     """
 
     sources: tuple[Citation, ...] = ()
@@ -43,12 +44,12 @@ class Writing(ABC, Generic[T]):
 
     @property
     def done(self) -> bool:
-        """Whether the last token is drawn."""
+        """Whether the last token has been generated."""
         return self._writer is None or self._writer.done
 
     @property
     def last_token(self) -> int:
-        """The token drawn last."""
+        """The latest token."""
         return self._written.ids[-1]
 
     @property
@@ -67,14 +68,14 @@ class Writing(ABC, Generic[T]):
 
     @abstractmethod
     def begin(self) -> str:
-        """Feed the question and draw the first token; returns the text that is certain."""
+        """Process the prompt and generate the first token; returns the text that is final."""
 
     @abstractmethod
     def end(self) -> tuple[str, T]:
         """The rest of the text, and the whole result."""
 
     def take(self, logits: torch.Tensor) -> str:
-        """Draw the next token from logits [1, V]; returns the text that is certain."""
+        """Sample the next token from logits [1, V]; returns the text that is final."""
         assert self._writer is not None, "not begun"
         return self._writer.take(logits)
 
@@ -84,7 +85,7 @@ class Writing(ABC, Generic[T]):
             self.decoder.__exit__(None, None, None)
 
     def _alone(self) -> tuple[object, ...]:
-        """Part of the batch's key: flash attention takes no masks, so there every writing has a batch of its own."""
+        """Part of the batch's key: flash attention supports no masks, so with it every text has a batch of its own."""
         return (id(self),) if self.llm.upper.config._attn_implementation.startswith("flash") else ()
 
     def _start(self, fed: Sequence[int], generation: GenerationConfig, begun: float, decoder: InjectedDecoder) -> str:
@@ -131,7 +132,7 @@ class AnswerWriting(Writing[Answer]):
         return self._editor.add(super().take(logits))
 
     def end(self) -> tuple[str, Answer]:
-        """The rest of the text, and the answer: weighed, and cited or declined."""
+        """The rest of the text, and the answer: with its confidence, and with citations or declined."""
         if self._writer is None or self.decoder is None:
             return "", self._engine.answer(self._one, None)
         rest = self._editor.add(self._writer.finish()) + self._editor.finish()

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Any
 
-from sharedllm_docs.errors import DiskBudgetError, DiskFullError, QuotaError
+from sharedllm_docs.errors import ConfigError, DiskBudgetError, DiskFullError, QuotaError
 from sharedllm_docs.sizes import size_text
 from sharedllm_docs.store.catalog import INDEX_FILE, Catalog
 from sharedllm_docs.store.files import Files
 
 FOLDERS = ("documents", "shards", "sources")
 SEARCH = "search"
-"""The folder of what only makes searching sooner, and can be made again."""
+"""The folder of the search index, which can be rebuilt from the documents."""
 
 
 def present_bytes(files: Files) -> int:
@@ -59,5 +60,25 @@ def check_documents(catalog: Catalog, key: str, leaving: Collection[str], bound:
             "with this one it would hold more.",
             value=after,
             bound=bound,
-            remedy="Remove documents, or have the quota raised (set_quotas).",
+            remedy="Remove documents, or have the quota raised (set_quotas, or `sharedllm-docs tenants limit`).",
         )
+
+
+def check_max_bytes(max_bytes: int | None) -> None:
+    """Raise ConfigError for a disk budget below 1; None is no budget."""
+    if max_bytes is not None and max_bytes < 1:
+        raise ConfigError(f"max_bytes={max_bytes} must be at least 1.", remedy="Leave it out for no disk budget.")
+
+
+def check_max_documents(most: Any) -> None:
+    """Raise ConfigError for a maximum number of documents that is not a whole number above 0; None is no limit."""
+    if most is not None and (type(most) is not int or most < 1):
+        raise ConfigError(
+            f"max_documents={most!r} must be a whole number, 1 or more.", remedy="Leave it out for no bound."
+        )
+
+
+def least(one: int | None, other: int | None) -> int | None:
+    """The smaller of two limits; None stands for no limit."""
+    given = [bound for bound in (one, other) if bound is not None]
+    return min(given, default=None)

@@ -48,7 +48,7 @@ class IndexHead:
 
     Attributes:
         fingerprint: what the rows depend on.
-        settings: free JSON of the caller, to open the index again with the same model.
+        settings: JSON of the caller, used to open the index again with the same model.
         max_bytes: disk budget of the whole index, None without one.
         max_documents: number of documents that it may hold, None without a bound.
         tenant: name of the tenant that it belongs to, None without one.
@@ -63,7 +63,7 @@ class IndexHead:
 
 @dataclass(frozen=True)
 class Damage:
-    """A file that is not as it was written.
+    """A file that differs from what was written.
 
     Attributes:
         path: relative to the index.
@@ -103,7 +103,7 @@ class Catalog:
         self._read: dict[str, tuple[bytes, DocumentRecord]] = {}
         """Manifests as they were when last read: every question asks for all of them."""
         self._signed: dict[str, object] = {}
-        """What told, when they were read, whether they have changed since."""
+        """Signatures of the manifests when they were read, which show whether they have changed since."""
         self._scanned: tuple[Mapping[str, object], list[DocumentRecord]] | None = None
 
     # -- sealed files ----------------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ class Catalog:
             "settings": dict(head.settings),
             "max_bytes": head.max_bytes,
         }
-        # only where they are used: other indexes keep the bytes that they had before there were tenants
+        # only if they are used, so that other indexes have the same bytes as before there were tenants
         fields |= {name: getattr(head, name) for name in _OPTIONAL if getattr(head, name) is not None}
         self.save(INDEX_FILE, fields)
 
@@ -224,7 +224,7 @@ class Catalog:
         return record
 
     def remember(self, record: DocumentRecord, manifest: bytes) -> None:
-        """Take note of a manifest that was just written: it need not be read for its name to be known."""
+        """Remember a manifest that was just written, so that it need not be read to know its name."""
         self._read[record.key] = manifest, record
         self._signed.pop(record.key, None)
 
@@ -232,7 +232,8 @@ class Catalog:
         """All documents, oldest first, and what is wrong with the manifests that cannot be read.
 
         Args:
-            whole: read every manifest; else those that have changed since they were read, as far as that can be told.
+            whole: read every manifest; otherwise only those that have changed since they were read, as far as that is
+                known.
         """
         signatures = self.files.signatures("documents", MANIFEST)
         settled = not whole and None not in signatures.values()

@@ -14,7 +14,7 @@ import shutil
 import stat
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, ClassVar
@@ -26,7 +26,8 @@ from sharedllm_docs.store.locks import LocalLock, WriterLock
 TEMP_PREFIX = ".tmp-"
 LOCK_NAME = "writer.lock"
 ByteRange = tuple[str, int, int]
-Buffers = Sequence[bytes | memoryview]
+Buffers = Iterable[bytes | memoryview]
+"""What is written, one after another; asked for again where a write is repeated."""
 
 _BLOCK = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)

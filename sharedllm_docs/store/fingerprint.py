@@ -1,6 +1,6 @@
 """What the stored rows depend on. Two settings that differ in any field never share a row.
 
-What a question may choose anew is left out: fusion and rotary positions do not change unrotated keys and values.
+What each question may choose is left out: fusion and rotary positions do not change unrotated keys and values.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from sharedllm_docs.store.canonical import canonical_bytes, normalised, sha256_h
 from sharedllm_docs.store.keys import TokenIds, front_digest
 
 ROWS_SCHEMA = 1
-"""Version of what the numbers in a shard mean. Raised only when every chunk must be encoded anew."""
+"""Version of the meaning of the numbers in a shard. Raised only if every chunk must be encoded again."""
 
 _ABSENT = "(absent)"
 _SHOWN_CHARS = 24
@@ -44,7 +44,7 @@ class Fingerprint:
         store_dtype: how rows are stored.
         embedder: digest of the embedder that made the leaf vectors, None without one.
         schema: ``ROWS_SCHEMA``.
-        salt: digest of the tenant's salt; None without a tenant, and then it is no part of ``to_dict``.
+        salt: digest of the tenant's salt; None without a tenant, and then it is not part of ``to_dict``.
     """
 
     weights: str
@@ -135,7 +135,8 @@ class Fingerprint:
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready fields."""
         result: dict[str, Any] = normalised({**asdict(self), "rope": dict(self.rope)})
-        if self.salt is None:  # as before there were tenants: the digest, and all names that follow from it, stay
+        # as before there were tenants, so the digest and all names that depend on it stay the same
+        if self.salt is None:
             del result["salt"]
         return result
 
@@ -175,7 +176,7 @@ def check(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
 
 
 def _shown(value: object) -> str:
-    """A digest in full says no more than its beginning; everything else is shown whole."""
+    """Digests are shortened, everything else is shown in full."""
     if isinstance(value, str) and len(value) > _SHOWN_CHARS:
         return f"{value[:_SHOWN_CHARS]!r}…"
     return repr(value)

@@ -1,6 +1,6 @@
-"""Shards that are in memory and not on disk yet: encoded for a question, to be injected at once and written after.
+"""Shards that are in memory and not yet on disk: encoded for a question, injected immediately and written afterwards.
 
-Rows are read out of them as out of a file, quantised alike, so an answer does not depend on where they lie.
+Rows are read from them as from a file, with the same quantisation, so an answer does not depend on where they are.
 """
 
 from __future__ import annotations

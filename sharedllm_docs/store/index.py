@@ -1,83 +1,58 @@
-"""The facade of the store: one object for one index, at a local path or any fsspec URL.
+"""The public class of the store: one object for one index, at a local path or any fsspec URL.
 
-Knows documents, chunks and rows; knows nothing of models, tokenizers or questions.
+Its parts are ``opened`` (what all of them need), ``contents`` (documents) and ``unread`` (chunks that are not read
+yet). Here are creating and opening, rows, writing and checking. The store knows documents, chunks and rows, and knows
+nothing of models, tokenizers or questions.
 """
 
 from __future__ import annotations
 
-import io
 import os
 import reprlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from numpy.typing import NDArray
-
-from sharedllm_docs.documents.boxes import Places
-from sharedllm_docs.documents.chunks import Chunk
-from sharedllm_docs.documents.document import Document
-from sharedllm_docs.documents.tokens import DocumentTokens
-from sharedllm_docs.errors import (
-    ConfigError,
-    DamagedIndexError,
-    IndexNotFoundError,
-    SharedLLMError,
-    SourceMissingError,
-    StoreError,
+from sharedllm_docs.errors import ConfigError, IndexNotFoundError, SharedLLMError, StoreError
+from sharedllm_docs.store.budget import (
+    check_budget,
+    check_documents,
+    check_free_space,
+    check_max_bytes,
+    check_max_documents,
+    least,
+    present_bytes,
 )
-from sharedllm_docs.store.budget import check_budget, check_documents, check_free_space, present_bytes
-from sharedllm_docs.store.canonical import normalised, sha256_hex
-from sharedllm_docs.store.catalog import INDEX_FILE, MAX_TEXT, Catalog, IndexHead, damaged
+from sharedllm_docs.store.canonical import normalised
+from sharedllm_docs.store.catalog import INDEX_FILE, Catalog, IndexHead
+from sharedllm_docs.store.contents import StoredDocuments
 from sharedllm_docs.store.files import Files
 from sharedllm_docs.store.fingerprint import Fingerprint
-from sharedllm_docs.store.held import HeldShards
 from sharedllm_docs.store.lockless import ShardWriter
 from sharedllm_docs.store.maintenance import PruneReport, migrate_files, prune, remove_document
+from sharedllm_docs.store.opened import LOCK_TIMEOUT
 from sharedllm_docs.store.opening import open_files
-from sharedllm_docs.store.reader import GatheredRows, Layout, RowNumbers, ShardReader
-from sharedllm_docs.store.records import (
-    ChunkRecord,
-    DocumentRecord,
-    FileRole,
-    decode_document,
-    decode_places,
-    decode_tokens,
-    decode_vectors,
-    kept_source_path,
-)
-from sharedllm_docs.store.segment_files import SegmentFiles
-from sharedllm_docs.store.shard import encode_shard
-from sharedllm_docs.store.sources import ReadStats, find_shard
+from sharedllm_docs.store.reader import GatheredRows, Layout, RowNumbers
+from sharedllm_docs.store.records import ChunkRecord, DocumentRecord
+from sharedllm_docs.store.sources import ReadStats
 from sharedllm_docs.store.tenants import Tenant, tenant_url
+from sharedllm_docs.store.unread import UnreadChunks
 from sharedllm_docs.store.verify import Progress, VerifyReport, damaged_chunks, verify_document, verify_index
-from sharedllm_docs.store.writer import Blocks, IndexWriter
 
 if TYPE_CHECKING:
     import torch
 
     from sharedllm_docs.store.bytecache import ByteCache
 
-KEEP_SOURCE = "Add the file again with keep_source=True (--keep-source): nothing is encoded anew."
-FORCE_SOURCE = "Add the file again: its source is written anew, and nothing is encoded."
-LOCK_TIMEOUT = 30.0
-"""Seconds that writing waits for another writer by default."""
 REMOTE_GRACE = 86_400.0
 """Seconds for which ``prune`` leaves what was written to a remote index."""
-
-_ASKED: tuple[FileRole, ...] = ("text", "tokens", "vectors")
-"""Files beside the manifest that a question needs."""
-_PREFETCHED = 64
-"""Number of them that are in memory at once while they are fetched."""
 
 Url = str | os.PathLike[str]
 CacheFor = Callable[[str | None], "ByteCache | None"]
 """Gives the cache of an index for the digest of its tenant's salt: tenants share none."""
-T = TypeVar("T")
 
 
-class IndexStore:
+class IndexStore(StoredDocuments, UnreadChunks):
     """An open index. Made by ``create`` or ``open``.
 
     Reading needs no lock and may go on while another process writes.
@@ -90,18 +65,6 @@ class IndexStore:
         stats: what reading cost so far.
         reopening: keywords of ``open`` that it needs beside its URL: salt and storage options.
     """
-
-    def __init__(self, files: Files, head: IndexHead, max_bytes: int | None, cache: ByteCache | None) -> None:
-        self.url = files.url
-        self.fingerprint = head.fingerprint
-        self.settings = dict(head.settings)
-        self.max_bytes = max_bytes
-        self._files, self._head = files, head
-        self._catalog = Catalog(files, head.fingerprint.salt)
-        self.reopening: dict[str, Any] = {}
-        self._held = HeldShards()
-        self._cache = cache
-        self._reader = ShardReader(self._catalog, cache, self._held)
 
     # -- making and opening ----------------------------------------------------------------------------------------
 
@@ -141,8 +104,8 @@ class IndexStore:
         """
         owner = _tenant(tenant, salt)
         files = open_files(url if owner is None else tenant_url(url, owner.name), storage_options)
-        _check_max_bytes(max_bytes)
-        _check_max_documents(max_documents)
+        check_max_bytes(max_bytes)
+        check_max_documents(max_documents)
         kept = fingerprint.salted(None if owner is None else owner.digest)
         name = None if owner is None else owner.name
         head = IndexHead(kept, normalised(dict(settings or {})), max_bytes, max_documents, name)
@@ -186,7 +149,7 @@ class IndexStore:
             SchemaError: it is newer than this version.
         """
         files = open_files(url if tenant is None else tenant_url(url, tenant), storage_options)
-        _check_max_bytes(max_bytes)
+        check_max_bytes(max_bytes)
         owner = _tenant(tenant, salt) if tenant is not None else None
         head = _head_of(files, url, tenant)
         if head.tenant is not None:
@@ -196,7 +159,7 @@ class IndexStore:
             raise _without_tenant(files)
         if fingerprint is not None:
             head.fingerprint.salted(None).check(fingerprint.salted(None))
-        bound = _least(head.max_bytes, max_bytes) if head.tenant is not None else max_bytes or head.max_bytes
+        bound = least(head.max_bytes, max_bytes) if head.tenant is not None else max_bytes or head.max_bytes
         return cls._opened(files, head, bound, cache, owner, storage_options)
 
     @classmethod
@@ -220,16 +183,6 @@ class IndexStore:
         """Whether there is an index (intact or not); with ``tenant`` whether the tenant has one below ``url``."""
         return open_files(url if tenant is None else tenant_url(url, tenant), storage_options).exists(INDEX_FILE)
 
-    @property
-    def tenant(self) -> str | None:
-        """Name of the tenant that the index belongs to; None without one."""
-        return self._head.tenant
-
-    @property
-    def max_documents(self) -> int | None:
-        """Number of documents that the index may hold; None without a bound."""
-        return self._head.max_documents
-
     def check_documents(self, key: str, leaving: Collection[str] = ()) -> None:
         """Check that the index may hold a document; holding the lock, nobody else adds one meanwhile.
 
@@ -249,8 +202,8 @@ class IndexStore:
             ConfigError: a bound below 1.
             IndexLockedError: see ``timeout``.
         """
-        _check_max_bytes(max_bytes)
-        _check_max_documents(max_documents)
+        check_max_bytes(max_bytes)
+        check_max_documents(max_documents)
         with self._files.lock().held(timeout):
             migrate_files(self._catalog)
             head = replace(self._catalog.load_head(), max_bytes=max_bytes, max_documents=max_documents)
@@ -267,129 +220,6 @@ class IndexStore:
     def close(self) -> None:
         """Forget open shards. The store can be used again afterwards."""
         self._reader.close()
-
-    # -- documents -------------------------------------------------------------------------------------------------
-
-    def documents(self) -> list[DocumentRecord]:
-        """All documents, oldest first, without opening a shard. Raises DamagedIndexError, naming every manifest."""
-        return self._catalog.documents()
-
-    def keys(self) -> list[str]:
-        """Keys of all documents, sorted, without reading a manifest."""
-        return self._catalog.document_keys()
-
-    def get(self, reference: str) -> DocumentRecord:
-        """A document by key, by the beginning of its key (4 digits or more) or by name.
-
-        Raises:
-            DocumentNotFoundError: no such document.
-            StoreError: several documents.
-            DamagedIndexError: its manifest is damaged.
-        """
-        return self._catalog.find(reference)
-
-    def get_all(self, references: Sequence[str]) -> list[DocumentRecord]:
-        """Several documents, each once, in their order. Raises as ``get``."""
-        return self._catalog.find_all(references)
-
-    def find_key(self, reference: str) -> str:
-        """The whole key of a document, found as by ``get``; its manifest may be damaged. Raises as ``get``."""
-        return self._catalog.find_key(reference)
-
-    def name_of(self, key: str) -> str:
-        """The name of a document, also from a damaged manifest; "" if it cannot be read there."""
-        return self._catalog.name_of(key)
-
-    def has_document(self, key: str) -> bool:
-        """Whether a document of that key is in the index (its manifest may be damaged)."""
-        return self._catalog.has(key)
-
-    def document(self, record: DocumentRecord) -> Document:
-        """The text, outline and issues, as they were read. Raises DamagedIndexError, DocumentNotFoundError."""
-        return self._decoded(record, "text", lambda data: decode_document(record, data))
-
-    def tokens(self, record: DocumentRecord) -> DocumentTokens:
-        """Token ids and character spans. Raises DamagedIndexError, DocumentNotFoundError."""
-        return self._decoded(record, "tokens", lambda data: decode_tokens(record, data))
-
-    def vectors(self, record: DocumentRecord) -> dict[str, NDArray[Any]]:
-        """Arrays stored beside the rows, by name. Raises DamagedIndexError, DocumentNotFoundError."""
-        return self._decoded(record, "vectors", decode_vectors)
-
-    def _decoded(self, record: DocumentRecord, role: FileRole, decode: Callable[[bytes], T]) -> T:
-        """A file beside the manifest, decoded. Its checksum fits, but an index may come from anybody."""
-        data = self._side_file(record, role)
-        try:
-            return decode(data)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise damaged(record.file_path(role), f"it is not what was written ({error})") from error
-
-    def _side_file(self, record: DocumentRecord, role: FileRole) -> bytes:
-        """A file beside the manifest, checked; of a remote index from the cache where it is there."""
-        sha256 = record.files[role].sha256
-        data = None if self._cache is None else self._cache.get(sha256)
-        if data is not None and sha256_hex(data) == sha256:
-            return data
-        data = self._catalog.side_file(record, role)
-        if self._cache is not None:
-            self._cache.put(sha256_hex(data), data)
-        return data
-
-    def prefetch(self, records: Sequence[DocumentRecord]) -> None:
-        """Bring what questions to these documents need besides rows into the cache, side by side.
-
-        Does nothing without a cache. What cannot be fetched is left to whoever reads it, and its errors.
-        """
-        if self._cache is None:
-            return
-        files = {r.file_path(role): r.files[role] for r in records for role in _ASKED if role in r.files}
-        wanted = [path for path, file in files.items() if file.sha256 not in self._cache]
-        for start in range(0, len(wanted), _PREFETCHED):
-            for path, data in self._files.read_many(wanted[start : start + _PREFETCHED], MAX_TEXT).items():
-                if isinstance(data, bytes) and sha256_hex(data) == files[path].sha256:
-                    self._cache.put(files[path].sha256, data)
-
-    def places(self, record: DocumentRecord) -> Places | None:
-        """Where the text stands; None if that was not kept. Raises DamagedIndexError, DocumentNotFoundError."""
-        if "boxes" not in record.files:
-            return None
-        try:
-            return decode_places(self._side_file(record, "boxes"))
-        except ValueError as error:
-            raise damaged(record.file_path("boxes"), str(error)) from error
-
-    def has_source(self, record: DocumentRecord) -> bool:
-        """Whether the index keeps the source file of a document, and it is as long as it must be and not damaged."""
-        if not record.source_bytes:
-            return False
-        try:
-            self.source(record).close()
-        except DamagedIndexError:
-            return False
-        return True
-
-    def source(self, record: DocumentRecord) -> BinaryIO:
-        """The source file that the index keeps, checked whole; the caller closes it.
-
-        Raises:
-            SourceMissingError: none is kept.
-            DamagedIndexError: it is missing or damaged.
-        """
-        if not record.source_bytes:
-            raise SourceMissingError(f"The index keeps no source file of {record.name}.", remedy=KEEP_SOURCE)
-        path = kept_source_path(record.source_sha256, self.fingerprint.salt)
-        try:
-            data = self._files.map(path) if self._files.mappable else memoryview(self._files.read(path))
-        except FileNotFoundError as error:
-            raise damaged(path, "it is missing", remedy=FORCE_SOURCE) from error
-        if sha256_hex(data) != record.source_sha256:
-            raise damaged(path, "its checksum does not match", remedy=FORCE_SOURCE)
-        local = self._files.local_path(path)
-        return io.BytesIO(data) if local is None else local.open("rb")
-
-    def segment_files(self, folder: Path | None) -> SegmentFiles:
-        """The files of the search index; ``folder`` is where this machine keeps those of a remote index."""
-        return SegmentFiles(self._files, folder, self.max_bytes)
 
     # -- rows ------------------------------------------------------------------------------------------------------
 
@@ -413,102 +243,7 @@ class IndexStore:
         """Ranks of the tokens of chunks; see ``ShardReader.ranks``."""
         return self._reader.ranks(records)
 
-    # -- chunks not read yet ---------------------------------------------------------------------------------------
-
-    def settled(self, chunk: ChunkRecord) -> ChunkRecord | None:
-        """The record of a chunk whose rows are there to be read, None if they must be encoded.
-
-        Of a chunk that the manifest calls unread, the rows may be held in memory, or another process may have left a
-        shard that no manifest names yet; such a shard is checked whole.
-        """
-        if not chunk.unread:
-            return chunk
-        held = self._held.get(chunk.key)
-        if held is not None:
-            return ChunkRecord.of_encoded(held, start=chunk.start, end=chunk.end)
-        found = find_shard(self._files, chunk.key, self.fingerprint, chunk.end - chunk.start)
-        return None if found is None else replace(found, start=chunk.start, end=chunk.end)
-
-    def hold(
-        self, chunk: ChunkRecord, keys: Any, values: Any, blocks: Blocks, ranks: Sequence[int] | None = None
-    ) -> ChunkRecord:
-        """Encode the rows of a chunk as a shard, to be read from memory until ``keep`` has written it.
-
-        Args:
-            chunk: as its manifest has it, not read yet.
-            keys: [G, Ls, KV, D], unrotated.
-            values: the same shape.
-            blocks: ``RowLayout.blocks``.
-            ranks: of its tokens, where rows are chosen by attention.
-
-        Raises:
-            StoreError: shapes or numbers that cannot be stored.
-        """
-        shard = encode_shard(chunk.key, self.fingerprint.store_dtype, keys, values, blocks, ranks)
-        self._held.hold(shard)
-        return ChunkRecord.of_encoded(shard, start=chunk.start, end=chunk.end)
-
-    def trim_held(self) -> None:
-        """Forget the oldest of the shards that are held and cannot be written, beyond what memory should hold."""
-        self._held.trim()
-
-    def keep(
-        self,
-        document: str,
-        chunks: Collection[str] = (),
-        *,
-        vectors: Mapping[str, NDArray[Any]] | None = None,
-        timeout: float = LOCK_TIMEOUT,
-        max_bytes: int | None = None,
-    ) -> DocumentRecord:
-        """Write the shards held for these chunks, and note in the document's manifest that they are read.
-
-        Chunks that another process wrote meanwhile are taken as they are.
-
-        Args:
-            document: its key.
-            chunks: keys of chunks that ``settled`` or ``hold`` gave records of.
-            vectors: see ``IndexWriter.record_read``.
-            timeout: seconds to wait for another writer.
-            max_bytes: disk budget for this call instead of the store's.
-
-        Returns:
-            The document's record as it is now.
-
-        Raises:
-            DocumentNotFoundError: it was removed; nothing is written, and the shards held for it are dropped.
-            IndexLockedError, DiskBudgetError, DiskFullError: the shards are still held.
-            DamagedIndexError: its manifest is damaged.
-            StoreError: the index cannot be written to.
-        """
-        with self.writer(timeout=timeout, max_bytes=max_bytes) as writer:
-            if not self._catalog.has(document):
-                self._held.drop(chunks)
-            record = self._catalog.manifest(document)
-            for chunk in record.chunks:
-                if not chunk.unread or chunk.key not in chunks:
-                    continue
-                held = self._held.get(chunk.key)
-                if held is not None:
-                    writer.put_shard(held)
-                else:
-                    writer.find_chunk(Chunk(0, chunk.start, chunk.end), chunk.key)
-            record = writer.record_read(document, vectors)
-        self._held.drop(chunks)
-        return record
-
     # -- writing ---------------------------------------------------------------------------------------------------
-
-    def writer(self, *, timeout: float = LOCK_TIMEOUT, max_bytes: int | None = None) -> IndexWriter:
-        """The writer, a context manager. Raises IndexLockedError on entry when another one stays.
-
-        Args:
-            timeout: seconds to wait for another writer.
-            max_bytes: disk budget for this writer instead of the store's.
-        """
-        _check_max_bytes(max_bytes)
-        bound = self._bound(max_bytes)
-        return IndexWriter(self._catalog, self._head, timeout=timeout, max_bytes=bound)
 
     def shard_writer(self) -> ShardWriter:
         """Writes shards without the lock, for workers; see ``ShardWriter``."""
@@ -525,12 +260,6 @@ class IndexStore:
         if bound is not None:
             check_budget(needed, self.total_bytes(), bound)
         check_free_space(needed, self._files)
-
-    def _bound(self, asked: int | None) -> int | None:
-        """The disk budget of a call: as asked, of a tenant never more than its quota."""
-        if self._head.tenant is not None:
-            return _least(self.max_bytes, asked)
-        return self.max_bytes if asked is None else asked
 
     def remove(self, reference: str, *, timeout: float = LOCK_TIMEOUT) -> PruneReport:
         """Take a document out, by key, beginning of the key or name. Its shards stay until ``prune``.
@@ -587,21 +316,9 @@ class IndexStore:
         return present_bytes(self._files)
 
 
-def _check_max_bytes(max_bytes: int | None) -> None:
-    if max_bytes is not None and max_bytes < 1:
-        raise ConfigError(f"max_bytes={max_bytes} must be at least 1.", remedy="Leave it out for no disk budget.")
-
-
-def _check_max_documents(most: Any) -> None:
-    if most is not None and (type(most) is not int or most < 1):
-        raise ConfigError(
-            f"max_documents={most!r} must be a whole number, 1 or more.", remedy="Leave it out for no bound."
-        )
-
-
 def _tenant(name: str | None, salt: str | bytes | None) -> Tenant | None:
     if name is None and salt is not None:
-        raise ConfigError("A salt is given, and no tenant.", remedy="Name the tenant too: tenant=..., salt=....")
+        raise ConfigError("A salt is given, and no tenant.", remedy="Name the tenant too (tenant=...).")
     return None if name is None else Tenant.of(name, salt)
 
 
@@ -614,7 +331,7 @@ def _head_of(files: Files, url: Url, tenant: str | None) -> IndexHead:
             raise
         raise IndexNotFoundError(
             f"There is no tenant {tenant!r} at {os.fspath(url)}.",
-            remedy="Make its index with Index.create(url, llm, tenant=..., salt=...), or correct the name.",
+            remedy="Make its index (Index.create, or `sharedllm-docs tenants create`), or correct the name.",
         ) from error
 
 
@@ -623,8 +340,3 @@ def _without_tenant(files: Files) -> ConfigError:
         f"A salt is given, but the index at {files.url} belongs to no tenant.",
         remedy="Leave the salt out, or name the tenant (tenant=...).",
     )
-
-
-def _least(one: int | None, other: int | None) -> int | None:
-    given = [bound for bound in (one, other) if bound is not None]
-    return min(given, default=None)

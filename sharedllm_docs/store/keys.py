@@ -1,4 +1,4 @@
-"""Content addresses: the names of chunks and documents follow from what they are made of."""
+"""Content addresses: the names of chunks and documents are computed from their content."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Writes shards without the writer's lock: any number of workers may do so at once, on any machines.
 
-A shard's name follows from its tokens and the fingerprint, and one that is there is never written over unless it is
+A shard's name is computed from its tokens and the fingerprint, and an existing one is never overwritten unless it is
 damaged. So it does not matter who writes it, or how often; it becomes part of a document when a manifest names it.
 """
 

@@ -1,9 +1,9 @@
 """One writer per index. Readers take no lock: what they read never changes in place.
 
 A local index is locked by the operating system, which frees the lock of a dead process. A remote one has an advisory
-lock object with its owner and the time it was last renewed; a writer that has been silent for
-``STALE_SECONDS`` is taken for dead. Where the store can write on a condition (S3), only one of several writers that
-take the lock at once gets it; elsewhere they settle it by looking twice.
+lock object with its owner and the time it was last renewed; a writer that
+has not renewed it for ``STALE_SECONDS`` is considered dead. Where the store supports conditional writes (S3), exactly
+one of several writers that take the lock at the same moment gets it; elsewhere they write, wait and read back.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STALE_SECONDS = 900.0
 RENEW_SECONDS = 60.0
 POLL_SECONDS = 0.1
 FREE = b"free\n"
-"""What a lock object says that nobody holds, where it can be written on a condition but not deleted on one."""
+"""Content of a lock object that nobody holds, in stores with conditional writes but no conditional deletes."""
 
 _REMEDY = "Wait until the other process has finished, or raise the timeout."
 
@@ -62,7 +62,7 @@ class WriterLock(ABC):
 
     @abstractmethod
     def renew(self) -> None:
-        """Say that the writer is alive; raises IndexLockedError when the lock was lost. Called before every write."""
+        """Show that the writer is alive; raises IndexLockedError if the lock was lost. Called before every write."""
 
     @contextmanager
     def held(self, timeout: float) -> Iterator[None]:
@@ -75,7 +75,7 @@ class WriterLock(ABC):
 
 
 class LocalLock(WriterLock):
-    """A lock of the operating system on an empty file, which stays behind."""
+    """A lock of the operating system on an empty file, which is not deleted."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -111,9 +111,9 @@ class LocalLock(WriterLock):
 class RemoteLock(WriterLock):
     """An object with owner and time of the last renewal, sealed like every JSON file of the store.
 
-    Object stores offer no common compare-and-swap, so two writers could both believe that they hold the lock. Each
-    therefore waits ``settle`` seconds after writing its name and reads it back, which is enough for any store that
-    shows a write to others within that time.
+    Object stores have no common compare-and-swap operation, so two writers could both believe that they hold the lock.
+    Each therefore waits ``settle`` seconds after writing its name and reads it back, which is enough for any store that
+    makes a write visible to others within that time.
 
     Args:
         read: returns the object's bytes, None where there is none.
@@ -202,7 +202,7 @@ class Seen:
 
 
 class Cell(Protocol):
-    """One object of a store that writes on a condition: an ``S3Files``."""
+    """One object of a store with conditional writes: an ``S3Files``."""
 
     def look(self) -> Seen | None:
         """The object; None if there is none."""
@@ -215,10 +215,10 @@ class Cell(Protocol):
 
 
 class ConditionalLock(RemoteLock):
-    """The lock object of a store that writes on a condition: of several writers at once, one gets it.
+    """The lock object of a store with conditional writes: of several writers at once, one gets it.
 
-    The object stays, with the bytes ``FREE``, when the lock is given back. Whether a writer is silent is judged by the
-    store's clock, so clocks of the writers may differ.
+    When the lock is released, the object stays, with the bytes ``FREE``. How long a writer has been silent is judged by
+    the store's clock, so the clocks of the writers may differ.
 
     Args:
         cell: the object.
@@ -240,7 +240,7 @@ class ConditionalLock(RemoteLock):
                     f"{self._name} belongs to {self._holder() or 'another writer'}; waited {timeout:g} s.",
                     remedy=f"{_REMEDY} A writer that is gone is given up after {STALE_SECONDS:g} s.",
                 )
-            # many workers that commit at the end of their work would ask together again and again
+            # otherwise many workers that commit at the same time would keep asking at the same moments
             time.sleep(min(pause * random.random(), max(deadline - time.monotonic(), 0)))
             pause = min(pause * 1.5, 2.0)
 
@@ -256,7 +256,7 @@ class ConditionalLock(RemoteLock):
         return True
 
     def _swap(self, seen: str | None) -> bool:
-        """Write our name over what was seen. If the answer of a write gets lost, our name is there all the same."""
+        """Write our name over what was seen. If the response to a write is lost, our name may be there all the same."""
         self._renewed = self._clock()
         tag = self._cell.swap(self._sealed(), seen)
         if tag is None:
@@ -283,7 +283,7 @@ class ConditionalLock(RemoteLock):
 
     def release(self) -> None:
         if self._tag is not None:
-            self._cell.swap(FREE, self._tag)  # fails if the lock was lost: then it is another's
+            self._cell.swap(FREE, self._tag)  # fails if the lock was lost; then it belongs to another writer
             self._tag = None
 
     def renew(self) -> None:

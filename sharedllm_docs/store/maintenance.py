@@ -27,10 +27,10 @@ class PruneReport:
 
 
 def remove_document(catalog: Catalog, key: str) -> PruneReport:
-    """Take a document out: its manifest first, which is the whole of it for readers, then the files beside it.
+    """Remove a document: first its manifest, after which readers no longer see it, then the files beside it.
 
-    The source file goes with the last document that was read from it. Its shards stay, for other documents and for
-    adding it again, until ``prune``.
+    The source file is deleted with the last document that was read from it. Shards stay until ``prune``, for other
+    documents and in case the document is added again.
     """
     path, source = manifest_path(key), _kept_source(catalog, key)
     sizes = catalog.files.sizes(document_folder(key))
@@ -53,7 +53,8 @@ def _kept_source(catalog: Catalog, key: str) -> str | None:
 
 
 def _is_needed(catalog: Catalog, source: str) -> bool:
-    """Whether a document was read from this source, as far as manifests can be read; else ``prune`` will tell."""
+    """Whether a document was read from this source, as far as manifests can be read; otherwise ``prune`` decides
+    later."""
     records, damages = catalog.scan()
     return bool(damages) or any(
         record.source_bytes and kept_source_path(record.source_sha256, catalog.salt) == source for record in records
@@ -75,7 +76,7 @@ def prune(catalog: Catalog, grace: float = 0.0) -> PruneReport:
     if grace > 0:
         ages = {path: age for folder in FOLDERS for path, age in catalog.files.ages(folder).items()}
         found = {path: size for path, size in found.items() if ages.get(path, 0.0) >= grace}
-    found |= outdated_segments(catalog, records)  # nothing that was removed stays, in whatever form
+    found |= outdated_segments(catalog, records)  # older versions of removed objects are deleted too
     for path in found:
         catalog.files.remove(path)
     for folder in FOLDERS:
@@ -96,13 +97,13 @@ def _unneeded(catalog: Catalog, records: Sequence[DocumentRecord]) -> dict[str, 
 
 
 def migrate_files(catalog: Catalog) -> list[str]:
-    """Bring every file of an older schema up to this version's, on disk; returns the paths written.
+    """Migrate every file of an older schema to this version's, on disk; returns the paths written.
 
-    ``index.json`` goes last: as long as it has the old schema, an interrupted migration is taken up again.
+    ``index.json`` is written last: as long as it has the old schema, an interrupted migration is continued.
 
     Raises:
         IndexNotFoundError: the index was moved or removed since it was opened.
-        SchemaError: a file is newer than this version, or no migration leads on.
+        SchemaError: a file is newer than this version, or there is no migration for it.
     """
     _payload, outdated = catalog.load_index_file()
     if not outdated:

@@ -97,7 +97,7 @@ class RemoteFiles(Files):
         return {path: _age(info, now) for path, info in self._listed(folder).items()}
 
     def _listed(self, folder: str) -> dict[str, Any]:
-        """Path -> what the store tells of every file below ``folder``."""
+        """Path -> the store's information about every file below ``folder``."""
         self.fs.invalidate_cache()
         with _remote_errors(f"Listing {folder}"):
             try:
@@ -161,7 +161,7 @@ _WRITTEN = ("LastModified", "last_modified", "mtime", "updated", "modified", "cr
 
 
 def _age(info: Mapping[str, Any], now: datetime) -> float:
-    """Seconds since a file was written, by what its store tells; 0 where it tells nothing."""
+    """Seconds since a file was written, according to its store; 0 if it does not say."""
     written = next((info[name] for name in _WRITTEN if info.get(name) is not None), None)
     if isinstance(written, (int, float)):
         return now.timestamp() - written

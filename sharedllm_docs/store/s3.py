@@ -1,7 +1,7 @@
-"""The files of an index in a bucket, on any server that speaks the protocol of S3.
+"""The files of an index in a bucket, on any server that speaks the S3 protocol.
 
-Beyond what ``RemoteFiles`` asks of every file system: writes that take effect only if nobody else wrote meanwhile (the
-lock, manifests), ranges fetched side by side, and a generation number by which a reader sees that nothing changed.
+In addition to ``RemoteFiles``: conditional writes, which take effect only if nobody else wrote meanwhile (the lock,
+manifests), byte ranges fetched in parallel, and a generation number that shows readers whether anything has changed.
 """
 
 from __future__ import annotations
@@ -29,11 +29,12 @@ from sharedllm_docs.store.s3_requests import (
 )
 
 GENERATION_FILE = "generation.json"
-"""Counts the changes of manifests, so that one small request tells a reader that there is nothing new."""
+"""Counter of changes to manifests, so that one small request shows a reader that there is nothing new."""
 LISTING_SECONDS = 60.0
-"""A listing is used no longer than this: a writer that was cut short has not counted the generation up."""
+"""Maximum age of a listing in seconds: a writer that was interrupted has not increased the generation number."""
 GAP = 64 << 10
-"""Ranges of a file that are no farther apart are one request: so many bytes arrive before another answer would."""
+"""Ranges of a file that are no farther apart are fetched by one request: these bytes arrive sooner than a second
+response."""
 
 _MANIFEST = "/manifest.json"
 _NEVER = '"00000000000000000000000000000000"'
@@ -98,7 +99,7 @@ class S3Files(RemoteFiles):
         return {path: got.data if isinstance(got, Got) else got for path, got in found.items()}
 
     def _kept(self, path: str) -> Got | None:
-        """A manifest that is as it was when it was read last, by the present listing."""
+        """A manifest that, by the present listing, has not changed since it was last read."""
         tag, data = self._manifests.get(path, ("", b""))
         listed = None if self._listing is None else self._listing[2].get(path)
         return Got(data, tag, 0.0, len(data)) if listed is not None and listed.tag == tag else None
@@ -192,12 +193,12 @@ class S3Files(RemoteFiles):
             self._count_up()
 
     def _replace(self, path: str, data: bytes) -> None:
-        """Put a manifest in the place of the one that this thread has read, and of no other."""
+        """Replace a manifest, but only the version that this thread has read."""
         read = getattr(self._tags, "known", {}).get(path, ANY)
         tag = self._do(f"Writing {path}", self._bucket.put(path, data, read))
         if tag is None:
             there = self._do(f"Reading {path}", self._read(path, None))
-            if not isinstance(there, Got) or there.data != data:  # else it was this write, whose answer got lost
+            if not isinstance(there, Got) or there.data != data:  # else it was this write, whose response was lost
                 raise IndexLockedError(
                     f"{path} was changed by another writer meanwhile; nothing was written over it.",
                     remedy="Try again: what was stored is used again.",
@@ -222,10 +223,11 @@ class S3Files(RemoteFiles):
         try:
             return int(unseal(found.data)["generation"]), found.tag
         except (ValueError, KeyError, TypeError):
-            return -1, found.tag  # damaged: any number that differs from those known makes readers look
+            return -1, found.tag  # damaged: any number other than the known one makes readers list again
 
     def _count_up(self) -> None:
-        """Tell readers that a manifest has changed. A failure is none of the write's: they look by themselves later."""
+        """Show readers that a manifest has changed. A failure does not fail the write: readers list again later
+        anyway."""
         for _ in range(_TRIES):
             number, tag = self._generation()
             data = seal({"generation": max(number, time.time_ns() if number < 0 else 0) + 1})
@@ -248,7 +250,7 @@ class S3Files(RemoteFiles):
         return tag
 
     def honours_conditions(self, data: bytes) -> bool:
-        """Whether the server heeds conditions: found out once, by a write of ``data`` that must fail."""
+        """Whether the server honours conditions; tested once, by a write of ``data`` that must fail."""
         if self._honoured is None:
             self._honoured = self.swap(data, _NEVER) is None
         return self._honoured

@@ -8,10 +8,11 @@ folder of this machine, and mapped there.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import mmap
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,7 +39,22 @@ _SUFFIX = ".segment"
 REBUILD = "Delete the folder search of the index: it is made again."
 _KINDS: Mapping[str, str] = {"float32": "F32", "int32": "I32", "int16": "I16"}
 
-Arrays = Mapping[str, NDArray[Any]]
+_STEP = 1 << 26
+"""Bytes of a mapped file that are looked at before their memory is given back."""
+
+
+class InPieces(Protocol):
+    """An array that is written piece by piece; see ``retrieval.segments.InPieces``."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def pieces(self) -> Callable[[], Iterator[NDArray[Any]]]: ...
+
+
+Arrays = Mapping[str, "NDArray[Any] | InPieces"]
 
 
 class SegmentFiles:
@@ -71,8 +87,7 @@ class SegmentFiles:
         data = self._bytes(path)
         try:
             told = _told(data)
-            body = data[header_size(data) :]
-            if name not in self._checked and hashlib.sha256(body).hexdigest() != told["sha256"]:
+            if name not in self._checked and _digest(data, header_size(data)) != told["sha256"]:
                 raise ValueError("its checksum does not match")
             found = decode_tensors(data)
         except (ValueError, KeyError, TypeError) as error:
@@ -95,24 +110,36 @@ class SegmentFiles:
             self._here.remove(path)
 
     def save(self, documents: Sequence[str], arrays: Arrays) -> str | None:
-        """Write a segment; its name, or None where nothing can be written: no rights, no room, over the budget."""
+        """Write a segment; its name, or None where nothing can be written: no rights, no room, over the budget.
+
+        Arrays in pieces are made twice, for the checksum in the header and for the file, and never held as a whole.
+        """
         specs = sort_specs([TensorSpec(name, _KINDS[array.dtype.name], array.shape) for name, array in arrays.items()])
-        bodies = [np.ascontiguousarray(arrays[spec.name]).data.cast("B") for spec in specs if spec.num_bytes]
-        digest = hashlib.sha256()
+        bodies, digest = _Bodies([arrays[spec.name] for spec in specs]), hashlib.sha256()
         for body in bodies:
             digest.update(body)
         told = canonical_bytes({"version": VERSION, "documents": list(documents), "sha256": digest.hexdigest()})
         header = encode_header(specs, told.decode("utf-8"))
         name = hashlib.sha256("\n".join(documents).encode("ascii")).hexdigest()[:32]
-        size = len(header) + sum(map(len, bodies))
+        size = len(header) + sum(spec.num_bytes for spec in specs)
         try:
             check_free_space(size, self._files)
             if self._max_bytes is not None:
                 check_budget(size, present_bytes(self._files), self._max_bytes)
-            self._files.write(_path(name), [header, *bodies])
+            self._put(_path(name), _Bodies([np.frombuffer(header, np.uint8), *bodies.arrays]))
         except StoreError:
             return None
         return name
+
+    def _put(self, path: str, bodies: _Bodies) -> None:
+        """Write a file; one of a remote index first on this machine, from where it is sent."""
+        self._here.write(path, bodies)
+        if self._here is not self._files:
+            try:
+                self._files.write(path, [self._here.read(path)])
+            except StoreError:
+                self._forget(path)
+                raise
 
     def remove(self, name: str) -> None:
         """Delete a segment; processes that have it open keep it."""
@@ -120,6 +147,29 @@ class SegmentFiles:
             self._files.remove(_path(name))
             self._forget(_path(name))
         self._checked.discard(name)
+
+
+class _Bodies:
+    """The bytes of arrays, one after another, each time they are asked for."""
+
+    def __init__(self, arrays: Sequence[NDArray[Any] | InPieces]) -> None:
+        self.arrays = arrays
+
+    def __iter__(self) -> Iterator[memoryview]:
+        for array in self.arrays:
+            for piece in (array,) if isinstance(array, np.ndarray) else array.pieces():
+                if piece.size:
+                    yield np.ascontiguousarray(piece).data.cast("B")
+
+
+def _digest(data: memoryview, begin: int) -> str:
+    """SHA-256 of a file from a byte on. What is looked at of a mapped file does not stay in memory."""
+    digest = hashlib.sha256()
+    for start in range(begin, len(data), _STEP):
+        digest.update(data[start : start + _STEP])
+        if isinstance(data.obj, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+            data.obj.madvise(mmap.MADV_DONTNEED)  # nothing was written to it: it is read from the file again
+    return digest.hexdigest()
 
 
 def outdated_segments(catalog: Catalog, records: Sequence[DocumentRecord]) -> dict[str, int]:

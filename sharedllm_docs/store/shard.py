@@ -1,8 +1,9 @@
 """A shard: the stored rows of one chunk, in one safetensors file that describes and checks itself.
 
 The file is ``head | block data``. The head is the safetensors header and the tensors that belong to the chunk as a
-whole (the scales of int8 keys); behind it every tensor is row-major, so that a block, a run of rows with a checksum
-of its own, is one range of bytes in each. The description in the header determines the header's every byte.
+whole (the scales of int8 keys); after it,
+every tensor is row-major, so that a block (consecutive rows with a checksum of their own) is one range of bytes in
+each. The description in the header determines the header's every byte.
 """
 
 from __future__ import annotations

@@ -20,6 +20,8 @@ from sharedllm_docs.store.opening import open_files
 
 MIN_SALT = 16
 """Minimum number of bytes of a salt: shorter ones can be guessed."""
+MAX_SALT_FILE = 4096
+"""Maximum number of bytes of a file with a salt."""
 FOLDER = "tenants"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}", re.ASCII)
@@ -85,7 +87,8 @@ def checked_salt(salt: Any) -> bytes:
     """The bytes of a salt that was given or, if None was, of the environment's."""
     given = salt if salt is not None else os.environ.get(SALT_VARIABLE)
     if given is None:
-        raise ConfigError("A tenant needs a salt, and none is given.", remedy=f"Give salt=..., or set {SALT_VARIABLE}.")
+        remedy = f"Give one (salt=..., or {SALT_VARIABLE})."
+        raise ConfigError("A tenant needs a salt, and none is given.", remedy=remedy)
     if not isinstance(given, (str, bytes)):
         raise ConfigError(f"The salt is {type(given).__name__}, not text or bytes.", remedy="Give text or bytes.")
     data = given.encode("utf-8", "surrogatepass") if isinstance(given, str) else given
@@ -95,6 +98,27 @@ def checked_salt(salt: Any) -> bytes:
             remedy="Draw one at random (python -c 'import secrets; print(secrets.token_hex(32))'), and keep it secret.",
         )
     return data
+
+
+def salt_in_file(path: str | os.PathLike[str]) -> bytes:
+    """The salt that a file holds; line ends behind it do not belong to it.
+
+    Raises:
+        ConfigError: the file cannot be read, is too large to hold a salt, or its salt is too short.
+    """
+    remedy = "Give the file that holds the salt alone, in one line."
+    try:
+        with open(path, "rb") as file:
+            data = file.read(MAX_SALT_FILE + 1)
+    except OSError as error:
+        raise ConfigError(
+            f"The salt cannot be read from {os.fspath(path)}: {error.strerror or error}.", remedy=remedy
+        ) from error
+    except ValueError as error:  # a path that no system has
+        raise ConfigError(f"The salt cannot be read from {os.fspath(path)!r}: {error}.", remedy=remedy) from error
+    if len(data) > MAX_SALT_FILE:
+        raise ConfigError(f"{os.fspath(path)} has more than {MAX_SALT_FILE:,} bytes: it is no salt.", remedy=remedy)
+    return checked_salt(data.rstrip(b"\r\n"))
 
 
 def tenant_url(url: Url, name: str) -> str:

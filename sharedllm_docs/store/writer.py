@@ -1,7 +1,7 @@
 """Putting documents into an index: shards first, side files next, the manifest by atomic rename last.
 
-A crash at any instant leaves the documents that were there, and shards that the next attempt uses again: a shard's
-name follows from its tokens and the fingerprint, so work already done is recognised by the file being there.
+A crash at any moment leaves the existing documents unchanged, and shards that the next attempt uses again: a shard's
+name is computed from its tokens and the fingerprint, so finished work is recognised because its file exists.
 """
 
 from __future__ import annotations
@@ -88,9 +88,9 @@ class IndexWriter:
         try:
             self._running.close()
             if self._replaced:
-                self._mend_manifests()
+                self._update_manifests()
         except Exception:
-            # an error that is on its way out already says what went wrong; a shard lost with it is encoded again
+            # the error that is being raised already says what went wrong; a shard that is lost with it is encoded again
             if error is None:
                 raise
         finally:
@@ -105,7 +105,7 @@ class IndexWriter:
 
     @property
     def fingerprint(self) -> Fingerprint:
-        """Of the index: names of chunks follow from it."""
+        """The fingerprint of the index, from which names of chunks are computed."""
         return self._head.fingerprint
 
     # -- chunks ----------------------------------------------------------------------------------------------------
@@ -113,21 +113,23 @@ class IndexWriter:
     def find_chunk(self, chunk: Chunk, key: str) -> ChunkRecord | None:
         """The record of a shard that can be used again for ``chunk``, None where it must be encoded.
 
-        A shard found on disk is checked whole against its own checksums; a damaged one counts as absent.
+        A shard found on disk is checked completely against its own checksums; a damaged one counts as missing.
         """
         found = self._find(key, len(chunk))
         return None if found is None else replace(found, start=chunk.start, end=chunk.end)
 
     def take_chunks(self, records: Sequence[ChunkRecord], *, mend: bool = False) -> set[str]:
-        """Take shards for stored that a worker without the lock wrote or checked; only their sizes are looked at,
-        and where rows are chosen by attention their heads: they must hold the ranks of the tokens.
+        """Accept shards as stored that a worker without the lock wrote or checked.
+
+        Only their sizes are checked, and if rows are chosen by attention their heads, which must contain the ranks of
+        the tokens.
 
         Args:
             records: as the workers gave them.
-            mend: whether one of them took the place of a damaged shard: then manifests that name it are mended.
+            mend: whether one of them replaced a damaged shard; then the manifests that name it are updated.
 
         Returns:
-            Keys of the chunks whose shards are there.
+            Keys of the chunks whose shards exist.
         """
         sizes = self._files.sizes_of([record.path for record in records])
         there = {record.key: record for record in records if sizes.get(record.path) == record.bytes}
@@ -174,18 +176,18 @@ class IndexWriter:
     def replace_chunk(
         self, chunk: Chunk, key: str, keys: Any, values: Any, blocks: Blocks, ranks: Sequence[int] | None = None
     ) -> ChunkRecord:
-        """Store the rows of a chunk whose shard is damaged or missing, and mend every manifest that names it.
+        """Store the rows of a chunk whose shard is damaged or missing, and update every manifest that names it.
 
         Encoding again need not give the same bits (another machine, another batch), so the checksums in the
         manifests change with the shard.
         """
         record = self._put(chunk, key, keys, values, blocks, ranks)
         self._running.flush()
-        self._mend_manifests()
+        self._update_manifests()
         return record
 
     def put_shard(self, shard: EncodedShard) -> ChunkRecord:
-        """Store a shard that is encoded already, unless one is there; its place in a document is left at 0.
+        """Store a shard that is already encoded, unless it exists; its place in a document is left at 0.
 
         Raises as ``put_chunk``.
         """
@@ -229,10 +231,10 @@ class IndexWriter:
         source: Buffer | None = None,
         source_path: str = "",
     ) -> DocumentRecord:
-        """Make a document part of the index. It is there for readers when this returns, and not a moment before.
+        """Make a document part of the index. Readers see it when this returns, and not before.
 
-        A document that is there already, intact and with the same shards, keeps its name, date and files, and takes
-        the metadata and issues of ``document``, and its boxes and source where it has none.
+        A document that exists already, intact and with the same shards, keeps its name, date and files. It takes over
+        the metadata and issues of ``document``, and boxes and source if it has none.
 
         Args:
             document: as read.
@@ -273,7 +275,7 @@ class IndexWriter:
         return record
 
     def _write_document(self, record: DocumentRecord, files: Mapping[FileRole, bytes], source: Buffer | None) -> None:
-        """Write the source, the side files and then the manifest, with which the document is there."""
+        """Write the source, the side files and finally the manifest, which makes the document visible."""
         manifest = self._catalog.sealed(record.to_dict())
         self._count(sum(map(len, files.values())) + len(manifest))
         self._lock.renew()
@@ -282,18 +284,18 @@ class IndexWriter:
             self._files.write(record.file_path(role), [data])
         self._files.write(record.path, [manifest])
         self._catalog.remember(record, manifest)
-        if self._replaced:  # a shard that was damaged, and encoded again on the way, may belong to other documents too
-            self._mend_manifests()
+        if self._replaced:  # a damaged shard that was encoded again may belong to other documents too
+            self._update_manifests()
 
     def supplement(
         self, key: str, places: Places | None = None, source: Buffer | None = None, source_path: str = ""
     ) -> DocumentRecord:
-        """Give a document that is there what it lacks: boxes, and the file that it was read from.
+        """Add to an existing document what it lacks: boxes, and the file that it was read from.
 
         Args:
             key: of the document.
-            places: where its text stands; kept if the document has none.
-            source: the bytes that it was read from, to be kept; None leaves what is there.
+            places: where its text is printed; stored if the document has none.
+            source: the bytes that it was read from, to be kept; None leaves the present source.
             source_path: where the source file is, noted if none is kept.
 
         Returns:
@@ -321,7 +323,7 @@ class IndexWriter:
         return self._changed(record, **{name: getattr(changed, name) for name in names})
 
     def _keep_source(self, sha256: str, source: Buffer | None, name: str) -> None:
-        """Write the source file, unless a whole one is there: documents with the same bytes share it."""
+        """Write the source file, unless an intact one exists: documents with the same bytes share it."""
         if source is None:
             return
         if sha256_hex(source) != sha256:
@@ -362,7 +364,8 @@ class IndexWriter:
             self._lock.renew()
             self._files.write(changed.file_path("vectors"), [data])
         changed = self._changed(record, chunks=chunks, files=changed.files)
-        if file != record.files["vectors"]:  # readers that still look for the old one find the new one's name
+        # readers that look for the old file after this read the manifest again and find the new name
+        if file != record.files["vectors"]:
             self._files.remove(record.file_path("vectors"))
         return changed
 
@@ -382,7 +385,7 @@ class IndexWriter:
         return self._changed(self._catalog.manifest(key), name=name)
 
     def _changed(self, record: DocumentRecord, **changes: Any) -> DocumentRecord:
-        """Put the manifest of the changed record in the old one's place, unless it would say the same."""
+        """Replace the manifest by that of the changed record, unless they are equal."""
         changed = replace(record, **changes)
         if changed == record:
             return record
@@ -393,7 +396,7 @@ class IndexWriter:
         return changed
 
     def remove(self, key: str) -> None:
-        """Take the document of that key out, under the lock that is held already; its shards stay until pruned."""
+        """Remove the document of that key, under the lock that is already held; its shards stay until pruned."""
         self._lock.renew()
         remove_document(self._catalog, key)
 
@@ -408,7 +411,7 @@ class IndexWriter:
             raise ConfigError("created='' must be a UTC time.", remedy="Give the time in ISO 8601.")
 
     def _intact(self, key: str) -> DocumentRecord | None:
-        """The document of that key if its manifest and side files are whole."""
+        """The document of that key if its manifest and side files are intact."""
         try:
             record = self._catalog.manifest(key)
             for role in record.files:
@@ -424,8 +427,8 @@ class IndexWriter:
         stored = decode_document(existing, self._catalog.side_file(existing, "text"))
         return stored.text == document.text
 
-    def _mend_manifests(self) -> None:
-        """Bring the chunk records of all manifests up to the shards of this writer."""
+    def _update_manifests(self) -> None:
+        """Update the chunk records of all manifests to the shards of this writer."""
         records, _damages = self._catalog.scan()
         for record in records:
             chunks = tuple(self._current(chunk) for chunk in record.chunks)

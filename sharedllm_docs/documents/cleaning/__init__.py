@@ -1,6 +1,6 @@
 """Cleaning of page texts, before the canonical text of a document is fixed. Pure functions of text.
 
-Traced text (``documents.traced``) stays traced: each character that is left knows where it stood on its page.
+Traced text (``documents.traced``) stays traced: each remaining character keeps the mark of its place on the page.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def clean_pages(
         headings: titles known to start on each page, or nothing; never taken for running headers.
         titles: titles of the whole document, as ``strip_running_lines`` takes them.
         margins: lines in the top and bottom margin of each page, as ``strip_running_lines`` takes them.
-        layout: True for text taken from a typeset page (PDF), where leaders and stretched spaces are removed too.
+        layout: True for text from a typeset page (PDF), where leader dots and wide spaces are removed too.
         keep_running_lines: True to leave running headers, footers and page numbers in the text.
 
     Returns:

@@ -1,6 +1,6 @@
 """Line-level cleaning of text that was laid out on pages. Pure functions of text.
 
-One line stays one line, save where a line break stands in front of a lone full stop or comma.
+One line stays one line, except where a line break comes before a single full stop or comma.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def limit_blank_lines(text: str) -> str:
 
 
 def clean_layout(text: str) -> str:
-    """Remove what only the eye needs: dotted leaders (one ``...`` is left), box corners, stretched word spaces."""
+    """Remove what only serves the eye: leader dots (one ``...`` is left), box corners, wide word spaces."""
     text = substitute(_BOX_CORNERS, "", text)
     text = substitute(_LEADER, _ellipsis, text)
     text = substitute(_STRANDED_STOP, _bring_up, text)

@@ -1,16 +1,16 @@
-"""Running headers, footers and page numbers: found over all pages of a document, removed from each.
+"""Running headers, running footers and page numbers: found over all pages of a document, removed from each.
 
-A line is running by its place *and* by being the same. It must be one of the outermost lines of its page (inside the
-page's margin, where the reader knows the layout), and
+Position *and* repetition decide. The line must be one of the outermost lines of its page (inside the page's margin, if
+the reader knows the layout), and
 
-1. the very same line stands there on at least half of the pages, or
-2. the very same line stands there on three or more pages in a row, or on every other page, or
-3. it is the page's own number, alone or set apart from a title, and such numbers go on from page to page.
+1. exactly the same line stands there on at least half of the pages, or
+2. exactly the same line stands there on three or more pages in a row, or on every other page, or
+3. it is the page's own number, alone or apart from a title, and such numbers continue from page to page.
 
-Lines that differ in anything but the page's own number are content: amounts, dates, "Day 3", "5. Which one ...". By
-rules 1 and 2 the first occurrence stays, so that no title and no table head is lost altogether; where pages are the
-same more than four lines deep they are copies of one form, and nothing of them is running. A heading that the caller
-knows is never removed, and nothing is removed from a document of a single page.
+Lines that differ in anything but the page's own number are content: amounts, dates, "Day 3", "5. Which one ...". Rules
+1 and 2 keep the first occurrence, so that no title and no header row is lost completely. If pages are the same more
+than four lines deep, they are copies of one form, and nothing is removed from them. A heading that the caller knows is
+never removed, and nothing is removed from a document of a single page.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from itertools import pairwise
 from sharedllm_docs.documents.cleaning.marks import level, roman
 from sharedllm_docs.documents.traced import joined
 
-MIN_PAGES = 4  # fewer pages prove nothing about repetition, nor about a sequence of numbers
+MIN_PAGES = 4  # fewer pages prove neither repetition nor a sequence of numbers
 HALF = 0.5  # share of the pages for rule 1
 MIN_RUN = 3  # pages in a row for rule 2
-MIN_SHARE = 0.1  # of the pages, for lone numbers that stand far apart: in long books four may agree by chance
+MIN_SHARE = 0.1  # of the pages, for single numbers on pages far apart: in long books four may agree by chance
 MAX_GAP = 3  # pages from one number of a sequence to the next: left and right pages, chapters that open without one
 MARGIN_LINES = 4  # lines that may be removed from an edge
 LONGEST = 200  # characters; what is longer is not a header
@@ -48,7 +48,7 @@ _ROMAN = {"i": 1, "v": 5, "x": 10, "l": 50, "c": 100}
 
 
 def is_page_number(line: str) -> bool:
-    """Whether a line says the page's number and nothing else: ``3``, ``Page 3``, ``Seite 3 von 9``."""
+    """Whether a line consists of the page's number only: ``3``, ``Page 3``, ``Seite 3 von 9``."""
     return _LONE.match(line) is not None
 
 
@@ -100,13 +100,13 @@ def fold(text: str) -> str:
 
 
 def _ends_with_title(text: str, titles: Collection[str]) -> bool:
-    """Whether ``text`` is one of the folded ``titles``, perhaps behind its numbering."""
+    """Whether ``text`` is one of the folded ``titles``, possibly after its numbering."""
     folded = fold(text)
     return any(title and folded.endswith(title) and len(folded) - len(title) <= NUMBERING for title in titles)
 
 
 def _page_number_of(line: str, titles: Collection[str]) -> tuple[str, str] | None:
-    """(form, number) of a line that has the looks of a page number, alone or set apart from a title; else None.
+    """(form, number) of a line that looks like a page number, alone or apart from a title; else None.
 
     Forms: ``page`` ("Page 3"), ``lone``, ``worded`` ("Miller [Page 3]"), ``start`` and ``end`` ("My Book   3"). A
     number with one space before it is part of its line ("Day 3"), unless a page word or a title of the outline shows
@@ -128,7 +128,7 @@ def _page_number_of(line: str, titles: Collection[str]) -> tuple[str, str] | Non
 
 
 def _title_of(line: str) -> str:
-    """What stands beside the page number of a line; "" where that is all."""
+    """The text beside the page number of a line; "" if there is none."""
     if _LONE.match(line):
         return ""
     matches = (pattern.match(line) for pattern in (_AT_START, _AT_END))
@@ -140,7 +140,7 @@ def _bare(text: str) -> str:
 
 
 def _page_numbered(edges: Sequence[Edge], pages: int, titles: Collection[str]) -> set[int]:
-    """Rule 3: pages whose edge line carries the page's own number, as the pages around it bear out."""
+    """Rule 3: pages whose edge line has the page's own number, as the surrounding pages confirm."""
     sequences: defaultdict[tuple[str, int | str], list[int]] = defaultdict(list)
     for edge in edges:
         found = _page_number_of(edge.line, titles)
@@ -165,7 +165,8 @@ def _page_numbered(edges: Sequence[Edge], pages: int, titles: Collection[str]) -
 
 
 def _repeated(edges: Sequence[Edge]) -> tuple[set[int], set[int]]:
-    """Rules 1 and 2: pages whose edge line (words, or a rule of dashes) stands on many, and the first ones of these."""
+    """Rules 1 and 2: pages whose edge line (words, or a line of dashes) is on many pages, and the first ones of
+    these."""
     pages: defaultdict[str, list[int]] = defaultdict(list)
     numbers = {edge.index: edge.number for edge in edges}
     for edge in edges:
@@ -232,7 +233,7 @@ class _Pages:
             self.gone[index].update(position for position, why in done[:MARGIN_LINES] if why in wanted)
 
     def _mark_numbers(self, last: bool) -> None:
-        """Mark page numbers that stand the same number of lines from the edge, whatever stands outside of them."""
+        """Mark page numbers that are the same number of lines from the edge, whatever is outside of them."""
         outer = [self._outer_lines(index, last) for index in range(len(self.lines))]
         for depth in range(1, MARGIN_LINES):
             edges = [
@@ -249,8 +250,8 @@ class _Pages:
     def _outer_lines(self, index: int, last: bool) -> list[int]:
         """Positions of the lines that may be running, from the edge inwards.
 
-        Where all of ``MARGIN_LINES`` may be, one more is looked at: pages that are the same there too are copies of
-        one form.
+        If all of ``MARGIN_LINES`` may be, one more is compared: pages that are the same there too are copies of one
+        form.
         """
         lines, allowed = self.lines[index], self.margins[index][last]
         order = range(len(lines) - 1, -1, -1) if last else range(len(lines))
@@ -259,7 +260,7 @@ class _Pages:
         return found[: next((i for i, position in enumerate(found) if len(lines[position]) > LONGEST), len(found))]
 
     def keep_first_titles(self) -> None:
-        """Take the first of the lines back that hold a title which stands nowhere else, beside the page's number."""
+        """Unmark the first line with each title that stands beside a page number and nowhere else."""
         found: dict[str, tuple[int, int]] = {}
         for index, gone in enumerate(self.gone):
             for position in sorted(gone):
@@ -303,14 +304,14 @@ def strip_running_lines(
 ) -> tuple[list[str], list[RunningLine]]:
     """Pages without running headers, footers and page numbers, and the lines removed, in the order of the pages.
 
-    Every line that stays, stays as it was.
+    Lines that stay are not changed.
 
     Args:
         pages: page texts in order.
         numbers: their page numbers in the source, where they are not 1, 2, 3 and so on.
         labels: printed page labels, one a page ("" where unknown), or nothing.
         headings: titles known to start on each page, one collection a page, or nothing; they are kept.
-        titles: titles of the whole document: a number behind one of them in an edge line may be the page's.
+        titles: titles of the whole document: a number after one of them in an edge line may be the page's.
         margins: for each page, the number of lines at its top and at its bottom that stand in the margin, at most
             ``MARGIN_LINES``; nothing where the layout is not known.
     """

@@ -1,4 +1,5 @@
-"""Members of zip archives, within limits: entries, bytes, compression, nesting, names that lead out."""
+"""Entries of zip archives, within limits: number, bytes, compression, nesting, names that point outside (path
+traversal)."""
 
 from __future__ import annotations
 
@@ -14,19 +15,19 @@ from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.errors import DamagedDocumentError, DocumentError, DocumentTooLargeError
 
 MAX_NESTING = 2
-MAX_TOTAL = 2 << 30  # bytes of all members of one archive, those of archives inside it included
+MAX_TOTAL = 2 << 30  # bytes of all entries of one archive, including those of archives inside it
 _BLOCK = 1 << 20
-_SLASHES = "/\\"  # a member's name may begin with them; it leads out of the archive
+_SLASHES = "/\\"  # a name that begins with one is an absolute path, which points outside the archive
 _NOISE = ("__MACOSX/", ".DS_Store", "Thumbs.db", "desktop.ini")
 
 
 def is_archive(name: str, head: bytes) -> bool:
-    """Whether a file of this name that begins so is a zip archive, and not a document that is packed like one."""
+    """Whether a file with this name and these first bytes is a zip archive, and not a document format based on zip."""
     return name.lower().endswith(".zip") and head.startswith(ZIP_HEAD)
 
 
 def members(archive: Path | bytes, name: str, *, max_bytes: int) -> Iterator[Found | Skipped]:
-    """The files of an archive, and what of it is skipped, with reasons.
+    """The files of an archive, and what is skipped, with reasons.
 
     Args:
         archive: its path or bytes.
@@ -88,7 +89,7 @@ def _inner(data: bytes, name: str, max_bytes: int, left: list[int], depth: int) 
 
 
 def _refused(entry: zipfile.ZipInfo, max_bytes: int) -> str:
-    """Why a member is not even opened; "" if nothing speaks against it."""
+    """Why an entry is not opened; "" if it may be."""
     parts = entry.filename.replace("\\", "/").split("/")
     if ".." in parts or entry.filename.startswith(("/", "\\")) or ":" in parts[0]:
         return "its name leads out of the archive"
@@ -102,7 +103,7 @@ def _refused(entry: zipfile.ZipInfo, max_bytes: int) -> str:
 
 
 def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, max_bytes: int, left: list[int]) -> bytes:
-    """The member's bytes, counted while they are unpacked: what a header says of its size may be forged."""
+    """The entry's bytes, counted while they are unpacked, because the size in its header may be forged."""
     blocks: list[bytes] = []
     size = 0
     with archive.open(entry) as member:

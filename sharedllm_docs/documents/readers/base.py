@@ -114,6 +114,27 @@ class Reader(Protocol):
         ...
 
 
+@runtime_checkable
+class Divisible(Reader, Protocol):
+    """A reader that can read some pages of a document apart from the others, so that several processes share them."""
+
+    def count_pages(self, source: Source, options: ReadOptions) -> int:
+        """How many pages are to be read, found out quickly; 0 where it cannot be known. Raises DocumentError."""
+        ...
+
+    def read_part(self, source: Source, options: ReadOptions, part: int, parts: int, progress: Progress | None) -> None:
+        """Read the pages of one part and keep each (``steps.page_once``), for ``read`` to find. Raises DocumentError.
+
+        Args:
+            source: the document.
+            options: those with which it is to be read.
+            part: number of the part, from 0.
+            parts: number of parts, of equal length.
+            progress: called with (pages of the part done, pages of the part).
+        """
+        ...
+
+
 def check_options(reader: Reader, options: ReadOptions) -> None:
     """Refuse options that ``reader`` would have to ignore.
 

@@ -1,6 +1,6 @@
-"""Files of what a user names: files, folders, patterns (globs), zip archives, URLs.
+"""Finds the files that a user names: files, folders, patterns (globs), zip archives, URLs.
 
-Folders honour ``.gitignore``; links are followed once, so that a loop ends. Everything that is passed over is told.
+Folders honour ``.gitignore``; links are followed once, so that loops end. Everything that is skipped is reported.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def collect(
             yield from _Folder(path, recursive, ignored, max_bytes).files()
         elif not os.path.lexists(path) and _MAGIC.search(text):
             yield from _matching(text, recursive, ignored, max_bytes)
-        else:  # one that is not there as well: reading it tells so
+        else:  # also a missing file: reading it raises the error
             yield from _file(path, names[text], max_bytes, named=True, text=text)
 
 
@@ -71,9 +71,9 @@ def _last(text: str) -> str:
 
 
 def _file(path: Path, name: str, max_bytes: int, *, named: bool, text: str = "") -> Iterator[Found | Skipped]:
-    """The file (by ``text`` as the user named it), or the members of an archive."""
+    """The file (``text``: as the user named it), or the entries of an archive."""
     head = b""
-    if path.is_file():  # reading it tells why, where it cannot be opened; a pipe must not be waited for
+    if path.is_file():  # if it cannot be opened, reading raises the error; a pipe must not be waited for
         with contextlib.suppress(OSError), path.open("rb") as file:
             head = file.read(4)
     if is_archive(path.name, head):
@@ -85,7 +85,7 @@ def _file(path: Path, name: str, max_bytes: int, *, named: bool, text: str = "")
 def _matching(
     pattern: str, recursive: bool, ignored: bool, max_bytes: int
 ) -> Iterator[Found | Skipped | DocumentNotFoundError]:
-    """What a pattern finds; its names begin where the pattern's fixed part ends."""
+    """The files that match a pattern, named by their path after its fixed part."""
     found = False
     fixed = Path(_MAGIC.split(pattern, maxsplit=1)[0].rpartition("/")[0])
     for text in sorted(glob.iglob(pattern, recursive=True)):
@@ -200,7 +200,7 @@ def _rules_of(folder: Path) -> list[_Rules]:
 
 
 def _rules_above(folder: Path) -> list[_Rules]:
-    """Those of the folders above, up to the one that holds the repository."""
+    """The rules of the folders above, up to the root of the repository."""
     rules: list[_Rules] = []
     at = Path(os.path.abspath(folder))
     if (at / ".git").exists():

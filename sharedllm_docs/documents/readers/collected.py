@@ -1,4 +1,4 @@
-"""What a search for files brings: files to read, and what was skipped and why."""
+"""Results of a search for files: files to read, and what was skipped and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Bytes to text: byte order marks, UTF-8, UTF-16, and a guess at last. Shared by the text-like readers."""
+"""Bytes to text: byte order marks, UTF-8, UTF-16, and finally a guess. Shared by the readers of text formats."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ _NO_TEXT_HEADS = (
     *(b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", b"wOFF", b"wOF2", b"GGUF", b"PAR1", b"\x89HDF", b"ITSF", b"AT&TFORM"),
     *(b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"GIF87a", b"GIF89a", b"II*\0", b"MM\0*", b"\xc5\xd0\xd3\xc6"),
 )
-"""How files begin that are no text, whatever they are called."""
+"""First bytes of files that are not text, whatever their name."""
 
 _CHECK = "Check that it is the right file."
 _REMEDY = "Give encoding=, or convert the file to UTF-8."
 
 
 def _marked(data: bytes) -> str | None:
-    """The encoding that a byte order mark gives away."""
+    """The encoding given by a byte order mark."""
     return next((name for mark, name in _MARKS if data.startswith(mark)), None)
 
 
@@ -82,7 +82,8 @@ def declared_encoding(head: bytes) -> list[str]:
 
 
 def begins_no_text(head: bytes) -> bool:
-    """Whether first bytes are those of a format that is no text, or all there is of a file are the first of them."""
+    """Whether the first bytes are those of a format that is not text; a very short file may contain only some of
+    them."""
     return head.startswith(_NO_TEXT_HEADS) or _begins_bytes(head)
 
 
@@ -94,7 +95,8 @@ def _begins_bytes(head: bytes) -> bool:
 
 
 def looks_like_text(head: bytes) -> bool:
-    """Whether these first bytes may be text in some encoding: no NUL, hardly a control byte, no mark of other files."""
+    """Whether these first bytes may be text in some encoding: no NUL, few control bytes, no signature of another
+    format."""
     if _marked(head) or _bare_utf16(head):
         return True
     if _begins_bytes(head):
@@ -109,7 +111,7 @@ _CYRILLIC_WORD = re.compile("[\u0410-\u042f\u0401]?[\u0430-\u044f\u0451]+|[\u041
 
 
 def decode(data: bytes, name: str, encoding: str | None, declared: Sequence[str] = ()) -> tuple[str, list[Issue]]:
-    """Text with uniform line breaks, and what was guessed or lost on the way.
+    """Text with uniform line breaks, and what was guessed or lost.
 
     Args:
         data: the whole file.
@@ -124,7 +126,7 @@ def decode(data: bytes, name: str, encoding: str | None, declared: Sequence[str]
     if encoding:
         text, issues = _strict(data, name, encoding), list[Issue]()
     else:
-        text, issues = _find_out(data, name, declared)
+        text, issues = _detected(data, name, declared)
     text = text.removeprefix("\ufeff")
     _refuse_controls(text, name)
     # Form feeds separate pages, so they outlive this step.
@@ -150,8 +152,9 @@ def _strict(data: bytes, name: str, encoding: str) -> str:
         raise DamagedDocumentError(f"{name} is not in {encoding}: {reason_of(error)}.", remedy=_REMEDY) from error
 
 
-def _find_out(data: bytes, name: str, declared: Sequence[str]) -> tuple[str, list[Issue]]:
-    """Byte order mark, what the document declares, UTF-8, zeros of plain UTF-16, UTF-8 with flaws, a guess at last."""
+def _detected(data: bytes, name: str, declared: Sequence[str]) -> tuple[str, list[Issue]]:
+    """Tries the byte order mark, the declared encoding, UTF-8, UTF-16 by its zero bytes, UTF-8 with errors, then a
+    guess."""
     marked, bare = _marked(data), _bare_utf16(data[:HEAD_BYTES])
     for encoding in [marked] if marked else [*declared, *([bare] if bare else ["utf-8"])]:
         decoded = _try(data, encoding)
@@ -159,17 +162,18 @@ def _find_out(data: bytes, name: str, declared: Sequence[str]) -> tuple[str, lis
             text, issues = decoded
             return text, [*issues, *([_guessed(encoding)] if encoding == bare else [])]
     for encoding in [marked] if marked else [*declared, "utf-8"]:
-        flawed = _flawed(data, encoding)
+        flawed = _with_bad_bytes_replaced(data, encoding)
         if flawed is not None:
             return flawed
     return _guess(data, name)
 
 
-def _flawed(data: bytes, encoding: str) -> tuple[str, list[Issue]] | None:
+def _with_bad_bytes_replaced(data: bytes, encoding: str) -> tuple[str, list[Issue]] | None:
     """The text with U+FFFD for bytes that do not fit, or None when too many do not for it to be this encoding.
 
     Bytes of another encoding hardly ever form characters of UTF-8 by chance: a few bad bytes among good characters
-    were pasted, or damaged. Of other encodings nearly any bytes are characters, so one in a hundred is enough to doubt.
+    were pasted, or damaged. In other encodings nearly all bytes are characters, so one bad byte in a hundred is enough
+    to doubt.
     """
     try:
         text = data.decode(encoding, "replace")
@@ -230,7 +234,7 @@ def _is_russian(data: bytes) -> bool:
 
 
 def _signs_in_words(text: str) -> int:
-    """Number of signs such as a paragraph mark between two letters: hardly one in the right encoding."""
+    """Number of symbols such as a paragraph mark between two letters; hardly any in the right encoding."""
     return len(_SIGN_IN_WORD.findall(text[:_SAMPLE]))
 
 

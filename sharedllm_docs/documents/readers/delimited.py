@@ -1,4 +1,4 @@
-"""CSV and TSV: one table, every value behind the head of its column."""
+"""CSV and TSV: one table, with every value after the header of its column."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class CsvReader:
 
 
 def _rows(text: str, name: str, issues: list[Issue]) -> Iterator[list[str]]:
-    """The rows; ``issues`` gets those that a quote which is not closed has made of several lines."""
+    """The rows; ``issues`` gets those that consist of several lines because a quotation mark is not closed."""
     csv.field_size_limit(_LONGEST_FIELD)
     delimiter = _delimiter(text[:_SAMPLE], name)
     left = MAX_CELLS
@@ -74,7 +74,7 @@ def _rows(text: str, name: str, issues: list[Issue]) -> Iterator[list[str]]:
 
 
 class _Lines:
-    """The lines of a text one by one, and those that have been taken since one last asked."""
+    """The lines of a text one by one, and those that were taken since the last call of ``taken``."""
 
     def __init__(self, text: str) -> None:
         self._lines = io.StringIO(text)
@@ -98,10 +98,11 @@ class _Lines:
 
 
 def _is_closed(raw: str, delimiter: str) -> bool:
-    """Whether the quotes of a row end where they should.
+    """Whether the quotation marks of a row are closed where they should be.
 
-    In a row of several lines, one that ends in front of more text was none: it opens a value further down, and the
-    quote before swallowed the lines between. In a single line that is a quote which was not doubled, and does no harm.
+    In a row of several lines, a closing mark that is followed by more text did not close the value: it opens another
+    value further down, and the mark before swallowed the lines between. In a single line it is a mark that was not
+    doubled, which does no harm.
     """
     try:
         deque(csv.reader(io.StringIO(raw), delimiter=delimiter, strict=True), maxlen=0)
@@ -117,7 +118,8 @@ def _unclosed(row: int, line: int, raw: str) -> Issue:
 
 
 def _delimiter(sample: str, name: str) -> str:
-    """The delimiter that parts most lines into the same number of values; by the name where none does."""
+    """The delimiter that divides most lines into the same number of values; if none does, the one of the file's
+    suffix."""
     if name.lower().endswith((".tsv", ".tab")):
         return "\t"
     lines = [line for line in sample.split("\n")[:50] if line.strip()]

@@ -1,6 +1,6 @@
-"""What a document will be known by once it is read, told from its bytes and the options, without reading it.
+"""The identity that a document will have once it is read, computed from its bytes and the options without reading it.
 
-Reading a PDF takes seconds, hashing it milliseconds: a document that an index holds already need not be read again.
+Reading a PDF takes seconds, hashing it milliseconds: a document that is already in the index need not be read again.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ class Identity:
     """The fields of a ``Document`` by which it is found again; named as there.
 
     Attributes:
-        recognised_options: ``reader_options`` if some of its text is recognised in pictures; None where nothing is
-            installed that does it, or it is not to be done.
+        recognised_options: ``reader_options`` if some of its text comes from OCR; None if no engine is installed, or
+            OCR is switched off.
     """
 
     name: str
@@ -33,11 +33,12 @@ class Identity:
 
 
 def identify(source: SourceLike, *, name: str | None, options: ReadOptions) -> Identity | None:
-    """The identity of a document, or None where only reading tells.
+    """The identity of a document, or None if it must be read to know it.
 
-    That is: a stream or a URL, whose bytes would have to be fetched twice; an encrypted file, whose password is to be
-    checked; an open page range (``"5-"``). A document of that identity has the very same text: the identity holds
-    everything that the reader's output depends on.
+    None is returned for a stream or a URL, whose bytes would have to be fetched twice; for an encrypted file, whose
+    password must be checked; and for an open page range (``"5-"``). Documents with the same identity have exactly the
+    same
+    text: the identity contains everything that the reader's output depends on.
 
     Raises:
         DocumentError, ConfigError: as ``read_document`` of the same source.
@@ -59,7 +60,7 @@ def identify(source: SourceLike, *, name: str | None, options: ReadOptions) -> I
 
 
 def _closed_range(pages: str | None) -> str | None:
-    """The canonical range; "" for all pages, None where it depends on their number (or names very many)."""
+    """The canonical range; "" for all pages, None if it depends on their number (or lists very many)."""
     if pages is None:
         return ""
     spans = parse_pages(pages)
@@ -69,5 +70,5 @@ def _closed_range(pages: str | None) -> str | None:
 
 
 def _may_be_locked(reader: Reader, source: Source) -> bool:
-    """Whether a password may be wanted: the mark of encryption stands in the clear in every PDF that has it."""
+    """Whether a password may be needed: the entry for encryption is never itself encrypted in a PDF."""
     return "password" in reader.takes and b"/Encrypt" in source.read()

@@ -1,7 +1,7 @@
-"""Whether characters are text in a language, or the numbers of glyphs that a font without a Unicode map gives away.
+"""Whether characters are text in a language, or only glyph numbers from a font without a Unicode map.
 
-Three signs, each measured on a whole page: characters that no text holds, signs in place of letters, and letters in an
-order that no language in Latin script has. Pure.
+Three criteria, each measured on a whole page: characters that occur in no text, symbols in place of letters, and
+letters in an order that occurs in no language with Latin script. Pure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _MAX_SIGNS = 0.4  # share of signs in what is neither number nor space
 _MIN_LETTERS = 0.35
 _MIN_COMMON = 0.2  # share of common letter pairs; 0.3 and more in running text of European languages
 
-# Bullets of symbol fonts, which cleaning mends, and TeX's ligatures.
+# Bullets of symbol fonts, which cleaning corrects, and TeX's ligatures.
 _KNOWN_CODES = frozenset("\uf0b7\uf0a7\uf06e\uf0d8\uf0fc\x0b\x0c\r\x0e\x0f\n\t\xad\ufffe")
 _NUMBER = re.compile(r"(?<!\S)[-+\u2212(\[]?[$\u20ac\u00a3\u00a5#]?\d[\d.,:/\u2013-]*[%)\]*.,;]*(?!\S)")
 _LONE_SIGN = re.compile(r"(?<!\S)[^\w\s](?!\S)")
@@ -32,7 +32,7 @@ _COMMON = frozenset(_COMMON_PAIRS.split())
 
 
 def illegible(text: str) -> str:
-    """Why ``text`` (of one page) is no text; "" if nothing speaks against it, or if it is too short to tell."""
+    """Why ``text`` (of one page) is not text; "" if it may be, or if it is too short to decide."""
     visible = [character for character in text if not character.isspace() or character in "\x1c\x1d\x1e\x1f"]
     strange = sum(_is_strange(character) for character in visible)
     if strange > max(3, _MAX_STRANGE * len(visible)):
@@ -49,7 +49,7 @@ def _is_strange(character: str) -> bool:
 
 
 def _signs(text: str) -> str:
-    """Signs stand where letters should, once numbers, rules and single signs are set aside."""
+    """Whether symbols stand where letters should, apart from numbers, lines and single symbols."""
     worded = _RULE.sub(" ", _LONE_SIGN.sub(" ", _NUMBER.sub(" ", text)))
     rest = [character for character in worded if not character.isspace()]
     if len(rest) < 2 * _FEW:
@@ -64,7 +64,7 @@ def _signs(text: str) -> str:
 
 
 def _pairs(text: str) -> str:
-    """Hardly any pair of neighbouring letters is a common one."""
+    """Whether hardly any pair of neighbouring letters is a common one."""
     words = _LATIN_WORD.findall(text.casefold())
     pairs = [word[i : i + 2] for word in words for i in range(len(word) - 1)]
     if len(pairs) < _FEW_LETTERS:

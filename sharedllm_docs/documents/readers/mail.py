@@ -32,13 +32,13 @@ _KNOWN = re.compile(rb"^(?:From|To|Date|Subject|Message-ID|Received|MIME-Version
 _REFERENCE = re.compile(r"\bcid:([^\"'>\s)]+)", re.IGNORECASE)
 _MAX_DEPTH = 8
 _TEXTS = ("text/plain", "text/html", "text/calendar", "text/rfc822-headers", "text/x-amp-html", "text/watch-html")
-"""What is shown as text, or says the same for programs of a kind."""
+"""Types of parts that are shown as text, or are alternatives of the text."""
 
 
 class _Policy(email.policy.EmailPolicy):
-    """Today's rules; a header that the standard library trips over stands for the plainest of its kind.
+    """The present e-mail rules; a header that the standard library fails on is replaced by an empty one of its kind.
 
-    Its parser of headers raises errors of every kind for malformed ones, wherever they are looked at.
+    Its parser raises errors of many kinds for malformed headers, whenever they are accessed.
     """
 
     _PLAINEST: ClassVar = {"content-type": "text/plain", "content-disposition": "attachment"}
@@ -102,7 +102,7 @@ class MailReader:
 
 
 def attachments_message(names: list[str]) -> str:
-    """What to say of files that come along unread."""
+    """The message about attached files that are not read."""
     listed = ", ".join(map(repr, names[:10])) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     return f"it holds the file(s) {listed}; attachments=True (--attachments) reads each as a document of its own"
 
@@ -162,7 +162,7 @@ def _shown(message: EmailMessage) -> set[str]:
 def _header(message: EmailMessage, name: str) -> str:
     try:
         value = message.get(name)
-    except Exception:  # headers can be malformed in ways the library trips over: one must not cost the whole e-mail
+    except Exception:  # a malformed header makes the library fail; one must not cost the whole e-mail
         return ""
     return " ".join(str(value).split()) if value else ""
 
@@ -228,7 +228,7 @@ def _is_own(message: EmailMessage, part: object) -> bool:
 
 
 def _add_body(flow: Flow, message: EmailMessage, clean: bool, pictures: Pictures) -> None:
-    """The text as it is shown: HTML where there is some with words, else plain; then pictures that stand beside it."""
+    """The text as it is shown: HTML if it contains words, else plain text; then pictures that are shown beside it."""
     shown = _pictures_of(message)
     seen: set[str] = set()
     _add_text(flow, message, clean, lambda tag: _see(tag, shown, pictures, seen))
@@ -270,10 +270,10 @@ def _see(tag: Any, shown: Mapping[str, tuple[str, bytes]], pictures: Pictures, s
 
 
 def _add_text(flow: Flow, message: EmailMessage, clean: bool, see: See) -> None:
-    """The parts that mail programs show one below the other, such as text before and behind an attached file."""
+    """The parts that mail programs show one below the other, such as text before and after an attached file."""
     for number, body in enumerate(_bodies(message)):
         if number and body.get_filename():
-            continue  # an attached file, and told as one
+            continue  # an attached file, which is reported as one
         text = _content(body)
         if body.get_content_subtype() == "html":
             for block in html_blocks(parse_html(text)[0], clean, see):

@@ -32,12 +32,12 @@ _MAX_CHARS = 200_000
 
 @dataclass(frozen=True)
 class FrontMatter:
-    """What stands before the text of a Markdown file.
+    """The front matter before the text of a Markdown file.
 
     Attributes:
         metadata: its values; nested ones under dotted names (``contact.phone``), lists of plain values as one string.
         text: the lines as written, without the rules around them; "" where there is none.
-        body: the text behind it.
+        body: the text after it.
         issues: one when it is not YAML; it then stays in ``body``, rules included.
     """
 

@@ -1,6 +1,7 @@
-"""HTML that nests without end, made shallow before it is parsed: the parser's time grows with the square of the depth.
+"""Flattens HTML that is nested extremely deep before it is parsed: the parser's time grows with the square of the
+depth.
 
-Browsers do the same from 512 elements on. Text is kept; only where it stands is lost, and that is told.
+Browsers do the same from 512 elements on. Text is kept; only its nesting is lost, and that is reported.
 """
 
 from __future__ import annotations

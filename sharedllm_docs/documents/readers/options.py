@@ -90,7 +90,7 @@ class ReadOptions:
             ``SHAREDLLM_DOCS_PROCESS``, or else ``separate``.
         page_seconds: maximum processor time for a page, in seconds. A page that takes longer is read by the other
             library, or left out and reported. By the clock, five times as much is allowed.
-        max_memory: maximum memory of the process that reads files, in bytes.
+        max_memory: maximum memory of a process that reads files, in bytes. Up to four share a long PDF.
 
     Raises:
         ConfigError: naming every invalid setting.

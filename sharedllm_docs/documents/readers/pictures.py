@@ -1,8 +1,9 @@
-"""Pictures inside documents that are no scans (Office, EPUB, HTML, e-mail): recognised, or told by name.
+"""Pictures inside documents that are not scans (Office, EPUB, HTML, e-mail): recognised, or reported by name.
 
-In come the bytes of a picture with its name, out comes what stands in it, and at the end the issues. Drawings in SVG
-hold their text themselves. Small pictures are signs and rules, and the same picture is read once. One that cannot be
-read (empty, damaged, of a kind that is not drawn, not in the file) is told with the reason.
+Input: the bytes of a picture with its name. Output: its text, and finally the issues. The text of SVG drawings is read
+from the drawing itself. Small pictures are icons and lines and are skipped; the same picture is read only once. A
+picture that cannot be read (empty, damaged, of a kind that cannot be drawn, not in the file) is reported with the
+reason.
 """
 
 from __future__ import annotations
@@ -31,10 +32,10 @@ MAX_PICTURES = 200
 """Of a document, that are recognised."""
 _MIN_WIDTH, _MIN_HEIGHT = 60, 14  # pixels; smaller ones are signs and rules
 _MAX_BYTES = 64 << 20
-_HEAD = 1 << 14  # bytes that tell a drawing
+_HEAD = 1 << 14  # bytes in which a drawing is recognised
 _SMALL_SIDE = 900  # pixels; smaller ones are made larger, as letters on screens are few pixels high
 _SURE = 0.7  # confidence of a line, from which it is taken
-_DOUBTFUL = 0.8  # mean confidence below which recognised text is told aloud
+_DOUBTFUL = 0.8  # mean confidence below which recognised text raises a warning
 _FEW_LETTERS = 3  # letters and digits that are too few to be the text of a picture
 _NAMED = 10  # pictures that an issue names
 _MAX_DEPTH = 3  # of drawings in drawings
@@ -239,7 +240,7 @@ def _opened(data: bytes) -> Any:
 
 
 def _glance(data: bytes) -> _Seen:
-    """Whether a picture can be opened and is large enough to hold text, as far as that can be told."""
+    """Whether a picture can be opened and is large enough to contain text, as far as that is known."""
     try:
         width, height = _opened(data).size
     except MemoryError:

@@ -39,18 +39,18 @@ class Spots:
         self._directions.append(direction)
         return len(self._directions) - 1
 
-    def to_lists(self) -> tuple[list[float], list[int]]:
-        """Sides, four a rectangle, and directions."""
-        return list(self._sides), list(self._directions)
+    def to_bytes(self) -> tuple[bytes, bytes]:
+        """Sides, four a rectangle, as 32-bit floats, and directions, a byte each."""
+        return self._sides.tobytes(), self._directions.tobytes()
 
     @classmethod
-    def of_lists(cls, sides: list[float], directions: list[int]) -> Spots:
-        """Inverse of ``to_lists``. Raises ValueError where there are not four sides for each direction."""
-        if len(sides) != 4 * len(directions) or not all(one in (LEVEL, UPRIGHT) for one in directions):
-            raise ValueError(f"{len(sides)} sides for {len(directions)} rectangles")
+    def of_bytes(cls, sides: bytes, directions: bytes) -> Spots:
+        """Inverse of ``to_bytes``. Raises ValueError where there are not four sides for each direction."""
         made = cls()
-        made._sides.extend(sides)
-        made._directions.extend(directions)
+        made._sides.frombytes(sides)
+        made._directions.frombytes(directions)
+        if len(made._sides) != 4 * len(directions) or directions.strip(bytes((LEVEL, UPRIGHT))):
+            raise ValueError(f"{len(made._sides)} sides for {len(directions)} rectangles")
         return made
 
     def extend(self, other: Spots) -> int:

@@ -8,7 +8,9 @@ from itertools import groupby
 
 from sharedllm_docs.documents.cleaning import RunningLine
 from sharedllm_docs.documents.document import Document, Issue
+from sharedllm_docs.documents.readers.ahead import taken
 from sharedllm_docs.documents.readers.base import (
+    Divisible,
     Progress,
     Reader,
     check_options,
@@ -55,6 +57,23 @@ def read_document(
     Warns:
         DocumentWarning: one for each kind of loss; the same is in ``Document.issues``, page by page.
     """
+    begun = taken(source, options) if name is None and not any(listening()) else None
+    if begun is not None:
+        document = begun.result(progress)
+    else:
+        document = read_quietly(source, name=name, options=options, progress=progress)
+    warn_of_losses(document.name, document.issues)
+    return document
+
+
+def read_quietly(
+    source: SourceLike,
+    *,
+    name: str | None = None,
+    options: ReadOptions = _DEFAULTS,
+    progress: Progress | None = None,
+) -> Document:
+    """``read_document`` without warnings; what is lost is in ``Document.issues`` alone."""
     with open_source(source, name=name, max_bytes=options.max_bytes) as opened:
         if opened.size == 0:
             raise EmptyDocumentError(f"{opened.name} is empty (0 bytes).", remedy="Fetch or export it again.")
@@ -63,7 +82,6 @@ def read_document(
         document = _read(reader, opened, options, progress)
     if not any(character.isalnum() for page in document.pages for character in page.text):
         raise EmptyDocumentError(f"{document.name} holds no words.", remedy="Check that it is the right file.")
-    warn_of_losses(document.name, document.issues)
     return document
 
 
@@ -73,7 +91,13 @@ def _read(reader: Reader, source: Source, options: ReadOptions, progress: Progre
         return read_here(reader, source, options, progress)
     lines, words = listening()
     document, removed, recognised = document_apart(
-        reader.name, source, options, progress or (lambda done, total: None), lines=lines, words=words
+        reader.name,
+        source,
+        options,
+        progress or (lambda done, total: None),
+        lines=lines,
+        words=words,
+        divisible=isinstance(reader, Divisible),
     )
     tell_lines(removed)
     for page, found in recognised.items():

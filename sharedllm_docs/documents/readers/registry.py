@@ -124,7 +124,7 @@ def _shown(head: bytes) -> str:
 def reader_for(name: str, head: bytes) -> Reader:
     """The reader for a file of this name that begins with these bytes.
 
-    The name's suffix claims a format and the bytes must bear it out; without a known suffix the bytes decide.
+    The name's suffix selects a format, and the bytes must confirm it; without a known suffix the bytes decide.
 
     Raises:
         UnknownFormatError: when no reader takes it, or when the bytes are not what the name says.

@@ -90,8 +90,9 @@ def step(name: str, page: int | None = None) -> Iterator[None]:
     watch.left()
 
 
-def page_once(page: int, kind: type[T], make: Callable[[], T]) -> T:
-    """What ``make`` reads of a page, or what was read of it before the process was started again.
+def page_once(page: int, kind: type[T], make: Callable[[], T], fits: Callable[[T], bool] = lambda _: True) -> T:
+    """What ``make`` reads of a page, or what was read of it before: until the process was started again, or by another
+    process that read a part of the document. What does not fit is read again.
 
     Raises:
         StepFailed: reading it failed outside the steps that ``make`` names.
@@ -100,7 +101,7 @@ def page_once(page: int, kind: type[T], make: Callable[[], T]) -> T:
     if watch is None:
         return make()
     known = watch.known(page, kind)
-    if known is not None:
+    if known is not None and fits(known):
         return known
     with step("page", page):
         value = make()

@@ -29,14 +29,14 @@ FOLDS = 10
 FEW = 5
 """Number of groups (texts) from which on folds are made of whole groups."""
 RIDGE = 4.0
-"""Strength of the ridge penalty on standardised signs, per hundred rows' worth of weight."""
+"""Strength of the ridge penalty on standardised signs, per weight of a hundred rows."""
 AGAINST = frozenset(("strange", "declined", NOT_SAID_SIGN))
 """Signs that speak against an answer; all others speak for one."""
 PAYS = 0.005
 """A sign that costs a pass of a model is taken if the loss on held-out folds falls by this share."""
 SHY = 0.9
 """A question is declined without asking the model below this share of the lowest value of an answerable one: what the
-model reads tells more than the words of a question."""
+model reads is more informative than the words of a question."""
 LEAST_ROWS = 20
 COSTLY = (PROBE, MATCH, NOT_SAID_SIGN, GAIN)
 """In the order in which they are tried: from cheap to dear."""
@@ -159,7 +159,7 @@ class _Data:
 
     Attributes:
         weights: how much each row counts in a fit.
-        shares: how much it counts in what is told of the fit: questions as they were written alone.
+        shares: its weight in the reported results of the fit: only questions as they were written count.
         folds: numbers of the folds.
     """
 
@@ -240,7 +240,7 @@ class _Data:
 def _weights(rows: Rows, answerable: Flags, kinds: Floats) -> Floats:
     """How much each row counts: in every source of questions, four in five have an answer.
 
-    Were that different from source to source, signs that tell one source from another would tell of answers too.
+    If that differed from source to source, signs that identify the source would seem to predict the answer.
     """
     sources = np.array([str(row.get("system", "")) for row in rows])
     weights = np.ones(len(rows))

@@ -25,7 +25,7 @@ class FittedProbe:
     Attributes:
         probe: fitted on all rows.
         held_out: [rows], each from a probe fitted on the other folds.
-        error: weighted mean squared error of these, the truth being -1 or 1; 1 tells nothing.
+        error: weighted mean squared error of these, the truth being -1 or 1; an error of 1 is uninformative.
     """
 
     probe: Probe
@@ -40,7 +40,7 @@ def fit_probe(
     weights: Floats,
     folds: NDArray[np.int64],
 ) -> FittedProbe:
-    """Fit a probe on the layer, and with the penalty, that tell most on folds which it was not fitted on.
+    """Fit a probe on the layer, and with the penalty, that predict best on folds which it was not fitted on.
 
     Args:
         states: [rows, W, E] after each of the layers.

@@ -1,7 +1,7 @@
 """Questions with and without an answer over the same subject: articles in two volumes, each question asked of both.
 
-The volumes of a pair hold alternate paragraphs of the same articles. One of them answers a question, the other tells
-of the same subject and does not; nothing has to be hidden, so no stored row has seen the answer.
+The volumes of a pair contain alternate paragraphs of the same articles. One of them answers a question; the other is
+about the same subject and does not. Nothing has to be hidden, so no stored row has attended to the answer.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from sharedllm_docs.evaluation.tasks.synthetic import document_of
 ARTICLES = 5
 """Number of articles in a pair of volumes."""
 QUESTIONS = 5
-"""Number of questions about one article, at most: many subjects tell more than many questions about one."""
+"""Maximum number of questions about one article: many subjects are more informative than many questions about one."""
 LEAST_PARAGRAPHS = 4
 """Articles of fewer paragraphs leave too little in a volume."""
 

@@ -1,5 +1,5 @@
-"""The server: the OpenAI dialect, MCP, health and metrics over one ``Desk``. Needs the extra ``serve``.
+"""The server: the OpenAI-style API, MCP, health and metrics over one ``Desk``. Needs the extra ``serve``.
 
-``app.create_app`` puts it together. ``own/`` (the project's own API) and ``page/`` (the page for browsers) bring a
-``router`` each and are included where they are present.
+``app.create_app`` puts it together. ``own/`` (the project's own API) and ``page/`` (the page for browsers) each
+have a ``router``, which is included.
 """

@@ -1,4 +1,4 @@
-"""Who is let in: where the server may listen, API keys, and requests that another site has a browser send."""
+"""Access control: where the server may listen, API keys, and requests that another site makes a browser send."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from sharedllm_docs.serving.http.keys import let_in
 from sharedllm_docs.serving.http.settings import Settings
 
 OPEN = {"/health", "/ready", "/", "/docs"}
-"""Paths that need no key: they tell nothing about documents."""
+"""Paths that need no key: they reveal nothing about documents."""
 OPEN_UNDER = ("/page/",)
 """Beginnings of paths that need no key: files of the page, which hold no documents."""
 

@@ -1,4 +1,4 @@
-"""How long answers may be, in whichever dialect they are asked for."""
+"""Limits on the length of answers, for every API."""
 
 from __future__ import annotations
 

@@ -29,16 +29,21 @@ ROUTERS = ("sharedllm_docs.serving.http.own", "sharedllm_docs.serving.http.page"
 """Modules whose ``router`` is included where they are there."""
 
 
-def open_desk(settings: Settings) -> Desk:
+def open_desk(settings: Settings, salt: bytes | None = None) -> Desk:
     """The desk over the indexes of the settings.
+
+    Args:
+        settings: of the server.
+        salt: of the tenant whose indexes they are; None leaves it to the settings.
 
     Raises:
         StoreError: an index cannot be opened.
+        ConfigError: the tenant's salt is missing or unusable.
         ModelError: one is to be made, and the model cannot be loaded.
     """
-    opened = Index.open_or_create if settings.create else Index.open
+    opened, whose = Index.open_or_create if settings.create else Index.open, settings.opening(salt)
     return Desk(
-        {name: opened(url) for name, url in settings.indexes.items()},
+        {name: opened(url, **whose) for name, url in settings.indexes.items()},
         max_waiting=settings.max_waiting,
         max_waiting_each=settings.max_waiting_each,
         max_running=settings.max_running,
@@ -46,19 +51,20 @@ def open_desk(settings: Settings) -> Desk:
     )
 
 
-def create_app(settings: Settings, desk: Desk | None = None) -> FastAPI:
+def create_app(settings: Settings, desk: Desk | None = None, *, salt: bytes | None = None) -> FastAPI:
     """The server as an ASGI app.
 
     Args:
         settings: of the server; ``Settings.load`` makes them.
         desk: answers the questions; None opens the indexes of the settings.
+        salt: of the tenant whose indexes they are; None leaves it to the settings.
 
     Raises:
         ConfigError: it could be reached from other machines without a key.
         StoreError: an index cannot be opened.
     """
     check_binding(settings)
-    desk = desk or open_desk(settings)
+    desk = desk or open_desk(settings, salt)
     hidden = hidden_of(settings.indexes, desk.models)
     tools = mcp_server(desk, settings, uploads=lambda name: app.state.shelves[name].uploads)
 

@@ -1,6 +1,6 @@
-"""Errors as responses: one JSON object of the same form everywhere, a fitting status, and nothing of the inside.
+"""Errors as responses: one JSON object of the same form everywhere, the matching status, and no internal details.
 
-``{"error": {"message", "remedy", "type", "param", "code"}}``, as clients of the OpenAI dialect expect it.
+``{"error": {"message", "remedy", "type", "param", "code"}}``, as clients of the OpenAI API expect it.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def body_of(error: BaseException, hidden: Mapping[str, str]) -> dict[str, Any]:
     """The JSON of an exception.
 
     Args:
-        error: any; of one that nobody foresaw nothing is told.
+        error: any; of an unexpected one nothing is revealed.
         hidden: texts that must not leave the server (folders of indexes) and what stands in their place.
     """
     if not isinstance(error, SharedLLMError):

@@ -1,4 +1,4 @@
-"""Headers of every response that keep a browser from doing with it what it is not meant for."""
+"""Security headers of every response, which restrict what a browser may do with it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the server lives and is ready."""
+"""Health checks: whether the server is alive and ready."""
 
 from __future__ import annotations
 

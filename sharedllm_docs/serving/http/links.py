@@ -1,4 +1,4 @@
-"""Addresses of places in documents, as answers name them."""
+"""URLs of places in documents, for answers."""
 
 from __future__ import annotations
 

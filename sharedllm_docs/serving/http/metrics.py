@@ -1,4 +1,4 @@
-"""Numbers about the server for Prometheus: questions, times, rows and bytes read, the line, the process."""
+"""Metrics of the server for Prometheus: questions, times, rows and bytes read, the queue, the process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the client is still there: nothing is computed for one that has gone."""
+"""Detects when a client disconnects, so that nothing is computed for it any more."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What pydantic finds wrong, as sentences: the value, the bound that it broke, and what to do.
+"""Validation errors of pydantic as sentences: the value, the limit that it violates, and the remedy.
 
-In come the errors of a pydantic validation, out come one ``Problem`` for each field. Pure.
+Input: the errors of a pydantic validation. Output: one ``Problem`` for each field. Pure.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def problems_of(
         errors: as pydantic lists them.
         whole: what they are about, as in "the body".
         outer: number of parts of each place that name no field, at its beginning.
-        shown: whether values are told; those of passwords and keys never are.
+        shown: whether values are shown; those of passwords and keys never are.
     """
     fields: dict[str, list[Mapping[str, Any]]] = {}
     for error in errors:
@@ -75,7 +75,8 @@ def problems_of(
 
 
 def _problem(errors: list[Mapping[str, Any]], whole: str, outer: int, shown: bool) -> Problem:
-    """Of several errors of one field, each is of a member of a union: the one that went furthest tells most."""
+    """If a field of a union type has several errors, one per member, the one that got furthest is the most
+    informative."""
     places = [[str(part) for part in one["loc"][outer:] if not _LABEL.fullmatch(str(part))] for one in errors]
     depth = max(map(len, places))
     errors = [one for one, place in zip(errors, places, strict=True) if len(place) == depth]

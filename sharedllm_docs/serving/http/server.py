@@ -25,7 +25,7 @@ from sharedllm_docs.serving.http.app import create_app
 from sharedllm_docs.serving.http.settings import Settings
 
 
-def serve(settings: Settings, tell: Callable[[str], None]) -> None:
+def serve(settings: Settings, tell: Callable[[str], None], salt: bytes | None = None) -> None:
     """Serve until interrupted; the process ends with it, at once: taking torch down would only take time.
 
     SIGINT (Ctrl-C) ends it within ``LEAVING`` seconds. SIGTERM lets answers in hand be finished first. A second signal
@@ -34,13 +34,14 @@ def serve(settings: Settings, tell: Callable[[str], None]) -> None:
     Args:
         settings: of the server.
         tell: called with the server's address, once it listens.
+        salt: of the tenant whose indexes it serves; None leaves it to the settings.
 
     Raises:
         ConfigError: it could be reached from other machines without a key, or the address cannot be listened on.
         StoreError: an index cannot be opened.
     """
     log_to_stderr()
-    server = EndingServer(config_of(create_app(settings), settings))
+    server = EndingServer(config_of(create_app(settings, salt=salt), settings))
     for number in LEAVING:  # before anybody knows the address: an exception out of a signal could strike an import
         signal.signal(number, server.handle_exit)
     listening = listen(settings.host, settings.port)

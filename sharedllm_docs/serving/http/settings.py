@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, create_model, field_validator
+from pydantic import Field, ValidationError, create_model, field_validator, model_validator
 from pydantic_settings import (
     BaseSettings,
     NoDecode,
@@ -15,10 +15,12 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from sharedllm_docs.config import SALT_VARIABLE
 from sharedllm_docs.documents.readers.registry import known_endings
 from sharedllm_docs.errors import ConfigError
 from sharedllm_docs.serving.http.keys import HASH
 from sharedllm_docs.serving.http.problems import problems_of
+from sharedllm_docs.store.tenants import checked_name, salt_in_file
 
 PREFIX = "SHAREDLLM_DOCS_SERVE_"
 PLAIN = "plain"
@@ -31,6 +33,8 @@ class Settings(BaseSettings):
 
     Attributes:
         indexes: folder (or fsspec URL) of each index by the name that requests use for it.
+        tenant: name of the tenant whose indexes they are; ``indexes`` are then the places that tenants share.
+        salt_file: file with the tenant's salt; None takes ``SHAREDLLM_DOCS_SALT``.
         host: address to listen on; any other than this machine's own needs ``api_keys`` or ``insecure``.
         port: to listen on; 0 takes a free one.
         api_keys: SHA-256 of each key that is let in (``sharedllm-docs api-key`` makes both); never the key itself.
@@ -58,6 +62,8 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     indexes: dict[str, str] = Field(min_length=1)
+    tenant: str | None = None
+    salt_file: str | None = None
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
     api_keys: Annotated[tuple[str, ...], NoDecode] = ()
@@ -87,6 +93,21 @@ class Settings(BaseSettings):
         """One string holds several values, separated by commas: so they are written in the environment."""
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
+    @model_validator(mode="before")
+    @classmethod
+    def _without_salt(cls, values: Any) -> Any:
+        if isinstance(values, dict) and "salt" in values:
+            raise ValueError(f"they hold no salt; name a file with it (salt_file), or set {SALT_VARIABLE}")
+        return values
+
+    @field_validator("tenant")
+    @classmethod
+    def _tenant(cls, value: str | None) -> str | None:
+        try:
+            return None if value is None else checked_name(value)
+        except ConfigError as error:  # which names the setting, as does what is made of this
+            raise ValueError(error.message.removeprefix("tenant=").rstrip(".")) from error
+
     @field_validator("api_keys")
     @classmethod
     def _hashed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
@@ -104,6 +125,20 @@ class Settings(BaseSettings):
                     f"{name!r} cannot name an index: letters, digits, '.', '_' and '-', at most 64, not {PLAIN!r}"
                 )
         return value
+
+    def opening(self, salt: bytes | None = None) -> dict[str, Any]:
+        """Keywords of ``Index.open``, the same for all indexes: whose they are.
+
+        Args:
+            salt: the tenant's; None reads ``salt_file``, or leaves it to the environment.
+
+        Raises:
+            ConfigError: the file cannot be read, or holds no salt.
+        """
+        if salt is None and self.salt_file is not None:
+            salt = salt_in_file(self.salt_file)
+        given = {"tenant": self.tenant, "salt": salt}
+        return {name: value for name, value in given.items() if value is not None}
 
     @classmethod
     def settings_customise_sources(

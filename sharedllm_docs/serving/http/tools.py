@@ -1,7 +1,7 @@
 """The desk as a server of the Model Context Protocol: tools that ask, search, list and add; pages as resources.
 
-By stdio (``sharedllm-docs mcp``) for programs on this machine, and at ``/mcp`` of the server. A tool takes the bytes of
-a file, never its address; its path only inside a folder that was named when the server was started.
+Over stdio (``sharedllm-docs mcp``) for programs on this machine, and at ``/mcp`` of the server. A tool accepts the
+bytes of a file, never its URL, and a path only inside a folder that was given when the server was started.
 """
 
 from __future__ import annotations
@@ -331,7 +331,8 @@ class _Tools:
 
 @contextmanager
 def _told(hidden: Mapping[str, str]) -> Any:
-    """Within the block the project's errors are those of a tool: sentences for the model; of others nothing is told."""
+    """Within the block, the project's errors become errors of a tool: sentences for the model. Others reveal
+    nothing."""
     try:
         yield
     except SharedLLMError as error:

@@ -39,6 +39,7 @@ from sharedllm_docs.streams import Stream
 if TYPE_CHECKING:
     import socket
 
+    from sharedllm_docs.documents.readers.options import ReadOptions
     from sharedllm_docs.index.index import Index
     from sharedllm_docs.index.views import AddedDocument, DocumentInfo
     from sharedllm_docs.retrieval.answer import Answer
@@ -150,6 +151,11 @@ def _spawn(told: Mapping[str, Any], folder: str) -> str:
         return ""
 
 
+def _place(source: str) -> str:
+    """A file's path from any working directory."""
+    return os.path.join(os.getcwd(), source) if is_local(source) and not os.path.isabs(source) else source
+
+
 class StayedIndex:
     """An index in a process that stays, with those methods of ``Index`` that commands call.
 
@@ -164,6 +170,7 @@ class StayedIndex:
         keep_seconds: seconds without a question after which the process leaves; None leaves that to it.
         report: called with a sentence before each slow step.
         meanwhile: called once, when the first question is on its way.
+        ahead: a file and how it is read, which the process may begin with before the index is open.
     """
 
     def __init__(
@@ -176,10 +183,13 @@ class StayedIndex:
         keep_seconds: float | None,
         report: Callable[[str], None],
         meanwhile: Callable[[], None] = lambda: None,
+        ahead: tuple[str, ReadOptions] | None = None,
     ) -> None:
         self.url = url.partition("://")[2] if is_local(url) and "://" in url else url
         self._connect, self._open_alone, self._report = connect, alone, report
-        self._opening = {"create": create, "keep_seconds": keep_seconds}
+        self._opening: dict[str, Any] = {"create": create, "keep_seconds": keep_seconds}
+        if ahead is not None:
+            self._opening["ahead"] = {"source": _place(ahead[0]), "reading": asdict(ahead[1])}
         self._names = {absolute_url(url): self.url} if is_local(url) else {}
         self._connection: socket.socket | None = None
         self._pending = False
@@ -211,9 +221,7 @@ class StayedIndex:
 
     def add(self, source: str, *, progress: Callable[[Any], None] | None = None, **options: Any) -> AddedDocument:
         """``Index.add`` of a file, with ``options`` and any other keywords that JSON can tell."""
-        place = source
-        if is_local(source) and not os.path.isabs(source):
-            place = os.path.join(os.getcwd(), source)
+        place = _place(source)
         others = {name: value for name, value in options.items() if name != "options"}
         told = {"source": place, "reading": asdict(options["options"]), "others": others}
         return self._call(

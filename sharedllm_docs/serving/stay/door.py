@@ -1,7 +1,7 @@
 """Connections between client and process: a Unix socket, or a loopback port with a token where there is none.
 
-Both sides make sure of the other. At a Unix socket the system tells whose process it is. At a port, each proves that it
-knows a token which lies in a file that only the user can read.
+Both sides verify each other. For a Unix socket, the operating system says which user owns the other process. For a
+port, each side proves that it knows a token from a file that only the user can read.
 """
 
 from __future__ import annotations
@@ -121,7 +121,7 @@ def knock(folder: Path, key: str) -> socket.socket | None:
 def peer_is_this_user(connection: socket.socket) -> bool:
     """Whether the process at the other end of a Unix socket is this user's.
 
-    Where the system does not tell, the rights of the folder must do.
+    If the system does not say, the permissions of the folder must suffice.
     """
     uid = _peer_user(connection)
     return uid is None or uid == os.getuid()

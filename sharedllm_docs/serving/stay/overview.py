@@ -1,4 +1,4 @@
-"""All processes of the user that stay: what they are, and how to end them."""
+"""All such processes of the user: their state, and how to end them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from sharedllm_docs.serving.stay.place import ABOUT, LOCK, candidates, keys, pri
 from sharedllm_docs.serving.stay.wire import GoneError, receive, send
 
 PATIENCE = 2.0
-"""Seconds that a process has to tell how it is; one that starts or computes may take longer."""
+"""Seconds that a process has to report its state; one that is starting or computing may take longer."""
 
 
 @dataclass(frozen=True)

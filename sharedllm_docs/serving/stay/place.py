@@ -1,4 +1,4 @@
-"""Where the sockets of the user's processes lie: a folder that nobody else can enter. Imports nothing heavy."""
+"""The folder of the user's sockets, which nobody else can enter. Imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process itself: holds its lock, listens at its door, gives each client a session, and leaves in time."""
+"""The process itself: holds its lock, listens on its socket, gives each client a session, and ends in time."""
 
 from __future__ import annotations
 
@@ -144,7 +144,7 @@ class Process:
 
 def prepare() -> None:
     """Import what the first question needs, while the client that asks it is still on its way."""
-    with contextlib.suppress(ImportError):  # told where it is needed
+    with contextlib.suppress(ImportError):  # reported where the package is needed
         import sharedllm_docs.index.engine
         import sharedllm_docs.index.ingest
         import sharedllm_docs.model.shared_llm  # noqa: F401

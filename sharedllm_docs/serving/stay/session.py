@@ -35,16 +35,28 @@ class Session:
         self._connection, self._resident, self._stopped = connection, resident, stopped
         self._names: dict[str, str] = {}
         self._gone = self._cancelled = False
+        self._ahead: list[str] = []
 
     def run(self) -> None:
         """Answer until the client leaves."""
         _current.session = self
-        with self._connection, contextlib.suppress(GoneError):
-            while True:
-                request = receive(self._connection)
-                if "call" in request:  # a cancel may come too late
-                    self._cancelled = False
-                    self._serve(request)
+        try:
+            with self._connection, contextlib.suppress(GoneError):
+                while True:
+                    request = receive(self._connection)
+                    if "call" in request:  # a cancel may come too late
+                        self._cancelled = False
+                        self._serve(request)
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Leave files that were begun and then not added."""
+        if self._ahead:
+            from sharedllm_docs.documents.readers.ahead import forget
+
+            for source in self._ahead:
+                forget(source)
 
     def _serve(self, request: Message) -> None:
         self._names = dict(request.get("names", {}))
@@ -105,10 +117,20 @@ class Session:
 
     # -- what can be asked for ----------------------------------------------------------------------------------------
 
-    def _call_open(self, create: bool, keep_seconds: float | None) -> None:
+    def _call_open(self, create: bool, keep_seconds: float | None, ahead: dict[str, Any] | None = None) -> None:
         if keep_seconds is not None:
             self._resident.keep_seconds = keep_seconds
+        if ahead is not None:
+            self._begin(**ahead)
         self._resident.index(create=create)
+
+    def _begin(self, source: str, reading: dict[str, Any]) -> None:
+        """Begin to read a file that is going to be added, while the index is opened and the model loaded."""
+        from sharedllm_docs.documents.readers.ahead import begin
+        from sharedllm_docs.documents.readers.options import ReadOptions
+
+        self._ahead.append(source)
+        begin(source, ReadOptions(**reading))
 
     def _call_ask(self, question: str, options: dict[str, Any], stream: bool) -> Any:
         return self._answered(lambda index: index.stream(question, **options), stream)

@@ -1,4 +1,5 @@
-"""What a process was started for. A client uses a process only where all of it is the same. Imports nothing heavy."""
+"""The settings for which a process was started. A client uses a process only if all of them are the same. Imports
+nothing heavy."""
 
 from __future__ import annotations
 

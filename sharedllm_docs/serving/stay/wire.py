@@ -1,8 +1,8 @@
-"""What client and process say to each other: JSON messages, each behind its length. No pickles.
+"""Messages between client and process: JSON, each preceded by its length. No pickle.
 
-A request is ``{"call": name, "arguments": {...}, "names": {...}}``. What comes back are messages of one kind each:
-``piece``, ``progress``, ``report`` and ``warning`` while it works, then ``result`` or ``error``. A client may say
-``{"cancel": true}`` meanwhile.
+A request is ``{"call": name, "arguments": {...}, "names": {...}}``. The responses are
+messages of one kind each: ``piece``, ``progress``, ``report`` and ``warning`` during the work, then ``result`` or
+``error``. Meanwhile a client may send ``{"cancel": true}``.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ def error_message(error: BaseException, rename: Callable[[str], str]) -> Message
 
 
 def error_of(told: Mapping[str, Any]) -> BaseException:
-    """The error that a message tells: of the same class where it is one of the project's, with the same texts."""
+    """The error in a message: of the same class if it is one of the project's, with the same texts."""
     name = str(told["type"])
     if name == "KeyboardInterrupt":
         return KeyboardInterrupt()
@@ -125,7 +125,7 @@ def warning_message(warning: Warning, rename: Callable[[str], str]) -> Message:
 
 
 def warning_of(told: Mapping[str, Any]) -> Warning:
-    """The warning that a message tells."""
+    """The warning in a message."""
     kind = getattr(errors, str(told["type"]), UserWarning)
     made: Warning = kind.__new__(kind)
     UserWarning.__init__(made, told["text"])
@@ -135,7 +135,7 @@ def warning_of(told: Mapping[str, Any]) -> Warning:
 
 
 def _plain(value: Any) -> Any:
-    """A value as JSON has it; what JSON does not know is told as text."""
+    """A value for JSON; types that JSON does not have become text."""
     return json.loads(json.dumps(value, default=str))
 
 
@@ -160,7 +160,7 @@ def answer_of(told: Mapping[str, Any]) -> Answer:
     def citations(name: str) -> tuple[Citation, ...]:
         return tuple(map(citation, told[name]))
 
-    # the names in a JSON object are strings; an earlier version tells no grains
+    # the names in a JSON object are strings; an earlier version sends no grains
     grains = {int(grain): rows for grain, rows in told["counts"].get("grains", {}).items()}
     parts: dict[str, Any] = {"citations": citations("citations"), "nearest": citations("nearest")}
     parts |= {name: _tuples(told.get(name, [])) for name in ("marks", "documents", "alike")}

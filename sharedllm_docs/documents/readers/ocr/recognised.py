@@ -113,8 +113,8 @@ class Recognised:
 def with_words(line: str, words: Sequence[str], first: int) -> str:
     """The line with the number of each character's word as its mark, counted from ``first`` on.
 
-    Engines join words to lines in their own way. Words are found one behind the other; a character between two that
-    belongs to neither has the mark of the one before it.
+    Engines join words to lines in their own way. Words are looked for one after another; a character between two words
+        has the mark of the one before it.
     """
     if not words:
         return line

@@ -46,3 +46,15 @@ class PdfReader:
         from sharedllm_docs.documents.readers.pdf.read import read_pdf
 
         return read_pdf(self, source, options, progress)
+
+    def count_pages(self, source: Source, options: ReadOptions) -> int:
+        """See ``Divisible``."""
+        from sharedllm_docs.documents.readers.pdf.read import count_pages
+
+        return count_pages(source, options)
+
+    def read_part(self, source: Source, options: ReadOptions, part: int, parts: int, progress: Progress | None) -> None:
+        """See ``Divisible``."""
+        from sharedllm_docs.documents.readers.pdf.read import read_part
+
+        read_part(source, options, part, parts, progress)

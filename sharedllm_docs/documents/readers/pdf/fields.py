@@ -1,4 +1,4 @@
-"""Text that stands on a page in form fields and annotations, not in its content: taken from pypdf's objects."""
+"""Text of form fields and annotations, which is not part of a page's content: taken from pypdf's objects."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Field:
 
     @property
     def is_tick(self) -> bool:
-        """Whether it is a box to tick, or a button to choose."""
+        """Whether it is a check box or a radio button."""
         return self.value in (CHECKED, NOT_CHECKED)
 
 

@@ -1,4 +1,4 @@
-"""Places of words and drawn lines on a page, asked of PDFium and turned as the page is shown. Its lock must be held."""
+"""Places of words and drawn lines on a page, from PDFium, rotated as the page is shown. Its lock must be held."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from sharedllm_docs.documents.readers.pdf.layout.boxes import Rule, Word
 from sharedllm_docs.documents.readers.placing import Spots
 
 MAX_CHARACTERS = 40_000
-"""A page with more is left as PDFium gives it out: bounded work on hostile files."""
+"""A page with more is left as PDFium returns it, which bounds the work on hostile files."""
 _MAX_OBJECTS, _MAX_SEGMENTS = 8_000, 30_000  # of drawings: plots and maps hold more, tables do not
 _THIN = 2.5  # points: a filled area no thicker is a line
 _SHORT = 4.0  # points: shorter strokes are parts of signs
@@ -102,7 +102,7 @@ class Measured:
                 yield angle, (start, end, size, *corners, self._x.value, self._y.value)
 
     def _parts(self, start: int, end: int) -> Iterator[tuple[int, int, _CharBox, _CharBox]]:
-        """A word in the parts that gaps make of it which PDFium did not see, with their outermost characters."""
+        """A word divided at gaps that PDFium did not see, with the outermost characters of each part."""
         first, last = self._char(start), self._char(end - 1)
         broken = self._text.find(_SOFT_BREAK, start, end - 1)
         if broken >= 0:  # PDFium joins a word that a line end broke
@@ -281,7 +281,7 @@ def clipped(sides: Sides, bounds: Sides) -> Sides | None:
 
 
 class Extents:
-    """Where single characters of a page stand, in its own coordinates.
+    """Places of single characters of a page, in its own coordinates.
 
     Args:
         handle: of the text page.
@@ -297,9 +297,9 @@ class Extents:
     def place(self, positions: Iterable[int], spots: Spots) -> dict[int, int]:
         """Put the rectangles of these characters of the text among the spots; returns their numbers there.
 
-        Along the line a rectangle is as wide as the type was set; across the line it has the height of the font's
-        size, since what fonts claim of their height reaches into other lines. What is not drawn, or runs off the
-        page, has none.
+        Along the line, a rectangle is as wide as the printed character; across, it has the height of the font size,
+        because the heights that fonts claim reach into other lines. Characters that are not drawn, or are outside the
+        page, have none.
         """
         # looked up once: a page has thousands of characters
         handle, index_of, box, get = self._handle, self._index_of, self._box, pdfium_c.FPDFText_GetLooseCharBox

@@ -1,4 +1,4 @@
-"""Outline entries to sections: where on its page does a title stand? Pure; knows nothing of PDF libraries."""
+"""From outline entries to sections: finds each title on its page. Pure; knows nothing of PDF libraries."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def fold_page(text: str) -> FoldedPage:
 
 @lru_cache(maxsize=4096)
 def _fold_character(character: str) -> str:
-    """Remembered: a document has few different characters."""
+    """Cached, because a document has few different characters."""
     return fold(character)
 
 
 def find_title(page: FoldedPage, title: str, start: int = 0) -> int | None:
     """Position of the line on which the heading ``title`` stands, not before ``start``; else None.
 
-    Only letters and digits are compared. A line that is the title, perhaps numbered, goes before one that begins
+    Only letters and digits are compared. A line that is the title, possibly numbered, is preferred to one that begins
     with it; a title inside a line is not a heading. A title may run over several lines.
     """
     wanted = fold(title)

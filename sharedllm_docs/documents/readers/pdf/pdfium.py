@@ -15,8 +15,8 @@ import pypdfium2.raw as pdfium_c
 
 from sharedllm_docs.documents.readers.pdf.engine import EngineError, PageText, encrypted
 from sharedllm_docs.documents.readers.pdf.fields import Field
-from sharedllm_docs.documents.readers.pdf.glyphs import Glyphs
 from sharedllm_docs.documents.readers.pdf.layout.continued import OpenTable
+from sharedllm_docs.documents.readers.pdf.text.page import PdfiumPage
 from sharedllm_docs.documents.readers.reasons import reason_of
 from sharedllm_docs.documents.readers.source import Source
 
@@ -102,7 +102,7 @@ class PdfiumFile:
                 try:
                     textpage = page.get_textpage()
                     try:
-                        return Glyphs(page, textpage).page_text(fields, before)
+                        return PdfiumPage(page, textpage).page_text(fields, before)
                     finally:
                         textpage.close()
                 finally:

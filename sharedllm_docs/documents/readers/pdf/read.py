@@ -54,11 +54,19 @@ class _Structure:
 
 @dataclass(frozen=True)
 class _ReadPage:
-    """A page with what there is to say about it, and the words that were recognised on it."""
+    """A page as it was read.
+
+    Attributes:
+        page: its text.
+        issues: what there is to say about it.
+        words: that were recognised on it.
+        before: the table at the end of the page before, with which it was read.
+    """
 
     page: PageText
     issues: tuple[Issue, ...]
     words: tuple[ocr.Word, ...] = ()
+    before: OpenTable | None = None
 
 
 def read_pdf(reader: Reader, source: Source, options: ReadOptions, progress: Progress | None) -> Document:
@@ -70,16 +78,9 @@ def read_pdf(reader: Reader, source: Source, options: ReadOptions, progress: Pro
         numbers = choose_pages(source.name, count, options)
         with collected_logs():
             structure, issues = _structure(opened)
-        raw = list[PageText]()
-        pdfium = next((engine for engine in opened.engines if isinstance(engine, PdfiumFile)), None)
-        recogniser = PageRecogniser(options, pdfium)
-        for done, number in enumerate(numbers, start=1):
-            follows = bool(raw) and numbers[done - 2] == number - 1
-            read = _read_page(opened, recogniser, number, raw[-1].open_table if follows else None)
-            raw.append(read.page)
-            issues.extend(read.issues)
-            if progress is not None:
-                progress(done, len(numbers))
+        read = _read_pages(opened, numbers, options, progress)
+        raw = [one.page for one in read]
+        issues.extend(issue for one in read for issue in one.issues)
         _add_form(opened, numbers, raw)
         _refuse_textless(source.name, [page.text for page in raw], issues)
         issues = [*opened.issues, *_damage(source, opened, logs), *issues]
@@ -97,6 +98,48 @@ def read_pdf(reader: Reader, source: Source, options: ReadOptions, progress: Pro
         metadata=structure.metadata,
         places=places,
     )
+
+
+def count_pages(source: Source, options: ReadOptions) -> int:
+    """How many pages ``read_pdf`` will read, as PDFium alone counts them; 0 where it cannot."""
+    try:
+        with engine_step("pdfium"), contextlib.closing(PdfiumFile(source, options.password)) as opened:
+            return len(choose_pages(source.name, opened.count, options))
+    except EngineError:
+        return 0
+
+
+def read_part(source: Source, options: ReadOptions, part: int, parts: int, progress: Progress | None) -> None:
+    """Read the pages of one of several parts of equal length, and keep them (``steps.page_once``).
+
+    Args:
+        source: the PDF.
+        options: those with which the document is to be read.
+        part: number of the part, from 0.
+        parts: their number.
+        progress: called with (pages of the part done, pages of the part).
+    """
+    with collected_logs():
+        opened = open_pdf(source, options)
+    with contextlib.closing(opened), collected_logs():
+        numbers = choose_pages(source.name, opened.count, options)
+        own = numbers[part * len(numbers) // parts : (part + 1) * len(numbers) // parts]
+        _read_pages(opened, own, options, progress)
+
+
+def _read_pages(
+    opened: OpenedPdf, numbers: Sequence[int], options: ReadOptions, progress: Progress | None
+) -> list[_ReadPage]:
+    """The pages, each with the table that the page before leaves open."""
+    read = list[_ReadPage]()
+    pdfium = next((engine for engine in opened.engines if isinstance(engine, PdfiumFile)), None)
+    recogniser = PageRecogniser(options, pdfium)
+    for done, number in enumerate(numbers, start=1):
+        follows = bool(read) and numbers[done - 2] == number - 1
+        read.append(_read_page(opened, recogniser, number, read[-1].page.open_table if follows else None))
+        if progress is not None:
+            progress(done, len(numbers))
+    return read
 
 
 def _add_form(opened: OpenedPdf, numbers: Sequence[int], raw: list[PageText]) -> None:
@@ -142,10 +185,11 @@ def _read_page(
     def make() -> _ReadPage:
         with recorded_words() as words:
             page, issues = recogniser.page(number, *_page_text(opened, number, before))
-        return _ReadPage(page, tuple(issues), tuple(words.get(number, ())))
+        return _ReadPage(page, tuple(issues), tuple(words.get(number, ())), before)
 
     try:
-        read = page_once(number, _ReadPage, make)
+        # the first page of a part was read without the page before it
+        read = page_once(number, _ReadPage, make, fits=lambda known: known.before == before)
     except StepFailed as error:
         message = f"the page cannot be read and is left empty ({reason_of(error)})"
         return _ReadPage(PageText(""), (Issue("page-failed", message, number),))

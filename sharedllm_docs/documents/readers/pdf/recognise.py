@@ -1,7 +1,7 @@
-"""Pages and pictures of a PDF whose text must be recognised (OCR): which they are, and what they say.
+"""Pages and pictures of a PDF that need text recognition (OCR): finds them and reads them.
 
-In comes what the engines found on a page, out comes the page with recognised text in its place, or the issue that tells
-why a reader of the document will miss it.
+Input: what the engines found on a page. Output: the page with recognised text, or the issue that says why its text is
+missing.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from sharedllm_docs.documents.traced import joined
 from sharedllm_docs.errors import ConfigError
 
 _UNDECODED = 0.3  # share of a page's letters without a Unicode map from which its characters are doubted
-_DOUBTFUL = 0.8  # mean confidence below which recognised text is told aloud
+_DOUBTFUL = 0.8  # mean confidence below which recognised text raises a warning
 _SURE = 0.8  # confidence of a line in a picture beside text, from which it is taken
 _MARGIN = 0.12  # of the page's height, in which running lines stand
 _FEW_LETTERS = 3  # letters and digits that are too few to be the text of a picture
@@ -79,9 +79,9 @@ class PageRecogniser:
         return page, [*kept, *failed, *found, *_undecoded(page, number)]
 
     def _whole(self, number: int, failed: list[Issue]) -> tuple[ocr.Recognised, tuple[int, int], Spots] | None:
-        """What the whole page says as it is drawn, its margins and its words; None where nothing is recognised.
+        """The text of the whole page as it is drawn, its margins and its words; None if nothing is recognised.
 
-        ``failed`` takes the issue of a page that could not even be tried.
+        ``failed`` gets the issue of a page that could not be processed.
         """
         drawn = self._drawn(number, lambda pdfium: pdfium.render(number - 1), failed)
         found = None if drawn is None else self._recognise(drawn.pixels, number, failed)
@@ -96,7 +96,7 @@ class PageRecogniser:
         return found, (min(lead, MARGIN_LINES), min(trail, MARGIN_LINES)), spots
 
     def _pictures(self, number: int, page: PageText, failed: list[Issue]) -> tuple[PageText, list[Issue]]:
-        """Text in large pictures beside the page's own text, behind it."""
+        """Text in large pictures, which follows the page's own text."""
         if not page.text.strip():
             return page, []
         if not self._available:
@@ -122,13 +122,13 @@ class PageRecogniser:
         return read, [Issue("text-recognised", message, number)]
 
     def _unread(self, number: int) -> list[Issue]:
-        """What to say of large pictures that nothing is there to read."""
+        """The issue about large pictures if no engine is installed."""
         if self._pdfium is None:
             return []
         try:
             with engine_step("drawing", number):
                 count = self._pdfium.picture_count(number - 1)
-        except EngineError:  # what cannot be drawn is told by what draws the page
+        except EngineError:  # a page that cannot be drawn is reported where pages are drawn
             return []
         message = f"text in {count} picture(s) on the page is not read"
         return [self._with_remedy(Issue("pictures-unread", message, number))] if count else []
@@ -186,7 +186,7 @@ def _doubt(page: PageText) -> str:
 
 
 def _undecoded(page: PageText, number: int) -> list[Issue]:
-    """Fonts that do not say which letters they show, although the letters look like text."""
+    """Whether fonts do not say which letters they show, although the letters look like text."""
     if page.undecoded < _UNDECODED:
         return []
     message = f"fonts do not say which letters they show: {page.undecoded:.0%} of the text may be wrong"

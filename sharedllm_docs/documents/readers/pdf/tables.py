@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pypdfium2
 
-from sharedllm_docs.documents.readers.pdf.glyphs import Glyphs
 from sharedllm_docs.documents.readers.pdf.layout.table import Table
 from sharedllm_docs.documents.readers.pdf.layout.tables import find_tables
+from sharedllm_docs.documents.readers.pdf.text.page import PdfiumPage
 
 PlacedTable = Table
 
@@ -20,8 +20,7 @@ def tables_of(path: Path) -> Iterator[tuple[int, Table]]:
     for number in range(len(document)):
         page = document[number]
         textpage = page.get_textpage()
-        glyphs = Glyphs(page, textpage)
-        measured = glyphs.measured
+        measured = PdfiumPage(page, textpage).measured
         for table in find_tables(measured.words, measured.rules()):
             yield number + 1, table
         textpage.close()

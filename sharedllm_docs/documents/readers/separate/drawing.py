@@ -1,4 +1,4 @@
-"""Draws a page of a PDF through a process of its own: a page can hang, crash or grow when it is drawn as when read."""
+"""Draws a page of a PDF in a separate process: drawing can hang, crash or use too much memory, just like reading."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -46,6 +47,18 @@ class Journal:
             others = self._counts[name, how] - 1
             self.given_up[name] = f"{reason}, as on {others} other page(s), so it is not tried again"
         return True
+
+    @classmethod
+    def joined(cls, parts: Sequence[Journal]) -> Journal:
+        """What several processes noted that read different pages of one document."""
+        whole = cls()
+        for part in parts:
+            whole.failed |= part.failed
+            whole.given_up |= part.given_up
+            whole.pages |= part.pages
+            whole.starts += part.starts
+            whole._counts += part._counts
+        return whole
 
     def to_message(self) -> dict[str, Any]:
         """As the process is told of it."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import types
 import typing
+from array import array
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from functools import cache
@@ -21,11 +23,11 @@ T = TypeVar("T")
 def to_plain(value: Any) -> Any:
     """Dataclasses become objects, tuples and lists lists."""
     if isinstance(value, Traced):
-        return {"text": str(value), "marks": list(value.marks)}
+        return {"text": str(value), "marks": _packed(value.marks.tobytes())}
     if isinstance(value, Spots):
-        return value.to_lists()
+        return [_packed(column) for column in value.to_bytes()]
     if isinstance(value, Places):
-        return {name: column.tolist() for name, column in value.to_arrays().items()}
+        return {name: _packed(column.astype(np.int64).tobytes()) for name, column in value.to_arrays().items()}
     if is_dataclass(value) and not isinstance(value, type):
         return {field.name: to_plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, (tuple, list)):
@@ -52,18 +54,30 @@ def from_plain(kind: Any, value: Any) -> Any:
         inner = typing.get_args(kind)[1]
         return {_exactly(str, key): from_plain(inner, item) for key, item in value.items()}
     if kind is str and isinstance(value, dict):
-        return Traced(_exactly(str, value.get("text")), from_plain(list[int], value.get("marks")))
+        marks: array[int] = array("i")
+        marks.frombytes(_unpacked(value.get("marks")))
+        return Traced(_exactly(str, value.get("text")), marks)
     if kind is Spots:
-        return Spots.of_lists(*from_plain(tuple[list[float], list[int]], value))
+        sides, directions = from_plain(tuple[str, str], value)
+        return Spots.of_bytes(_unpacked(sides), _unpacked(directions))
     if kind is Places:
-        columns = from_plain(dict[str, list[int]], value)
-        return Places({name: np.asarray(column, dtype=np.int64) for name, column in columns.items()})
+        columns = from_plain(dict[str, str], value)
+        return Places({name: np.frombuffer(_unpacked(column), dtype=np.int64) for name, column in columns.items()})
     if isinstance(kind, type) and is_dataclass(kind):
         names = _types(kind)
         if not isinstance(value, dict) or set(value) - set(names):
             raise ValueError(f"these are not the fields of {kind.__name__}")
         return kind(**{name: from_plain(names[name], item) for name, item in value.items()})
     return _exactly(kind, value)
+
+
+def _packed(numbers: bytes) -> str:
+    """Many numbers as one text: a list of them takes a fifth of the time that reading the page takes."""
+    return base64.b64encode(numbers).decode("ascii")
+
+
+def _unpacked(text: object) -> bytes:
+    return base64.b64decode(_exactly(str, text), validate=True)
 
 
 @cache

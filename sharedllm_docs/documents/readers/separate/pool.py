@@ -8,7 +8,7 @@ import threading
 
 from sharedllm_docs.documents.readers.separate.process import ReadingProcess
 
-_KEPT = 2  # processes that wait for the next document
+_KEPT = 4  # processes that wait for the next document: as many as share a long one
 
 
 class Pool:

@@ -16,6 +16,7 @@ from sharedllm_docs.documents.document import Document
 from sharedllm_docs.documents.readers.ocr import Word, engines
 from sharedllm_docs.documents.readers.options import ReadOptions
 from sharedllm_docs.documents.readers.separate.journal import Journal
+from sharedllm_docs.documents.readers.separate.parts import number_of_parts, pages_in_parts, processors
 from sharedllm_docs.documents.readers.separate.plain import from_plain
 from sharedllm_docs.documents.readers.separate.pool import POOL
 from sharedllm_docs.documents.readers.separate.process import Died, Message
@@ -25,6 +26,7 @@ from sharedllm_docs.errors import DamagedDocumentError, DocumentError, DocumentT
 PROCESS_VARIABLE = "SHAREDLLM_DOCS_PROCESS"
 """Environment variable with the default of ``ReadOptions.process``."""
 _BYTES_A_PAGE = 1 << 18  # of a file without steps: as many bytes may take the time of a page
+_BYTES_OF_MANY = 1 << 16  # of a file with so many pages that several processes share them
 _FRUITLESS = 3  # processes in a row that end before they take the request
 
 Tell = Callable[[int, int], None]
@@ -51,32 +53,68 @@ def _can_start() -> bool:
 
 
 def document_apart(
-    reader: str, source: Source, options: ReadOptions, tell: Tell, *, lines: bool = False, words: bool = False
+    reader: str,
+    source: Source,
+    options: ReadOptions,
+    tell: Tell,
+    *,
+    lines: bool = False,
+    words: bool = False,
+    divisible: bool = False,
 ) -> tuple[Document, list[RunningLine], dict[int, list[Word]]]:
     """Read a document; also the running lines and the recognised words, where they are wanted.
+
+    ``divisible`` says that the reader can read pages apart from one another (``base.Divisible``): several processes
+    then share those of a long document.
 
     Raises:
         SharedLLMError: as ``Reader.read``; also where the process fails at what reading cannot go without.
     """
     told = -1
 
-    def progress(message: dict[str, Any]) -> None:
+    def tell_once(done: int, total: int) -> None:
         nonlocal told
-        done, total = value_of(int, message.get("done")), value_of(int, message.get("total"))
         if done > told:  # a process that was started again begins at page 1
             told = done
             tell(done, total)
 
+    def progress(message: dict[str, Any]) -> None:
+        tell_once(value_of(int, message.get("done")), value_of(int, message.get("total")))
+
+    journal = _read_in_parts(reader, source, options, tell_once) if divisible else Journal()
     request = {"kind": "document", "reader": reader, "lines": lines, "words": words}
-    message, _ = _answered(source, options, request, progress)
+    message, _ = _answered(source, options, request, progress, journal)
     recognised = value_of(list[tuple[int, list[Word]]], message.get("words"))
     document = value_of(Document, message.get("document"))
     return document, value_of(list[RunningLine], message.get("lines")), dict(recognised)
 
 
+def _read_in_parts(reader: str, source: Source, options: ReadOptions, tell: Tell) -> Journal:
+    """The pages of a long document, read by several processes; nothing where one is as good, or cannot count them."""
+    if source.size < _BYTES_OF_MANY or processors() < 2:
+        return Journal()
+    try:
+        message, _ = _answered(source, options, {"kind": "count", "reader": reader}, lambda _: None, Journal())
+    except SharedLLMError:
+        return Journal()  # reading the document tells why
+    pages = value_of(int, message.get("pages"))
+    parts = number_of_parts(pages)
+    if parts < 2:
+        return Journal()
+
+    def ask(request: dict[str, Any], journal: Journal, told: Callable[[int], None]) -> Message:
+        def progress(message: dict[str, Any]) -> None:
+            told(value_of(int, message.get("done")))
+
+        return _answered(source, options, {**request, "reader": reader}, progress, journal)
+
+    return pages_in_parts(pages, parts, ask, tell)
+
+
 def embedded_apart(reader: str, source: Source, options: ReadOptions) -> list[tuple[str, bytes]]:
     """The files inside a document, as ``embedded.files_of``."""
-    message, blobs = _answered(source, options, {"kind": "embedded", "reader": reader}, lambda _: None)
+    request = {"kind": "embedded", "reader": reader}
+    message, blobs = _answered(source, options, request, lambda _: None, Journal())
     return list(zip(value_of(list[str], message.get("names")), blobs, strict=False))
 
 
@@ -96,10 +134,14 @@ def value_of(kind: Any, value: Any) -> Any:
 
 
 def _answered(
-    source: Source, options: ReadOptions, request: dict[str, Any], progress: Callable[[dict[str, Any]], None]
+    source: Source,
+    options: ReadOptions,
+    request: dict[str, Any],
+    progress: Callable[[dict[str, Any]], None],
+    journal: Journal,
 ) -> Message:
     """Ask until there is an answer, without the steps at which the process died."""
-    journal, fruitless = Journal(), 0
+    fruitless = 0
     while True:
         try:
             return _once(source, options, request, journal, progress)

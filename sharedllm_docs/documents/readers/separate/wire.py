@@ -1,7 +1,8 @@
 """What goes between the two processes: messages of one JSON object and any number of blobs of plain bytes.
 
-A message is its length and the number of bytes behind it, both as 8 bytes, then JSON, then the blobs, whose sizes the
-JSON names. No pickle: what comes back from a process that read a hostile file is data.
+A message is its length and the number of bytes that follow it, both as 8 bytes, then JSON, then the blobs, whose sizes
+the
+JSON gives. No pickle: what comes back from a process that read a hostile file is data.
 """
 
 from __future__ import annotations

@@ -167,6 +167,10 @@ def _serve(out: BinaryIO, request: dict[str, Any], blobs: list[bytes]) -> None:
                 wire.send(out, {"kind": "done", "names": [name for name, _ in found]}, [data for _, data in found])
             elif request["kind"] == "picture":
                 _send_picture(out, source, request)
+            elif request["kind"] == "count":
+                wire.send(out, {"kind": "done", "pages": _divisible(request).count_pages(source, _options(request))})
+            elif request["kind"] == "part":
+                _read_part(out, source, request)
             else:
                 wire.send(out, {"kind": "done", **_document(out, source, request)})
     except SharedLLMError as error:
@@ -206,6 +210,20 @@ def _document(out: BinaryIO, source: Source, request: dict[str, Any]) -> dict[st
         "lines": to_plain(lines) if request["lines"] else [],
         "words": [[page, to_plain(found)] for page, found in words.items()] if request["words"] else [],
     }
+
+
+def _divisible(request: dict[str, Any]) -> Any:
+    from sharedllm_docs.documents.readers.registry import built_in
+
+    return built_in(request["reader"])
+
+
+def _read_part(out: BinaryIO, source: Source, request: dict[str, Any]) -> None:
+    def progress(done: int, total: int) -> None:
+        wire.send(out, {"kind": "progress", "done": done, "total": total})
+
+    _divisible(request).read_part(source, _options(request), request["part"], request["parts"], progress)
+    wire.send(out, {"kind": "done"})
 
 
 def _send_picture(out: BinaryIO, source: Source, request: dict[str, Any]) -> None:

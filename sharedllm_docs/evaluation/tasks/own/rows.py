@@ -1,4 +1,4 @@
-"""Questions files: JSON lines or CSV, row by row, as checked questions. Every bad row is told by its line."""
+"""Questions files: JSON lines or CSV, row by row, as checked questions. Every bad row is reported with its line."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def load_own_questions(path: Path) -> tuple[OwnQuestion, ...]:
 
 
 def raise_for(path: Path, problems: Sequence[tuple[int, str]]) -> None:
-    """Raise one EvaluationError that tells the bad rows (line, what is wrong and what to do), if there are any."""
+    """Raise one EvaluationError that lists the bad rows (line, what is wrong and what to do), if there are any."""
     if not problems:
         return
     told = " ".join(f"Line {line}: {text}" for line, text in problems[:SHOWN])
@@ -154,7 +154,8 @@ def _csv_rows(path: Path) -> Iterator[_Found]:
                     yield begun, lambda cells=cells, names=names: _csv_row(names, cells)  # type: ignore[misc]
             begun = reader.line_num + 1
     except csv.Error as error:
-        if "field larger" in str(error):  # as a rule a quote that is not closed, and the rest of the file behind it
+        # usually a quotation mark that is not closed, so that the rest of the file is one value
+        if "field larger" in str(error):
             raise EvaluationError(
                 f"{path} line {begun} has a cell of more than {csv.field_size_limit():,} characters.",
                 remedy="Close the quotes of its cells, or write less into one.",

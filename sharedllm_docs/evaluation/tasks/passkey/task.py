@@ -11,7 +11,7 @@ QUESTION = "What is the pass key?"
 
 
 def pass_key(rng: random.Random) -> Hidden:
-    """A number of five digits, told twice."""
+    """A number of five digits, stated twice."""
     key = str(rng.randrange(10_000, 100_000))
     sentence = f"The pass key is {key}. Remember it. {key} is the pass key."
     return Hidden((sentence,), (0,), QUESTION, (key,))

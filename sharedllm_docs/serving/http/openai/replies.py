@@ -1,4 +1,4 @@
-"""Objects of the OpenAI dialect made of answers; sources stand beside the text, never inside it."""
+"""Response objects of the OpenAI-style API; sources are given beside the text, never inside it."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def _answer_tokens(result: Answer | Completion) -> int:
 
 
 def afterword(result: Answer | Completion) -> str:
-    """What is added to a stream whose words turned out not to be borne out by the documents."""
+    """The text that is added to a stream if the answer is declined after words were sent."""
     if not isinstance(result, Answer) or not result.draft:
         return ""
     return f"\n\n{result.text} (The words above are not borne out by the text: confidence {result.confidence:.2f}.)"

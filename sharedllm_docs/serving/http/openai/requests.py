@@ -1,4 +1,5 @@
-"""Requests of the OpenAI dialect, checked: what cannot be honoured is refused by name, never passed over in silence.
+"""Requests of the OpenAI-style API, validated: parameters that cannot be honoured are refused by name, never ignored
+silently.
 
 The table in docs/server.md says the same; a test compares it with ``NEUTRAL``, ``IGNORED`` and ``OWN``.
 """
@@ -37,18 +38,19 @@ NEUTRAL: dict[str, tuple[Any, ...]] = {
     "suffix": ("",),
     "dimensions": (),
 }
-"""Parameters that are refused, but for these values, which ask for nothing."""
+"""Parameters that are refused, except with these values, which have no effect."""
 IGNORED = frozenset(
     (
         *("user", "metadata", "store", "service_tier", "parallel_tool_calls", "safety_identifier", "prompt_cache_key"),
         *("prompt_cache_retention", "reasoning_effort", "verbosity"),
     )
 )
-"""Parameters that change nothing in an answer from documents: they are taken and have no effect."""
+"""Parameters that cannot change an answer from documents: they are accepted and have no effect."""
 OWN = frozenset(AskOptions.__annotations__) - {
     *("retrieval", "generation", "max_new_tokens", "temperature", "top_p", "stop", "seed"),
 }
-"""Parameters that the dialect does not know: the project's own settings of a question (``extra_body`` of clients)."""
+"""Parameters that the OpenAI API does not have: the project's own settings of a question (``extra_body`` of
+clients)."""
 _HINTS = {
     "response_format": "Ask for the form in words, in a system message; the form is not enforced.",
     "tools": "Tools are called by MCP clients: see /mcp.",
@@ -57,7 +59,7 @@ _HINTS = {
 
 
 class _Request(BaseModel):
-    """A request with whatever else it holds."""
+    """A request with any further fields."""
 
     model_config = ConfigDict(extra="allow", strict=True)
 
@@ -119,7 +121,7 @@ class _Generating(_Request):
             tokens = usual_tokens(self.extra(OWN).get("style"), settings)
         stop = [self.stop] if isinstance(self.stop, str) else self.stop
         given = {"temperature": self.temperature, "top_p": self.top_p, "stop": stop, "max_new_tokens": tokens}
-        # as in the dialect, no seed means another answer each time, where anything is drawn at all
+        # as in the OpenAI API, no seed means a different answer each time, if tokens are sampled at all
         return {**{name: value for name, value in given.items() if value is not None}, "seed": self.seed}
 
     def documents(self) -> dict[str, Any]:
@@ -146,7 +148,7 @@ class TextPart(BaseModel):
 
 
 class ChatMessage(BaseModel):
-    """A message; what it holds beside role and content is refused unless it is a name."""
+    """A message; fields other than role and content are refused, except a name."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -191,7 +193,7 @@ class ChatRequest(_Generating):
     max_completion_tokens: int | None = None
 
     def wanted_tokens(self) -> tuple[str, int | None]:
-        """``max_completion_tokens``, or by its older name; and which of them it is.
+        """``max_completion_tokens`` or its older name, and which of them was used.
 
         Raises:
             ConfigError: both are given, and differ.
@@ -229,7 +231,7 @@ class CompletionRequest(_Generating):
         found = [self.prompt] if isinstance(self.prompt, str) else self.prompt
         if not found:
             raise EmptyQuestionError("The list of prompts is empty.", remedy="Ask something.")
-        # more than may wait of one caller would never all find room
+        # more prompts than may wait for one caller would never all find room
         most = min(settings.max_texts, settings.max_waiting, settings.max_waiting_each)
         check_count("prompts", len(found), most)
         if self.stream and len(found) > 1:

@@ -1,4 +1,4 @@
-"""The endpoints of the OpenAI dialect."""
+"""The endpoints of the OpenAI-style API."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ async def _respond(
     request: Request,
     settings: Settings,
 ) -> Response:
-    """The response to a request that has begun to be answered, streamed or whole; ended when the client goes."""
+    """The response to a request, streamed or whole; ended when the client disconnects."""
     if body.stream:
         usage = bool(body.stream_options and body.stream_options.include_usage)
         return await streamed(reply, begun[0], request, settings, include_usage=usage)

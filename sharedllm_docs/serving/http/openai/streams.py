@@ -1,4 +1,4 @@
-"""Answers sent while they are written, and ended when their reader goes."""
+"""Answers sent while they are generated, and ended when the client disconnects."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ DONE = {"data": "[DONE]"}
 async def streamed(
     reply: Reply, answering: Answering[Any], request: Request, settings: Settings, *, include_usage: bool
 ) -> EventSourceResponse:
-    """The answer as server-sent events; begun when the first words are known or a sign of life is due.
+    """The answer as server-sent events; it starts when the first words are known or a keep-alive comment is due.
 
-    Until then an error is a response of its own, with its status; later it is an event. The model stops when the
-    client goes.
+    Until then an error is a separate response with its own status; later it is an event. The model stops when the
+    client disconnects.
     """
     pieces = aiter(answering)
     first = asyncio.ensure_future(anext(pieces, None))

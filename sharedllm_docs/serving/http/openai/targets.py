@@ -1,4 +1,4 @@
-"""What the name of a model stands for: an index, a document of one, or the model without documents."""
+"""What the name of a model refers to: an index, a document of one, or the model without documents."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class Target:
 
 
 def target_of(desk: Desk, model: str) -> Target:
-    """What a model's name stands for. Reads the list of documents.
+    """The target of a model's name. Reads the list of documents.
 
     Raises:
         UnknownIndexError: there is no such index.
@@ -72,7 +72,7 @@ def target_of(desk: Desk, model: str) -> Target:
 
 
 def models(desk: Desk) -> list[dict[str, Any]]:
-    """All models, as the dialect lists them."""
+    """All models, as the OpenAI API lists them."""
     listed = [_model(PLAIN, 0)]
     for name in desk.names:
         documents = desk.index(name).documents()
@@ -82,7 +82,7 @@ def models(desk: Desk) -> list[dict[str, Any]]:
 
 
 def model(desk: Desk, name: str) -> dict[str, Any]:
-    """One model, as the dialect describes it; errors as for ``target_of``."""
+    """One model, as the OpenAI API describes it; errors as for ``target_of``."""
     target = target_of(desk, name)
     if target.plain:
         return _model(name, 0)

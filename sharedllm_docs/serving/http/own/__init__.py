@@ -1,5 +1,5 @@
 """The project's own HTTP API, ``/api/…``: documents with their progress and places, questions as they are answered,
-trees. The page uses nothing else. Comes in: the desk and the settings of the app. Goes out: ``router``."""
+trees. The page uses nothing else. In: the desk and the settings of the app. Out: ``router``."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ def copy_within(source: BinaryIO, target: Path, limit: int, name: str) -> None:
 
 
 def document_view(place: Shelf, info: DocumentInfo) -> DocumentView:
-    """A document as the API tells it."""
+    """A document as the API returns it."""
     unpaged = info.pages == 1 and info.reader in UNPAGED_READERS
     left = place.uploads.seconds_left(info)
     return DocumentView(
@@ -204,7 +204,7 @@ def document_view(place: Shelf, info: DocumentInfo) -> DocumentView:
 
 
 def upload_view(upload: Upload) -> UploadView:
-    """An upload as the API tells it."""
+    """An upload as the API returns it."""
     left = upload.pace.seconds_left(time.monotonic()) if upload.state == "reading" else None
     return UploadView(
         id=upload.id,

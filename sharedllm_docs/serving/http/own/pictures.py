@@ -1,4 +1,4 @@
-"""Pictures of pages; one that cannot be drawn is tried once, since trying takes up to half a minute of a core."""
+"""Pictures of pages; one that cannot be drawn is tried only once, because that may take half a minute of a core."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Routes of what stands where: text, boxes, pictures of pages, the file itself."""
+"""Routes for places in documents: text, boxes, pictures of pages, the file itself."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def page(key: str, number: int, place: Shelved, password: _Password = None) -> P
 
 @contextmanager
 def _where_it_was(name: str) -> Iterator[None]:
-    """Within the block it is told that a document's file is missing, and not where it was: that is its owner's."""
+    """Within the block, an error says that a document's file is missing, but not where it was: that is private."""
     try:
         yield
     except SourceMissingError as error:

@@ -1,4 +1,4 @@
-"""How fast something goes, and how long it will still take. Pure."""
+"""Speed of some work, and its estimated remaining time. Pure."""
 
 from __future__ import annotations
 

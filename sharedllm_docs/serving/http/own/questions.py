@@ -51,7 +51,7 @@ async def ask(
     settings: Annotated[Settings, Depends(state.settings)],
     caller: Annotated[str, Depends(state.caller)],
 ) -> Any:
-    """Answer a question, with citations and where they stand.
+    """Answer a question, with citations and their places.
 
     With `stream`, server-sent events: `sources` (citations of what is injected, before the first word), `piece`
     (`{"text": …}`), and `answer`, the whole as without `stream`; or `error`, in the form of every error.
@@ -117,7 +117,7 @@ def _checked(body: AskBody, settings: Settings) -> tuple[dict[str, Any], list[Me
 
 
 async def _events(answering: Answering[Answer], alive: float, hidden: dict[str, str]) -> AsyncIterator[bytes]:
-    """An answer as server-sent events. Left early, by whoever closed the connection, it stops the model."""
+    """An answer as server-sent events. If the client closes the connection, the model stops."""
     pieces = aiter(answering)
     told = False
     waiting: asyncio.Future[str] | None = None
@@ -159,7 +159,7 @@ def _event(name: str, data: BaseModel | dict[str, Any]) -> bytes:
 
 
 def answer_view(answer: Answer) -> AnswerView:
-    """An answer as the API tells it."""
+    """An answer as the API returns it."""
     whole = answer.to_dict()
     names = (
         "question",
@@ -183,7 +183,7 @@ def answer_view(answer: Answer) -> AnswerView:
 
 
 def citation_view(citation: Citation) -> CitationView:
-    """A citation as the API tells it."""
+    """A citation as the API returns it."""
     boxes = [Box.of(box) for box in citation.boxes]
     names = set(CitationView.model_fields) - {"boxes"}
     return CitationView(boxes=boxes, **{name: getattr(citation, name) for name in names})

@@ -1,4 +1,5 @@
-"""What the routes share of one index: the index, its uploads, its desk. ``Depends(shelf)`` gives the one asked for."""
+"""What the routes of one index share: the index, its uploads, its desk. ``Depends(shelf)`` is that of the requested
+index."""
 
 from __future__ import annotations
 
@@ -63,7 +64,7 @@ Shelved = Annotated[Shelf, Depends(shelf)]
 
 
 def may_write(request: Request) -> None:
-    """Refuse changes where the server was told to serve what is there.
+    """Refuse changes if the server is configured as read-only.
 
     Raises:
         ForbiddenError: documents cannot be added or deleted here.
@@ -76,7 +77,7 @@ def may_write(request: Request) -> None:
 
 @asynccontextmanager
 async def lifespan(app: Any) -> AsyncIterator[None]:
-    """Read on where the last server stopped; at the end wait for the file in hand."""
+    """Continue reading where the last server stopped; at the end wait for the current file."""
     desk: Desk = app.state.desk
     shelves = {name: _shelf(desk, name) for name in desk.names}
     app.state.shelves = shelves
@@ -103,5 +104,5 @@ def _read_on(shelves: list[Shelf]) -> None:
     for one in shelves:
         try:
             one.uploads.read_on()
-        except SharedLLMError as error:  # a read-only index, a model that is not there: questions say so too
+        except SharedLLMError as error:  # a read-only index, a missing model: questions report that too
             log.warning("reading on in %s failed: %s", one.name, error)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from sharedllm_docs.index.index import Index
 
 OPEN = 8
-"""Number of files that are kept open."""
+"""Maximum number of files that are kept open."""
 BLOCK = 1 << 18
 _DIGITS = 20
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
@@ -50,7 +50,7 @@ class Sources:
     Opening one checks its digest, which takes as long as reading it; a viewer fetches a file in hundreds of parts.
 
     Args:
-        opened: gives the index, as it is now.
+        opened: returns the index, as it is now.
     """
 
     def __init__(self, opened: Callable[[], Index]) -> None:

@@ -1,7 +1,7 @@
-"""Files on their way into an index: one is read at a time, in a thread; what it has come to can be asked meanwhile.
+"""Uploaded files on their way into an index: one is read at a time, in a thread; its progress can be queried meanwhile.
 
-Uploads live in memory: a server that is started again knows the documents that were committed and reads on in them,
-and has forgotten the files that were not read yet.
+Uploads are kept in memory: a restarted server knows the documents that were committed and continues reading them, but
+not the files that were not read yet.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 State = Literal["waiting", "reading", "done", "failed"]
 WAITING = 100
-"""Number of files that may wait: they lie on the disk meanwhile."""
+"""Maximum number of waiting files, which are on disk meanwhile."""
 CALLS = 4
-"""Number of files at most that wait in memory: those of tools, which come inside their calls."""
+"""Maximum number of files that wait in memory: those of MCP tools, which are part of the calls."""
 KEPT = 200
 """Number of finished uploads that are remembered; the oldest are forgotten first."""
 
 
-class _Cancelled(Exception):  # noqa: N818 - not an error: somebody took the file back
-    """Raised out of the reading of an upload that was taken back."""
+class _Cancelled(Exception):  # noqa: N818 - not an error: the upload was cancelled
+    """Raised from the reading of an upload that was cancelled."""
 
 
 @dataclass
@@ -55,9 +55,9 @@ class Upload:
         unit: of both.
         document: key of the document, once it can be asked.
         new: whether it was not in the index before.
-        replaced: number of earlier versions that it took the place of.
+        replaced: number of earlier versions that it replaced.
         error: why it failed.
-        cancelled: whether it was taken back.
+        cancelled: whether it was cancelled.
         pace: of the stage.
         reading: pace of reading on, once it can be asked.
         thread: the thread that adds it.
@@ -87,7 +87,7 @@ class Uploads:
     """Reads files into one index and knows how far its documents are read. Safe to use from several threads.
 
     Args:
-        opened: gives the index where they go, as it is now.
+        opened: returns the index that they are added to, as it is now.
         clock: seconds, for the time left.
     """
 
@@ -106,7 +106,7 @@ class Uploads:
         Args:
             name: display name.
             path: of its bytes.
-            folder: temporary folder that holds them; its ``cleanup`` is called afterwards.
+            folder: temporary folder that contains them; its ``cleanup`` is called afterwards.
             options: keywords of ``Index.add``.
 
         Raises:
@@ -144,7 +144,7 @@ class Uploads:
         return found
 
     def forget(self, name: str) -> Upload:
-        """Take an upload back if it is not read yet, and forget it; a document that is there stays.
+        """Cancel an upload if it is not read yet, and forget it; an existing document stays.
 
         Raises:
             DocumentNotFoundError: no such upload.
@@ -156,7 +156,7 @@ class Uploads:
         return upload
 
     def read_on(self) -> None:
-        """Read on in the background in all documents that are not wholly read."""
+        """Read the rest of all documents that are not completely read, in the background."""
         index = self._opened()
         for info in index.documents():
             if info.unread_chunks:
@@ -167,7 +167,7 @@ class Uploads:
         return self._worker.submit(work)
 
     def call(self, work: Callable[[], Any]) -> Future[Any]:
-        """Run something that adds a file which lies in memory, after the files that are queued.
+        """Run something that adds a file from memory, after the files that are queued.
 
         Raises:
             BusyError: too many such wait.
@@ -185,18 +185,19 @@ class Uploads:
             self._calls -= 1
 
     def seconds_left(self, info: DocumentInfo) -> float | None:
-        """Estimated seconds until a document is wholly read; None where nothing is known yet."""
+        """Estimated seconds until a document is completely read; None if that is not known yet."""
         pace = self._paces.get(info.key)
         return pace.seconds_left(self._clock()) if pace is not None and info.unread_chunks else None
 
     def share_read(self, info: DocumentInfo) -> float:
-        """Share of a document that is read, 0 to 1: as told while it is read, else as its manifest says."""
+        """Share of a document that is read, 0 to 1: from its progress while it is being read, else from its
+        manifest."""
         noted = 1 - info.unread_chunks / max(1, info.chunks)
         pace = self._paces.get(info.key)
         return max(noted, pace.share) if pace is not None else noted
 
     def close(self) -> None:
-        """Take back what waits, and wait for the file in hand to notice."""
+        """Cancel what waits, and wait for the current file to notice."""
         for upload in self.list():
             upload.cancelled = True
         self._worker.shutdown(wait=True, cancel_futures=True)
@@ -219,7 +220,7 @@ class Uploads:
                 )
             self._added(upload, added)
         except _Cancelled:
-            upload.error, upload.state = _taken_back(upload), "failed"
+            upload.error, upload.state = _is_cancelled(upload), "failed"
         except SharedLLMError as error:
             upload.error, upload.state = error, "failed"
         except Exception as error:
@@ -258,5 +259,5 @@ class Uploads:
         return report
 
 
-def _taken_back(upload: Upload) -> SharedLLMError:
+def _is_cancelled(upload: Upload) -> SharedLLMError:
     return ServingError(f"{upload.name} was taken back before it was read.", remedy="Send it again if it is wanted.")

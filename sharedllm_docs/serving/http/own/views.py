@@ -1,4 +1,4 @@
-"""What the API takes and gives, as the OpenAPI page describes it."""
+"""Requests and responses of the API, as the OpenAPI page describes them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class IssueView(BaseModel):
 
 
 class DocumentView(BaseModel):
-    """A document. It can be asked whatever `pages_read` is: what a question needs is read first."""
+    """A document. Questions can be asked whatever `pages_read` is: what a question needs is read first."""
 
     key: str = Field(description="its address in the API: it depends on the content, not on the name")
     name: str
@@ -97,7 +97,7 @@ class Box(BaseModel):
 
 
 class CitationView(BaseModel):
-    """A passage that an answer stands on, or one that is near to the question."""
+    """A passage that an answer is based on, or one that is near to the question."""
 
     document: str
     document_key: str
@@ -262,7 +262,7 @@ class TextView(BaseModel):
 
 
 class PlaceView(BaseModel):
-    """Where some characters of a document stand."""
+    """Where a range of characters of a document is printed."""
 
     document: str
     document_key: str

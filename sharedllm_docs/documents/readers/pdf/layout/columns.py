@@ -17,7 +17,7 @@ _MIN_LINES = 3  # of a column
 _MIN_TABLE_LINES = 2  # of one of two tables side by side
 _FEW_LINES = 5  # of a column: fewer count only where the file draws the columns one after the other
 _MORE_LINES = 5  # of a column that does not look like running text
-_RUN_ON = 0.15  # share of the lines of running text that open in the middle of a sentence, at least
+_RUN_ON = 0.15  # share of the lines of running text that begin in the middle of a sentence, at least
 _STEP = 3.0  # points between the places at which a gutter is looked for
 _REACH = 30.0  # points on either side of a gutter: shorter lines underline words
 _MAX_PLACES, _MAX_TRIED = 40, 12
@@ -28,12 +28,12 @@ _MIN_GUTTER = 0.7  # of the font size
 
 @dataclass(frozen=True)
 class Strip:
-    """Lines that stand in two columns.
+    """Lines that form two columns.
 
     Attributes:
         first: number of its first line.
         end: one past its last.
-        x: where the columns are parted.
+        x: the position between the columns.
         tables: whether the columns are two tables.
     """
 
@@ -48,7 +48,7 @@ class Region:
     """Lines and drawn tables of one column, top to bottom.
 
     Attributes:
-        lines: that stand in no drawn table.
+        lines: those outside drawn tables.
         tables: the drawn ones.
         has_neighbour: whether another table stands beside its own, so that a few rows are one.
     """
@@ -68,9 +68,9 @@ def regions(
     """The parts of a page in reading order, each of one column.
 
     Args:
-        words: those that stand in no drawn table.
+        words: those outside drawn tables.
         tables: the drawn tables.
-        rules: drawn lines; a level one through several columns parts what stands above and below.
+        rules: drawn lines; a horizontal one across several columns separates what is above from what is below.
         depth: of columns in columns.
         has_neighbour: whether another table stands beside.
     """
@@ -122,13 +122,13 @@ def _columns(lines: Sequence[Line], tables: Sequence[Table], rules: Sequence[Rul
 
 
 def _tables_beside(lines: Sequence[Line], strip: Strip) -> Strip | None:
-    """The strip without what stands below it, if it is two tables side by side."""
+    """The strip without the text below it, if it is two tables side by side."""
     trimmed = _without_last_words(lines, strip)
     return trimmed if stand_beside(lines[trimmed.first : trimmed.end], trimmed.x) else None
 
 
 def _without_last_words(lines: Sequence[Line], strip: Strip) -> Strip:
-    """The strip without lines at its end that say one thing on the left: they stand below both columns."""
+    """The strip without lines at its end that have a single text on the left: they stand below both columns."""
     end = strip.end
     while end > strip.first + 1 and len(lines[end - 1].segments) == 1 and lines[end - 1].segments[0].centre < strip.x:
         end -= 1
@@ -188,7 +188,7 @@ def _trimmed(lines: Sequence[Line], first: int, end: int) -> tuple[int, int]:
 
 
 def _are_columns(lines: Sequence[Line], x: float) -> bool:
-    """Whether what stands left and right of ``x`` is text to be read one after the other, no table."""
+    """Whether left and right of ``x`` are columns of text, to be read one after the other, and not a table."""
     sides = [[word for line in lines for word in line.words if (word.centre < x) is left] for left in (True, False)]
     left, right = (lines_of(side) for side in sides)
     if len(left) < _MIN_LINES or len(right) < _MIN_LINES:
@@ -214,7 +214,7 @@ def _prose(lines: Sequence[Line]) -> float:
 
 
 def _run_on(lines: Sequence[Line]) -> bool:
-    """Whether lines go on the ones before them: rows of a table open with capitals and figures, sentences run on."""
+    """Whether lines continue the ones before them: table rows begin with capitals and numbers, sentences run on."""
     return sum(not line.text[0].isupper() and not line.text[0].isdigit() for line in lines) >= _RUN_ON * len(lines)
 
 

@@ -1,7 +1,7 @@
-"""Tables that go on over a page break: what the rows of the next page must know of the table they belong to.
+"""Tables that continue on the next page: what the rows there must know about the table they belong to.
 
-In comes a table that reaches the end of its page, out comes what is carried to the next one; there it is decided by
-position, heads and captions whether the first table goes on with it. Pure.
+Input: a table that reaches the end of its page. Output: what is carried to the next page, where position, headers and
+captions decide whether the first table continues it. Pure.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from sharedllm_docs.documents.readers.pdf.layout.lines import Line, Segment, has
 from sharedllm_docs.documents.readers.pdf.layout.table import Cell, Table, cell
 from sharedllm_docs.documents.readers.pdf.layout.written import Headed, head_rows, plain
 
-_MARGIN = 0.12  # of the page's height, in which running lines stand
+_MARGIN = 0.12  # of the page's height, in which running headers and footers are
 EDGE = 0.055
-"""Of the page's height, in which no table and no title stands."""
+"""Share of the page's height at an edge that contains no table and no title."""
 _CONTINUED = re.compile(
     r"\bcont(?:inued|['\u2019]?d|\.)|\bfort(?:setzung|s\.)|\bsuite\b|\bcontinu(?:aci\u00f3n|a\u00e7\u00e3o|azione)\b|"
     r"\bvervolg\b|carried (?:forward|over)|brought forward|\bc/f\b|\bb/f\b|"
@@ -26,12 +26,12 @@ _CONTINUED = re.compile(
     re.IGNORECASE,
 )
 _DIGITS = re.compile(r"\d+")
-_SHIFT = 90.0  # points by which a table may be moved: pages have an inner and an outer margin
+_SHIFT = 90.0  # points by which a table may be shifted: pages have an inner and an outer margin
 _OVERLAP = 0.3  # of the narrower of two columns
 _NEAR = 5.0  # points between the edges of two columns that are one
 _PITCH = 2.4  # line heights between two rows
 _MOST_LOOSE = 6  # rows that are too few to be a table by themselves
-_WORDED = 0.25  # share of figures below which a table is one of words
+_WORDED = 0.25  # share of numbers below which a table counts as a table of words
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ class OpenTable:
 
     Attributes:
         title: with the unit.
-        names: heads above each column, outermost first; "" for none.
-        heads: the single heads, as they may be repeated on the next page.
-        columns: left and right edge of what each column holds, in points from the left of the page.
+        names: headers above each column, outermost first; "" for none.
+        heads: the single headers, as they may be repeated on the next page.
+        columns: left and right edge of the content of each column, in points from the left of the page.
         labels: number of columns at the left that name the rows.
-        heading: the heading between rows that still holds; "" for none.
+        heading: the heading between rows that still applies; "" for none.
         heading_left: where it begins.
-        worded: whether hardly any cell holds a figure.
-        bold: whether the heads alone are bold.
+        worded: whether hardly any cell contains a number.
+        bold: whether only the headers are bold.
         running: lines at the top of its page, digits left out.
     """
 
@@ -63,7 +63,7 @@ class OpenTable:
     running: tuple[str, ...]
 
     def beside(self, table: Table) -> OpenTable:
-        """The same as if it stood where ``table`` does, in the next column of the page."""
+        """The same, shifted to the place of ``table`` in the next column of the page."""
         shift = table.box.left - self.columns[0][0]
         columns = tuple((left + shift, right + shift) for left, right in self.columns)
         return replace(self, columns=columns, heading_left=self.heading_left + shift)
@@ -71,7 +71,7 @@ class OpenTable:
 
 @dataclass(frozen=True)
 class Sheet:
-    """What is known of a page beside its words.
+    """What is known about a page besides its words.
 
     Attributes:
         height: of the page, in points; 0 where it is not known.
@@ -83,7 +83,7 @@ class Sheet:
 
 
 def open_table(items: Sequence[Line | Table], headed: Headed, sheet: Sheet) -> OpenTable | None:
-    """What the next page must know of the last table of a page; None where text follows it.
+    """What the next page must know about the last table of a page; None if text follows it.
 
     Args:
         items: of the page, in reading order.
@@ -114,13 +114,13 @@ def open_table(items: Sequence[Line | Table], headed: Headed, sheet: Sheet) -> O
         if headed.goes_on
         else _is_bold(table, range(headed.heads), range(headed.heads, table.rows), sheet),
         running=tuple(
-            _skeleton(line.text) for line in items[:place] if isinstance(line, Line) and _in_head(line, sheet)
+            _without_digits(line.text) for line in items[:place] if isinstance(line, Line) and _in_head(line, sheet)
         ),
     )
 
 
 def continued(items: Sequence[Line | Table], before: OpenTable | None, sheet: Sheet) -> tuple[Table, Headed] | None:
-    """The first table of a page and how it is headed, if it goes on with the one before.
+    """The first table of a page with its headers, if it continues the one before.
 
     Args:
         items: of the page, in reading order.
@@ -158,11 +158,11 @@ def continued(items: Sequence[Line | Table], before: OpenTable | None, sheet: Sh
 
 
 def with_loose_rows(items: Sequence[Line | Table], before: OpenTable | None, sheet: Sheet) -> list[Line | Table]:
-    """The items with rows at the top of the page, too few for a table by themselves, made one."""
+    """The items, with rows at the top of the page that are too few to be recognised as a table made into one."""
     found = list(items)
     if before is None or before.worded or sheet.height <= 0:
         return found
-    first = next((n for n, item in enumerate(items) if not _is_furniture(item, before, sheet)), len(items))
+    first = next((n for n, item in enumerate(items) if not _is_running_or_note(item, before, sheet)), len(items))
     rows: list[Line] = []
     for item in items[first : first + _MOST_LOOSE]:
         if not isinstance(item, Line) or _slots(item, before) is None:
@@ -185,7 +185,8 @@ def with_loose_rows(items: Sequence[Line | Table], before: OpenTable | None, she
 
 
 def _slots(line: Line, before: OpenTable) -> list[int] | None:
-    """The column of each segment of a line; None unless it is a row of the table: a label and figures, each in one."""
+    """The column of each segment of a line; None unless it is a row of the table: a label and numbers, each in one
+    column."""
     if len(line.segments) < 2 or not any(one.is_number and has_digits(one.text) for one in line.segments[1:]):
         return None
     found = [_slot(one, before) for one in line.segments]
@@ -200,24 +201,24 @@ def _slot(one: Segment, before: OpenTable) -> int | None:
     return over[0] if len(over) == 1 else None
 
 
-def _is_furniture(item: Line | Table, before: OpenTable, sheet: Sheet) -> bool:
-    """Whether a line at the top of a page is no row: a running line, or one that says that the table goes on."""
+def _is_running_or_note(item: Line | Table, before: OpenTable, sheet: Sheet) -> bool:
+    """Whether a line at the top of a page is not a row: a running header, or a note that the table continues."""
     if not isinstance(item, Line):
         return False
     if _CONTINUED.search(item.text) or item.base < EDGE * sheet.height:
         return True
-    return _in_head(item, sheet) and (_skeleton(item.text) in before.running or is_number(item.text))
+    return _in_head(item, sheet) and (_without_digits(item.text) in before.running or is_number(item.text))
 
 
 def _may_stand_above(above: Sequence[Line], before: OpenTable, sheet: Sheet) -> bool:
-    """Whether what stands above the first table of a page leaves it to go on with the one before."""
+    """Whether the text above the first table of a page allows it to continue the one before."""
     for line in above:
         text = " ".join(line.text.split())
         if _CONTINUED.search(text) or (text and text in before.title):
             continue
         if not _in_head(line, sheet) or _CAPTION.match(text):
             return False
-        if before.worded and _skeleton(text) not in before.running and not is_number(text):
+        if before.worded and _without_digits(text) not in before.running and not is_number(text):
             return False
     return True
 
@@ -231,7 +232,7 @@ def _in_head(item: Line | Table, sheet: Sheet) -> bool:
     return isinstance(item, Line) and item.base <= _MARGIN * sheet.height
 
 
-def _skeleton(text: str) -> str:
+def _without_digits(text: str) -> str:
     return " ".join(_DIGITS.sub("", text).split())
 
 
@@ -239,7 +240,7 @@ def _skeleton(text: str) -> str:
 
 
 def _hulls(table: Table) -> list[tuple[float, float] | None]:
-    """Left and right edge of what stands in each column alone."""
+    """Left and right edge of the cells that are in one column only."""
     found: list[tuple[float, float] | None] = []
     full = [one for row in table.by_row if len(row) > 1 for one in row]  # headings between rows run over columns
     for column in range(table.columns):
@@ -249,7 +250,7 @@ def _hulls(table: Table) -> list[tuple[float, float] | None]:
 
 
 def _same_columns(before: OpenTable, table: Table) -> list[int | None] | None:
-    """For each column of the table the one of the table before at the same place; None where they do not fit."""
+    """For each column of the table, the column of the previous table at the same place; None if they do not match."""
     hulls = _hulls(table)
     known = [hull for hull in hulls if hull is not None]
     if len(known) < max(2, 0.5 * len(before.columns)) or len(hulls) > len(before.columns):
@@ -285,7 +286,7 @@ def _is_same(one: tuple[float, float], other: tuple[float, float]) -> bool:
 
 
 def _repeated_heads(table: Table, before: OpenTable) -> int | None:
-    """How many rows at the top say the heads of the table before again; None where they do not."""
+    """How many rows at the top repeat the headers of the previous table; None if they do not."""
     known = {_normal(text) for text in before.heads}
     count = 0
     for row in table.by_row:
@@ -300,7 +301,7 @@ def _normal(text: str) -> str:
 
 
 def _is_headless(table: Table, before: OpenTable, columns: Sequence[int | None], sheet: Sheet) -> bool:
-    """Whether a table begins with rows at once. Of tables of words, only bold type and their columns tell."""
+    """Whether a table begins directly with rows. For tables of words, only bold type and their columns show this."""
     if _is_worded(table, 0) != before.worded:
         return False
     if before.bold and _is_bold(table, range(1), range(1, table.rows), sheet):
@@ -323,6 +324,6 @@ def _is_bold(table: Table, rows: range, others: range, sheet: Sheet) -> bool:
 
 
 def _is_inside(table: Table, before: OpenTable) -> bool:
-    """Whether the first row stands under the heading that held at the end of the page before."""
+    """Whether the first row belongs to the heading that applied at the end of the page before."""
     first = table.by_row[0]
     return bool(before.heading and first) and len(first) > 1 and first[0].column == 0

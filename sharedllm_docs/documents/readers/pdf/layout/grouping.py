@@ -1,4 +1,4 @@
-"""Lines of a table put together to rows: labels and texts that run over several lines, headings between rows."""
+"""Joins the lines of a table to rows: labels and texts may run over several lines; headings stand between rows."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Entry:
     Attributes:
         base: its baseline.
         size: of its font.
-        by_column: words of each column that holds any; a spanning cell is in its first column.
+        by_column: words of each column that has any; a spanning cell is in its first column.
     """
 
     base: float
@@ -37,7 +37,7 @@ class Entry:
 
     @property
     def is_label(self) -> bool:
-        """Whether only its first column holds anything."""
+        """Whether only its first column has words."""
         return set(self.by_column) == {0}
 
     @property
@@ -64,7 +64,7 @@ def grouped(entries: Sequence[Entry], room: float) -> list[list[int]]:
 
 
 def _pitch(entries: Sequence[Entry]) -> float:
-    """The distance of lines that stand close."""
+    """The distance of lines that are close together."""
     steps = sorted(b.base - a.base for a, b in itertools.pairwise(entries))
     steps = [step for step in steps if step > 0.6 * entries[0].size]
     return steps[len(steps) // 10] if steps else 0.0
@@ -79,7 +79,7 @@ def _usual_step(entries: Sequence[Entry]) -> float:
 def _goes_on(
     entries: Sequence[Entry], row: Sequence[int], number: int, room: float, pitch: float, usual: float
 ) -> bool:
-    """Whether an entry goes on the row above it."""
+    """Whether an entry continues the row above it."""
     entry, above = entries[number], entries[number - 1]
     if entry.base - above.base > _LOOSE * max(pitch, 0.9 * entry.size):
         return False
@@ -105,7 +105,7 @@ def _goes_on(
 
 
 def _runs_on(label: str) -> bool:
-    """Whether a text opens like the middle of a sentence."""
+    """Whether a text begins like the middle of a sentence."""
     opening = label.lstrip("\u2013-( ")[:1]
     return opening.islower() and len(label) > 2
 

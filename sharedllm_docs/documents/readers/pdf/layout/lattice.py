@@ -1,4 +1,4 @@
-"""Tables whose cells are drawn: the grid that their rules make, with spanning cells, and rows that have no rule."""
+"""Ruled tables: the grid that their drawn lines form, with spanning cells, and rows without a line of their own."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from sharedllm_docs.documents.readers.pdf.layout.lines import Line, lines_of
 from sharedllm_docs.documents.readers.pdf.layout.rules import Lattice
 from sharedllm_docs.documents.readers.pdf.layout.table import Cell, Table, cell, compact
 
-_NEAR = 3.0  # points: places of rules that are one
+_NEAR = 3.0  # points: distance of drawn lines that count as one
 _EDGE = 0.6  # share of a cell's side that a rule must cover to be its border
 _MAX_SIDE = 400  # rows or columns: more is a drawing
 _PROSE_WORDS = 60  # words of a cell that is no cell
 
 
 def lattice_table(lattice: Lattice, words: Sequence[Word]) -> Table | None:
-    """The table that rules draw around ``words``, or None where they draw none (a frame, a chart)."""
+    """The table that drawn lines form around ``words``, or None if they do not form one (a frame, a chart)."""
     inside = [word for word in words if lattice.box.holds(word.centre, word.middle, 1.0)]
     if len(inside) < 4:
         return None
@@ -59,10 +59,10 @@ def _clustered(places: Sequence[float], near: float = _NEAR) -> list[float]:
 
 
 def _places(lattice: Lattice, words: Sequence[Word]) -> tuple[list[float], list[float]]:
-    """Where columns and rows are parted, outer borders included; between upright rules also where gaps show it."""
+    """Borders of columns and rows, outer ones included; between vertical lines also those that only gaps show."""
     size = sorted(word.size for word in words)[len(words) // 2]
     xs = _clustered([*(rule.place for rule in lattice.down), lattice.box.left, lattice.box.right], 0.7 * size)
-    # an outer border that is not drawn: level rules run past the last upright one
+    # an outer border that is not drawn: horizontal lines extend beyond the last vertical one
     ys = _clustered([rule.place for rule in lattice.across])
     more: list[float] = []
     for left, right in itertools.pairwise(xs):
@@ -72,7 +72,7 @@ def _places(lattice: Lattice, words: Sequence[Word]) -> tuple[list[float], list[
 
 
 class _Grid:
-    """Unit cells between all rules, united where no rule parts them."""
+    """Unit cells between all drawn lines, merged where no line separates them."""
 
     def __init__(self, lattice: Lattice, xs: list[float], ys: list[float], words: Sequence[Word]) -> None:
         self.xs, self.ys = xs, ys
@@ -95,7 +95,7 @@ class _Grid:
         return lanes
 
     def _parted(self, row: int, column: int, below: bool) -> bool:
-        """Whether a rule runs between a unit cell and the next one below or to the right."""
+        """Whether a drawn line separates a unit cell from the next one below or to the right."""
         if below:
             rules, start, end = self._across[row + 1], self.xs[column], self.xs[column + 1]
         elif not self.drawn[column + 1]:
@@ -114,7 +114,7 @@ class _Grid:
         )
 
     def _united(self) -> list[tuple[int, int, int, int]]:
-        """(row, last row, column, last column) of the cells that the rules show."""
+        """(row, last row, column, last column) of the cells that the drawn lines show."""
         taken: set[tuple[int, int]] = set()
         found = []
         for row in range(self.ny):
@@ -140,7 +140,7 @@ class _Grid:
         return found
 
     def cells(self) -> list[Cell]:
-        """The cells with their words; a band without rules inside becomes as many rows as its lines show."""
+        """The cells with their words; a band without lines inside is divided into rows by its text."""
         spans = [part for span in self._united() for part in self._parts(span)]
         held = {span: self._held(span) for span in spans}
         bands: defaultdict[int, list[tuple[int, int, int, int]]] = defaultdict(list)
@@ -170,7 +170,7 @@ class _Grid:
         return found
 
     def _parts(self, span: tuple[int, int, int, int]) -> list[tuple[int, int, int, int]]:
-        """A cell over several columns in the parts that its words show: rows below a head often lack their rules."""
+        """A cell over several columns, divided as its words show: rows below a header often lack their lines."""
         row, last_row, column, last_column = span
         if last_column == column:
             return [span]
@@ -180,7 +180,7 @@ class _Grid:
         left, right = self.xs[column], self.xs[last_column + 1]
         stacked = all(len(line.segments) == 1 for line in lines_of(self._held(span)))
         if stacked and last_row + 1 < self.ny and self._ruled_below(last_row + 1, column, last_column):
-            return [span]  # its rules stop here: it is merged, however its words are set
+            return [span]  # its drawn lines end here: it is a merged cell, however its words are set
         centred = abs(around(segments).centre - (left + right) / 2) < 0.1 * (right - left)
         inner = range(column + 1, last_column + 1)
         crossed = {n for n in inner if any(s.left < self.xs[n] - 1 and s.right > self.xs[n] + 1 for s in segments)}
@@ -193,7 +193,7 @@ class _Grid:
         return [*found, (row, last_row, first, last_column)]
 
     def _ruled_below(self, row: int, column: int, last_column: int) -> bool:
-        """Whether drawn rules part all of these columns in a row."""
+        """Whether drawn lines separate all of these columns in a row."""
         inner = range(column, last_column)
         return all(self.drawn[n + 1] and self._parted(row, n, below=False) for n in inner)
 
@@ -203,7 +203,7 @@ class _Grid:
         return [word for place in places for word in self.words[place]]
 
     def _rows_in(self, band: int, members: Sequence[tuple[int, int, list[Word]]]) -> list[float]:
-        """Upper borders of the rows in a band: one, unless several lines of it hold numbers in several columns."""
+        """Upper borders of the rows in a band: one, unless several of its lines have numbers in several columns."""
         words = [word for _, _, held in members for word in held]
         lines = lines_of(words)
         if len(lines) < 2:
@@ -216,7 +216,7 @@ class _Grid:
 
 
 def _is_data(line: Line, owner: dict[Word, int]) -> bool:
-    """Whether a line holds something in two cells at least, among it a number behind the first."""
+    """Whether a line has text in at least two cells, with a number after the first."""
     by_cell: defaultdict[int, list[str]] = defaultdict(list)
     for word in line.words:
         by_cell[owner[word]].append(word.text)
@@ -228,7 +228,7 @@ def _is_data(line: Line, owner: dict[Word, int]) -> bool:
 
 
 def _row_tops(lines: Sequence[Line], owner: dict[Word, int], top: float) -> list[float]:
-    """Upper borders of rows, each of which begins with a line that holds data; others go on the row above."""
+    """Upper borders of rows, each of which begins with a line of data; other lines continue the row above."""
     tops = [top]
     for before, line in itertools.pairwise(lines):
         if _is_data(line, owner) or not _is_data(before, owner):

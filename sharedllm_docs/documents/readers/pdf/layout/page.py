@@ -41,7 +41,7 @@ class LaidOut:
 
     Attributes:
         lines: each as the parts that follow each other.
-        tables: how many tables stand among them.
+        tables: number of tables among them.
         open_table: the one that reaches the end of the page.
     """
 
@@ -56,7 +56,7 @@ _PLAIN = Sheet()
 def lay_out(
     words: Sequence[Word], rules: Sequence[Rule], before: OpenTable | None = None, sheet: Sheet = _PLAIN
 ) -> LaidOut | None:
-    """The page's lines in reading order; None where the order of the file is that of reading already.
+    """The page's lines in reading order; None if the file already has that order.
 
     Args:
         words: of the page, in the order of the file.
@@ -97,9 +97,9 @@ def lay_out(
 
 
 def _over(table: Table, stacks: Sequence[Sequence[Line | Table]]) -> list[Line | Table]:
-    """What stands above a table at the top of its column: the end of a part over several columns.
+    """The lines above a table at the top of its column: the end of a region that spans several columns.
 
-    Of a line in several parts, such as the titles of tables side by side, only those over the table.
+    Of a line in several parts, such as the titles of tables side by side, only the parts above the table.
     """
     over: list[Line] = []
     for item in (item for items in stacks for item in items):
@@ -116,8 +116,8 @@ def _over(table: Table, stacks: Sequence[Sequence[Line | Table]]) -> list[Line |
 def _from_the_column_before(
     stacks: Sequence[Sequence[Line | Table]], items: Sequence[Line | Table], last: Headed | None, sheet: Sheet
 ) -> tuple[Table, Headed] | None:
-    """The table at the top of a column and how it is headed, if it goes on with the one at the end of the column left
-    of it."""
+    """The table at the top of a column with its headers, if it continues the one at the end of the column to its
+    left."""
     table = items[0] if items else None
     if last is None or not stacks or not isinstance(table, Table) or stacks[-1][-1] is not last.table:
         return None
@@ -165,7 +165,7 @@ def _file_lines(words: Sequence[Word]) -> list[list[Word]]:
 
 
 def _title(before: Sequence[Line | Table], table: Table, sheet: Sheet) -> str:
-    """What names a table: the caption above it with the unit, or else the short lines that stand close above."""
+    """The title of a table: the caption above it with the unit, or else the short lines close above it."""
     above: list[Line] = []
     top = table.box.top
     for item in reversed(before[-_LINES_UP:]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -58,34 +59,13 @@ class Lattice:
 
 
 def lattices(rules: Sequence[Rule]) -> list[Lattice]:
-    """Groups of rules that touch, of which some run across and some down."""
+    """Groups of rules that touch, of which at least two run across and one down."""
     if len(rules) > MAX_RULES:
         return []
     across = [rule for rule in rules if rule.level]
     down = [rule for rule in rules if not rule.level]
-    parent = list(range(len(across) + len(down)))
-
-    def root(number: int) -> int:
-        while parent[number] != number:
-            parent[number] = parent[parent[number]]
-            number = parent[number]
-        return number
-
-    by_y = sorted(range(len(across)), key=lambda number: across[number].place)
-    places = [across[number].place for number in by_y]
-    import bisect
-
-    for number, rule in enumerate(down):
-        low = bisect.bisect_left(places, rule.start - _TOUCH)
-        high = bisect.bisect_right(places, rule.end + _TOUCH)
-        for position in by_y[low:high]:
-            if across[position].start - _TOUCH <= rule.place <= across[position].end + _TOUCH:
-                parent[root(len(across) + number)] = root(position)
-    groups: defaultdict[int, list[int]] = defaultdict(list)
-    for number in range(len(parent)):
-        groups[root(number)].append(number)
     found = []
-    for members in groups.values():
+    for members in _touching(across, down):
         level = tuple(across[number] for number in members if number < len(across))
         upright = tuple(down[number - len(across)] for number in members if number >= len(across))
         if len(level) >= 2 and upright:
@@ -97,3 +77,27 @@ def lattices(rules: Sequence[Rule]) -> list[Lattice]:
             )
             found.append(Lattice(box, level, upright))
     return found
+
+
+def _touching(across: Sequence[Rule], down: Sequence[Rule]) -> list[list[int]]:
+    """Groups of rules that touch, by their numbers: those across first, then those down (union-find)."""
+    parent = list(range(len(across) + len(down)))
+
+    def root(number: int) -> int:
+        while parent[number] != number:
+            parent[number] = parent[parent[number]]
+            number = parent[number]
+        return number
+
+    by_y = sorted(range(len(across)), key=lambda number: across[number].place)
+    places = [across[number].place for number in by_y]
+    for number, rule in enumerate(down):
+        low = bisect.bisect_left(places, rule.start - _TOUCH)
+        high = bisect.bisect_right(places, rule.end + _TOUCH)
+        for position in by_y[low:high]:
+            if across[position].start - _TOUCH <= rule.place <= across[position].end + _TOUCH:
+                parent[root(len(across) + number)] = root(position)
+    groups: defaultdict[int, list[int]] = defaultdict(list)
+    for number in range(len(parent)):
+        groups[root(number)].append(number)
+    return list(groups.values())

@@ -1,4 +1,7 @@
-"""A table as found: cells on a grid of rows and columns. Pure data."""
+"""A table as found: cells on a grid of rows and columns. Pure data.
+
+In this folder, ``heads`` are the headers of columns, rules are drawn lines, and a gutter is the empty strip between two
+columns."""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ class Cell:
         last_row: last row.
         column: first column.
         last_column: last column.
-        words: what stands in it, line after line.
+        words: its content, line after line.
     """
 
     row: int
@@ -45,13 +48,13 @@ def cell(row: int, last_row: int, column: int, last_column: int, words: Sequence
 
 @dataclass(frozen=True)
 class Table:
-    """Cells that hold words, by row and column.
+    """Cells with words, by row and column.
 
     Attributes:
         box: around its words.
         cells: in reading order.
         ruled: whether drawn lines show its cells.
-        heads: how many rows at the top name the columns, where the lines showed it.
+        heads: number of header rows at the top, if the lines showed it.
     """
 
     box: Box

@@ -1,4 +1,4 @@
-"""The parts of a page and their tables: drawn ones first, then those that only their columns show."""
+"""The regions of a page and their tables: ruled ones first, then those that only gaps between columns show."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def find_tables(words: Sequence[Word], rules: Sequence[Rule]) -> list[Table]:
 def page_parts(words: Sequence[Word], rules: Sequence[Rule]) -> list[tuple[list[Line], list[Table]]]:
     """(lines outside of tables, tables) of each part of a page, in reading order.
 
-    Drawn tables are found first, then columns of text, and in each of these the tables that only gaps show: text in
-    columns is no table.
+    Ruled tables are found first, then columns of text, and in each of these the tables that only gaps show: text in
+    columns is not a table.
     """
     lines = joined(rules)
     drawn = _drawn_tables(words, lines)
@@ -56,7 +56,7 @@ def _drawn_tables(words: Sequence[Word], rules: Sequence[Rule]) -> list[Table]:
 
 
 def _better(table: Table, lattice: Lattice, words: Sequence[Word], rules: Sequence[Rule]) -> Table:
-    """The table by its gaps where the rules show only some of its columns and hardly any of its rows."""
+    """The table found by its gaps, if drawn lines show only some of its columns and hardly any of its rows."""
     lines = lines_of(words)
     bands = len({round(rule.place / 3) for rule in lattice.across}) - 1
     inner = {round(rule.place / 6) for rule in lattice.down}

@@ -41,7 +41,7 @@ export const documentPath = (name, rest = "") => `/documents/${encodeURIComponen
 /** Ask the user for the key once, however many requests were refused. */
 function askForKey() {
   asking ??= askLine({
-    title: "This server needs a key", text: "Its owner has it. It is kept until this tab is closed.",
+    title: "This server needs a key", text: "Ask the server’s owner for it. It is kept until this tab is closed.",
     label: "API key", password: true, action: "Use it",
   }).then((given) => {
     asking = null;
@@ -101,7 +101,7 @@ export async function* events(path, options) {
     }
   } catch (error) {
     if (error.name === "AbortError") throw error;
-    throw new Problem({ ...LOST, message: "The connection to the server broke off." });
+    throw new Problem({ ...LOST, message: "The connection to the server was lost." });
   } finally {
     reader.cancel().catch(() => {});
   }

@@ -68,7 +68,7 @@ async function answer(turn) {
       if (name === "piece") turn.said.textContent = turn.text;
       else redraw(turn);
     }
-    if (!turn.answer && !turn.problem) turn.problem = { message: "The connection broke off before the answer was there." };
+    if (!turn.answer && !turn.problem) turn.problem = { message: "The connection was lost before the answer was complete." };
   } catch (problem) {
     turn.problem = problem.name === "AbortError" ? { message: "Stopped." } : problem;
   }
@@ -93,7 +93,7 @@ export async function place() {
         const query = { start: one.char_start, end: one.char_end };
         Object.assign(one, await call(documentPath(one.document_key, "/place"), { query }));
       } catch (problem) {
-        Object.assign(one, { gone: true, place: "", document: "a document that is no longer here", quote: problem.message });
+        Object.assign(one, { gone: true, place: "", document: "a document that is no longer in the index", quote: problem.message });
       }
     }
     turn.answer.placed = true;
@@ -109,15 +109,15 @@ export function draw(scroll = true) {
   const foreign = state.turns.length > 0 && !own(state.id);
   at("turns").replaceChildren(
     ...(foreign ? [h("p", { class: "note" },
-      "This conversation came with a link: its answers are the link’s, its quotes are taken from the documents now.")] : []),
+      "This conversation was opened from a link: its answers come from the link, its quotes from the documents.")] : []),
     ...(state.turns.length ? [] : [h("p", { class: "empty" }, welcome())]),
     ...state.turns.map(drawTurn));
   if (scroll) at("turns").lastElementChild?.scrollIntoView({ block: "nearest" });
 }
 
 const welcome = () => (documents().length
-  ? "Ask something. Answers come from the documents, with the places where they stand."
-  : "Add a file to begin. It can be asked within seconds, and is read on meanwhile.");
+  ? "Ask something. Answers come from your documents, with the places where you can find them."
+  : "Add a file to begin. You can ask about it within seconds; the rest is read in the background.");
 
 function redraw(turn) {
   const old = turn.drawn;
@@ -180,7 +180,7 @@ function drawCitations(turn) {
   const number = state.turns.indexOf(turn);
   const nearest = turn.answer && !turn.answer.found;
   const alike = turn.answer?.alike ?? [];
-  return h("div", {}, nearest && h("p", { class: "faint" }, "Nearest passages, on which no answer rests:"),
+  return h("div", {}, nearest && h("p", { class: "faint" }, "Nearest passages (not used for an answer):"),
     alike.length > 0 && h("p", { class: "faint alike" },
       `From ${turn.answer.documents.join(", ")}. The question fits these as well: ${alike.join(", ")}.`),
     h("ol", { class: "citations" }, citations.map((one, at) => h("li", { data: { colour: String(at % 6) } },
@@ -222,6 +222,6 @@ function drawTools(turn) {
     h("details", {},
       h("summary", { class: "faint" },
         `${count(counts.rows ?? 0)} rows · ${bytes(counts.bytes_read ?? 0)} · ${milliseconds(timings.total ?? 0)}`),
-      done.draft && h("p", { class: "faint" }, `The model wrote, too unsure to be given as the answer: ${done.draft}`),
+      done.draft && h("p", { class: "faint" }, `What the model wrote, not sure enough to be given as the answer: ${done.draft}`),
       h("dl", {}, facts.map(([name, value]) => [h("dt", {}, name), h("dd", {}, value)]))));
 }

@@ -71,7 +71,7 @@ function object([name, schema]) {
   return h("article", { id: `object-${name}` }, h("h3", {}, h("code", {}, name)),
     schema.description && h("p", {}, schema.description),
     schema.properties && table(Object.entries(schema.properties).map(([field, one]) =>
-      [field, `${kind(one)}${needed.includes(field) ? "" : ", may be left out"}`, one.description])));
+      [field, `${kind(one)}${needed.includes(field) ? "" : ", optional"}`, one.description])));
 }
 
 const table = (rows) => h("table", {},

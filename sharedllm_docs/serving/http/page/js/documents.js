@@ -85,7 +85,7 @@ async function send(entry, password = null) {
 
 /** Ask for the password of an encrypted file and send it again. */
 async function unlock(entry) {
-  const wrong = entry.tried ? "That was not it. " : "";
+  const wrong = entry.tried ? "Wrong password. " : "";
   const password = await askLine({
     title: "The file is encrypted",
     text: `${wrong}${entry.name} needs a password. It is used to read the file and not kept.`,
@@ -131,15 +131,15 @@ function settle(entry) {
   const found = uploads.find((one) => one.id === entry.id);
   if (!found) {
     entry.problem = { type: "Lost", message:
-      `The server was started again before ${entry.name} was read. Send it again.` };
+      `The server was restarted before ${entry.name} was read. Upload it again.` };
   } else if (found.state === "failed") {
-    entry.problem = found.error ?? { type: "Cancelled", message: `${entry.name} was taken back.` };
+    entry.problem = found.error ?? { type: "Cancelled", message: `The upload of ${entry.name} was cancelled.` };
     call(`/uploads/${entry.id}`, { method: "DELETE" }).catch(() => {});
     if (entry.problem.type === "EncryptedDocumentError") unlock(entry);
   } else if (found.state === "done") {
     entry.done = true;
     const twice = found.new ? "" : " It was there already.";
-    say(`${entry.name} can be asked now.${found.replaced ? " It replaces the earlier version." : twice}`);
+    say(`${entry.name} is ready for questions.${found.replaced ? " It replaces the earlier version." : twice}`);
   }
 }
 
@@ -160,7 +160,7 @@ function toggle(key) {
 async function remove(one) {
   const sure = await confirmed({
     title: `Delete ${one.name}?`, action: "Delete",
-    text: "It is taken out of the index with everything stored for it. Links to it no longer work.",
+    text: "It is removed from the index with everything that is stored for it. Links to it will no longer work.",
   });
   if (!sure) return;
   try {
@@ -184,7 +184,7 @@ function draw() {
   at("scope").hidden = known.length < 2;
   at("all").hidden = !state.chosen;
   at("scope-text").textContent = state.chosen
-    ? `${count(state.chosen.length)} of ${count(known.length)} documents are asked.` : "All documents are asked.";
+    ? `${count(state.chosen.length)} of ${count(known.length)} documents are searched.` : "All documents are searched.";
 }
 
 /** New children, but only where they differ: else focus and open details would be lost at every look. */
@@ -210,7 +210,7 @@ function drawSending(entry) {
   const found = uploads.find((one) => one.id === entry.id);
   if (found) return drawUpload(found, entry);
   return h("li", {}, h("span", { class: "name" }, entry.name),
-    bar(entry.share, entry.share ? `sending, ${Math.round(entry.share * 100)} %` : "waits to be sent"));
+    bar(entry.share, entry.share ? `uploading, ${Math.round(entry.share * 100)} %` : "waits to be sent"));
 }
 
 /** What the same file will meet again. */
@@ -266,7 +266,7 @@ function drawDocument(one) {
       }, "×")),
     one.unread_chunks
       ? bar(one.pages_read / Math.max(1, one.pages),
-        `read ${count(one.pages_read)} of ${counted(one.pages, word)}${left}; can be asked now`)
+        `read ${count(one.pages_read)} of ${counted(one.pages, word)}${left}; ready for questions`)
       : h("p", { class: "faint" }, `${one.page_word ? `${counted(one.pages, word)}, ` : ""}${bytes(one.bytes)}`),
     one.issues.length > 0 && h("details", {},
       h("summary", { class: "faint" }, counted(one.issues.length, "note")),

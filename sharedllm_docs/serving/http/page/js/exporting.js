@@ -24,7 +24,7 @@ export function markdown(turns) {
     parts.push(`## ${plain(turn.question)}`, plain(answer.text));
     if (answer.confidence !== null) parts.push(`Confidence: ${answer.confidence.toFixed(2)}`);
     const cited = answer.found ? answer.citations : answer.nearest;
-    if (!answer.found && cited.length) parts.push("Nearest passages, on which no answer rests:");
+    if (!answer.found && cited.length) parts.push("Nearest passages (not used for an answer):");
     parts.push(cited.map((one, number) =>
       `${number + 1}. ${plain(where(one))}\n   > ${plain(one.quote)}`).join("\n"));
   }

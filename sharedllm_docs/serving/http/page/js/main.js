@@ -13,7 +13,7 @@ const COLOURS = 6;
 async function begin() {
   documents.listen({ open: (key) => openDocument(key), changed }); // before anything is waited for: a file may be dropped
   const found = await restore(location.hash.slice(1));
-  if (location.hash.length > 1 && !found) say("The link cannot be read: it may have been cut off.");
+  if (location.hash.length > 1 && !found) say("The link cannot be read: it may be incomplete.");
   onLost(lost);
   buttons();
   conversation.start({ cite, branches: showBranches });
@@ -102,7 +102,7 @@ async function showBranches(turn) {
   const asked = turn.documents ?? documents.documents().map((one) => one.key);
   const cited = conversation.shown(turn).map((one) => one.document_key);
   const key = [state.view?.key, ...cited, ...asked].find((one) => one && asked.includes(one) && documents.documentOf(one));
-  if (!key) return say("The documents of this answer are no longer here.");
+  if (!key) return say("The documents of this answer are no longer in the index.");
   pane("source");
   await view({ key, turn: state.turns.indexOf(turn), branches: true, chunk: null }, true, true);
   return undefined;
@@ -115,7 +115,7 @@ async function showView() {
   const about = documents.documentOf(now.key);
   if (!about) {
     viewer.close();
-    return say("The document of this link is no longer here.");
+    return say("The document of this link is no longer in the index.");
   }
   const turn = now.turn === null ? null : state.turns[now.turn];
   const marks = turn ? marksOf(turn, now.key) : [];

@@ -25,7 +25,7 @@ export async function pdfPaper(about) {
     cMapUrl: `${HERE}cmaps/`, cMapPacked: true, standardFontDataUrl: `${HERE}standard_fonts/`, wasmUrl: `${HERE}wasm/`,
   });
   task.onPassword = async (answer, reason) => {
-    const wrong = reason === pdf.PasswordResponses.INCORRECT_PASSWORD ? "That was not it. " : "";
+    const wrong = reason === pdf.PasswordResponses.INCORRECT_PASSWORD ? "Wrong password. " : "";
     const given = await askLine({
       title: "The file is encrypted", text: `${wrong}${about.name} needs its password to be shown.`,
       label: "Password", password: true, action: "Show it",

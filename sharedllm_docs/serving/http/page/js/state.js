@@ -115,7 +115,7 @@ export async function restore(text) {
   return true;
 }
 
-/** Whether this browser made the conversation; if not, it came with a link. */
+/** Whether this browser made the conversation; if not, it was opened from a link. */
 export function own(id) {
   try { return (localStorage.getItem("conversations") || "").split(" ").includes(id); } catch { return true; }
 }

@@ -38,9 +38,9 @@ const SENTENCES = {
     `${name} is scanned: its pages are pictures, and no text was found in them. ` +
     "Have its text recognised first (OCR), and add the result.",
   DamagedDocumentError: (name) => `${name} is damaged; no page of it can be read. Save or download it again.`,
-  EmptyDocumentError: (name) => `${name} holds no words.`,
-  DiskFullError: () => "The server's disk is full. What was there stays; its owner has to make room.",
-  DiskBudgetError: (name) => `${name} does not fit into the room that this index may take. Delete another one first.`,
+  EmptyDocumentError: (name) => `${name} contains no text.`,
+  DiskFullError: () => "The server's disk is full. Existing documents are safe; the server's owner has to free space.",
+  DiskBudgetError: (name) => `${name} does not fit into the space that is left for this index. Delete another document first.`,
 };
 
 /** An error as a sentence for whoever added the file: what the library advises is for whoever calls it. */

@@ -1,7 +1,7 @@
-"""Units that stand in the heads of a table: ``438`` under "Units sold (thousand)" is 438 thousand.
+"""Units that are given in the headers of a table: ``438`` under "Units sold (thousand)" is 438 thousand.
 
-A cell takes the unit out of its own head or out of the label of its row; the title's, which holds for amounts of money
-alone, only where neither has one. What is not a unit for certain is none. Pure.
+A cell has the unit of its column header or of its row label. If neither has one, amounts of money have that of the
+table's title. What is not certainly a unit is ignored. Pure.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ _AMOUNT = re.compile(
 _ONE = rf"(?:{SYMBOLS}|(?i:{WORDS}))"
 _MEASURE = re.compile(rf"{_ONE}(?:(?:/|\sper\s)(?:{_ONE}|d|a|yr))?")
 _INSTANT = frozenset(("year", "month", "day", "week", "quarter", "hour", "minute", "second"))
-"""Heads in brackets that say what the number is, not in what it is counted: Built (year)."""
+"""Words in brackets that say what the number is, not its unit: Built (year)."""
 _BRACKETS = re.compile(r"(?<!\S)[(\[]([^()\[\]]*)[)\]]")
 _TAIL = re.compile(rf"(?:,|\sin)\s((?:[^\s,]+\s?){{1,3}})$|\s({SIGN}|%|{CODE})$")
 _OF_MONEY = re.compile(
@@ -64,7 +64,7 @@ _NOT_OF_MONEY = re.compile(
 
 @dataclass(frozen=True)
 class Unit:
-    """What a number is counted in.
+    """The unit of a number.
 
     Attributes:
         money: currency as it is written, or "".
@@ -89,7 +89,8 @@ class Row:
     """A row of a table.
 
     Attributes:
-        cells: (head, value) of each, left to right; the head "" where it is not known. The first is the row's label.
+        cells: (header, value) of each, left to right; the header is "" if it is not known. The first is the row's
+            label.
         title: of the table, or "".
     """
 
@@ -97,17 +98,17 @@ class Row:
     title: str = ""
 
 
-def amount_in(row: Row, number: str, scale: str) -> str:
-    """A number out of a row with the unit that the table gives it, or "".
+def amount_with_unit(row: Row, number: str, scale: str) -> str:
+    """A number of a row with the unit that the table gives it, or "".
 
-    Nothing is given unless exactly one cell holds the number, and nothing else but the sign of a currency.
+    The result is "" unless exactly one cell contains the number, and nothing else except a currency sign.
 
     Args:
-        row: that the number stands in.
+        row: that contains the number.
         number: as it is written there.
-        scale: the ``million`` that the answer has already, or "".
+        scale: the ``million`` that the answer already has, or "".
     """
-    # the 300 of a name such as BW-300 is no number
+    # the 300 in a name such as BW-300 is not a number
     alone = re.compile(rf"(?<![\w.,])(?<![^\W\d_]-){re.escape(number)}(?![.,]?\d)")
     holding = [place for place, (_head, value) in enumerate(row.cells) if alone.search(value)]
     if len(holding) != 1 or not row.cells[holding[0]][0]:
@@ -123,7 +124,7 @@ def amount_in(row: Row, number: str, scale: str) -> str:
 
 
 def _unit_of(head: str, label: str, title: str) -> Unit | None:
-    """The unit of a cell, by its head or by the label of its row, else by the title; None if they do not agree."""
+    """The unit of a cell, from its header or the label of its row, else from the title; None if they disagree."""
     units = {unit for unit in map(unit_in, (head, label)) if unit is not None}
     if len(units) > 1:
         return None
@@ -137,7 +138,7 @@ def _unit_of(head: str, label: str, title: str) -> Unit | None:
 
 
 def unit_in(head: str) -> Unit | None:
-    """The unit that a head names in brackets, behind a comma or at its end; None without one, or with several."""
+    """The unit that a header names in brackets, after a comma or at its end; None if there is none, or several."""
     named = {unit for text in _BRACKETS.findall(head) if (unit := _unit(text)) is not None}
     if not named and (tail := _TAIL.search(head.strip())):
         unit = _unit(tail[1] or tail[2])

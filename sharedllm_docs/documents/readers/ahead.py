@@ -1,0 +1,126 @@
+"""A file that is read before anybody waits for it: in a thread, while a model is loaded."""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+from collections.abc import Callable
+
+from sharedllm_docs.documents.document import Document
+from sharedllm_docs.documents.readers.base import Progress
+from sharedllm_docs.documents.readers.options import ReadOptions
+
+Read = Callable[[str, ReadOptions, Progress], Document]
+
+
+class _LeftError(Exception):
+    """Nobody waits for the document any more."""
+
+
+class Ahead:
+    """A file that is being read in a thread.
+
+    Args:
+        path: of the file.
+        options: how it is read.
+        read: reads it; called in the thread.
+    """
+
+    def __init__(self, path: str, options: ReadOptions, read: Read) -> None:
+        self.options = options
+        self._state = _state_of(path)
+        self._path, self._read = path, read
+        self._told: queue.SimpleQueue[tuple[int, int] | None] = queue.SimpleQueue()
+        self._left = threading.Event()
+        self._document: Document | None = None
+        self._error: BaseException | None = None
+        # daemon: a file that takes long must not keep an interpreter from ending that has an error to show
+        self._thread = threading.Thread(target=self._work, name="sharedllm-docs-ahead", daemon=True)
+        self._thread.start()
+
+    def _work(self) -> None:
+        try:
+            self._document = self._read(self._path, self.options, self._tell)
+        except BaseException as error:  # raised where the document is asked for
+            self._error = error
+        finally:
+            self._told.put(None)
+
+    def _tell(self, done: int, total: int) -> None:
+        if self._left.is_set():
+            raise _LeftError
+        self._told.put((done, total))
+
+    def is_of_now(self) -> bool:
+        """Whether the file is still the one that was opened."""
+        return self._state is not None and _state_of(self._path) == self._state
+
+    def leave(self) -> None:
+        """Nobody waits for it any more: the reading ends with the page in hand."""
+        self._left.set()
+
+    def result(self, progress: Progress | None) -> Document:
+        """Wait for the document; ``progress`` is called in this thread, with what was done before as well.
+
+        Raises:
+            what reading raised, or ``progress`` raises.
+        """
+        try:
+            while (told := self._told.get()) is not None:
+                if progress is not None:
+                    progress(*told)
+        except BaseException:
+            self.leave()
+            raise
+        if self._error is not None:
+            raise self._error
+        assert self._document is not None
+        return self._document
+
+
+def _state_of(path: str) -> tuple[int, int] | None:
+    """Size and time of the last change; None where there is no file."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_size, found.st_mtime_ns
+
+
+_begun: dict[str, Ahead] = {}
+_lock = threading.Lock()
+
+
+def taken(source: object, options: ReadOptions) -> Ahead | None:
+    """The reading of this file with these options that was begun ahead, once; None where there is none."""
+    if not _begun or not isinstance(source, (str, os.PathLike)):
+        return None
+    with _lock:
+        begun = _begun.get(os.path.abspath(os.fspath(source)))
+        if begun is None or begun.options != options or not begun.is_of_now():
+            return None
+        return _begun.pop(os.path.abspath(os.fspath(source)))
+
+
+def begin(path: str, options: ReadOptions) -> None:
+    """Begin to read a file, for ``read_document`` to find if it is asked for the same.
+
+    What is not a file is left to ``read_document``, with its errors.
+    """
+    from sharedllm_docs.documents.readers.read import read_quietly
+
+    place = os.path.abspath(path)
+    if os.path.isfile(place):
+        begun = Ahead(place, options, lambda path, options, tell: read_quietly(path, options=options, progress=tell))
+        forget(path)
+        with _lock:
+            _begun[place] = begun
+
+
+def forget(path: str) -> None:
+    """Leave a reading that was begun and that nobody asked for."""
+    with _lock:
+        begun = _begun.pop(os.path.abspath(path), None)
+    if begun is not None:
+        begun.leave()

@@ -1,0 +1,192 @@
+"""Documents whose passages have no vectors yet: few are made for a question, all by reading on, and none is damage."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sharedllm_docs import Index
+from sharedllm_docs.errors import ConfigError, InterruptedIngestion
+from sharedllm_docs.index import ingest
+from sharedllm_docs.retrieval import candidates
+from sharedllm_docs.retrieval.candidates import LeafIndex
+from sharedllm_docs.retrieval.prepared import EMBEDDINGS
+from tests.test_reading import LONG, WORDS, ask, unread, without_dates
+from tests.tiny_text import HashEmbedder, tiny_document
+
+FIRST = 6
+SHORT = tiny_document("One line about a kettle. Another one about a spoon.", name="short.txt")
+
+
+@pytest.fixture(autouse=True)
+def embedded(monkeypatch):
+    """A question waits for six vectors; the texts that are embedded, in order."""
+    texts: list[str] = []
+    encode = HashEmbedder.encode
+
+    def noted(self, given):
+        texts.extend(given)
+        return encode(self, given)
+
+    monkeypatch.setattr(candidates, "EMBEDDED_FIRST", FIRST)
+    monkeypatch.setattr(ingest, "EMBEDDED_FIRST", FIRST)
+    monkeypatch.setattr(HashEmbedder, "encode", noted)
+    return texts
+
+
+def later(path, llm, *documents):
+    index = Index.create(path, llm)
+    for document in documents or (LONG,):
+        index.add(document, encode="when-asked", embed="when-asked")
+    return index
+
+
+def stored(index, name="long.txt"):
+    """The vectors of the passages as they are stored."""
+    return index._store.vectors(index._store.get(name))[EMBEDDINGS]
+
+
+def test_adding_embeds_nothing_and_a_question_what_it_needs(tmp_path, llm, embedded):
+    index = later(tmp_path, llm)
+    assert embedded == []
+    assert not stored(index).any()
+    first = ask(index, "What of the violin?")
+    passages = [text for text in embedded if text != "What of the violin?"]
+    assert len(passages) == FIRST
+    assert sum("violin" in text for text in passages) >= 3  # the page's other leaves are cut off before the word
+    assert any("violin" in citation.quote for citation in first.citations)
+    embedded.clear()
+    ask(index, "What of the violin?")
+    assert [text for text in embedded if text != "What of the violin?"] == [], "they are kept in memory"
+
+
+def test_a_document_of_few_passages_is_embedded_at_once(tmp_path, llm):
+    index = later(tmp_path, llm, SHORT)
+    assert len(stored(index, "short.txt")) <= FIRST
+    assert stored(index, "short.txt").any(axis=1).all()
+
+
+def test_reading_on_makes_the_very_bytes_that_adding_makes(tmp_path, llm):
+    whole = Index.create(tmp_path / "whole", llm)
+    whole.add(LONG)
+    index = later(tmp_path / "later", llm)
+    ask(index)
+    index.read()
+    assert stored(index).any(axis=1).all()
+    assert unread(index) == 0
+    assert without_dates(whole.url) == without_dates(index.url)
+    assert ask(index).text == ask(whole).text
+
+
+@pytest.mark.parametrize("encode", ["background", "when-asked", "all"])
+def test_only_the_background_embeds_later_unless_asked_to(tmp_path, llm, encode, monkeypatch):
+    monkeypatch.setattr("sharedllm_docs.index.reading.Reading.start", lambda *_given: None)
+    index = Index.create(tmp_path, llm)
+    index.add(LONG, encode=encode)
+    assert stored(index).any() == (encode != "background")
+
+
+def test_the_background_embeds_before_it_encodes_and_tells(tmp_path, llm):
+    index, steps = Index.create(tmp_path, llm), []
+    index.add(LONG, encode="background", progress=lambda step: steps.append((step.stage, step.done, step.total)))
+    assert index.wait(60)
+    assert stored(index).any(axis=1).all()
+    assert unread(index) == 0
+    leaves = len(stored(index))
+    assert ("embed", leaves, leaves) in steps
+    encoding = [number for number, step in enumerate(steps) if step[0] == "encode" and step[1]]
+    assert steps.index(("embed", leaves, leaves)) < encoding[0]
+
+
+def test_another_process_sees_the_vectors_as_soon_as_they_are_stored(tmp_path, llm, embedded):
+    index = later(tmp_path, llm)
+    other = Index.open(tmp_path, llm)
+    ask(other)
+    index.read()
+    embedded.clear()
+    ask(other)
+    assert len(embedded) == 1, "the question alone"
+
+
+def test_questions_that_read_all_chunks_leave_the_vectors_to_read(tmp_path, llm):
+    index = later(tmp_path, llm)
+    for word in WORDS:
+        ask(index, f"What of the {word}?")
+    index._reading.settle(index._store.get("long.txt"), range(index.document("long.txt").chunks))
+    assert unread(index) == 0
+    assert not stored(index).any()
+    assert index.verify().ok
+    index.read("long.txt")
+    assert stored(index).any(axis=1).all()
+
+
+def test_a_question_whose_words_are_nowhere_has_all_passages_embedded(tmp_path, llm, embedded):
+    index = later(tmp_path, llm)
+    ask(index, "Xyzzy?")
+    assert len(embedded) - 1 == len(stored(index))
+
+
+def test_summaries_and_search_over_very_many_documents_need_all_vectors(tmp_path, llm, monkeypatch, embedded):
+    index = later(tmp_path, llm)
+    expected = Index.create(tmp_path / "whole", llm)
+    expected.add(LONG)
+    summary = index.summarise("long.txt")
+    assert summary.text == expected.summarise("long.txt").text
+    monkeypatch.setattr("sharedllm_docs.index.library.is_large", lambda records: True)
+    again = Index.open(tmp_path, llm)
+    assert ask(again, "What of the violin?").text == ask(expected, "What of the violin?").text
+    assert not stored(again).any()  # the search index has them, and the document still none
+    embedded.clear()
+    ask(Index.open(tmp_path, llm), "What of the violin?")
+    assert embedded == ["What of the violin?"]
+
+
+def test_it_is_no_damage_and_the_document_is_there_already(tmp_path, llm, embedded):
+    index = later(tmp_path, llm)
+    report = index.verify()
+    assert (report.ok, report.unread) == (True, unread(index))
+    assert not index.add(LONG, encode="when-asked", embed="when-asked").new
+    assert embedded == []
+    index.add(LONG)  # reads what is left
+    assert stored(index).any(axis=1).all()
+
+
+def test_ctrl_c_while_it_embeds_leaves_the_document_as_it_was(tmp_path, llm, monkeypatch):
+    index = later(tmp_path, llm)
+    encode = HashEmbedder.encode
+
+    def interrupted(self, texts):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(HashEmbedder, "encode", interrupted)
+    with pytest.raises(InterruptedIngestion, match=r"0 of \d+ chunks of long\.txt are read"):
+        index.read()
+    monkeypatch.setattr(HashEmbedder, "encode", encode)
+    assert not stored(index).any()
+    index.read()
+    assert stored(index).any(axis=1).all()
+
+
+def test_an_unknown_way_to_embed_is_refused(tmp_path, llm):
+    with pytest.raises(ConfigError, match=r"embed='never' is not one of all, when-asked"):
+        Index.create(tmp_path, llm).add(LONG, embed="never")
+
+
+def test_leaves_without_vectors_rank_by_their_words_alone():
+    texts = ["the heron stands", "a heron flies", "copper is red", "tin is soft", "zinc is blue"]
+    embed = HashEmbedder().encode
+    vectors = np.zeros((5, HashEmbedder.SIZE), np.float32)
+    vectors[2:] = embed(texts[2:])
+    made = []
+
+    def noted(passages):
+        made.extend(passages)
+        return embed(passages)
+
+    index = LeafIndex(texts, [""] * 5, vectors.copy(), noted)
+    scores = index.search("Where is the heron?", embed(["heron"])[0])
+    assert set(made) == {"the heron stands", "a heron flies"}
+    full = LeafIndex(texts, [""] * 5, embed(texts)).search("Where is the heron?", embed(["heron"])[0])
+    np.testing.assert_array_equal(scores.fused, full.fused)
+    untouched = LeafIndex(texts, [""] * 5, vectors.copy()).search("Where is the heron?", embed(["heron"])[0])
+    assert (untouched.dense[:2] == 0).all()
