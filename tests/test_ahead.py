@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import socket
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -24,6 +26,8 @@ from sharedllm_docs.errors import (
     ModelUnavailableError,
     SharedLLMError,
 )
+from sharedllm_docs.serving.stay.client import StayedIndex
+from sharedllm_docs.serving.stay.wire import GoneError, receive, send
 from tests.cli_run import run
 from tests.documents import encrypt, make_pdf, prose
 from tests.test_stay import LOOSE, QUESTION, folder, fresh, model, none_left, plain, pristine
@@ -275,3 +279,36 @@ def test_a_model_that_cannot_be_loaded_leaves_nothing_begun(
     assert not ahead._begun
     assert not (folder / "made").exists()
     until(no_thread_is_left)
+
+
+def test_a_second_process_does_not_read_the_file_again() -> None:
+    """The first one made the index and read the file; it ended, and another one is asked for the rest."""
+    calls: list[dict[str, Any]] = []
+    servers: list[socket.socket] = []
+
+    def serve(connection: socket.socket) -> None:
+        with contextlib.suppress(GoneError):
+            while True:
+                calls.append(receive(connection))
+                send(connection, {"result": 7})
+
+    def connect() -> socket.socket:
+        ours, theirs = socket.socketpair()
+        servers.append(theirs)
+        threading.Thread(target=serve, args=(theirs,), daemon=True).start()
+        return ours
+
+    def alone() -> Any:
+        raise AssertionError("opened here")
+
+    index = StayedIndex("ix", connect, alone, create=True, keep_seconds=None, report=print, ahead=("a.txt", OPTIONS))
+    assert index.size() == 7
+    servers[0].shutdown(socket.SHUT_RDWR)
+    assert index.size() == 7
+    index.close()
+    assert [call["call"] for call in calls] == ["open", "size", "open", "size"]
+    begun = [call["arguments"].get("ahead") for call in calls if call["call"] == "open"]
+    assert begun[0]["source"] == os.path.join(os.getcwd(), "a.txt")
+    assert begun[1] is None
+    for one in servers:
+        one.close()
