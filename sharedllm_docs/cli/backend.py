@@ -80,15 +80,29 @@ def index_for_questions(
     def alone() -> Index:
         if soon is None:
             return index_class().open(place.index, report=screen.report, **options)
-        if not may_be_there(place.url):  # creating it loads the model first
-            from sharedllm_docs.documents.readers.ahead import begin
-
-            begin(soon.file, soon.options)
-        return index_class().open_or_create(place.index, report=screen.report, **options)
+        with _read_meanwhile(place, soon):
+            return index_class().open_or_create(place.index, report=screen.report, **options)
 
     if place.is_private:
         return alone()
     return stayed(place.index, options, alone, screen.report, screen.note, stay, soon)
+
+
+@contextmanager
+def _read_meanwhile(place: Place, soon: Soon) -> Iterator[None]:
+    """Within the block a new index is made, which loads the model; a file to be added is read beside it."""
+    if may_be_there(place.url):
+        yield
+        return
+    from sharedllm_docs.documents.readers.ahead import begin, forget
+
+    begun = begin(soon.file, soon.options)
+    try:
+        yield
+    except BaseException:
+        if begun is not None:
+            forget(begun)
+        raise
 
 
 @contextmanager

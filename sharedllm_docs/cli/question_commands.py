@@ -117,6 +117,7 @@ def _read_rest(screen: Screen, index: Index, keys: Sequence[str], url: str) -> N
     """Read what the answer did not need. The answer is given: Ctrl-C is no failure then, and says what is left."""
     from sharedllm_docs.cli.index_commands import read_on
 
+    key = ""
     try:
         for key in keys:
             info = index.document(key)
@@ -125,7 +126,7 @@ def _read_rest(screen: Screen, index: Index, keys: Sequence[str], url: str) -> N
                 screen.report(f"Reading the rest for later questions: {left}. Ctrl-C stops it, --no-read-on omits it")
                 read_on(screen, index, key)
     except (KeyboardInterrupt, InterruptedIngestion):
-        names = ", ".join(info.name for info in map(index.document, keys) if info.unread_chunks)
+        names = ", ".join(info.name for info in map(index.document, keys) if info.unread_chunks or info.key == key)
         screen.note(
             f"Stopped reading {names}; what was read is kept in {url}. Later questions read what they need, and "
             "`sharedllm-docs read` reads the rest."

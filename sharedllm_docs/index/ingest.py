@@ -294,9 +294,10 @@ def leaf_vectors(
     order = sorted(range(len(passages)), key=lambda number: -len(passages[number]))
     done = 0
     for batch in _batches(order, EMBED_BATCH):
-        yield list(batch), embed([passages[number] for number in batch])
+        vectors = embed([passages[number] for number in batch])
         done += len(batch)
         report(Progress("embed", done, len(passages), "passages"))
+        yield list(batch), vectors
 
 
 def repair(

@@ -27,7 +27,7 @@ from sharedllm_docs.errors import (
     UnstoredRowsWarning,
 )
 from sharedllm_docs.index.library import Library
-from sharedllm_docs.retrieval.prepared import EMBEDDINGS, NODE_VECTORS
+from sharedllm_docs.retrieval.prepared import EMBEDDINGS, NODE_VECTORS, are_made
 from sharedllm_docs.store import IndexStore
 from sharedllm_docs.store.catalog import damaged
 from sharedllm_docs.store.records import ChunkRecord, DocumentRecord
@@ -35,7 +35,7 @@ from sharedllm_docs.store.records import ChunkRecord, DocumentRecord
 if TYPE_CHECKING:
     import torch
 
-    from sharedllm_docs.index.ingest import Report
+    from sharedllm_docs.index.ingest import Progress, Report
     from sharedllm_docs.model.shared_llm import SharedLLM
     from sharedllm_docs.retrieval.prepared import PreparedDocument, Tree
     from sharedllm_docs.retrieval.searcher import Selection
@@ -67,6 +67,7 @@ class _Unfinished:
         unnoted: keys of chunks that are encoded or found, but not yet recorded in the manifest.
         embedding: makes the vectors of its leaves, batch by batch, where they are missing; None once all are made.
         embeddings: those vectors [leaves, E], until they are stored; None where none are missing.
+        steps: of embedding, that are still to be reported.
     """
 
     record: DocumentRecord
@@ -75,6 +76,7 @@ class _Unfinished:
     unnoted: set[str] = field(default_factory=set)
     embedding: Iterator[tuple[list[int], NDArray[np.float32]]] | None = None
     embeddings: NDArray[np.float32] | None = None
+    steps: list[Progress] = field(default_factory=list)
 
     def tell(self) -> None:
         """Report the number of tokens whose rows exist."""
@@ -249,12 +251,12 @@ class Reading:
         work = _Unfinished(record, report, set(record.unread) - found)
         work.unnoted = {record.chunks[number].key for number in found}
         stored = self._store.vectors(record)[EMBEDDINGS]
-        if not stored.any(axis=1).all():
+        if not are_made(stored):
             from sharedllm_docs.index.ingest import leaf_vectors
 
-            told = report or (lambda _progress: None)
+            prepared, embed = self._library.prepared(record), self._llm().embedder.encode
             work.embeddings = np.empty_like(stored)
-            work.embedding = leaf_vectors(self._library.prepared(record), self._llm().embedder.encode, told)
+            work.embedding = leaf_vectors(prepared, embed, work.steps.append)
         else:
             work.tell()
         return work
@@ -267,10 +269,15 @@ class Reading:
             made = next(work.embedding, None)
             if made is None:
                 work.embedding = None
-                work.tell()
             else:
                 numbers, vectors = made
                 work.embeddings[numbers] = vectors
+        steps, work.steps[:] = list(work.steps), []
+        if work.report is not None:
+            for step in steps:  # without the lock: whoever is told may wait for a question's answer
+                work.report(step)
+        if work.embedding is None:
+            work.tell()
 
     def _note_embeddings(self, work: _Unfinished, *, timeout: float) -> None:
         """Store the vectors of all leaves of a document, once they are made."""

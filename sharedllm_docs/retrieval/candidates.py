@@ -132,25 +132,32 @@ class LeafIndex:
         # torch needs next (docs/log.md, one document of 512,000 tokens)
         lexical = self._lexical(question)
         if self._missing.any():
-            self._fill(lexical)
-        dense = np.einsum("ij,j->i", self.vectors, vector)
-        if self._missing.any():  # those that share fewest words with the question are nearest to nothing
-            dense[self._missing] = dense[~self._missing].min(initial=0.0)
+            dense = self._partly_dense(lexical, vector)
+        else:
+            dense = np.einsum("ij,j->i", self.vectors, vector)
         fused, best = fused_scores(dense, lexical, self._repeats, is_english(question))
         named = best is not None and set(terms(question)) <= set(terms(f"{self.titles[best]} {self.texts[best]}"))
         weights, unknown = self._weights(question)
         ranked, near, worded = (one.astype(np.float32) for one in (fused, dense, lexical))
         return LeafScores(ranked, near, worded, named, weights, unknown)
 
+    def _partly_dense(self, lexical: NDArray[np.float32], vector: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Cosine of question and leaves, of which the nearest by words have vectors by then."""
+        with self._filling:  # until the product is done: another question must not write vectors meanwhile
+            self._fill(lexical)
+            dense: NDArray[np.float32] = np.einsum("ij,j->i", self.vectors, vector)
+            # those that share fewest words with the question are nearest to nothing
+            dense[self._missing] = dense[~self._missing].min(initial=0.0)
+        return dense
+
     def _fill(self, lexical: NDArray[np.float32]) -> None:
         """Make the missing vectors among the ``EMBEDDED_FIRST`` leaves nearest by words; all where no word is known."""
-        with self._filling:
-            nearest = np.argsort(-lexical, kind="stable")[: EMBEDDED_FIRST if lexical.any() else None]
-            wanted = nearest[self._missing[nearest]]
-            if self._embed is not None and len(wanted):
-                passages = [passage(self.texts[number], self.titles[number]) for number in wanted.tolist()]
-                self.vectors[wanted] = self._embed(passages)
-                self._missing[wanted] = False
+        nearest = np.argsort(-lexical, kind="stable")[: EMBEDDED_FIRST if lexical.any() else None]
+        wanted = nearest[self._missing[nearest]]
+        if self._embed is not None and len(wanted):
+            passages = [passage(self.texts[number], self.titles[number]) for number in wanted.tolist()]
+            self.vectors[wanted] = self._embed(passages)
+            self._missing[wanted] = False
 
     def _weights(self, question: str) -> tuple[dict[str, float], frozenset[str]]:
         """Inverse document frequency of the question's terms, as in BM25, and the terms that no leaf contains."""

@@ -65,6 +65,14 @@ class Tree:
         self.ranked_by = shard
 
 
+def are_made(vectors: NDArray[np.float32]) -> bool:
+    """Whether a document's leaves have their vectors; else zeros stand for all of them.
+
+    They are stored all at once, so one that is not zero tells of all. An embedder may give zeros for some passage.
+    """
+    return bool(vectors.any())
+
+
 class PreparedDocument:
     """A document with its leaves, trees and vectors.
 
@@ -165,8 +173,8 @@ class PreparedDocument:
 
     @property
     def missing(self) -> NDArray[np.intp]:
-        """Numbers of the leaves whose vectors are not made yet: zeros stand for them, which no unit vector is."""
-        return np.flatnonzero(~self.vectors[EMBEDDINGS].any(axis=1))
+        """Numbers of the leaves whose vectors are not made yet: of all, or of none."""
+        return np.arange(0 if are_made(self.vectors[EMBEDDINGS]) else len(self.vectors[EMBEDDINGS]))
 
     def passages(self, leaves: Sequence[int]) -> list[str]:
         """The texts that are embedded for these leaves."""

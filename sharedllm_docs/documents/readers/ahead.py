@@ -79,13 +79,13 @@ class Ahead:
         return self._document
 
 
-def _state_of(path: str) -> tuple[int, int] | None:
-    """Size and time of the last change; None if there is no file."""
+def _state_of(path: str) -> tuple[int, int, int] | None:
+    """Which file it is, its size and the time of its last change; None if there is no file."""
     try:
         found = os.stat(path)
     except OSError:
         return None
-    return found.st_size, found.st_mtime_ns
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 _begun: dict[str, Ahead] = {}
@@ -96,31 +96,61 @@ def taken(source: object, options: ReadOptions) -> Ahead | None:
     """The reading of this file with these options that was begun ahead, returned only once; None if there is none."""
     if not _begun or not isinstance(source, (str, os.PathLike)):
         return None
+    place = os.path.abspath(os.fspath(source))
     with _lock:
-        begun = _begun.get(os.path.abspath(os.fspath(source)))
-        if begun is None or begun.options != options or not begun.is_of_now():
+        begun = _begun.get(place)
+        if begun is None or begun.options != options:
             return None
-        return _begun.pop(os.path.abspath(os.fspath(source)))
+        del _begun[place]
+    if begun.is_of_now():
+        return begun
+    begun.leave()  # the file was changed: what is read of the old one is of no use to anybody
+    return None
 
 
-def begin(path: str, options: ReadOptions) -> None:
+def begin(path: str, options: ReadOptions) -> Ahead | None:
     """Begin to read a file, so that ``read_document`` can use the result if it is called for the same file.
 
-    If it is not a file, ``read_document`` raises the errors.
+    If it is not a file, ``read_document`` raises the errors. A file that this process would read itself is left to
+    ``read_document`` as well: a thread inside a reader's library would crash the interpreter if that ended meanwhile.
+
+    Returns:
+        what ``forget`` takes; None if nothing was begun.
+
+    Raises:
+        ConfigError: the variable that says which process reads has an unknown value.
     """
     from sharedllm_docs.documents.readers.read import read_quietly
+    from sharedllm_docs.documents.readers.separate.reading import reads_apart
 
     place = os.path.abspath(path)
-    if os.path.isfile(place):
-        begun = Ahead(place, options, lambda path, options, tell: read_quietly(path, options=options, progress=tell))
-        forget(path)
-        with _lock:
-            _begun[place] = begun
-
-
-def forget(path: str) -> None:
-    """Stop a reading that was begun and whose result nobody requested."""
+    if not os.path.isfile(place) or not reads_apart(options):
+        return None
+    begun = Ahead(place, options, lambda path, options, tell: read_quietly(path, options=options, progress=tell))
     with _lock:
-        begun = _begun.pop(os.path.abspath(path), None)
-    if begun is not None:
+        before = _begun.get(place)
+        _begun[place] = begun
+    if before is not None:
+        before.leave()
+    return begun
+
+
+def forget(begun: Ahead) -> None:
+    """Leave a reading that was begun, unless somebody has asked for it."""
+    with _lock:
+        waiting = [place for place, one in _begun.items() if one is begun]
+        for place in waiting:
+            del _begun[place]
+    if waiting:
         begun.leave()
+
+
+def _none_begun() -> None:
+    """In a forked child: the threads are the parent's."""
+    global _lock
+    _lock = threading.Lock()
+    _begun.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_none_begun)

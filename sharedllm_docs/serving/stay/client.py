@@ -269,6 +269,7 @@ class StayedIndex:
             try:
                 for _kind, _result in self._exchange("open", self._opening):
                     pass
+                self._opening.pop("ahead", None)  # a process that is asked later finds the index, and the file in it
                 return
             except GoneError:
                 self.close()

@@ -16,6 +16,7 @@ from sharedllm_docs.serving.stay.wire import GoneError, Message, error_message, 
 if TYPE_CHECKING:
     import socket
 
+    from sharedllm_docs.documents.readers.ahead import Ahead
     from sharedllm_docs.streams import Stream
 
 _current = threading.local()
@@ -35,7 +36,7 @@ class Session:
         self._connection, self._resident, self._stopped = connection, resident, stopped
         self._names: dict[str, str] = {}
         self._gone = self._cancelled = False
-        self._ahead: list[str] = []
+        self._ahead: list[Ahead] = []
 
     def run(self) -> None:
         """Answer until the client leaves."""
@@ -55,8 +56,8 @@ class Session:
         if self._ahead:
             from sharedllm_docs.documents.readers.ahead import forget
 
-            for source in self._ahead:
-                forget(source)
+            for begun in self._ahead:
+                forget(begun)
 
     def _serve(self, request: Message) -> None:
         self._names = dict(request.get("names", {}))
@@ -129,8 +130,9 @@ class Session:
         from sharedllm_docs.documents.readers.ahead import begin
         from sharedllm_docs.documents.readers.options import ReadOptions
 
-        self._ahead.append(source)
-        begin(source, ReadOptions(**reading))
+        begun = begin(source, ReadOptions(**reading))
+        if begun is not None:
+            self._ahead.append(begun)
 
     def _call_ask(self, question: str, options: dict[str, Any], stream: bool) -> Any:
         return self._answered(lambda index: index.stream(question, **options), stream)

@@ -77,7 +77,7 @@ class _Watch:
         self._page_seconds, self._whole_seconds = request["page_seconds"], request["whole_seconds"]
         self._failed = {(name, page): reason for name, page, reason in request["failed"]}
         self._given_up: dict[str, str] = request["given_up"]
-        self._pages = dict(request["pages"])
+        self._pages = dict(request.pop("pages"))  # each goes once it is asked for: thousands fill the memory
         self._steps: list[tuple[str, int | None]] = []
 
     def refused(self, name: str, page: int | None) -> str:
@@ -96,7 +96,7 @@ class _Watch:
         os._exit(wire.OUT_OF_MEMORY)
 
     def known(self, page: int, kind: type[T]) -> T | None:
-        value = self._pages.get(page)
+        value = self._pages.pop(page, None)
         return None if value is None else from_plain(kind, value)  # type: ignore[no-any-return]
 
     def keep(self, page: int, value: object) -> None:
