@@ -586,7 +586,7 @@ def test_an_encrypted_file_asks_for_its_password(server: PageServer, tab: Callab
     [
         ("scan.pdf", make_pdf([[PICTURE]]), "scan.pdf is scanned: its pages are pictures"),
         ("half.pdf", BIRDS[:120], "half.pdf is damaged"),
-        ("odd.exe", b"MZ", "odd.exe: files ending in .exe are not taken"),
+        ("odd.exe", b"MZ", "odd.exe: files ending in .exe are not taken. The box above lists what is."),
         ("large.txt", b"word " * 50_000, "large.txt has 250 KB; this server takes 100 KB at most"),
         ("long.pdf", make_pdf([["word"]] * 30), "30 pages to read, the limit is 20. Split it"),
         ("none.txt", b"", "none.txt contains no text"),
@@ -601,6 +601,8 @@ def test_what_cannot_be_read_is_said_in_a_sentence(
         page = tab(running.url)
         send(page, name, data)
         page.locator("#uploads .failed", has_text=said).wait_for()
+        hopeless = name in ("odd.exe", "large.txt", "long.pdf", "none.txt", "blank.txt")
+        assert page.get_by_role("button", name="Try again").count() == (0 if hopeless else 1)
         page.get_by_role("button", name="Dismiss").click()
         assert page.locator("#uploads > li").count() == 0
         assert page.locator("#list > li").count() == 0

@@ -20,7 +20,7 @@ from sharedllm_docs.documents.readers.pdf.text.page import PdfiumPage
 from sharedllm_docs.documents.traced import marks_of
 
 from .documents import drawn_pdf, make_pdf, prose
-from .layouts import centred, column, escaped, in_turn, left, right, sentences, woven
+from .layouts import centred, column, escaped, in_turn, left, right, sentences, width, woven
 
 SAMPLE = Path(__file__).parent / "data" / "reading_order.json"
 
@@ -261,3 +261,19 @@ def test_a_part_without_columns_keeps_the_order_of_the_file() -> None:
     columns = woven(column(sentences("bb", 20), 50, 600), column(sentences("cc", 20), 300, 600))
     late = left("late1 stands at the top.", 50, 794)
     assert keys(text_of(upper + late + columns)) == [*wanted(("aa", 10)), "late1", *wanted(("bb", 20), ("cc", 20))]
+
+
+def test_justified_lines_above_a_table_are_no_heads_of_it() -> None:
+    wide = ["the", "harbour", "carried", "vessels", "between", "islands"]
+    content, x = "", 60.0
+    for word in wide:
+        content += left(word, x, 700)
+        x += width(word) + 9
+    content += left("and berths were free.", 60, 688)
+    rows = [["Route", "Low", "High"], ["Oln", "11.0", "14.5"], ["Vik", "9.0", "12.0"], ["Moss", "7.5", "8.0"]]
+    for number, (label, *figures) in enumerate(rows):
+        y = 670 - 12 * number
+        content += left(label, 60, y) + right(figures[0], 180, y) + right(figures[1], 280, y)
+    text = read_document(drawn_pdf([content]), name="a.pdf").text
+    assert "the harbour carried vessels between islands\nand berths were free." in text
+    assert "Vik | Low: 9.0 | High: 12.0" in text

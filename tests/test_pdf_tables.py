@@ -133,6 +133,21 @@ def test_heads_share_out_the_periods_below_them(place: str) -> None:
     assert "Year ended Mar-23: 11.4" in text
 
 
+def test_heads_centred_over_cells_whose_figures_end_at_the_right() -> None:
+    heads = [("Low", 215), ("High season", 315), ("All year", 415)]
+    content = left("Route", 60, 713) + "".join(right(text, x + width(text) / 2, 713) for text, x in heads)
+    rows = [["Oln", "11.0", "14.5", "12.1"], ["Vik", "9.0", "12.0", "10.2"], ["Moss", "7.5", "8.0", "7.7"]]
+    text = read(content + _rows(700, [262, 362, 462], rows)).text
+    assert "Oln | Low: 11.0 | High season: 14.5 | All year: 12.1" in text
+
+
+def test_the_sum_of_a_table_stands_under_none_of_its_headings() -> None:
+    rows = [["", "2024", "2023"], ["Fixed"], ["Ships", "12", "11"], ["Total fixed", "12", "11"], ["Current"]]
+    text = read(_rows(700, [260, 400], [*rows, ["Stocks", "8", "9"], ["Cash", "2", "1"], ["Total", "22", "21"]])).text
+    assert "Fixed: Ships | 2024: 12 | 2023: 11\nFixed: Total fixed | 2024: 12" in text
+    assert "Current: Cash | 2024: 2 | 2023: 1\nTotal | 2024: 22 | 2023: 21" in text
+
+
 def test_a_label_over_two_lines_is_one_and_a_negative_keeps_its_brackets() -> None:
     line = row_with(read(income_statement()).text, "Loss on investments", "2025: (1,204)")
     assert line.startswith("Loss on investments, net of hedging and of foreign exchange | ")
@@ -496,3 +511,11 @@ def test_pages_that_are_not_read_one_after_the_other_do_not_share_heads() -> Non
     )
     text = read_document(data, name="pages.pdf", options=ReadOptions(pages="1,3")).pages[1].text
     assert "2022:" not in text
+
+
+def test_years_centred_over_two_rows_of_figures() -> None:
+    years = [("2021", 300), ("2022", 360), ("2023", 420), ("Mean", 480)]
+    content = left("Vessel", 60, 713) + "".join(right(text, x + width(text) / 2, 713) for text, x in years)
+    rows = [["Heron", "1.1", "1.2", "1.3", "1.2"], ["Tern", "2.1", "2.2", "2.3", "2.2"]]
+    text = read(content + rule(60, 690, 510, 690) + _rows(700, [328, 388, 448, 508], rows)).text
+    assert "Heron | 2021: 1.1 | 2022: 1.2 | 2023: 1.3 | Mean: 1.2" in text

@@ -143,13 +143,23 @@ def outer_labels(rows: Sequence[Sequence[str]], indents: Sequence[float] = (), *
             left = indent
             found.append("")
             continue
-        closes = not indented and bool(_TOTAL.match(labels[number]))
-        own = not closes or labels.count(labels[number]) > 1 or any(map(labels[number].lower().count, _words(heading)))
+        closes = not indented and is_total(labels[number])
+        own = not closes or totals_section(labels[number], heading, labels)
         if indented and indent <= left and row[0]:
             heading = ""
         found.append(heading if own and len(heading) <= _LONGEST_HEAD else "")
         heading = "" if closes else heading
     return found
+
+
+def is_total(label: str) -> bool:
+    """Whether the label of a row opens like that of a sum."""
+    return _TOTAL.match(label) is not None
+
+
+def totals_section(label: str, heading: str, labels: Sequence[str]) -> bool:
+    """Whether a sum is that of the rows below a heading, and not of the whole table: it names it, or is one of many."""
+    return list(labels).count(label) > 1 or any(map(label.lower().count, _words(heading)))
 
 
 def _words(text: str) -> list[str]:

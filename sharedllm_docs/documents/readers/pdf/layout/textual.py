@@ -40,6 +40,10 @@ _MATHS = re.compile(r"(?:^|\s)[=≤≥≈]|=\s|=$|[∑∏∫√\u2211\u220f]")
 _FEW_WORDED = 6  # lines of a table without figures and rules
 _FEW = 4  # lines of a table that nothing but its figures shows
 _HEAD_SLACK = 0.6  # of the font size: how far a head reaches over the gutter of its column
+_FEW_COLUMNS = 3  # of a table, from which heads are counted
+_FEW_SPACES = 3  # of a justified line
+_WIDEST_SPACE = 2.0  # of the font size: in it
+_EVEN = 0.2  # of the font size: how far its spaces differ
 _FILLED = 0.45  # share of the cells of a table that hold something
 _MOST_HEADS = 9  # lines of a head
 _MAX_LINES = 600
@@ -67,13 +71,24 @@ def text_tables(lines: Sequence[Line], rules: Sequence[Rule], *, sure: bool = Fa
 def _cells_of(line: Line) -> tuple[Segment, ...]:
     """Segments, the marker of a list item aside; none of a line of code."""
     segments = line.segments
-    if len(segments) > 1 and line.is_code:
+    if len(segments) > 1 and (line.is_code or _is_justified(line)):
         return segments[:1]
     return (
         segments[1:]
         if len(segments) > 1 and _MARKER.match(segments[0].text) and len(segments[0].text) < 5
         else segments
     )
+
+
+def _is_justified(line: Line) -> bool:
+    """Whether a line is running text with wide spaces, all the same, as they fill narrow columns."""
+    segments = line.segments
+    gaps = [b.left - a.right for a, b in itertools.pairwise(segments)]
+    if len(gaps) < _FEW_SPACES or max(gaps) > _WIDEST_SPACE * line.size or line.numbers:
+        return False
+    if max(gaps) - min(gaps) > _EVEN * line.size:
+        return False
+    return sum(one.text[:1].islower() for one in segments) >= 0.5 * len(segments)
 
 
 def _gaps(line: Line) -> list[tuple[float, float]]:
@@ -187,7 +202,7 @@ def _table(run: list[Line], rules: Sequence[Rule], *, sure: bool = False) -> Tab
         run = run[1:]  # it names the table, not its columns
     if not (sure and any(map(_is_data, run))) and not _looks_like_table(run, rules):
         return None
-    borders = gutters(run)
+    borders = gutters(_below_heads(run))
     if not borders:
         return None
     built = _Built(run, borders, rules)
@@ -199,6 +214,16 @@ def _table(run: list[Line], rules: Sequence[Rule], *, sure: bool = False) -> Tab
     if sum(one.row in full for one in cells) < _FILLED * len(full) * len(columns):
         return None  # words strewn over a drawing
     return Table(around([word for one in cells for word in one.words]), tuple(cells), heads=built.heads)
+
+
+def _below_heads(run: list[Line]) -> list[Line]:
+    """The lines behind those at the top that hold years or days, which are centred over cells of their own."""
+    names = [
+        line.numbers > 0 and all(_HEAD_NUMBER.fullmatch(s.text) for s in line.segments if s.is_number) for line in run
+    ]
+    first = next((number for number, line in enumerate(run) if _is_data(line) and not names[number]), 0)
+    below = run[first:]
+    return below if sum(map(_is_data, below)) > 1 and any(names[:first]) else run
 
 
 def table_of(lines: Sequence[Line], rules: Sequence[Rule]) -> Table | None:
@@ -332,6 +357,9 @@ class _Built:
         self, line: Line, head: bool, below: Sequence[tuple[int, int, Segment]]
     ) -> list[tuple[int, int, Segment]]:
         """(first column, last column, segment) of what a line holds; ``below``: of the next line of the head."""
+        in_turn = self._one_each(line) if head else None
+        if in_turn is not None:
+            return in_turn
         found: list[tuple[int, int, Segment]] = []
         for one in line.segments:
             parts = self._cut(one, head)
@@ -347,6 +375,18 @@ class _Built:
                     first, last = before[0], max(before[1], last)
                 found.append((first, last, part))
         return found
+
+    def _one_each(self, line: Line) -> list[tuple[int, int, Segment]] | None:
+        """The heads of a line with one for each column, as they stand over their cells: centred over figures that end
+        at the right, they may lie nearer to the figures before."""
+        first = self.count - len(line.segments)
+        if self.count < _FEW_COLUMNS or first not in (0, 1):
+            return None
+        for column, one in enumerate(line.segments, start=first):
+            begin = self.hulls[column - 1][1] if column else min(line.left, self.hulls[0][0])
+            if not begin <= one.centre <= max(self.hulls[column][1], one.left + 1):
+                return None
+        return [(column, column, one) for column, one in enumerate(line.segments, start=first)]
 
     def _cut(self, one: Segment, head: bool) -> list[Segment]:
         """A segment cut where a gap between its words lies in a gutter: beside a number, or in a head."""

@@ -167,7 +167,13 @@ class _Writer:
             ):
                 self.heading = ""
             heading_used = True
-            for line in self._row(row, labels, above, self.heading):
+            label = " ".join(map(plain, labels))
+            closes = not self._indents and tables.is_total(label)
+            outer = self.heading
+            if closes and not tables.totals_section(label, outer, self._labels):
+                outer = ""
+            self.heading = "" if closes else self.heading
+            for line in self._row(row, labels, above, outer):
                 if since > _GROUP and self.title:
                     yield [repeated(self.title)]
                     since = 0
@@ -185,6 +191,10 @@ class _Writer:
             return True
         headings = [n for n in range(self.heads, self.table.rows) if self._is_heading(self.table.by_row[n], n)]
         return len(headings) > 1 and not self._indents
+
+    @property
+    def _labels(self) -> list[str]:
+        return [plain(one) for one in self.table.cells if one.column == 0 and one.row >= self.heads]
 
     @property
     def _indents(self) -> bool:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pypdfium2.raw as pdfium_c
 
+from sharedllm_docs.documents.readers.pdf.measure import MAX_CHARACTERS
+from sharedllm_docs.documents.readers.pdf.text.right_to_left import IS_RIGHT_TO_LEFT, in_order
 from sharedllm_docs.documents.traced import traced
 
 _FIXED_PITCH = 1  # bit of the PDF font descriptor's flags
@@ -37,11 +39,13 @@ class Characters:
 
     def __init__(self, page: Any, textpage: Any) -> None:
         self.page, self.handle = page, textpage.raw
-        text, self._numbers = _text_and_numbers(textpage)
-        self.text = traced(text)
+        self.text, self._numbers = _text_and_numbers(textpage)
         # buffers for PDFium's answers, made once: a page has thousands of characters
         self._x, self._y = ctypes.c_double(), ctypes.c_double()
         self._colour = tuple(ctypes.c_uint() for _ in range(4))
+        if IS_RIGHT_TO_LEFT.search(self.text) and len(self.text) <= MAX_CHARACTERS:
+            self.text, self._numbers = in_order(self.text, self.index, self.edges)
+        self.text = traced(self.text)
 
     # -- single characters
 
@@ -60,7 +64,7 @@ class Characters:
         if not 0 <= position < len(self.text):
             return None
         if self._numbers is not None:
-            return self._numbers[position]
+            return self._numbers[position] if self._numbers[position] >= 0 else None
         index = int(pdfium_c.FPDFText_GetCharIndexFromTextIndex(self.handle, self._units[position]))
         if index < 0:
             return None

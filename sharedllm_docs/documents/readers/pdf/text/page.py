@@ -28,6 +28,7 @@ from sharedllm_docs.documents.readers.pdf.text.edits import Edit, applied, gaps,
 from sharedllm_docs.documents.readers.pdf.text.hidden import hidden_words
 from sharedllm_docs.documents.readers.pdf.text.labels import fill_in
 from sharedllm_docs.documents.readers.pdf.text.lines import TextLine, indentation, lines_of, with_code_marked
+from sharedllm_docs.documents.readers.pdf.text.lone_marks import lone_marks
 from sharedllm_docs.documents.readers.pdf.text.margins import WIDE_GAP, margin_lines
 from sharedllm_docs.documents.readers.pdf.text.superscripts import SMALL, superscripts
 from sharedllm_docs.documents.readers.placing import Spots
@@ -96,7 +97,10 @@ class PdfiumPage:
         """Edits of single places: hidden words removed, code indented, superscripts written as such."""
         yield from (Edit(start, end, "") for start, end in hidden)
         yield from indentation(lines)
-        yield from (edit for edit in superscripts(self._characters) if not inside(hidden, edit.start, edit.end))
+        lone = list(lone_marks(self._characters))
+        known = [*hidden, *((edit.start, edit.end) for edit in lone)]
+        yield from lone
+        yield from (edit for edit in superscripts(self._characters) if not inside(known, edit.start, edit.end))
 
     # -- the text in the order of the file, or as it was laid out; both with the numbers of lines in their margins
 

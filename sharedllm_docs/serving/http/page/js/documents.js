@@ -213,11 +213,15 @@ function drawSending(entry) {
     bar(entry.share, entry.share ? `uploading, ${Math.round(entry.share * 100)} %` : "waits to be sent"));
 }
 
+/** What the same file will meet again. */
+const HOPELESS = new Set(["DocumentTooLargeError", "EmptyDocumentError", "UnknownFormatError"]);
+
 function drawProblem(entry) {
   const locked = entry.problem.type === "EncryptedDocumentError";
+  const again = !HOPELESS.has(entry.problem.type);
   return h("li", { class: "failed" }, h("p", {}, sentence(entry.problem, entry.name)),
     h("div", { class: "row" },
-      h("button", { type: "button", data: { act: "again" }, on: { click: () => (locked ? unlock(entry) : send(entry)) } },
+      again && h("button", { type: "button", data: { act: "again" }, on: { click: () => (locked ? unlock(entry) : send(entry)) } },
         locked ? "Enter the password" : "Try again"),
       h("button", { type: "button", data: { act: "away" }, on: { click: () => dismiss(entry) } }, "Dismiss")));
 }

@@ -47,6 +47,9 @@ const SENTENCES = {
 export function sentence(problem, name) {
   const made = SENTENCES[problem.type];
   if (made) return made(name);
+  if (problem.type === "UnknownFormatError" && problem.remedy?.startsWith("Taken are ")) {
+    return `${problem.message.replace(problem.remedy, "").trim()} The box above lists what is.`;
+  }
   if (problem.type !== "DocumentTooLargeError" || !problem.remedy) return problem.message;
   return `${problem.message.replace(problem.remedy, "").trim()} Split it, or ask the server’s owner for more.`;
 }
