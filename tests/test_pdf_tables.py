@@ -519,3 +519,9 @@ def test_years_centred_over_two_rows_of_figures() -> None:
     rows = [["Heron", "1.1", "1.2", "1.3", "1.2"], ["Tern", "2.1", "2.2", "2.3", "2.2"]]
     text = read(content + rule(60, 690, 510, 690) + _rows(700, [328, 388, 448, 508], rows)).text
     assert "Heron | 2021: 1.1 | 2022: 1.2 | 2023: 1.3 | Mean: 1.2" in text
+
+
+def test_amounts_with_their_sign_behind_are_no_heads() -> None:
+    rows = [["Day", "Text", "Amount"], ["2 May", "Rent", "950,00-"], ["3 May", "Wages", "2.450,17+"]]
+    text = read(_rows(700, [260, 400], [*rows, ["9 May", "Power", "88,00-"], ["9 May", "Water", "12,50-"]])).text
+    assert "2 May | Text: Rent | Amount: 950,00-\n3 May | Text: Wages | Amount: 2.450,17+" in text

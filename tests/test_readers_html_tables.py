@@ -163,3 +163,12 @@ def test_days_words_and_signs_head_columns() -> None:
 def test_records_with_days_have_no_heads() -> None:
     rows = "<table><tr><td>A<td>2024-01-05<td>45<tr><td>B<td>2024-01-06<td>12<tr><td>C<td>2024-01-07<td>3</table>"
     assert "B | 2024-01-06 | 12" in read(rows).text
+
+
+def test_labels_and_values_by_turns_head_no_columns() -> None:
+    rows = (
+        "<tr><td>Name<td>Ann<td>Born<td>4 May 1980<tr><td>Kind<td>Full<td>Fee<td>120<tr><td>Pier<td>North<td>Bay<td>Oln"
+    )
+    assert "Kind | Full | Fee | 120" in read(f"<table>{rows}</table>").text
+    signs = "<tr><td>Day<td>Text<td>EUR<tr><td>2 May<td>Rent<td>950,00-<tr><td>3 May<td>Pay<td>2.450,17+"
+    assert "2 May | Text: Rent | EUR: 950,00-" in read(f"<table>{signs}</table>").text

@@ -22,7 +22,7 @@ _LONGEST_HEAD = 80
 _GROUP = 260  # characters of rows, after which the title is repeated
 _MAX_HEAD_ROWS = 3
 _NUMBER = re.compile(
-    r"[-+\u2212(]?\s?(?:[A-Z]{3}\s|[$\u20ac\u00a3\u00a5])?\s?\d[\d\s.,:/'\u2009\u202f-]*\s?(?:[%\u2030)]|[A-Z]{3}|[$\u20ac\u00a3\u00a5])*"
+    r"[-+\u2212(]?\s?(?:[A-Z]{3}\s|[$\u20ac\u00a3\u00a5])?\s?\d[\d\s.,:/'\u2009\u202f-]*\s?(?:[%\u2030)+]|[-\u2212](?!\d)|[A-Z]{3}|[$\u20ac\u00a3\u00a5])*"
 )
 _YEAR = re.compile(
     r"(?:FY\s?)?(?:19|20)\d\d(?:[/-]\d{2,4})?"

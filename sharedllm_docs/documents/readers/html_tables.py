@@ -131,7 +131,8 @@ def _may_have_heads(rows: list[Tag], grid: list[list[str]]) -> bool:
     values = [cell for row in grid[1:] for cell in row[1:] if cell]
     if sum(map(is_number, values)) >= 0.3 * len(values):
         return True
-    if len(grid[0]) > 2 and sum(any(map(str.isdigit, one)) for one in values) >= 0.5 * len(values):
+    columns = [[row[at] for row in grid[1:] if row[at]] for at in range(1, len(grid[0]))]
+    if len(columns) > 1 and all(sum(any(map(str.isdigit, one)) for one in own) > 0.5 * len(own) for own in columns):
         return True  # amounts with words: "20% to 22%", "approx. 4 million"
     first = [one for one in _cells(rows[0]) if one.get_text(strip=True)]
     plain = {_look(one) for row in rows[1:] for one in _cells(row)}

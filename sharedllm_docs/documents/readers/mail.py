@@ -31,7 +31,7 @@ _OPENS = re.compile(rb"\A(?:From [^\n]*\n)?(?:[!-9;-~]+:[^\n]*\r?\n(?:[ \t][^\n]
 _KNOWN = re.compile(rb"^(?:From|To|Date|Subject|Message-ID|Received|MIME-Version):", re.IGNORECASE | re.MULTILINE)
 _REFERENCE = re.compile(r"\bcid:([^\"'>\s)]+)", re.IGNORECASE)
 _MAX_DEPTH = 8
-_TEXTS = ("text/plain", "text/html", "text/calendar", "text/rfc822-headers", "text/x-amp-html", "text/watch-html")
+_TEXTS = ("text/plain", "text/html", "text/rfc822-headers", "text/x-amp-html", "text/watch-html")
 """Types of parts that are shown as text, or are alternatives of the text."""
 
 
@@ -132,6 +132,12 @@ def attached(message: EmailMessage) -> Iterator[tuple[str, bytes]]:
         if not name and disposition != "attachment":
             if part.get_content_type() in _TEXTS or part.get_content_maintype() in ("message", "image"):
                 continue  # part of the text
+            if (
+                part.get_content_type() == "text/calendar"
+                and isinstance(part, MIMEPart)
+                and any(events(_content(part)))
+            ):
+                continue  # an invitation, which is read
             name = f"unnamed part ({part.get_content_type()})"
         if disposition != "attachment" and part.get_content_maintype() in ("image",):
             continue  # pictures in the text

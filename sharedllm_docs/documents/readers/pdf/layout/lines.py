@@ -12,7 +12,7 @@ from sharedllm_docs.documents.readers.pdf.layout.boxes import Box, Word, around
 
 _NUMBER = re.compile(
     r"[(\[<>~≈±+\-\u2212\u2013\u2014$€£¥]*(?:[A-Z]{0,3}[$€£¥])?\s*[\-\u2212\u2013(]*[.,]?\d[\d.,:/'\u2019 ]*"
-    r"[%)\]*†‡§¹²³⁴⁵⁶⁷⁸⁹⁰a-zA-Z+]{0,3}\s*[%)]?(?:\s*\([\d.,\-\u2212\u2013% ]+%?\))?"
+    r"(?:[%)\]*†‡§¹²³⁴⁵⁶⁷⁸⁹⁰a-zA-Z+]{0,3}\s*[%)]?|[-\u2212])(?:\s*\([\d.,\-\u2212\u2013% ]+%?\))?"
 )
 _DATE = re.compile(
     r"\d{1,2}\.?\s?(?:jan|feb|mar|m\u00e4r|apr|may|mai|jun|jul|aug|sep|oct|okt|nov|dec|dez)[a-z]{0,6}\.?(?:\s\d{2,4})?",

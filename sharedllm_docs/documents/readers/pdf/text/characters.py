@@ -13,6 +13,7 @@ import pypdfium2.raw as pdfium_c
 
 from sharedllm_docs.documents.readers.pdf.measure import MAX_CHARACTERS
 from sharedllm_docs.documents.readers.pdf.text.right_to_left import IS_RIGHT_TO_LEFT, in_order
+from sharedllm_docs.documents.readers.pdf.text.torn_lines import Place, has_torn_lines, mended
 from sharedllm_docs.documents.traced import traced
 
 _FIXED_PITCH = 1  # bit of the PDF font descriptor's flags
@@ -43,6 +44,8 @@ class Characters:
         # buffers for PDFium's answers, made once: a page has thousands of characters
         self._x, self._y = ctypes.c_double(), ctypes.c_double()
         self._colour = tuple(ctypes.c_uint() for _ in range(4))
+        if len(self.text) <= MAX_CHARACTERS and has_torn_lines(self.text):
+            self.text, self._numbers = mended(self.text, self.index, self._place)
         if IS_RIGHT_TO_LEFT.search(self.text) and len(self.text) <= MAX_CHARACTERS:
             self.text, self._numbers = in_order(self.text, self.index, self.edges)
         self.text = traced(self.text)
@@ -96,6 +99,15 @@ class Characters:
         left, right, bottom, top = (ctypes.c_double() for _ in range(4))
         pdfium_c.FPDFText_GetCharBox(self.handle, index, left, right, bottom, top)
         return left.value, right.value
+
+    def _place(self, position: int) -> Place | None:
+        index = self.index(position)
+        if index is None or self.text[position].isspace():
+            return None
+        box = pdfium_c.FS_RECTF()  # from where it begins to where the next one does, in place of its ink
+        if not pdfium_c.FPDFText_GetLooseCharBox(self.handle, index, box):
+            return None
+        return Place(self.origin(index)[1], self.size(index), box.left, box.right)
 
     def is_fixed_pitch(self, index: int) -> bool:
         """Whether the character's font gives every letter the same width."""
