@@ -1,8 +1,8 @@
-"""Tables as text: one line a row, every value behind the head of its column. Shared by all readers that know cells.
+"""Tables as text: one line per row, every value after the header of its column. Shared by all readers that know cells.
 
-``Revenue | Q1 2025: 24.7 | Q1 2024: 21.3``: a row's cell brings its head along, so that a question about it finds row
-and column, whatever the leaves cut off. What is repeated rather than printed at its place stands between two marks,
-which ``without_marks`` takes out again as places (``Page.repeats``). Pure.
+``Revenue | Q1 2025: 24.7 | Q1 2024: 21.3``: each cell repeats its header, so that a question about it finds row and
+column, wherever the text is cut into leaves. Text that is repeated rather than printed at its place stands between two
+marks, which ``without_marks`` removes and returns as positions (``Page.repeats``). Pure.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ BAR = TABLE_BAR
 OPENS, CLOSES = "\ufdd0", "\ufdd1"
 """Non-characters around what is repeated: Unicode keeps them for use inside a program."""
 _MARKED = re.compile(f"[{OPENS}{CLOSES}]|[^{OPENS}{CLOSES}]+")
-_LONGEST_LINE = 150  # characters, from which a row goes on in a new line that repeats its label
+_LONGEST_LINE = 150  # characters, after which a row continues in a new line that repeats its label
 _LONGEST_HEAD = 80
 _GROUP = 260  # characters of rows, after which the title is repeated
 _MAX_HEAD_ROWS = 3
@@ -43,14 +43,14 @@ def table_rows(
     """The lines of a table.
 
     Args:
-        header: heads of the columns, "" where there is none; empty for a table without heads.
+        header: headers of the columns, "" where there is none; empty for a table without headers.
         rows: cells of each row, left to right; a cell that spans columns stands in the first of them, and the others
             are "".
-        title: of the table; it is repeated in a long one, not written at the top.
-        outer: the heading between rows that holds for each row, "" for none (``outer_labels``).
+        title: of the table; it is repeated inside a long table, not written at the top.
+        outer: the heading between rows that applies to each row, "" for none (``outer_labels``).
 
     Returns:
-        the line of the heads, if there are any, then one or more lines a row; what is repeated in them is marked.
+        the line of the headers, if there are any, then one or more lines per row; what is repeated in them is marked.
     """
     heads = [_one_line(cell)[:_LONGEST_HEAD] for cell in header]
     lines = [BAR.join(filter(None, heads))] if any(heads) else []
@@ -77,7 +77,7 @@ def repeated(text: str) -> str:
 
 
 def without_marks(text: str) -> tuple[str, tuple[tuple[int, int], ...]]:
-    """A text without the marks around what is repeated, and the places (start, end) of that."""
+    """A text without the marks around what is repeated, and the positions (start, end) of what was between them."""
     if OPENS not in text and CLOSES not in text:
         return text, ()
     parts, spans, length, begun = list[str](), list[tuple[int, int]](), 0, -1
@@ -96,7 +96,7 @@ def without_marks(text: str) -> tuple[str, tuple[tuple[int, int], ...]]:
 
 
 def _row(heads: Sequence[str], cells: Sequence[str], outer: str = "") -> list[str]:
-    """The lines of a row: its label behind the heading that holds for it, then each value behind its head."""
+    """The lines of a row: its label after the heading that applies to it, then each value after its header."""
     place = next((number for number, cell in enumerate(cells) if cell), 0)
     if is_number(cells[place]) or sum(map(bool, cells)) < 2:
         place = 0  # else a row without a label of its own has one further on: Subtotal
@@ -116,15 +116,15 @@ def _row(heads: Sequence[str], cells: Sequence[str], outer: str = "") -> list[st
 
 
 def outer_labels(rows: Sequence[Sequence[str]], indents: Sequence[float] = (), *, words: bool = False) -> list[str]:
-    """The heading between rows that holds for each row, "" for none: ``Revenue:`` above ``Passenger`` and ``Freight``.
+    """The heading between rows that applies to each row, "" for none: ``Revenue:`` above ``Passenger`` and ``Freight``.
 
-    A row with nothing but its label is a heading if rows below are indented, or it ends with a colon, or there are
-    several. It holds for the rows that stand further in; without indents up to the total that closes them.
+    A row with nothing but its label is a heading if rows below are indented, if it ends with a colon, or if there are
+    several such rows. It applies to the rows that are indented further; without indents, up to their total.
 
     Args:
-        rows: cells of each row below the heads.
+        rows: cells of each row below the headers.
         indents: how far each label is indented, in any unit; empty where that is not known.
-        words: whether it may be so in a table of words as well, where a row with one cell may be a record with gaps.
+        words: whether tables of words may have headings too; a row with one cell there may be an incomplete record.
     """
     texts = [[_one_line(cell) for cell in row] for row in rows]
     alone = [bool(row and row[0]) and not any(row[1:]) and not is_number(row[0]) for row in texts]
@@ -153,7 +153,7 @@ def outer_labels(rows: Sequence[Sequence[str]], indents: Sequence[float] = (), *
 
 
 def is_total(label: str) -> bool:
-    """Whether the label of a row opens like that of a sum."""
+    """Whether the label of a row begins like that of a sum."""
     return _TOTAL.match(label) is not None
 
 
@@ -167,10 +167,10 @@ def _words(text: str) -> list[str]:
 
 
 def title_above(texts: Sequence[str]) -> str:
-    """The title of a table with its unit: the short lines that stand above it.
+    """The title of a table with its unit: the short lines above it.
 
     Args:
-        texts: the paragraphs in front of the table, the nearest last.
+        texts: the paragraphs before the table, the nearest last.
     """
     chosen: list[str] = []
     for text in reversed(texts):
@@ -189,10 +189,10 @@ def _may_name(line: str) -> bool:
 
 
 def split_header(rows: Sequence[Sequence[str]]) -> tuple[list[str], list[Sequence[str]]]:
-    """The heads of a table without marked ones, and its other rows.
+    """The headers of a table in which none are marked, and its other rows.
 
-    The first row names the columns if it is filled, worded and says nothing twice; further rows without a number join
-    it where the rows below have some.
+    The first row names the columns if it has no gaps, consists of words and repeats nothing. Further rows without a
+    number are headers too if the rows below have numbers.
     """
     if len(rows) < 2:
         return [], list(rows)
@@ -208,7 +208,7 @@ def split_header(rows: Sequence[Sequence[str]]) -> tuple[list[str], list[Sequenc
 
 
 def join_heads(rows: Sequence[Sequence[str]]) -> list[str]:
-    """One row of heads out of several, outermost first, a text that spans rows said once."""
+    """One row of headers from several, outermost first; a text that spans rows appears once."""
     width = max(map(len, rows), default=0)
     heads = []
     for column in range(width):
@@ -218,17 +218,17 @@ def join_heads(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def is_number(cell: str) -> bool:
-    """Whether a cell holds a number, an amount, a share or a date in digits."""
+    """Whether a cell contains a number, an amount, a percentage or a date in digits."""
     return _NUMBER.fullmatch(cell.strip()) is not None
 
 
 def filled(row: Sequence[str]) -> int:
-    """How many cells of a row hold something."""
+    """How many cells of a row are not empty."""
     return sum(bool(cell.strip()) for cell in row)
 
 
 def head_rows(rows: Sequence[Sequence[str]]) -> int:
-    """How many rows at the top of a table without marked heads name the columns."""
+    """How many rows at the top of a table without marked headers name the columns."""
     if len(rows) < 2 or max(map(len, rows)) < 2 or not _is_head(rows[0]) or _are_days_all_the_way(rows):
         return 0
     return more_head_rows(rows, 1)
@@ -267,7 +267,7 @@ def _is_head(row: Sequence[str]) -> bool:
 
 
 def _are_days_all_the_way(rows: Sequence[Sequence[str]]) -> bool:
-    """Whether a first row is a record like those below: its days stand above days."""
+    """Whether a first row is a record like those below: its dates are above other dates."""
     for column, cell in enumerate(rows[0]):
         if is_number(cell) and _YEAR.fullmatch(cell.strip()):
             below = [row[column].strip() for row in rows[1:] if column < len(row) and row[column].strip()]

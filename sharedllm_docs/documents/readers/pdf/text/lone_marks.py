@@ -1,4 +1,4 @@
-"""Raised numbers that PDFium puts on a line of their own: back to the word that they stand behind."""
+"""Superscript numbers that PDFium puts on a line of their own are moved back to the word that they follow."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from sharedllm_docs.documents.readers.pdf.text.characters import Characters
 from sharedllm_docs.documents.readers.pdf.text.edits import Edit
 
 _LONE = re.compile(r"\S(?P<above>\r\n)(?P<mark>\d{1,3})(?![\d.%/\u2013-])")
-_SMALL, _LEVEL = 0.88, 0.1  # size, and what is no rise, in sizes of the text before
-_RAISED, _HIGHEST = 0.15, 0.75  # rise, in the same
-_NEAR, _INSIDE = 0.35, -0.2  # of that size: how far the mark stands behind the word
+_SMALL, _LEVEL = 0.88, 0.1  # largest size, and rise that does not count, relative to the font size of the text before
+_RAISED, _HIGHEST = 0.15, 0.75  # lowest and highest rise, relative to the same size
+_NEAR, _INSIDE = 0.35, -0.2  # relative to the same size: largest gap and largest overlap between word and mark
 _NO_SPACE = (" ", *".,;:)\u2044")
 
 

@@ -1,4 +1,4 @@
-"""Lines of Arabic, Hebrew and the like put in reading order by where their characters stand. Pure.
+"""Lines of Arabic, Hebrew and similar scripts are put in reading order by the positions of their characters. Pure.
 
 A PDF draws such text from left to right as it is seen; PDFium turns it round again, but not where a producer already
 did, and not at the borders to figures and Latin words. Here each line is ordered by its places alone, the reverse of
@@ -16,9 +16,9 @@ from itertools import pairwise
 
 IS_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdcf\ufdf0-\ufdff\ufe70-\ufefc]")
 _LINE = re.compile(r"[^\r\n]+|[\r\n]+")
-_LONGEST = 2000  # characters of a line that is ordered
+_LONGEST = 2000  # characters of the longest line that is reordered
 _CLASSES = {"R": "R", "AL": "R", "L": "L", "EN": "N", "AN": "N", "ES": "C", "CS": "C", "ET": "E", "NSM": "M"}
-# of a line read from the right: what stands from left to right in it, and of one read from the left the other way round
+# the parts of a right-to-left line that run from left to right, and the reverse for a left-to-right line
 _LEFT_TO_RIGHT = re.compile(r"[LN](?:[^R]*[LN])?")
 _RIGHT_TO_LEFT = re.compile(r"R(?:[^L]*R)?")
 _FIGURES = re.compile(r"E*N(?:C?N)*E*")
@@ -47,7 +47,7 @@ class Seen:
 def in_order(
     text: str, number_of: Callable[[int], int | None], box_of: Callable[[int], tuple[float, float]]
 ) -> tuple[str, list[int]]:
-    """The text of a page with its lines in reading order, and the number of each character, -1 where there is none.
+    """The text of a page with its lines in reading order, and the number of each character, -1 if it has none.
 
     Args:
         text: as it is given out.
@@ -73,7 +73,7 @@ def in_order(
 
 
 def ordered(line: Sequence[Seen], *, from_right: bool) -> list[Seen]:
-    """The characters of a line in reading order; as they are where their places say nothing of it.
+    """The characters of a line in reading order; unchanged if their positions do not show it.
 
     Args:
         line: as it is given out, with spaces between words.
@@ -105,7 +105,7 @@ def _words(line: Sequence[Seen]) -> Iterator[list[Seen]]:
 
 
 def _with_brackets(words: list[list[Seen]]) -> list[list[Seen]]:
-    """Brackets and quotation marks with the word that they touch."""
+    """Brackets and quotation marks, joined to the word that they touch."""
 
     def moves(one: Seen, own: float, other: float) -> bool:
         return not one.text.isalnum() and own > other
@@ -134,7 +134,7 @@ def _kind(one: Seen) -> str:
 
 
 def _with_ligatures(word: list[Seen]) -> list[Seen]:
-    """Seen from the left, an alef stands behind the lam that it is joined with: both have the same place."""
+    """From the left, an alef comes after the lam that it is joined to: both have the same position."""
     found = list(word)
     for at in range(len(found) - 1):
         a, b = found[at], found[at + 1]
@@ -163,13 +163,13 @@ def _from_the_left(seen: list[Seen], kinds: str) -> list[Seen]:
 
 
 def _turn_figures(seen: list[Seen], kinds: str, start: int, end: int) -> None:
-    """Figures stand from left to right in text of either direction; signs of money and shares go with them."""
+    """Figures run from left to right in text of either direction, together with currency and percent signs."""
     for match in _FIGURES.finditer(kinds, max(0, start - 2), min(len(kinds), end + 2)):
         seen[match.start() : match.end()] = seen[match.start() : match.end()][::-1]
 
 
 def _marks_behind(seen: list[Seen], kinds: str) -> tuple[list[Seen], str]:
-    """Vowel points behind the letters that they belong to: they have about the same place."""
+    """Vowel points after the letters that they belong to: both have about the same position."""
     order = list(range(len(seen)))
     at = 0
     while at < len(order):
@@ -183,7 +183,7 @@ def _marks_behind(seen: list[Seen], kinds: str) -> tuple[list[Seen], str]:
 
 
 def _mirrored(seen: list[Seen]) -> list[Seen]:
-    """Brackets as they are written: what closes on the page opens in text from the right, unless it was undone."""
+    """Brackets as they are written: a closing shape opens in text from the right, unless it was mirrored back."""
     depth = lowest = 0
     for one in seen:
         depth += (one.text in _OPENING) - (one.text in _CLOSING)
