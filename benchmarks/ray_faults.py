@@ -94,6 +94,8 @@ class Hunt:
     def __init__(self, folder: Path, options: list[str], chance: random.Random) -> None:
         self.folder, self.options, self.chance = folder, options, chance
         self.worker_deaths = self.driver_deaths = 0
+        self.cpu: dict[int, float] = {}
+        """Process -> CPU seconds, user and system, when it was last seen."""
 
     def drive(self, worker_kills: int, *, to_the_end: bool, pause: float) -> dict[str, Any] | None:
         """Start a driver and kill its workers; what it told, or None if it was killed too."""
@@ -112,6 +114,8 @@ class Hunt:
             while driver.poll() is None:
                 time.sleep(self.chance.uniform(0.5, 1.5) * pause)
                 family |= {one.pid: one for one in descendants(driver.pid)}
+                for one in (psutil.Process(driver.pid), *family.values()):
+                    self.cpu[one.pid] = max(self.cpu.get(one.pid, 0.0), cpu_seconds(one))
                 if not to_the_end and lines(self.folder) >= last:
                     os.kill(driver.pid, signal.SIGKILL)
                     driver.wait()
@@ -144,6 +148,16 @@ def descendants(pid: int) -> list[Any]:
         return list(psutil.Process(pid).children(recursive=True))
     except psutil.NoSuchProcess:
         return []
+
+
+def cpu_seconds(process: Any) -> float:
+    """User and system seconds of a process; 0 if it has ended."""
+    import psutil
+
+    try:
+        return float(sum(process.cpu_times()[:2]))
+    except psutil.Error:
+        return 0.0
 
 
 def title(process: Any) -> str:
@@ -215,6 +229,7 @@ def run(given: argparse.Namespace) -> dict[str, Any]:
     seconds = time.monotonic() - begun
     found, wrong = check(folder, options, told, given.documents)
     deaths = {"workers killed": hunt.worker_deaths, "drivers killed": hunt.driver_deaths}
+    deaths["Ray's processes, CPU s"] = round(sum(hunt.cpu.values()))
     return {
         "files": given.documents + given.copies + 1,
         **deaths,

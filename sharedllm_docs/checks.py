@@ -96,8 +96,8 @@ def json_of(text: str | bytes) -> Any:
     """The value of JSON that somebody wrote.
 
     Raises:
-        ValueError: a ``JSONDecodeError`` if it is not JSON; another if it is nested too deeply or holds a number that
-            is too long. Its text says so, without a full stop.
+        ValueError: a ``JSONDecodeError`` if it is not JSON; another if it is nested too deeply or contains a number
+            that is too long. Its text says so, without a full stop.
     """
     try:
         return json.loads(text)
@@ -111,7 +111,7 @@ def json_of(text: str | bytes) -> Any:
 
 
 def check_text(text: str, what: str) -> None:
-    """Raise QuestionError if a text is not valid Unicode (holds half of a surrogate pair)."""
+    """Raise QuestionError if a text is not valid Unicode (contains half of a surrogate pair)."""
     try:
         text.encode("utf-8")
     except UnicodeEncodeError as error:

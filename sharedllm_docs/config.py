@@ -198,7 +198,7 @@ class Profile:
             )
         if not is_int(grain) or grain < 1:
             raise ConfigError(
-                f"grain={grain!r} must be a whole number of tokens a row, 1 or more.", remedy="Use 1 or more."
+                f"grain={grain!r} must be a whole number of tokens per row, 1 or more.", remedy="Use 1 or more."
             )
         keep = keep or ("reread" if self.keep == "last" and grain > 1 else self.keep)
         return replace(self, grains=(*self.grains[:-1], grain), keep=keep)

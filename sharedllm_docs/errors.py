@@ -54,7 +54,7 @@ class DocumentError(SharedLLMError):
 
 
 class DocumentNotFoundError(DocumentError, FileNotFoundError):
-    """The file does not exist, or the index holds no such document."""
+    """The file does not exist, or the index contains no such document."""
 
 
 class EmptyDocumentError(DocumentError):
@@ -132,7 +132,7 @@ class StoreError(SharedLLMError):
 
 
 class IndexNotFoundError(StoreError):
-    """The folder holds no index."""
+    """The folder contains no index."""
 
 
 class FingerprintMismatchError(StoreError):
@@ -188,11 +188,11 @@ class DiskBudgetError(StoreError):
 
 
 class QuotaError(StoreError):
-    """A tenant or index would hold more documents than it may.
+    """A tenant or index would contain more documents than it may.
 
     Attributes:
-        value: number of documents that it would hold.
-        bound: number that it may hold.
+        value: number of documents that it would contain.
+        bound: number that it may contain.
     """
 
     def __init__(self, message: str, *, value: int = 0, bound: int = 0, remedy: str = "") -> None:

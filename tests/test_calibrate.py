@@ -147,7 +147,7 @@ FOUND = Calibration((6, 25), 30, 0.3, 0.25, 3.75, {(1, 30): 0.25, (6, 25): 0.3},
             {"loss_none": 0.2, "samples": 1},
             [
                 "Loss per token on 1 sentence: 0.250 with rows in all layers, 0.200 without rows. The rows do not help "
-                "here, so no layers can be told apart.",
+                "here, so no layers can be distinguished.",
                 "Try another document of prose (--file), your own questions (--questions) or another model.",
             ],
         ),

@@ -382,7 +382,7 @@ def test_chat_commands(world):
 def test_chat_without_passages_has_no_sources(world):
     world.answered = not_found
     printed = good("chat", input="First?\n/sources\n").stdout
-    assert "The last answer stands on no passage. Nearest to the question:\n[1] R-intro.pdf, page " in printed
+    assert "The last answer is based on no passage. Nearest to the question:\n[1] R-intro.pdf, page " in printed
 
 
 def test_chat_goes_on_after_a_bad_question_or_command(world):

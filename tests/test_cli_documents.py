@@ -278,7 +278,7 @@ def test_list_names_every_document_with_its_counts(filled):
 
 def test_list_of_nothing_says_how_to_add(world):
     world.put(INDEX)
-    expected = "The index .sharedllm-docs holds no documents. Add one with `sharedllm-docs add FILE`.\n"
+    expected = "The index .sharedllm-docs contains no documents. Add one with `sharedllm-docs add FILE`.\n"
     assert good("list").stdout == expected
 
 

@@ -95,7 +95,7 @@ def test_in_a_folder_a_file_of_no_format_is_skipped_and_a_bad_one_fails(world, r
 
 def test_a_pattern_that_finds_nothing_is_an_error(world, reports):
     result = run("add", "reports/*.pdf")
-    assert (result.exit_code, result.stderr) == (3, "Error: No file fits reports/*.pdf. Check the pattern.\n")
+    assert (result.exit_code, result.stderr) == (3, "Error: No file matches reports/*.pdf. Check the pattern.\n")
 
 
 def test_a_name_fits_no_folder(world, reports):
@@ -146,4 +146,4 @@ def test_attached_documents_are_told_after_theirs(world):
 def test_watch_wants_a_folder(world, reports):
     world.put(INDEX)
     result = run("watch", "reports/a.txt")
-    assert (result.exit_code, result.stderr) == (2, "Error: reports/a.txt is no folder. Name a folder to watch.\n")
+    assert (result.exit_code, result.stderr) == (2, "Error: reports/a.txt is not a folder. Name a folder to watch.\n")

@@ -206,5 +206,5 @@ def test_a_damaged_member_does_not_stop_the_others() -> None:
 
 
 def test_a_cut_off_archive_is_damaged() -> None:
-    with pytest.raises(DamagedDocumentError, match="not a whole zip archive"):
+    with pytest.raises(DamagedDocumentError, match="not a complete zip archive"):
         members(packed(("a.txt", b"x" * 1000), compress=False)[:900])

@@ -62,3 +62,18 @@ def test_the_docs_name_every_setting():
 
     for name in Settings.model_fields:
         assert f"`{name}`" in SERVER, name
+
+
+def test_the_job_on_a_cluster_runs_a_command_that_exists():
+    job = yaml.safe_load((DEPLOY / "ray-job.yaml").read_text(encoding="utf-8"))
+    assert (job["apiVersion"], job["kind"]) == ("ray.io/v1", "RayJob")
+    words = job["spec"]["entrypoint"].split()
+    help_text = good("add", "--help").stdout
+    assert words[:2] == ["sharedllm-docs", "add"]
+    assert all(word in help_text for word in words if word.startswith("--"))
+    cluster = job["spec"]["rayClusterSpec"]
+    pins = (ROOT / "constraints.txt").read_text(encoding="utf-8")
+    assert f"ray=={cluster['rayVersion']}\n" in pins
+    pods = [cluster["headGroupSpec"], *cluster["workerGroupSpecs"]]
+    containers = [one["template"]["spec"]["containers"] for one in pods]
+    assert {one["envFrom"][0]["secretRef"]["name"] for pod in containers for one in pod} == {"bucket"}

@@ -167,9 +167,9 @@ def test_documents_of_loaders_are_read_too(fake: FakePool, tmp_path: Path, optio
 @pytest.mark.parametrize(
     ("paths", "message"),
     [
-        ("in/*.txt", r"paths='in/\*.txt' is no list. Give a list, also of one."),
-        (Path("in"), "is no list"),
-        (7, "paths=7 is no list"),
+        ("in/*.txt", r"paths='in/\*.txt' is not a list. Give a list, also of one."),
+        (Path("in"), "is not a list"),
+        (7, "paths=7 is not a list"),
         (["a.txt", 7], r"paths\[1\] is neither a path nor a document of sharedllm-docs, but builtins.int"),
         ([b"a"], "but builtins.bytes. Documents of LlamaIndex and LangChain loaders: core_documents of their"),
     ],

@@ -123,7 +123,7 @@ GOOD = {"question": "Q?", "answers": ["a"]}
         ({"answers": ["a"]}, "no question. Add the field question"),
         ({"question": " ", "answers": ["a"]}, "no question"),
         ({"question": 7, "answers": ["a"]}, "question 7 is not text. Put it in quotes"),
-        ({"question": "\ud800?", "answers": ["a"]}, "holds half a character"),
+        ({"question": "\ud800?", "answers": ["a"]}, "contains half a character"),
         ({**GOOD, "awnsers": "a"}, "unknown field 'awnsers'. Is 'answers' meant?"),
         ({**GOOD, "answer": "a"}, "one field twice among"),
         ({**GOOD, "xyz": "a"}, "unknown field 'xyz'. Known are id, file, question"),
@@ -187,8 +187,8 @@ def test_all_bad_rows_are_told_together(tmp_path, files):
         ('question,answers\n"Q?" x,a\n', "line 2 is not CSV"),
         ("question,answers,pages\nQ?,a," + "7" * 5000 + "\n", "77' are not page numbers. Write 7"),
         ("question,answers,pages\nQ?,a,1&" + "7" * 10 + "\n", "are not page numbers. Write 7"),
-        ("question,answers\n", "holds no questions"),
-        ("", "holds no questions"),
+        ("question,answers\n", "contains no questions"),
+        ("", "contains no questions"),
     ],
 )
 def test_bad_csv(tmp_path, text, told):

@@ -347,12 +347,12 @@ def test_errors_of_questions(index, tmp_path, llm):
         ask(index, retrieval=RetrievalConfig(budget=4090))
     with pytest.raises(DocumentNotFoundError, match=r"no document 'nothing.pdf'"):
         ask(index, documents=["nothing.pdf"])
-    with pytest.raises(DocumentNotFoundError, match="holds no document"):
+    with pytest.raises(DocumentNotFoundError, match="contains no document"):
         ask(Index.create(tmp_path / "empty", llm))
 
 
 def test_errors_of_documents(index):
-    with pytest.raises(EmptyDocumentError, match="holds no text"):
+    with pytest.raises(EmptyDocumentError, match="contains no text"):
         index.add(tiny_document("", ""))
     assert len(index.documents()) == 1
 

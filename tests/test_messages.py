@@ -59,7 +59,7 @@ def test_bad_messages_are_refused_by_name():
     with pytest.raises(ConfigError, match="content of a message is NoneType"):
         Message("user", None)  # type: ignore[arg-type]
     for nothing in ([], [Message("user", "  ")]):
-        with pytest.raises(EmptyQuestionError, match="hold no text"):
+        with pytest.raises(EmptyQuestionError, match="contain no text"):
             chat_ids(tiny_tokenizer(), nothing)
     with pytest.raises(QuestionError, match="not a character"):
         chat_ids(tiny_tokenizer(), [Message("user", "\udce9")])

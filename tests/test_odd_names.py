@@ -100,7 +100,7 @@ def test_the_nearest_names_are_told(named, asked, near):
     ):
         with pytest.raises(DocumentNotFoundError) as refused:
             way()
-        assert refused.value.message == f"The index holds no document {asked!r}."
+        assert refused.value.message == f"The index contains no document {asked!r}."
         remedy = "List the documents to see what it holds, or add it."
         if near is None:
             assert refused.value.remedy == remedy

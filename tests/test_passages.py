@@ -107,5 +107,5 @@ def test_bad_searches(index, tmp_path):
         index.search(" ")
     with pytest.raises(DocumentNotFoundError, match="nothing"):
         index.search("heron", documents=["nothing"])
-    with pytest.raises(DocumentNotFoundError, match="holds no document"):
+    with pytest.raises(DocumentNotFoundError, match="contains no document"):
         Index.create(tmp_path, index.llm).search("heron")

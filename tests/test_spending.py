@@ -303,10 +303,12 @@ def test_the_grain_and_keep_of_the_command_line_count_together(monkeypatch, reco
         return backend._profile(ProfileOptions(profile="prefix", **options), {}, "index")
 
     for grain in (0, -1):
-        with pytest.raises(ConfigError, match=rf"--grain {grain} is no number of tokens a row\. Use --grain 1 or more"):
+        with pytest.raises(
+            ConfigError, match=rf"--grain {grain} is not a number of tokens per row\. Use --grain 1 or more"
+        ):
             profile(grain=grain)
     for keep in (None, "last"):
-        with pytest.raises(ConfigError, match="must be a whole number of tokens a row"):
+        with pytest.raises(ConfigError, match="must be a whole number of tokens per row"):
             Profile.prefix().at_grain(0, keep)
     with pytest.raises(ConfigError, match="grain 3 does not divide") as raised:
         profile(keep="last", grain=3)

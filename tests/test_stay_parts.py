@@ -187,7 +187,7 @@ def test_a_link_or_a_file_in_its_place_is_refused(runtime, tmp_path):
     runtime.rmdir()
     (tmp_path / "elsewhere").mkdir(mode=0o700)
     runtime.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(NoPlaceError, match="is no folder"):
+    with pytest.raises(NoPlaceError, match="is not a folder"):
         runtime_folder()
     runtime.unlink()
     runtime.write_text("")

@@ -72,7 +72,7 @@ def test_a_file_in_the_way_is_a_typed_error(tmp_path: Path) -> None:
 def test_an_unknown_protocol_is_a_typed_error() -> None:
     with pytest.raises(StoreError, match="nosuch://x/y cannot be opened"):
         IndexStore.open("nosuch://x/y")
-    with pytest.raises(StoreError, match="storage_options mean nothing for the local path"):
+    with pytest.raises(StoreError, match="storage_options have no effect on the local path"):
         IndexStore.open("x", storage_options={"key": "k"})
 
 
@@ -130,9 +130,9 @@ def test_documents_are_listed_oldest_first(store: IndexStore) -> None:
 def test_get_by_key_prefix_and_name(store: IndexStore) -> None:
     records = [add(store, name, ids_of(seed, 20), profile=PROFILE) for seed, name in enumerate(["a", "b", "b"])]
     assert store.get(records[0].key) == store.get(records[0].key[:8]) == store.get("a") == records[0]
-    with pytest.raises(StoreError, match=r"'b' stands for 2 documents: b \(.{12}\), b \(.{12}\)\. Give more digits"):
+    with pytest.raises(StoreError, match=r"'b' matches 2 documents: b \(.{12}\), b \(.{12}\)\. Give more digits"):
         store.get("b")
-    with pytest.raises(DocumentNotFoundError, match=r"The index holds no document 'c'\. List the documents"):
+    with pytest.raises(DocumentNotFoundError, match=r"The index contains no document 'c'\. List the documents"):
         store.get("c")
     with pytest.raises(DocumentNotFoundError):
         store.get(records[0].key[:3])

@@ -226,7 +226,7 @@ def test_removing_a_damaged_document_touches_nothing_else(
 def test_a_name_that_a_damaged_document_has_too_stands_for_both(store: IndexStore) -> None:
     bad, keep = (add(store, "a.txt", ids_of(seed, 64), profile=PROFILE) for seed in (1, 2))
     flip(store, bad.path, 50)
-    with pytest.raises(StoreError, match=f"'a.txt' stands for 2 documents: .*{bad.key[:12]}"):
+    with pytest.raises(StoreError, match=f"'a.txt' matches 2 documents: .*{bad.key[:12]}"):
         store.remove("a.txt")
     store.remove(bad.key)
     assert store.get("a.txt") == keep

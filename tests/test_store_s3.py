@@ -379,10 +379,10 @@ def test_what_stands_in_the_way_is_told_in_one_line(
         ({"client_kwargs": {"frob": 1}}, "'frob'"),
         ({"config_kwargs": {"frob": 1}}, "'frob'"),
         ({"config_kwargs": {"retries": 3}}, "cannot be used|retries"),
-        ({"config_kwargs": 3}, "config_kwargs=3 is no mapping"),
-        (3, "storage_options=3 is no mapping"),
-        ("abc", "storage_options='abc' is no mapping"),
-        (["a"], r"storage_options=\['a'\] is no mapping"),
+        ({"config_kwargs": 3}, "config_kwargs=3 is not a mapping"),
+        (3, "storage_options=3 is not a mapping"),
+        ("abc", "storage_options='abc' is not a mapping"),
+        (["a"], r"storage_options=\['a'\] is not a mapping"),
     ],
 )
 def test_settings_that_cannot_be_used_are_told_in_a_line(server: S3Server, options: Any, says: str) -> None:

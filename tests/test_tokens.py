@@ -109,7 +109,7 @@ def test_progress_is_told_page_by_page():
 
 @pytest.mark.parametrize("pages", [(), ("",), ("", ""), (" \n", "\t")])
 def test_a_document_without_a_word_is_refused(pages):
-    with pytest.raises(EmptyDocumentError, match=r"blank\.pdf holds no text\. Give a document with words in it\."):
+    with pytest.raises(EmptyDocumentError, match=r"blank\.pdf contains no text\. Give a document with words in it\."):
         tokenize(tiny_document(*pages, name="blank.pdf"), TOKENIZER)
 
 

@@ -320,7 +320,7 @@ def test_what_does_not_belong_together_is_refused(tmp_path: Path, llm: SharedLLM
         commit_document(tiny_document(*TEXTS), index, [encoded])
     wrong: list[Any] = [(2, 2), (-1, 3), (0, 10_000), (1.5, 2), 5, (0, 1, 2), (0,), (), (True, 2), (0, True), "ab"]
     for chunks in [*wrong, (0, None), (0.0, 1), {0, 1}, {0: 1, 1: 2}, 10**400, (0, 10**400)]:
-        with pytest.raises(ConfigError, match="is no range of the"):
+        with pytest.raises(ConfigError, match="is not a range of the"):
             encode_chunks(source, index, chunks)
     with pytest.raises(ConfigError, match="attachments"):
         encode_chunks(source, index, attachments=True)

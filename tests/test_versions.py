@@ -195,5 +195,5 @@ def test_a_watched_folder_and_its_index_agree(index: Index, tmp_path: Path) -> N
 
 
 def test_only_folders_are_watched(index: Index, tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="is no folder"):
+    with pytest.raises(ConfigError, match="is not a folder"):
         watch(index, [tmp_path / "nowhere"], recursive=True, ignored=False, told=lambda *_: None)

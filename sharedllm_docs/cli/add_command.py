@@ -1,4 +1,4 @@
-"""``add``: read files into the index, or tell how much disk they would take."""
+"""``add``: read files into the index, or say how much disk space they would take."""
 
 from __future__ import annotations
 

@@ -109,7 +109,7 @@ def _read_meanwhile(place: Place, soon: Soon) -> Iterator[None]:
 def index_for_estimates(
     place: Place, report: Report, model: LoadingOptions, profile: ProfileOptions
 ) -> Iterator[Index]:
-    """The index; where there is none, a temporary one, since an estimate leaves nothing behind."""
+    """The index; if there is none, a temporary one, because an estimate leaves nothing behind."""
     try:
         index = open_index(place, report, model, profile)
     except IndexNotFoundError:
@@ -191,7 +191,9 @@ def _profile(
     """The profile asked for: a name if no setting of it is changed, None if nothing was asked for."""
     changes = options.changes()
     if options.grain is not None and options.grain < 1:
-        raise ConfigError(f"--grain {options.grain} is no number of tokens a row.", remedy="Use --grain 1 or more.")
+        raise ConfigError(
+            f"--grain {options.grain} is not a number of tokens per row.", remedy="Use --grain 1 or more."
+        )
     if not changes and options.grain is None:
         return options.profile
     recorded = _recorded_profile(url, salt)
@@ -258,7 +260,8 @@ def default_models() -> list[str]:
 
 
 def fetch_model(model: EmbeddedModel, report: Report, listen: Listener | None = None) -> Path:
-    """The model's folder; the model is fetched if it is not there, and ``listen`` told how many bytes have arrived.
+    """The model's folder; the model is fetched if it is missing, and ``listen`` called with the number of bytes that
+    have arrived.
 
     Raises:
         ModelUnavailableError: the model cannot be fetched.

@@ -57,7 +57,7 @@ def print_documents(screen: Screen, index: Index, where: Where | None = None) ->
         records = [document_record(info) for info in documents]
         screen.emit({"index": index.url, "bytes": index.size(), "documents": records})
     elif not every:
-        screen.print(f"The index {index.url} holds no documents. Add one with `sharedllm-docs add FILE`.")
+        screen.print(f"The index {index.url} contains no documents. Add one with `sharedllm-docs add FILE`.")
     elif not documents:
         keys = sorted({key for info in every for key in info.metadata})
         screen.print(

@@ -210,7 +210,7 @@ def _print_calibration(screen: Screen, found: Calibration, sample: str, toleranc
     losses = f"{found.loss_all:.3f} with rows in all layers, {found.loss_none:.3f} without rows"
     measured = f"Loss per token on {count_text(found.samples, sample)}: "
     if not found.rows_help:
-        screen.print(f"{measured}{losses}. The rows do not help here, so no layers can be told apart.")
+        screen.print(f"{measured}{losses}. The rows do not help here, so no layers can be distinguished.")
         screen.print("Try another document of prose (--file), your own questions (--questions) or another model.")
         return
     if found.layers == (1, found.num_layers):

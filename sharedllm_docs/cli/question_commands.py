@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 _WAITING = "Finding and injecting the passages ..."
 _HELP = (
     "/docs     list the documents of the index",
-    "/sources  show the passages that the last answer stands on",
+    "/sources  show the passages that the last answer is based on",
     "/help     show this list",
     "/quit     leave (so does the end of the input)",
 )
@@ -125,8 +125,6 @@ def _read_rest(screen: Screen, index: Index, keys: Sequence[str], url: str) -> N
                 left = f"{info.unread_chunks:,} of {count_text(info.chunks, 'chunk')} of {info.name}"
                 screen.report(f"Reading the rest for later questions: {left}. Ctrl-C stops it, --no-read-on omits it")
                 read_on(screen, index, key)
-            else:
-                index.read(key)  # the vectors of its passages, where the answer needed few of them
     except (KeyboardInterrupt, InterruptedIngestion):
         names = ", ".join(info.name for info in map(index.document, keys) if info.unread_chunks or info.key == key)
         screen.note(
@@ -378,10 +376,10 @@ class Talk:
             nearest = self.last.nearest if self.last else ()
             self.screen.emit({"citations": list(map(asdict, citations)), "nearest": list(map(asdict, nearest))})
         elif self.last is None or not (citations or self.last.nearest):
-            self.screen.print("No answer yet." if self.last is None else "The last answer stands on no passage.")
+            self.screen.print("No answer yet." if self.last is None else "The last answer is based on no passage.")
         else:
             if not citations:
-                self.screen.print("The last answer stands on no passage. Nearest to the question:")
+                self.screen.print("The last answer is based on no passage. Nearest to the question:")
             _print_citations(self.screen, self.last)
 
     def _help(self) -> None:

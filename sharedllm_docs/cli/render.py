@@ -201,7 +201,7 @@ def title_lines(info: DocumentInfo) -> Iterator[str]:
     if info.source:
         yield f"source file: {'kept in the index' if info.source == 'kept' else 'not kept, found where it was'}"
     if not info.boxes and info.reader in PLACING_READERS:
-        yield "no boxes: an earlier version read it. Add the file again; nothing is encoded anew"
+        yield "no boxes: an earlier version read it. Add the file again; nothing is encoded again"
     if info.metadata:
         yield "metadata: " + ", ".join(f"{key}={value}" for key, value in info.metadata.items())
     for issue in info.issues:

@@ -88,7 +88,7 @@ def stayed(
         options: keywords of ``Index.open``.
         alone: opens it here.
         report: called with a sentence before each slow step.
-        note: tells why no process stays, where one should.
+        note: says why no process stays, if one should.
         stay: what to do about a process.
         soon: the file that will be added next; the index is made where there is none.
     """
@@ -102,7 +102,7 @@ def stayed(
     def connect() -> socket.socket | None:
         connection = find(settings)
         if connection is not None or not stay.start or (soon is None and not may_be_there(url)):
-            return connection  # an index that is missing is told without starting anything
+            return connection  # a missing index is reported without starting anything
         keep = parse_duration(DEFAULT_STAY, "--stay") if stay.seconds is None else stay.seconds
         from sharedllm_docs.errors import SharedLLMError
 

@@ -1,6 +1,6 @@
 """Options that name a tenant, and where its salt comes from: a file, the environment or the keyboard.
 
-Never an argument: those stand in the list of processes, in the shell's history and in logs.
+It is never an argument, because arguments appear in the list of processes, in the shell's history and in logs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from sharedllm_docs.errors import ConfigError
 
 TENANT_VARIABLE = "SHAREDLLM_DOCS_TENANT"
 ASKED = "-"
-"""In place of a file: the salt is typed, or is the first line of stdin."""
+"""Given in place of a file: the salt is typed, or is the first line of stdin."""
 
 TenantOption = Annotated[
     str | None,
@@ -60,16 +60,16 @@ class Place(IndexOption):
 
     @cached_property
     def salt(self) -> bytes | None:
-        """The salt that was given, None to leave it to the environment; asked for once.
+        """The given salt, or None to take it from the environment; asked for only once.
 
         Raises:
-            ConfigError: it stands on the command line, or cannot be used.
+            ConfigError: it was given on the command line, or cannot be used.
         """
         return salt_of(self.tenant, self.salt_file, self.bare_salt)
 
     @property
     def keywords(self) -> dict[str, Any]:
-        """Keywords of ``Index.open`` beside the place; none where no tenant is named.
+        """Keywords of ``Index.open`` besides the place; none if no tenant is named.
 
         Raises:
             ConfigError: see ``salt``.
@@ -79,21 +79,21 @@ class Place(IndexOption):
 
     @property
     def is_private(self) -> bool:
-        """Whether a salt goes with it: another process has not this one's, or has it from an earlier command."""
+        """Whether a salt belongs to it, which another process does not have, or has from an earlier command."""
         return bool(self.tenant is not None or self.salt_file is not None or os.environ.get(SALT_VARIABLE))
 
 
 def salt_of(tenant: str | None, file: str | None, bare: str | None = None, *, ask: bool = True) -> bytes | None:
-    """The salt of a tenant; None where the environment has it, or nobody can be asked.
+    """The salt of a tenant; None if it is in the environment, or nobody can be asked.
 
     Args:
-        tenant: its name; None where the index is named by its own place.
-        file: that holds the salt; ``-`` asks for it.
-        bare: what was given to ``--salt``.
-        ask: whether somebody on a terminal is asked where the environment has none.
+        tenant: its name; None if the index is named by its own place.
+        file: contains the salt; ``-`` asks for it.
+        bare: the value of ``--salt``.
+        ask: whether to ask on a terminal if it is not in the environment.
 
     Raises:
-        ConfigError: it stands on the command line, or cannot be used.
+        ConfigError: it was given on the command line, or cannot be used.
     """
     if bare is not None:
         raise ConfigError(

@@ -1,4 +1,4 @@
-"""``tenants``: for whoever runs a place that tenants share: name, make, bound, look at and delete them."""
+"""``tenants``: administration of a place that tenants share: list, create, limit, show and delete them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from sharedllm_docs.store import IndexStore
 
 NO_BOUND = "none"
-"""In place of a quota: there is none."""
+"""Given in place of a quota: no limit."""
 
 tenants_app = typer.Typer(rich_markup_mode=None, invoke_without_command=True, no_args_is_help=False)
 
@@ -49,7 +49,7 @@ MaxDocumentsOption = Annotated[
 def tenants(ctx: typer.Context) -> None:
     """List, make, limit, show and delete the tenants that share a place (docs/scale.md).
 
-    Each tenant has an index of its own, whose names follow from a secret, the salt: nothing is shared, listed or
+    Each tenant has an index of its own, in which all names depend on a secret, the salt: nothing is shared, listed or
     answered across tenants. The other commands use a tenant's index with --tenant NAME.
     """
     if ctx.invoked_subcommand is None:
@@ -59,7 +59,7 @@ def tenants(ctx: typer.Context) -> None:
 @tenants_app.command("list", cls=PanelCommand)
 @flattened
 def list_tenants(location: IndexOption, output: OutputOptions) -> None:
-    """List the tenants of the place. Needs no salt: it is for whoever runs the place."""
+    """List the tenants of the place. Needs no salt: it is for the administrator of the place."""
     from sharedllm_docs.index.tenants import tenant_names
 
     with opened(output) as screen:
@@ -91,7 +91,7 @@ def create(
 ) -> None:
     """Make the index of a new tenant.
 
-    The salt cannot be replaced, and without it nobody opens the index: keep the file, and let only the tenant's
+    The salt cannot be replaced, and without it nobody can open the index: keep the file, and let only the tenant's
     programs read it.
     """
     with opened(output) as screen:
@@ -112,7 +112,7 @@ def create(
 
 @contextmanager
 def _drawn(path: str) -> Iterator[str]:
-    """A file with a new salt, for its owner alone; deleted again if the block fails.
+    """A file with a new salt that only its owner can read; deleted again if the block fails.
 
     Raises:
         ConfigError: there is such a file, or it cannot be written.
@@ -145,7 +145,7 @@ def limit(
     max_disk: MaxDiskOption = None,
     max_documents: MaxDocumentsOption = None,
 ) -> None:
-    """Give a tenant other quotas; one that is not named stays. What is there already stays too."""
+    """Change the quotas of a tenant; those that are not given stay. Existing data stay too."""
     with opened(output) as screen:
         bounds = _bounds(max_disk, max_documents)
         if not bounds:
@@ -165,13 +165,13 @@ def show(
     salt_file: SaltFileOption = None,
     bare_salt: BareSaltOption = None,
 ) -> None:
-    """Tell what a tenant has, and may have."""
+    """Show what a tenant has stored, and its quotas."""
     with opened(output) as screen:
         _tell(screen, backend.open_store(Place(location.index, tenant, salt_file, bare_salt)))
 
 
 def _tell(screen: Screen, store: IndexStore) -> None:
-    """Print what a tenant has, and what of its quotas is used up."""
+    """Print what a tenant has stored, and how much of its quotas is used."""
     documents, size = store.documents(), store.total_bytes()
     bounds = {"max_bytes": store.max_bytes, "max_documents": store.max_documents}
     if screen.json:
@@ -205,18 +205,18 @@ def delete(
     bare_salt: BareSaltOption = None,
     yes: Annotated[bool, typer.Option("--yes", help="Delete without asking.")] = False,
 ) -> None:
-    """Delete everything of a tenant, then look whether anything is left.
+    """Delete everything of a tenant, then check that nothing is left.
 
-    Documents, rows, sources, the search index, in a bucket older versions and unfinished uploads too, and what this
-    machine's cache has. Copies elsewhere are not reached: caches of other machines, backups, replicas. A deletion that
-    was cut short goes on with the same command.
+    Deletes documents, rows, sources, the search index and the cache on this machine; in a bucket also older
+    versions and unfinished uploads. Copies elsewhere are not reached: caches of other machines, backups, replicas.
+    The same command continues an interrupted deletion.
     """
     from sharedllm_docs.index.tenants import delete_tenant
 
     with opened(output) as screen:
         place = Place(location.index, tenant, salt_file, bare_salt)
         salt = place.salt
-        with suppress(IndexNotFoundError):  # a deletion may have been cut short
+        with suppress(IndexNotFoundError):  # a deletion may have been interrupted
             backend.open_store(place)
         if not yes:
             _confirm(place)

@@ -329,7 +329,7 @@ def _close(run: _Run, outcome: Outcome) -> None:
     run.add(outcome.number, outcome.tokens, outcome.seconds)
     status, fresh = outcome.status, outcome.key not in run.before
     if status == "known" and fresh and not any(file.key == outcome.key for file in run.done.values()):
-        status = "done"  # by a worker that died before it could say so, or for a copy that is still to be told
+        status = "done"  # by a worker that died before it could report it, or for a copy that is still to be reported
     fields = {"name": outcome.name, "key": outcome.key, "chunks": outcome.chunks, "reason": outcome.reason}
     run.close(outcome.number, status, **fields)
 
@@ -469,7 +469,7 @@ def _lines(path: str | os.PathLike[str] | None) -> Iterator[Callable[[FileReport
 def _checked(paths: Any) -> list[str | os.PathLike[str] | Document]:
     """What is to be read, as a list. Raises ConfigError for what is none, naming the first that cannot be read."""
     if isinstance(paths, (str, os.PathLike, Document)) or not isinstance(paths, Iterable):
-        raise ConfigError(f"paths={reprlib.repr(paths)} is no list.", remedy="Give a list, also of one.")
+        raise ConfigError(f"paths={reprlib.repr(paths)} is not a list.", remedy="Give a list, also of one.")
     found = list(paths)
     for place, one in enumerate(found):
         if not isinstance(one, (str, os.PathLike, Document)):

@@ -166,7 +166,7 @@ class Document:
         return tuple(starts)
 
     def page_at(self, char: int) -> Page:
-        """The page that holds character ``char`` of the canonical text."""
+        """The page that contains character ``char`` of the canonical text."""
         index = bisect.bisect_right(self.page_starts, char) - 1
         return self.pages[max(index, 0)]
 

@@ -1,4 +1,4 @@
-"""A picture of a page as viewers show it, and where boxes stand on it. Knows nothing of what drew it."""
+"""A picture of a page as viewers show it, with the places of boxes on it. Knows nothing of what drew it."""
 
 from __future__ import annotations
 

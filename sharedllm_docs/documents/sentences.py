@@ -50,7 +50,7 @@ def sentence_spans(text: str) -> list[tuple[int, int]]:
 
 _BAR = " | "
 _LONGEST_ROW = 400
-"""Characters of a line of cells that is quoted whole; longer ones hold sentences."""
+"""Characters of a line of cells that is quoted whole; longer ones contain sentences."""
 
 
 def _rows(text: str) -> Iterator[tuple[int, int]]:
@@ -100,7 +100,7 @@ def quotable_spans(text: str) -> list[tuple[int, int]]:
     """Spans (start, end) of what can be quoted of ``text``: sentences, and lines that do not run on.
 
     A line ends for good where the next one is an item of a list, or opens like a sentence (no lower-case letter)
-    behind a line that is too short to have been broken by a typesetter.
+    after a line that is too short to have been broken by a typesetter.
     """
     spans: list[tuple[int, int]] = []
     longest = max(map(len, text.split("\n")))
@@ -203,7 +203,7 @@ class Cut:
 
 
 def cut_by(text: str, start: int, end: int, wanted: Set[str]) -> Cut:
-    """Which of the two sentences that ``text[start:end]`` cuts at its ends holds more of a question's words.
+    """Which of the two sentences that ``text[start:end]`` cuts at its ends contains more of a question's words.
 
     Args:
         text: around the span.
@@ -212,7 +212,7 @@ def cut_by(text: str, start: int, end: int, wanted: Set[str]) -> Cut:
         wanted: terms of the question (``terms``).
 
     Returns:
-        at most one of the two; none where neither cut sentence holds a wanted word, or both as many.
+        at most one of the two; none where neither cut sentence contains a wanted word, or both as many.
     """
     first, last = _around(text, start), _around(text, end)
     before = _shared(text, first, wanted)

@@ -48,7 +48,7 @@ def _printed(offsets: NDArray[np.int32], places: list[int]) -> NDArray[np.int32]
 
 
 def check_tokenizer(tokenizer: Any) -> None:
-    """Raise UnsupportedModelError unless the tokenizer can tell where in the text its tokens stand."""
+    """Raise UnsupportedModelError unless the tokenizer can say where in the text its tokens are."""
     if not getattr(tokenizer, "is_fast", False):
         raise UnsupportedModelError(
             f"The tokenizer {type(tokenizer).__name__} gives no character offsets, so no page could be cited.",
@@ -90,6 +90,6 @@ def tokenize(
         if progress is not None:
             progress(index + 1, len(document.pages))
     if not document.text.strip() or not any(map(len, ids)):
-        raise EmptyDocumentError(f"{document.name} holds no text.", remedy="Give a document with words in it.")
+        raise EmptyDocumentError(f"{document.name} contains no text.", remedy="Give a document with words in it.")
     places = np.concatenate(spans)
     return DocumentTokens(np.concatenate(ids), places[:, 0].copy(), places[:, 1].copy())

@@ -97,13 +97,13 @@ class ContextTree:
         return Node(level, index, start, min(start + span, self.num_tokens))
 
     def level(self, level: int) -> tuple[Node, ...]:
-        """All nodes of a level that hold tokens, left to right."""
+        """All nodes of a level that contain tokens, left to right."""
         nodes = (self.node(level, index) for index in range(2**level))
         return tuple(node for node in nodes if node is not None)
 
     @cached_property
     def leaves(self) -> tuple[Node, ...]:
-        """The nodes of the deepest level that hold tokens, left to right."""
+        """The nodes of the deepest level that contain tokens, left to right."""
         return self.level(self.depth)
 
     @cached_property
@@ -120,7 +120,7 @@ class ContextTree:
         return tuple(half for half in halves if half is not None)
 
     def leaves_of(self, node: Node) -> range:
-        """Indices of the leaves under ``node`` that hold tokens."""
+        """Indices of the leaves under ``node`` that contain tokens."""
         width = 1 << (self.depth - node.level)
         return range(node.index * width, min((node.index + 1) * width, len(self.leaves)))
 

@@ -46,7 +46,7 @@ class RandomPolicy(Policy):
 
 @dataclass(frozen=True)
 class Gold:
-    """Where the answer to a question stands.
+    """Where the answer to a question is.
 
     Attributes:
         evidence: verbatim quotes.
@@ -58,7 +58,7 @@ class Gold:
 
 
 GoldByQuestion = Mapping[tuple[str, str], Gold]
-"""(question, SHA-256 of the document's source) -> where its answer stands."""
+"""(question, SHA-256 of the document's source) -> where its answer is."""
 
 
 class OraclePolicy(Policy):
@@ -81,7 +81,7 @@ class OraclePolicy(Policy):
 
 
 def _spans_of(quote: str, text: str) -> list[tuple[int, int]]:
-    """Where a quote stands in a text; white space and line ends may differ."""
+    """Where a quote is in a text; white space and line ends may differ."""
     words = [re.escape(word) for word in quote.replace(PAGE_SEPARATOR, " ").split()]
     return [match.span() for match in re.finditer(r"\s+".join(words), text)] if words else []
 

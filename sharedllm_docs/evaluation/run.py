@@ -273,7 +273,7 @@ def _prompt_digest(llm: SharedLLM) -> str:
 
 
 def _gold(examples: Sequence[Any]) -> dict[tuple[str, str], Gold]:
-    """Where the answer to each question stands, for the oracle; continuations have no answers."""
+    """Where the answer to each question is, for the oracle; continuations have no answers."""
     return {
         (example.question, document.source_sha256): Gold(example.evidence, frozenset(sum(example.page_groups, ())))
         for example in examples

@@ -152,7 +152,7 @@ def with_attachments(
     """Add the files inside a document, each under the document's name and its own.
 
     Args:
-        index: that holds the document.
+        index: that contains the document.
         source: path, URL or bytes of the document.
         added: the result of adding it.
         options: of reading; pages and passwords are the document's own.
@@ -213,7 +213,7 @@ def watch(
     """
     for folder in folders:
         if not Path(folder).is_dir():
-            raise ConfigError(f"{folder} is no folder.", remedy="Name a folder to watch.")
+            raise ConfigError(f"{folder} is not a folder.", remedy="Name a folder to watch.")
     changes = _changes(folders, recursive, stop)
     known = _names(folders, recursive, ignored)
     told(add_all(index, folders, recursive=recursive, ignored=ignored, each=None, options=options), ())
@@ -242,7 +242,7 @@ def _changes(folders: Sequence[str | Path], recursive: bool, stop: Any) -> Itera
 
 
 def _names(folders: Sequence[str | Path], recursive: bool, ignored: bool) -> set[str]:
-    """Names of the documents that the folders may hold."""
+    """Names of the documents that the folders may contain."""
     found = found_files(folders, recursive=recursive, ignored=ignored)
     return {document_name(one.name) for one in found if isinstance(one, Found)}
 

@@ -61,7 +61,9 @@ class Library:
         """
         records = self._store.documents() if references is None else self._store.get_all(references)
         if not records:
-            raise DocumentNotFoundError(f"The index at {self._store.url} holds no document.", remedy="Add one first.")
+            raise DocumentNotFoundError(
+                f"The index at {self._store.url} contains no documents.", remedy="Add one first."
+            )
         return records if where is None else self._fitting(records, where)
 
     def _fitting(self, records: Sequence[DocumentRecord], where: Where) -> list[DocumentRecord]:
@@ -135,12 +137,11 @@ class Library:
     def prepared(self, record: DocumentRecord) -> PreparedDocument:
         """A document with its leaves, trees and vectors, from memory unless its name or metadata changed since."""
         known = self._prepared.get(record.key)
-        if (
-            known is not None
-            and (known.document.metadata, known.document.name) == (record.metadata, record.name)
-            and (record.files["vectors"].sha256 == known.vectors_digest or not len(known.missing))
-        ):
-            return known
+        if known is not None and (known.document.metadata, known.document.name) == (record.metadata, record.name):
+            digest = record.files["vectors"].sha256
+            if digest == known.vectors_digest or not len(known.missing):
+                known.vectors_digest = digest  # what was added since is not needed here
+                return known
         made = self._made(record)
         self._prepared[record.key] = made
         return made
@@ -208,7 +209,7 @@ def boxes_missing(record: DocumentRecord) -> BoxesMissingError:
     if record.reader in PLACING_READERS:
         return BoxesMissingError(
             f"It is not known where the text of {record.name} stands on its pages: an earlier version read it.",
-            remedy="Add the same file again: nothing is encoded anew.",
+            remedy="Add the same file again: nothing is encoded again.",
         )
     return BoxesMissingError(
         f"The text of {record.name} has no places on pages: its format is {record.reader!r}.",

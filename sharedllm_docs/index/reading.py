@@ -257,7 +257,8 @@ class Reading:
             prepared, embed = self._library.prepared(record), self._llm().embedder.encode
             work.embeddings = np.empty_like(stored)
             work.embedding = leaf_vectors(prepared, embed, work.steps.append)
-        work.tell()
+        else:
+            work.tell()
         return work
 
     def _embed(self, work: _Unfinished, lock: Callable[[], AbstractContextManager[Any]]) -> None:
@@ -275,6 +276,8 @@ class Reading:
         if work.report is not None:
             for step in steps:  # without the lock: whoever is told may wait for a question's answer
                 work.report(step)
+        if work.embedding is None:
+            work.tell()
 
     def _note_embeddings(self, work: _Unfinished, *, timeout: float) -> None:
         """Store the vectors of all leaves of a document, once they are made."""

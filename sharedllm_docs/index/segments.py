@@ -1,4 +1,5 @@
-"""The search index of a store, kept up: what is missing is made when it is first searched, small pieces are merged."""
+"""The search index of a store, kept up to date: missing parts are built when they are first searched, small ones
+merged."""
 
 from __future__ import annotations
 
@@ -20,16 +21,16 @@ if TYPE_CHECKING:
 
 MANY_DOCUMENTS = 64
 KEPT_TOKENS = 500_000
-"""From so many documents and tokens on, the search index is kept on disk, and documents are made ready as they are
-needed. Below, both are made anew in every process, in a fraction of a second."""
+"""From this many documents and tokens on, the search index is kept on disk, and documents are loaded when they are
+needed. Below, both are built in every process, in a fraction of a second."""
 BUILT_TOKENS = 2_000_000
-"""Documents of about so many tokens are taken together when the search index is made: they are in memory at once."""
+"""Number of tokens of the documents that are in memory together while the search index is built."""
 MOST_SEGMENTS = 8
-"""When there are more, small ones are merged: a question looks into each."""
+"""Maximum number of segments; if there are more, small ones are merged, because a question searches each of them."""
 
 
 def is_large(records: Sequence[DocumentRecord]) -> bool:
-    """Whether these are so many documents that their search index is kept."""
+    """Whether these are so many documents that their search index is kept on disk."""
     return len(records) > MANY_DOCUMENTS and sum(record.tokens for record in records) >= KEPT_TOKENS
 
 
@@ -38,7 +39,7 @@ class Segments:
 
     Args:
         store: the store of the index.
-        prepare: makes a document ready, without keeping it.
+        prepare: loads a document, without keeping it.
     """
 
     def __init__(self, store: IndexStore, prepare: Callable[[DocumentRecord], PreparedDocument]) -> None:
@@ -51,9 +52,9 @@ class Segments:
         self._lock = threading.Lock()
 
     def covering(self, records: Sequence[DocumentRecord]) -> list[tuple[Segment, NDArray[np.int32]]]:
-        """Segments that together hold these documents, each with the place of each of its documents among them.
+        """Segments that together contain these documents, each with the places of its documents among them.
 
-        -1 is the place of one that is not among them, or is in an earlier segment already.
+        The place is -1 for a document that is not among them, or is in an earlier segment.
         """
         names = [record.leaves_digest for record in records]
         with self._lock:
@@ -73,7 +74,7 @@ class Segments:
         return set(names).difference(*(segment.documents for segment in self._all()))
 
     def _open_new(self) -> None:
-        """Open what other processes have written; what is damaged is made again, like what is missing."""
+        """Open segments by other processes; damaged ones are rebuilt like missing ones."""
 
         present = self._files.names()
         for name in set(self._open) - set(present):
@@ -89,13 +90,13 @@ class Segments:
             self._keep(build([_leaves(record, self._prepare(record)) for record in batch], self._words))
 
     def _keep(self, segment: Segment) -> None:
-        """Write a segment and use it from its file, which memory need not hold; else hold it."""
+        """Write a segment and use it from its file, without keeping it in memory; if that is not possible, keep it."""
         name = self._files.save(segment.documents, segment.to_arrays())
         if name is None or not self._map(name):
             self._unkept.append(segment)
 
     def _merge(self, wanted: set[str]) -> None:
-        """Merge small segments: each time those that are together larger than the next larger one."""
+        """Merge small segments: in each step those that are together larger than the next larger one."""
         from sharedllm_docs.retrieval.segments import merged
 
         by_size = sorted(self._open.items(), key=lambda one: len(one[1].vectors))
@@ -115,7 +116,7 @@ class Segments:
         if any(any(kept) for _segment, kept in parts):
             documents, arrays = merged(parts)
             found = self._files.save(documents, arrays)
-            if found is None or not self._map(found):  # it cannot be written: the pieces do as well
+            if found is None or not self._map(found):  # it cannot be written: the small ones are used
                 return
             kept_name = found
         for name, _segment in small:
@@ -124,7 +125,7 @@ class Segments:
                 self._files.remove(name)
 
     def _map(self, name: str) -> bool:
-        """Use a segment from its file; False where that cannot be read: taken away since, or a disk that forgets."""
+        """Use a segment from its file; False if it cannot be read: deleted meanwhile, or a faulty disk."""
         from sharedllm_docs.retrieval.segments import Segment
 
         try:
@@ -147,7 +148,7 @@ def _owned(segments: Sequence[Segment], names: Sequence[str]) -> list[tuple[Segm
 
 
 def _batches(records: Sequence[DocumentRecord]) -> list[list[DocumentRecord]]:
-    """Documents in their order, about ``BUILT_TOKENS`` together."""
+    """Documents in order, in batches of about ``BUILT_TOKENS``."""
     found: list[list[DocumentRecord]] = []
     tokens = BUILT_TOKENS
     for record in records:

@@ -121,7 +121,7 @@ class Work:
         first, end = pair if whole else (0, 0)
         if not 0 <= first < end <= self.chunks:
             raise ConfigError(
-                f"chunks={chunks!r} is no range of the {self.chunks} chunks of {self.document.name}.",
+                f"chunks={chunks!r} is not a range of the {self.chunks} chunks of {self.document.name}.",
                 remedy=f"Give the first and one past the last, within 0 and {self.chunks}.",
             )
         return first, end

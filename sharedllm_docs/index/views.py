@@ -37,8 +37,8 @@ class DocumentInfo:
         metadata: strings found in the file or given by the caller.
         unread_chunks: number of chunks whose rows are not encoded yet. The document can be asked anyway: what a
             question needs is encoded first.
-        boxes: whether it is known where the text stands on the pages (``Citation.boxes``). A document that was read by
-            an earlier version gets its boxes when its file is added again; nothing is encoded again.
+        boxes: whether it is known where the text is printed on the pages (``Citation.boxes``). A document that was read
+            by an earlier version gets its boxes when its file is added again; nothing is encoded again.
         source: where the file is that it was read from: ``kept`` (in the index), ``path`` (where it was, unless it has
             been moved), or "" for neither.
     """

@@ -66,7 +66,7 @@ class RowCache:
     """Keys and values of every layer in buffers of fixed capacity: injected rows first, then those of the tokens.
 
     Buffers are written in place, so a decoding step copies one token and not the whole cache. Only the injection
-    layers hold injected rows, so layers may hold different numbers of rows.
+    layers contain injected rows, so layers may contain different numbers of rows.
     """
 
     def __init__(self, arch: Architecture, batch: int, prefix_lengths: Sequence[int], capacity: int) -> None:
@@ -260,7 +260,7 @@ class InjectedDecoder:
         self._fed -= fed - tokens
 
     def fed(self) -> Fed:
-        """What this decoder, of one question, holds: for a batch that goes on with it (``running``)."""
+        """What this decoder, of one question, contains: for a batch that goes on with it (``running``)."""
         cache, lengths = self._cache, self._cache.lengths
         return Fed(
             [keys[0, :, :length] for keys, length in zip(cache.keys, lengths, strict=True)],
@@ -350,7 +350,7 @@ class InjectedDecoder:
         places = torch.zeros(len(self.injections), prefix + done + length, dtype=torch.long)
         exists = torch.ones_like(places, dtype=torch.bool)
         for element, injection in enumerate(self.injections):
-            # padding takes no position: what stands before it moves up to what stands after it
+            # padding takes up no position: tokens before it move up to those after it
             padding = int(self._padding[element])
             row_padding = self._rows - injection.num_rows if self._joint else 0
             places[element, : self._front_tokens] = torch.arange(self._front_tokens) + padding + row_padding

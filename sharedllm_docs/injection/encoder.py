@@ -77,7 +77,7 @@ class LowerEncoder:
     Args:
         arch: the base model.
         profile: resolved (``layers`` set).
-        front_ids: tokens that stand before every chunk; their own rows are not kept with the chunk.
+        front_ids: tokens that precede every chunk; their own rows are not stored with the chunk.
         repeat_ids: tokens that ask the model to repeat the chunk (``keep="repeat"`` only).
     """
 

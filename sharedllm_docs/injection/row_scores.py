@@ -35,7 +35,7 @@ NEAREST = 8
 
 @dataclass(frozen=True)
 class Seen:
-    """What one layer holds of the front and the chunk, S tokens, not rotated.
+    """What one layer contains of the front and the chunk, S tokens, not rotated.
 
     Attributes:
         queries: [S, H, D].

@@ -120,7 +120,7 @@ class RunningBatch:
         return [member.front + (member.rows if injected else 0) + member.fed for member in self._members]
 
     def _masks(self) -> Any:
-        """Masks by layer for the next token; layers that hold the same and see as far share one."""
+        """Masks by layer for the next token; layers that contain the same and see as far share one."""
         made: dict[tuple[bool, int, int | None], Mask] = {}
         longest = max(member.front + member.rows + member.fed for member in self._members)
 

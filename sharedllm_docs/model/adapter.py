@@ -1,9 +1,10 @@
 """Adapters: trained weights beside an unchanged base model, as a folder of safetensors and JSON.
 
-``adapter_config.json`` holds the profile that the weights were trained for; ``adapter*.safetensors`` (one file or
-shards) holds ``layers.{i}.cross_attn.{q_proj,o_proj,layernorm}.weight`` (and ``gate``), ``lower.*`` weights where the
-lower model differs from the base model, and low-rank changes of either half's weights: ``{upper,lower}.lora.{name}.A``
-[rank, in] and ``.B`` [out, rank], where the half's weight ``name`` is the base model's plus B A.
+``adapter_config.json`` contains the profile that the weights were trained for; ``adapter*.safetensors`` (one file or
+shards) contains ``layers.{i}.cross_attn.{q_proj,o_proj,layernorm}.weight`` (and ``gate``), ``lower.*`` weights where
+the lower model differs from the base model, and low-rank changes of either half's weights:
+``{upper,lower}.lora.{name}.A`` [rank, in] and ``.B`` [out, rank], where the half's weight ``name`` is the base model's
+plus B A.
 """
 
 from __future__ import annotations

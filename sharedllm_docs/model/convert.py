@@ -42,7 +42,7 @@ def convert_checkpoint(source: str | Path, out: str | Path) -> tuple[Path, Path]
         the model folder and the adapter folder, as ``SharedLLM.from_pretrained`` takes them.
 
     Raises:
-        AdapterError: files are missing or damaged, or the folder holds another kind of checkpoint.
+        AdapterError: files are missing or damaged, or the folder contains another kind of checkpoint.
     """
     source, out = Path(source), Path(out)
     settings, weights = _read(source)

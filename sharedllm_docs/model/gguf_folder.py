@@ -71,7 +71,7 @@ def convert_gguf(
         file: the GGUF file; quantised weights are dequantised.
         out: folder to fill (created).
         dtype: of the weights written, ``float32`` or ``bfloat16``.
-        tied: embedding and output head are one matrix in the original model. Where the file holds both, quantised
+        tied: embedding and output head are one matrix in the original model. Where the file contains both, quantised
             apart, the finer copy is taken for both.
         end_tokens: tokens that end an answer; () for the one that the file names.
 
@@ -100,7 +100,7 @@ def convert_gguf(
 def left_out(file: Path) -> tuple[int, int]:
     """First byte of the file, and one past the last, that conversion as ``tied`` does not read.
 
-    They hold the coarser copy of a matrix that is embedding and head; (0, 0) where the file has one copy.
+    They contain the coarser copy of a matrix that is embedding and head; (0, 0) where the file has one copy.
     """
     from gguf import GGUFReader
 

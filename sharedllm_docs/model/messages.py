@@ -73,7 +73,7 @@ def chat_ids(tokenizer: Any, messages: Sequence[Message]) -> tuple[int, ...]:
     """
     spoken = transcript(messages)
     if not spoken:
-        raise EmptyQuestionError("The messages hold no text.", remedy="Say something.")
+        raise EmptyQuestionError("The messages contain no text.", remedy="Say something.")
     if not getattr(tokenizer, "chat_template", None):
         ids = _text_ids(tokenizer, f"{spoken}\nAssistant:")
         return ids if tokenizer.bos_token_id is None else (tokenizer.bos_token_id, *ids)

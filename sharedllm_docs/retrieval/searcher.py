@@ -258,8 +258,7 @@ class Searcher:
 
         The text is divided into as many parts as leaves fit the budget. From each part, the leaf is taken whose vector
         is nearest to the mean of its part and of the whole; from the first part the first leaf, which contains title
-        and
-        abstract. With ``grains``, all leaves have the same grain: the finest at which everything fits, else the
+        and abstract. With ``grains``, all leaves have the same grain: the finest at which everything fits, else the
         coarsest.
 
         Raises:

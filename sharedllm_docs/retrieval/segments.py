@@ -1,9 +1,9 @@
-"""The search index of many documents in pieces that never change: vectors and words of their leaves as plain arrays.
+"""The search index of many documents, in segments that never change: vectors and words of their leaves as plain arrays.
 
-A segment holds some documents. Segments are merged without looking at the documents again, and searched together with
-the scores that ``candidates.LeafIndex`` gives for the same leaves: whatever depends on all leaves (how rare a word is,
-how long a leaf is on average) is worked out for each question's choice of documents. bm25s, which computes finished
-scores, would have to see all leaves again whenever one is added. Pure: arrays come from anywhere, files too.
+A segment contains some documents. Segments are merged without reading the documents again. Searched together, they give
+the same scores as ``candidates.LeafIndex`` for the same leaves: everything that depends on all leaves (how rare a word
+is, how long a leaf is on average) is computed for each question's choice of documents. bm25s, which stores finished
+scores, would have to process all leaves again whenever one is added. Pure: the arrays may come from anywhere.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ class Segment:
     """Some documents' leaves, document after document.
 
     Attributes:
-        documents: what each document is named by; two of one name have the same leaves.
+        documents: the identifier of each document; two with the same identifier have the same leaves.
         first: [D + 1] number of each document's first leaf, and at the end that of all leaves, L.
         vectors: [L, E] unit vectors.
         lengths: [L] number of words of each leaf.
         names: [L] digest of each leaf's title and text, by which repeated ones are found.
         words: [T] digests of all words, sorted.
-        starts: [T + 1] where each word's entries begin in ``leaves`` and ``counts``.
-        leaves: [P] the leaves that hold a word, in order.
+        starts: [T + 1] where the entries of each word begin in ``leaves`` and ``counts``.
+        leaves: [P] the leaves that contain a word, in order.
         counts: [P] how often.
 
     Raises:
@@ -94,7 +94,7 @@ class Segment:
         return cls(tuple(documents), **{**arrays, **wide})
 
     def entries(self, word: int) -> tuple[NDArray[np.int32], NDArray[np.int16]]:
-        """The leaves that hold a word, and how often each does."""
+        """The leaves that contain a word, and how often."""
         place = int(np.searchsorted(self.words, np.uint64(word)))
         if place == len(self.words) or int(self.words[place]) != word:
             return self.leaves[:0], self.counts[:0]
@@ -119,7 +119,8 @@ def _rises(edges: NDArray[np.int32], end: int) -> bool:
 
 
 def word_number(word: str) -> int:
-    """The digest of a word: 64 bits, so that among ten million words two are alike once in a hundred thousand times."""
+    """The digest of a word: 64 bits, so that a collision among ten million words has a probability of one in
+    100,000."""
     return int.from_bytes(hashlib.blake2b(word.encode("utf-8", "surrogatepass"), digest_size=8).digest(), "little")
 
 
@@ -145,7 +146,7 @@ def build(documents: Sequence[Leaves], known: dict[str, int] | None = None) -> S
 
     Args:
         documents: in any order.
-        known: digests of words met before, to be used and added to.
+        known: digests of words from earlier calls; new ones are added.
     """
     vocabulary, found, sizes, names = Vocabulary(), list[int](), list[int](), list[int]()
     for document in documents:
@@ -186,17 +187,17 @@ def _whole(array: NDArray[Any] | InPieces) -> NDArray[Any]:
 
 
 PIECE = 1 << 24
-"""Bytes, about, of a piece of a merged array: what merging needs in memory beside what it merges."""
+"""Approximate bytes of a piece of a merged array: the memory that merging needs in addition to its input."""
 
 
 @dataclass(frozen=True)
 class InPieces:
-    """An array that is never there as a whole: one segment of many documents is larger than memory may be.
+    """An array that is never in memory as a whole, because a segment of many documents may be larger than memory.
 
     Attributes:
         dtype: of the array.
         shape: of the array.
-        pieces: makes its rows, piece after piece; may be called again.
+        pieces: yields its rows, piece by piece; may be called again.
     """
 
     dtype: np.dtype[Any]
@@ -212,7 +213,7 @@ def merged(
     The largest arrays (vectors, leaves and counts) come in pieces, so merging takes little memory whatever the size.
 
     Args:
-        parts: segments, each with which of its documents are kept.
+        parts: segments, each with a mask of the documents that are kept.
     """
     kept = [np.asarray(keep, dtype=np.bool_) for _segment, keep in parts]
     segments = [segment for segment, _keep in parts]
@@ -250,13 +251,13 @@ def merged(
 
 @dataclass(frozen=True)
 class _Move:
-    """How what is kept of a segment goes into a merged one.
+    """How the kept part of a segment is moved into a merged one.
 
     Attributes:
         segment: as it is.
         rows: its leaves that are kept.
         numbers: [L] the new number of each leaf; -1 for one that is not kept.
-        places: [T] the place of each of its words among those of all.
+        places: [T] the place of each of its words among the words of all segments.
     """
 
     segment: Segment
@@ -280,7 +281,7 @@ class _Move:
         return sizes
 
     def taken(self, begin: int, end: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Of a range of its words: which entries are kept, and how many of each word."""
+        """For a range of its words: which entries are kept, and how many of each word."""
         edges = self.segment.starts[begin : end + 1]
         take = np.flatnonzero(self.numbers[self.segment.leaves[edges[0] : edges[-1]]] >= 0) + int(edges[0])
         return take, np.diff(np.searchsorted(take, edges)).astype(np.int64)
@@ -294,7 +295,7 @@ def _vector_pieces(moves: Sequence[_Move]) -> Iterator[NDArray[np.float32]]:
 
 
 def _entry_pieces(moves: Sequence[_Move], starts: NDArray[np.int32], which: int) -> Iterator[NDArray[Any]]:
-    """Leaves (0) or counts (1) of range after range of the words of all."""
+    """Leaves (0) or counts (1), for one range of all words after another."""
     for begin, end in _ranges(starts):
         before = starts[begin:end].astype(np.int64) - int(starts[begin])
         found = np.empty(int(starts[end]) - int(starts[begin]), dtype=(np.int32, np.int16)[which])
@@ -309,7 +310,7 @@ def _entry_pieces(moves: Sequence[_Move], starts: NDArray[np.int32], which: int)
 
 
 def _ranges(starts: NDArray[np.int32]) -> Iterator[tuple[int, int]]:
-    """Ranges of words with entries of about a piece together; of a single word there may be more."""
+    """Ranges of words whose entries together make about one piece; a single word may have more."""
     most, begin, words = max(PIECE // 8, 1), 0, len(starts) - 1  # entries are moved by numbers of 64 bits
     while begin < words:
         end = int(np.searchsorted(starts, int(starts[begin]) + most, side="right")) - 1
@@ -319,7 +320,7 @@ def _ranges(starts: NDArray[np.int32]) -> Iterator[tuple[int, int]]:
 
 
 def _spread(begins: NDArray[Any], sizes: NDArray[Any]) -> NDArray[np.int64]:
-    """The numbers from each beginning on, as many as its size, one after another."""
+    """Consecutive numbers from each beginning, as many as its size, concatenated."""
     firsts = np.repeat(begins - np.concatenate([[0], np.cumsum(sizes)[:-1]]).astype(np.int64), sizes)
     return np.asarray(firsts + np.arange(len(firsts), dtype=np.int64))
 
@@ -354,7 +355,7 @@ class SegmentedIndex:
 
     @cached_property
     def _lengths(self) -> NDArray[np.float64]:
-        """How much the length of each leaf weighs down the words in it, by BM25."""
+        """The length normalisation of each leaf in BM25."""
         lengths = self._scattered(lambda segment: segment.lengths, np.float64)
         mean = float(lengths.mean()) if self.total else 1.0
         return np.asarray(K1 * ((1 - B) + B * lengths / mean))
@@ -367,7 +368,7 @@ class SegmentedIndex:
         return repeats
 
     def _scattered(self, values: Callable[[Segment], NDArray[Any]], dtype: Any) -> NDArray[Any]:
-        """What each leaf has, leaf after leaf of the choice."""
+        """A value for each leaf of the choice, leaf after leaf."""
         found = np.zeros(self.total, dtype=dtype)
         for segment, numbers in self._parts:
             inside = numbers >= 0
@@ -408,7 +409,7 @@ class SegmentedIndex:
         return found
 
     def _lexical(self, asked: Sequence[str]) -> tuple[NDArray[np.float32], dict[str, int]]:
-        """BM25 of all leaves, and for each term the number of leaves that hold it."""
+        """BM25 of all leaves, and for each term the number of leaves that contain it."""
         scores = np.zeros(self.total, dtype=np.float32)
         holders = {}
         for term in asked:
@@ -427,5 +428,5 @@ class SegmentedIndex:
             yield chosen[inside], counts[inside].astype(np.float64)
 
     def _weight(self, holders: int) -> float:
-        """Inverse document frequency, as BM25 has it."""
+        """Inverse document frequency, as in BM25."""
         return math.log(1 + (self.total - holders + 0.5) / (holders + 0.5))

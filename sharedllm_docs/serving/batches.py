@@ -352,7 +352,7 @@ class Batches:
         job.reader.finish(result)
 
     def _leave(self, job: Job) -> None:
-        """Free what a question in the batch holds."""
+        """Free what a question in the batch contains."""
         if job.writing is None:
             return
         job.writing.close()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def own_memory() -> int:
-    """Bytes of memory that this process alone holds, without files mapped into it; 0 where that cannot be known.
+    """Bytes of memory of this process alone, without files mapped into it; 0 if that cannot be known.
 
     Weights that are mapped from a file belong to all processes that map it, so they are not counted.
     """
@@ -30,7 +30,7 @@ def _peak_memory() -> int:
 
 
 def machine_memory() -> int:
-    """Bytes of memory of the machine; 0 where that cannot be known."""
+    """Bytes of memory of the machine; 0 if that cannot be known."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (OSError, ValueError, AttributeError):

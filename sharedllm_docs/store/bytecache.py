@@ -54,7 +54,7 @@ class ByteCache:
 
     def __init__(self, folder: str | Path | None = None, *, limit: int = DEFAULT_LIMIT) -> None:
         self.folder = Path(folder) if folder is not None else cache_dir() / "rows"
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it holds what documents say
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)  # it contains what documents say
         self._cache = diskcache.Cache(
             str(self.folder), disk=BytesDisk, size_limit=limit, eviction_policy="least-recently-used"
         )

@@ -54,7 +54,7 @@ def strict_json(data: bytes) -> Any:
     """The value of JSON that may come from anybody.
 
     Raises:
-        ValueError: not JSON in UTF-8, a name that stands twice in one object, NaN or Infinity, or nesting too deep.
+        ValueError: not JSON in UTF-8, a name that occurs twice in one object, NaN or Infinity, or nesting too deep.
     """
     try:
         return json.loads(data.decode("utf-8"), object_pairs_hook=_each_once, parse_constant=_no_number)

@@ -50,7 +50,7 @@ class IndexHead:
         fingerprint: what the rows depend on.
         settings: JSON of the caller, used to open the index again with the same model.
         max_bytes: disk budget of the whole index, None without one.
-        max_documents: number of documents that it may hold, None without a bound.
+        max_documents: number of documents that it may contain, None without a bound.
         tenant: name of the tenant that it belongs to, None without one.
     """
 
@@ -330,7 +330,7 @@ class Catalog:
         if len(found) > 1:
             listed = ", ".join(f"{names[key] or 'damaged'} ({key[:12]})" for key in found)
             raise StoreError(
-                f"{reference!r} stands for {len(found)} documents: {listed}.", remedy="Give more digits of the key."
+                f"{reference!r} matches {len(found)} documents: {listed}.", remedy="Give more digits of the key."
             )
         if not found:
             raise_damages(damages)
@@ -433,7 +433,7 @@ def _not_found(reference: str, names: Sequence[str] = ()) -> DocumentNotFoundErr
     near = " or ".join(repr(shown_name(name)) for name in _nearest(reference, names))
     remedy = "List the documents to see what it holds, or add it."
     return DocumentNotFoundError(
-        f"The index holds no document {reference!r}.", remedy=f"Did you mean {near}? {remedy}" if near else remedy
+        f"The index contains no document {reference!r}.", remedy=f"Did you mean {near}? {remedy}" if near else remedy
     )
 
 

@@ -27,8 +27,8 @@ from sharedllm_docs.store.records import (
 )
 from sharedllm_docs.store.segment_files import SegmentFiles
 
-KEEP_SOURCE = "Add the file again with keep_source=True (--keep-source): nothing is encoded anew."
-FORCE_SOURCE = "Add the file again: its source is written anew, and nothing is encoded."
+KEEP_SOURCE = "Add the file again with keep_source=True (--keep-source): nothing is encoded again."
+FORCE_SOURCE = "Add the file again: its source is written again, and nothing is encoded."
 
 _ASKED: tuple[FileRole, ...] = ("text", "tokens", "vectors")
 """Files beside the manifest that a question needs."""

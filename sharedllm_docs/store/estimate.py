@@ -54,7 +54,7 @@ class SizeEstimate:
         manifest: the document's manifest.
         num_tokens: number of tokens of the document.
         chunk_bytes: size of each chunk's shard, in order.
-        boxes: where the text stands on the pages.
+        boxes: where the text is printed on the pages.
         source: the file that the document is read from, if it is kept.
     """
 

@@ -27,15 +27,15 @@ TEMP_PREFIX = ".tmp-"
 LOCK_NAME = "writer.lock"
 ByteRange = tuple[str, int, int]
 Buffers = Iterable[bytes | memoryview]
-"""What is written, one after another; asked for again where a write is repeated."""
+"""The parts of what is written; requested again if a write is repeated."""
 
 _BLOCK = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _MISSING = (errno.ENOENT, errno.ENOTDIR)
 _SETTLED = 2_000_000_000
-"""Nanoseconds after which a file that changes has another time of change, on any file system."""
+"""Nanoseconds after which a changed file has a different modification time, on any file system."""
 _TRIES = 10
-"""Number of times that a file is written whose folder goes away meanwhile."""
+"""Number of attempts to write a file whose folder is deleted meanwhile."""
 
 
 class Files(ABC):
@@ -61,7 +61,7 @@ class Files(ABC):
 
         Raises:
             FileNotFoundError: there is none.
-            DamagedIndexError: it is larger, no ordinary file, or lies behind a link that leads out of the index.
+            DamagedIndexError: it is larger, not a regular file, or a link on its path points outside the index.
         """
 
     def digest(self, path: str) -> tuple[int, str]:
@@ -111,7 +111,7 @@ class Files(ABC):
         """Path -> bytes of every file below ``folder``, temporary ones included."""
 
     def ages(self, folder: str) -> dict[str, float]:
-        """Path -> seconds since it was written, of every file below ``folder``; 0 where the store does not tell."""
+        """Path -> seconds since it was written, of every file below ``folder``; 0 if the store does not say."""
         return dict.fromkeys(self.sizes(folder), 0.0)
 
     def named(self, folder: str, name: str) -> list[str]:
@@ -120,7 +120,8 @@ class Files(ABC):
         return ["/".join(parts) for parts in paths if len(parts) == 3 and parts[2] == name]
 
     def signatures(self, folder: str, name: str) -> Mapping[str, object]:
-        """The paths of ``named``, each with what changes whenever the file does; None where only reading it tells."""
+        """The paths of ``named``, each with a value that changes whenever the file does; None if it must be read to
+        know."""
         return dict.fromkeys(self.named(folder, name))
 
     def read_many(self, paths: Sequence[str], limit: int | None = None) -> Mapping[str, bytes | Exception]:
@@ -204,7 +205,8 @@ class LocalFiles(Files):
 
     @contextmanager
     def _opened(self, path: str) -> Iterator[IO[bytes]]:
-        """An ordinary file inside the index. A pipe would be waited for, a device never end: neither is opened."""
+        """Open a regular file inside the index. Pipes, which would block, and devices, which never end, are not
+        opened."""
         place = self._inside(path)
         with _disk_errors(f"Reading {path}", reading=True):
             if not stat.S_ISREG(place.stat().st_mode):
@@ -213,7 +215,7 @@ class LocalFiles(Files):
                 yield file
 
     def _inside(self, path: str) -> Path:
-        """The place of a file, which may lie behind links, but not behind one that leads out of the index."""
+        """The place of a file; links on its path are followed, unless they point outside the index."""
         place = self.root / path
         parts = path.split("/")
         if any(os.path.islink(f"{self.root}/{'/'.join(parts[:end])}") for end in range(1, len(parts) + 1)):
@@ -410,7 +412,8 @@ class LocalFiles(Files):
 
 
 def _signature(status: os.stat_result, settled: int) -> object:
-    """What changes with a file; None of a link, and of a file so new that it may change within a tick of the clock."""
+    """A value that changes with a file; None for a link, and for a file so new that it may change within a tick of the
+    clock."""
     if status.st_mtime_ns > settled or not stat.S_ISREG(status.st_mode):
         return None
     return status.st_mtime_ns, status.st_size, status.st_ino
@@ -424,7 +427,7 @@ def outside(path: str, reason: str) -> DamagedIndexError:
 
 
 def _link(temporary: Path, target: Path) -> None:
-    """Give a file its name unless another has it (FileExistsError); where links are unknown, a look must do."""
+    """Give a file its name unless another has it (FileExistsError); without hard links, a check before must do."""
     try:
         os.link(temporary, target)
     except FileExistsError:

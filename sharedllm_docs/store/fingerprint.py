@@ -71,7 +71,7 @@ class Fingerprint:
         return replace(self, salt=salt)
 
     def ranks_of(self, tokens: int) -> int:
-        """Number of ranks that the shard of a chunk with so many tokens holds: all of them, or 0 for none."""
+        """Number of ranks that the shard of a chunk with so many tokens contains: all of them, or 0 for none."""
         return tokens if self.keep in RANKED else 0
 
     @classmethod

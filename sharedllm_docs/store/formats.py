@@ -16,7 +16,8 @@ numpy (listing, verifying and writing need no torch); unpacking is torch, straig
 * keys, once each channel has been brought to mean 0 and deviation 1 over the rows of the chunk, which four bits need
   more than eight do: ``key = (q * scale) * spread + offset``.
 * values as with int8: ``value = q * scale``, with ``scale = max|value| / 7``.
-* a byte holds the code of dimension d in its low half and that of d + D/2 in its high half, each in two's complement.
+* a byte contains the code of dimension d in its low half and that of d + D/2 in its high half, each in two's
+complement.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class RowFormat(ABC):
         """Write R stored rows (and the fixed tensors) into ``keys`` and ``values``.
 
         Args:
-            stored: by name; all but the fixed ones hold the R chosen rows. On the device of ``keys``.
+            stored: by name; all but the fixed ones contain the R chosen rows. On the device of ``keys``.
             keys: view of shape [R, Ls, KV, D], any floating dtype, any strides.
             values: the same.
         """

@@ -23,7 +23,7 @@ def token_bytes(ids: TokenIds) -> bytes:
 
 
 def front_digest(ids: TokenIds) -> str:
-    """Digest of the tokens that stand before every chunk while it is encoded (none: that of no bytes)."""
+    """Digest of the tokens that precede every chunk while it is encoded (none: that of no bytes)."""
     return sha256_hex(token_bytes(ids))
 
 

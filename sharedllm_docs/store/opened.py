@@ -40,7 +40,7 @@ class OpenStore:
 
     @property
     def max_documents(self) -> int | None:
-        """Number of documents that the index may hold; None without a bound."""
+        """Number of documents that the index may contain; None without a bound."""
         return self._head.max_documents
 
     def writer(self, *, timeout: float = LOCK_TIMEOUT, max_bytes: int | None = None) -> IndexWriter:

@@ -28,14 +28,14 @@ def open_files(url: str | os.PathLike[str], storage_options: Mapping[str, Any] |
     """
     if storage_options is not None and not isinstance(storage_options, Mapping):
         raise ConfigError(
-            f"storage_options={reprlib.repr(storage_options)} is no mapping of names to values.",
+            f"storage_options={reprlib.repr(storage_options)} is not a mapping of names to values.",
             remedy='Give a dict, such as {"endpoint_url": "https://..."}, or leave it out.',
         )
     text = os.fspath(url)
     protocol, separator, rest = text.partition("://")
     if not separator or protocol in ("file", "local"):
         if storage_options:
-            raise StoreError(f"storage_options mean nothing for the local path {text}.", remedy="Leave them out.")
+            raise StoreError(f"storage_options have no effect on the local path {text}.", remedy="Leave them out.")
         return LocalFiles(rest if separator else text)
     kind = S3Files if protocol in S3_PROTOCOLS else RemoteFiles
     if kind is S3Files and not rest.partition("/")[0]:

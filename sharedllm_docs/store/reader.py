@@ -113,7 +113,7 @@ class ShardReader:
 
         Raises:
             StoreError: a chunk that is not read yet.
-            DamagedIndexError: a shard is missing, damaged, or holds the ranks of more or fewer tokens.
+            DamagedIndexError: a shard is missing, damaged, or contains the ranks of more or fewer tokens.
             DocumentNotFoundError: the document was removed meanwhile.
         """
         for record in records:

@@ -72,7 +72,7 @@ def manifest_path(key: str) -> str:
 
 @dataclass(frozen=True)
 class ChunkRecord:
-    """One chunk of a document and the shard that holds its rows.
+    """One chunk of a document and the shard that contains its rows.
 
     Attributes:
         key: names the shard.
@@ -142,7 +142,7 @@ class FileRecord:
     def of(cls, role: FileRole, data: Buffer, salt: str | None = None) -> FileRecord:
         """The record of a new file; ``salt`` is that of the fingerprint.
 
-        The name holds the beginning of the digest, so a document that is committed again never overwrites a file
+        The name contains the beginning of the digest, so a document that is committed again never overwrites a file
         that its present manifest names: until the new manifest is in place, the old one and its files are whole.
         """
         digest = sha256_hex(data)
@@ -358,7 +358,7 @@ def _section(values: Mapping[str, Any]) -> Section:
 def decode_document(record: DocumentRecord, data: bytes) -> Document:
     """The document as it was read, out of its manifest and its text file.
 
-    The ``content.json`` of an index that began with schema 1 also holds metadata and issues; the manifest's count.
+    The ``content.json`` of an index that began with schema 1 also contains metadata and issues; the manifest's count.
 
     Raises:
         KeyError, TypeError, ValueError: a field is missing or wrong, or there are other pages than the manifest says.
@@ -398,7 +398,7 @@ def decode_vectors(data: bytes) -> dict[str, NDArray[Any]]:
     arrays = decode_tensors(data)
     for name, array in arrays.items():
         if array.dtype not in (np.float32, np.float16) or array.ndim != 2 or not np.isfinite(array).all():
-            raise ValueError(f"the vectors {name!r} are no finite numbers")
+            raise ValueError(f"the vectors {name!r} are not all finite numbers")
     return arrays
 
 

@@ -120,7 +120,9 @@ def with_defaults(options: Mapping[str, Any]) -> dict[str, Any]:
     """Storage options with this module's timeouts and bounds; what the caller gives stays."""
     own = options.get("config_kwargs", {})
     if not isinstance(own, Mapping):
-        raise ConfigError(f"config_kwargs={reprlib.repr(own)} is no mapping.", remedy="Give a dict, or leave it out.")
+        raise ConfigError(
+            f"config_kwargs={reprlib.repr(own)} is not a mapping.", remedy="Give a dict, or leave it out."
+        )
     config = {
         "connect_timeout": 5,
         "read_timeout": 20,

@@ -1,8 +1,8 @@
-"""Files of the search index, in the folder ``search``: each holds the arrays of some documents, and never changes.
+"""Files of the search index, in the folder ``search``: each contains the arrays of some documents, and never changes.
 
-They hold nothing that the documents do not: one that is missing, damaged or older is made again. So they are written
-without the lock, by whoever searches, and what cannot be written stays in memory. A remote file is fetched once, into a
-folder of this machine, and mapped there.
+They contain nothing that cannot be computed from the documents: a missing, damaged or older one is rebuilt. So they are
+written without the lock, by any process that searches, and what cannot be written stays in memory. A remote file is
+fetched once, into a folder of this machine, and mapped there.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ from sharedllm_docs.store.tensorfile import (
 )
 
 VERSION = 1
-"""Raised when other words or arrays are stored: segments of another version are made again."""
+"""Raised when other words or arrays are stored; segments of another version are rebuilt."""
 _SUFFIX = ".segment"
 REBUILD = "Delete the folder search of the index: it is made again."
 _KINDS: Mapping[str, str] = {"float32": "F32", "int32": "I32", "int16": "I16"}
 
 _STEP = 1 << 26
-"""Bytes of a mapped file that are looked at before their memory is given back."""
+"""Bytes of a mapped file that are read before their memory is released."""
 
 
 class InPieces(Protocol):
@@ -77,7 +77,7 @@ class SegmentFiles:
         return sorted((name for name in map(_name, sizes) if name), key=lambda name: (-sizes[_path(name)], name))
 
     def load(self, name: str) -> tuple[tuple[str, ...], dict[str, NDArray[Any]]]:
-        """What a segment holds: names of documents, and arrays over its bytes, which are mapped where they can be.
+        """The content of a segment: names of documents, and arrays over its bytes, which are mapped if possible.
 
         Raises:
             FileNotFoundError: there is none, or no longer.
@@ -105,14 +105,15 @@ class SegmentFiles:
         return self._here.map(path)
 
     def _forget(self, path: str) -> None:
-        """Drop the copy on this machine, which may be damaged where the index's own is not."""
+        """Delete the copy on this machine, which may be damaged although the index's own is not."""
         if self._here is not self._files:
             self._here.remove(path)
 
     def save(self, documents: Sequence[str], arrays: Arrays) -> str | None:
-        """Write a segment; its name, or None where nothing can be written: no rights, no room, over the budget.
+        """Write a segment; returns its name, or None if it cannot be written: no permission, no space, over the budget.
 
-        Arrays in pieces are made twice, for the checksum in the header and for the file, and never held as a whole.
+        Arrays in pieces are generated twice, for the checksum in the header and for the file, and are never in memory
+        as a whole.
         """
         specs = sort_specs([TensorSpec(name, _KINDS[array.dtype.name], array.shape) for name, array in arrays.items()])
         bodies, digest = _Bodies([arrays[spec.name] for spec in specs]), hashlib.sha256()
@@ -132,7 +133,7 @@ class SegmentFiles:
         return name
 
     def _put(self, path: str, bodies: _Bodies) -> None:
-        """Write a file; one of a remote index first on this machine, from where it is sent."""
+        """Write a file; for a remote index first on this machine, from where it is uploaded."""
         self._here.write(path, bodies)
         if self._here is not self._files:
             try:
@@ -163,7 +164,7 @@ class _Bodies:
 
 
 def _digest(data: memoryview, begin: int) -> str:
-    """SHA-256 of a file from a byte on. What is looked at of a mapped file does not stay in memory."""
+    """SHA-256 of a file from a byte on. The mapped parts that were read do not stay in memory."""
     digest = hashlib.sha256()
     for start in range(begin, len(data), _STEP):
         digest.update(data[start : start + _STEP])
@@ -173,7 +174,7 @@ def _digest(data: memoryview, begin: int) -> str:
 
 
 def outdated_segments(catalog: Catalog, records: Sequence[DocumentRecord]) -> dict[str, int]:
-    """Path -> bytes of the files in ``search`` that hold anything of documents that are not there (any more)."""
+    """Path -> bytes of the files in ``search`` that contain anything of documents that do not exist (any more)."""
     present = {record.leaves_digest for record in records}
     found = {}
     for path, size in catalog.files.sizes(SEARCH).items():
@@ -189,7 +190,7 @@ def outdated_segments(catalog: Catalog, records: Sequence[DocumentRecord]) -> di
 
 
 def _told(data: bytes | memoryview) -> dict[str, Any]:
-    """What the header says of the documents and the checksum. Raises ValueError, KeyError, TypeError."""
+    """The documents and the checksum in the header. Raises ValueError, KeyError, TypeError."""
     found = strict_json(header_json(data)["__metadata__"][METADATA_FIELD].encode("utf-8"))
     if found["version"] != VERSION or not all(isinstance(name, str) for name in found["documents"]):
         raise ValueError("it is of another version")

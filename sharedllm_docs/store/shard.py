@@ -34,7 +34,7 @@ from sharedllm_docs.store.tensorfile import (
 
 SHARD_SCHEMA = 1
 RANKED_SCHEMA = 2
-"""Of a shard whose rows were chosen by attention: it also holds the ranks of the chunk's tokens."""
+"""Of a shard whose rows were chosen by attention: it also contains the ranks of the chunk's tokens."""
 RANKS = "ranks"
 
 Buffer = bytes | memoryview
@@ -70,7 +70,7 @@ class ShardHead:
         shape: [G, Ls, KV, D] of keys and values.
         blocks: contiguous from row 0 to G.
         fixed_sha256: digest of the tensors that belong to the chunk as a whole, in file order.
-        ranked: number of tokens whose ranks it holds; 0 for none.
+        ranked: number of tokens whose ranks it contains; 0 for none.
     """
 
     key: str
@@ -86,7 +86,7 @@ class ShardHead:
 
     @cached_property
     def specs(self) -> tuple[TensorSpec, ...]:
-        """All tensors in file order; ranks, padded to a multiple of 8 bytes, stand before the others."""
+        """All tensors in file order; ranks, padded to a multiple of 8 bytes, come before the others."""
         return (*((ranks_spec(self.ranked),) if self.ranked else ()), *self.format.specs(self.shape))
 
     @cached_property
@@ -146,7 +146,7 @@ class ShardHead:
 
 
 def ranks_spec(tokens: int) -> TensorSpec:
-    """The tensor that holds the ranks of a chunk's tokens, and -1 in the places that fill it up to 8 bytes."""
+    """The tensor that contains the ranks of a chunk's tokens, and -1 in the places that fill it up to 8 bytes."""
     dtype, step = ("I16", 4) if tokens <= 1 << 15 else ("I32", 2)
     return TensorSpec(RANKS, dtype, (-(-tokens // step) * step,))
 
@@ -279,7 +279,9 @@ def check_block(block: Block, spec: TensorSpec, data: Buffer) -> None:
     if sha256_hex(data) != block.sha256.get(spec.name):
         raise ValueError(f"rows {block.start}..{block.end - 1} of {spec.name!r} do not match their checksum")
     if not all_finite(spec, data):
-        raise ValueError(f"rows {block.start}..{block.end - 1} of {spec.name!r} hold what is no finite number")
+        raise ValueError(
+            f"rows {block.start}..{block.end - 1} of {spec.name!r} contain a value that is not a finite number"
+        )
 
 
 def check_fixed(head: ShardHead, data: Buffer) -> None:
@@ -287,15 +289,15 @@ def check_fixed(head: ShardHead, data: Buffer) -> None:
     for spec in head.fixed_specs:
         start = head.starts[spec.name]
         if not all_finite(spec, data[start : start + spec.num_bytes]):
-            raise ValueError(f"{spec.name!r} holds what is no finite number")
+            raise ValueError(f"{spec.name!r} contains a value that is not a finite number")
         if spec.name == RANKS:
             stored = np.frombuffer(data[start : start + spec.num_bytes], spec.numpy_dtype)
             if not _is_order(stored[: head.ranked]) or (stored[head.ranked :] != -1).any():
-                raise ValueError(f"{RANKS!r} is no order of {head.ranked} tokens")
+                raise ValueError(f"{RANKS!r} is not an order of {head.ranked} tokens")
 
 
 def _is_order(ranks: NDArray[Any]) -> bool:
-    """Whether each of 0 .. N - 1 stands in ``ranks`` [N] once."""
+    """Whether each of 0 .. N - 1 occurs in ``ranks`` [N] once."""
     return bool((np.sort(ranks) == np.arange(len(ranks))).all())
 
 
@@ -311,7 +313,7 @@ def _packed_ranks(ranks: Sequence[int]) -> NDArray[Any]:
 
 
 def all_finite(spec: TensorSpec, data: Buffer) -> bool:
-    """Whether bytes of a tensor hold neither infinite nor undefined numbers, which would spoil every answer."""
+    """Whether bytes of a tensor contain neither infinite nor undefined numbers, which would spoil every answer."""
     array = np.frombuffer(data, spec.numpy_dtype)
     if spec.dtype == "BF16":
         return not bool(((array & 0x7F80) == 0x7F80).any())

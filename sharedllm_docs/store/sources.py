@@ -253,7 +253,8 @@ def find_shard(files: Files, key: str, fingerprint: Fingerprint, tokens: int) ->
 
 
 def lacking_ranks(files: Files, record: ChunkRecord, wanted: int) -> str | None:
-    """What is wrong with the ranks of a shard whose bytes are known to be intact; None if it holds as many as wanted.
+    """What is wrong with the ranks of a shard whose bytes are known to be intact; None if it contains as many as
+    wanted.
 
     Raises:
         FileNotFoundError, DamagedIndexError: the shard is missing, or a file that is not read.

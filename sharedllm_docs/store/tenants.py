@@ -1,8 +1,8 @@
-"""Tenants: who shares a place with others, but neither files, nor names, nor times, nor answers.
+"""Tenants share a place, but neither files nor names nor answers, and nothing can be learnt from response times.
 
-Each tenant has an index of its own below ``tenants/`` and a secret, its salt. Names of shards, documents and files
-follow from what is in them; with the salt they follow from the salt as well, so nobody without it can tell from a name,
-or from how long something takes, what a tenant has read.
+Each tenant has an index of its own below ``tenants/`` and a secret, its salt. Names of shards, documents and files are
+computed from their content and from the salt, so nobody without it can infer from a name, or from how long something
+takes, what a tenant has read.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Tenant:
 
     @property
     def digest(self) -> str:
-        """What takes the salt's place in names: it follows from salt and tenant, and the salt not from it."""
+        """The value that is used in names: computed from salt and tenant, but not reversible."""
         return hmac.new(self.salt, _KIND + self.name.encode("ascii"), "sha256").hexdigest()
 
     def check(self, digest: str | None) -> None:
@@ -101,7 +101,7 @@ def checked_salt(salt: Any) -> bytes:
 
 
 def salt_in_file(path: str | os.PathLike[str]) -> bytes:
-    """The salt that a file holds; line ends behind it do not belong to it.
+    """The salt in a file, without line breaks at its end.
 
     Raises:
         ConfigError: the file cannot be read, is too large to hold a salt, or its salt is too short.
@@ -122,11 +122,11 @@ def salt_in_file(path: str | os.PathLike[str]) -> bytes:
 
 
 def tenant_url(url: Url, name: str) -> str:
-    """Where the index of a tenant lies, of those that share the place ``url``."""
+    """The URL of a tenant's index at the shared place ``url``."""
     return f"{os.fspath(url).rstrip('/')}/{FOLDER}/{checked_name(name)}"
 
 
 def tenant_names(url: Url, storage_options: Mapping[str, Any] | None = None) -> list[str]:
-    """Names of the tenants at a place, sorted: for whoever runs it, not for tenants."""
+    """Names of the tenants at a place, sorted; for its administrator, not for tenants."""
     files = open_files(f"{os.fspath(url).rstrip('/')}/{FOLDER}", storage_options)
     return sorted(name for name in files.folders() if _NAME.fullmatch(name))

@@ -94,7 +94,7 @@ def load_state(checkpoint: Path) -> TrainingState:
         return TrainingState(int(numbers.pop("step")), tensors, numbers)
     except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError) as error:
         raise CheckpointError(
-            f"The checkpoint {checkpoint} is damaged: {error}", remedy="Start the run anew in another folder."
+            f"The checkpoint {checkpoint} is damaged: {error}", remedy="Start a new run in another folder."
         ) from error
 
 

@@ -44,7 +44,7 @@ class RunSettings:
         probe_every: steps between two measurements of right against wrong chunks (0 = never).
         probe_examples: examples per measurement.
         precision: ``bf16`` computes in bfloat16 where that is safe; ``auto`` does so on CUDA.
-        packing: if a sixteenth or more of a batch's tokens is padding, put its sequences one behind another in a row
+        packing: if a sixteenth or more of a batch's tokens is padding, put its sequences one after another in a row
             instead. Losses and gradients are the same but for rounding. Needs the ``sdpa`` attention.
         compile: run norms and MLPs, which work on each token alone, through ``torch.compile``; ``auto``: on CUDA. If
             compiling fails, the run says so and continues without.
@@ -199,7 +199,7 @@ class ObjectiveSettings:
         fill: tokens to which a group's chunks are filled with contexts (0 = ``chunk_tokens``).
         max_fed: maximum tokens of a group's question and answer together (0 = any): a batch is as wide as its longest.
         leaves: maximum leaves injected for a group's question, as selection takes the nearest ones.
-        fewest_leaves: minimum of them, where the chunks hold so many.
+        fewest_leaves: minimum of them, where the chunks contain so many.
         kinds: weight with which each kind of question is drawn in groups; empty: all questions alike.
         full_chunks: share of questions whose chunks are filled up with contexts of other documents.
         evidence: share of questions that quote the best leaf in the prompt.

@@ -1,7 +1,7 @@
 """Groups questions over shared chunks, so that a chunk is encoded once per group: encoding is most of a step's work.
 
 The examples of a group have the same chunk tuples, which ``collate`` keeps once. Each question gets the nodes that
-selection would take: the leaf that holds the answer, a few others that share words with the question, and, if the
+selection would take: the leaf that contains the answer, a few others that share words with the question, and, if the
 profile's upper levels have a grain, the rejected halves at their coarser grains. Does not import torch itself.
 """
 
@@ -24,12 +24,13 @@ from sharedllm_docs.training.token_files import Ids, Pool, QuestionTokens
 NOISE = 0.5
 """Random part of a leaf's score, as a share of the best score, since selection does not rank all leaves correctly."""
 QUOTED_RIGHT = 0.75
-"""Share of quoted leaves that hold the answer; as high as the nearest leaf's share for the questions of ``pdfqa``."""
+"""Share of quoted leaves that contain the answer; as high as the nearest leaf's share for the questions of
+``pdfqa``."""
 
 
 @dataclass(frozen=True)
 class Placed:
-    """A question whose context stands in a chunk.
+    """A question whose context is in a chunk.
 
     Attributes:
         question: its token ids.
@@ -110,7 +111,7 @@ class Grouped:
     # -- where they stand -----------------------------------------------------------------------------------------
 
     def _layout(self, rng: random.Random, profile: Profile) -> tuple[list[Ids], list[Placed]]:
-        """Contexts one behind another in chunks, until the group is full."""
+        """Contexts one after another in chunks, until the group is full."""
         size = min(self.settings.fill or profile.chunk_tokens, profile.chunk_tokens)
         chunks: list[Ids] = [()]
         placed: list[Placed] = []
@@ -207,5 +208,5 @@ def _scores(one: Placed, chunks: Sequence[Ids], leaves: Sequence[tuple[int, Node
 
 
 def _holds(one: Placed, chunk: int, leaf: Node) -> bool:
-    """Whether a leaf holds a part of the answer."""
+    """Whether a leaf contains a part of the answer."""
     return one.answer is not None and chunk == one.chunk and leaf.start < one.answer[1] and leaf.end > one.answer[0]

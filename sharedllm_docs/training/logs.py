@@ -85,7 +85,7 @@ class Meter:
         pair[1] += 1
 
     def row(self, step: int, steps: int) -> dict[str, Any]:
-        """The means as a row of the log; counting starts anew."""
+        """The means as a row of the log; counting starts again."""
         means = {name: total / count for name, (total, count) in self.sums.items()}
         passed = max(time.monotonic() - self._since, 1e-9)
         a_step = passed / max(1, self._stretch_steps)

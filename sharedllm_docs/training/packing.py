@@ -29,7 +29,7 @@ WORTH = 1 / 16
 
 @dataclass(frozen=True)
 class Segments:
-    """Converts between padded sequences [B, T] and the same sequences one behind another in a row of N tokens.
+    """Converts between padded sequences [B, T] and the same sequences one after another in a row of N tokens.
 
     Attributes:
         lengths: number of tokens of each sequence.

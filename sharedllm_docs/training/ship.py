@@ -1,8 +1,8 @@
 """``python -m sharedllm_docs.training.ship ADAPTER... OUT``: an adapter made small, for a package or a colleague.
 
 The copy of a checkpoint's adapter has a narrower dtype, and the question settings that measured best with it. Of
-several checkpoints of one training the copy holds the mean: it often answers better than any of them (Wortsman et al.
-2022, arXiv 2203.05482; docs/log.md, mean of checkpoints).
+several checkpoints of one training the copy contains the mean: it often answers better than any of them (Wortsman et
+al. 2022, arXiv 2203.05482; docs/log.md, mean of checkpoints).
 """
 
 from __future__ import annotations

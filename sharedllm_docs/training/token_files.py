@@ -1,6 +1,6 @@
 """Token files: rows of text and of questions as token ids in one compressed file, written once and read by training.
 
-A file is an ``.npz`` of unsigned integers (16 bits where the vocabulary allows it) with a JSON header. It holds the
+A file is an ``.npz`` of unsigned integers (16 bits where the vocabulary allows it) with a JSON header. It contains the
 fixed parts of the prompt too, so training needs the tokenizer only to compare its digest. Neither torch nor pickle is
 used.
 """
@@ -65,7 +65,7 @@ class Frames:
     Attributes:
         excerpt: tokens before evidence.
         repeat: tokens before the beginning of a passage that is to be continued from its rows.
-        repeat_end: tokens behind that beginning.
+        repeat_end: tokens after that beginning.
     """
 
     excerpt: Ids
@@ -99,7 +99,7 @@ def rows_of(paths: Iterable[Path], split: str) -> Iterator[TextRow | QuestionRow
     """Rows of one split out of files of the data build, one row of each file in turn, so that a limit cuts all alike.
 
     Raises:
-        DataError: a path does not hold rows of the data build.
+        DataError: a path does not contain rows of the data build.
     """
     waiting = [_rows_of(path) for path in paths]
     while waiting:
@@ -139,7 +139,7 @@ def write_token_file(
         max_tokens: stop after about this many tokens.
         max_context: leave out (and count) questions whose contexts have more tokens than this.
         include_non_commercial: also take rows whose licence allows no commercial use.
-        say: called with one line that tells the result.
+        say: called with one line that states the result.
 
     Raises:
         DataError: there was no row, or none that may be taken.
@@ -404,7 +404,7 @@ class Pool:
         return one.question(number)
 
     def _place(self, index: int, counts: Sequence[int]) -> tuple[TokenFile, int]:
-        """The file that holds number ``index``, and its number there."""
+        """The file that contains number ``index``, and its number there."""
         left = index
         for one, count in zip(self.files, counts, strict=True):
             if left < count:

@@ -188,7 +188,7 @@ class Trainee(nn.Module):
 
     @torch.no_grad()
     def start_from(self, adapter: Adapter) -> None:
-        """Begin with an adapter's weights; what it does not hold stays as it is.
+        """Begin with an adapter's weights; what it does not contain stays as it is.
 
         Raises:
             AdapterError: its low-rank changes have other ranks or places.
@@ -225,7 +225,7 @@ class Trainee(nn.Module):
             yield "lower", self.config.trained.lower_rank
 
     def _pairs(self, half: Half) -> Iterator[tuple[str, tuple[torch.Tensor, torch.Tensor]]]:
-        """Base weight name -> (A, B) as peft holds them."""
+        """Base weight name -> (A, B) as peft stores them."""
         for path, module in self._halves[half].model.named_modules():
             if hasattr(module, "lora_A"):
                 yield f"{path}.weight", (module.lora_A["default"].weight, module.lora_B["default"].weight)
@@ -257,7 +257,7 @@ def _lora_parameters(arch: Architecture) -> nn.ParameterDict:
 
 
 def _new_block(base: Architecture, layer: int, gate: float) -> CrossAttention:
-    """A block that begins as the layer's own self-attention: its q_proj, o_proj and input norm, behind a gate."""
+    """A block that begins as the layer's own self-attention: its q_proj, o_proj and input norm, scaled by a gate."""
     block = CrossAttention(base, gated=True)
     own = base.layers[layer]
     weights = {

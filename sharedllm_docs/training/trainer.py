@@ -100,7 +100,7 @@ def train(
         TrainingError: out of memory, or the loss or several gradients in succession are not numbers; the last good
             checkpoint is kept.
         DiskFullError: no space left; the last good checkpoint is kept.
-        CheckpointError: the folder holds a run of another configuration, or a damaged checkpoint.
+        CheckpointError: the folder contains a run of another configuration, or a damaged checkpoint.
     """
     trainer = Trainer(config, Path(folder), base, source, say)
     try:

@@ -60,7 +60,7 @@ def to_core(name: str, pages: Sequence[Document]) -> CoreDocument:
     """Make a document of the index from its pages.
 
     Raises:
-        UnsupportedMetadataError: a value that JSON cannot hold.
+        UnsupportedMetadataError: a value that JSON cannot represent.
     """
     texts = [page.page_content for page in pages]
     metadata = {**_shared_strings(pages), CARRIED: _packed(name, [page.metadata for page in pages])}

@@ -125,7 +125,7 @@ def test_blank_documents_are_left_out_with_a_warning(tmp_path, tiny, caplog):
     )
     assert "blank" not in made.ref_doc_info
     assert "'blank' is blank and is left out" in caplog.text
-    with pytest.raises(core.SharedLLMError, match="holds no text"):
+    with pytest.raises(core.SharedLLMError, match="contains no text"):
         made.insert(Document(id_="blank", text=" "))
 
 

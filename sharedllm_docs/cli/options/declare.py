@@ -20,7 +20,7 @@ def option(names: str, metavar: str | None, text: str, default: str | None = Non
         names: as they are written, separated by blanks.
         metavar: name of the value in the help; None for a switch.
         text: of the help.
-        default: what the help tells about leaving the option out; None shows the default itself, if there is any.
+        default: what the help says about leaving the option out; None shows the default itself, if there is any.
         panel: heading under which the help lists the option.
     """
     return typer.Option(*names.split(), metavar=metavar, help=text, show_default=default or True, rich_help_panel=panel)

@@ -1,4 +1,4 @@
-"""Numbers in other letters: Roman ones, and raised and lowered digits.
+"""Numbers in other characters: Roman numerals, superscript and subscript digits.
 
 ``250`` with a raised 3 is ``250³``, never ``2503``.
 """
@@ -26,7 +26,7 @@ def raise_(text: str) -> str:
 
 
 def raised_behind(before: str, mark: str) -> str:
-    """A raised ``mark`` as it is written behind ``before``: powers of ten as ``10^6``, others as superscripts."""
+    """A raised ``mark`` as it is written after ``before``: powers of ten as ``10^6``, others as superscripts."""
     if _TEN.search(before):
         return "^" + mark.translate(_MINUS)
     return raise_(mark)

@@ -1,4 +1,4 @@
-"""A file that is read before anybody waits for it: in a thread, while a model is loaded."""
+"""Reading a file ahead of time: in a thread, while a model is being loaded."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class Ahead:
         self._left = threading.Event()
         self._document: Document | None = None
         self._error: BaseException | None = None
-        # daemon: a file that takes long must not keep an interpreter from ending that has an error to show
+        # daemon: a slow file must not keep the interpreter from ending with an error
         self._thread = threading.Thread(target=self._work, name="sharedllm-docs-ahead", daemon=True)
         self._thread.start()
 
     def _work(self) -> None:
         try:
             self._document = self._read(self._path, self.options, self._tell)
-        except BaseException as error:  # raised where the document is asked for
+        except BaseException as error:  # raised where the result is requested
             self._error = error
         finally:
             self._told.put(None)
@@ -53,15 +53,15 @@ class Ahead:
         self._told.put((done, total))
 
     def is_of_now(self) -> bool:
-        """Whether the file is still the one that was opened."""
+        """Whether the file is still the one that was opened, unchanged."""
         return self._state is not None and _state_of(self._path) == self._state
 
     def leave(self) -> None:
-        """Nobody waits for it any more: the reading ends with the page in hand."""
+        """Stop: nobody waits for it any more. The reading ends with the current page."""
         self._left.set()
 
     def result(self, progress: Progress | None) -> Document:
-        """Wait for the document; ``progress`` is called in this thread, with what was done before as well.
+        """Wait for the document; ``progress`` is called in this thread, also for what was done before.
 
         Raises:
             what reading raised, or ``progress`` raises.
@@ -80,7 +80,7 @@ class Ahead:
 
 
 def _state_of(path: str) -> tuple[int, int, int] | None:
-    """Which file it is, its size and the time of its last change; None where there is no file."""
+    """Which file it is, its size and the time of its last change; None if there is no file."""
     try:
         found = os.stat(path)
     except OSError:
@@ -93,7 +93,7 @@ _lock = threading.Lock()
 
 
 def taken(source: object, options: ReadOptions) -> Ahead | None:
-    """The reading of this file with these options that was begun ahead, once; None where there is none."""
+    """The reading of this file with these options that was begun ahead, returned only once; None if there is none."""
     if not _begun or not isinstance(source, (str, os.PathLike)):
         return None
     place = os.path.abspath(os.fspath(source))
@@ -109,13 +109,13 @@ def taken(source: object, options: ReadOptions) -> Ahead | None:
 
 
 def begin(path: str, options: ReadOptions) -> Ahead | None:
-    """Begin to read a file, for ``read_document`` to find if it is asked for the same.
+    """Begin to read a file, so that ``read_document`` can use the result if it is called for the same file.
 
-    What is not a file is left to ``read_document``, with its errors. So is a file that this process reads itself: a
-    thread inside of a reader's library would bring the interpreter down if it ended meanwhile.
+    If it is not a file, ``read_document`` raises the errors. Nothing is begun either if this process itself would read
+    it: the interpreter must not end while a thread runs in a reader's library.
 
     Returns:
-        What ``forget`` takes; None where nothing was begun.
+        What ``forget`` takes; None if nothing was begun.
 
     Raises:
         ConfigError: the variable that says which process reads has an unknown value.
@@ -136,7 +136,7 @@ def begin(path: str, options: ReadOptions) -> Ahead | None:
 
 
 def forget(begun: Ahead) -> None:
-    """Leave a reading that was begun, unless somebody has asked for it."""
+    """Stop a reading that was begun, unless somebody has requested its result."""
     with _lock:
         waiting = [place for place, one in _begun.items() if one is begun]
         for place in waiting:

@@ -49,7 +49,7 @@ def _members(
         opened = zipfile.ZipFile(file)
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
         raise DamagedDocumentError(
-            f"{name} is not a whole zip archive: {reason_of(error)}.", remedy="Fetch it again."
+            f"{name} is not a complete zip archive: {reason_of(error)}.", remedy="Fetch it again."
         ) from error
     with opened:
         refuse_bomb(name, opened)

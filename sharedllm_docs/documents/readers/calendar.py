@@ -1,4 +1,4 @@
-"""Events out of calendar data (iCalendar, RFC 5545), as mail programs show an invitation."""
+"""Events in calendar data (iCalendar, RFC 5545), as mail programs show an invitation."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def events(text: str) -> Iterator[list[str]]:
     """The lines of each event or task: what it is, when, how often, where, with whom.
 
     Args:
-        text: of a calendar file; what is no calendar gives nothing.
+        text: of a calendar file; other text gives nothing.
     """
     inside: list[str] = []  # the open components
     found: dict[str, list[str]] = {}
@@ -60,7 +60,7 @@ def _lines(found: dict[str, list[str]]) -> list[str]:
 
 
 def _shown(name: str, said: str, value: str) -> str:
-    """A property as people read it."""
+    """A property in readable form."""
     if name in ("ORGANIZER", "ATTENDEE"):
         person = _NAMED.search(said)
         address = re.sub(r"(?i)\Amailto:", "", value)

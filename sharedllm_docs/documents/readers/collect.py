@@ -100,7 +100,7 @@ def _matching(
             continue
         yield from _file(path, _below(path, fixed), max_bytes, named=False)
     if not found:
-        yield DocumentNotFoundError(f"No file fits {pattern}.", remedy="Check the pattern.")
+        yield DocumentNotFoundError(f"No file matches {pattern}.", remedy="Check the pattern.")
 
 
 def _below(path: Path, folder: Path) -> str:

@@ -88,7 +88,7 @@ def begins_no_text(head: bytes) -> bool:
 
 
 def _begins_bytes(head: bytes) -> bool:
-    """The same of marks that no text begins with: whole or cut short, they hold bytes that are no letters."""
+    """The same of marks that no text begins with: whole or cut short, they contain bytes that are no letters."""
     odd = any(byte > 126 or (byte < 32 and byte not in b"\t\n\r\f") for byte in head[:8])
     marks = (mark for mark in _NO_TEXT_HEADS if mark.startswith(head[: len(mark)]))
     return odd and len(head) > 1 and any(any(byte > 126 or byte < 9 for byte in mark[: len(head)]) for mark in marks)

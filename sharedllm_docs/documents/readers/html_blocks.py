@@ -215,7 +215,7 @@ class _Builder:
     def _set_mark(self, start: int, *, up: bool) -> None:
         """Write the digits of ``parts[start:]`` as Unicode's raised or lowered ones, so that no number grows by them.
 
-        Lowered digits stay plain behind a letter (``H2O``). A raised letter behind a digit gets a ``^``.
+        Subscript digits stay plain after a letter (``H2O``). A superscript letter after a digit gets a ``^``.
         """
         mark, before = "".join(self.parts[start:]), "".join(self.parts[:start])[-4:]
         match = _MARK.fullmatch(mark)

@@ -1,8 +1,8 @@
-"""The tree of an HTML page as a browser shows it: frames that the page holds, shadow trees, its own style sheets.
+"""The tree of an HTML page as a browser shows it: embedded frames, shadow trees, the page's own style sheets.
 
-In comes the tree that the parser made; it is changed so that the walk through it needs to know none of these. Parts
-that a style sheet hides, and that nothing in the page can open, get the attribute ``hidden``; elements in a line that
-are shown as blocks, or stand side by side in a row of their own, get ``BREAK``.
+The tree that the parser made is changed so that later steps need to know nothing about these. Parts that a style sheet
+hides, and that nothing in the page can open, get the attribute ``hidden``. Inline elements that are shown as blocks, or
+side by side in a row of their own, get the attribute ``BREAK``.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bs4 import BeautifulSoup, Tag
 
 BREAK = "data-sharedllm-break"
-"""The attribute whose value, a space or a line break, parts an element from its neighbours."""
+"""The attribute whose value, a space or a line break, separates an element from its neighbours."""
 _DEEPEST_FRAME = 3
 _MOST_RULES = 400  # that show or hide something
 _MOST_MATCHED = 4_000_000  # rules times elements
@@ -48,9 +48,9 @@ _HELD = "data-sharedllm-held"
 
 
 def without_templates(markup: str) -> str:
-    """The markup with what templates hold put into an attribute; that of templates which no browser shows is gone.
+    """The markup with the content of templates moved into an attribute; templates that no browser shows are removed.
 
-    The parser knows no templates: an end tag left out in one would end elements around it.
+    The parser does not know templates: an end tag omitted in one would end elements around it.
     """
 
     def put(match: re.Match[str]) -> str:
@@ -75,7 +75,7 @@ def as_shown(soup: BeautifulSoup, parse: Callable[[str], BeautifulSoup], depth: 
         depth: of frames in frames.
 
     Returns:
-        what to tell of parts that are left out.
+        issues about parts that are left out.
     """
     _open_frames(soup, parse, depth)
     _open_shadows(soup, parse)
@@ -91,7 +91,7 @@ def as_shown(soup: BeautifulSoup, parse: Callable[[str], BeautifulSoup], depth: 
 
 
 def _open_frames(soup: BeautifulSoup, parse: Callable[[str], BeautifulSoup], depth: int) -> None:
-    """Put the text of frames that stands in the page itself in their place."""
+    """Replace frames by their text, if the page itself contains it."""
     if depth >= _DEEPEST_FRAME:
         return
     for frame in soup.find_all("iframe", srcdoc=True):
@@ -104,7 +104,7 @@ def _open_frames(soup: BeautifulSoup, parse: Callable[[str], BeautifulSoup], dep
 
 
 def _open_shadows(soup: BeautifulSoup, parse: Callable[[str], BeautifulSoup]) -> None:
-    """Put shadow trees that the page declares in place of their hosts' contents, which go where the slots stand."""
+    """Replace the contents of hosts by their declared shadow trees; the contents move into the slots."""
     for template in soup.find_all("template", shadowrootmode=True):
         host = template.parent
         if host is None:
@@ -133,12 +133,12 @@ def _slot_of(node: Any) -> str:
 
 @dataclass(frozen=True)
 class _Rule:
-    """What a style sheet says of the elements that a selector finds.
+    """The declarations of a style sheet for the elements that a selector matches.
 
     Attributes:
         selector: as written.
         said: property -> value and whether it is important.
-        order: of rules that are as specific as each other the last one holds.
+        order: of several rules with the same specificity, the last one applies.
     """
 
     selector: str
@@ -191,10 +191,10 @@ def _set_apart(tag: Tag, display: str) -> None:
 
 
 def _match(soup: BeautifulSoup, rule: _Rule, looks: dict[int, tuple[Tag, dict[str, tuple[Any, str]]]]) -> set[int]:
-    """Note what a rule says of its elements; returns which they are."""
+    """Apply a rule to its elements; returns them."""
     try:
         found = soup.select(rule.selector)
-    except Exception:  # a selector that the library does not know, or no selector at all: it costs its own rule
+    except Exception:  # an invalid selector, or one that the library does not support: only its own rule is lost
         return set()
     for tag in found:
         _note(looks, tag, rule, (0, *rule.specific))
@@ -230,7 +230,7 @@ def _declared(body: str) -> tuple[tuple[str, str, bool], ...]:
 
 
 def _blocks(sheet: str) -> Iterator[tuple[str, str]]:
-    """(selectors, declarations); of conditions only those that every screen meets are looked into."""
+    """(selectors, declarations); of conditional rules only those that apply to every screen."""
     place = 0
     while (opens := sheet.find("{", place)) >= 0:
         head = sheet[place:opens].strip().lstrip("}").strip()
@@ -246,7 +246,7 @@ def _blocks(sheet: str) -> Iterator[tuple[str, str]]:
 
 
 def _end_of(sheet: str, opens: int) -> int:
-    """Behind the bracket that closes the one at ``opens``."""
+    """Position after the bracket that closes the one at ``opens``."""
     depth = 0
     for match in re.finditer(r"[{}]", sheet[opens:]):
         depth += 1 if match[0] == "{" else -1
@@ -256,7 +256,7 @@ def _end_of(sheet: str, opens: int) -> int:
 
 
 def _openers(soup: BeautifulSoup, rules: list[_Rule], matched: dict[int, set[int]]) -> Callable[[Tag], bool]:
-    """Tells whether something in the page may open an element that is hidden: a link, a button, a state, a script."""
+    """Decides whether something in the page may open a hidden element: a link, a button, a state, a script."""
     scripts = soup.find_all("script")
     if any(one.get("src") for one in scripts):
         return lambda tag: True  # it may do anything

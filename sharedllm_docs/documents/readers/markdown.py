@@ -134,7 +134,7 @@ def find_headings(pages: Sequence[Page], start: int = 0) -> list[Section]:
 
 
 def _with_pictures(text: str, pictures: Pictures) -> str:
-    """The text with what stands in pictures that it holds itself, in place of their bytes; others are noted."""
+    """The text, with embedded pictures replaced by their recognised text; other pictures are noted."""
 
     def read(match: re.Match[str]) -> str:
         kind = match["uri"].partition(",")[0].partition(";")[0]

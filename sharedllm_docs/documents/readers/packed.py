@@ -115,7 +115,7 @@ def _refuse_entities(name: str, archive: zipfile.ZipFile) -> None:
 
 
 def is_encrypted_office(data: bytes) -> bool:
-    """Whether an old container file holds an encrypted new document, rather than an old one."""
+    """Whether an old container file contains an encrypted new document, rather than an old one."""
     return data.startswith(OLE_HEAD) and _ENCRYPTED_STREAM in data
 
 

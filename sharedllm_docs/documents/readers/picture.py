@@ -1,4 +1,4 @@
-"""Pictures of text (PNG, JPEG, TIFF, …): recognised page by page; a TIFF may hold several."""
+"""Pictures of text (PNG, JPEG, TIFF, …): recognised page by page; a TIFF may contain several."""
 
 from __future__ import annotations
 

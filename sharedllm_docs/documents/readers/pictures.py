@@ -50,7 +50,7 @@ class _Seen:
         text: recognised; "" for none.
         confidence: mean of its characters.
         failed: why it could not be looked at; "" if it could.
-        small: whether it is too small to hold text.
+        small: whether it is too small to contain text.
     """
 
     text: str = ""
@@ -80,7 +80,7 @@ class Pictures:
         self._depth = 0
 
     def text(self, data: bytes, name: str) -> str:
-        """What stands in a picture; "" for nothing, or where it was read before.
+        """The text in a picture; "" if there is none, or if it was read before.
 
         Args:
             data: of the file.
@@ -113,7 +113,7 @@ class Pictures:
         return self._noted(seen, name)
 
     def shown_by(self, tag: Tag) -> str:
-        """What stands in the picture that a tag of a page shows; one that the page itself does not hold is noted."""
+        """The text in the picture that an HTML tag shows; a picture outside the page is noted."""
         source = picture_source(tag)
         if source[:5].lower() != "data:":
             self.outside(picture_name(tag, source[:100] or f"<{tag.name}> that names no file"))
@@ -210,7 +210,7 @@ class Pictures:
 
 
 def data_bytes(uri: str) -> bytes:
-    """What a ``data:`` URI holds.
+    """What a ``data:`` URI contains.
 
     Raises:
         ValueError: it is malformed or oversized.

@@ -111,7 +111,7 @@ def built_in(name: str) -> Reader:
 
 
 def is_built_in(reader: Reader) -> bool:
-    """Whether the reader is the project's own: others may hold what belongs to this process."""
+    """Whether the reader is the project's own: others may contain what belongs to this process."""
     return any(reader is one for one in _BUILT_IN)
 
 

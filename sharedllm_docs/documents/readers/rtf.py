@@ -148,7 +148,7 @@ class _Pictures:
         return True
 
     def closed(self, depth: int, *, hidden: bool) -> str:
-        """What to write behind a group that has just closed; ``depth`` counts the groups that are left."""
+        """What to write after a group that has just closed; ``depth`` counts the groups that remain open."""
         if self._open > depth:
             self._open = 0
             if not self._second and not hidden:
@@ -200,7 +200,7 @@ class _Preparing:
 
     Attributes:
         out: what stays of it, with marks.
-        groups: of each open group, whether text is hidden behind it, and what is to be written at its end.
+        groups: of each open group, whether its text is hidden, and what is to be written at its end.
         runs: number of runs of hidden or deleted text that were taken out.
     """
 
@@ -276,7 +276,8 @@ def _drop_star(out: list[str]) -> None:
 
 
 def _fill(flow: Flow, text: str, picture: Callable[[int], str]) -> None:
-    """Lines as headings, paragraphs and rows of tables (``a|b|``, as striprtf writes them), pictures behind them."""
+    """Lines as headings, paragraphs and rows of tables (``a|b|``, as striprtf writes them), each followed by its
+    pictures."""
     table: list[list[str]] = []
     shown: list[int] = []
     for marked in [*text.split("\n"), ""]:

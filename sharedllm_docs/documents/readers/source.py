@@ -42,7 +42,7 @@ class Source:
         size: in bytes.
         sha256: hex digest of all bytes.
         head: the first ``HEAD_BYTES`` bytes.
-        path: local file that holds the bytes, or None when ``data`` does.
+        path: local file that contains the bytes, or None when ``data`` does.
         data: the bytes, when they are in memory.
     """
 

@@ -1,8 +1,7 @@
-"""Steps of reading: what a reader is about to do, told before it is done.
+"""Steps of reading: what a reader is about to do, announced before it is done.
 
-Where a process of its own reads (``separate``), the one that watches it then knows at which step it crashed or hung;
-the reading that is started again refuses that step and does not repeat pages that were read. Elsewhere a step is
-nothing.
+If a separate process reads (``separate``), the process that watches it then knows at which step it crashed or hung. The
+restarted reading refuses that step and does not repeat pages that were read. Otherwise steps have no effect.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ class StepFailed(Exception):  # noqa: N818 - it tells of a step that failed befo
 
 
 class Watch(Protocol):
-    """Who is told of steps."""
+    """The receiver of steps."""
 
     def refused(self, name: str, page: int | None) -> str:
         """Why a step must not be tried again; "" if it may."""
@@ -52,7 +51,7 @@ _watch: ContextVar[Watch | None] = ContextVar("watch", default=None)
 
 @contextlib.contextmanager
 def watched(watch: Watch) -> Iterator[None]:
-    """Steps inside the block are told to ``watch``."""
+    """Within the block, steps are announced to ``watch``."""
     token = _watch.set(watch)
     try:
         yield

@@ -1,6 +1,6 @@
-"""SVG drawings: they hold their text themselves, so it is read and not recognised; as files and inside documents.
+"""SVG drawings, as files and inside documents: their text is in the markup, so it is read and not recognised.
 
-In comes markup, packed or not, out comes its tree for ``html_blocks``, which knows what a viewer shows of it.
+Input: markup, compressed or not. Output: its tree for ``html_blocks``, which knows what a viewer shows of it.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def drawing_text(data: bytes, see: See | None = None) -> str:
 
 
 def _unpacked(data: bytes, limit: int) -> tuple[bytes, bool]:
-    """What a gzip stream holds, as far as it goes, up to ``limit`` bytes; and whether that is all."""
+    """What a gzip stream contains, as far as it goes, up to ``limit`` bytes; and whether that is all."""
     stream = zlib.decompressobj(wbits=31)
     try:
         return stream.decompress(data, limit), stream.eof

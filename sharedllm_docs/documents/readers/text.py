@@ -45,7 +45,7 @@ _OFFICE = (
     ".ods .odp .odg .ott .pages .numbers .key .indd .dwg .djvu .chm .hlp .mobi .azw .azw3 .lit .thmx .p7m"
 )
 _NO_TEXT = frozenset(f"{_PROGRAMS} {_PACKED} {_SOUND} {_FILMS} {_FONTS} {_PICTURES} {_DATA} {_OFFICE}".split())
-"""Endings of files that are no text, unless what they hold is writing beyond doubt."""
+"""Endings of files that are no text, unless what they contain is writing beyond doubt."""
 
 
 class TextReader:

@@ -77,7 +77,7 @@ def collect(
     file: RunFile,
     report: Callable[[str], None] = lambda _text: None,
 ) -> list[dict[str, Any]]:
-    """Answers with their signs, one per case; those that the file holds are not asked again.
+    """Answers with their signs, one per case; those that the file contains are not asked again.
 
     Args:
         llm: the model with its adapter.

@@ -22,7 +22,7 @@ Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 ANSWERABLE = 0.8
-"""Share of questions with an answer that the confidence is meant for; the data hold fewer."""
+"""Share of questions with an answer that the confidence is meant for; the data contain fewer."""
 NATURAL = 3.0
 """Weight of a question that was written without an answer, against one whose pages were taken away."""
 FOLDS = 10
@@ -94,7 +94,7 @@ def fit(
 
     Args:
         rows: as ``collect`` gives them.
-        layers: whose hidden states the rows hold; none for rows without.
+        layers: whose hidden states the rows contain; none for rows without.
         notes: provenance, kept with the weights.
         cheap: signs that are always taken.
         costly: signs that cost a pass of a model, in the order in which they are tried; each is taken only if it pays.

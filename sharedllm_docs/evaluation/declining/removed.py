@@ -1,4 +1,4 @@
-"""Unanswerable questions made from answerable ones: the pages that hold the answer are hidden from the search."""
+"""Unanswerable questions made from answerable ones: the pages that contain the answer are hidden from the search."""
 
 from __future__ import annotations
 

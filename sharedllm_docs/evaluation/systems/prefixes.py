@@ -122,7 +122,7 @@ class PrefixReader:
         check_window(self._llm, len(ids) + self._generation.max_new_tokens, "The prompt with its answer")
         kept, shared = self._kept, True
         if kept is None or not kept.serves(ids, shareable):
-            self.forget()  # before the next one is read: memory holds one at a time
+            self.forget()  # before the next one is read, so that only one is in memory
             kept, shared = self._read(ids[: shareable // BLOCK * BLOCK]), False
         if kept is None:
             return timed_answer(self._llm, ids, self._generation)

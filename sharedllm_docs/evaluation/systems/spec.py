@@ -147,7 +147,7 @@ class SystemFactory:
         folder: folder of the indexes.
         generation: settings of all answers.
         adapter: adapter of ``sharedllm``, or None.
-        gold: where the answers stand, for the oracle policy, or None.
+        gold: where the answers are, for the oracle policy, or None.
         seed: of the random policy.
         kept: maximum number of documents that stay in an index.
         lazy: encode chunks when a question needs them.
@@ -207,7 +207,7 @@ class SystemFactory:
         """A branch policy by name.
 
         Raises:
-            EvaluationError: an unknown policy, or the oracle in a task that does not say where the answers stand.
+            EvaluationError: an unknown policy, or the oracle in a task that does not say where the answers are.
         """
         if name == "random":
             return RandomPolicy(self.seed)

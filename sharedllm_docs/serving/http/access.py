@@ -17,7 +17,7 @@ from sharedllm_docs.serving.http.settings import Settings
 OPEN = {"/health", "/ready", "/", "/docs"}
 """Paths that need no key: they reveal nothing about documents."""
 OPEN_UNDER = ("/page/",)
-"""Beginnings of paths that need no key: files of the page, which hold no documents."""
+"""Beginnings of paths that need no key: files of the page, which contain no documents."""
 
 
 def is_loopback(host: str) -> bool:

@@ -1,4 +1,4 @@
-"""The app: routes, checks before them, and the desk behind them."""
+"""The app: routes, the checks before them, and the desk that they use."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def new_key() -> str:
 
 
 def hashed(key: str) -> str:
-    """The hash of a key, as the settings hold it.
+    """The hash of a key, as the settings contain it.
 
     Raises:
         ConfigError: the key is short enough to be guessed.

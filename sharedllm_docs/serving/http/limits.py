@@ -49,7 +49,7 @@ class BodyLimits:
 
 
 def most_bytes(settings: Settings, path: str, method: str = "POST") -> int:
-    """Bytes of a request at most: of an upload, and of a tool's call, which may hold a file in base64, more.
+    """Bytes of a request at most: of an upload, and of a tool's call, which may contain a file in base64, more.
 
     It is the route that counts: what a request says of its content would lift the limit of every route.
     """

@@ -83,7 +83,7 @@ class EndingServer(uvicorn.Server):
 
 
 def leave(number: int) -> NoReturn:
-    """End the process as a command does that was sent this signal: 130 after Ctrl-C, 0 when it was told to end."""
+    """End the process as a command does that was sent this signal: 130 after Ctrl-C, 0 if it was asked to end."""
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
@@ -105,7 +105,7 @@ def listen(host: str, port: int) -> socket.socket:
         made = socket.socket(family, socket.SOCK_STREAM)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         made.bind((host, port))
-        made.listen(BACKLOG)  # who is told the address can connect at once
+        made.listen(BACKLOG)  # clients that learn the address can connect at once
     except OSError as error:
         raise ConfigError(
             f"{host} port {port} cannot be listened on: {error.strerror or error}.",
@@ -164,7 +164,7 @@ class TimedProtocol(H11Protocol):
         self._watch()
 
     def data_received(self, data: bytes) -> None:
-        """Take bytes; those of a request that has not begun to be answered do not begin the waiting anew."""
+        """Take bytes; those of a request that is not being answered yet do not restart the timeout."""
         super().data_received(data)
         self._watch()
 

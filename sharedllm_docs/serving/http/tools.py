@@ -72,7 +72,7 @@ class AnswerOfDocuments(BaseModel):
     confidence: float | None
     sources: list[Source]
     nearest: list[Source]
-    documents: list[str] = Field([], description="Names of the documents that the answer stands on.")
+    documents: list[str] = Field([], description="Names of the documents that the answer is based on.")
     alike: list[str] = Field([], description="Names of other documents that fit the question as well, best first.")
 
 
@@ -166,7 +166,7 @@ class _Tools:
     async def ask(
         self,
         context: Context[Any, Any],
-        question: Annotated[str, Field(description="In words; each question stands alone.")],
+        question: Annotated[str, Field(description="In words; each question is answered by itself.")],
         index: IndexName = "",
         documents: Documents = None,
         style: Annotated[

@@ -85,7 +85,7 @@ def find(settings: Settings) -> socket.socket | None:
 
 
 def _speaks(connection: socket.socket) -> bool:
-    """Whether there is a process behind a connection that answers, and not one that was suspended."""
+    """Whether the process at the other end of a connection answers, and is not suspended."""
     connection.settimeout(PATIENCE)
     try:
         send(connection, {"call": "status", "arguments": {}, "names": {}})
@@ -220,7 +220,7 @@ class StayedIndex:
         return self._asked("summarise", told, lambda index: index.stream_summary(reference, **options))
 
     def add(self, source: str, *, progress: Callable[[Any], None] | None = None, **options: Any) -> AddedDocument:
-        """``Index.add`` of a file, with ``options`` and any other keywords that JSON can tell."""
+        """``Index.add`` of a file, with ``options`` and any other keywords that JSON can represent."""
         place = _place(source)
         others = {name: value for name, value in options.items() if name != "options"}
         told = {"source": place, "reading": asdict(options["options"]), "others": others}
@@ -418,7 +418,7 @@ class StayedIndex:
 
     @contextlib.contextmanager
     def _cancelled_by_ctrl_c(self) -> Iterator[None]:
-        """Within the block, Ctrl-C cancels the request, and the process tells what came of it; a second one leaves.
+        """Within the block, Ctrl-C cancels the request, and the process reports the outcome; a second Ctrl-C leaves.
 
         An exception in the midst of a message would lose part of it, so the first Ctrl-C raises none here.
         """

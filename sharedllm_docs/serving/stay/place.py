@@ -73,7 +73,7 @@ def check_private(folder: Path) -> None:
     """
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode):
-        raise NoPlaceError(f"{folder} is no folder.", remedy="Remove it.")
+        raise NoPlaceError(f"{folder} is not a folder.", remedy="Remove it.")
     if os.name == "nt":
         return
     if found.st_uid != os.getuid():

@@ -105,7 +105,7 @@ class Session:
 
         Raises:
             KeyboardInterrupt: nobody waits for the result.
-            LeavingError: the process was told to end.
+            LeavingError: the process was asked to end.
         """
         if self.unwanted():
             raise KeyboardInterrupt

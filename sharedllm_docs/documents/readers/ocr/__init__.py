@@ -1,7 +1,7 @@
 """Text recognition (OCR): pictures of text become lines with word boxes and confidence.
 
 In comes a picture as an array, out comes ``Recognised``. ``engines`` finds what is installed: RapidOCR (the extra
-``ocr``, whose wheel holds its models) or the program ``tesseract``. Knows nothing of PDF files.
+``ocr``, whose wheel contains its models) or the program ``tesseract``. Knows nothing of PDF files.
 """
 
 from sharedllm_docs.documents.readers.ocr import engines

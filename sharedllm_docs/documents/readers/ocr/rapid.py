@@ -14,7 +14,7 @@ import numpy as np
 from sharedllm_docs.documents.readers.ocr.recognised import Line, Recognised, Word, unskewed
 
 _MAX_SIDE = 3000  # pixels; a picture is made smaller to fit
-_SAMPLE = 8  # longest lines, by which up and down are told apart
+_SAMPLE = 8  # longest lines, by which up and down are distinguished
 _UPRIGHT = 1.5  # width to height from which a box is a line that lies
 _WELL = 0.93  # confidence of the longest lines, from which the page is surely upright
 
@@ -56,7 +56,7 @@ class RapidEngine:
         for box, text, score, words in zip(found.boxes, found.txts, found.scores, found.word_results, strict=True):
             points = [(float(x), float(y)) for x, y in box]
             known = tuple(Word(word[0], _back(word[2], turned, *size), float(word[1])) for word in words)
-            if not known:  # the engine tells no words: the line is one
+            if not known:  # the engine gives no words: the line counts as one
                 known = (Word(str(text), _back(points, turned, *size), float(score)),)
             lines.append(Line(known, unskewed(points, angle), str(text), float(score)))
         return Recognised.of(lines, 90 * turned)

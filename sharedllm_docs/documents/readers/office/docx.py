@@ -107,7 +107,7 @@ def _properties(package: Any) -> dict[str, str]:
 
 @dataclass
 class _Seen:
-    """What is counted while a document is read, to be told."""
+    """What is counted while a document is read, for the issues."""
 
     deleted: int = 0
     hidden: int = 0
@@ -175,9 +175,9 @@ class _Story:
     # -- pages
 
     def _breaks_are_known(self) -> str:
-        """Which breaks tell the pages: those that Word has written while it laid out the text, or forced ones.
+        """Which breaks mark the pages: those that Word recorded when it laid out the text, or manual ones.
 
-        Forced breaks alone tell them only where no text between two is longer than a page.
+        Manual breaks alone are used only if no text between two of them is longer than a page.
         """
         if next(self.body.iter(f"{W}lastRenderedPageBreak"), None) is not None:
             return "rendered"
@@ -387,7 +387,7 @@ class _Story:
         return picture_text(blip, self.part.rels, self.pictures, said)
 
     def _note(self, kind: str, identity: str, found: _Paragraph) -> None:
-        """A mark in the text, and the note's text behind the paragraph."""
+        """A mark in the text, and the note's text after the paragraph."""
         author, text = self.notes[kind].get(identity, ("", ""))
         if not text:
             return

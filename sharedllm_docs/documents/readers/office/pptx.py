@@ -180,7 +180,7 @@ class _Slide:
                     self.flow.add(text)
 
     def _background(self) -> Iterator[Any]:
-        """Pictures that lie behind the slide, as programs make slides of scanned pages."""
+        """Pictures in the slide's background, as programs make slides of scanned pages."""
         for background in self.slide.element.iter("{*}bg"):
             yield from background.iter(*SHOWS)
 

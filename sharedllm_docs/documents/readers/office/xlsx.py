@@ -1,6 +1,6 @@
 """XLSX: a sheet is a page, labelled by its name; values as Excel shows them, through openpyxl's streaming mode.
 
-Formulas show the values that Excel kept with them. Hidden sheets, rows and columns are left out and told.
+Formulas show the values that Excel kept with them. Hidden sheets, rows and columns are left out and reported.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _SVG = "{http://schemas.microsoft.com/office/drawing/2016/SVG/main}svgBlip"
 
 @dataclass
 class _Shape:
-    """What streaming mode does not tell of a sheet.
+    """What streaming mode does not say about a sheet.
 
     Attributes:
         rows: numbers of hidden rows.

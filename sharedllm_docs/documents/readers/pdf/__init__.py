@@ -30,7 +30,7 @@ class PdfReader:
         return f"6+clean{CLEANING_VERSION}+{libraries}"
 
     def sniff(self, head: bytes, name: str) -> bool:
-        """The header may stand behind some junk, as PDF viewers allow."""
+        """The header may come after some junk, as PDF viewers allow."""
         return b"%PDF-" in head[:1024]
 
     def read(self, source: Source, options: ReadOptions, progress: Progress | None) -> Document:

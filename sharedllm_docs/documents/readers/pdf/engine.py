@@ -1,4 +1,4 @@
-"""What the two PDF libraries have in common here, and the one error that stands for all of theirs."""
+"""The common interface of the two PDF libraries, and one error in place of all of theirs."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class PageText:
 
     Attributes:
         text: lines as the engine gives them out.
-        margins: number of lines at the start and at the end of ``text`` that stand in a margin of the page, at most
+        margins: number of lines at the start and at the end of ``text`` that are in a margin of the page, at most
             ``MARGIN_LINES`` each; that many where the layout is not known.
-        scanned: whether a picture covers the page and hardly any text stands on it.
+        scanned: whether a picture covers the page and there is hardly any text on it.
         hidden: number of words left out because no viewer shows them.
         undecoded: share of the letters whose font does not say which letters they are, 0 to 1.
         spots: what the marks of ``text`` (if it is ``Traced``) stand for: the box of each character, or of the form

@@ -24,7 +24,7 @@ class Field:
     Attributes:
         name: of the field, or "Note".
         value: what was filled in, on one line.
-        left, bottom, right, top: where it stands, in the page's own units.
+        left, bottom, right, top: its place, in the page's own units.
     """
 
     name: str

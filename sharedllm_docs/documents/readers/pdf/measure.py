@@ -18,11 +18,11 @@ from sharedllm_docs.documents.readers.placing import Spots
 
 MAX_CHARACTERS = 40_000
 """A page with more is left as PDFium returns it, which bounds the work on hostile files."""
-_MAX_OBJECTS, _MAX_SEGMENTS = 8_000, 30_000  # of drawings: plots and maps hold more, tables do not
+_MAX_OBJECTS, _MAX_SEGMENTS = 8_000, 30_000  # of drawings: plots and maps contain more, tables do not
 _THIN = 2.5  # points: a filled area no thicker is a line
 _SHORT = 4.0  # points: shorter strokes are parts of signs
 _ASCENT, _DESCENT = 0.74, 0.21  # of the font size: the height of a line, whatever the font claims
-_ABOVE, _BELOW = 0.8, 0.24  # of the font size: what boxes hold over and under the baseline
+_ABOVE, _BELOW = 0.8, 0.24  # of the font size: how far boxes reach above and below the baseline
 _ASKEW = 0.05  # quarter turns: text set further askew has the boxes of its characters
 _SPLIT = 0.9  # of the font size: a gap inside a word that PDFium did not see
 _LONGEST = 200  # characters of a word whose inside is looked at

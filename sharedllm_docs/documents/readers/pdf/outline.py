@@ -46,7 +46,7 @@ def _fold_character(character: str) -> str:
 
 
 def find_title(page: FoldedPage, title: str, start: int = 0) -> int | None:
-    """Position of the line on which the heading ``title`` stands, not before ``start``; else None.
+    """Position of the line with the heading ``title``, not before ``start``; else None.
 
     Only letters and digits are compared. A line that is the title, possibly numbered, is preferred to one that begins
     with it; a title inside a line is not a heading. A title may run over several lines.

@@ -24,13 +24,13 @@ PDFIUM_LOCK = threading.RLock()
 _LONG_SIDE = 1800  # pixels of a drawn page: 150 to 160 dpi of an A4 or letter page
 _MAX_SCALE = 4.0  # pixels a point, of small pages
 _BIG_PAGE = 1200.0  # points; larger pages are drawn at 1.5 pixels a point
-_PICTURE_SHARE = 0.04  # of the page, from which a picture may hold text
+_PICTURE_SHARE = 0.04  # of the page, from which a picture may contain text
 _MAX_PICTURES = 20  # of a page
 
 
 @dataclass(frozen=True)
 class Corner:
-    """Where the pixels of a picture stand on its page.
+    """Maps the pixels of a picture to its page.
 
     Attributes:
         origin: x and y of the upper left corner of the drawn page, in the page's own coordinates.
@@ -66,7 +66,7 @@ class Drawn:
 
     Attributes:
         pixels: [height, width, 3] bytes of red, green and blue.
-        corner: where its pixels stand on the page.
+        corner: maps its pixels to the page.
     """
 
     pixels: Any
@@ -142,7 +142,7 @@ class PdfiumFile:
             return Drawn(drawn, _on_page(page, drawn.shape[1], drawn.shape[0]))
 
     def pictures(self, index: int) -> list[Drawn]:
-        """The large pictures of a page on which no text of its own stands, cut out of the drawn page, top to bottom.
+        """The large pictures of a page that have no text on top of them, cut out of the drawn page, top to bottom.
 
         Raises EngineError.
         """
@@ -169,7 +169,7 @@ class PdfiumFile:
 
     @staticmethod
     def _picture_spots(page: Any) -> list[tuple[float, float, float, float]]:
-        """Left, bottom, right, top in page coordinates of the pictures that may hold text."""
+        """Left, bottom, right, top in page coordinates of the pictures that may contain text."""
         left, bottom, right, top = page.get_bbox()
         area = (right - left) * (top - bottom)
         spots = []
@@ -210,7 +210,7 @@ def rgb(bitmap: Any) -> Any:
 
 
 def _on_page(page: Any, width: int, height: int) -> Corner:
-    """Where the pixels of the drawn page stand on it; it may be turned."""
+    """Maps the pixels of the drawn page to it; the page may be rotated."""
     places = []
     for across, down in ((0, 0), (width, 0), (0, height)):
         x, y = ctypes.c_double(), ctypes.c_double()

@@ -129,7 +129,7 @@ class PypdfFile:
             return list(fields_of(self._reader.pages[index]))
 
     def unread(self) -> list[Issue]:
-        """What the file holds besides its pages, none of which is read."""
+        """What the file contains besides its pages, none of which is read."""
         issues = []
         with _converted(), collected_logs():
             if self._form().get("/XFA") is not None:
@@ -146,7 +146,7 @@ class PypdfFile:
         return form.get_object() if form is not None else {}
 
     def xfa(self) -> list[str]:
-        """The lines of an XFA form whose pages hold none of its fields; none of other forms. Raises EngineError."""
+        """The lines of an XFA form whose pages contain none of its fields; none of other forms. Raises EngineError."""
         with _converted(), collected_logs():
             form = self._form()
             packets = form.get("/XFA")
@@ -157,7 +157,7 @@ class PypdfFile:
             return xfa_lines(b"".join(bytes(one.get_object().get_data()) for one in streams))
 
     def embedded(self) -> Iterator[tuple[str, bytes]]:
-        """(name, bytes) of the files in this one: those of the whole file, then those that notes on pages hold."""
+        """(name, bytes) of the files in this one: those of the whole file, then those that notes on pages contain."""
         with _converted(), collected_logs():
             for item in self._reader.attachment_list:
                 content = item.content

@@ -143,7 +143,7 @@ def _read_pages(
 
 
 def _add_form(opened: OpenedPdf, numbers: Sequence[int], raw: list[PageText]) -> None:
-    """The lines of an XFA form go behind the text of page 1, which is there for other viewers."""
+    """The lines of an XFA form follow the text of page 1, which is meant for other viewers."""
     with contextlib.suppress(EngineError), engine_step("form"):
         lines = opened.structure.xfa() if opened.structure is not None and numbers[:1] == (1,) else []
         if lines:
@@ -180,7 +180,7 @@ def _structure(opened: OpenedPdf) -> tuple[_Structure, list[Issue]]:
 def _read_page(
     opened: OpenedPdf, recogniser: PageRecogniser, number: int, before: OpenTable | None = None
 ) -> _ReadPage:
-    """A page; one that made the process fail outside of what the engines do is left empty and told."""
+    """A page; one that made the process fail outside the engines is left empty and reported."""
 
     def make() -> _ReadPage:
         with recorded_words() as words:

@@ -1,4 +1,5 @@
-"""The pages of a long document, read by several processes at once, before one of them makes the document of them."""
+"""The pages of a long document, read by several processes in parallel, before one of them puts the document
+together."""
 
 from __future__ import annotations
 
@@ -12,12 +13,12 @@ from sharedllm_docs.documents.readers.separate.journal import Journal
 from sharedllm_docs.errors import SharedLLMError
 
 PART = 24
-"""Pages from which starting another process for them pays."""
+"""Number of pages for which starting another process pays off."""
 MOST = 4
-"""Processes for one document."""
+"""Maximum number of processes for one document."""
 
 Ask = Callable[[dict[str, Any], Journal, Callable[[int], None]], Any]
-"""Asks a process for one part: the request, the part's journal, and who is told how many of its pages are done."""
+"""Requests one part from a process: the request, the part's journal, and a callback for the number of pages done."""
 _Event = tuple[int, int] | BaseException | None
 """A part and how many of its pages are done; what went wrong; or the end of a part."""
 
@@ -35,12 +36,12 @@ def processors() -> int:
 
 
 def number_of_parts(pages: int) -> int:
-    """Into how many parts so many pages are divided; 1 where one process reads them as fast."""
+    """Number of parts into which the pages are divided; 1 if a single process is as fast."""
     return max(1, min(processors(), MOST, pages // PART))
 
 
 def pages_in_parts(pages: int, parts: int, ask: Ask, tell: Callable[[int, int], None]) -> Journal:
-    """Read the pages, each part in a process of its own; whatever a part could not read is left to who asks for all.
+    """Read the pages, each part in a separate process; pages that a part could not read are left to the caller.
 
     Args:
         pages: number of pages to read.
@@ -49,7 +50,7 @@ def pages_in_parts(pages: int, parts: int, ask: Ask, tell: Callable[[int, int], 
         tell: called with (pages done, pages to read), in the calling thread; what it raises ends the reading.
 
     Returns:
-        What was read of each page, and the steps that failed.
+        The pages that were read, and the steps that failed.
     """
     journals = [Journal() for _ in range(parts)]
     events: queue.SimpleQueue[_Event] = queue.SimpleQueue()
@@ -64,14 +65,14 @@ def pages_in_parts(pages: int, parts: int, ask: Ask, tell: Callable[[int, int], 
         try:
             ask({"kind": "part", "part": part, "parts": parts}, journals[part], told)
         except (_LeftError, SharedLLMError):
-            pass  # whoever asks for the document meets the same error, and tells it
+            pass  # the process that reads the whole document gets the same error, and reports it
         except BaseException as error:
             events.put(error)
         finally:
             events.put(None)
 
     for part in range(parts):
-        # daemon: where the caller is interrupted, a part that hangs must not keep the interpreter from ending
+        # daemon: if the caller is interrupted, a part that hangs must not keep the interpreter from ending
         threading.Thread(target=work, args=(part,), name="sharedllm-docs-pages", daemon=True).start()
     try:
         working, done = parts, [0] * parts
@@ -83,7 +84,7 @@ def pages_in_parts(pages: int, parts: int, ask: Ask, tell: Callable[[int, int], 
                 working -= 1
                 continue
             part, count = event
-            if count > done[part]:  # a process that was started again begins at the part's first page
+            if count > done[part]:  # a restarted process begins at the part's first page
                 done[part] = count
                 tell(sum(done), pages)
     finally:

@@ -57,7 +57,7 @@ class _Guard:
 
 
 def resident_bytes() -> int:
-    """Memory of this process: now where the system tells it, else the most that it ever had; 0 if unknown."""
+    """Memory of this process: the present use if the system reports it, else the peak; 0 if unknown."""
     try:
         with open("/proc/self/statm", "rb") as file:
             return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")

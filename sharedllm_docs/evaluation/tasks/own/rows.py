@@ -70,7 +70,7 @@ def load_own_questions(path: Path) -> tuple[OwnQuestion, ...]:
     """
     rows = list(_csv_rows(path) if path.suffix.lower() == ".csv" else _json_rows(path))
     if not rows:
-        raise EvaluationError(f"{path} holds no questions.", remedy="Write one question a line.")
+        raise EvaluationError(f"{path} contains no questions.", remedy="Write one question a line.")
     questions, problems = [], []
     first: dict[str, int] = {}
     for line, row in rows:
@@ -252,7 +252,7 @@ def _string(row: _Row, name: str) -> str:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        raise BadRowError(f"{name} {shown(value)} holds half a character. Write it as UTF-8.") from error
+        raise BadRowError(f"{name} {shown(value)} contains half a character. Write it as UTF-8.") from error
     return value.strip()
 
 

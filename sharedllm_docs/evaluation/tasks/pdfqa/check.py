@@ -141,7 +141,7 @@ def _stands_in(answer: str, evidence: Sequence[str]) -> bool:
 
 
 def find_pdf(document: str, folders: Sequence[Path]) -> Path:
-    """The first of ``folders`` that holds ``document``.
+    """The first of ``folders`` that contains ``document``.
 
     Raises:
         DocumentNotFoundError: none does.

@@ -1,1 +1,1 @@
-"""SQuAD questions whose paragraph stands among many others. See README.md beside this file."""
+"""SQuAD questions whose paragraph is hidden among many others. See README.md beside this file."""

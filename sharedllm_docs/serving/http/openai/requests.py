@@ -159,7 +159,7 @@ class ChatMessage(BaseModel):
         """The message as the model takes it.
 
         Raises:
-            UnsupportedParameterError: it holds something other than text.
+            UnsupportedParameterError: it contains something other than text.
         """
         where = f"messages.{position}"
         if self.role in ("tool", "function"):
@@ -285,7 +285,7 @@ def checked_texts(what: str, texts: Sequence[str], settings: Settings) -> list[s
     """
     check_count(what, len(texts), settings.max_texts)
     if not texts or not all(text.strip() for text in texts):
-        raise EmptyQuestionError(f"{what} holds no text, or a blank one.", remedy="Give texts with words.")
+        raise EmptyQuestionError(f"{what} contains no text, or a blank one.", remedy="Give texts with words.")
     check_written(what, texts)
     return list(texts)
 
@@ -295,7 +295,8 @@ def check_written(what: str, texts: Sequence[str]) -> None:
     for position, text in enumerate(texts):
         if any("\ud800" <= char <= "\udfff" for char in text):
             raise ConfigError(
-                f"Text {position} of {what} holds half a character (a lone surrogate).", remedy="Send whole characters."
+                f"Text {position} of {what} contains half a character (a lone surrogate).",
+                remedy="Send whole characters.",
             )
 
 

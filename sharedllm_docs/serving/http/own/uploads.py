@@ -242,7 +242,8 @@ class Uploads:
         """Note progress: of adding the file, which this may end, or of reading on, in another thread."""
         now = self._clock()
         if threading.get_ident() != upload.thread:
-            upload.reading.note(progress.done, progress.total, now)
+            if progress.stage == "encode":  # the vectors that are made before take little time
+                upload.reading.note(progress.done, progress.total, now)
             return
         if upload.cancelled:
             raise _Cancelled
@@ -254,6 +255,8 @@ class Uploads:
 
     def _reporter(self, key: str) -> Callable[[Progress], None]:
         def report(progress: Progress) -> None:
+            if progress.stage != "encode":
+                return
             self._paces.setdefault(key, Pace()).note(progress.done, progress.total, self._clock())
 
         return report

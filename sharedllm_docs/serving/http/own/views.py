@@ -53,7 +53,7 @@ class DocumentView(BaseModel):
     reader: str
     issues: list[IssueView] = []
     source: bool = Field(False, description="whether the file itself can be fetched, and pages of a PDF drawn")
-    boxes: bool = Field(False, description="whether it is known where the text stands on the pages")
+    boxes: bool = Field(False, description="whether it is known where the text is printed on the pages")
 
 
 class UploadView(BaseModel):
@@ -131,7 +131,7 @@ class AnswerView(BaseModel):
     marks: list[tuple[int, int, int]] = Field(
         [], description="start and end of each mark in `text` (`[2]`), and which of `citations` it stands for, from 1"
     )
-    documents: list[str] = Field([], description="names of the documents that the answer stands on")
+    documents: list[str] = Field([], description="names of the documents that the answer is based on")
     alike: list[str] = Field([], description="names of other documents that fit the question as well, best first")
     timings: dict[str, float] = Field(description="seconds since the question came in")
     counts: dict[str, int | dict[int, int]] = Field(

@@ -1,4 +1,4 @@
-"""Routes of the page's files. They hold no documents, so they need no key."""
+"""Routes of the page's files. They contain no documents, so they need no key."""
 
 from __future__ import annotations
 
