@@ -113,7 +113,8 @@ def test_another_process_sees_the_vectors_as_soon_as_they_are_stored(tmp_path, l
     assert len(embedded) == 1, "the question alone"
 
 
-def test_questions_that_read_all_chunks_leave_the_vectors_to_read(tmp_path, llm):
+@pytest.mark.parametrize("again", [False, True], ids=["read", "added again"])
+def test_questions_that_read_all_chunks_leave_the_vectors_to_read(tmp_path, llm, again):
     index = later(tmp_path, llm)
     for word in WORDS:
         ask(index, f"What of the {word}?")
@@ -121,7 +122,10 @@ def test_questions_that_read_all_chunks_leave_the_vectors_to_read(tmp_path, llm)
     assert unread(index) == 0
     assert not stored(index).any()
     assert index.verify().ok
-    index.read("long.txt")
+    if again:
+        assert not index.add(LONG).new
+    else:
+        index.read("long.txt")
     assert stored(index).any(axis=1).all()
 
 
@@ -197,17 +201,19 @@ def test_an_embedder_may_give_zeros_for_some_passages(tmp_path, llm, embedded, m
 
 def test_the_background_tells_while_questions_can_be_answered(tmp_path, llm):
     """Whoever is told may wait for a question's answer: the model is not locked meanwhile."""
-    index, answers = Index.create(tmp_path, llm), []
+    index, answers, told = Index.create(tmp_path, llm), [], []
 
     def tell(step):
-        if step.stage == "embed" and step.done and not answers and threading.current_thread().name.endswith("reading"):
+        here = threading.current_thread().name
+        if step.stage in ("embed", "encode") and step.stage not in told and here == "sharedllm-docs-reading":
+            told.append(step.stage)
             asked = threading.Thread(target=lambda: answers.append(ask(index).text), daemon=True)
             asked.start()
             asked.join(PATIENCE)
 
     index.add(LONG, encode="background", progress=tell)
     assert index.wait(2 * PATIENCE)
-    assert len(answers) == 1
+    assert (len(answers), told) == (2, ["embed", "encode"])
 
 
 def test_two_questions_at_once_get_what_they_would_get_one_after_the_other(monkeypatch):
@@ -245,22 +251,21 @@ def test_two_questions_at_once_get_what_they_would_get_one_after_the_other(monke
     assert alone == [True, True]
 
 
-def test_ctrl_c_while_the_rest_is_embedded_names_the_document(tmp_path, llm):
-    """All chunks are read, and the vectors are not: what is stopped has a name all the same."""
+def test_ctrl_c_at_the_end_of_the_rest_names_the_document(tmp_path, llm, monkeypatch):
+    """All chunks are read, and the vectors are not stored: what is stopped has a name all the same."""
     from types import SimpleNamespace
 
     from sharedllm_docs.cli.question_commands import _read_rest
 
-    index = later(tmp_path, llm)
-    index._reading.settle(index._store.get("long.txt"), range(index.document("long.txt").chunks))
-    notes: list[str] = []
-    key = index.document("long.txt").key
-
-    def stopped(_key):
+    def stopped(_screen, index, key):
+        index._reading.settle(index._store.get(key), range(index.document(key).chunks))
         raise KeyboardInterrupt
 
-    index.read = stopped
-    _read_rest(SimpleNamespace(note=notes.append, report=notes.append), index, [key], "ix")
+    monkeypatch.setattr("sharedllm_docs.cli.index_commands.read_on", stopped)
+    index, notes = later(tmp_path, llm), []
+    screen = SimpleNamespace(note=notes.append, report=lambda _sentence: None)
+    _read_rest(screen, index, [index.document("long.txt").key], "ix")
+    assert unread(index) == 0
     assert len(notes) == 1
     assert notes[0].startswith("Stopped reading long.txt; ")
 

@@ -91,8 +91,12 @@ def test_running_lines_are_those_of_the_whole(asked: list[dict[str, Any]]) -> No
     assert lines
 
 
-@pytest.mark.parametrize(("pages", "number"), [(0, 1), (23, 1), (47, 1), (48, 2), (72, 3), (96, 4), (100_000, 4)])
-def test_short_documents_are_not_divided(pages: int, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("pages", "number"), [(0, 1), (23, 1), (47, 1), (48, 2), (72, 3), (96, 4), (4_000, 4), (4_001, 1)]
+)
+def test_short_documents_and_very_long_ones_are_not_divided(
+    pages: int, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(parts, "processors", lambda: 16)
     assert number_of_parts(pages) == number
     monkeypatch.setattr(parts, "processors", lambda: 1)

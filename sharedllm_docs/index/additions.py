@@ -21,6 +21,7 @@ from sharedllm_docs.index.reading import Encode, Reading
 from sharedllm_docs.index.sources import NOT_KEPT, Kept
 from sharedllm_docs.index.views import AddedDocument
 from sharedllm_docs.model.shared_llm import SharedLLM
+from sharedllm_docs.retrieval.prepared import EMBEDDINGS, are_made
 from sharedllm_docs.store import IndexStore
 from sharedllm_docs.store.keys import document_key
 from sharedllm_docs.store.records import DocumentRecord
@@ -282,8 +283,10 @@ class Addition:
 
     def _read_on(self, record: DocumentRecord, report: Report) -> int:
         """Read the rest of an existing document; returns the number of chunks encoded immediately."""
-        if not record.unread or self.encode == "when-asked":
+        if self.encode == "when-asked":
             return 0
+        if not record.unread and are_made(self.store.vectors(record)[EMBEDDINGS]):
+            return 0  # otherwise questions have read all its chunks, and made few of its vectors
         if self.encode == "background":
             self.reading.start([record.key], report)
             return 0

@@ -111,11 +111,11 @@ def taken(source: object, options: ReadOptions) -> Ahead | None:
 def begin(path: str, options: ReadOptions) -> Ahead | None:
     """Begin to read a file, so that ``read_document`` can use the result if it is called for the same file.
 
-    If it is not a file, ``read_document`` raises the errors. A file that this process would read itself is left to
-    ``read_document`` as well: a thread inside a reader's library would crash the interpreter if that ended meanwhile.
+    If it is not a file, ``read_document`` raises the errors. Nothing is begun either if this process itself would read
+    it: the interpreter must not end while a thread runs in a reader's library.
 
     Returns:
-        what ``forget`` takes; None if nothing was begun.
+        What ``forget`` takes; None if nothing was begun.
 
     Raises:
         ConfigError: the variable that says which process reads has an unknown value.
@@ -136,7 +136,7 @@ def begin(path: str, options: ReadOptions) -> Ahead | None:
 
 
 def forget(begun: Ahead) -> None:
-    """Leave a reading that was begun, unless somebody has asked for it."""
+    """Stop a reading that was begun, unless somebody has requested its result."""
     with _lock:
         waiting = [place for place, one in _begun.items() if one is begun]
         for place in waiting:

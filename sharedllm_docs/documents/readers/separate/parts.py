@@ -16,6 +16,8 @@ PART = 24
 """Number of pages for which starting another process pays off."""
 MOST = 4
 """Maximum number of processes for one document."""
+MOST_PAGES = 4_000
+"""Maximum number of pages of a document that is divided: all are sent to one process at once, some 60 KB each."""
 
 Ask = Callable[[dict[str, Any], Journal, Callable[[int], None]], Any]
 """Requests one part from a process: the request, the part's journal, and a callback for the number of pages done."""
@@ -36,8 +38,8 @@ def processors() -> int:
 
 
 def number_of_parts(pages: int) -> int:
-    """Number of parts into which the pages are divided; 1 if a single process is as fast."""
-    return max(1, min(processors(), MOST, pages // PART))
+    """Number of parts into which the pages are divided; 1 if a single process is as fast, or there are too many."""
+    return 1 if pages > MOST_PAGES else max(1, min(processors(), MOST, pages // PART))
 
 
 def pages_in_parts(pages: int, parts: int, ask: Ask, tell: Callable[[int, int], None]) -> Journal:
