@@ -60,6 +60,21 @@ class Ahead:
         """Stop: nobody waits for it any more. The reading ends with the current page."""
         self._left.set()
 
+    def _latest(self) -> tuple[int, int] | None:
+        """Wait for progress; of several steps only the last, since what is done already took no time of the caller's.
+
+        Returns:
+            (pages done, pages to read), or None at the end.
+        """
+        told = self._told.get()
+        while told is not None and not self._told.empty():
+            later = self._told.get()
+            if later is None:
+                self._told.put(None)
+                break
+            told = later
+        return told
+
     def result(self, progress: Progress | None) -> Document:
         """Wait for the document; ``progress`` is called in this thread, also for what was done before.
 
@@ -67,7 +82,7 @@ class Ahead:
             what reading raised, or ``progress`` raises.
         """
         try:
-            while (told := self._told.get()) is not None:
+            while (told := self._latest()) is not None:
                 if progress is not None:
                     progress(*told)
         except BaseException:
