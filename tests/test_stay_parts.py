@@ -836,6 +836,7 @@ def test_a_process_that_leaves_just_now_is_followed_by_another(processes_here, i
     assert client().size() == 7
 
 
+@pytest.mark.filterwarnings("error::pytest.PytestUnhandledThreadExceptionWarning")
 def test_nonsense_at_the_door_harms_nobody(processes_here, runtime):
     processes_here()
     key = Settings.of("ix", {}).key

@@ -61,8 +61,8 @@ class Session:
 
     def _serve(self, request: Message) -> None:
         self._names = dict(request.get("names", {}))
-        name, arguments = request["call"], request["arguments"]
         try:
+            name, arguments = request["call"], request["arguments"]
             if name in _ABOUT_ITSELF:
                 result = _ABOUT_ITSELF[name](self._resident)
             else:
