@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sharedllm_docs import Index
-from sharedllm_docs.errors import ConfigError, InterruptedIngestion
+from sharedllm_docs.errors import ConfigError, DamagedIndexError, InterruptedIngestion
 from sharedllm_docs.index import ingest
 from sharedllm_docs.retrieval import candidates
 from sharedllm_docs.retrieval.candidates import LeafIndex
@@ -288,3 +288,15 @@ def test_leaves_without_vectors_rank_by_their_words_alone():
     np.testing.assert_array_equal(scores.fused, full.fused)
     untouched = LeafIndex(texts, [""] * 5, vectors.copy()).search("Where is the heron?", embed(["heron"])[0])
     assert (untouched.dense[:2] == 0).all()
+
+
+def test_a_damaged_vectors_file_does_not_stop_the_reading_of_other_documents(tmp_path, llm):
+    index = later(tmp_path, llm, LONG, tiny_document(*(f"Of the {word} again. " * 6 for word in WORDS), name="two.txt"))
+    record = index._store.get("long.txt")
+    (tmp_path / record.file_path("vectors")).write_bytes(b"nonsense")
+    again = Index.open(tmp_path, llm)
+    again.read_in_background()
+    with pytest.raises(DamagedIndexError, match="vectors"):
+        again.wait(60)
+    assert unread(again, "two.txt") == 0
+    assert unread(again) > 0

@@ -425,6 +425,8 @@ class Reading:
                 works[key] = self._begin(self._store.get(key), report)
             except DocumentNotFoundError:
                 continue  # removed meanwhile
+            except DamagedIndexError as error:
+                self._failure = error  # raised by ``wait``; the other documents are read all the same
         return self._running
 
     def _next_document(self, works: dict[str, _Unfinished]) -> str:
